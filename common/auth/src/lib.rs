@@ -1,0 +1,1 @@
+//! Callers, tokens and the oslo.policy rule language.

@@ -1,0 +1,1 @@
+//! Wake-ups: messages without content, in process or through RabbitMQ.

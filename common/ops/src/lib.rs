@@ -1,0 +1,1 @@
+//! Durable operations, the reconcilers that drive them, leases and host feeds.

@@ -1,0 +1,1 @@
+//! Typed calls to sibling services over their public REST API.

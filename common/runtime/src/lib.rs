@@ -1,0 +1,1 @@
+//! The process: configuration, logs, clock, ids, supervised tasks, signals and crash points.

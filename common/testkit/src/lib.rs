@@ -1,0 +1,1 @@
+//! A service under test: real database, virtual clock, callers of every kind.

@@ -1,0 +1,2 @@
+//! The Nephos binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Checks on the source itself: arrows, sizes and words.
