@@ -1,1 +1,19 @@
 //! The process: configuration, logs, clock, ids, supervised tasks, signals and crash points.
+//!
+//! Invariant: nothing outside this crate reads the wall clock, makes random ids, spawns a task or reads the environment.
+//! That is what lets a test move time, name every task, and kill the process between any two side effects.
+
+pub mod clock;
+pub mod config;
+pub mod crash;
+pub mod ids;
+pub mod logging;
+pub mod metrics;
+pub mod shutdown;
+pub mod task;
+pub mod wake;
+
+pub use clock::Clock;
+pub use shutdown::Shutdown;
+pub use task::{Task, spawn, supervise};
+pub use wake::{NoWakes, WakeSink};

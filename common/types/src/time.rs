@@ -59,7 +59,10 @@ impl Timestamp {
     /// This point plus a duration.
     #[must_use]
     pub fn plus(self, by: std::time::Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// Whole seconds since 1970, as JWT wants them.
@@ -96,7 +99,11 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, iso: &str) {
-        assert_eq!(Timestamp::parse(text).map(Timestamp::iso).as_deref(), Some(iso), "{text}");
+        assert_eq!(
+            Timestamp::parse(text).map(Timestamp::iso).as_deref(),
+            Some(iso),
+            "{text}"
+        );
     }
 
     #[test]

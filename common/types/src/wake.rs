@@ -13,6 +13,9 @@ impl Wake {
     /// A wake for one thing.
     #[must_use]
     pub fn new(topic: &'static str, id: impl Into<String>) -> Self {
-        Self { topic, id: id.into() }
+        Self {
+            topic,
+            id: id.into(),
+        }
     }
 }
