@@ -2,6 +2,7 @@
 //!
 //! Pure data: no async, no SQL, no HTTP, no clock. Everything here may be used in a `model/` room.
 
+pub mod feed;
 mod id;
 mod time;
 mod wake;
