@@ -89,11 +89,17 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for Json<T> {
         if let Some(shape) = shape {
             let mut value: Value = serde_json::from_slice(&bytes).map_err(malformed)?;
             refuse_unexpected(shape, &mut value, parts.version, parts.dialect)?;
-            return serde_path_to_error::deserialize(value).map(Json).map_err(|why| wrong(&why));
+            return serde_path_to_error::deserialize(value)
+                .map(Json)
+                .map_err(|why| wrong(&why));
         }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let read = serde_path_to_error::deserialize(&mut reader).map_err(|why| {
-            if why.inner().is_data() { wrong(&why) } else { malformed(why.into_inner()) }
+            if why.inner().is_data() {
+                wrong(&why)
+            } else {
+                malformed(why.into_inner())
+            }
         })?;
         reader.end().map_err(malformed)?;
         Ok(Json(read))
@@ -133,7 +139,9 @@ fn wrong(why: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
         return Fault::bad_request(format!("Invalid input for the body: {what}."));
     }
     let name = at.rsplit('.').next().unwrap_or(&at);
-    Fault::bad_request(format!("Invalid input for field/attribute {name} ({at}): {what}."))
+    Fault::bad_request(format!(
+        "Invalid input for field/attribute {name} ({at}): {what}."
+    ))
 }
 
 impl Body for Bytes {
@@ -169,7 +177,11 @@ impl Body for Stream {
             Incoming::Bytes(bytes) => Source::Whole(Some(bytes)),
             Incoming::Stream(channel) => Source::Channel(channel),
         };
-        Ok(Self { source, declared_bytes, seen_bytes: 0 })
+        Ok(Self {
+            source,
+            declared_bytes,
+            seen_bytes: 0,
+        })
     }
 
     fn schema(_schemas: &mut Schemas) -> Option<SchemaRef> {

@@ -148,19 +148,24 @@ impl<S: Service> Cx<S> {
         loaded: Option<T>,
     ) -> Result<Authorized<T, R>, Fault> {
         let core = self.service.core();
-        nephos_auth::allow(&core.policy, rule, &self.caller, loaded).map_err(|denied| {
-            match denied {
-                Denied::NotFound { kind } => Fault::not_found(format!("{kind} could not be found."))
-                    .kind(format!("{kind}NotFound")),
+        nephos_auth::allow(&core.policy, rule, &self.caller, loaded).map_err(
+            |denied| match denied {
+                Denied::NotFound { kind } => {
+                    Fault::not_found(format!("{kind} could not be found."))
+                        .kind(format!("{kind}NotFound"))
+                }
                 Denied::Forbidden { rule } => forbidden::<S>(rule),
-            }
-        })
+            },
+        )
     }
 
     /// Whether the caller passes `R` against `target`; for what only some callers see.
     #[must_use]
     pub fn may<R: Rule>(&self, _rule: R, target: &Target) -> bool {
-        self.service.core().policy.check(R::INFO, &self.caller, target)
+        self.service
+            .core()
+            .policy
+            .check(R::INFO, &self.caller, target)
     }
 
     /// Refuses the caller unless it passes `R` against `target`.
@@ -168,7 +173,11 @@ impl<S: Service> Cx<S> {
     /// # Errors
     /// 403 naming the rule.
     pub fn require<R: Rule>(&self, rule: R, target: &Target) -> Result<(), Fault> {
-        if self.may(rule, target) { Ok(()) } else { Err(forbidden::<S>(R::INFO.name)) }
+        if self.may(rule, target) {
+            Ok(())
+        } else {
+            Err(forbidden::<S>(R::INFO.name))
+        }
     }
 }
 
@@ -201,6 +210,13 @@ impl<E: Endpoint> Req<E> {
     #[must_use]
     pub fn content_type(&self) -> Option<String> {
         let whole = self.header("content-type")?;
-        Some(whole.split(';').next().unwrap_or(whole).trim().to_ascii_lowercase())
+        Some(
+            whole
+                .split(';')
+                .next()
+                .unwrap_or(whole)
+                .trim()
+                .to_ascii_lowercase(),
+        )
     }
 }

@@ -9,7 +9,9 @@ use nephos_auth::{Rule, RuleInfo};
 use crate::http_types::Incoming;
 use crate::openapi::{SchemaRef, Schemas};
 use crate::reply::Written;
-use crate::{Body, Cx, Dialect, Fault, FromPath, FromQuery, ReplyBody, Req, Service, Shape, Version};
+use crate::{
+    Body, Cx, Dialect, Fault, FromPath, FromQuery, ReplyBody, Req, Service, Shape, Version,
+};
 
 /// A call of a service's API. Made by [`endpoint!`](crate::endpoint!).
 pub trait Endpoint: Sized + Send + Sync + 'static {
@@ -157,7 +159,10 @@ impl<S: Service> Row<S> {
     /// The row of `E`.
     #[must_use]
     pub fn of<E: Endpoint<Service = S>>() -> Self {
-        Self { info: E::INFO, run: serve::<E> }
+        Self {
+            info: E::INFO,
+            run: serve::<E>,
+        }
     }
 }
 
@@ -176,7 +181,16 @@ pub fn serve<E: Endpoint>(
         let body = E::Body::read(&mut parts, E::INFO.body_shape.as_ref())?;
         let headers = Arc::new(parts.headers);
         let version = cx.version;
-        let reply = E::handle(cx, Req { path, query, body, headers }).await?;
+        let reply = E::handle(
+            cx,
+            Req {
+                path,
+                query,
+                body,
+                headers,
+            },
+        )
+        .await?;
         let mut written = reply.write(E::INFO.reply_shape.as_ref(), version)?;
         written.status = written.status.or(StatusCode::from_u16(E::INFO.status).ok());
         Ok(written)

@@ -116,7 +116,9 @@ impl From<nephos_db::Error> for Fault {
         if error.is_transient() {
             Self::unavailable("The database is busy or not reachable. Try again in a moment.")
         } else {
-            Self::internal("The request could not be carried out. The log has the cause by request id.")
+            Self::internal(
+                "The request could not be carried out. The log has the cause by request id.",
+            )
         }
     }
 }

@@ -5,6 +5,10 @@
 /// The order of the rows is fixed; `versions`, `path`, `query` and `body` may be left out. The service's crate root
 /// names its service type `Svc`.
 #[macro_export]
+#[expect(
+    clippy::crate_in_macro_def,
+    reason = "`Svc` is the calling service's own"
+)]
 macro_rules! endpoint {
     (
         #[doc = $doc:literal]
@@ -61,14 +65,18 @@ macro_rules! endpoint {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! or {
-    (($first:ty) $(($rest:ty))*) => { $first };
+    (($first:ty) $(($rest:ty))*) => {
+        $first
+    };
 }
 
 /// The first of the given values.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! or_value {
-    (($first:expr) $(($rest:expr))*) => { $first };
+    (($first:expr) $(($rest:expr))*) => {
+        $first
+    };
 }
 
 /// `Some(x)` or `None`.

@@ -13,7 +13,7 @@ use crate::{Access, router};
 pub type SchemaRef = RefOr<Schema>;
 
 /// Named schemas collected from bodies and replies.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Schemas(BTreeMap<String, RefOr<Schema>>);
 
 impl Schemas {
@@ -47,7 +47,10 @@ pub fn document(title: &str, infos: &[&'static EndpointInfo]) -> Value {
             None => info.path.replace("*}", "}"),
         };
         let operation = operation(info, &mut schemas);
-        paths.entry(path).or_default().insert(info.method.as_str().to_lowercase(), operation);
+        paths
+            .entry(path)
+            .or_default()
+            .insert(info.method.as_str().to_lowercase(), operation);
     }
     json!({
         "openapi": "3.1.0",
@@ -77,12 +80,20 @@ fn operation(info: &EndpointInfo, schemas: &mut Schemas) -> Value {
         },
     });
     if let Some(body) = (info.body_schema)(schemas) {
-        insert(&mut operation, "requestBody", json!({
-            "required": true,
-            "content": {"application/json": {"schema": body}},
-        }));
+        insert(
+            &mut operation,
+            "requestBody",
+            json!({
+                "required": true,
+                "content": {"application/json": {"schema": body}},
+            }),
+        );
     } else if info.streamed {
-        insert(&mut operation, "requestBody", json!({"content": {"application/octet-stream": {}}}));
+        insert(
+            &mut operation,
+            "requestBody",
+            json!({"content": {"application/octet-stream": {}}}),
+        );
     }
     match info.access {
         Access::Public => {}
@@ -97,7 +108,9 @@ fn operation(info: &EndpointInfo, schemas: &mut Schemas) -> Value {
 
 fn query_parameters(info: &EndpointInfo, schemas: &mut Schemas) -> Vec<Value> {
     let schema = (info.query_schema)(schemas).and_then(|schema| serde_json::to_value(schema).ok());
-    let properties = schema.as_ref().and_then(|schema| schema.get("properties")?.as_object());
+    let properties = schema
+        .as_ref()
+        .and_then(|schema| schema.get("properties")?.as_object());
     properties
         .into_iter()
         .flatten()

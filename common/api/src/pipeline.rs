@@ -48,7 +48,12 @@ impl<S: Service> App<S> {
         let rows = S::endpoints();
         let infos: Vec<_> = rows.iter().map(|row| row.info).collect();
         let router = Router::build(&infos)?;
-        Ok(Self(Arc::new(Inner { service, rows, infos, router })))
+        Ok(Self(Arc::new(Inner {
+            service,
+            rows,
+            infos,
+            router,
+        })))
     }
 
     /// The service.
@@ -63,7 +68,9 @@ impl<S: Service> Dispatch for App<S> {
         let inner = Arc::clone(&self.0);
         let id = request_id(&request.headers);
         let span = tracing::info_span!("request", service = S::NAME, request_id = %id);
-        async move { inner.answer(request, id).await }.instrument(span).boxed()
+        async move { inner.answer(request, id).await }
+            .instrument(span)
+            .boxed()
     }
 }
 
@@ -73,7 +80,8 @@ fn request_id(headers: &HeaderMap) -> RequestId {
         .get("x-openstack-request-id")
         .and_then(|value| value.to_str().ok())
         .filter(|text| {
-            text.strip_prefix("req-").is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok())
+            text.strip_prefix("req-")
+                .is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok())
         })
         .map_or_else(nephos_runtime::ids::request_id, RequestId::from)
 }
@@ -84,6 +92,12 @@ struct Route<'a> {
     found: Found<'a>,
 }
 
+/// Who brought a request, and by which token.
+struct Bearer {
+    token: Option<Arc<str>>,
+    caller: Option<Arc<Caller>>,
+}
+
 impl<S: Service> Inner<S> {
     async fn answer(&self, request: Request, id: RequestId) -> Response {
         let clock = &self.service.core().clock;
@@ -91,7 +105,9 @@ impl<S: Service> Inner<S> {
         let (method, path) = (request.method.clone(), request.path.clone());
         let mut label = "none";
         let mut version = None;
-        let outcome = self.route_and_run(request, &id, &mut label, &mut version).await;
+        let outcome = self
+            .route_and_run(request, &id, &mut label, &mut version)
+            .await;
         let mut response = match outcome {
             Ok(written) => response(written),
             Err(fault) => self.refuse(&fault, &id),
@@ -117,7 +133,10 @@ impl<S: Service> Inner<S> {
         }
         let version = negotiate(S::DIALECT.versioning, &request.headers)?;
         *told = Some(version);
-        let found = self.router.find(&request.path).ok_or_else(router::no_such_path)?;
+        let found = self
+            .router
+            .find(&request.path)
+            .ok_or_else(router::no_such_path)?;
         self.run(request, id, Route { version, found }, label).await
     }
 
@@ -129,16 +148,24 @@ impl<S: Service> Inner<S> {
         label: &mut &'static str,
     ) -> Result<Written, Fault> {
         let Route { version, found } = route;
-        let (token, caller) = self.authenticate(&request, &found)?;
+        let Bearer { token, caller } = self.authenticate(&request, &found)?;
         let body = std::mem::replace(&mut request.body, Incoming::Bytes(bytes::Bytes::new()));
         let streams = found
             .endpoints
             .iter()
             .filter_map(|at| self.infos.get(*at))
             .any(|info| info.streamed && info.method == request.method);
-        let body = if streams { body } else { collect(body, S::DIALECT.max_body_bytes).await? };
+        let body = if streams {
+            body
+        } else {
+            collect(body, S::DIALECT.max_body_bytes).await?
+        };
         let hides_methods = S::DIALECT.hides_methods;
-        let choice = Choice { method: &request.method, version, hides_methods };
+        let choice = Choice {
+            method: &request.method,
+            version,
+            hides_methods,
+        };
         let picked = choice.pick(&self.infos, &found, || action_of(&body))?;
         let row = self.rows.get(picked).ok_or_else(router::no_such_path)?;
         *label = row.info.name;
@@ -153,7 +180,13 @@ impl<S: Service> Inner<S> {
             body,
         };
         let request_id = id.clone();
-        let asked = Asked { caller, version, request_id, token, base_url: request.base_url };
+        let asked = Asked {
+            caller,
+            version,
+            request_id,
+            token,
+            base_url: request.base_url,
+        };
         let cx = Cx::new(Arc::clone(&self.service), asked);
         match AssertUnwindSafe((row.run)(cx, parts)).catch_unwind().await {
             Ok(outcome) => outcome,
@@ -167,21 +200,26 @@ impl<S: Service> Inner<S> {
     }
 
     /// The caller of the token, if there is one. A path that only serves callers refuses the rest before it reads a body.
-    fn authenticate(
-        &self,
-        request: &Request,
-        found: &Found<'_>,
-    ) -> Result<(Option<Arc<str>>, Option<Arc<Caller>>), Fault> {
+    fn authenticate(&self, request: &Request, found: &Found<'_>) -> Result<Bearer, Fault> {
         let public = found
             .endpoints
             .iter()
             .filter_map(|at| self.infos.get(*at))
             .any(|info| matches!(info.access, Access::Public));
-        let token = request.headers.get("x-auth-token").and_then(|value| value.to_str().ok());
+        let token = request
+            .headers
+            .get("x-auth-token")
+            .and_then(|value| value.to_str().ok());
         let caller = token.map(|token| self.service.core().verifier.verify(token));
         match caller {
-            Some(Ok(caller)) => Ok((token.map(Arc::from), Some(caller))),
-            _none_or_invalid if public => Ok((None, None)),
+            Some(Ok(caller)) => Ok(Bearer {
+                token: token.map(Arc::from),
+                caller: Some(caller),
+            }),
+            _none_or_invalid if public => Ok(Bearer {
+                token: None,
+                caller: None,
+            }),
             _none_or_invalid => Err(unauthorized(&request.base_url)),
         }
     }
@@ -201,7 +239,11 @@ impl<S: Service> Inner<S> {
             return Err(unauthorized(&request.base_url));
         }
         if let Access::Rule(rule) = access
-            && !self.service.core().policy.check(rule, &caller, &own_target(&caller))
+            && !self
+                .service
+                .core()
+                .policy
+                .check(rule, &caller, &own_target(&caller))
         {
             return Err(forbidden::<S>(rule.name));
         }
@@ -210,9 +252,17 @@ impl<S: Service> Inner<S> {
 
     fn refuse(&self, fault: &Fault, id: &RequestId) -> Response {
         if fault.status.is_server_error() {
-            error!(status = fault.status.as_u16(), message = fault.message, "refused");
+            error!(
+                status = fault.status.as_u16(),
+                message = fault.message,
+                "refused"
+            );
         } else {
-            info!(status = fault.status.as_u16(), message = fault.message, "refused");
+            info!(
+                status = fault.status.as_u16(),
+                message = fault.message,
+                "refused"
+            );
         }
         let body = if fault.status == StatusCode::UNAUTHORIZED && fault.kind == "Unauthenticated" {
             // Every service shows the token check's own body, as keystonemiddleware writes it.
@@ -237,15 +287,27 @@ impl<S: Service> Inner<S> {
             put(headers, name, id.as_str());
         }
         headers.append(header::VARY, HeaderValue::from_static("X-Auth-Token"));
-        let Versioning::Microversion { service, legacy_header, .. } = S::DIALECT.versioning else {
+        let Versioning::Microversion {
+            service,
+            legacy_header,
+            ..
+        } = S::DIALECT.versioning
+        else {
             return;
         };
-        headers.append(header::VARY, HeaderValue::from_static("OpenStack-API-Version"));
+        headers.append(
+            header::VARY,
+            HeaderValue::from_static("OpenStack-API-Version"),
+        );
         if let Some(name) = legacy_header {
             headers.append(header::VARY, HeaderValue::from_static(name));
         }
         if let Some(version) = version {
-            put(headers, "openstack-api-version", &format!("{service} {version}"));
+            put(
+                headers,
+                "openstack-api-version",
+                &format!("{service} {version}"),
+            );
             let lower = legacy_header.map(str::to_ascii_lowercase);
             if let Some(Ok(name)) = lower.map(|name| HeaderName::from_bytes(name.as_bytes()))
                 && let Ok(value) = HeaderValue::from_str(&version.to_string())
@@ -267,14 +329,25 @@ fn own_target(caller: &Caller) -> Target {
 }
 
 fn unauthorized(base_url: &str) -> Fault {
-    let origin = base_url.rsplit_once('/').map_or(base_url, |(origin, _service)| origin);
+    let origin = base_url
+        .rsplit_once('/')
+        .map_or(base_url, |(origin, _service)| origin);
     Fault::unauthorized("The request you have made requires authentication.")
         .kind("Unauthenticated")
-        .header(header::WWW_AUTHENTICATE, &format!("Keystone uri=\"{origin}/identity\""))
+        .header(
+            header::WWW_AUTHENTICATE,
+            &format!("Keystone uri=\"{origin}/identity\""),
+        )
 }
 
 fn negotiate(versioning: Versioning, headers: &HeaderMap) -> Result<Version, Fault> {
-    let Versioning::Microversion { service, legacy_header, min, max } = versioning else {
+    let Versioning::Microversion {
+        service,
+        legacy_header,
+        min,
+        max,
+    } = versioning
+    else {
         return Ok(Version::ZERO);
     };
     let Some(asked) = asked_version(headers, service, legacy_header) else {
@@ -305,7 +378,7 @@ fn asked_version(headers: &HeaderMap, service: &str, legacy: Option<&str>) -> Op
         .filter_map(|item| item.trim().split_once(' '))
         .filter(|(name, _)| name.eq_ignore_ascii_case(service))
         .map(|(_, version)| version.trim().to_owned())
-        .last();
+        .reduce(|_, last| last);
     by_service.or_else(|| Some(headers.get(legacy?)?.to_str().ok()?.trim().to_owned()))
 }
 
@@ -334,7 +407,9 @@ async fn collect(body: Incoming, limit: usize) -> Result<Incoming, Fault> {
 
 /// The action of a body: its only key. Values are skipped without being built.
 fn action_of(body: &Incoming) -> Option<String> {
-    let Incoming::Bytes(bytes) = body else { return None };
+    let Incoming::Bytes(bytes) = body else {
+        return None;
+    };
     let keys: std::collections::BTreeMap<String, serde::de::IgnoredAny> =
         serde_json::from_slice(bytes).ok()?;
     let mut keys = keys.into_keys();
@@ -344,8 +419,15 @@ fn action_of(body: &Incoming) -> Option<String> {
 
 fn json_reply(value: &Value) -> Written {
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Written { status: None, headers, body: Payload::Bytes(value.to_string().into()) }
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    Written {
+        status: None,
+        headers,
+        body: Payload::Bytes(value.to_string().into()),
+    }
 }
 
 fn response(written: Written) -> Response {

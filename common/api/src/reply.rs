@@ -62,7 +62,11 @@ pub struct With<R> {
 impl<R> With<R> {
     /// Wraps `reply`.
     pub fn new(reply: R) -> Self {
-        Self { reply, status: None, headers: HeaderMap::new() }
+        Self {
+            reply,
+            status: None,
+            headers: HeaderMap::new(),
+        }
     }
 
     /// Adds a header; a value that no header can hold is left out.
@@ -94,8 +98,15 @@ impl<T: Serialize + ToSchema + Send + 'static> ReplyBody for Json<T> {
         }
         .map_err(|why| unwritable(&why))?;
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(Written { status: None, headers, body: Payload::Bytes(bytes.into()) })
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        Ok(Written {
+            status: None,
+            headers,
+            body: Payload::Bytes(bytes.into()),
+        })
     }
 
     fn schema(schemas: &mut Schemas) -> Option<SchemaRef> {
@@ -109,7 +120,11 @@ fn unwritable(why: &serde_json::Error) -> Fault {
 }
 
 fn nothing() -> Written {
-    Written { status: None, headers: HeaderMap::new(), body: Payload::Empty }
+    Written {
+        status: None,
+        headers: HeaderMap::new(),
+        body: Payload::Empty,
+    }
 }
 
 impl ReplyBody for Accepted {
@@ -135,8 +150,15 @@ impl ReplyBody for Empty {
 impl ReplyBody for Download {
     fn write(self, _shape: Option<&Shape>, _version: Version) -> Result<Written, Fault> {
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        Ok(Written { status: None, headers, body: self.body })
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(self.content_type),
+        );
+        Ok(Written {
+            status: None,
+            headers,
+            body: self.body,
+        })
     }
 
     fn schema(_schemas: &mut Schemas) -> Option<SchemaRef> {

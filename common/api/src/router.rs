@@ -53,7 +53,10 @@ impl Router {
             let list = if tail { &mut node.tail } else { &mut node.here };
             for other in list.iter().filter_map(|at| infos.get(*at)) {
                 if overlap(info, other) {
-                    return Err(format!("{} and {} answer the same calls", info.name, other.name));
+                    return Err(format!(
+                        "{} and {} answer the same calls",
+                        info.name, other.name
+                    ));
                 }
             }
             list.push(index);
@@ -80,7 +83,11 @@ fn walk<'a>(node: &'a Node, parts: &[&str], values: &mut Vec<String>) -> Option<
     let Some((first, rest)) = parts.split_first() else {
         return (!node.here.is_empty()).then_some(node.here.as_slice());
     };
-    if let Some(found) = node.literal.get(first).and_then(|next| walk(next, rest, values)) {
+    if let Some(found) = node
+        .literal
+        .get(*first)
+        .and_then(|next| walk(next, rest, values))
+    {
         return Some(found);
     }
     if let Some(next) = &node.name
@@ -96,7 +103,11 @@ fn walk<'a>(node: &'a Node, parts: &[&str], values: &mut Vec<String>) -> Option<
     if node.tail.is_empty() {
         return None;
     }
-    values.push(percent_decode_str(&parts.join("/")).decode_utf8_lossy().into_owned());
+    values.push(
+        percent_decode_str(&parts.join("/"))
+            .decode_utf8_lossy()
+            .into_owned(),
+    );
     Some(&node.tail)
 }
 
@@ -127,7 +138,12 @@ impl Choice<'_> {
         found: &Found<'_>,
         action: impl FnOnce() -> Option<String>,
     ) -> Result<usize, Fault> {
-        let rows = || found.endpoints.iter().filter_map(|at| Some((*at, *infos.get(*at)?)));
+        let rows = || {
+            found
+                .endpoints
+                .iter()
+                .filter_map(|at| Some((*at, *infos.get(*at)?)))
+        };
         let wanted = self.effective_method(rows().map(|(_, info)| info));
         let by_method: Vec<_> = rows().filter(|(_, info)| info.method == wanted).collect();
         if by_method.is_empty() {
@@ -136,7 +152,8 @@ impl Choice<'_> {
         let asks_action = by_method.iter().any(|(_, info)| info.action.is_some());
         let action = if asks_action { action() } else { None };
         let fits = |info: &EndpointInfo| {
-            info.action.is_none_or(|wanted| action.as_deref() == Some(wanted))
+            info.action
+                .is_none_or(|wanted| action.as_deref() == Some(wanted))
                 && (info.since..=info.until).contains(&self.version)
         };
         match by_method.iter().find(|(_, info)| fits(info)) {

@@ -40,7 +40,10 @@ pub fn serve(
     let local = listener.local_addr()?;
     let mounts: Arc<[Mount]> = mounts.into();
     let server = HttpServer::new(move || {
-        let data = web::Data::new(Shell { mounts: Arc::clone(&mounts), local });
+        let data = web::Data::new(Shell {
+            mounts: Arc::clone(&mounts),
+            local,
+        });
         App::new().app_data(data).default_service(web::to(answer))
     })
     .workers(workers)
@@ -74,13 +77,16 @@ async fn answer(
 ) -> HttpResponse {
     let path = request.path();
     if path == "/metrics" {
-        return HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(metrics::render());
+        return HttpResponse::Ok()
+            .content_type("text/plain; version=0.0.4")
+            .body(metrics::render());
     }
     if path == "/healthz" {
         return HttpResponse::Ok().body("ok\n");
     }
     let mount = shell.mounts.iter().find(|mount| {
-        path.strip_prefix(mount.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(mount.prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     });
     let Some(mount) = mount else {
         return not_mounted(&shell);
@@ -95,7 +101,10 @@ fn not_mounted(shell: &Shell) -> HttpResponse {
     let prefixes: Vec<_> = shell.mounts.iter().map(|mount| mount.prefix).collect();
     HttpResponse::NotFound()
         .content_type("text/plain")
-        .body(format!("Nothing is here. Services of this cloud: {}\n", prefixes.join(" ")))
+        .body(format!(
+            "Nothing is here. Services of this cloud: {}\n",
+            prefixes.join(" ")
+        ))
 }
 
 async fn convert(
@@ -110,11 +119,19 @@ async fn convert(
         headers.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = text("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    let scheme = text("x-forwarded-proto")
+        .filter(|scheme| *scheme == "https")
+        .unwrap_or("http");
     let fallback = shell.local.to_string();
-    let host = text("x-forwarded-host").or_else(|| text("host")).unwrap_or(&fallback);
+    let host = text("x-forwarded-host")
+        .or_else(|| text("host"))
+        .unwrap_or(&fallback);
     let base_url = format!("{scheme}://{host}{}", mount.prefix);
-    let rest = request.uri().path().strip_prefix(mount.prefix).unwrap_or_default();
+    let rest = request
+        .uri()
+        .path()
+        .strip_prefix(mount.prefix)
+        .unwrap_or_default();
     let path = if rest.is_empty() { "/" } else { rest };
     let body = incoming(&headers, payload).await?;
     Some(Request {

@@ -33,7 +33,11 @@ impl Version {
     /// # Panics
     /// At compile time, when it is not `digits.digits`.
     #[must_use]
-    #[expect(clippy::panic, clippy::indexing_slicing, reason = "evaluated at compile time only")]
+    #[expect(
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "evaluated at compile time only"
+    )]
     pub const fn literal(text: &str) -> Self {
         let bytes = text.as_bytes();
         let (mut major, mut minor, mut dotted, mut at) = (0u16, 0u16, false, 0);
@@ -63,9 +67,16 @@ impl Version {
         let number = |digits: &str| -> Option<u16> {
             let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
             let padded = digits.len() > 1 && digits.starts_with('0');
-            if !plain || padded { None } else { digits.parse().ok() }
+            if !plain || padded {
+                None
+            } else {
+                digits.parse().ok()
+            }
         };
-        Some(Self { major: number(major)?, minor: number(minor)? })
+        Some(Self {
+            major: number(major)?,
+            minor: number(minor)?,
+        })
     }
 }
 
@@ -100,19 +111,31 @@ pub enum ChangeKind {
 /// `key` exists from `since` on.
 #[must_use]
 pub const fn added(since: Version, key: &'static str) -> Change {
-    Change { since, key, kind: ChangeKind::Added }
+    Change {
+        since,
+        key,
+        kind: ChangeKind::Added,
+    }
 }
 
 /// `key` no longer exists from `since` on. In a reply the view carries it hidden as `_key` for older shapes.
 #[must_use]
 pub const fn removed(since: Version, key: &'static str) -> Change {
-    Change { since, key, kind: ChangeKind::Removed }
+    Change {
+        since,
+        key,
+        kind: ChangeKind::Removed,
+    }
 }
 
 /// `key` looked different below `since`: `undo` makes the older form.
 #[must_use]
 pub const fn before(since: Version, key: &'static str, undo: fn(&mut Object)) -> Change {
-    Change { since, key, kind: ChangeKind::Rewrite(undo) }
+    Change {
+        since,
+        key,
+        kind: ChangeKind::Rewrite(undo),
+    }
 }
 
 /// The object as a whole looked different below `since`.
@@ -138,13 +161,23 @@ impl Shape {
     /// The object at `place`, such as `server`.
     #[must_use]
     pub const fn one(place: &'static str, table: &'static [Change]) -> Self {
-        Self { place, many: false, table, keys: &[] }
+        Self {
+            place,
+            many: false,
+            table,
+            keys: &[],
+        }
     }
 
     /// Each object of the list at `place`, such as `servers`.
     #[must_use]
     pub const fn each(place: &'static str, table: &'static [Change]) -> Self {
-        Self { place, many: true, table, keys: &[] }
+        Self {
+            place,
+            many: true,
+            table,
+            keys: &[],
+        }
     }
 
     /// The keys that the newest version of a request takes; any other is refused, and so is one
@@ -164,7 +197,12 @@ impl Shape {
     /// Rewrites a newest-shape reply into the shape of `version`, and drops what was hidden.
     pub fn walk_down(&self, body: &mut Value, version: Version) {
         self.visit(body, &mut |object| {
-            for change in self.table.iter().rev().filter(|change| change.since > version) {
+            for change in self
+                .table
+                .iter()
+                .rev()
+                .filter(|change| change.since > version)
+            {
                 undo(object, change);
             }
             object.retain(|key, _| !key.starts_with('_'));
@@ -185,11 +223,14 @@ impl Shape {
     }
 
     fn absent(&self, key: &str, version: Version) -> bool {
-        self.table.iter().filter(|change| change.key == key).any(|change| match change.kind {
-            ChangeKind::Added => change.since > version,
-            ChangeKind::Removed => change.since <= version,
-            ChangeKind::Rewrite(_) => false,
-        })
+        self.table
+            .iter()
+            .filter(|change| change.key == key)
+            .any(|change| match change.kind {
+                ChangeKind::Added => change.since > version,
+                ChangeKind::Removed => change.since <= version,
+                ChangeKind::Rewrite(_) => false,
+            })
     }
 
     fn visit(&self, body: &mut Value, each: &mut dyn FnMut(&mut Object)) {
@@ -202,7 +243,10 @@ impl Shape {
         }
         match at {
             Value::Array(items) if self.many => {
-                items.iter_mut().filter_map(Value::as_object_mut).for_each(each);
+                items
+                    .iter_mut()
+                    .filter_map(Value::as_object_mut)
+                    .for_each(each);
             }
             Value::Object(object) if !self.many => each(object),
             _other_form => {}
@@ -274,9 +318,18 @@ mod tests {
 
     #[test]
     fn a_reply_walks_down_to_the_asked_version() {
-        check(v(2, 47), json!({"id": 1, "locked": true, "flavor": {"ram": 1}}));
-        check(v(2, 46), json!({"id": 1, "locked": true, "flavor": {"id": "f"}}));
-        check(v(2, 19), json!({"id": 1, "locked": true, "flavor": {"id": "f"}, "power": 3}));
+        check(
+            v(2, 47),
+            json!({"id": 1, "locked": true, "flavor": {"ram": 1}}),
+        );
+        check(
+            v(2, 46),
+            json!({"id": 1, "locked": true, "flavor": {"id": "f"}}),
+        );
+        check(
+            v(2, 19),
+            json!({"id": 1, "locked": true, "flavor": {"id": "f"}, "power": 3}),
+        );
         check(v(2, 8), json!({"id": 1, "flavor": {"id": "f"}, "power": 3}));
     }
 

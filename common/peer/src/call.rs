@@ -52,8 +52,9 @@ impl Answer {
     /// # Errors
     /// When the body is not of that form.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, PeerError> {
-        serde_json::from_slice(&self.body)
-            .map_err(|why| PeerError::silent(self.service, format!("answered in another form: {why}")))
+        serde_json::from_slice(&self.body).map_err(|why| {
+            PeerError::silent(self.service, format!("answered in another form: {why}"))
+        })
     }
 }
 
@@ -65,14 +66,31 @@ impl<'a> Call<'a> {
         target: String,
     ) -> Self {
         let headers = HeaderMap::new();
-        Self { peers, service, method, target, headers, body: Ok(Bytes::new()), token: Who::Nobody }
+        Self {
+            peers,
+            service,
+            method,
+            target,
+            headers,
+            body: Ok(Bytes::new()),
+            token: Who::Nobody,
+        }
     }
 
     /// With this JSON body.
     #[must_use]
     pub fn json<T: Serialize>(mut self, body: &T) -> Self {
-        self.body = serde_json::to_vec(body).map(Bytes::from).map_err(|why| why.to_string());
+        self.body = serde_json::to_vec(body)
+            .map(Bytes::from)
+            .map_err(|why| why.to_string());
         self.header(header::CONTENT_TYPE, "application/json")
+    }
+
+    /// With these bytes, as `application/octet-stream`.
+    #[must_use]
+    pub fn bytes(mut self, body: Bytes) -> Self {
+        self.body = Ok(body);
+        self.header(header::CONTENT_TYPE, "application/octet-stream")
     }
 
     /// With this header; a value that no header can hold is left out.
@@ -93,7 +111,10 @@ impl<'a> Call<'a> {
     /// Under this request id, so that the work can be followed.
     #[must_use]
     pub fn request_id(self, id: &RequestId) -> Self {
-        self.header(HeaderName::from_static("x-openstack-request-id"), id.as_str())
+        self.header(
+            HeaderName::from_static("x-openstack-request-id"),
+            id.as_str(),
+        )
     }
 
     /// In the service's own name.
@@ -122,16 +143,28 @@ impl<'a> Call<'a> {
             let response = self.exchange().await?;
             let (status, headers) = (response.status, response.headers);
             let body = read_whole(service, response.body).await?;
-            Ok(Answer { service, status, headers, body })
+            Ok(Answer {
+                service,
+                status,
+                headers,
+                body,
+            })
         };
         let answered = clock.timeout(limit, whole).await;
         let answer = answered.unwrap_or_else(|| {
-            Err(PeerError::silent(service, format!("no answer within {} s", limit.as_secs())))
+            Err(PeerError::silent(
+                service,
+                format!("no answer within {} s", limit.as_secs()),
+            ))
         })?;
         if answer.status.is_success() {
             return Ok(answer);
         }
-        Err(PeerError::refused(service, answer.status.as_u16(), &answer.body))
+        Err(PeerError::refused(
+            service,
+            answer.status.as_u16(),
+            &answer.body,
+        ))
     }
 
     /// Sends it and gives the answer as a stream, for image data.
@@ -159,7 +192,10 @@ impl<'a> Call<'a> {
     /// One exchange; a service token that is no longer believed is replaced once.
     async fn exchange(mut self) -> Result<Response, PeerError> {
         let service = self.service;
-        let body = self.body.clone().map_err(|why| PeerError::silent(service, why))?;
+        let body = self
+            .body
+            .clone()
+            .map_err(|why| PeerError::silent(service, why))?;
         let response = self.attempt(body.clone()).await?;
         if response.status != StatusCode::UNAUTHORIZED || !matches!(self.token, Who::Service) {
             return Ok(response);
@@ -176,10 +212,16 @@ impl<'a> Call<'a> {
         };
         if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(&token).ok()) {
             value.set_sensitive(true);
-            self.headers.insert(HeaderName::from_static("x-auth-token"), value);
+            self.headers
+                .insert(HeaderName::from_static("x-auth-token"), value);
         }
         let unknown = || PeerError::silent(self.service, "this process does not know where it is");
-        match self.peers.directory().find(self.service).ok_or_else(unknown)? {
+        match self
+            .peers
+            .directory()
+            .find(self.service)
+            .ok_or_else(unknown)?
+        {
             Transport::Local(dispatch) => {
                 let mut request = Request::new(self.method.clone(), &self.target);
                 request.headers = self.headers.clone();
@@ -203,8 +245,15 @@ impl<'a> Call<'a> {
             .map_err(|why| PeerError::silent(self.service, why))?;
         let (status, headers) = (sent.status(), sent.headers().clone());
         let length = sent.content_length().unwrap_or(0);
-        let chunks = sent.bytes_stream().map(|chunk| chunk.map_err(std::io::Error::other)).boxed();
-        Ok(Response { status, headers, body: Payload::Stream { length, chunks } })
+        let chunks = sent
+            .bytes_stream()
+            .map(|chunk| chunk.map_err(std::io::Error::other))
+            .boxed();
+        Ok(Response {
+            status,
+            headers,
+            body: Payload::Stream { length, chunks },
+        })
     }
 }
 

@@ -19,7 +19,12 @@ pub struct PeerError {
 impl PeerError {
     /// No answer at all.
     pub(crate) fn silent(service: &'static str, why: impl std::fmt::Display) -> Self {
-        Self { service, status: None, kind: String::new(), message: why.to_string() }
+        Self {
+            service,
+            status: None,
+            kind: String::new(),
+            message: why.to_string(),
+        }
     }
 
     /// A refusal, with the words found in the body of whatever fault format the sibling has.
@@ -35,7 +40,12 @@ impl PeerError {
             let shown = body.get(..body.len().min(200)).unwrap_or_default();
             message = String::from_utf8_lossy(shown).into_owned();
         }
-        Self { service, status: Some(status), kind: text(&["type", "code", "title"]), message }
+        Self {
+            service,
+            status: Some(status),
+            kind: text(&["type", "code", "title"]),
+            message,
+        }
     }
 
     /// The sibling has no such thing.
@@ -59,7 +69,9 @@ impl PeerError {
 
 /// `{"x": {…}}` and `{"errors": [{…}]}` hold the words one level down.
 fn first_object(value: &Value) -> &Value {
-    let Some(object) = value.as_object() else { return value };
+    let Some(object) = value.as_object() else {
+        return value;
+    };
     match object.values().next() {
         Some(inner @ Value::Object(_)) if !object.contains_key("message") => inner,
         Some(Value::Array(items)) => items.first().unwrap_or(value),
@@ -74,20 +86,40 @@ mod tests {
     #[track_caller]
     fn check(body: &str, kind: &str, message: &str) {
         let error = PeerError::refused("x", 409, body.as_bytes());
-        assert_eq!((error.kind.as_str(), error.message.as_str()), (kind, message), "{body}");
+        assert_eq!(
+            (error.kind.as_str(), error.message.as_str()),
+            (kind, message),
+            "{body}"
+        );
     }
 
     #[test]
     fn the_words_are_found_in_every_fault_format() {
-        check(r#"{"itemNotFound": {"code": 404, "message": "no"}}"#, "", "no");
-        check(r#"{"NeutronError": {"type": "InUse", "message": "no", "detail": ""}}"#, "InUse", "no");
-        check(r#"{"error": {"code": 401, "title": "Unauthorized", "message": "no"}}"#, "Unauthorized", "no");
+        check(
+            r#"{"itemNotFound": {"code": 404, "message": "no"}}"#,
+            "",
+            "no",
+        );
+        check(
+            r#"{"NeutronError": {"type": "InUse", "message": "no", "detail": ""}}"#,
+            "InUse",
+            "no",
+        );
+        check(
+            r#"{"error": {"code": 401, "title": "Unauthorized", "message": "no"}}"#,
+            "Unauthorized",
+            "no",
+        );
         check(
             r#"{"errors": [{"status": 409, "code": "placement.concurrent_update", "detail": "no"}]}"#,
             "placement.concurrent_update",
             "no",
         );
-        check(r#"{"message": "no", "code": "404 Not Found", "title": "Not Found"}"#, "404 Not Found", "no");
+        check(
+            r#"{"message": "no", "code": "404 Not Found", "title": "Not Found"}"#,
+            "404 Not Found",
+            "no",
+        );
         check("<html>no</html>", "", "<html>no</html>");
     }
 }

@@ -47,7 +47,13 @@ impl FeedClient {
         file: impl Into<PathBuf>,
     ) -> Self {
         let (host, file) = (host.into(), file.into());
-        Self { peers, service, host, file, desired: Desired::default() }
+        Self {
+            peers,
+            service,
+            host,
+            file,
+            desired: Desired::default(),
+        }
     }
 
     /// The document of the last run. It is never complete: what it lacks may have come since.
@@ -66,10 +72,20 @@ impl FeedClient {
     /// # Errors
     /// When the service does not answer; what was known stays known.
     pub async fn next(&mut self, wait_secs: u64) -> Result<Desired, PeerError> {
-        let since = if self.desired.complete { self.desired.revision } else { 0 };
+        let since = if self.desired.complete {
+            self.desired.revision
+        } else {
+            0
+        };
         let wait = if since == 0 { 0 } else { wait_secs };
         let target = format!("/host/v1/feed?host={}&since={since}&wait={wait}", self.host);
-        let page: FeedPage = self.peers.get(self.service, target).as_service().send().await?.json()?;
+        let page: FeedPage = self
+            .peers
+            .get(self.service, target)
+            .as_service()
+            .send()
+            .await?
+            .json()?;
         self.merge(page);
         Ok(self.desired.clone())
     }
@@ -81,7 +97,12 @@ impl FeedClient {
     pub async fn report(&self, observed: &[Observed]) -> Result<(), PeerError> {
         let target = format!("/host/v1/observed?host={}", self.host);
         let body = json!({ "observed": observed });
-        self.peers.put(self.service, target).json(&body).as_service().send().await?;
+        self.peers
+            .put(self.service, target)
+            .json(&body)
+            .as_service()
+            .send()
+            .await?;
         Ok(())
     }
 
@@ -107,7 +128,11 @@ impl FeedClient {
     /// Writes beside and renames, so that the file is whole at whatever instant the process ends.
     fn keep(&self) -> std::io::Result<()> {
         let items = self.desired.items.values().cloned().collect();
-        let kept = Kept { host: self.host.clone(), revision: self.desired.revision, items };
+        let kept = Kept {
+            host: self.host.clone(),
+            revision: self.desired.revision,
+            items,
+        };
         let beside = self.file.with_extension("new");
         if let Some(folder) = self.file.parent() {
             std::fs::create_dir_all(folder)?;
@@ -121,8 +146,12 @@ impl FeedClient {
 fn write_private(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file =
-        std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -30,7 +30,9 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -49,7 +51,9 @@ struct Inner {
 
 impl std::fmt::Debug for Peers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Peers").field("as", &self.0.credentials.user).finish_non_exhaustive()
+        f.debug_struct("Peers")
+            .field("as", &self.0.credentials.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +76,14 @@ impl Peers {
             .build()
             .map_err(|why| PeerError::silent("http", why))?;
         let token = Mutex::new(None);
-        Ok(Self(Arc::new(Inner { directory, credentials, clock, public_url, http, token })))
+        Ok(Self(Arc::new(Inner {
+            directory,
+            credentials,
+            clock,
+            public_url,
+            http,
+            token,
+        })))
     }
 
     /// A call of `service`; `target` is the path below its prefix, with the query.
@@ -127,6 +138,11 @@ impl Peers {
         Ok(token)
     }
 
+    /// Uses `token` until `ends` instead of logging in, for a process that is given its token: a host that joined, a test.
+    pub async fn keep_token(&self, token: String, ends: Timestamp) {
+        *self.0.token.lock().await = Some((token, ends));
+    }
+
     /// Forgets the kept token: it was refused.
     pub(crate) async fn forget_token(&self) {
         *self.0.token.lock().await = None;
@@ -141,11 +157,18 @@ impl Peers {
             "scope": {"project": {"name": account.project, "domain": {"id": "default"}}},
         }});
         // Boxed: a call sends a call here.
-        let call = self.post("identity", "/v3/auth/tokens?nocatalog").json(&body);
+        let call = self
+            .post("identity", "/v3/auth/tokens?nocatalog")
+            .json(&body);
         let answer = Box::pin(call.send()).await?;
         let subject = HeaderName::from_static("x-subject-token");
-        let token = answer.headers.get(subject).and_then(|value| value.to_str().ok());
-        let token = token.ok_or_else(|| PeerError::silent("identity", "sent no token"))?.to_owned();
+        let token = answer
+            .headers
+            .get(subject)
+            .and_then(|value| value.to_str().ok());
+        let token = token
+            .ok_or_else(|| PeerError::silent("identity", "sent no token"))?
+            .to_owned();
         let shown: TokenBody = answer.json()?;
         Ok((token, shown.token.expires_at))
     }

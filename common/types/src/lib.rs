@@ -5,9 +5,11 @@
 pub mod feed;
 mod id;
 mod time;
+mod value;
 mod wake;
 
 pub use time::{Micros, Timestamp};
+pub use value::{Arg, ArgKind, FromArg, ToArg};
 pub use wake::Wake;
 
 id! {
