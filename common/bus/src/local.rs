@@ -11,7 +11,9 @@ const WAITING_IDS: usize = 4096;
 
 /// The listeners of this process, by topic.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Local(Arc<Mutex<HashMap<&'static str, Vec<Weak<Listener>>>>>);
+pub(crate) struct Local(Arc<Mutex<Topics>>);
+
+type Topics = HashMap<&'static str, Vec<Weak<Listener>>>;
 
 #[derive(Debug, Default)]
 struct Listener {

@@ -39,6 +39,12 @@ impl Error {
         }
     }
 
+    /// A column holds what nobody can have written into it.
+    #[must_use]
+    pub fn damaged(what: impl Into<String>) -> Self {
+        Self::new(Kind::Column, what)
+    }
+
     /// Why it failed.
     #[must_use]
     pub const fn kind(&self) -> Kind {

@@ -1,4 +1,5 @@
 //! The door to both engines: SQLite always, PostgreSQL when `NEPHOS_TEST_PG` names a server.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,1 +1,29 @@
 //! Durable operations, the reconcilers that drive them, leases and host feeds.
+//!
+//! A request writes what is wanted and an [`Operation`] in one transaction. A [`Worker`] leases the operation and calls
+//! its [`Reconcile::step`] again and again: each call looks at the world, does at most one side effect and says when to
+//! be called next. First try, retry, restart and upgrade are the same code path.
+//!
+//! Invariants: at most one live operation per resource; the only transaction a step can open is fenced by its lease,
+//! so a worker that lost its lease writes nothing; nothing waits without a deadline.
+
+mod cx;
+mod enqueue;
+pub mod feed;
+mod operation;
+mod reconcile;
+mod worker;
+
+pub use cx::OpCx;
+pub use enqueue::{EnqueueError, New, enqueue, live, nudge, supersede};
+pub use operation::{Operation, OperationId};
+pub use reconcile::{Failure, Next, Reconcile, Reconcilers, StepError};
+pub use worker::{Worker, WorkerParts};
+
+use nephos_db::Migration;
+
+/// The table of operations; first in a service's list of migrations.
+pub const MIGRATION: Migration = Migration {
+    name: "0000_operations",
+    sql: include_str!("../migrations/operations.sql"),
+};

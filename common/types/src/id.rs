@@ -7,8 +7,7 @@
 macro_rules! id {
     ($($(#[$meta:meta])* $name:ident)+) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-        #[serde(transparent)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(pub String);
 
         impl $name {
@@ -23,6 +22,27 @@ macro_rules! id {
                 f.write_str(&self.0)
             }
         }
+        impl $crate::__private::Serialize for $name {
+            fn serialize<S: $crate::__private::Serializer>(
+                &self,
+                serializer: S,
+            ) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+        impl<'de> $crate::__private::Deserialize<'de> for $name {
+            fn deserialize<D: $crate::__private::Deserializer<'de>>(
+                deserializer: D,
+            ) -> Result<Self, D::Error> {
+                <String as $crate::__private::Deserialize>::deserialize(deserializer).map(Self)
+            }
+        }
+        impl $crate::__private::PartialSchema for $name {
+            fn schema() -> $crate::__private::SchemaRef {
+                <String as $crate::__private::PartialSchema>::schema()
+            }
+        }
+        impl $crate::__private::ToSchema for $name {}
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 &self.0
@@ -38,8 +58,8 @@ macro_rules! id {
                 Self(text.to_owned())
             }
         }
-        impl From<uuid::Uuid> for $name {
-            fn from(uuid: uuid::Uuid) -> Self {
+        impl From<$crate::__private::Uuid> for $name {
+            fn from(uuid: $crate::__private::Uuid) -> Self {
                 Self(uuid.hyphenated().to_string())
             }
         }

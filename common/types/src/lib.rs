@@ -12,6 +12,17 @@ pub use time::{Micros, Timestamp};
 pub use value::{Arg, ArgKind, FromArg, ToArg};
 pub use wake::Wake;
 
+/// What `id!` expands to; a crate that declares ids needs no dependency for it.
+#[doc(hidden)]
+pub mod __private {
+    pub use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    pub use utoipa::openapi::{RefOr, schema::Schema};
+    pub use utoipa::{PartialSchema, ToSchema};
+    pub use uuid::Uuid;
+
+    pub type SchemaRef = RefOr<Schema>;
+}
+
 id! {
     /// A Keystone project: the owner of things. 32 hex characters, or a name like `default` when migrated.
     ProjectId

@@ -1,0 +1,95 @@
+//! Everything a step may use.
+
+use std::sync::Arc;
+
+use nephos_db::{Db, Tx, args};
+use nephos_runtime::Clock;
+use nephos_types::Timestamp;
+
+use crate::{OperationId, StepError};
+
+/// Everything a step may use: the service (by `Deref`), its database, the time, and fenced transactions.
+pub struct OpCx<S> {
+    pub(crate) service: Arc<S>,
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) operation: OperationId,
+    pub(crate) owner: Arc<str>,
+}
+
+impl<S> std::ops::Deref for OpCx<S> {
+    type Target = S;
+    fn deref(&self) -> &S {
+        &self.service
+    }
+}
+
+impl<S> OpCx<S> {
+    /// The service.
+    #[must_use]
+    pub fn service(&self) -> &Arc<S> {
+        &self.service
+    }
+
+    /// For reading.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Opens the only kind of transaction a step gets: it begins with an update that only the lease's holder can make,
+    /// and notes the step.
+    ///
+    /// # Errors
+    /// [`StepError::LeaseLost`] when the lease is another's or the operation was superseded.
+    pub async fn write(&self, step: &'static str) -> Result<Tx, StepError> {
+        let mut tx = self.db.write().await?;
+        let held = tx
+            .exec(
+                "UPDATE operations SET step = $1, attempt = 0 \
+                 WHERE id = $2 AND lease_owner = $3 AND finished_at IS NULL",
+                args![step, self.operation, &*self.owner],
+            )
+            .await?;
+        if held == 1 {
+            Ok(tx)
+        } else {
+            Err(StepError::LeaseLost)
+        }
+    }
+
+    /// As [`OpCx::write`], and ends the operation in the same transaction: whoever sees the resource's new state can
+    /// start the next operation at once. The step then returns [`Next::Done`](crate::Next::Done).
+    ///
+    /// # Errors
+    /// [`StepError::LeaseLost`] as in [`OpCx::write`].
+    pub async fn finish(&self, step: &'static str) -> Result<Tx, StepError> {
+        self.end(step, None).await
+    }
+
+    pub(crate) async fn end(
+        &self,
+        step: &'static str,
+        error: Option<&str>,
+    ) -> Result<Tx, StepError> {
+        let mut tx = self.db.write().await?;
+        let held = tx
+            .exec(
+                "UPDATE operations SET step = $1, finished_at = $2, error = $3, lease_owner = NULL, lease_until = 0 \
+                 WHERE id = $4 AND lease_owner = $5 AND finished_at IS NULL",
+                args![step, self.now(), error, self.operation, &*self.owner],
+            )
+            .await?;
+        if held == 1 {
+            Ok(tx)
+        } else {
+            Err(StepError::LeaseLost)
+        }
+    }
+}

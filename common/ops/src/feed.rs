@@ -1,0 +1,358 @@
+//! The server's half of a host feed: what each host should have, by revision, and what it has seen.
+//!
+//! A change and the host's next revision are one transaction, so an agent that has revision n has everything up to it.
+
+use std::time::Duration;
+
+use nephos_bus::Bus;
+use nephos_db::{Db, Error, FromRow, Migration, Row, Tx, args};
+use nephos_runtime::Clock;
+use nephos_types::feed::{FeedItem, FeedPage, Observed};
+use nephos_types::{Timestamp, Wake};
+use serde::Serialize;
+
+/// The tables; in a service's list of migrations after [`MIGRATION`](crate::MIGRATION).
+pub const MIGRATION: Migration = Migration {
+    name: "0000_feed",
+    sql: include_str!("../migrations/feed.sql"),
+};
+
+/// Longest wait of a long poll.
+const WAIT_SECS: u64 = 25;
+/// A tombstone is kept this long; an agent that was away for longer reads everything anew.
+const TOMBSTONE_SECS: i64 = 24 * 3600;
+
+/// Where a thing is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The topic that agents' polls listen to: `compute.feed`.
+    pub topic: &'static str,
+    /// The host.
+    pub host: &'a str,
+    /// The kind of thing.
+    pub kind: &'a str,
+    /// Its id.
+    pub id: &'a str,
+}
+
+/// Wants a thing on a host, like this. The same again changes nothing.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn publish<T: Serialize + Sync>(
+    tx: &mut Tx,
+    now: Timestamp,
+    place: Place<'_>,
+    generation: i64,
+    spec: &T,
+) -> Result<(), Error> {
+    let spec = serde_json::to_string(spec).map_err(|why| Error::damaged(why.to_string()))?;
+    put(tx, now, place, generation, Some(spec)).await
+}
+
+/// Wants a thing no longer on a host.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn withdraw(
+    tx: &mut Tx,
+    now: Timestamp,
+    place: Place<'_>,
+    generation: i64,
+) -> Result<(), Error> {
+    put(tx, now, place, generation, None).await
+}
+
+async fn put(
+    tx: &mut Tx,
+    now: Timestamp,
+    place: Place<'_>,
+    generation: i64,
+    spec: Option<String>,
+) -> Result<(), Error> {
+    let Place {
+        topic,
+        host,
+        kind,
+        id,
+    } = place;
+    let same = tx
+        .fetch_opt::<i64>(
+            "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND generation = $4 \
+             AND (spec = $5 OR (spec IS NULL AND CAST($5 AS TEXT) IS NULL))",
+            args![host, kind, id, generation, spec],
+        )
+        .await?;
+    if same.is_some() {
+        return Ok(());
+    }
+    let revision: i64 = tx
+        .fetch_scalar(
+            "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 1, 0) \
+             ON CONFLICT (host) DO UPDATE SET revision = feed_hosts.revision + 1 RETURNING revision",
+            args![host],
+        )
+        .await?;
+    tx.exec(
+        "INSERT INTO feed_items (host, kind, id, generation, revision, spec, changed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (host, kind, id) DO UPDATE SET \
+         generation = excluded.generation, revision = excluded.revision, spec = excluded.spec, \
+         changed_at = excluded.changed_at",
+        args![host, kind, id, generation, revision, spec, now],
+    )
+    .await?;
+    tx.wake(Wake::new(topic, host));
+    Ok(())
+}
+
+/// Answers agents' polls.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// The service's database.
+    pub db: Db,
+    /// Wakes polls.
+    pub bus: Bus,
+    /// The time.
+    pub clock: Clock,
+    /// As in [`Place::topic`].
+    pub topic: &'static str,
+}
+
+impl Feed {
+    /// What changed on `host` after `since`, waiting up to `wait_secs` when nothing has. 0, or a revision this service
+    /// never gave, asks for everything.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn since(&self, host: &str, since: i64, wait_secs: u64) -> Result<FeedPage, Error> {
+        let mut wakes = self.bus.subscribe(self.topic);
+        let first = self.page(host, since).await?;
+        if first.complete || !first.items.is_empty() || wait_secs == 0 {
+            return Ok(first);
+        }
+        let limit = Duration::from_secs(wait_secs.min(WAIT_SECS));
+        let woken = async {
+            loop {
+                let wake = wakes.next().await;
+                if wake.id.is_empty() || wake.id == host {
+                    break;
+                }
+            }
+        };
+        let _woken_or_not = self.clock.timeout(limit, woken).await;
+        self.page(host, since).await
+    }
+
+    async fn page(&self, host: &str, since: i64) -> Result<FeedPage, Error> {
+        let sql = "SELECT revision FROM feed_hosts WHERE host = $1";
+        let revision = self
+            .db
+            .fetch_opt::<i64>(sql, args![host])
+            .await?
+            .unwrap_or(0);
+        let complete = since <= 0 || since > revision || self.too_old(host, since).await?;
+        let from = if complete { 0 } else { since };
+        // Items may be newer than the revision read before them; the agent gets them again, which harms nothing.
+        let mut items = self
+            .db
+            .fetch_all::<ItemRow>(
+                "SELECT kind, id, generation, spec FROM feed_items WHERE host = $1 AND revision > $2 \
+                 ORDER BY revision",
+                args![host, from],
+            )
+            .await?;
+        if complete {
+            items.retain(|row| row.0.spec.is_some());
+        }
+        let items = items.into_iter().map(|row| row.0).collect();
+        Ok(FeedPage {
+            revision,
+            complete,
+            items,
+        })
+    }
+
+    /// Whether tombstones after `since` may have been removed already.
+    async fn too_old(&self, host: &str, since: i64) -> Result<bool, Error> {
+        let kept = "SELECT COALESCE(MAX(pruned), 0) FROM \
+             (SELECT revision AS pruned FROM feed_items WHERE host = $1 AND kind = $2) AS p";
+        let pruned: i64 = self.db.fetch_scalar(kept, args![host, PRUNED]).await?;
+        Ok(since < pruned)
+    }
+}
+
+/// The kind of the one item per host that remembers up to which revision tombstones were removed.
+const PRUNED: &str = "_pruned";
+
+/// Removes old tombstones; called now and then by the service's housekeeping.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn prune(tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
+    let before = now.plus_secs(-TOMBSTONE_SECS);
+    tx.exec(
+        "INSERT INTO feed_items (host, kind, id, generation, revision, spec, changed_at) \
+         SELECT host, $1, $2, 0, MAX(revision), NULL, $3 FROM feed_items \
+         WHERE spec IS NULL AND kind <> $1 AND changed_at < $4 GROUP BY host \
+         ON CONFLICT (host, kind, id) DO UPDATE SET revision = excluded.revision",
+        args![PRUNED, "", now, before],
+    )
+    .await?;
+    tx.exec(
+        "DELETE FROM feed_items WHERE spec IS NULL AND kind <> $1 AND changed_at < $2",
+        args![PRUNED, before],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Notes what a host has seen, and that it is alive.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn record_observed(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    observed: &[Observed],
+) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 0, $2) \
+         ON CONFLICT (host) DO UPDATE SET seen_at = excluded.seen_at",
+        args![host, now],
+    )
+    .await?;
+    for seen in observed {
+        tx.exec(
+            "INSERT INTO feed_observed (host, kind, id, generation_seen, state, detail, at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (host, kind, id) DO UPDATE SET \
+             generation_seen = excluded.generation_seen, state = excluded.state, \
+             detail = excluded.detail, at = excluded.at",
+            args![
+                host,
+                seen.kind,
+                seen.id,
+                seen.generation_seen,
+                seen.state,
+                seen.detail.to_string(),
+                seen.at,
+            ],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// What hosts have seen of one thing.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn observed(db: &Db, kind: &str, id: &str) -> Result<Vec<Seen>, Error> {
+    db.fetch_all(
+        "SELECT host, kind, id, generation_seen, state, detail, at FROM feed_observed \
+         WHERE kind = $1 AND id = $2 ORDER BY host",
+        args![kind, id],
+    )
+    .await
+}
+
+/// Everything of one kind that hosts have seen.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn observed_kind(db: &Db, kind: &str) -> Result<Vec<Seen>, Error> {
+    db.fetch_all(
+        "SELECT host, kind, id, generation_seen, state, detail, at FROM feed_observed \
+         WHERE kind = $1 ORDER BY host, id",
+        args![kind],
+    )
+    .await
+}
+
+/// Forgets what was seen of a thing that is gone for good.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn forget(tx: &mut Tx, kind: &str, id: &str) -> Result<(), Error> {
+    tx.exec(
+        "DELETE FROM feed_observed WHERE kind = $1 AND id = $2",
+        args![kind, id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// When a host was last heard of; by host name.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn hosts(db: &Db) -> Result<Vec<HostSeen>, Error> {
+    db.fetch_all(
+        "SELECT host, revision, seen_at FROM feed_hosts ORDER BY host",
+        args![],
+    )
+    .await
+}
+
+/// A host that has asked or reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSeen {
+    /// Its name.
+    pub host: String,
+    /// The newest revision wanted on it.
+    pub revision: i64,
+    /// When it last reported; 0: never.
+    pub seen_at: Timestamp,
+}
+
+/// What a host has seen of a thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The host.
+    pub host: String,
+    /// What it saw.
+    pub observed: Observed,
+}
+
+struct ItemRow(FeedItem);
+
+impl FromRow for ItemRow {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let spec: Option<String> = row.get("spec")?;
+        let spec = spec.map(|text| serde_json::from_str(&text)).transpose();
+        Ok(Self(FeedItem {
+            kind: row.get("kind")?,
+            id: row.get("id")?,
+            generation: row.get("generation")?,
+            spec: spec.map_err(|why| Error::damaged(why.to_string()))?,
+        }))
+    }
+}
+
+impl FromRow for Seen {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let detail: String = row.get("detail")?;
+        Ok(Self {
+            host: row.get("host")?,
+            observed: Observed {
+                kind: row.get("kind")?,
+                id: row.get("id")?,
+                generation_seen: row.get("generation_seen")?,
+                state: row.get("state")?,
+                detail: serde_json::from_str(&detail)
+                    .map_err(|why| Error::damaged(why.to_string()))?,
+                at: row.get("at")?,
+            },
+        })
+    }
+}
+
+impl FromRow for HostSeen {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            host: row.get("host")?,
+            revision: row.get("revision")?,
+            seen_at: row.get("seen_at")?,
+        })
+    }
+}
