@@ -1,0 +1,516 @@
+//! Durable work with a toy service: killed at every point it reaches the same end.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use nephos_auth::{Caller, Scope};
+use nephos_bus::Bus;
+use nephos_db::{Db, DbUrl, Migration, Tx, args};
+use nephos_ops::feed::{self, Feed, Place};
+use nephos_ops::{
+    EnqueueError, Failure, New, Next, OpCx, Operation, Reconcile, Reconcilers, StepError, Worker,
+    WorkerParts,
+};
+use nephos_runtime::crash::{self, Mode};
+use nephos_runtime::{Clock, crash_point};
+use nephos_types::feed::Observed;
+use nephos_types::{RequestId, Timestamp};
+use serde_json::json;
+
+/// Toys are built in two places: in the database and in the "world", a table that stands for what a host has.
+const TABLES: Migration = Migration {
+    name: "0001_toys",
+    sql: "CREATE TABLE toys (id TEXT PRIMARY KEY, state TEXT NOT NULL, why TEXT); \
+          CREATE TABLE world (id TEXT PRIMARY KEY, painted BOOLEAN NOT NULL);",
+};
+const OPS: &str = "toys.ops";
+
+struct Toys {
+    db: Db,
+}
+
+struct Build;
+struct Scrap;
+
+impl Reconcile<Toys> for Build {
+    const KIND: &'static str = "toy.build";
+
+    async fn step(&self, cx: &OpCx<Toys>, op: &Operation) -> Result<Next, StepError> {
+        let id = &op.resource_id;
+        let painted: Option<String> = cx
+            .db()
+            .fetch_opt(
+                "SELECT CASE WHEN painted THEN 'yes' ELSE 'no' END FROM world WHERE id = $1",
+                args![id],
+            )
+            .await?;
+        match painted.as_deref() {
+            None if op.args.get("broken").is_some() => {
+                Err(StepError::Permanent("no parts for it".to_owned()))
+            }
+            None if op.args.get("never").is_some() => {
+                Err(StepError::Transient("the shop is closed".to_owned()))
+            }
+            None => {
+                crash_point!("build.before_make");
+                cx.make(id).await?;
+                crash_point!("build.made");
+                Ok(Next::Again)
+            }
+            Some("no") if op.args.get("wait").is_some() => Ok(Next::Wait {
+                until: cx.now().plus_secs(600),
+            }),
+            Some("no") => {
+                crash_point!("build.before_paint");
+                let mut tx = cx.write("paint").await?;
+                tx.exec(
+                    "UPDATE world SET painted = $1 WHERE id = $2",
+                    args![true, id],
+                )
+                .await?;
+                tx.commit().await?;
+                crash_point!("build.painted");
+                Ok(Next::Again)
+            }
+            Some(_) => {
+                crash_point!("build.before_finish");
+                let mut tx = cx.finish("finish").await?;
+                tx.exec("UPDATE toys SET state = 'READY' WHERE id = $1", args![id])
+                    .await?;
+                tx.commit().await?;
+                crash_point!("build.finished");
+                Ok(Next::Done)
+            }
+        }
+    }
+
+    async fn failed(
+        &self,
+        _cx: &OpCx<Toys>,
+        op: &Operation,
+        failure: &Failure,
+        tx: &mut Tx,
+    ) -> Result<(), nephos_db::Error> {
+        tx.exec(
+            "UPDATE toys SET state = 'ERROR', why = $1 WHERE id = $2",
+            args![failure.message, op.resource_id],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+impl Reconcile<Toys> for Scrap {
+    const KIND: &'static str = "toy.scrap";
+
+    async fn step(&self, cx: &OpCx<Toys>, op: &Operation) -> Result<Next, StepError> {
+        let mut tx = cx.finish("scrap").await?;
+        tx.exec("DELETE FROM world WHERE id = $1", args![op.resource_id])
+            .await?;
+        tx.exec("DELETE FROM toys WHERE id = $1", args![op.resource_id])
+            .await?;
+        tx.commit().await?;
+        Ok(Next::Done)
+    }
+
+    async fn failed(
+        &self,
+        _cx: &OpCx<Toys>,
+        _op: &Operation,
+        _failure: &Failure,
+        _tx: &mut Tx,
+    ) -> Result<(), nephos_db::Error> {
+        Ok(())
+    }
+}
+
+impl Toys {
+    /// A side effect outside the fence: it has to be repeatable.
+    async fn make(&self, id: &str) -> Result<(), nephos_db::Error> {
+        let mut tx = self.db.write().await?;
+        let sql = "INSERT INTO world (id, painted) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        tx.exec(sql, args![id, false]).await?;
+        tx.commit().await
+    }
+}
+
+struct Shop {
+    db: Db,
+    clock: Clock,
+    bus: Bus,
+    _folder: tempfile::TempDir,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test run says where PostgreSQL is"
+)]
+async fn shop() -> Shop {
+    let folder = tempfile::tempdir().unwrap();
+    let url = match std::env::var("NEPHOS_TEST_PG") {
+        Ok(server) => {
+            let name = folder
+                .path()
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .to_lowercase();
+            let name = format!("ops_{}", name.trim_start_matches('.'));
+            DbUrl::create_database(&server, &name).await.unwrap()
+        }
+        Err(_) => DbUrl::sqlite(folder.path().join("toys.sqlite")),
+    };
+    let (clock, bus) = (Clock::virtual_at(Timestamp(1_000_000)), Bus::local());
+    let db = Db::open(&url, clock.clone(), Arc::new(bus.clone()))
+        .await
+        .unwrap();
+    db.migrate(&[nephos_ops::MIGRATION, feed::MIGRATION, TABLES])
+        .await
+        .unwrap();
+    Shop {
+        db,
+        clock,
+        bus,
+        _folder: folder,
+    }
+}
+
+impl Shop {
+    fn worker(&self) -> Worker<Toys> {
+        Worker::new(WorkerParts {
+            service: Arc::new(Toys {
+                db: self.db.clone(),
+            }),
+            db: self.db.clone(),
+            clock: self.clock.clone(),
+            bus: self.bus.clone(),
+            topic: OPS,
+            reconcilers: Reconcilers::new().with(Build).with(Scrap),
+        })
+    }
+
+    async fn order(&self, id: &str, args: serde_json::Value) -> Result<(), EnqueueError> {
+        let mut tx = self.db.write().await.unwrap();
+        tx.exec(
+            "INSERT INTO toys (id, state) VALUES ($1, 'BUILDING') ON CONFLICT DO NOTHING",
+            args![id],
+        )
+        .await
+        .unwrap();
+        nephos_ops::enqueue(&mut tx, self.clock.now(), new("toy.build", id, args)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn state(&self, id: &str) -> Option<String> {
+        self.db
+            .fetch_opt("SELECT state FROM toys WHERE id = $1", args![id])
+            .await
+            .unwrap()
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        self.db.fetch_scalar(sql, args![]).await.unwrap()
+    }
+}
+
+fn new<'a>(kind: &'static str, id: &'a str, args: serde_json::Value) -> New<'a> {
+    static CALLER: std::sync::LazyLock<Caller> =
+        std::sync::LazyLock::new(|| Caller::new("u", Scope::project("p"), &["member"]));
+    static REQUEST: std::sync::LazyLock<RequestId> =
+        std::sync::LazyLock::new(|| RequestId::from("req-1"));
+    New {
+        topic: OPS,
+        kind,
+        resource_id: id,
+        args,
+        caller: &CALLER,
+        request_id: &REQUEST,
+        deadline_secs: 3600,
+    }
+}
+
+#[tokio::test]
+async fn killed_at_every_crash_point_it_reaches_the_same_end() {
+    let reference = shop().await;
+    crash::set(Mode::Record);
+    reference.order("bear", json!({})).await.unwrap();
+    reference.worker().drain().await.unwrap();
+    let points = crash::recorded();
+    crash::set(Mode::Off);
+    assert_eq!(points.len(), 6, "{points:?}");
+
+    for point in points {
+        let shop = shop().await;
+        shop.order("bear", json!({})).await.unwrap();
+        crash::set(Mode::Unwind {
+            name: point.to_owned(),
+            nth: 1,
+        });
+        let crashed = AssertUnwindSafe(shop.worker().drain()).catch_unwind().await;
+        assert!(crashed.is_err(), "{point} was not reached");
+        let restarted = shop.worker();
+        restarted.take_over().await.unwrap();
+        restarted.settle(Duration::from_secs(120)).await.unwrap();
+        assert_eq!(
+            shop.state("bear").await.as_deref(),
+            Some("READY"),
+            "{point}"
+        );
+        assert_eq!(shop.count("SELECT COUNT(*) FROM world").await, 1, "{point}");
+        let live = shop
+            .count("SELECT COUNT(*) FROM operations WHERE finished_at IS NULL")
+            .await;
+        assert_eq!(live, 0, "{point}");
+    }
+}
+
+#[tokio::test]
+async fn a_busy_resource_takes_no_second_operation_but_a_superseding_one() {
+    let shop = shop().await;
+    shop.order("bear", json!({"wait": true})).await.unwrap();
+    shop.worker().drain().await.unwrap();
+    match shop.order("bear", json!({})).await {
+        Err(EnqueueError::Busy { kind }) => assert_eq!(kind, "toy.build"),
+        other => panic!("{other:?}"),
+    }
+    let mut tx = shop.db.write().await.unwrap();
+    nephos_ops::supersede(
+        &mut tx,
+        shop.clock.now(),
+        new("toy.scrap", "bear", json!({})),
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    shop.worker().drain().await.unwrap();
+    assert_eq!(shop.state("bear").await, None);
+    assert_eq!(shop.count("SELECT COUNT(*) FROM world").await, 0);
+}
+
+#[tokio::test]
+async fn what_supersedes_waits_until_the_other_lease_is_gone() {
+    let shop = shop().await;
+    shop.order("bear", json!({})).await.unwrap();
+    let mut tx = shop.db.write().await.unwrap();
+    tx.exec(
+        "UPDATE operations SET lease_owner = 'a dead worker', lease_until = $1",
+        args![shop.clock.now().plus_secs(30)],
+    )
+    .await
+    .unwrap();
+    nephos_ops::supersede(
+        &mut tx,
+        shop.clock.now(),
+        new("toy.scrap", "bear", json!({})),
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    shop.worker().drain().await.unwrap();
+    assert!(
+        shop.state("bear").await.is_some(),
+        "scrapped while the other may still be building"
+    );
+    shop.clock.advance(Duration::from_secs(31));
+    shop.worker().drain().await.unwrap();
+    assert_eq!(shop.state("bear").await, None);
+}
+
+#[tokio::test]
+async fn a_failure_reaches_the_resource_and_a_closed_shop_ends_at_the_deadline() {
+    let shop = shop().await;
+    shop.order("bear", json!({"broken": true})).await.unwrap();
+    shop.order("kite", json!({"never": true})).await.unwrap();
+    shop.worker()
+        .settle(Duration::from_secs(2 * 3600))
+        .await
+        .unwrap();
+    let why = |id: &'static str| {
+        let db = shop.db.clone();
+        async move {
+            let sql = "SELECT why FROM toys WHERE state = 'ERROR' AND id = $1";
+            db.fetch_scalar::<String>(sql, args![id]).await.unwrap()
+        }
+    };
+    assert_eq!(why("bear").await, "no parts for it");
+    assert!(
+        why("kite").await.contains("in time"),
+        "{}",
+        why("kite").await
+    );
+}
+
+#[tokio::test]
+async fn a_worker_without_its_lease_writes_nothing() {
+    let shop = shop().await;
+    shop.order("bear", json!({"wait": true})).await.unwrap();
+    shop.worker().drain().await.unwrap();
+    // News arrive, and meanwhile another worker takes the operation.
+    let mut tx = shop.db.write().await.unwrap();
+    nephos_ops::nudge(&mut tx, shop.clock.now(), OPS, "bear")
+        .await
+        .unwrap();
+    tx.exec(
+        "UPDATE operations SET lease_owner = 'another', lease_until = $1",
+        args![shop.clock.now().plus_secs(30)],
+    )
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    shop.worker().drain().await.unwrap();
+    assert_eq!(shop.state("bear").await.as_deref(), Some("BUILDING"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_workers_build_each_toy_once_without_any_wake() {
+    let shop = shop().await;
+    for number in 0..20 {
+        shop.order(&format!("toy-{number}"), json!({}))
+            .await
+            .unwrap();
+    }
+    let (one, two) = (shop.worker(), shop.worker());
+    let (first, second) = tokio::join!(one.drain(), two.drain());
+    first.unwrap();
+    second.unwrap();
+    shop.worker()
+        .settle(Duration::from_secs(120))
+        .await
+        .unwrap();
+    assert_eq!(
+        shop.count("SELECT COUNT(*) FROM toys WHERE state = 'READY'")
+            .await,
+        20
+    );
+    assert_eq!(shop.count("SELECT COUNT(*) FROM world").await, 20);
+}
+
+#[tokio::test]
+async fn a_feed_gives_everything_then_only_changes() {
+    let shop = shop().await;
+    let feed = Feed {
+        db: shop.db.clone(),
+        bus: shop.bus.clone(),
+        clock: shop.clock.clone(),
+        topic: "toys.feed",
+    };
+    let place = |id: &'static str| Place {
+        topic: "toys.feed",
+        host: "h1",
+        kind: "toy",
+        id,
+    };
+    let mut tx = shop.db.write().await.unwrap();
+    feed::publish(&mut tx, shop.clock.now(), place("a"), 1, &json!({"n": 1}))
+        .await
+        .unwrap();
+    feed::publish(&mut tx, shop.clock.now(), place("b"), 1, &json!({"n": 2}))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let all = feed.since("h1", 0, 0).await.unwrap();
+    assert!(all.complete);
+    assert_eq!((all.revision, all.items.len()), (2, 2));
+    assert!(feed.since("h2", 0, 0).await.unwrap().items.is_empty());
+
+    let mut tx = shop.db.write().await.unwrap();
+    feed::publish(&mut tx, shop.clock.now(), place("a"), 1, &json!({"n": 1}))
+        .await
+        .unwrap();
+    feed::withdraw(&mut tx, shop.clock.now(), place("b"), 2)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let change = feed.since("h1", all.revision, 0).await.unwrap();
+    assert!(!change.complete);
+    assert_eq!(
+        change.items.len(),
+        1,
+        "the same again is no change: {change:?}"
+    );
+    assert_eq!(change.items.first().unwrap().spec, None);
+
+    shop.clock.advance(Duration::from_secs(2 * 24 * 3600));
+    let mut tx = shop.db.write().await.unwrap();
+    feed::prune(&mut tx, shop.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    let late = feed.since("h1", all.revision, 0).await.unwrap();
+    assert!(
+        late.complete,
+        "an agent that was away while tombstones were removed reads everything: {late:?}"
+    );
+    assert_eq!(late.items.len(), 1);
+    assert!(!feed.since("h1", change.revision, 0).await.unwrap().complete);
+}
+
+#[tokio::test]
+async fn a_poll_waits_for_its_own_host_only() {
+    let shop = shop().await;
+    let feed = Feed {
+        db: shop.db.clone(),
+        bus: shop.bus.clone(),
+        clock: shop.clock.clone(),
+        topic: "toys.feed",
+    };
+    let place = |host: &'static str| Place {
+        topic: "toys.feed",
+        host,
+        kind: "toy",
+        id: "a",
+    };
+    let mut tx = shop.db.write().await.unwrap();
+    feed::publish(&mut tx, shop.clock.now(), place("h1"), 1, &json!({}))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let change = async {
+        for (host, generation) in [("h2", 1), ("h1", 2)] {
+            let mut tx = shop.db.write().await.unwrap();
+            feed::publish(
+                &mut tx,
+                shop.clock.now(),
+                place(host),
+                generation,
+                &json!({}),
+            )
+            .await
+            .unwrap();
+            tx.commit().await.unwrap();
+        }
+    };
+    let (page, ()) = tokio::join!(feed.since("h1", 1, 20), change);
+    assert_eq!(page.unwrap().items.first().unwrap().generation, 2);
+
+    let mut tx = shop.db.write().await.unwrap();
+    let seen = Observed {
+        kind: "toy".into(),
+        id: "a".into(),
+        generation_seen: 2,
+        state: "built".into(),
+        detail: json!({"color": "red"}),
+        at: shop.clock.now(),
+    };
+    feed::record_observed(&mut tx, shop.clock.now(), "h1", std::slice::from_ref(&seen))
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let stored = feed::observed(&shop.db, "toy", "a").await.unwrap();
+    assert_eq!(stored.first().unwrap().observed, seen);
+    assert_eq!(
+        feed::hosts(&shop.db)
+            .await
+            .unwrap()
+            .first()
+            .unwrap()
+            .seen_at,
+        shop.clock.now()
+    );
+}
