@@ -25,7 +25,7 @@ macro_rules! endpoint {
         #[doc = $doc]
         $(#[doc = $more])*
         #[derive(Debug)]
-        pub struct $name;
+        pub(crate) struct $name;
 
         impl $crate::Endpoint for $name {
             type Service = crate::Svc;

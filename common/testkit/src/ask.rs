@@ -42,7 +42,6 @@ impl Answer {
     }
 
     /// This answer, after checking its status; the body is shown when it is another.
-    #[must_use]
     #[track_caller]
     #[expect(clippy::panic, reason = "a test's assertion")]
     pub fn expect(self, status: u16) -> Self {
