@@ -1,9 +1,4 @@
 //! The pipeline with a toy service: what a client sees of versions, rules, bodies and faults.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
 
 use std::sync::Arc;
 

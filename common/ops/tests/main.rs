@@ -1,9 +1,5 @@
 //! Durable work with a toy service: killed at every point it reaches the same end.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
