@@ -1,1 +1,3 @@
 //! Nephos compute.
+
+pub mod model;
