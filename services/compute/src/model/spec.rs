@@ -151,7 +151,7 @@ pub struct ImageSpec {
 }
 
 /// Glance's `os_hash_algo` and `os_hash_value`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ImageHash {
     /// `sha512` (Glance's default) or `sha256`.
     pub algo: HashAlgo,
@@ -160,7 +160,7 @@ pub struct ImageHash {
 }
 
 /// The hashes an image may be proved with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HashAlgo {
     /// SHA-256.
