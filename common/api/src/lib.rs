@@ -1,1 +1,37 @@
 //! Typed endpoints with microversions, faults, paging and OpenAPI, and the HTTP shell around them.
+//!
+//! One [`endpoint!`] row says everything about a call; the pipeline derives the rest: routing, version negotiation,
+//! authentication, coarse policy, reading the body, writing the reply, headers, OpenAPI. The pipeline is a plain
+//! [`Dispatch`]; actix is a shell around it, and tests and in-process peers call it without a socket.
+
+mod body;
+mod cx;
+mod endpoint;
+mod fault;
+mod http_types;
+mod macros;
+pub mod openapi;
+mod path;
+mod pipeline;
+mod reply;
+mod router;
+pub mod shell;
+pub mod version;
+
+pub use body::{Body, Bytes, Json, Nothing, Stream};
+pub use cx::{Core, Cx, Req, Service};
+pub use endpoint::{
+    Access, AccessRow, Authenticated, Endpoint, EndpointInfo, Endpoints, Loaded, Public, Row,
+};
+pub use fault::{Dialect, Fault, Versioning};
+pub use http_types::{Dispatch, Incoming, Payload, Request, Response};
+pub use path::{FromPath, FromQuery, Params};
+pub use pipeline::App;
+pub use reply::{Accepted, Download, Empty, ReplyBody, With};
+pub use version::{Change, Shape, Version, added, before, changed, removed};
+
+/// What a handler of endpoint `E` returns.
+pub type Reply<E> = Result<<E as Endpoint>::Reply, Fault>;
+
+#[doc(hidden)]
+pub use http;

@@ -1,1 +1,15 @@
 //! Typed calls to sibling services over their public REST API.
+//!
+//! In one process a call is handed to the sibling's pipeline without a socket; between processes it goes by HTTP.
+//! Same bytes, same policy, same tests. A service's own verbs stand in its `peers.rs`.
+
+mod call;
+mod directory;
+mod error;
+pub mod feed;
+mod session;
+
+pub use call::{Answer, Call};
+pub use directory::{Directory, Transport};
+pub use error::PeerError;
+pub use session::{Credentials, Peers};

@@ -1,1 +1,18 @@
-//! A service under test: real database, virtual clock, callers of every kind.
+//! A service under test: real database, virtual clock, callers of every kind, the pipeline without a socket.
+//!
+//! ```ignore
+//! let world = World::new().await;
+//! let app = world.app(Compute::new(world.core::<Compute>().await, world.peers().await, …));
+//! let answer = world.ask(&app).as_persona(Persona::Member).post("/v2.1/servers", json!({…})).await;
+//! assert_eq!(answer.status, 202);
+//! ```
+
+mod ask;
+mod matrix;
+mod persona;
+mod world;
+
+pub use ask::{Answer, Ask};
+pub use matrix::{check_matrix, matrix};
+pub use persona::Persona;
+pub use world::{START, World};

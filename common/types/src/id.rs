@@ -48,6 +48,18 @@ macro_rules! id {
                 id.0
             }
         }
+        impl $crate::ToArg for $name {
+            const NULL: $crate::Arg = $crate::Arg::Text(None);
+            fn to_arg(&self) -> $crate::Arg {
+                $crate::Arg::Text(Some(self.0.clone()))
+            }
+        }
+        impl $crate::FromArg for $name {
+            const KIND: $crate::ArgKind = $crate::ArgKind::Text;
+            fn from_arg(arg: $crate::Arg) -> Option<Self> {
+                String::from_arg(arg).map(Self)
+            }
+        }
         impl std::str::FromStr for $name {
             type Err = std::convert::Infallible;
             fn from_str(text: &str) -> Result<Self, Self::Err> {

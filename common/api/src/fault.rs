@@ -1,0 +1,184 @@
+//! Faults: what HTTP shows when a request is refused, in each service's own format.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use nephos_types::RequestId;
+use serde_json::Value;
+
+use crate::Version;
+
+/// A refusal: what happened, why, and where possible what would help.
+#[derive(Debug)]
+pub struct Fault {
+    /// HTTP status, 4xx or 5xx.
+    pub status: StatusCode,
+    /// The service's own name for it (`NetworkNotFound`, `placement.concurrent_update`); empty: by status.
+    pub kind: Cow<'static, str>,
+    /// A sentence for people.
+    pub message: String,
+    /// More keys for the body, as the service's format has them.
+    pub extra: Option<Value>,
+    /// Headers, such as `Retry-After`.
+    pub headers: HeaderMap,
+}
+
+macro_rules! by_status {
+    ($($(#[$meta:meta])* $name:ident => $status:ident,)+) => {$(
+        $(#[$meta])*
+        pub fn $name(message: impl Into<String>) -> Self {
+            Self::new(StatusCode::$status, message)
+        }
+    )+};
+}
+
+impl Fault {
+    /// A fault with this status.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind: Cow::Borrowed(""),
+            message: message.into(),
+            extra: None,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    by_status! {
+        /// 400: the request itself is wrong.
+        bad_request => BAD_REQUEST,
+        /// 401: no token, or one that is not valid.
+        unauthorized => UNAUTHORIZED,
+        /// 403: valid, but not allowed; also Nova's and Glance's quota refusals.
+        forbidden => FORBIDDEN,
+        /// 404: no such thing, or none that this caller may know of.
+        not_found => NOT_FOUND,
+        /// 405: the path exists, not with this method.
+        method_not_allowed => METHOD_NOT_ALLOWED,
+        /// 406: a version or form that this service does not speak.
+        not_acceptable => NOT_ACCEPTABLE,
+        /// 409: the state does not allow it now.
+        conflict => CONFLICT,
+        /// 410: it was here and is not any more.
+        gone => GONE,
+        /// 413: more than the limit.
+        too_large => PAYLOAD_TOO_LARGE,
+        /// 415: a media type that this call does not take.
+        unsupported_media_type => UNSUPPORTED_MEDIA_TYPE,
+        /// 416: no byte of the object is in the range.
+        range_not_satisfiable => RANGE_NOT_SATISFIABLE,
+        /// 429: later.
+        too_many_requests => TOO_MANY_REQUESTS,
+        /// 500: our fault. The message never holds internals.
+        internal => INTERNAL_SERVER_ERROR,
+        /// 501: known to the original, not offered here.
+        not_implemented => NOT_IMPLEMENTED,
+        /// 503: something this needs does not answer; try again.
+        unavailable => SERVICE_UNAVAILABLE,
+        /// 507: the disk is full.
+        insufficient_storage => INSUFFICIENT_STORAGE,
+    }
+
+    /// Names the kind.
+    #[must_use]
+    pub fn kind(mut self, kind: impl Into<Cow<'static, str>>) -> Self {
+        self.kind = kind.into();
+        self
+    }
+
+    /// Adds keys for the body.
+    #[must_use]
+    pub fn with(mut self, extra: Value) -> Self {
+        self.extra = Some(extra);
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.status.as_u16(), self.message)
+    }
+}
+
+impl From<nephos_db::Error> for Fault {
+    /// What the database refused: busy or gone is 503, the rest is ours; the cause goes to the log, not to the client.
+    fn from(error: nephos_db::Error) -> Self {
+        tracing::error!(%error, "database refused a statement");
+        if error.is_transient() {
+            Self::unavailable("The database is busy or not reachable. Try again in a moment.")
+        } else {
+            Self::internal(
+                "The request could not be carried out. The log has the cause by request id.",
+            )
+        }
+    }
+}
+
+/// How one service words its answers. Data: each service has one constant.
+#[derive(Debug)]
+pub struct Dialect {
+    /// How versions are asked for.
+    pub versioning: Versioning,
+    /// A fault as a JSON body.
+    pub render_fault: fn(&Fault, &RequestId) -> Value,
+    /// The message of a 403: takes the rule's name.
+    pub forbidden: fn(&str) -> String,
+    /// The message of a 400 for keys that a body must not have.
+    pub unexpected_keys: fn(&[String]) -> String,
+    /// Largest body that is not a stream, in bytes.
+    pub max_body_bytes: usize,
+    /// Another name under which the request id is sent, such as `x-compute-request-id`.
+    pub request_id_header: Option<&'static str>,
+    /// Whether the service answers a path that exists, asked with another method, by 404 instead of 405.
+    pub hides_methods: bool,
+}
+
+/// How a client names the version it wants.
+#[derive(Clone, Copy, Debug)]
+pub enum Versioning {
+    /// By the path only.
+    None,
+    /// By header: `OpenStack-API-Version: <service> 2.79`.
+    Microversion {
+        /// The name in the header: `compute`, `placement`.
+        service: &'static str,
+        /// The older header with just the number.
+        legacy_header: Option<&'static str>,
+        /// Oldest, and what is used when nothing is asked for.
+        min: Version,
+        /// Newest.
+        max: Version,
+    },
+}
+
+impl Dialect {
+    /// A dialect without microversions, with common limits.
+    #[must_use]
+    pub const fn plain(render_fault: fn(&Fault, &RequestId) -> Value) -> Self {
+        Self {
+            versioning: Versioning::None,
+            render_fault,
+            forbidden: |rule| format!("Policy doesn't allow {rule} to be performed."),
+            unexpected_keys: |keys| {
+                let quoted: Vec<String> = keys.iter().map(|key| format!("'{key}'")).collect();
+                let were = if keys.len() == 1 { "was" } else { "were" };
+                format!(
+                    "Additional properties are not allowed ({} {were} unexpected)",
+                    quoted.join(", ")
+                )
+            },
+            max_body_bytes: 1024 * 1024,
+            request_id_header: None,
+            hides_methods: false,
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! The way of every request: id, version, route, token, rule, body, handler, headers.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, LazyLock};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use nephos_auth::{Caller, Scope, Target};
+use nephos_runtime::crash::Crashed;
+use nephos_runtime::metrics::Durations;
+use nephos_types::RequestId;
+use serde_json::{Value, json};
+use tracing::{Instrument, error, info};
+
+use crate::cx::{Asked, forbidden};
+use crate::endpoint::{EndpointInfo, Parts, Row};
+use crate::http_types::{Dispatch, Incoming, Payload, Request, Response};
+use crate::reply::Written;
+use crate::router::{self, Choice, Found, Router};
+use crate::{Access, Cx, Fault, Service, Version, Versioning, openapi};
+
+static TOOK: LazyLock<Durations> =
+    LazyLock::new(|| Durations::new("http_request", "Time to answer a call", "endpoint"));
+
+/// A service ready to answer.
+pub struct App<S: Service>(Arc<Inner<S>>);
+
+struct Inner<S: Service> {
+    service: Arc<S>,
+    rows: Vec<Row<S>>,
+    infos: Vec<&'static EndpointInfo>,
+    router: Router,
+}
+
+impl<S: Service> Clone for App<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Service> App<S> {
+    /// Builds the routing tree.
+    ///
+    /// # Errors
+    /// When two rows answer the same calls.
+    pub fn new(service: Arc<S>) -> Result<Self, String> {
+        let rows = S::endpoints();
+        let infos: Vec<_> = rows.iter().map(|row| row.info).collect();
+        let router = Router::build(&infos)?;
+        Ok(Self(Arc::new(Inner {
+            service,
+            rows,
+            infos,
+            router,
+        })))
+    }
+
+    /// The service.
+    #[must_use]
+    pub fn service(&self) -> &Arc<S> {
+        &self.0.service
+    }
+}
+
+impl<S: Service> Dispatch for App<S> {
+    fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
+        let inner = Arc::clone(&self.0);
+        let id = request_id(&request.headers);
+        let span = tracing::info_span!("request", service = S::NAME, request_id = %id);
+        async move { inner.answer(request, id).await }
+            .instrument(span)
+            .boxed()
+    }
+}
+
+/// A caller may name the request, so that one id follows the work through every service.
+fn request_id(headers: &HeaderMap) -> RequestId {
+    headers
+        .get("x-openstack-request-id")
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| {
+            text.strip_prefix("req-")
+                .is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok())
+        })
+        .map_or_else(nephos_runtime::ids::request_id, RequestId::from)
+}
+
+/// What negotiation and routing found out before the handler runs.
+struct Route<'a> {
+    version: Version,
+    found: Found<'a>,
+}
+
+/// Who brought a request, and by which token.
+struct Bearer {
+    token: Option<Arc<str>>,
+    caller: Option<Arc<Caller>>,
+}
+
+impl<S: Service> Inner<S> {
+    async fn answer(&self, request: Request, id: RequestId) -> Response {
+        let clock = &self.service.core().clock;
+        let began = clock.monotonic();
+        let (method, path) = (request.method.clone(), request.path.clone());
+        let mut label = "none";
+        let mut version = None;
+        let outcome = self
+            .route_and_run(request, &id, &mut label, &mut version)
+            .await;
+        let mut response = match outcome {
+            Ok(written) => response(written),
+            Err(fault) => self.refuse(&fault, &id),
+        };
+        self.add_headers(&mut response.headers, &id, version);
+        let took = clock.monotonic().saturating_sub(began);
+        TOOK.record(label, took);
+        let status = response.status.as_u16();
+        let micros = took.as_micros();
+        info!(%method, path, status, micros, endpoint = label, "answered");
+        response
+    }
+
+    async fn route_and_run(
+        &self,
+        request: Request,
+        id: &RequestId,
+        label: &mut &'static str,
+        told: &mut Option<Version>,
+    ) -> Result<Written, Fault> {
+        if request.path == "/openapi.json" {
+            return Ok(json_reply(&openapi::document(S::NAME, &self.infos)));
+        }
+        let version = negotiate(S::DIALECT.versioning, &request.headers)?;
+        *told = Some(version);
+        let found = self
+            .router
+            .find(&request.path)
+            .ok_or_else(router::no_such_path)?;
+        self.run(request, id, Route { version, found }, label).await
+    }
+
+    async fn run(
+        &self,
+        mut request: Request,
+        id: &RequestId,
+        route: Route<'_>,
+        label: &mut &'static str,
+    ) -> Result<Written, Fault> {
+        let Route { version, found } = route;
+        let Bearer { token, caller } = self.authenticate(&request, &found)?;
+        let body = std::mem::replace(&mut request.body, Incoming::Bytes(bytes::Bytes::new()));
+        let streams = found
+            .endpoints
+            .iter()
+            .filter_map(|at| self.infos.get(*at))
+            .any(|info| info.streamed && info.method == request.method);
+        let body = if streams {
+            body
+        } else {
+            collect(body, S::DIALECT.max_body_bytes).await?
+        };
+        let hides_methods = S::DIALECT.hides_methods;
+        let choice = Choice {
+            method: &request.method,
+            version,
+            hides_methods,
+        };
+        let picked = choice.pick(&self.infos, &found, || action_of(&body))?;
+        let row = self.rows.get(picked).ok_or_else(router::no_such_path)?;
+        *label = row.info.name;
+        let caller = self.check_access(row.info.access, caller, &request)?;
+        let path = router::names(row.info.path).zip(found.values).collect();
+        let parts = Parts {
+            path,
+            query: request.query,
+            headers: request.headers,
+            version,
+            dialect: S::DIALECT,
+            body,
+        };
+        let request_id = id.clone();
+        let asked = Asked {
+            caller,
+            version,
+            request_id,
+            token,
+            base_url: request.base_url,
+        };
+        let cx = Cx::new(Arc::clone(&self.service), asked);
+        match AssertUnwindSafe((row.run)(cx, parts)).catch_unwind().await {
+            Ok(outcome) => outcome,
+            // A test's own crash is not an error to hide.
+            Err(panic) if panic.is::<Crashed>() => std::panic::resume_unwind(panic),
+            Err(_) => {
+                error!(endpoint = row.info.name, "handler panicked");
+                Err(Fault::internal("The request could not be carried out."))
+            }
+        }
+    }
+
+    /// The caller of the token, if there is one. A path that only serves callers refuses the rest before it reads a body.
+    fn authenticate(&self, request: &Request, found: &Found<'_>) -> Result<Bearer, Fault> {
+        let public = found
+            .endpoints
+            .iter()
+            .filter_map(|at| self.infos.get(*at))
+            .any(|info| matches!(info.access, Access::Public));
+        let token = request
+            .headers
+            .get("x-auth-token")
+            .and_then(|value| value.to_str().ok());
+        let caller = token.map(|token| self.service.core().verifier.verify(token));
+        match caller {
+            Some(Ok(caller)) => Ok(Bearer {
+                token: token.map(Arc::from),
+                caller: Some(caller),
+            }),
+            _none_or_invalid if public => Ok(Bearer {
+                token: None,
+                caller: None,
+            }),
+            _none_or_invalid => Err(unauthorized(&request.base_url)),
+        }
+    }
+
+    fn check_access(
+        &self,
+        access: Access,
+        caller: Option<Arc<Caller>>,
+        request: &Request,
+    ) -> Result<Arc<Caller>, Fault> {
+        if matches!(access, Access::Public) {
+            return Ok(caller.unwrap_or_else(|| Arc::new(Caller::new("", Scope::Unscoped, &[]))));
+        }
+        let caller = caller.ok_or_else(|| unauthorized(&request.base_url))?;
+        let path = &request.path;
+        if !caller.may_request(S::TYPE, request.method.as_str(), path) {
+            return Err(unauthorized(&request.base_url));
+        }
+        if let Access::Rule(rule) = access
+            && !self
+                .service
+                .core()
+                .policy
+                .check(rule, &caller, &own_target(&caller))
+        {
+            return Err(forbidden::<S>(rule.name));
+        }
+        Ok(caller)
+    }
+
+    fn refuse(&self, fault: &Fault, id: &RequestId) -> Response {
+        if fault.status.is_server_error() {
+            error!(
+                status = fault.status.as_u16(),
+                message = fault.message,
+                "refused"
+            );
+        } else {
+            info!(
+                status = fault.status.as_u16(),
+                message = fault.message,
+                "refused"
+            );
+        }
+        let body = if fault.status == StatusCode::UNAUTHORIZED && fault.kind == "Unauthenticated" {
+            // Every service shows the token check's own body, as keystonemiddleware writes it.
+            json!({"error": {"code": 401, "title": "Unauthorized", "message": fault.message}})
+        } else {
+            (S::DIALECT.render_fault)(fault, id)
+        };
+        let mut written = json_reply(&body);
+        written.status = Some(fault.status);
+        written.headers.extend(fault.headers.clone());
+        response(written)
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap, id: &RequestId, version: Option<Version>) {
+        let put = |headers: &mut HeaderMap, name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
+        put(headers, "x-openstack-request-id", id.as_str());
+        if let Some(name) = S::DIALECT.request_id_header {
+            put(headers, name, id.as_str());
+        }
+        headers.append(header::VARY, HeaderValue::from_static("X-Auth-Token"));
+        let Versioning::Microversion {
+            service,
+            legacy_header,
+            ..
+        } = S::DIALECT.versioning
+        else {
+            return;
+        };
+        headers.append(
+            header::VARY,
+            HeaderValue::from_static("OpenStack-API-Version"),
+        );
+        if let Some(name) = legacy_header {
+            headers.append(header::VARY, HeaderValue::from_static(name));
+        }
+        if let Some(version) = version {
+            put(
+                headers,
+                "openstack-api-version",
+                &format!("{service} {version}"),
+            );
+            let lower = legacy_header.map(str::to_ascii_lowercase);
+            if let Some(Ok(name)) = lower.map(|name| HeaderName::from_bytes(name.as_bytes()))
+                && let Ok(value) = HeaderValue::from_str(&version.to_string())
+            {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// What a rule may compare with before anything is loaded: the caller's own project, user and domain.
+fn own_target(caller: &Caller) -> Target {
+    let mut target = Target::new();
+    if let Some(project) = caller.project_id() {
+        target.set_project(project.as_str());
+    }
+    target.set("user_id", &caller.user_id);
+    target
+}
+
+fn unauthorized(base_url: &str) -> Fault {
+    let origin = base_url
+        .rsplit_once('/')
+        .map_or(base_url, |(origin, _service)| origin);
+    Fault::unauthorized("The request you have made requires authentication.")
+        .kind("Unauthenticated")
+        .header(
+            header::WWW_AUTHENTICATE,
+            &format!("Keystone uri=\"{origin}/identity\""),
+        )
+}
+
+fn negotiate(versioning: Versioning, headers: &HeaderMap) -> Result<Version, Fault> {
+    let Versioning::Microversion {
+        service,
+        legacy_header,
+        min,
+        max,
+    } = versioning
+    else {
+        return Ok(Version::ZERO);
+    };
+    let Some(asked) = asked_version(headers, service, legacy_header) else {
+        return Ok(min);
+    };
+    if asked == "latest" {
+        return Ok(max);
+    }
+    let version = Version::parse(&asked).ok_or_else(|| {
+        Fault::bad_request(format!(
+            "API Version String {asked} is of invalid format. Must be of format MajorNum.MinorNum."
+        ))
+    })?;
+    if version < min || version > max {
+        return Err(Fault::not_acceptable(format!(
+            "Version {version} is not supported by the API. Minimum is {min} and maximum is {max}."
+        ))
+        .with(json!({"min_version": min.to_string(), "max_version": max.to_string()})));
+    }
+    Ok(version)
+}
+
+fn asked_version(headers: &HeaderMap, service: &str, legacy: Option<&str>) -> Option<String> {
+    let values = headers.get_all("openstack-api-version").into_iter();
+    let by_service = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|item| item.trim().split_once(' '))
+        .filter(|(name, _)| name.eq_ignore_ascii_case(service))
+        .map(|(_, version)| version.trim().to_owned())
+        .reduce(|_, last| last);
+    by_service.or_else(|| Some(headers.get(legacy?)?.to_str().ok()?.trim().to_owned()))
+}
+
+async fn collect(body: Incoming, limit: usize) -> Result<Incoming, Fault> {
+    let too_large = || Fault::too_large(format!("The body is larger than {limit} bytes."));
+    match body {
+        Incoming::Bytes(bytes) if bytes.len() > limit => Err(too_large()),
+        Incoming::Bytes(bytes) => Ok(Incoming::Bytes(bytes)),
+        Incoming::Stream(mut channel) => {
+            let mut all = bytes::BytesMut::new();
+            loop {
+                match channel.recv().await {
+                    Some(Ok(Some(chunk))) if all.len() + chunk.len() > limit => {
+                        return Err(too_large());
+                    }
+                    Some(Ok(Some(chunk))) => all.extend_from_slice(&chunk),
+                    Some(Ok(None)) => return Ok(Incoming::Bytes(all.freeze())),
+                    Some(Err(_)) | None => {
+                        return Err(Fault::bad_request("The body ended before its end."));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The action of a body: its only key. Values are skipped without being built.
+fn action_of(body: &Incoming) -> Option<String> {
+    let Incoming::Bytes(bytes) = body else {
+        return None;
+    };
+    let keys: std::collections::BTreeMap<String, serde::de::IgnoredAny> =
+        serde_json::from_slice(bytes).ok()?;
+    let mut keys = keys.into_keys();
+    let first = keys.next()?;
+    keys.next().is_none().then_some(first)
+}
+
+fn json_reply(value: &Value) -> Written {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    Written {
+        status: None,
+        headers,
+        body: Payload::Bytes(value.to_string().into()),
+    }
+}
+
+fn response(written: Written) -> Response {
+    Response {
+        status: written.status.unwrap_or(StatusCode::OK),
+        headers: written.headers,
+        body: written.body,
+    }
+}

@@ -1,0 +1,191 @@
+//! actix-web around the pipeline: sockets in, [`Dispatch`] behind. The only place that knows actix.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use nephos_runtime::{Shutdown, Task, metrics};
+use tokio::sync::mpsc;
+
+use crate::http_types::{Dispatch, Incoming, Payload, Request, Response};
+
+/// Bodies up to this size are collected here; larger ones travel chunk by chunk.
+const COLLECT_BYTES: u64 = 64 * 1024;
+/// Chunks between the socket and whoever reads: the bound is the back-pressure.
+const CHANNEL_CHUNKS: usize = 8;
+
+/// A service behind its prefix.
+#[derive(Clone)]
+pub struct Mount {
+    /// `/compute`.
+    pub prefix: &'static str,
+    /// Who answers below it.
+    pub service: Arc<dyn Dispatch>,
+}
+
+/// Serves `mounts` on `listener` until shutdown, then lets running requests end for up to 5 s.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve(
+    listener: TcpListener,
+    mounts: Vec<Mount>,
+    workers: usize,
+    shutdown: Shutdown,
+) -> std::io::Result<Task> {
+    let local = listener.local_addr()?;
+    let mounts: Arc<[Mount]> = mounts.into();
+    let server = HttpServer::new(move || {
+        let data = web::Data::new(Shell {
+            mounts: Arc::clone(&mounts),
+            local,
+        });
+        App::new().app_data(data).default_service(web::to(answer))
+    })
+    .workers(workers)
+    .disable_signals()
+    .shutdown_timeout(5)
+    .keep_alive(Duration::from_secs(75))
+    .client_request_timeout(Duration::from_secs(30))
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    nephos_runtime::spawn("http.stop", async move {
+        shutdown.wait().await;
+        handle.stop(true).await;
+    });
+    Ok(nephos_runtime::spawn("http", async move {
+        if let Err(why) = server.await {
+            tracing::error!(%why, "the HTTP server ended");
+        }
+    }))
+}
+
+struct Shell {
+    mounts: Arc<[Mount]>,
+    local: SocketAddr,
+}
+
+async fn answer(
+    shell: web::Data<Shell>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    let path = request.path();
+    if path == "/metrics" {
+        return HttpResponse::Ok()
+            .content_type("text/plain; version=0.0.4")
+            .body(metrics::render());
+    }
+    if path == "/healthz" {
+        return HttpResponse::Ok().body("ok\n");
+    }
+    let mount = shell.mounts.iter().find(|mount| {
+        path.strip_prefix(mount.prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    let Some(mount) = mount else {
+        return not_mounted(&shell);
+    };
+    let Some(converted) = convert(&shell, mount, &request, payload).await else {
+        return HttpResponse::BadRequest().body("The request could not be read.\n");
+    };
+    written(mount.service.dispatch(converted).await)
+}
+
+fn not_mounted(shell: &Shell) -> HttpResponse {
+    let prefixes: Vec<_> = shell.mounts.iter().map(|mount| mount.prefix).collect();
+    HttpResponse::NotFound()
+        .content_type("text/plain")
+        .body(format!(
+            "Nothing is here. Services of this cloud: {}\n",
+            prefixes.join(" ")
+        ))
+}
+
+async fn convert(
+    shell: &Shell,
+    mount: &Mount,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Option<Request> {
+    let mut headers = HeaderMap::with_capacity(request.headers().len());
+    for (name, value) in request.headers() {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = text("x-forwarded-proto")
+        .filter(|scheme| *scheme == "https")
+        .unwrap_or("http");
+    let fallback = shell.local.to_string();
+    let host = text("x-forwarded-host")
+        .or_else(|| text("host"))
+        .unwrap_or(&fallback);
+    let base_url = format!("{scheme}://{host}{}", mount.prefix);
+    let rest = request
+        .uri()
+        .path()
+        .strip_prefix(mount.prefix)
+        .unwrap_or_default();
+    let path = if rest.is_empty() { "/" } else { rest };
+    let body = incoming(&headers, payload).await?;
+    Some(Request {
+        method: Method::from_bytes(request.method().as_str().as_bytes()).ok()?,
+        path: path.to_owned(),
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        headers,
+        base_url,
+        body,
+    })
+}
+
+/// actix's payload cannot leave its thread, so larger bodies are pumped through a channel.
+async fn incoming(headers: &HeaderMap, mut payload: web::Payload) -> Option<Incoming> {
+    let declared: Option<u64> = headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let chunked = headers.contains_key(http::header::TRANSFER_ENCODING);
+    if !chunked && declared.unwrap_or(0) <= COLLECT_BYTES {
+        let mut all = bytes::BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            all.extend_from_slice(&chunk.ok()?);
+        }
+        return Some(Incoming::Bytes(all.freeze()));
+    }
+    let (sender, receiver) = mpsc::channel(CHANNEL_CHUNKS);
+    actix_web::rt::spawn(pump(payload, sender));
+    Some(Incoming::Stream(receiver))
+}
+
+async fn pump(
+    mut payload: web::Payload,
+    sender: mpsc::Sender<Result<Option<Bytes>, std::io::Error>>,
+) {
+    while let Some(chunk) = payload.next().await {
+        let failed = chunk.is_err();
+        let chunk = chunk.map(Some).map_err(std::io::Error::other);
+        if sender.send(chunk).await.is_err() || failed {
+            return;
+        }
+    }
+    let _reader_gone = sender.send(Ok(None)).await;
+}
+
+fn written(response: Response) -> HttpResponse {
+    let status = actix_web::http::StatusCode::from_u16(response.status.as_u16())
+        .unwrap_or(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR);
+    let mut builder = HttpResponse::build(status);
+    for (name, value) in &response.headers {
+        builder.append_header((name.as_str(), value.as_bytes()));
+    }
+    match response.body {
+        Payload::Empty => builder.finish(),
+        Payload::Bytes(bytes) => builder.body(bytes),
+        Payload::Stream { length, chunks } => builder.no_chunking(length).streaming(chunks),
+    }
+}

@@ -1,0 +1,268 @@
+//! The database of one service.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephos_runtime::{Clock, WakeSink};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+use crate::query::Sql;
+use crate::sqlite::Writer;
+use crate::tx::Tx;
+use crate::{Arg, Error, FromArg, FromRow, Kind, Migration, Row, Where, migrate};
+
+/// SQLite readers; more than cores only wait for each other.
+const READERS: u32 = 4;
+/// PostgreSQL connections of one service in one process.
+const PG_CONNECTIONS: u32 = 10;
+/// How long a statement waits for a connection.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where a database is.
+#[derive(Clone, Debug)]
+pub enum DbUrl {
+    /// A file.
+    Sqlite(PathBuf),
+    /// `postgres://user:password@host/database`.
+    Postgres(String),
+}
+
+impl DbUrl {
+    /// A SQLite file; its folder must exist.
+    #[must_use]
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self::Sqlite(path.into())
+    }
+
+    /// Makes `database` on a PostgreSQL server unless it is there, with text ordered by bytes as on SQLite.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses.
+    pub async fn create_database(server: &str, database: &str) -> Result<Self, Error> {
+        let plain = database
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !plain {
+            return Err(Error::new(
+                Kind::Other,
+                format!("{database} is no database name"),
+            ));
+        }
+        let options: PgConnectOptions = server.parse().map_err(Error::from)?;
+        let mut connection = options.clone().database("postgres").connect().await?;
+        let create = format!(
+            "CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+        );
+        let made = sqlx::query(AssertSqlSafe(create))
+            .execute(&mut connection)
+            .await;
+        connection.close().await?;
+        match made {
+            Ok(_) => {}
+            // duplicate_database, or another process making the same one at this moment
+            Err(sqlx::Error::Database(why))
+                if matches!(why.code().as_deref(), Some("42P04" | "23505")) => {}
+            Err(why) => return Err(why.into()),
+        }
+        Ok(Self::Postgres(
+            options.database(database).to_url_lossy().to_string(),
+        ))
+    }
+}
+
+/// Which engine it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+/// The database of one service. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    pub(crate) wakes: Arc<dyn WakeSink>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Engine {
+    Lite { read: SqlitePool, write: Writer },
+    Pg(PgPool),
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Db({:?})", self.kind())
+    }
+}
+
+/// `FOR UPDATE SKIP LOCKED` where the engine has it and needs it: without it, workers that claim several rows deadlock.
+#[must_use]
+pub fn lock_clause(db: &Db) -> &'static str {
+    match db.kind() {
+        EngineKind::Sqlite => "",
+        EngineKind::Postgres => " FOR UPDATE SKIP LOCKED",
+    }
+}
+
+impl Db {
+    /// Opens it, making the SQLite file if there is none. Wake-ups of committed transactions go to `wakes`.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open(url: &DbUrl, clock: Clock, wakes: Arc<dyn WakeSink>) -> Result<Self, Error> {
+        let engine = match url {
+            DbUrl::Sqlite(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+                    .busy_timeout(ACQUIRE_WITHIN);
+                let write = Writer::open(&options).await?;
+                let read = SqlitePoolOptions::new()
+                    .max_connections(READERS)
+                    .min_connections(1)
+                    .acquire_timeout(ACQUIRE_WITHIN)
+                    .connect_with(options.read_only(true))
+                    .await?;
+                Engine::Lite { read, write }
+            }
+            DbUrl::Postgres(url) => {
+                let options: PgConnectOptions = url.parse().map_err(Error::from)?;
+                let pool = PgPoolOptions::new()
+                    .max_connections(PG_CONNECTIONS)
+                    .acquire_timeout(ACQUIRE_WITHIN)
+                    .connect_with(options)
+                    .await?;
+                Engine::Pg(pool)
+            }
+        };
+        Ok(Self {
+            engine,
+            clock,
+            wakes,
+        })
+    }
+
+    /// Brings the tables up to date.
+    ///
+    /// # Errors
+    /// When a migration fails, or one that was applied has another text now.
+    pub async fn migrate(&self, migrations: &[Migration]) -> Result<(), Error> {
+        migrate::run(self, migrations).await
+    }
+
+    /// Which engine it is.
+    #[must_use]
+    pub const fn kind(&self) -> EngineKind {
+        match self.engine {
+            Engine::Lite { .. } => EngineKind::Sqlite,
+            Engine::Pg(_) => EngineKind::Postgres,
+        }
+    }
+
+    /// Every row.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_all<T: FromRow>(
+        &self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<Vec<T>, Error> {
+        self.rows(Sql::Static(sql), &args)
+            .await?
+            .iter()
+            .map(T::from_row)
+            .collect()
+    }
+
+    /// The row, if there is one.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_opt<T: FromRow>(
+        &self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<Option<T>, Error> {
+        self.rows(Sql::Static(sql), &args)
+            .await?
+            .first()
+            .map(T::from_row)
+            .transpose()
+    }
+
+    /// The row.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is none; see [`Kind`].
+    pub async fn fetch_one<T: FromRow>(
+        &self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<T, Error> {
+        self.fetch_opt(sql, args)
+            .await?
+            .ok_or_else(|| Error::new(Kind::NotFound, "no row"))
+    }
+
+    /// The only column of the only row.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_scalar<T: FromArg>(
+        &self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<T, Error> {
+        let rows = self.rows(Sql::Static(sql), &args).await?;
+        rows.first()
+            .ok_or_else(|| Error::new(Kind::NotFound, "no row"))?
+            .first()
+    }
+
+    /// Every row of a query with dynamic filters.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_where<T: FromRow>(&self, query: &Where) -> Result<Vec<T>, Error> {
+        let (sql, args) = query.render(self.kind());
+        self.rows(Sql::Built(sql), &args)
+            .await?
+            .iter()
+            .map(T::from_row)
+            .collect()
+    }
+
+    /// Opens a write transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn write(&self) -> Result<Tx, Error> {
+        Tx::begin(self).await
+    }
+
+    async fn rows(&self, sql: Sql, args: &[Arg]) -> Result<Vec<Row>, Error> {
+        match &self.engine {
+            Engine::Lite { read, .. } => {
+                let rows = sql.lite(args).fetch_all(read).await?;
+                Ok(rows.into_iter().map(Row::Lite).collect())
+            }
+            Engine::Pg(pool) => {
+                let rows = sql.pg(args).fetch_all(pool).await?;
+                Ok(rows.into_iter().map(Row::Pg).collect())
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a statement can fail with, the same words for both engines.
+
+/// Why a statement failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A unique index has this value already.
+    Unique,
+    /// A foreign key has no target, or its target is still used.
+    ForeignKey,
+    /// [`fetch_one`](crate::Db::fetch_one) found nothing.
+    NotFound,
+    /// Two transactions stood in each other's way; trying again may work.
+    Conflict,
+    /// The database does not answer.
+    Unavailable,
+    /// The disk is full.
+    Full,
+    /// An earlier statement of the transaction failed, or it was open for too long.
+    Poisoned,
+    /// A column is missing or has another type than asked for: a mistake in our SQL.
+    Column,
+    /// Anything else: a mistake in our SQL.
+    Other,
+}
+
+/// A failed statement.
+#[derive(Debug, thiserror::Error)]
+#[error("database: {kind:?}: {what}")]
+pub struct Error {
+    kind: Kind,
+    what: String,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, what: impl Into<String>) -> Self {
+        Self {
+            kind,
+            what: what.into(),
+        }
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// A unique index has this value already.
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        self.kind == Kind::Unique
+    }
+
+    /// Nothing was found where one row was asked for.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.kind == Kind::NotFound
+    }
+
+    /// Trying the whole transaction again may work.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, Kind::Conflict | Kind::Unavailable)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let kind = match &error {
+            sqlx::Error::RowNotFound => Kind::NotFound,
+            sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_) => Kind::Column,
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Kind::Unavailable,
+            sqlx::Error::Database(inner) => kind_of(inner.as_ref()),
+            _other => Kind::Other,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+fn kind_of(error: &dyn sqlx::error::DatabaseError) -> Kind {
+    if error.is_unique_violation() {
+        return Kind::Unique;
+    }
+    if error.is_foreign_key_violation() {
+        return Kind::ForeignKey;
+    }
+    match error.code().as_deref() {
+        // PostgreSQL: serialization failure, deadlock. SQLite: busy, locked, busy snapshot.
+        Some("40001" | "40P01" | "5" | "6" | "517") => Kind::Conflict,
+        // PostgreSQL: shutting down, starting up, too many connections, connection lost.
+        Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08003") => Kind::Unavailable,
+        Some("53100" | "13") => Kind::Full,
+        _other => Kind::Other,
+    }
+}

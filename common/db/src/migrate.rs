@@ -1,0 +1,106 @@
+//! Tables by numbered files, each applied once and never edited afterwards.
+
+use crate::{Db, EngineKind, Error, Kind, args};
+
+/// One file of `migrations/`.
+#[derive(Clone, Copy, Debug)]
+pub struct Migration {
+    /// Its name without `.sql`.
+    pub name: &'static str,
+    /// Its text, valid on both engines.
+    pub sql: &'static str,
+}
+
+/// The files of the calling crate's `migrations/`: `migrations!("0001_servers", "0002_actions")`.
+#[macro_export]
+macro_rules! migrations {
+    ($($name:literal),* $(,)?) => {
+        vec![$($crate::Migration {
+            name: $name,
+            sql: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/", $name, ".sql")),
+        }),*]
+    };
+}
+
+pub(crate) async fn run(db: &Db, migrations: &[Migration]) -> Result<(), Error> {
+    let mut tx = db.write().await?;
+    if db.kind() == EngineKind::Postgres {
+        // Several processes may start at once.
+        tx.exec("SELECT pg_advisory_xact_lock(7236470)", args![])
+            .await?;
+    }
+    tx.exec(
+        "CREATE TABLE IF NOT EXISTS nephos_migrations \
+         (name TEXT PRIMARY KEY, sql TEXT NOT NULL, applied_at BIGINT NOT NULL)",
+        args![],
+    )
+    .await?;
+    for migration in migrations {
+        let name = migration.name;
+        let applied = tx
+            .fetch_opt::<String>(
+                "SELECT sql FROM nephos_migrations WHERE name = $1",
+                args![name],
+            )
+            .await?;
+        match applied {
+            Some(text) if text == migration.sql => {}
+            Some(_) => {
+                let what = format!("migration {name} was edited after it was applied");
+                return Err(Error::new(Kind::Other, what));
+            }
+            None => {
+                for statement in statements(migration.sql) {
+                    tx.exec_static_piece(statement).await?;
+                }
+                tx.exec(
+                    "INSERT INTO nephos_migrations (name, sql, applied_at) VALUES ($1, $2, $3)",
+                    args![name, migration.sql, db.clock.now()],
+                )
+                .await?;
+            }
+        }
+    }
+    tx.commit().await
+}
+
+/// The statements of a file: split at semicolons outside quotes; comment lines are dropped.
+fn statements(sql: &'static str) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let (mut start, mut quoted, mut comment) = (0, false, false);
+    for (at, character) in sql.char_indices() {
+        match character {
+            '\n' => comment = false,
+            '\'' if !comment => quoted = !quoted,
+            '-' if !quoted && sql.get(at..).is_some_and(|rest| rest.starts_with("--")) => {
+                comment = true;
+            }
+            ';' if !quoted && !comment => {
+                found.extend(sql.get(start..at));
+                start = at + 1;
+            }
+            _other => {}
+        }
+    }
+    found.extend(sql.get(start..));
+    found.retain(|statement| {
+        statement.lines().any(|line| {
+            let line = line.trim();
+            !line.is_empty() && !line.starts_with("--")
+        })
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::statements;
+
+    #[test]
+    fn a_file_is_split_at_semicolons_outside_quotes_and_comments() {
+        let found = statements(
+            "-- a; b\nCREATE TABLE a (x TEXT DEFAULT ';');\n\nCREATE TABLE b (y TEXT); -- end;\n",
+        );
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+}

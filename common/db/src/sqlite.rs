@@ -1,0 +1,226 @@
+//! The one writing connection of a SQLite database, passed from hand to hand.
+//!
+//! Each transaction is a savepoint. Whoever finds nobody waiting behind it commits for all before it, so that one
+//! fsync serves a whole group: 2 to 6 times the rate of one COMMIT each when 16 write at once, and no slower alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Executor as _};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+use crate::{Error, Kind};
+
+/// Transactions that share one commit at most.
+const GROUP_TURNS: u32 = 64;
+/// Those behind may be cancelled before their turn; then a waiter commits for itself after this long.
+const FLUSH_AFTER: Duration = Duration::from_millis(2);
+
+/// The writer. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Writer(Arc<Inner>);
+
+struct Inner {
+    baton: Arc<Mutex<Baton>>,
+    waiting: AtomicUsize,
+}
+
+pub(crate) struct Baton {
+    pub(crate) connection: SqliteConnection,
+    group: Option<Group>,
+    /// A turn was begun and neither committed nor undone.
+    dirty: bool,
+}
+
+struct Group {
+    verdict: watch::Sender<Verdict>,
+    turns: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Open,
+    Committed,
+    Lost(String),
+}
+
+/// The right to write: held by one transaction at a time.
+pub(crate) struct Turn {
+    writer: Writer,
+    baton: Option<OwnedMutexGuard<Baton>>,
+}
+
+impl Writer {
+    pub(crate) async fn open(options: &SqliteConnectOptions) -> Result<Self, Error> {
+        let connection = options.connect().await?;
+        let baton = Arc::new(Mutex::new(Baton {
+            connection,
+            group: None,
+            dirty: false,
+        }));
+        Ok(Self(Arc::new(Inner {
+            baton,
+            waiting: AtomicUsize::new(0),
+        })))
+    }
+
+    pub(crate) async fn turn(&self) -> Result<Turn, Error> {
+        let waiting = Waiting::new(&self.0.waiting);
+        let mut baton = Arc::clone(&self.0.baton).lock_owned().await;
+        drop(waiting);
+        baton.clean().await?;
+        if baton.group.is_none() {
+            sqlx::query("BEGIN IMMEDIATE")
+                .execute(&mut baton.connection)
+                .await?;
+            baton.group = Some(Group {
+                verdict: watch::Sender::new(Verdict::Open),
+                turns: 0,
+            });
+        }
+        baton.dirty = true;
+        sqlx::query("SAVEPOINT turn")
+            .execute(&mut baton.connection)
+            .await?;
+        Ok(Turn {
+            writer: self.clone(),
+            baton: Some(baton),
+        })
+    }
+
+    fn nobody_waits(&self) -> bool {
+        self.0.waiting.load(Ordering::SeqCst) == 0
+    }
+
+    /// Commits the group that `seen` belongs to, if it is still open.
+    async fn flush(&self, seen: &watch::Receiver<Verdict>) {
+        let mut baton = self.0.baton.lock().await;
+        if *seen.borrow() == Verdict::Open && baton.clean().await.is_ok() {
+            baton.commit_group().await;
+        }
+    }
+}
+
+/// Counts one who waits for the baton, also when it gives up.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Baton {
+    /// Undoes what an abandoned turn left behind.
+    async fn clean(&mut self) -> Result<(), Error> {
+        if !self.dirty {
+            return Ok(());
+        }
+        let undone = async {
+            sqlx::query("ROLLBACK TO turn")
+                .execute(&mut self.connection)
+                .await?;
+            sqlx::query("RELEASE turn")
+                .execute(&mut self.connection)
+                .await
+        };
+        match undone.await {
+            Ok(_) => self.dirty = false,
+            // SQLite has rolled back everything by itself (disk full, I/O error): the group is lost with it.
+            Err(why) => self.lose_group(&why.to_string()).await,
+        }
+        Ok(())
+    }
+
+    async fn commit_group(&mut self) {
+        let committed = sqlx::query("COMMIT").execute(&mut self.connection).await;
+        match committed {
+            Ok(_) => {
+                if let Some(group) = self.group.take() {
+                    group.verdict.send_replace(Verdict::Committed);
+                }
+            }
+            Err(why) => self.lose_group(&why.to_string()).await,
+        }
+    }
+
+    async fn lose_group(&mut self, why: &str) {
+        // It may be rolled back already; then this has nothing to do.
+        let _rolled_back_already = self.connection.execute("ROLLBACK").await;
+        self.dirty = false;
+        if let Some(group) = self.group.take() {
+            group.verdict.send_replace(Verdict::Lost(why.to_owned()));
+        }
+    }
+}
+
+impl Turn {
+    pub(crate) fn connection(&mut self) -> Result<&mut SqliteConnection, Error> {
+        let baton = self.baton.as_mut();
+        Ok(&mut baton
+            .ok_or_else(|| Error::new(Kind::Poisoned, "the turn is over"))?
+            .connection)
+    }
+
+    /// Ends the turn and waits until the whole group is on disk.
+    pub(crate) async fn commit(mut self) -> Result<(), Error> {
+        let Some(mut baton) = self.baton.take() else {
+            return Err(Error::new(Kind::Poisoned, "the turn is over"));
+        };
+        sqlx::query("RELEASE turn")
+            .execute(&mut baton.connection)
+            .await?;
+        baton.dirty = false;
+        let Some(group) = baton.group.as_mut() else {
+            return Err(Error::new(Kind::Other, "a turn without a group"));
+        };
+        group.turns += 1;
+        let full = group.turns >= GROUP_TURNS;
+        let mut seen = group.verdict.subscribe();
+        if full || self.writer.nobody_waits() {
+            baton.commit_group().await;
+        }
+        drop(baton);
+        loop {
+            let verdict = seen.borrow_and_update().clone();
+            match verdict {
+                Verdict::Committed => return Ok(()),
+                Verdict::Lost(why) => return Err(Error::new(Kind::Unavailable, why)),
+                Verdict::Open => {}
+            }
+            if tokio::time::timeout(FLUSH_AFTER, seen.changed())
+                .await
+                .is_err()
+            {
+                self.writer.flush(&seen).await;
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    /// An abandoned turn must not keep the group before it from being committed, nor hold the write lock.
+    fn drop(&mut self) {
+        let Some(mut baton) = self.baton.take() else {
+            return;
+        };
+        let writer = self.writer.clone();
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        nephos_runtime::spawn("db.undo", async move {
+            if baton.clean().await.is_ok() && baton.group.is_some() && writer.nobody_waits() {
+                baton.commit_group().await;
+            }
+        });
+    }
+}

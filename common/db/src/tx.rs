@@ -1,0 +1,246 @@
+//! An open write transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephos_runtime::{Clock, WakeSink};
+use nephos_types::Wake;
+use sqlx::{AssertSqlSafe, Postgres};
+
+use crate::engine::Engine;
+use crate::query::Sql;
+use crate::sqlite::Turn;
+use crate::{Arg, Db, Error, FromArg, FromRow, Kind, Row, Where};
+
+/// A transaction waits for nothing but the database; one that is open for longer than this is a mistake
+/// that would hold up every writer of the service.
+const OPEN_AT_MOST: Duration = Duration::from_secs(5);
+
+/// An open write transaction. Dropped, it is undone. After its first failed statement it takes no other:
+/// as PostgreSQL does, so that nothing is written that works on SQLite only.
+pub struct Tx {
+    engine: TxEngine,
+    wakes: Vec<Wake>,
+    sink: Arc<dyn WakeSink>,
+    clock: Clock,
+    opened: Duration,
+    /// A statement is under way or has failed.
+    poisoned: bool,
+}
+
+enum TxEngine {
+    Lite(Turn),
+    Pg(sqlx::Transaction<'static, Postgres>),
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tx")
+            .field("poisoned", &self.poisoned)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tx {
+    pub(crate) async fn begin(db: &Db) -> Result<Self, Error> {
+        let engine = match &db.engine {
+            Engine::Lite { write, .. } => TxEngine::Lite(write.turn().await?),
+            Engine::Pg(pool) => TxEngine::Pg(pool.begin().await?),
+        };
+        let clock = db.clock.clone();
+        let opened = clock.monotonic();
+        let sink = Arc::clone(&db.wakes);
+        Ok(Self {
+            engine,
+            wakes: Vec::new(),
+            sink,
+            clock,
+            opened,
+            poisoned: false,
+        })
+    }
+
+    /// Carries out a statement; gives the number of rows it changed.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn exec(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
+        self.start()?;
+        let changed = match &mut self.engine {
+            TxEngine::Lite(turn) => {
+                let connection = turn.connection()?;
+                Sql::Static(sql)
+                    .lite(&args)
+                    .execute(connection)
+                    .await?
+                    .rows_affected()
+            }
+            TxEngine::Pg(tx) => Sql::Static(sql)
+                .pg(&args)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected(),
+        };
+        self.poisoned = false;
+        Ok(changed)
+    }
+
+    /// A piece of a migration's static text, without arguments; several forms of it are not prepared.
+    pub(crate) async fn exec_static_piece(&mut self, sql: &'static str) -> Result<(), Error> {
+        self.start()?;
+        match &mut self.engine {
+            TxEngine::Lite(turn) => {
+                sqlx::raw_sql(AssertSqlSafe(sql))
+                    .execute(turn.connection()?)
+                    .await?;
+            }
+            TxEngine::Pg(tx) => {
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
+            }
+        }
+        self.poisoned = false;
+        Ok(())
+    }
+
+    /// Every row.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_all<T: FromRow>(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<Vec<T>, Error> {
+        self.rows(Sql::Static(sql), &args)
+            .await?
+            .iter()
+            .map(T::from_row)
+            .collect()
+    }
+
+    /// The row, if there is one.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_opt<T: FromRow>(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<Option<T>, Error> {
+        self.rows(Sql::Static(sql), &args)
+            .await?
+            .first()
+            .map(T::from_row)
+            .transpose()
+    }
+
+    /// The row.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] when there is none; see [`Kind`].
+    pub async fn fetch_one<T: FromRow>(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<T, Error> {
+        self.fetch_opt(sql, args)
+            .await?
+            .ok_or_else(|| Error::new(Kind::NotFound, "no row"))
+    }
+
+    /// The only column of the only row.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_scalar<T: FromArg>(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Arg>,
+    ) -> Result<T, Error> {
+        let rows = self.rows(Sql::Static(sql), &args).await?;
+        rows.first()
+            .ok_or_else(|| Error::new(Kind::NotFound, "no row"))?
+            .first()
+    }
+
+    /// Every row of a query with dynamic filters.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_where<T: FromRow>(&mut self, query: &Where) -> Result<Vec<T>, Error> {
+        let (sql, args) = query.render(match self.engine {
+            TxEngine::Lite(_) => crate::EngineKind::Sqlite,
+            TxEngine::Pg(_) => crate::EngineKind::Postgres,
+        });
+        self.rows(Sql::Built(sql), &args)
+            .await?
+            .iter()
+            .map(T::from_row)
+            .collect()
+    }
+
+    /// Wakes whoever listens, once this transaction is committed.
+    pub fn wake(&mut self, wake: Wake) {
+        if !self.wakes.contains(&wake) {
+            self.wakes.push(wake);
+        }
+    }
+
+    /// Makes it durable, then sends the wake-ups. When this returns an error, nothing of it stands,
+    /// unless the database went away in the very moment; who asks again finds out.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn commit(self) -> Result<(), Error> {
+        if self.poisoned {
+            return Err(Error::new(Kind::Poisoned, "an earlier statement failed"));
+        }
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // A task of its own: whoever drops this future in the middle leaves no group half decided.
+        nephos_runtime::spawn("db.commit", async move {
+            let committed = match self.engine {
+                TxEngine::Lite(turn) => turn.commit().await,
+                TxEngine::Pg(tx) => tx.commit().await.map_err(Error::from),
+            };
+            if committed.is_ok() {
+                for wake in self.wakes {
+                    self.sink.wake(wake);
+                }
+            }
+            let _caller_gone = tell.send(committed);
+        });
+        let gone = |_| Error::new(Kind::Unavailable, "the commit was cut off");
+        told.await.map_err(gone)?
+    }
+
+    /// Marks a statement as under way: until it has succeeded, and so also when it is cancelled, the transaction is dead.
+    fn start(&mut self) -> Result<(), Error> {
+        if self.poisoned {
+            return Err(Error::new(Kind::Poisoned, "an earlier statement failed"));
+        }
+        self.poisoned = true;
+        if self.clock.monotonic().saturating_sub(self.opened) > OPEN_AT_MOST {
+            return Err(Error::new(
+                Kind::Poisoned,
+                "the transaction was open for more than 5 s",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn rows(&mut self, sql: Sql, args: &[Arg]) -> Result<Vec<Row>, Error> {
+        self.start()?;
+        let rows = match &mut self.engine {
+            TxEngine::Lite(turn) => {
+                let rows = sql.lite(args).fetch_all(turn.connection()?).await?;
+                rows.into_iter().map(Row::Lite).collect()
+            }
+            TxEngine::Pg(tx) => {
+                let rows = sql.pg(args).fetch_all(&mut **tx).await?;
+                rows.into_iter().map(Row::Pg).collect()
+            }
+        };
+        self.poisoned = false;
+        Ok(rows)
+    }
+}

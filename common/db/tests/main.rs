@@ -1,0 +1,187 @@
+//! The door to both engines: SQLite always, PostgreSQL when `NEPHOS_TEST_PG` names a server.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nephos_db::{Db, DbUrl, Direction, Kind, Migration, Page, Where, args};
+use nephos_runtime::{Clock, WakeSink};
+use nephos_types::{Timestamp, Wake};
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<Wake>>);
+
+impl WakeSink for Heard {
+    fn wake(&self, wake: Wake) {
+        self.0.lock().unwrap().push(wake);
+    }
+}
+
+struct Fixture {
+    db: Db,
+    heard: Arc<Heard>,
+    clock: Clock,
+    _folder: tempfile::TempDir,
+}
+
+const TABLES: &[Migration] = &[Migration {
+    name: "0001_things",
+    sql: "CREATE TABLE things (id TEXT PRIMARY KEY, n BIGINT NOT NULL, flag BOOLEAN NOT NULL, note TEXT);",
+}];
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test run says where PostgreSQL is"
+)]
+async fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let url = match std::env::var("NEPHOS_TEST_PG") {
+        Ok(server) => {
+            let name = folder
+                .path()
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .to_lowercase();
+            DbUrl::create_database(&server, &format!("db_{}", name.trim_start_matches('.')))
+                .await
+                .unwrap()
+        }
+        Err(_) => DbUrl::sqlite(folder.path().join("x.sqlite")),
+    };
+    let heard = Arc::new(Heard::default());
+    let clock = Clock::virtual_at(Timestamp(0));
+    let db = Db::open(&url, clock.clone(), heard.clone()).await.unwrap();
+    db.migrate(TABLES).await.unwrap();
+    db.migrate(TABLES).await.unwrap();
+    Fixture {
+        db,
+        heard,
+        clock,
+        _folder: folder,
+    }
+}
+
+async fn insert(db: &Db, id: &str, n: i64) -> Result<(), nephos_db::Error> {
+    let mut tx = db.write().await?;
+    let sql = "INSERT INTO things (id, n, flag, note) VALUES ($1, $2, $3, $4)";
+    tx.exec(sql, args![id, n, true, None::<&str>]).await?;
+    tx.wake(Wake::new("things", id));
+    tx.commit().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_sixteen_writers_were_told_is_what_stands() {
+    let f = fixture().await;
+    let mut writers = Vec::new();
+    for writer in 0..16i64 {
+        let db = f.db.clone();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        nephos_runtime::spawn("writer", async move {
+            let mut kept = 0;
+            for n in 0..20i64 {
+                match n % 4 {
+                    0 => {
+                        let mut tx = db.write().await.unwrap();
+                        tx.exec("DELETE FROM things WHERE n >= $1", args![0i64])
+                            .await
+                            .unwrap();
+                        drop(tx);
+                    }
+                    1 => assert!(insert(&db, "twice", -1).await.is_err() || writer >= 0),
+                    _more => {
+                        insert(&db, &format!("{writer}-{n}"), n).await.unwrap();
+                        kept += 1;
+                    }
+                }
+            }
+            tell.send(kept).unwrap();
+        });
+        writers.push(told);
+    }
+    let mut kept = 0;
+    for writer in writers {
+        kept += writer.await.unwrap();
+    }
+    let rows: i64 =
+        f.db.fetch_scalar("SELECT COUNT(*) FROM things WHERE id <> $1", args!["twice"])
+            .await
+            .unwrap();
+    assert_eq!(rows, kept);
+    assert_eq!(
+        i64::try_from(f.heard.0.lock().unwrap().len()).unwrap(),
+        kept + 1
+    );
+}
+
+#[tokio::test]
+async fn a_transaction_is_dead_after_its_first_error_and_wakes_nobody() {
+    let f = fixture().await;
+    insert(&f.db, "a", 1).await.unwrap();
+    f.heard.0.lock().unwrap().clear();
+    let mut tx = f.db.write().await.unwrap();
+    tx.wake(Wake::new("things", "a"));
+    let twice = tx
+        .exec(
+            "INSERT INTO things (id, n, flag) VALUES ($1, $2, $3)",
+            args!["a", 1i64, false],
+        )
+        .await
+        .unwrap_err();
+    assert!(twice.is_unique(), "{twice}");
+    let after = tx.exec("DELETE FROM things", args![]).await.unwrap_err();
+    assert_eq!(after.kind(), Kind::Poisoned);
+    assert_eq!(tx.commit().await.unwrap_err().kind(), Kind::Poisoned);
+    assert!(f.heard.0.lock().unwrap().is_empty());
+    insert(&f.db, "b", 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_transaction_that_stays_open_is_refused() {
+    let f = fixture().await;
+    let mut tx = f.db.write().await.unwrap();
+    f.clock.advance(Duration::from_secs(6));
+    let late = tx.exec("DELETE FROM things", args![]).await.unwrap_err();
+    assert_eq!(late.kind(), Kind::Poisoned);
+}
+
+#[tokio::test]
+async fn pages_join_to_the_whole_list() {
+    let f = fixture().await;
+    for id in 0..25i64 {
+        insert(&f.db, &format!("{id:02}"), id % 3).await.unwrap();
+    }
+    let sort = vec![("n", Direction::Desc), ("id", Direction::Asc)];
+    let mut seen: Vec<String> = Vec::new();
+    let mut after = None;
+    loop {
+        let page = Page {
+            sort: sort.clone(),
+            after: after.take(),
+            limit: Some(4),
+        };
+        let query = Where::new("SELECT id FROM things").ge("n", 0i64).page(page);
+        let ids: Vec<String> = f.db.fetch_where(&query).await.unwrap();
+        let Some(last) = ids.last() else { break };
+        let n: i64 =
+            f.db.fetch_scalar("SELECT n FROM things WHERE id = $1", args![last])
+                .await
+                .unwrap();
+        after = Some(args![n, last]);
+        seen.extend(ids);
+    }
+    let whole: Vec<String> =
+        f.db.fetch_all("SELECT id FROM things ORDER BY n DESC, id", args![])
+            .await
+            .unwrap();
+    assert_eq!(seen, whole);
+    assert_eq!(seen.len(), 25);
+    let some: Vec<String> =
+        f.db.fetch_where(
+            &Where::new("SELECT id FROM things")
+                .contains("id", "1")
+                .prefix("id", "0"),
+        )
+        .await
+        .unwrap();
+    assert_eq!(some, ["01"]);
+}

@@ -1,0 +1,276 @@
+//! One call to a sibling.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use nephos_api::{Incoming, Payload, Request, Response};
+use nephos_types::RequestId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{PeerError, Peers, Transport};
+
+/// Largest answer that is read whole, in bytes.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// A call being put together.
+#[derive(Debug)]
+pub struct Call<'a> {
+    peers: &'a Peers,
+    service: &'static str,
+    method: Method,
+    target: String,
+    headers: HeaderMap,
+    body: Result<Bytes, String>,
+    token: Who,
+}
+
+#[derive(Clone, Debug)]
+enum Who {
+    Nobody,
+    Service,
+    Token(String),
+}
+
+/// What a sibling answered with success.
+#[derive(Debug)]
+pub struct Answer {
+    /// Which sibling.
+    pub service: &'static str,
+    /// 2xx.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as `T`; fields that `T` does not name are ignored.
+    ///
+    /// # Errors
+    /// When the body is not of that form.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, PeerError> {
+        serde_json::from_slice(&self.body).map_err(|why| {
+            PeerError::silent(self.service, format!("answered in another form: {why}"))
+        })
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(
+        peers: &'a Peers,
+        service: &'static str,
+        method: Method,
+        target: String,
+    ) -> Self {
+        let headers = HeaderMap::new();
+        Self {
+            peers,
+            service,
+            method,
+            target,
+            headers,
+            body: Ok(Bytes::new()),
+            token: Who::Nobody,
+        }
+    }
+
+    /// With this JSON body.
+    #[must_use]
+    pub fn json<T: Serialize>(mut self, body: &T) -> Self {
+        self.body = serde_json::to_vec(body)
+            .map(Bytes::from)
+            .map_err(|why| why.to_string());
+        self.header(header::CONTENT_TYPE, "application/json")
+    }
+
+    /// With these bytes, as `application/octet-stream`.
+    #[must_use]
+    pub fn bytes(mut self, body: Bytes) -> Self {
+        self.body = Ok(body);
+        self.header(header::CONTENT_TYPE, "application/octet-stream")
+    }
+
+    /// With this header; a value that no header can hold is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// At this microversion: `placement 1.39`.
+    #[must_use]
+    pub fn version(self, version: &str) -> Self {
+        self.header(HeaderName::from_static("openstack-api-version"), version)
+    }
+
+    /// Under this request id, so that the work can be followed.
+    #[must_use]
+    pub fn request_id(self, id: &RequestId) -> Self {
+        self.header(
+            HeaderName::from_static("x-openstack-request-id"),
+            id.as_str(),
+        )
+    }
+
+    /// In the service's own name.
+    #[must_use]
+    pub fn as_service(mut self) -> Self {
+        self.token = Who::Service;
+        self
+    }
+
+    /// In the name of whoever this token belongs to.
+    #[must_use]
+    pub fn as_token(mut self, token: &str) -> Self {
+        self.token = Who::Token(token.to_owned());
+        self
+    }
+
+    /// Sends it and reads the whole answer.
+    ///
+    /// # Errors
+    /// When there is no answer or it is not a 2xx.
+    pub async fn send(self) -> Result<Answer, PeerError> {
+        let service = self.service;
+        let limit = self.peers.timeout();
+        let clock = self.peers.clock().clone();
+        let whole = async move {
+            let response = self.exchange().await?;
+            let (status, headers) = (response.status, response.headers);
+            let body = read_whole(service, response.body).await?;
+            Ok(Answer {
+                service,
+                status,
+                headers,
+                body,
+            })
+        };
+        let answered = clock.timeout(limit, whole).await;
+        let answer = answered.unwrap_or_else(|| {
+            Err(PeerError::silent(
+                service,
+                format!("no answer within {} s", limit.as_secs()),
+            ))
+        })?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(PeerError::refused(
+            service,
+            answer.status.as_u16(),
+            &answer.body,
+        ))
+    }
+
+    /// Sends it and gives the answer as a stream, for image data.
+    ///
+    /// # Errors
+    /// When there is no answer or it is not a 2xx.
+    pub async fn stream(
+        self,
+    ) -> Result<(HeaderMap, BoxStream<'static, Result<Bytes, std::io::Error>>), PeerError> {
+        let service = self.service;
+        let response = self.exchange().await?;
+        if !response.status.is_success() {
+            let status = response.status.as_u16();
+            let body = read_whole(service, response.body).await?;
+            return Err(PeerError::refused(service, status, &body));
+        }
+        let chunks = match response.body {
+            Payload::Empty => futures_util::stream::empty().boxed(),
+            Payload::Bytes(bytes) => futures_util::stream::iter([Ok(bytes)]).boxed(),
+            Payload::Stream { chunks, .. } => chunks,
+        };
+        Ok((response.headers, chunks))
+    }
+
+    /// One exchange; a service token that is no longer believed is replaced once.
+    async fn exchange(mut self) -> Result<Response, PeerError> {
+        let service = self.service;
+        let body = self
+            .body
+            .clone()
+            .map_err(|why| PeerError::silent(service, why))?;
+        let response = self.attempt(body.clone()).await?;
+        if response.status != StatusCode::UNAUTHORIZED || !matches!(self.token, Who::Service) {
+            return Ok(response);
+        }
+        self.peers.forget_token().await;
+        self.attempt(body).await
+    }
+
+    async fn attempt(&mut self, body: Bytes) -> Result<Response, PeerError> {
+        let token = match &self.token {
+            Who::Nobody => None,
+            Who::Service => Some(self.peers.service_token().await?),
+            Who::Token(token) => Some(token.clone()),
+        };
+        if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(&token).ok()) {
+            value.set_sensitive(true);
+            self.headers
+                .insert(HeaderName::from_static("x-auth-token"), value);
+        }
+        let unknown = || PeerError::silent(self.service, "this process does not know where it is");
+        match self
+            .peers
+            .directory()
+            .find(self.service)
+            .ok_or_else(unknown)?
+        {
+            Transport::Local(dispatch) => {
+                let mut request = Request::new(self.method.clone(), &self.target);
+                request.headers = self.headers.clone();
+                request.base_url = format!("{}/{}", self.peers.public_url(), self.service);
+                request.body = Incoming::Bytes(body);
+                Ok(dispatch.dispatch(request).await)
+            }
+            Transport::Http(base) => self.by_http(&base, body).await,
+        }
+    }
+
+    async fn by_http(&self, base: &str, body: Bytes) -> Result<Response, PeerError> {
+        let sent = self
+            .peers
+            .http()
+            .request(self.method.clone(), format!("{base}{}", self.target))
+            .headers(self.headers.clone())
+            .body(body)
+            .send()
+            .await
+            .map_err(|why| PeerError::silent(self.service, why))?;
+        let (status, headers) = (sent.status(), sent.headers().clone());
+        let length = sent.content_length().unwrap_or(0);
+        let chunks = sent
+            .bytes_stream()
+            .map(|chunk| chunk.map_err(std::io::Error::other))
+            .boxed();
+        Ok(Response {
+            status,
+            headers,
+            body: Payload::Stream { length, chunks },
+        })
+    }
+}
+
+async fn read_whole(service: &'static str, body: Payload) -> Result<Bytes, PeerError> {
+    match body {
+        Payload::Empty => Ok(Bytes::new()),
+        Payload::Bytes(bytes) => Ok(bytes),
+        Payload::Stream { mut chunks, .. } => {
+            let mut all = bytes::BytesMut::new();
+            while let Some(chunk) = chunks.next().await {
+                let chunk = chunk.map_err(|why| PeerError::silent(service, why))?;
+                if all.len() + chunk.len() > ANSWER_BYTES {
+                    return Err(PeerError::silent(service, "answered more than fits"));
+                }
+                all.extend_from_slice(&chunk);
+            }
+            Ok(all.freeze())
+        }
+    }
+}
