@@ -5,13 +5,15 @@
 //! `fake.rs` keeps the same promises as `libvirt/`: it is the simulation mode of the product, not a mock.
 
 pub mod fake;
-// pub mod libvirt;
+pub mod libvirt;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use nephos_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -108,6 +110,15 @@ pub trait Driver: Send + Sync {
         false
     }
 }
+
+/// Where images come from: the image service, or files.
+pub trait ImageSource: Send + Sync {
+    /// The image's bytes, from the first.
+    fn open<'a>(&'a self, image: &'a ImageSpec) -> Answer<'a, ImageBytes>;
+}
+
+/// A stream of bytes; its error says why it broke off.
+pub type ImageBytes = BoxStream<'static, Result<Bytes, String>>;
 
 /// What there is of one server on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
