@@ -1,1 +1,5 @@
 //! Nephos compute.
+
+pub mod agent;
+pub mod driver;
+pub mod model;

@@ -1,0 +1,259 @@
+//! What runs on a host: compares the whole of what is wanted here with the whole of what is here, and applies
+//! the difference.
+//!
+//! Invariants: a server is worked on by one task at a time; work on different servers is bounded; what is not ours
+//! is not touched; what is ours and wanted nowhere goes only after a snapshot newer than the agent's own start.
+
+pub mod apply;
+pub mod plan;
+pub mod report;
+mod schedule;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use nephos_runtime::{Clock, Shutdown};
+use tokio::sync::Notify;
+use tracing::warn;
+
+use self::apply::Worker;
+pub use self::report::Reports;
+use self::schedule::{Done, Schedule};
+use crate::driver::{Driver, DriverError};
+use crate::model::spec::{HostInventory, ImageHash, ServerId, ServerSpec};
+
+/// Everything that is wanted on this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DesiredServers {
+    /// The feed's revision; it only grows.
+    pub revision: i64,
+    /// Whether the control plane said this to *this* process: a copy in a file is no reason to remove anything.
+    pub from_control_plane: bool,
+    /// Whole specs of all servers.
+    pub servers: BTreeMap<ServerId, Arc<ServerSpec>>,
+}
+
+/// How an agent works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many servers are worked on at a time.
+    pub parallel: usize,
+    /// How long a server waits for its taps before it is reported as failed.
+    pub tap_wait: Duration,
+    /// How long something of ours must have been wanted nowhere before it is removed.
+    pub orphan_grace: Duration,
+    /// How often everything is looked at again, whatever the hypervisor says.
+    pub look_again: Duration,
+    /// How long a cached image outlives its last use.
+    pub image_age: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            parallel: 4,
+            tap_wait: Duration::from_secs(60),
+            orphan_grace: Duration::from_secs(60),
+            look_again: Duration::from_secs(60),
+            image_age: Duration::from_secs(86_400), // Nova's remove_unused_original_minimum_age_seconds
+        }
+    }
+}
+
+/// Why an agent ended.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Guests keep running; a new process starts clean.
+    #[error("the hypervisor hangs in too many calls; only a new process can go on")]
+    WornOut,
+}
+
+/// A host's agent. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Agent {
+    worker: Worker,
+    settings: Settings,
+    inbox: Arc<Inbox>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    desired: Mutex<Option<Arc<DesiredServers>>>,
+    boot_revision: Mutex<Option<i64>>,
+    pokes: crate::driver::Changes,
+    told: Notify,
+}
+
+impl Agent {
+    /// An agent that does nothing until [`Agent::run`].
+    #[must_use]
+    pub fn new(driver: Arc<dyn Driver>, clock: Clock, settings: Settings) -> Self {
+        let worker = Worker {
+            driver,
+            clock,
+            reports: Reports::default(),
+        };
+        Self {
+            worker,
+            settings,
+            inbox: Arc::default(),
+        }
+    }
+
+    /// Hands over everything that is wanted here. The newest revision wins; the same one again does no harm.
+    pub fn apply(&self, desired: DesiredServers) {
+        let mut current = self
+            .inbox
+            .desired
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !desired.from_control_plane {
+            let mut boot = self
+                .inbox
+                .boot_revision
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *boot = Some(boot.map_or(desired.revision, |known| known.max(desired.revision)));
+        }
+        let stale = current
+            .as_ref()
+            .is_some_and(|now| now.from_control_plane && !desired.from_control_plane);
+        if !stale {
+            *current = Some(Arc::new(desired));
+        }
+        drop(current);
+        self.inbox.told.notify_one();
+    }
+
+    /// Looks at a server (or at all) now: its tap may have come.
+    pub fn poke(&self, server: Option<ServerId>) {
+        self.inbox.pokes.tell(server);
+    }
+
+    /// What is observed.
+    #[must_use]
+    pub const fn reports(&self) -> &Reports {
+        &self.worker.reports
+    }
+
+    /// What the host has.
+    ///
+    /// # Errors
+    /// When the hypervisor does not answer.
+    pub async fn inventory(&self) -> Result<HostInventory, DriverError> {
+        self.worker.driver.inventory().await
+    }
+
+    /// The last `max_bytes` of a server's console log.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn console_output(
+        &self,
+        server: &ServerId,
+        max_bytes: u64,
+    ) -> Result<Vec<u8>, DriverError> {
+        self.worker.driver.console_output(server, max_bytes).await
+    }
+
+    /// Works until shutdown. Started again after a failure it goes on with what was handed over.
+    ///
+    /// # Errors
+    /// When only a new process can go on.
+    pub async fn run(&self, shutdown: Shutdown) -> Result<(), AgentError> {
+        let clock = &self.worker.clock;
+        let mut schedule = Schedule::new(self.settings.clone());
+        let mut working: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
+        let mut look_again_at = Duration::ZERO;
+        loop {
+            let now = clock.monotonic();
+            let desired = self
+                .inbox
+                .desired
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            schedule.want(desired, self.boot_revision(), now);
+            if now >= look_again_at {
+                look_again_at = now + self.settings.look_again;
+                working.push(self.look_at_everything(schedule.wanted_images()).boxed());
+            }
+            while let Some((server, work)) = schedule.start_next(now) {
+                working.push(self.work(server, work).boxed());
+            }
+            let pause = schedule
+                .next_due()
+                .unwrap_or(look_again_at)
+                .min(look_again_at);
+            tokio::select! {
+                () = shutdown.wait() => return Ok(()),
+                Some(finished) = working.next(), if !working.is_empty() => match finished {
+                    Finished::Server(done) => {
+                        schedule.finish(*done, &self.worker.reports, clock);
+                    }
+                    Finished::Look(here) => schedule.found_here(here, clock.monotonic()),
+                },
+                () = self.inbox.told.notified() => {}
+                server = self.inbox.pokes.next() => {
+                    schedule.poke(server.as_ref(), clock.monotonic());
+                }
+                server = self.worker.driver.changed() => {
+                    schedule.poke(server.as_ref(), clock.monotonic());
+                }
+                () = clock.sleep(pause.saturating_sub(now)) => {}
+            }
+            if self.worker.driver.is_worn_out() {
+                return Err(AgentError::WornOut);
+            }
+        }
+    }
+
+    async fn work(&self, server: ServerId, work: schedule::Work) -> Finished {
+        let schedule::Work { goal, mut asked } = work;
+        let (outcome, found) = self.worker.converge(&server, &goal, &mut asked).await;
+        Finished::Server(Box::new(Done {
+            server,
+            goal,
+            asked,
+            outcome,
+            found,
+        }))
+    }
+
+    fn boot_revision(&self) -> i64 {
+        self.inbox
+            .boot_revision
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or(0)
+    }
+
+    /// What is here, wanted or not; and images that nobody uses go.
+    async fn look_at_everything(&self, keep: Option<BTreeSet<ImageHash>>) -> Finished {
+        let driver = &self.worker.driver;
+        if let Some(keep) = keep {
+            let age = i64::try_from(self.settings.image_age.as_secs()).unwrap_or(i64::MAX);
+            let since = self.worker.clock.now().plus_secs(-age);
+            if let Err(error) = driver.remove_unused_images(&keep, since).await {
+                warn!(%error, "cannot remove unused images");
+            }
+        }
+        let here = driver.list().await.unwrap_or_else(|error| {
+            warn!(%error, "cannot list the servers of this host");
+            BTreeSet::new()
+        });
+        Finished::Look(here)
+    }
+}
+
+enum Finished {
+    Server(Box<Done>),
+    Look(BTreeSet<ServerId>),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! The difference between a spec and reality, as a list of steps. Pure: no clock but the one handed in, no I/O.
+//!
+//! The plan is made anew after every change of the world, so a step needs no memory of the one before it. The few
+//! things that only time can tell (how long ago the guest was asked to shut down) come in as [`Memory`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::driver::{Found, FoundPort, Mark};
+use crate::model::spec::{GuestState, PortSpec, RebootKind, ServerSpec, Want};
+
+/// One thing to do. All of them can be repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Bring the images into the cache.
+    Images,
+    /// Make the root disk.
+    Disk,
+    /// Make the config drive.
+    ConfigDrive,
+    /// Define from the spec.
+    Define,
+    /// Start, or let a paused or suspended guest go on.
+    Run,
+    /// Write down what was done.
+    Mark(Mark),
+    /// Ask the guest to shut down.
+    AskToShutDown,
+    /// Switch off.
+    SwitchOff,
+    /// Freeze.
+    Pause,
+    /// Save to disk.
+    Suspend,
+    /// Plug an interface into the running guest.
+    Plug(PortSpec),
+    /// Ask the guest to give an interface back.
+    AskToUnplug(FoundPort),
+    /// Remove disks of other epochs.
+    RemoveOldDisks,
+    /// Remove the definition.
+    Undefine,
+    /// Remove the files.
+    RemoveFiles,
+}
+
+/// What to do now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In this order, then look again.
+    pub steps: Vec<Step>,
+    /// With no step left: what the spec still waits for, if anything.
+    pub waits: Option<Wait>,
+}
+
+/// What a spec waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Taps that the network agent has not made.
+    Taps(Vec<String>),
+    /// The guest's own shutdown.
+    Shutdown,
+    /// The guest's consent to an unplug.
+    Unplug,
+}
+
+impl Wait {
+    /// For people.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Taps(taps) => format!("network interface {} is not ready", taps.join(", ")),
+            Self::Shutdown => "the guest is shutting down".to_owned(),
+            Self::Unplug => "the guest has not released an interface".to_owned(),
+        }
+    }
+}
+
+/// What reality cannot tell and a restart may forget: the worst that follows is asking twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// How long ago the guest was first asked to shut down for the current spec, and last.
+    pub asked_to_shut_down: Option<(Duration, Duration)>,
+    /// How long ago it was last asked to give each tap back.
+    pub asked_to_unplug: BTreeMap<String, Duration>,
+}
+
+/// Guests that are still booting ignore what they are asked: ask again after this long.
+pub const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What is wanted, beside what the driver says of it.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// The spec.
+    pub spec: &'a ServerSpec,
+    /// Its fingerprint, by the driver.
+    pub fingerprint: String,
+    /// The fingerprint of its config drive.
+    pub config_drive: Option<String>,
+    /// Taps of its ports that are not on the host.
+    pub missing_taps: &'a [String],
+    /// What has been asked.
+    pub memory: &'a Memory,
+}
+
+/// What there is to do.
+#[must_use]
+pub fn plan(wanted: &Wanted<'_>, found: &Found) -> Plan {
+    let mut plan = Plan::default();
+    match wanted.spec.want {
+        Want::Absent => remove(found, &mut plan),
+        Want::Stopped => stop(wanted, found, &mut plan),
+        Want::Running => run(wanted, found, &mut plan),
+        Want::Paused => match found.state {
+            GuestState::Paused => {}
+            GuestState::Running => plan.steps.push(Step::Pause),
+            GuestState::Absent
+            | GuestState::Stopped
+            | GuestState::Suspended
+            | GuestState::Crashed => run(wanted, found, &mut plan),
+        },
+        Want::Suspended => match found.state {
+            GuestState::Suspended => {}
+            GuestState::Running | GuestState::Paused => plan.steps.push(Step::Suspend),
+            GuestState::Absent | GuestState::Stopped | GuestState::Crashed => {
+                run(wanted, found, &mut plan);
+            }
+        },
+    }
+    plan
+}
+
+/// What there is to do about a server that is here and wanted nowhere.
+#[must_use]
+pub fn plan_removal(found: &Found) -> Plan {
+    let mut plan = Plan::default();
+    remove(found, &mut plan);
+    plan
+}
+
+fn remove(found: &Found, plan: &mut Plan) {
+    if is_on(found) {
+        plan.steps.push(Step::SwitchOff);
+    }
+    if found.defined.is_some() {
+        plan.steps.push(Step::Undefine);
+    }
+    if found.files {
+        plan.steps.push(Step::RemoveFiles);
+    }
+}
+
+const fn is_on(found: &Found) -> bool {
+    matches!(found.state, GuestState::Running | GuestState::Paused)
+}
+
+fn stop(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
+    match found.state {
+        GuestState::Running => shut_down(wanted, plan),
+        GuestState::Paused | GuestState::Suspended => plan.steps.push(Step::SwitchOff),
+        GuestState::Absent | GuestState::Stopped | GuestState::Crashed => {
+            ensure_made(wanted, found, plan);
+            // It starts again when it is next wanted to run, whatever generation that is.
+            ensure_mark(
+                Mark {
+                    started: None,
+                    rebooted: rebooted(wanted, found),
+                },
+                found,
+                plan,
+            );
+        }
+    }
+}
+
+/// Asks first, unless the spec gives the guest no time.
+fn shut_down(wanted: &Wanted<'_>, plan: &mut Plan) {
+    let patience = Duration::from_secs(u64::from(wanted.spec.stop_timeout_secs));
+    match wanted.memory.asked_to_shut_down {
+        _ if patience.is_zero() => plan.steps.push(Step::SwitchOff),
+        None => plan.steps.push(Step::AskToShutDown),
+        Some((first, _)) if first >= patience => plan.steps.push(Step::SwitchOff),
+        Some((_, last)) if last >= ASK_AGAIN => plan.steps.push(Step::AskToShutDown),
+        Some(_) => plan.waits = Some(Wait::Shutdown),
+    }
+}
+
+/// Disk, config drive and definition of a guest that is off.
+fn ensure_made(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
+    let epoch = wanted.spec.disk_epoch;
+    if !found.disks.contains(&epoch) {
+        plan.steps.push(Step::Images);
+        plan.steps.push(Step::Disk);
+    }
+    if found.config_drive != wanted.config_drive {
+        plan.steps.push(Step::ConfigDrive);
+    }
+    if found.defined.as_deref() != Some(wanted.fingerprint.as_str()) {
+        plan.steps.push(Step::Define);
+    }
+    if found.disks.iter().any(|there| *there != epoch) {
+        plan.steps.push(Step::RemoveOldDisks);
+    }
+}
+
+fn ensure_mark(mark: Mark, found: &Found, plan: &mut Plan) {
+    if found.mark != mark {
+        plan.steps.push(Step::Mark(mark));
+    }
+}
+
+/// The reboot that is done once this server starts: one that is off has nothing left to reboot.
+fn rebooted(wanted: &Wanted<'_>, found: &Found) -> Option<i64> {
+    wanted
+        .spec
+        .reboot
+        .map(|reboot| reboot.sequence)
+        .max(found.mark.rebooted)
+}
+
+fn run(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
+    let spec = wanted.spec;
+    match found.state {
+        GuestState::Running | GuestState::Paused
+            if !found.disks.contains(&spec.disk_epoch) && !found.disks.is_empty() =>
+        {
+            plan.steps.push(Step::SwitchOff); // a rebuild: another disk is wanted
+        }
+        GuestState::Running if reboot_is_due(spec, found) => match spec.reboot.map(|r| r.how) {
+            Some(RebootKind::Soft) => shut_down(wanted, plan),
+            Some(RebootKind::Hard) | None => plan.steps.push(Step::SwitchOff),
+        },
+        GuestState::Running => {
+            plug(wanted, found, plan);
+            if plan.waits.is_none() {
+                let rebooted = rebooted(wanted, found);
+                ensure_mark(
+                    Mark {
+                        started: Some(spec.generation),
+                        rebooted,
+                    },
+                    found,
+                    plan,
+                );
+            }
+        }
+        GuestState::Paused => plan.steps.push(Step::Run),
+        GuestState::Suspended => start(wanted, plan),
+        // It ran, and somebody switched it off: see `Want::Running`.
+        GuestState::Stopped | GuestState::Crashed
+            if found.mark.started == Some(spec.generation) => {}
+        GuestState::Absent | GuestState::Stopped | GuestState::Crashed => {
+            ensure_made(wanted, found, plan);
+            // Before the start: killed between start and mark, it must not be rebooted once more.
+            ensure_mark(
+                Mark {
+                    started: None,
+                    rebooted: rebooted(wanted, found),
+                },
+                found,
+                plan,
+            );
+            start(wanted, plan);
+        }
+    }
+}
+
+fn start(wanted: &Wanted<'_>, plan: &mut Plan) {
+    if wanted.missing_taps.is_empty() {
+        plan.steps.push(Step::Run);
+    } else {
+        plan.waits = Some(Wait::Taps(wanted.missing_taps.to_vec()));
+    }
+}
+
+/// Whether a running guest still has a reboot before it. One that was never marked as started is new.
+fn reboot_is_due(spec: &ServerSpec, found: &Found) -> bool {
+    spec.reboot
+        .is_some_and(|reboot| found.mark.rebooted < Some(reboot.sequence))
+        && found.mark.started.is_some()
+}
+
+/// Interfaces of a running guest, and what else of the spec will hold from its next start on.
+fn plug(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
+    let spec = wanted.spec;
+    for gone in found.ports.values().filter(|port| !wants(spec, port)) {
+        match wanted.memory.asked_to_unplug.get(&gone.tap) {
+            Some(ago) if *ago < ASK_AGAIN => plan.waits = Some(Wait::Unplug),
+            _ => plan.steps.push(Step::AskToUnplug(gone.clone())),
+        }
+    }
+    let new = spec
+        .ports
+        .iter()
+        .filter(|port| !found.ports.contains_key(&port.tap));
+    let (absent, there): (Vec<_>, Vec<_>) =
+        new.partition(|port| wanted.missing_taps.contains(&port.tap));
+    plan.steps
+        .extend(there.into_iter().cloned().map(Step::Plug));
+    if !absent.is_empty() {
+        plan.waits = Some(Wait::Taps(
+            absent.iter().map(|port| port.tap.clone()).collect(),
+        ));
+    }
+    if found.defined.as_deref() != Some(wanted.fingerprint.as_str()) {
+        plan.steps.push(Step::Define);
+    }
+}
+
+fn wants(spec: &ServerSpec, port: &FoundPort) -> bool {
+    spec.ports.iter().any(|wanted| wanted.tap == port.tap)
+}
+
+#[cfg(test)]
+mod tests;

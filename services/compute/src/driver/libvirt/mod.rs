@@ -1,0 +1,599 @@
+//! libvirt and QEMU.
+//!
+//! libvirt blocks, so every call runs on a lane; it may die, so the connection heals itself; its events only wake.
+//! A domain is ours if its metadata names this host: all others are not seen at all. Files are made so that a final
+//! name means a whole file, so a kill at any point costs repeated work and nothing else.
+
+mod child;
+mod config_drive;
+mod disks;
+pub mod domain_xml;
+mod events;
+mod host;
+mod images;
+pub mod kvm_probe;
+mod lane;
+mod link;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use nephos_runtime::Clock;
+use nephos_types::Timestamp;
+use nix::fcntl::{Flock, FlockArg};
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt_sys as sys;
+
+use self::disks::Disks;
+use self::domain_xml::{Host, Said, VirtType};
+use self::images::Images;
+use self::lane::Lanes;
+use self::link::{Link, find, unless_late};
+use super::{Answer, Changes, Deadlines, Driver, DriverError, Found, FoundPort, ImageSource, Mark};
+use crate::model::spec::{
+    GuestState, HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec,
+};
+
+/// What is configured.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// libvirt's URI.
+    pub uri: String,
+    /// The host's name in feed, placement and API; the mark of ownership on domains.
+    pub host: String,
+    /// Where images and disks are. QEMU's user must be able to pass through every directory above it.
+    pub state_dir: PathBuf,
+    /// How guests run; `None`: found out by the probe.
+    pub virt_type: Option<VirtType>,
+    /// How to run the probe: a program and arguments that end in [`kvm_probe::probe_main`].
+    pub probe: (PathBuf, Vec<String>),
+    /// Where graphical consoles listen, and the address they are reached at.
+    pub console_address: String,
+    /// `user:group` that QEMU runs as; `None`: as libvirt is configured.
+    pub run_as: Option<String>,
+    /// Threads for libvirt; libvirtd works on five calls of a connection at a time.
+    pub lanes: usize,
+}
+
+/// Where libvirt keeps QEMU's own log of each domain, which it never removes.
+const QEMU_LOGS: &str = "/var/log/libvirt/qemu";
+
+/// A host that runs its servers with libvirt.
+pub struct LibvirtDriver {
+    shared: Arc<Shared>,
+    lanes: Lanes,
+    changes: Arc<Changes>,
+    clock: Clock,
+    deadlines: Deadlines,
+    _only_agent_here: Flock<std::fs::File>,
+}
+
+/// What calls on lanes need.
+struct Shared {
+    link: Link,
+    host: Host,
+    boot_id: String,
+    disks: Disks,
+    images: Images,
+}
+
+impl LibvirtDriver {
+    /// Prepares directories and finds out how guests run. libvirtd may be down: calls say so until it is up.
+    ///
+    /// # Errors
+    /// When the state directory cannot be used, or another agent uses it.
+    pub async fn open(
+        settings: Settings,
+        source: Arc<dyn ImageSource>,
+        clock: Clock,
+    ) -> Result<Self, DriverError> {
+        let only = lock(&settings.state_dir)?;
+        let virt_type = match settings.virt_type {
+            Some(virt_type) => virt_type,
+            None => {
+                let file = settings.state_dir.join("kvm.json");
+                let args: Vec<&str> = settings.probe.1.iter().map(String::as_str).collect();
+                let program = &settings.probe.0;
+                match kvm_probe::verdict(&file, program, &args, &clock).await {
+                    kvm_probe::Verdict::Works => VirtType::Kvm,
+                    kvm_probe::Verdict::Emulated | kvm_probe::Verdict::Absent => VirtType::Qemu,
+                }
+            }
+        };
+        let changes = Arc::new(Changes::default());
+        let images = settings.state_dir.join("images");
+        let shared = Shared {
+            link: Link::new(&settings.uri, clock.clone(), Arc::clone(&changes)),
+            host: Host {
+                name: settings.host,
+                virt_type,
+                vnc_listen: settings.console_address,
+                run_as: settings.run_as,
+            },
+            boot_id: host::boot_id(),
+            disks: Disks::open(settings.state_dir.join("servers"))?,
+            images: Images::open(images, source, clock.clone())?,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            lanes: Lanes::new(settings.lanes, clock.clone()),
+            changes,
+            clock,
+            deadlines: Deadlines::default(),
+            _only_agent_here: only,
+        })
+    }
+
+    /// How guests run here.
+    #[must_use]
+    pub fn virt_type(&self) -> VirtType {
+        self.shared.host.virt_type
+    }
+
+    fn call<'a, T: Send + 'static>(
+        &'a self,
+        key: &'a str,
+        what: &'static str,
+        deadline: Duration,
+        job: impl FnOnce(&Shared) -> Result<T, DriverError> + Send + 'static,
+    ) -> Answer<'a, T> {
+        let shared = Arc::clone(&self.shared);
+        self.lanes
+            .call(key, what, deadline, move || job(&shared))
+            .boxed()
+    }
+
+    /// A call on a server's domain; a domain that is not there is an error.
+    fn on_domain<'a>(
+        &'a self,
+        server: &'a ServerId,
+        what: &'static str,
+        deadline: Duration,
+        job: impl FnOnce(&Domain) -> Result<(), virt::error::Error> + Send + 'static,
+    ) -> Answer<'a, ()> {
+        let id = server.clone();
+        self.call(server.as_str(), what, deadline, move |shared| {
+            let found = shared.link.with(what, |connect| {
+                find(connect, id.as_str())?
+                    .map(|domain| job(&domain))
+                    .transpose()
+            })?;
+            found.ok_or_else(|| DriverError::Failed(format!("cannot {what}: it is not defined")))
+        })
+    }
+}
+
+/// Only one agent may work on a directory; the lock ends with the process, however that ends.
+fn lock(dir: &Path) -> Result<Flock<std::fs::File>, DriverError> {
+    let path = dir.join("agent.lock");
+    let file = std::fs::create_dir_all(dir).and_then(|()| std::fs::File::create(&path));
+    let file = file.map_err(|cause| DriverError::file("prepare", &path, &cause))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, cause)| {
+        DriverError::Refused(format!("another agent works in {}: {cause}", dir.display()))
+    })
+}
+
+impl Shared {
+    fn look(&self, server: &ServerId) -> Result<Found, DriverError> {
+        let files = self.disks.look(server)?;
+        let domain = self.link.with("look at a server", |connect| {
+            find(connect, server.as_str())?
+                .map(|domain| read(&domain))
+                .transpose()
+        })?;
+        let mut found = Found {
+            disks: files.disks,
+            config_drive: files.config_drive,
+            files: files.any,
+            ..Found::nothing()
+        };
+        let Some(domain) = domain else {
+            return Ok(found);
+        };
+        let said = domain_xml::read(&domain.definition, &self.boot_id)
+            .filter(|said| said.host.as_ref() == Some(&self.host.name))
+            .ok_or_else(|| {
+                DriverError::Refused(format!("libvirt has a domain {server} that is not ours"))
+            })?;
+        found.state = domain.state;
+        found.ports.clone_from(&said.interfaces);
+        if let Some(live) = domain
+            .live
+            .and_then(|xml| domain_xml::read(&xml, &self.boot_id))
+        {
+            // Only the definition says which port a tap is for: an interface may be plugged before it is written there.
+            found.ports = live
+                .interfaces
+                .into_iter()
+                .map(|(tap, port)| {
+                    let port_id = said.port_of_tap.get(&tap).cloned();
+                    (tap, FoundPort { port_id, ..port })
+                })
+                .collect();
+            found.vnc = live.vnc;
+        }
+        found.defined = Some(said.fingerprint);
+        found.mark = said.mark;
+        Ok(found)
+    }
+
+    fn define(&self, spec: &ServerSpec) -> Result<(), DriverError> {
+        let paths = self.disks.paths(spec, &self.images)?;
+        self.link.with("define a server", |connect| {
+            let before = match find(connect, spec.server_id.as_str())? {
+                Some(domain) => self.said(&domain)?,
+                None => Said::default(),
+            };
+            let mark = domain_xml::mark_xml(&before.mark, &self.boot_id);
+            let xml = domain_xml::definition(spec, &self.host, &paths, &mark);
+            Domain::define_xml(connect, &xml).map(|_domain| ())
+        })
+    }
+
+    fn said(&self, domain: &Domain) -> Result<Said, virt::error::Error> {
+        let xml = domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
+        Ok(domain_xml::read(&xml, &self.boot_id).unwrap_or_default())
+    }
+
+    fn list(&self) -> Result<BTreeSet<ServerId>, DriverError> {
+        let mut servers = self.disks.list()?;
+        servers.extend(self.owned()?.into_iter().map(|(server, _)| server));
+        Ok(servers)
+    }
+
+    /// Our domains, and whether they run.
+    fn owned(&self) -> Result<Vec<(ServerId, bool)>, DriverError> {
+        self.link.with("list servers", |connect| {
+            let mut servers = Vec::new();
+            for domain in connect.list_all_domains(0)? {
+                // One that goes while we list is not there.
+                let Ok(said) = self.said(&domain) else {
+                    continue;
+                };
+                if said.host.as_ref() == Some(&self.host.name) {
+                    let server = ServerId(domain.get_uuid_string()?);
+                    servers.push((server, domain.is_active().unwrap_or(false)));
+                }
+            }
+            Ok(servers)
+        })
+    }
+
+    fn inventory(&self) -> Result<HostInventory, DriverError> {
+        let seen = self.link.with("look at the host", host::see)?;
+        let (disk_gib, disk_free_gib) = host::disk_gib(self.disks.root())?;
+        let running = self.owned()?.iter().filter(|(_, is_on)| *is_on).count();
+        Ok(HostInventory {
+            host: self.host.name.clone(),
+            hypervisor_hostname: seen.hostname,
+            hypervisor_type: "QEMU".to_owned(),
+            hypervisor_version: seen.version,
+            virt_type: self.host.virt_type.word().to_owned(),
+            host_ip: self.host.vnc_listen.clone(),
+            vcpus: seen.vcpus,
+            ram_mib: seen.ram_mib,
+            disk_gib,
+            disk_free_gib,
+            ram_free_mib: seen.ram_free_mib,
+            cpu: seen.cpu,
+            running_servers: u32::try_from(running).unwrap_or(u32::MAX),
+            uptime_secs: host::uptime_secs(),
+        })
+    }
+
+    fn remove_definition(&self, server: &ServerId) -> Result<(), DriverError> {
+        self.link.with("undefine a server", |connect| {
+            let Some(domain) = find(connect, server.as_str())? else {
+                return Ok(());
+            };
+            unless_late(domain.undefine_flags(
+                sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+                    | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+                    | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+                    | sys::VIR_DOMAIN_UNDEFINE_NVRAM,
+            ))
+        })
+    }
+
+    fn remove_files(&self, server: &ServerId) -> Result<(), DriverError> {
+        let domain = self
+            .link
+            .with("look at a server", |connect| find(connect, server.as_str()))?;
+        if domain.is_some() {
+            return Err(DriverError::Failed(format!(
+                "server {server} is still defined"
+            )));
+        }
+        let log = Path::new(QEMU_LOGS).join(format!("{}.log", domain_xml::domain_name(server)));
+        let _not_ours_or_not_there = std::fs::remove_file(log);
+        self.disks.remove(server)
+    }
+}
+
+/// What libvirt says of a domain.
+struct Read {
+    state: GuestState,
+    definition: String,
+    live: Option<String>,
+}
+
+fn read(domain: &Domain) -> Result<Read, virt::error::Error> {
+    let (state, reason) = domain.get_state()?;
+    let reason = u32::try_from(reason).unwrap_or(0);
+    let state = match state {
+        sys::VIR_DOMAIN_PAUSED => GuestState::Paused,
+        sys::VIR_DOMAIN_SHUTOFF if domain.has_managed_save(0)? => GuestState::Suspended,
+        sys::VIR_DOMAIN_SHUTOFF if reason == sys::VIR_DOMAIN_SHUTOFF_CRASHED => GuestState::Crashed,
+        sys::VIR_DOMAIN_SHUTOFF => GuestState::Stopped,
+        sys::VIR_DOMAIN_CRASHED => GuestState::Crashed,
+        _running_blocked_or_shutting_down => GuestState::Running,
+    };
+    let is_on = matches!(state, GuestState::Running | GuestState::Paused);
+    Ok(Read {
+        state,
+        definition: domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?,
+        live: if is_on {
+            Some(domain.get_xml_desc(0)?)
+        } else {
+            None
+        },
+    })
+}
+
+fn run(domain: &Domain) -> Result<(), virt::error::Error> {
+    if !domain.is_active()? {
+        domain.create()?;
+    } else if domain.get_state()?.0 == sys::VIR_DOMAIN_PAUSED {
+        domain.resume()?;
+    }
+    Ok(())
+}
+
+fn switch_off(domain: &Domain) -> Result<(), virt::error::Error> {
+    if domain.is_active()? {
+        unless_late(domain.destroy())?;
+    }
+    if domain.has_managed_save(0)? {
+        domain.managed_save_remove(0)?;
+    }
+    Ok(())
+}
+
+impl Driver for LibvirtDriver {
+    fn list(&self) -> Answer<'_, BTreeSet<ServerId>> {
+        self.call("", "list servers", self.deadlines.look, Shared::list)
+    }
+
+    fn look<'a>(&'a self, server: &'a ServerId) -> Answer<'a, Found> {
+        let id = server.clone();
+        self.call(
+            server.as_str(),
+            "look at a server",
+            self.deadlines.look,
+            move |shared| shared.look(&id),
+        )
+    }
+
+    fn missing_taps<'a>(&'a self, ports: &'a [PortSpec]) -> Answer<'a, Vec<String>> {
+        let missing = ports.iter().filter(|port| !host::has_device(&port.tap));
+        let missing = missing.map(|port| port.tap.clone()).collect();
+        std::future::ready(Ok(missing)).boxed()
+    }
+
+    fn ensure_image<'a>(&'a self, image: &'a ImageSpec) -> Answer<'a, ()> {
+        self.shared.images.ensure(image).boxed()
+    }
+
+    fn ensure_disk<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        self.shared
+            .disks
+            .ensure_disk(spec, &self.shared.images, &self.clock)
+            .boxed()
+    }
+
+    fn remove_old_disks<'a>(&'a self, server: &'a ServerId, keep: i64) -> Answer<'a, ()> {
+        let id = server.clone();
+        self.call(
+            server.as_str(),
+            "remove old disks",
+            self.deadlines.change,
+            move |shared| shared.disks.remove_old_disks(&id, keep),
+        )
+    }
+
+    fn ensure_config_drive<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        let (id, spec) = (spec.server_id.as_str(), spec.clone());
+        self.call(
+            id,
+            "make the config drive",
+            self.deadlines.change,
+            move |shared| shared.disks.ensure_config_drive(&spec),
+        )
+    }
+
+    fn ensure_defined<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        let (id, spec) = (spec.server_id.as_str(), spec.clone());
+        self.call(
+            id,
+            "define a server",
+            self.deadlines.change,
+            move |shared| shared.define(&spec),
+        )
+    }
+
+    fn set_mark<'a>(&'a self, server: &'a ServerId, mark: &'a Mark) -> Answer<'a, ()> {
+        let xml = domain_xml::mark_xml(mark, &self.shared.boot_id);
+        self.on_domain(
+            server,
+            "mark a server",
+            self.deadlines.change,
+            move |domain| {
+                let kind = i32::try_from(sys::VIR_DOMAIN_METADATA_ELEMENT).unwrap_or(2);
+                let (key, uri) = (Some(domain_xml::MARK_KEY), Some(domain_xml::MARK_NS));
+                let flags = sys::VIR_DOMAIN_AFFECT_CONFIG;
+                domain
+                    .set_metadata(kind, Some(&xml), key, uri, flags)
+                    .map(|_| ())
+            },
+        )
+    }
+
+    fn ensure_running<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.on_domain(server, "start a server", self.deadlines.power, run)
+    }
+
+    fn ask_to_shut_down<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.on_domain(
+            server,
+            "shut a server down",
+            self.deadlines.change,
+            |domain| unless_late(domain.shutdown_flags(sys::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)),
+        )
+    }
+
+    fn ensure_off<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.on_domain(
+            server,
+            "switch a server off",
+            self.deadlines.power,
+            switch_off,
+        )
+    }
+
+    fn ensure_paused<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.on_domain(server, "pause a server", self.deadlines.change, |domain| {
+            unless_late(domain.suspend())
+        })
+    }
+
+    fn ensure_suspended<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.on_domain(server, "suspend a server", self.deadlines.power, |domain| {
+            unless_late(domain.managed_save(0))
+        })
+    }
+
+    fn ensure_plugged<'a>(&'a self, server: &'a ServerId, port: &'a PortSpec) -> Answer<'a, ()> {
+        let xml = domain_xml::interface(port);
+        self.on_domain(
+            server,
+            "plug an interface",
+            self.deadlines.change,
+            move |domain| {
+                domain
+                    .attach_device_flags(&xml, sys::VIR_DOMAIN_AFFECT_LIVE)
+                    .map(|_| ())
+            },
+        )
+    }
+
+    fn ask_to_unplug<'a>(&'a self, server: &'a ServerId, port: &'a FoundPort) -> Answer<'a, ()> {
+        let xml = domain_xml::found_interface(port);
+        self.on_domain(
+            server,
+            "unplug an interface",
+            self.deadlines.change,
+            move |domain| match domain.detach_device_flags(&xml, sys::VIR_DOMAIN_AFFECT_LIVE) {
+                Err(error) if error.message().contains("already in the process of unplug") => {
+                    Ok(())
+                }
+                done => unless_late(done),
+            },
+        )
+    }
+
+    fn remove_definition<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        let id = server.clone();
+        self.call(
+            server.as_str(),
+            "undefine a server",
+            self.deadlines.change,
+            move |shared| shared.remove_definition(&id),
+        )
+    }
+
+    fn remove_files<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        let id = server.clone();
+        self.call(
+            server.as_str(),
+            "remove files",
+            self.deadlines.change,
+            move |shared| shared.remove_files(&id),
+        )
+    }
+
+    fn console_output<'a>(&'a self, server: &'a ServerId, max_bytes: u64) -> Answer<'a, Vec<u8>> {
+        let id = server.clone();
+        self.call(
+            server.as_str(),
+            "read the console",
+            self.deadlines.look,
+            move |shared| shared.disks.console(&id, max_bytes),
+        )
+    }
+
+    fn inventory(&self) -> Answer<'_, HostInventory> {
+        self.call(
+            "host",
+            "look at the host",
+            self.deadlines.change,
+            Shared::inventory,
+        )
+    }
+
+    fn remove_unused_images<'a>(
+        &'a self,
+        keep: &'a BTreeSet<ImageHash>,
+        unused_since: Timestamp,
+    ) -> Answer<'a, u64> {
+        let keep = keep.clone();
+        self.call(
+            "images",
+            "remove unused images",
+            self.deadlines.change,
+            move |shared| {
+                shared
+                    .images
+                    .remove_unused(&keep, &shared.disks.used_images(), unused_since)
+            },
+        )
+    }
+
+    fn changed(&self) -> BoxFuture<'_, Option<ServerId>> {
+        self.changes.next().boxed()
+    }
+
+    fn is_worn_out(&self) -> bool {
+        self.lanes.is_worn_out()
+    }
+
+    fn fingerprint(&self, spec: &ServerSpec) -> String {
+        // A spec that has no paths is refused at its first step.
+        let paths = self.shared.disks.paths(spec, &self.shared.images);
+        paths.map_or_else(
+            |_| super::fingerprint(spec),
+            |paths| domain_xml::fingerprint(spec, &self.shared.host, &paths),
+        )
+    }
+}
+
+/// Opens libvirt at `uri` once: `nephos config check` and tests ask before they rely on it.
+///
+/// # Errors
+/// What libvirt says.
+pub fn check(uri: &str) -> Result<(), String> {
+    events::start_loop();
+    let connect = Connect::open(Some(uri)).map_err(|error| error.message().to_owned())?;
+    let mut connect = connect;
+    connect
+        .close()
+        .map(|_| ())
+        .map_err(|error| error.message().to_owned())
+}
+
+#[cfg(test)]
+mod tests;

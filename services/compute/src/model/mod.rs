@@ -1,0 +1,3 @@
+//! What a server *is*: pure data and rules. No async, no SQL, no HTTP, no clock.
+
+pub mod spec;
