@@ -23,10 +23,6 @@ pub struct Broker {
 impl Broker {
     /// Not started. None when the test run does not ask for a broker.
     pub fn new() -> Option<Self> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the test run says whether there is a broker"
-        )]
         std::env::var_os("NEPHOS_TEST_RABBITMQ")?;
         assert!(
             std::path::Path::new(SERVER).exists(),

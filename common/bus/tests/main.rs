@@ -1,4 +1,9 @@
 //! The same promises on both buses, and a broker that dies.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 mod broker;
 
@@ -90,7 +95,7 @@ async fn through_a_broker_that_is_killed_restarted_and_frozen() {
     let there = Bus::amqp(&broker.url(), clock.clone()).unwrap();
     let mut wakes = there.subscribe("a.ops");
     // Its pauses between attempts are virtual, so it is moved on from outside.
-    let mover = tokio::spawn({
+    let mover = nephos_runtime::spawn("mover", {
         let clock = clock.clone();
         async move {
             loop {
