@@ -1,5 +1,5 @@
 # The index of everything; `make` prints it.
-.PHONY: help up down clean test check fmt lint services postgres e2e conformance bench
+.PHONY: help up down clean test check fmt lint e2e conformance bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -24,12 +24,6 @@ fmt: ## format the source
 
 lint: ## formatting and lints, as CI has them
 	@tests/run fmt lint
-
-services: ## the tests of every crate, on SQLite, and the bus on RabbitMQ
-	@tests/run services
-
-postgres: ## the tests of every service on PostgreSQL
-	@tests/run postgres
 
 e2e: ## black-box tests with the ordinary clients and real guests
 	@tests/run e2e
