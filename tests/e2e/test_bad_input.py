@@ -28,7 +28,7 @@ def test_schemathesis_finds_no_server_error(simulated, service):
     document.write_text(json.dumps(openapi))
     done = run(
         VENV / "bin/schemathesis", "run", document, "--url", f"{simulated.url}/{service}",
-        "--checks", "not_a_server_error", "--max-examples", "8", "--phases", "examples,fuzzing", "--workers", "2",
+        "--checks", "not_a_server_error", "--max-examples", "8", "--max-time", "60", "--phases", "examples,fuzzing", "--workers", "2",
         "--header", f"X-Auth-Token: {token}", "--seed", "1", "--no-color", "--request-timeout", "20",
         "--suppress-health-check", "all", "--exclude-method", "DELETE", check=False, limit=400,
     )
