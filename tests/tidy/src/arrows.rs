@@ -218,7 +218,7 @@ pub fn check_doors(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files
         .iter()
-        .filter(|file| file.is_rust() && !file.path.contains("/tests/"))
+        .filter(|file| file.is_rust() && !file.path.starts_with("tests/") && !file.path.contains("/tests/"))
     {
         for (name, doors) in DOORS {
             if doors.iter().any(|door| file.path.starts_with(door)) {
