@@ -11,6 +11,7 @@ use nephos_db::{Db, DbUrl};
 use nephos_peer::{Credentials, Directory, Peers, Transport};
 use nephos_runtime::{Clock, Shutdown, Task};
 
+use crate::fsck::{Database, Sources};
 use crate::secrets::Secrets;
 use crate::settings::{Config, Settings};
 
@@ -31,6 +32,55 @@ pub struct Cloud {
 }
 
 type Start = Box<dyn Fn(&Shutdown) -> Vec<Task> + Send + Sync>;
+
+/// What the consistency check asks: the running cloud over HTTP, or, while none runs, one that is opened here.
+///
+/// # Errors
+/// When something cannot be opened.
+pub async fn sources(config: &Config, secrets: &Secrets, running: bool) -> anyhow::Result<Sources> {
+    let settings = &config.settings;
+    let clock = Clock::system();
+    let directory = if running {
+        let directory = Directory::default();
+        for name in SERVICES {
+            directory.set(
+                name,
+                Transport::Http(format!("http://{}/{name}", settings.listen)),
+            );
+        }
+        directory
+    } else {
+        Cloud::open(config, secrets, clock.clone()).await?.directory
+    };
+    let account = Credentials {
+        user: "admin".to_owned(),
+        password: secrets.admin_password.clone(),
+        project: "admin".to_owned(),
+    };
+    let admin = Peers::new(directory, account, clock.clone(), settings.origin())?;
+    let mut databases = Vec::new();
+    for service in WITH_OPERATIONS {
+        let url = url(settings, service).await?;
+        let db = Db::open(&url, clock.clone(), Arc::new(nephos_runtime::NoWakes)).await?;
+        databases.push(Database { service, db });
+    }
+    Ok(Sources {
+        admin,
+        databases,
+        host: None,
+        clock,
+    })
+}
+
+/// Services whose databases hold operations.
+const WITH_OPERATIONS: [&str; 3] = ["image", "network", "compute"];
+
+async fn url(settings: &Settings, service: &str) -> Result<DbUrl, nephos_db::Error> {
+    match &settings.database {
+        Some(server) => DbUrl::create_database(server, &format!("nephos_{service}")).await,
+        None => Ok(DbUrl::sqlite(settings.state(&format!("{service}.sqlite")))),
+    }
+}
 
 /// What every service is built from.
 struct Ground<'a> {
@@ -125,10 +175,7 @@ impl Ground<'_> {
     }
 
     async fn open<S: Service>(&self) -> Result<Db, nephos_db::Error> {
-        let url = match &self.settings.database {
-            Some(server) => DbUrl::create_database(server, &format!("nephos_{}", S::NAME)).await?,
-            None => DbUrl::sqlite(self.settings.state(&format!("{}.sqlite", S::NAME))),
-        };
+        let url = url(self.settings, S::NAME).await?;
         let db = Db::open(&url, self.clock.clone(), Arc::new(self.bus.clone())).await?;
         db.migrate(&S::migrations()).await?;
         Ok(db)

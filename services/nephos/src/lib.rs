@@ -8,6 +8,7 @@
 
 pub mod cloud;
 pub mod credentials;
+pub mod fsck;
 pub mod running;
 pub mod secrets;
 pub mod settings;

@@ -11,7 +11,9 @@ use nix::unistd::Pid;
 
 /// Held while the process runs.
 #[derive(Debug)]
-pub struct Running(Flock<File>);
+pub struct Running {
+    _lock: Flock<File>,
+}
 
 /// What the lock said.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ impl Running {
                 held.set_len(0)?;
                 held.seek(SeekFrom::Start(0))?;
                 writeln!(held, "{}", std::process::id())?;
-                Ok(Claim::Ours(Self(held)))
+                Ok(Claim::Ours(Self { _lock: held }))
             }
             Err(pid) => Ok(Claim::Theirs(pid)),
         }

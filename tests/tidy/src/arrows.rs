@@ -216,10 +216,9 @@ fn mentions(line: &str, word: &str) -> bool {
 #[must_use]
 pub fn check_doors(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for file in files
-        .iter()
-        .filter(|file| file.is_rust() && !file.path.starts_with("tests/") && !file.path.contains("/tests/"))
-    {
+    for file in files.iter().filter(|file| {
+        file.is_rust() && !file.path.starts_with("tests/") && !file.path.contains("/tests/")
+    }) {
         for (name, doors) in DOORS {
             if doors.iter().any(|door| file.path.starts_with(door)) {
                 continue;
