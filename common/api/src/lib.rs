@@ -30,6 +30,23 @@ pub use pipeline::App;
 pub use reply::{Accepted, Download, Empty, ReplyBody, With};
 pub use version::{Change, Shape, Version, added, before, changed, removed};
 
+/// For `#[serde(default, deserialize_with = "nephos_api::given::deserialize")]` on an `Option<Option<T>>`: absent is `None`, `null` is `Some(None)`.
+pub mod given {
+    use serde::{Deserialize, Deserializer};
+
+    /// Reads a key that is there.
+    ///
+    /// # Errors
+    /// As `T` does.
+    pub fn deserialize<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Deserialize<'de>,
+    {
+        Option::<T>::deserialize(deserializer).map(Some)
+    }
+}
+
 /// What a handler of endpoint `E` returns.
 pub type Reply<E> = Result<<E as Endpoint>::Reply, Fault>;
 

@@ -105,6 +105,16 @@ async fn put(
     Ok(())
 }
 
+/// The generation in which a thing is wanted on a host; none when it is not.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn published(db: &Db, place: Place<'_>) -> Result<Option<i64>, Error> {
+    let Place { host, kind, id, .. } = place;
+    let sql = "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL";
+    db.fetch_opt(sql, args![host, kind, id]).await
+}
+
 /// Answers agents' polls.
 #[derive(Clone, Debug)]
 pub struct Feed {

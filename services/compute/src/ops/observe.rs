@@ -1,0 +1,67 @@
+//! What hosts report: it wakes the operation that waits for it, and where none does, the server is what it is seen to be.
+
+use nephos_db::Tx;
+use nephos_ops::feed;
+use nephos_types::Timestamp;
+use nephos_types::feed::Observed;
+
+use super::OPS;
+use crate::model::server::{Server, VmState, power};
+use crate::model::spec::{GuestState, KIND_SERVER, ObservedServer, Progress};
+use crate::store;
+
+/// Takes in one report of a host, in one transaction.
+pub(crate) async fn take(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    observed: &[Observed],
+) -> Result<(), nephos_db::Error> {
+    feed::record_observed(tx, now, host, observed).await?;
+    for seen in observed.iter().filter(|seen| seen.kind == KIND_SERVER) {
+        nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
+        if let Ok(guest) = serde_json::from_value::<ObservedServer>(seen.detail.clone()) {
+            follow(tx, now, host, &guest).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A guest that changed its power state by itself: the server follows, unless somebody is at work on it.
+async fn follow(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    guest: &ObservedServer,
+) -> Result<(), nephos_db::Error> {
+    let Some(mut server) = store::servers::lock(tx, &guest.server_id).await? else {
+        return Ok(());
+    };
+    let settled = guest.progress == Progress::Settled && guest.generation_seen >= server.generation;
+    let idle = server.task_state.is_none() && server.host.as_deref() == Some(host);
+    let known = !matches!(server.vm_state, VmState::Building | VmState::Error);
+    if !(settled && idle && known) {
+        return Ok(());
+    }
+    let before = (server.vm_state, server.power_state);
+    take_state(&mut server, guest.state, now);
+    if (server.vm_state, server.power_state) == before {
+        return Ok(());
+    }
+    store::servers::update(tx, &server).await
+}
+
+/// Makes the server what the guest is.
+pub(crate) fn take_state(server: &mut Server, state: GuestState, now: Timestamp) {
+    let (vm_state, power_state) = match state {
+        GuestState::Running => (VmState::Active, power::RUNNING),
+        GuestState::Stopped => (VmState::Stopped, power::SHUTDOWN),
+        GuestState::Paused => (VmState::Paused, power::PAUSED),
+        GuestState::Suspended => (VmState::Suspended, power::SUSPENDED),
+        GuestState::Crashed => (VmState::Stopped, power::CRASHED),
+        GuestState::Absent => (server.vm_state, power::NOSTATE),
+    };
+    server.vm_state = vm_state;
+    server.power_state = power_state;
+    server.updated_at = now;
+}
