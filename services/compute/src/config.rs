@@ -20,6 +20,8 @@ pub struct Config {
     pub host_down_after_secs: i64,
     /// A server that is not running after this long is given up.
     pub boot_deadline_secs: i64,
+    /// The network agent signs guests' metadata requests with it; empty: nobody is believed.
+    pub metadata_secret: String,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             reserved_host_memory_mib: 512,
             host_down_after_secs: 60,
             boot_deadline_secs: 900,
+            metadata_secret: String::new(),
         }
     }
 }

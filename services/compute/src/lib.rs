@@ -76,7 +76,8 @@ impl Compute {
             clock: core.clock.clone(),
             topic: ops::FEED,
         };
-        Self { core, config, siblings: peers::Siblings(peers), feed, bus }
+        let siblings = peers::Siblings::new(peers, core.clock.clone());
+        Self { core, config, siblings, feed, bus }
     }
 
     /// A worker for its operations.

@@ -1,9 +1,11 @@
 //! Every call that compute makes to its siblings, as verbs. All of them can be repeated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nephos_peer::{PeerError, Peers};
-use nephos_types::RequestId;
+use nephos_runtime::Clock;
+use nephos_types::{RequestId, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,12 +13,25 @@ use crate::model::server::{BoundAddress, BoundNic, ImageCopy, Nic, Server};
 use crate::model::spec::{HostInventory, ServerId};
 
 const PLACEMENT: &str = "placement 1.39";
-/// Candidates looked at for one server.
-const CANDIDATES: u32 = 1000;
+/// Networks that are remembered.
+const FACTS: usize = 1000;
+/// A network's name, MTU and subnets may be as old as this when a port is described.
+const FACTS_SECS: i64 = 5;
 
-/// The siblings, as compute sees them. Cheap to clone.
+/// The siblings, as compute sees them.
+#[derive(Debug)]
+pub(crate) struct Siblings {
+    peers: Peers,
+    clock: Clock,
+    facts: Mutex<HashMap<String, (Timestamp, Facts)>>,
+}
+
+/// What many ports of one network have in common.
 #[derive(Clone, Debug)]
-pub(crate) struct Siblings(pub(crate) Peers);
+struct Facts {
+    network: Network,
+    subnets: Arc<Vec<Subnet>>,
+}
 
 /// A port as the network service shows it.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,7 +75,7 @@ pub(crate) struct Network {
     pub project_id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Subnet {
     id: String,
     cidr: String,
@@ -71,7 +86,7 @@ struct Subnet {
     enable_dhcp: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct FloatingIp {
     floating_ip_address: String,
     fixed_ip_address: Option<String>,
@@ -87,9 +102,14 @@ struct Named {
 pub(crate) struct Candidate {
     pub provider: String,
     pub allocations: Value,
+    pub ram_free_mib: u64,
 }
 
 impl Siblings {
+    pub(crate) fn new(peers: Peers, clock: Clock) -> Self {
+        Self { peers, clock, facts: Mutex::default() }
+    }
+
     /// An image, as the caller sees it.
     pub(crate) async fn image(
         &self,
@@ -98,7 +118,7 @@ impl Siblings {
         request: &RequestId,
     ) -> Result<Value, PeerError> {
         let target = format!("/v2/images/{}", encoded(id));
-        self.0.get("image", target).as_token(token).request_id(request).send().await?.json()
+        self.peers.get("image", target).as_token(token).request_id(request).send().await?.json()
     }
 
     /// Networks that the caller may plug into, all of them or those with these ids.
@@ -113,13 +133,13 @@ impl Siblings {
         }
         let query: String = ids.iter().map(|id| format!("id={}&", encoded(id))).collect();
         let target = format!("/v2.0/networks?{query}");
-        let list: List = self.0.get("network", target).as_token(token).send().await?.json()?;
+        let list: List = self.peers.get("network", target).as_token(token).send().await?.json()?;
         Ok(list.networks)
     }
 
     /// A port, as the caller sees it.
     pub(crate) async fn port_of_caller(&self, token: &str, id: &str) -> Result<Port, PeerError> {
-        let call = self.0.get("network", format!("/v2.0/ports/{}", encoded(id)));
+        let call = self.peers.get("network", format!("/v2.0/ports/{}", encoded(id)));
         unwrapped(call.as_token(token).send().await?.json()?, "port")
     }
 
@@ -138,7 +158,7 @@ impl Siblings {
                 "/v2.0/security-groups?fields=id&project_id={project}&{key}={}",
                 encoded(name)
             );
-            let list: List = self.0.get("network", target).as_service().send().await?.json()?;
+            let list: List = self.peers.get("network", target).as_service().send().await?.json()?;
             if let Some(found) = list.security_groups.into_iter().next() {
                 return Ok(Some(found.id));
             }
@@ -161,7 +181,7 @@ impl Siblings {
         }
         let query: String = ids.iter().map(|id| format!("id={}&", encoded(id))).collect();
         let target = format!("/v2.0/security-groups?{query}");
-        let list: List = self.0.get("network", target).as_token(token).send().await?.json()?;
+        let list: List = self.peers.get("network", target).as_token(token).send().await?.json()?;
         let old = |group: &Value| {
             json!({
                 "id": group.get("id"), "name": group.get("name"), "description": group.get("description"),
@@ -178,7 +198,7 @@ impl Siblings {
             ports: Vec<Port>,
         }
         let target = format!("/v2.0/ports?device_id={server}");
-        let list: List = self.0.get("network", target).as_service().send().await?.json()?;
+        let list: List = self.peers.get("network", target).as_service().send().await?.json()?;
         Ok(list.ports)
     }
 
@@ -201,7 +221,7 @@ impl Siblings {
                 object.insert("fixed_ips".into(), json!([{ "ip_address": ip }]));
             }
         }
-        let call = self.0.post("network", "/v2.0/ports").json(&json!({ "port": port }));
+        let call = self.peers.post("network", "/v2.0/ports").json(&json!({ "port": port }));
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
@@ -210,20 +230,20 @@ impl Siblings {
         let body = json!({"port": {
             "device_id": server.id, "device_owner": owner(server), "binding:host_id": server.host,
         }});
-        let call = self.0.put("network", format!("/v2.0/ports/{port}")).json(&body);
+        let call = self.peers.put("network", format!("/v2.0/ports/{port}")).json(&body);
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
     /// Gives a port back to its owner.
     pub(crate) async fn unbind_port(&self, port: &str) -> Result<(), PeerError> {
         let body = json!({"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}});
-        let call = self.0.put("network", format!("/v2.0/ports/{port}")).json(&body);
+        let call = self.peers.put("network", format!("/v2.0/ports/{port}")).json(&body);
         absent_is_fine(call.as_service().send().await)
     }
 
     /// Removes a port.
     pub(crate) async fn remove_port(&self, port: &str) -> Result<(), PeerError> {
-        let call = self.0.delete("network", format!("/v2.0/ports/{port}"));
+        let call = self.peers.delete("network", format!("/v2.0/ports/{port}"));
         absent_is_fine(call.as_service().send().await)
     }
 
@@ -235,29 +255,26 @@ impl Siblings {
         groups: &[String],
     ) -> Result<(), PeerError> {
         let body = json!({"port": {"security_groups": groups}});
-        let call = self.0.put("network", format!("/v2.0/ports/{port}")).json(&body);
+        let call = self.peers.put("network", format!("/v2.0/ports/{port}")).json(&body);
         call.as_token(token).send().await.map(|_| ())
     }
 
-    /// All that a server has to know of a port: its network, addresses, floating addresses.
-    pub(crate) async fn describe(&self, port: &Port) -> Result<BoundNic, PeerError> {
-        #[derive(Deserialize)]
-        struct Subnets {
-            subnets: Vec<Subnet>,
-        }
+    /// All that a server has to know of a port: its network, addresses, floating addresses; a new port has none of these.
+    pub(crate) async fn describe(&self, port: &Port, is_new: bool) -> Result<BoundNic, PeerError> {
         #[derive(Deserialize)]
         struct Floating {
             floatingips: Vec<FloatingIp>,
         }
-        let network = format!("/v2.0/networks/{}", port.network_id);
-        let network: Network =
-            unwrapped(self.0.get("network", network).as_service().send().await?.json()?, "network")?;
-        let target = format!("/v2.0/subnets?network_id={}", port.network_id);
-        let subnets: Subnets = self.0.get("network", target).as_service().send().await?.json()?;
-        let target = format!("/v2.0/floatingips?port_id={}", port.id);
-        let floating: Floating = self.0.get("network", target).as_service().send().await?.json()?;
+        let Facts { network, subnets } = self.facts(&port.network_id).await?;
+        let floating = if is_new {
+            Vec::new()
+        } else {
+            let target = format!("/v2.0/floatingips?port_id={}", port.id);
+            let found: Floating = self.peers.get("network", target).as_service().send().await?.json()?;
+            found.floatingips
+        };
         let address = |fixed: &FixedIp| {
-            let subnet = subnets.subnets.iter().find(|subnet| subnet.id == fixed.subnet_id);
+            let subnet = subnets.iter().find(|subnet| subnet.id == fixed.subnet_id);
             BoundAddress {
                 ip: fixed.ip_address.clone(),
                 subnet_id: fixed.subnet_id.clone(),
@@ -266,7 +283,6 @@ impl Siblings {
                 dns: subnet.map(|subnet| subnet.dns_nameservers.clone()).unwrap_or_default(),
                 dhcp: subnet.is_some_and(|subnet| subnet.enable_dhcp),
                 floating: floating
-                    .floatingips
                     .iter()
                     .filter(|ip| ip.fixed_ip_address.as_ref() == Some(&fixed.ip_address))
                     .map(|ip| ip.floating_ip_address.clone())
@@ -281,26 +297,70 @@ impl Siblings {
         })
     }
 
+    async fn facts(&self, network: &str) -> Result<Facts, PeerError> {
+        #[derive(Deserialize)]
+        struct Subnets {
+            subnets: Vec<Subnet>,
+        }
+        let oldest = self.clock.now().plus_secs(-FACTS_SECS);
+        let kept = {
+            let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+            facts.get(network).filter(|(at, _)| *at >= oldest).map(|(_, facts)| facts.clone())
+        };
+        if let Some(facts) = kept {
+            return Ok(facts);
+        }
+        let shown = self.peers.get("network", format!("/v2.0/networks/{network}")).as_service().send();
+        let subnets = self.peers.get("network", format!("/v2.0/subnets?network_id={network}")).as_service().send();
+        let (shown, subnets) = tokio::try_join!(shown, subnets)?;
+        let found = Facts {
+            network: unwrapped(shown.json()?, "network")?,
+            subnets: Arc::new(subnets.json::<Subnets>()?.subnets),
+        };
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        if facts.len() >= FACTS {
+            facts.clear();
+        }
+        facts.insert(network.to_owned(), (self.clock.now(), found.clone()));
+        Ok(found)
+    }
+
     /// The provider on which a server has its allocation, if it has one.
     pub(crate) async fn claimed(&self, server: &ServerId) -> Result<Option<String>, PeerError> {
         #[derive(Deserialize)]
         struct Allocations {
             allocations: BTreeMap<String, Value>,
         }
-        let call = self.0.get("placement", format!("/allocations/{server}")).version(PLACEMENT);
+        let call = self.peers.get("placement", format!("/allocations/{server}")).version(PLACEMENT);
         let found: Allocations = call.as_service().send().await?.json()?;
         Ok(found.allocations.into_keys().next())
     }
 
-    /// Where there is room.
-    pub(crate) async fn candidates(&self, server: &Server) -> Result<Vec<Candidate>, PeerError> {
+    /// Where there is room: at most `limit` offers.
+    pub(crate) async fn candidates(
+        &self,
+        server: &Server,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, PeerError> {
         #[derive(Deserialize)]
         struct Request {
             allocations: BTreeMap<String, Value>,
         }
         #[derive(Deserialize)]
+        struct Resource {
+            capacity: u64,
+            used: u64,
+        }
+        #[derive(Deserialize)]
+        struct Summary {
+            #[serde(default)]
+            resources: BTreeMap<String, Resource>,
+        }
+        #[derive(Deserialize)]
         struct Answer {
             allocation_requests: Vec<Request>,
+            #[serde(default)]
+            provider_summaries: BTreeMap<String, Summary>,
         }
         let wanted: Vec<String> = server
             .flavor
@@ -316,15 +376,18 @@ impl Siblings {
         let traits: Vec<String> =
             required.into_iter().map(str::to_owned).chain(forbidden).collect();
         let mut target =
-            format!("/allocation_candidates?limit={CANDIDATES}&resources={}", wanted.join(","));
+            format!("/allocation_candidates?limit={limit}&resources={}", wanted.join(","));
         if !traits.is_empty() {
             target.push_str(&format!("&required={}", encoded(&traits.join(","))));
         }
-        let call = self.0.get("placement", target).version(PLACEMENT);
+        let call = self.peers.get("placement", target).version(PLACEMENT);
         let answer: Answer = call.as_service().send().await?.json()?;
         let offers = answer.allocation_requests.into_iter().filter_map(|request| {
             let provider = request.allocations.keys().next()?.clone();
-            Some(Candidate { provider, allocations: json!(request.allocations) })
+            let summary = answer.provider_summaries.get(&provider);
+            let ram = summary.and_then(|summary| summary.resources.get("MEMORY_MB"));
+            let ram_free_mib = ram.map_or(0, |ram| ram.capacity.saturating_sub(ram.used));
+            Some(Candidate { provider, allocations: json!(request.allocations), ram_free_mib })
         });
         Ok(offers.collect())
     }
@@ -339,13 +402,13 @@ impl Siblings {
             "allocations": candidate.allocations, "project_id": server.project_id,
             "user_id": server.user_id, "consumer_generation": null, "consumer_type": "INSTANCE",
         });
-        let call = self.0.put("placement", format!("/allocations/{}", server.id)).json(&body);
+        let call = self.peers.put("placement", format!("/allocations/{}", server.id)).json(&body);
         call.version(PLACEMENT).as_service().send().await.map(|_| ())
     }
 
     /// Gives a server's room back.
     pub(crate) async fn release(&self, server: &ServerId) -> Result<(), PeerError> {
-        let call = self.0.delete("placement", format!("/allocations/{server}"));
+        let call = self.peers.delete("placement", format!("/allocations/{server}"));
         absent_is_fine(call.version(PLACEMENT).as_service().send().await)
     }
 
@@ -361,12 +424,12 @@ impl Siblings {
             generation: i64,
         }
         let target = format!("/resource_providers/{provider}");
-        let shown = self.0.get("placement", &target).version(PLACEMENT).as_service().send().await;
+        let shown = self.peers.get("placement", &target).version(PLACEMENT).as_service().send().await;
         let generation = match shown {
             Ok(answer) => answer.json::<Provider>()?.generation,
             Err(why) if why.is_not_found() => {
                 let body = json!({"uuid": provider, "name": host.host});
-                let call = self.0.post("placement", "/resource_providers").json(&body);
+                let call = self.peers.post("placement", "/resource_providers").json(&body);
                 call.version(PLACEMENT).as_service().send().await?.json::<Provider>()?.generation
             }
             Err(why) => return Err(why),
@@ -374,7 +437,7 @@ impl Siblings {
         let body = json!({
             "resource_provider_generation": generation, "inventories": inventories,
         });
-        let call = self.0.put("placement", format!("{target}/inventories")).json(&body);
+        let call = self.peers.put("placement", format!("{target}/inventories")).json(&body);
         call.version(PLACEMENT).as_service().send().await.map(|_| ())
     }
 }

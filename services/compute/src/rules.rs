@@ -77,6 +77,10 @@ nephos_auth::rules! {
     pub UnlockOverride = "os_compute_api:os-lock-server:unlock:unlock_override", ADMIN;
     /// Set a server's state by hand.
     pub ResetState = "os_compute_api:os-admin-actions:reset_state", ADMIN;
+    /// See the password that a guest left.
+    pub ShowPassword = "os_compute_api:os-server-password:show", PROJECT_READER_OR_ADMIN;
+    /// Forget the password that a guest left.
+    pub ClearPassword = "os_compute_api:os-server-password:clear", PROJECT_MEMBER_OR_ADMIN;
     /// Read a server's console log.
     pub ConsoleOutput = "os_compute_api:os-console-output", PROJECT_MEMBER_OR_ADMIN;
     /// Put a server into a security group.
@@ -135,6 +139,10 @@ nephos_auth::rules! {
     pub HypervisorStatistics = "os_compute_api:os-hypervisors:statistics", ADMIN;
     /// See a hypervisor.
     pub ShowHypervisor = "os_compute_api:os-hypervisors:show", ADMIN;
+    /// Find hypervisors by name.
+    pub SearchHypervisors = "os_compute_api:os-hypervisors:search", ADMIN;
+    /// See the servers on hypervisors.
+    pub HypervisorServers = "os_compute_api:os-hypervisors:servers", ADMIN;
     /// See how long a hypervisor has been up.
     pub HypervisorUptime = "os_compute_api:os-hypervisors:uptime", ADMIN;
     /// See the services.
@@ -169,6 +177,4 @@ nephos_auth::rules! {
     pub ExternalEvents = "os_compute_api:os-server-external-events:create", ADMIN_OR_SERVICE;
     /// Read and report as a host's agent.
     pub HostFeed = "os_compute_api:host-feed", SERVICE;
-    /// Answer a guest's questions about itself, asked by the network agent in its name.
-    pub GuestData = "os_compute_api:guest-data", SERVICE;
 }

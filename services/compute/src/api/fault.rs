@@ -88,6 +88,11 @@ pub(crate) fn over_quota(over: &Over) -> Fault {
     ))
 }
 
+/// 500 for what a host could not do; for people.
+pub(crate) fn host_refused(why: &str) -> Fault {
+    Fault::new(http::StatusCode::INTERNAL_SERVER_ERROR, format!("The host could not do it: {why}"))
+}
+
 /// What a sibling's refusal means for the caller of compute.
 pub(crate) fn from_peer(why: &PeerError) -> Fault {
     match why.status {

@@ -17,6 +17,7 @@ mod quotas;
 mod server_actions;
 mod server_create;
 mod server_metadata;
+mod server_password;
 mod server_tags;
 mod server_view;
 mod servers;
@@ -25,7 +26,7 @@ mod versions;
 mod zones;
 
 pub(crate) use fault::DIALECT;
-use nephos_api::{Endpoints, Fault, routes};
+use nephos_api::{Endpoints, Fault, Params, Version, routes};
 use serde::Deserialize;
 
 use crate::Svc;
@@ -54,6 +55,35 @@ fn page_limit(asked: Option<&str>) -> Result<u32, Fault> {
         Err(_) => Err(Fault::bad_request("limit must not be negative.")),
         Ok(0) => Ok(MAX_PAGE),
         Ok(limit) => Ok(limit.min(MAX_PAGE)),
+    }
+}
+
+/// What clients write for yes and no.
+fn truth(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "1" | "true" | "t" | "yes" | "on" | "y" => Some(true),
+        "0" | "false" | "f" | "no" | "off" | "n" => Some(false),
+        _other => None,
+    }
+}
+
+/// Likewise in a body.
+fn is_true(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Bool(truth) => *truth,
+        serde_json::Value::String(word) => truth(word).unwrap_or(false),
+        _other => false,
+    }
+}
+
+/// From `since` on (2.75 for most) a query may hold nothing that the call does not know.
+fn refuse_unknown(cx: &Cx, query: &Params, since: Version, known: &[&str]) -> Result<(), Fault> {
+    let unknown = query.0.iter().map(|(key, _)| key).find(|key| !known.contains(&key.as_str()));
+    match unknown.filter(|_| cx.version >= since) {
+        None => Ok(()),
+        Some(key) => Err(Fault::bad_request(format!(
+            "Additional properties are not allowed ('{key}' was unexpected)"
+        ))),
     }
 }
 
@@ -95,11 +125,15 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         flavor_extras::ShowExtraSpec,
         flavor_extras::UpdateExtraSpec,
         guest_data::AnswerGuest,
+        guest_data::AnswerGuestRoot,
+        guest_data::KeepPassword,
         host::ExternalEvents,
         host::HostFeed,
         host::HostObserved,
         hypervisors::ListHypervisors,
         hypervisors::ListHypervisorsDetail,
+        hypervisors::ListHypervisorServers,
+        hypervisors::SearchHypervisors,
         hypervisors::ShowHypervisor,
         hypervisors::ShowStatistics,
         hypervisors::ShowUptime,
@@ -145,6 +179,8 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         server_metadata::ReplaceMetadata,
         server_metadata::ShowMetadataItem,
         server_metadata::UpdateMetadataItem,
+        server_password::ClearPassword,
+        server_password::ShowPassword,
         server_tags::AddTag,
         server_tags::DeleteTag,
         server_tags::DeleteTags,
@@ -157,6 +193,10 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         servers::ListServersDetail,
         servers::ShowServer,
         servers::UpdateServer,
+        services::DisableService,
+        services::DisableServiceWhy,
+        services::EnableService,
+        services::ForceDownService,
         services::ListServices,
         services::UpdateService,
         zones::ListZones,

@@ -10,13 +10,14 @@ use http::header;
 use nephos_api::version::v;
 use nephos_api::{Fault, Json, Reply, Req, Shape, With, endpoint};
 use nephos_auth::Target;
+use nephos_types::ProjectId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flavors::{Link, Number, links, visible};
 use super::versions::{SERVER_CREATE, SERVER_CREATE_KEYS};
-use super::{Cx, asked, fault};
+use super::{Cx, asked, fault, is_true};
 use crate::model::flavor::Flavor;
 use crate::model::name;
 use crate::model::quota::Usage;
@@ -83,7 +84,7 @@ pub(crate) struct NewServer {
     #[serde(default)]
     tags: Option<Vec<String>>,
     #[serde(default)]
-    personality: Option<Vec<Value>>,
+    personality: Option<Vec<File>>,
     #[serde(default)]
     trusted_image_certificates: Option<Vec<String>>,
     #[serde(default)]
@@ -123,6 +124,13 @@ struct BlockDevice {
     source_type: String,
     #[serde(default)]
     destination_type: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct File {
+    path: String,
+    contents: String,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -170,20 +178,21 @@ struct References {
 async fn create_servers(cx: Cx, req: Req<CreateServers>) -> Reply<CreateServers> {
     let CreateBody { server: new, hints } = req.body.0;
     check_hints(hints.as_ref())?;
-    let (_least, most) = counts(&new)?;
+    let (least, most) = counts(&new)?;
+    check_many(&new, most)?;
     let references = references(&cx, &new).await?;
     let first = plan(&cx, &new, references)?;
-    let servers = copies(&first, most);
+    check_place(&cx, &first).await?;
+    let limits = store::quota::limits(cx.db(), first.project_id.as_str()).await?;
+    check_limits(&first, &limits)?;
+    let count = fitting(&cx, &first, &limits, (least, most)).await?;
+    let servers = copies(&first, count);
+    let first = servers.first().unwrap_or(&first);
     let usage = servers.iter().map(Server::usage).fold(Usage::default(), |sum, one| Usage {
         instances: sum.instances + one.instances,
         cores: sum.cores + one.cores,
         ram: sum.ram + one.ram,
     });
-    let limits = store::quota::limits(cx.db(), first.project_id.as_str()).await?;
-    let items = limits.get("metadata_items").copied().unwrap_or(128);
-    if items >= 0 && first.metadata.len() > usize::try_from(items).unwrap_or(usize::MAX) {
-        return Err(Fault::forbidden(format!("Maximum number of metadata items exceeds {items}")));
-    }
     let mut tx = cx.write().await?;
     let taken = store::quota::take(&mut tx, first.project_id.as_str(), &limits, usage).await?;
     if let Err(over) = taken {
@@ -202,11 +211,99 @@ async fn create_servers(cx: Cx, req: Req<CreateServers>) -> Reply<CreateServers>
         begun.map_err(|why| fault::busy(server, "create", why))?;
     }
     tx.commit().await?;
-    Ok(reply(&cx, &new, &first))
+    Ok(reply(&cx, &new, first))
+}
+
+/// What can be had only once is not for several servers.
+fn check_many(new: &NewServer, most: u32) -> Result<(), Fault> {
+    if most == 1 {
+        return Ok(());
+    }
+    if let Some(Networks::List(list)) = &new.networks {
+        if list.iter().any(|wish| wish.port.is_some()) {
+            return Err(Fault::bad_request(
+                "Unable to launch multiple instances with a single configured port ID. Please launch your instance one \
+                 by one with different ports.",
+            ));
+        }
+        if list.iter().any(|wish| wish.fixed_ip.is_some()) {
+            return Err(Fault::bad_request(
+                "Unable to launch multiple instances with a single fixed IP address. Please launch your instance one \
+                 by one with different addresses.",
+            ));
+        }
+    }
+    if new.hostname.is_some() {
+        return Err(Fault::bad_request("Unable to launch multiple instances with a single hostname."));
+    }
+    Ok(())
+}
+
+/// A zone or a host that is not there is said at once (Nova answers 400).
+async fn check_place(cx: &Cx, server: &Server) -> Result<(), Fault> {
+    if server.wanted_zone.is_none() && server.wanted_host.is_none() {
+        return Ok(());
+    }
+    let hosts = store::hosts::states(cx.db(), None).await?;
+    if let Some(zone) = &server.wanted_zone
+        && *zone != cx.config.default_zone
+        && !hosts.iter().any(|host| host.zone == *zone)
+    {
+        return Err(Fault::bad_request("The requested availability zone is not available"));
+    }
+    match &server.wanted_host {
+        Some(name) if !hosts.iter().any(|host| host.host == *name) => {
+            Err(Fault::bad_request(format!("Compute host {name} could not be found.")))
+        }
+        _known => Ok(()),
+    }
+}
+
+fn check_limits(server: &Server, limits: &BTreeMap<String, i64>) -> Result<(), Fault> {
+    let over = |name: &str, amount: usize| {
+        let limit = limits.get(name).copied().unwrap_or(-1);
+        limit >= 0 && i64::try_from(amount).unwrap_or(i64::MAX) > limit
+    };
+    if over("metadata_items", server.metadata.len()) {
+        let limit = limits.get("metadata_items").copied().unwrap_or(0);
+        return Err(Fault::forbidden(format!("Maximum number of metadata items exceeds {limit}")));
+    }
+    if over("injected_files", server.files.len()) {
+        return Err(Fault::forbidden("Personality file limit exceeded"));
+    }
+    let size = |file: &(String, String)| STANDARD.decode(&file.1).map_or(0, |bytes| bytes.len());
+    if server.files.iter().any(|file| over("injected_file_content_bytes", size(file))) {
+        return Err(Fault::forbidden("Personality file content exceeds maximum"));
+    }
+    if server.files.iter().any(|file| over("injected_file_path_bytes", file.0.len())) {
+        return Err(Fault::forbidden("Personality file path exceeds maximum"));
+    }
+    Ok(())
+}
+
+/// As many as the quota has room for, between what is needed at least and what would be taken at most.
+async fn fitting(
+    cx: &Cx,
+    server: &Server,
+    limits: &BTreeMap<String, i64>,
+    (least, most): (u32, u32),
+) -> Result<u32, Fault> {
+    if least == most {
+        return Ok(most);
+    }
+    let used = store::quota::usage(cx.db(), server.project_id.as_str()).await?;
+    let room = server.usage().each().into_iter().filter_map(|(resource, each)| {
+        let limit = limits.get(resource).copied().filter(|limit| *limit >= 0)?;
+        let free = (limit - used.get(resource).copied().unwrap_or(0)).max(0);
+        free.checked_div(each)
+    });
+    let room = room.min().and_then(|room| u32::try_from(room).ok()).unwrap_or(most);
+    // Less than the least is for the quota itself to refuse, in its own words.
+    Ok(room.clamp(least, most))
 }
 
 fn reply(cx: &Cx, new: &NewServer, first: &Server) -> With<Json<CreatedReply>> {
-    let wants_reservation = new.return_reservation_id.as_ref().is_some_and(truth);
+    let wants_reservation = new.return_reservation_id.as_ref().is_some_and(is_true);
     if wants_reservation {
         let reservation_id = Some(first.reservation_id.clone());
         return With::new(Json(CreatedReply { server: None, reservation_id }));
@@ -222,14 +319,6 @@ fn reply(cx: &Cx, new: &NewServer, first: &Server) -> With<Json<CreatedReply>> {
     let location = cx.url(&format!("/v2.1/servers/{}", first.id));
     With::new(Json(CreatedReply { server: Some(created), reservation_id: None }))
         .header(header::LOCATION, &location)
-}
-
-fn truth(value: &Value) -> bool {
-    match value {
-        Value::Bool(truth) => *truth,
-        Value::String(word) => matches!(word.to_ascii_lowercase().as_str(), "1" | "true" | "t" | "yes" | "on"),
-        _other => false,
-    }
 }
 
 fn check_hints(hints: Option<&serde_json::Map<String, Value>>) -> Result<(), Fault> {
@@ -353,6 +442,7 @@ fn check_fits(flavor: &Flavor, image: &ImageCopy) -> Result<(), Fault> {
 
 async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
     let token = cx.token().unwrap_or_default();
+    let project = cx.caller.project_id().cloned().unwrap_or_else(|| ProjectId::from(""));
     let list = match &new.networks {
         Some(Networks::Word(word)) if cx.version < v(2, 37) => {
             return Err(Fault::bad_request(format!(
@@ -360,7 +450,7 @@ async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
             )));
         }
         Some(Networks::Word(word)) if word == "none" => return Ok(Vec::new()),
-        Some(Networks::Word(word)) if word == "auto" => return automatic(cx, token).await,
+        Some(Networks::Word(word)) if word == "auto" => return automatic(cx, token, &project).await,
         Some(Networks::Word(word)) => {
             return Err(Fault::bad_request(format!(
                 "Invalid input for field/attribute networks. '{word}' is neither 'auto' nor 'none'."
@@ -371,8 +461,8 @@ async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
                 "Invalid input for field/attribute server. 'networks' is a required property",
             ));
         }
-        None => return automatic(cx, token).await,
-        Some(Networks::List(list)) if list.is_empty() => return automatic(cx, token).await,
+        None => return automatic(cx, token, &project).await,
+        Some(Networks::List(list)) if list.is_empty() => return automatic(cx, token, &project).await,
         Some(Networks::List(list)) => list,
     };
     let ids: Vec<String> = list.iter().filter_map(|wish| wish.uuid.clone()).collect();
@@ -382,7 +472,15 @@ async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
         cx.siblings.networks(token, &ids).await.map_err(|why| fault::from_peer(&why))?
     };
     let mut nics = Vec::new();
+    // Tags came with 2.32, were lost from 2.37 to 2.41, and are back since 2.42.
+    let tags = cx.version >= v(2, 42) || (v(2, 32)..v(2, 37)).contains(&cx.version);
     for wish in list {
+        if let Some(tag) = &wish.tag {
+            if !tags {
+                return Err(Fault::bad_request("Additional properties are not allowed ('tag' was unexpected)"));
+            }
+            super::server_tags::check(std::slice::from_ref(tag))?;
+        }
         nics.push(one_nic(cx, token, wish, &known).await?);
     }
     Ok(nics)
@@ -427,7 +525,7 @@ async fn one_nic(cx: &Cx, token: &str, wish: &NetworkRef, known: &[Network]) -> 
     })
 }
 
-fn check_network(cx: &Cx, network: &Network) -> Result<(), Fault> {
+pub(crate) fn check_network(cx: &Cx, network: &Network) -> Result<(), Fault> {
     if network.subnets.is_empty() {
         return Err(Fault::bad_request(format!(
             "Network {} requires a subnet in order to boot instances on.",
@@ -444,9 +542,9 @@ fn check_network(cx: &Cx, network: &Network) -> Result<(), Fault> {
 }
 
 /// Nova: the project's only network, or the only one shared with it; several are for the user to choose from.
-async fn automatic(cx: &Cx, token: &str) -> Result<Vec<Nic>, Fault> {
+pub(crate) async fn automatic(cx: &Cx, token: &str, project: &ProjectId) -> Result<Vec<Nic>, Fault> {
     let all = cx.siblings.networks(token, &[]).await.map_err(|why| fault::from_peer(&why))?;
-    let project = cx.caller.project_id().map_or("", |project| project.as_str());
+    let project = project.as_str();
     let own = all.iter().filter(|network| network.project_id == project && !network.external);
     let own: Vec<&Network> = own.filter(|network| !network.subnets.is_empty()).collect();
     let found = if own.is_empty() {
@@ -489,15 +587,14 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
     let project_id = project.ok_or_else(|| {
         Fault::forbidden("A server belongs to a project: use a token that is scoped to one.")
     })?;
-    if new.personality.as_ref().is_some_and(|files| !files.is_empty()) {
-        return Err(Fault::bad_request("Files cannot be injected; use user_data."));
+    if new.trusted_image_certificates.as_ref().is_some_and(|ids| !ids.is_empty()) {
+        return Err(Fault::bad_request("This cloud does not check image signatures: leave trusted_image_certificates out."));
     }
-    let _no_certificates_are_checked = &new.trusted_image_certificates;
     let (wanted_zone, wanted_host) = zone_and_host(cx, new)?;
     let id = ServerId::from(nephos_runtime::ids::uuid());
     let name = name::check("name", &new.name).map_err(Fault::bad_request)?;
     let hostname = match &new.hostname {
-        Some(asked) => hostname(asked)?,
+        Some(asked) => hostname(cx, asked)?,
         None => name::hostname(&name, id.as_str()),
     };
     let admin_pass = match &new.admin_pass {
@@ -506,7 +603,8 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
     };
     let config_drive = match &new.config_drive {
         None => false,
-        Some(asked) => truth(asked),
+        Some(Value::String(word)) if word.is_empty() => false,
+        Some(asked) => is_true(asked),
     };
     let now = cx.now();
     Ok(Server {
@@ -522,6 +620,8 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
         user_data: new.user_data.as_deref().map(user_data).transpose()?,
         config_drive,
         admin_pass: Some(admin_pass),
+        guest_password: String::new(),
+        files: files(new.personality.as_deref().unwrap_or_default())?,
         wanted_zone,
         wanted_host,
         zone: None,
@@ -629,8 +729,22 @@ pub(crate) fn disk_config(word: &str) -> Result<String, Fault> {
     }
 }
 
-/// A host name that the user chose: letters, digits, hyphens, dots; 255 characters.
-pub(crate) fn hostname(text: &str) -> Result<String, Fault> {
+fn files(asked: &[File]) -> Result<Vec<(String, String)>, Fault> {
+    let file = |file: &File| {
+        let compact: String = file.contents.split_whitespace().collect();
+        match STANDARD.decode(&compact) {
+            Ok(_) if !file.path.is_empty() => Ok((file.path.clone(), compact)),
+            _wrong => Err(Fault::bad_request(format!(
+                "Invalid input for field/attribute contents. The file '{}' needs a path and base64 content.",
+                file.path
+            ))),
+        }
+    };
+    asked.iter().map(file).collect()
+}
+
+/// A host name that the user chose: letters, digits and hyphens; from 2.94 on with dots; 255 characters.
+pub(crate) fn hostname(cx: &Cx, text: &str) -> Result<String, Fault> {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
@@ -638,7 +752,8 @@ pub(crate) fn hostname(text: &str) -> Result<String, Fault> {
             && !label.ends_with('-')
             && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
-    if text.len() > 255 || !text.split('.').all(label) {
+    let dotted = text.contains('.') && cx.version < v(2, 94);
+    if text.len() > 255 || dotted || !text.split('.').all(label) {
         return Err(Fault::bad_request(format!(
             "Invalid input for field/attribute hostname. '{text}' is no host name."
         )));

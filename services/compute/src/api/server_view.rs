@@ -210,6 +210,14 @@ impl<'a> Viewer<'a> {
     }
 }
 
+/// Takes kind and MAC from an address, where only the address itself is shown.
+pub(crate) fn without_kind(address: &mut Value) {
+    if let Some(address) = address.as_object_mut() {
+        address.shift_remove("OS-EXT-IPS:type");
+        address.shift_remove("OS-EXT-IPS-MAC:mac_addr");
+    }
+}
+
 /// Groups are those of the ports; while there are none, those that were asked for.
 fn groups(server: &Server) -> Option<Vec<Value>> {
     if server.vm_state == VmState::Building && server.security_groups.is_empty() {

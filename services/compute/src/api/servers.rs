@@ -1,7 +1,8 @@
 //! `/servers`: list, show, update, delete. Making them is `server_create.rs`.
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, Shape, endpoint};
-use nephos_db::{Arg, Direction, Page, ToArg as _, args};
+use nephos_api::version::v;
+use nephos_db::{Arg, Direction, Page, ToArg as _};
 use nephos_types::Timestamp;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::flavors::{Link, links};
 use super::server_view::{ServerView, Viewer};
-use super::versions::{SERVER_UPDATE, SERVER_VIEW};
+use super::versions::{SERVER_UPDATE, SERVER_UPDATED, SERVER_VIEW};
 use super::{Cx, ServerPath, asked, fault, name_it, page_limit, server};
 use crate::model::name;
 use crate::model::server::{Server, VmState};
@@ -100,6 +101,7 @@ async fn list_servers_detail(cx: Cx, req: Req<ListServersDetail>) -> Reply<ListS
 const SCAN: u32 = 500;
 
 async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Server>, Vec<Link>), Fault> {
+    super::refuse_unknown(cx, query, v(2, 75), KNOWN)?;
     let limit = page_limit(query.get("limit"))?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let (filter, looks) = (filter(cx, query)?, looks(cx, query)?);
@@ -139,6 +141,18 @@ pub(crate) fn next_url(cx: &Cx, path: &str, query: &Params, marker: &str) -> Str
     let kept = kept.map(|(key, value)| format!("{}={}&", encoded(key), encoded(value)));
     cx.url(&format!("{path}?{}marker={}", kept.collect::<String>(), encoded(marker)))
 }
+
+/// Everything that a list of servers may be asked by (nova.api.openstack.compute.schemas.servers).
+const KNOWN: &[&str] = &[
+    "user_id", "project_id", "tenant_id", "launch_index", "image_ref", "image", "kernel_id", "ramdisk_id", "hostname",
+    "key_name", "instance_type_id", "flavor", "reservation_id", "launched_at", "terminated_at", "created_at",
+    "availability_zone", "name", "display_name", "host", "power_state", "vm_state", "task_state", "status", "progress",
+    "access_ip_v4", "access_ip_v6", "config_drive", "deleted", "display_description", "description", "node", "uuid",
+    "root_device_name", "cell_name", "locked_by", "tags", "tags-any", "not-tags", "not-tags-any", "ip", "ip6",
+    "changes-since", "changes-before", "all_tenants", "limit", "marker", "sort_key", "sort_dir", "soft_deleted",
+    "locked", "block_device_mapping", "services", "metadata", "system_metadata", "info_cache", "security_groups",
+    "pci_devices",
+];
 
 const SORT_KEYS: &[(&str, &str)] = &[
     ("created_at", "created_at"),
@@ -216,30 +230,38 @@ fn filter(cx: &Cx, query: &Params) -> Result<Filter, Fault> {
         (false, _) => Some(own),
     };
     let mut filter = Filter { project_id, ..Filter::default() };
-    for (key, column, for_admins) in [
-        ("image", "image_id", false),
-        ("flavor", "flavor_id", false),
-        ("key_name", "key_name", false),
-        ("reservation_id", "reservation_id", false),
-        ("uuid", "id", false),
-        ("user_id", "user_id", true),
-        ("host", "host", true),
-        ("availability_zone", "zone", false),
-        ("task_state", "task_state", true),
+    let admin = cx.caller.is_admin();
+    let wide = admin || cx.version >= v(2, 83);
+    for (key, column, allowed) in [
+        ("image", "image_id", true),
+        ("flavor", "flavor_id", true),
+        ("reservation_id", "reservation_id", true),
+        // 2.83: not for admins only any more.
+        ("key_name", "key_name", wide),
+        ("availability_zone", "zone", wide),
+        ("task_state", "task_state", wide),
+        ("user_id", "user_id", wide),
+        ("uuid", "id", admin),
+        ("host", "host", admin),
     ] {
-        if let Some(value) = query.get(key)
-            && (!for_admins || cx.caller.is_admin())
-        {
+        if let Some(value) = query.get(key).filter(|_| allowed) {
             filter.equal.push((column, value.to_arg()));
         }
     }
-    filter.vm_states = states(query);
+    filter.vm_states = states(cx, query, wide)?;
     let time = |key: &str| -> Result<Option<Timestamp>, Fault> {
         let wrong = |text: &str| Fault::bad_request(format!("Invalid input for query parameters {key}. Value: {text}."));
         query.get(key).map(|text| Timestamp::parse(text).ok_or_else(|| wrong(text))).transpose()
     };
     filter.changed_since = time("changes-since")?;
-    filter.changed_before = time("changes-before")?;
+    if cx.version >= v(2, 66) {
+        filter.changed_before = time("changes-before")?;
+        if let (Some(since), Some(before)) = (filter.changed_since, filter.changed_before)
+            && since > before
+        {
+            return Err(Fault::bad_request("The value of changes-since must be less than or equal to changes-before."));
+        }
+    }
     if query.get("deleted").is_some_and(|word| word == "true" || word == "True") {
         // Rows die with their servers: of deleted ones there is nothing to list.
         filter.vm_states = Some(Vec::new());
@@ -248,7 +270,7 @@ fn filter(cx: &Cx, query: &Params) -> Result<Filter, Fault> {
 }
 
 /// `status` in the API's words, `vm_state` in the database's.
-fn states(query: &Params) -> Option<Vec<&'static str>> {
+fn states(cx: &Cx, query: &Params, wide: bool) -> Result<Option<Vec<&'static str>>, Fault> {
     let mut states: Option<Vec<&'static str>> = None;
     for status in query.all("status") {
         let state = match status.to_ascii_uppercase().as_str() {
@@ -258,15 +280,19 @@ fn states(query: &Params) -> Option<Vec<&'static str>> {
             "PAUSED" => Some(VmState::Paused),
             "SUSPENDED" => Some(VmState::Suspended),
             "ERROR" => Some(VmState::Error),
-            // A status that no server can have finds none.
+            // Known to Nova, and no server here ever is that.
+            "DELETED" | "MIGRATING" | "PASSWORD" | "REBUILD" | "RESCUE" | "RESIZE" | "REVERT_RESIZE" | "SHELVED"
+            | "SHELVED_OFFLOADED" | "SOFT_DELETED" | "UNKNOWN" | "VERIFY_RESIZE" => None,
+            // 2.38: what is no status is refused; before, it found none.
+            _other if cx.version >= v(2, 38) => return Err(Fault::bad_request("Invalid status value")),
             _other => None,
         };
         states.get_or_insert_default().extend(state.map(VmState::word));
     }
-    if let Some(state) = query.get("vm_state") {
+    if let Some(state) = query.get("vm_state").filter(|_| wide) {
         states.get_or_insert_default().extend(VmState::parse(state).map(VmState::word));
     }
-    states
+    Ok(states)
 }
 
 /// A filter that is looked at in the rows.
@@ -313,18 +339,21 @@ impl Look {
 
 fn looks(cx: &Cx, query: &Params) -> Result<Vec<Look>, Fault> {
     let mut looks = Vec::new();
-    for (key, make) in [
-        ("name", Look::Name as fn(Regex) -> Look),
-        ("hostname", Look::Hostname),
-        ("description", Look::Description),
-        ("ip", Look::Address),
-        ("ip6", Look::Address),
+    let admin = cx.caller.is_admin();
+    for (key, make, allowed) in [
+        ("name", Look::Name as fn(Regex) -> Look, true),
+        ("hostname", Look::Hostname, admin),
+        ("description", Look::Description, admin),
+        ("ip", Look::Address, true),
+        // 2.5: not for admins only any more.
+        ("ip6", Look::Address, admin || cx.version >= v(2, 5)),
     ] {
-        for text in query.all(key) {
+        for text in query.all(key).filter(|_| allowed) {
             looks.push(make(pattern(key, text)?));
         }
     }
-    let at = |minor| cx.version >= nephos_api::version::v(2, minor);
+    let at = |minor| cx.version >= v(2, minor);
+    let wide = cx.caller.is_admin() || at(83);
     for (key, make, since) in [
         ("tags", Look::AllTags as fn(Vec<String>) -> Look, 26),
         ("tags-any", Look::AnyTag, 26),
@@ -335,14 +364,14 @@ fn looks(cx: &Cx, query: &Params) -> Result<Vec<Look>, Fault> {
             looks.push(make(text.split(',').map(str::to_owned).collect()));
         }
     }
-    let truth = |word: &str| matches!(word.to_ascii_lowercase().as_str(), "1" | "true" | "t" | "yes" | "on");
     if let (Some(word), true) = (query.get("locked"), at(73)) {
-        looks.push(Look::Locked(truth(word)));
+        let wanted = super::truth(word);
+        looks.push(Look::Locked(wanted.ok_or_else(|| Fault::bad_request(format!("Invalid value '{word}' for locked.")))?));
     }
-    if let Some(word) = query.get("config_drive") {
-        looks.push(Look::ConfigDrive(truth(word)));
+    if let Some(word) = query.get("config_drive").filter(|_| wide) {
+        looks.push(Look::ConfigDrive(super::truth(word).unwrap_or(false)));
     }
-    if let Some(word) = query.get("power_state") {
+    if let Some(word) = query.get("power_state").filter(|_| wide) {
         looks.push(Look::Power(word.parse().unwrap_or(-1)));
     }
     Ok(looks)
@@ -384,7 +413,7 @@ endpoint! {
     path: ServerPath,
     body: Json<UpdateBody> as Shape::one("server", SERVER_UPDATE).keys(&["name", "description", "accessIPv4",
         "accessIPv6", "OS-DCF:diskConfig", "hostname"]),
-    reply: Json<ServerReply> as Shape::one("server", SERVER_VIEW),
+    reply: Json<ServerReply> as Shape::one("server", SERVER_UPDATED),
     handler: update_server,
 }
 
@@ -411,7 +440,7 @@ async fn update_server(cx: Cx, req: Req<UpdateServer>) -> Reply<UpdateServer> {
         server.disk_config = super::server_create::disk_config(&config)?;
     }
     if let Some(hostname) = asked.hostname {
-        server.hostname = super::server_create::hostname(&hostname)?;
+        server.hostname = super::server_create::hostname(&cx, &hostname)?;
     }
     server.updated_at = cx.now();
     store::servers::update(&mut tx, &server).await?;

@@ -1,7 +1,7 @@
 //! What each microversion changed, as data (Nova's REST API version history).
 
 use nephos_api::version::{Object, v};
-use nephos_api::{Change, Version, added, before, changed};
+use nephos_api::{Change, Version, added, before, changed, removed};
 use serde_json::{Value, json};
 
 /// The oldest, and what is spoken when nothing is asked for.
@@ -34,7 +34,7 @@ pub(crate) const SERVER_VIEW: &[Change] = &[
 pub(crate) const SERVER_CREATE: &[Change] = &[
     added(v(2, 19), "description"),
     added(v(2, 52), "tags"),
-    nephos_api::removed(v(2, 57), "personality"),
+    removed(v(2, 57), "personality"),
     added(v(2, 63), "trusted_image_certificates"),
     added(v(2, 74), "host"),
     added(v(2, 74), "hypervisor_hostname"),
@@ -67,6 +67,42 @@ pub(crate) const KEYPAIR_VIEW: &[Change] = &[added(v(2, 2), "type")];
 /// The body of `POST /os-keypairs`.
 pub(crate) const KEYPAIR_CREATE: &[Change] = &[added(v(2, 2), "type"), added(v(2, 10), "user_id")];
 
+/// A server in the reply to an update: below 2.75 only what can be updated, and what a server always shows.
+pub(crate) const SERVER_UPDATED: &[Change] = &[
+    added(v(2, 9), "locked"),
+    added(v(2, 19), "description"),
+    added(v(2, 26), "tags"),
+    before(v(2, 47), "flavor", flavor_as_link),
+    added(v(2, 63), "trusted_image_certificates"),
+    added(v(2, 71), "server_groups"),
+    added(v(2, 73), "locked_reason"),
+    changed(v(2, 75), only_basics),
+    changed(v(2, 90), hostname_for_admins),
+    added(v(2, 96), "pinned_availability_zone"),
+];
+
+/// A hypervisor with details.
+pub(crate) const HYPERVISOR_VIEW: &[Change] = &[
+    before(v(2, 28), "cpu_info", cpu_info_as_text),
+    changed(v(2, 53), numbers_for_ids),
+    removed(v(2, 88), "vcpus"),
+    removed(v(2, 88), "memory_mb"),
+    removed(v(2, 88), "local_gb"),
+    removed(v(2, 88), "vcpus_used"),
+    removed(v(2, 88), "memory_mb_used"),
+    removed(v(2, 88), "local_gb_used"),
+    removed(v(2, 88), "free_ram_mb"),
+    removed(v(2, 88), "free_disk_gb"),
+    removed(v(2, 88), "current_workload"),
+    removed(v(2, 88), "running_vms"),
+    removed(v(2, 88), "disk_available_least"),
+    removed(v(2, 88), "cpu_info"),
+    added(v(2, 88), "uptime"),
+];
+
+/// A hypervisor in a list.
+pub(crate) const HYPERVISOR_BRIEF: &[Change] = &[before(v(2, 53), "id", number_for_id)];
+
 /// A service.
 pub(crate) const SERVICE_VIEW: &[Change] =
     &[added(v(2, 11), "forced_down"), before(v(2, 53), "id", number_for_id)];
@@ -86,6 +122,34 @@ fn hostname_for_admins(server: &mut Object) {
     if server.get("_for_admin") != Some(&Value::Bool(true)) {
         server.shift_remove("OS-EXT-SRV-ATTR:hostname");
     }
+}
+
+const BASICS: &[&str] = &[
+    "id", "name", "status", "image", "flavor", "fault", "user_id", "tenant_id", "created", "updated", "progress",
+    "metadata", "links", "addresses", "hostId", "OS-DCF:diskConfig", "accessIPv4", "accessIPv6", "locked",
+    "description", "tags", "trusted_image_certificates", "server_groups", "locked_reason",
+];
+
+fn only_basics(server: &mut Object) {
+    server.retain(|key, _| key.starts_with('_') || BASICS.contains(&key.as_str()));
+    let lists = server.get_mut("addresses").and_then(Value::as_object_mut);
+    for entry in lists.into_iter().flat_map(|lists| lists.values_mut()).filter_map(Value::as_array_mut).flatten() {
+        super::server_view::without_kind(entry);
+    }
+}
+
+fn cpu_info_as_text(hypervisor: &mut Object) {
+    if let Some(info) = hypervisor.get_mut("cpu_info") {
+        *info = Value::String(info.to_string());
+    }
+}
+
+fn numbers_for_ids(hypervisor: &mut Object) {
+    let number = hypervisor.shift_remove("_number").unwrap_or_default();
+    if let Some(service) = hypervisor.get_mut("service").and_then(Value::as_object_mut) {
+        service.insert("id".to_owned(), number.clone());
+    }
+    hypervisor.insert("id".to_owned(), number);
 }
 
 fn swap_as_text(flavor: &mut Object) {

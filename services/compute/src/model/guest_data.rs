@@ -32,6 +32,12 @@ pub fn meta_data(server: &Server) -> Value {
         "devices": devices(server),
         "dedicated_cpus": [],
     });
+    if let (false, Some(object)) = (server.files.is_empty(), data.as_object_mut()) {
+        let entry = |(index, (path, _)): (usize, &(String, String))| {
+            json!({"path": path, "content_path": format!("/content/{index:04}")})
+        };
+        object.insert("files".into(), server.files.iter().enumerate().map(entry).collect());
+    }
     if let (Some((name, text)), Some(object)) = (&server.key, data.as_object_mut()) {
         object.insert("public_keys".into(), json!({ (name.as_str()): text }));
         object.insert("keys".into(), json!([{"name": name, "type": "ssh", "data": text}]));
@@ -119,6 +125,12 @@ pub fn config_drive(server: &Server) -> BTreeMap<String, Vec<u8>> {
             }
         }
     }
+    for index in 0..server.files.len() {
+        let number = format!("{index:04}");
+        if let Some(content) = file(server, &number) {
+            files.insert(format!("openstack/content/{number}"), content);
+        }
+    }
     let mut ec2 = json!({
         "instance-id": ec2_id(server), "hostname": server.hostname, "local-hostname": server.hostname,
         "ami-launch-index": server.launch_index,
@@ -136,6 +148,12 @@ fn with_password(server: &Server) -> Vec<u8> {
         data.insert("admin_pass".into(), json!(password));
     }
     data.to_string().into_bytes()
+}
+
+/// Files that were given at creation stand as `content/0000` and so on; `meta_data.json` says where they belong.
+fn file(server: &Server, number: &str) -> Option<Vec<u8>> {
+    let (_, text) = server.files.get(number.parse::<usize>().ok()?)?;
+    STANDARD.decode(text).ok()
 }
 
 fn openstack_files(server: &Server) -> Vec<&'static str> {
@@ -156,15 +174,35 @@ fn openstack_file(server: &Server, name: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// What the metadata service answers at `path`; none is 404.
+/// What the metadata service answers at `path`, and its media type; none is 404.
 #[must_use]
-pub fn answer(server: &Server, path: &str) -> Option<Vec<u8>> {
+pub fn answer(server: &Server, path: &str) -> Option<(&'static str, Vec<u8>)> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    match parts.as_slice() {
+    let media = match parts.last() {
+        Some(name) if name.ends_with(".json") => "application/json",
+        Some(&"user_data" | &"user-data") => "application/octet-stream",
+        _text => "text/plain; charset=utf-8",
+    };
+    content(server, &parts).map(|body| (media, body))
+}
+
+/// Whether `path` is where a guest leaves its password.
+#[must_use]
+pub fn is_password(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    matches!(parts.as_slice(), ["openstack", version, "password"] if OPENSTACK_VERSIONS.contains(version))
+}
+
+fn content(server: &Server, parts: &[&str]) -> Option<Vec<u8>> {
+    match parts {
         [] => Some(lines(EC2_VERSIONS.iter().copied())),
         ["openstack"] => Some(lines(OPENSTACK_VERSIONS.iter().copied())),
+        ["openstack", "content", number] => file(server, number),
         ["openstack", version] if OPENSTACK_VERSIONS.contains(version) => {
-            Some(lines(openstack_files(server).into_iter()))
+            Some(lines(openstack_files(server).into_iter().chain(["password"])))
+        }
+        ["openstack", version, "password"] if OPENSTACK_VERSIONS.contains(version) => {
+            Some(server.guest_password.clone().into_bytes())
         }
         ["openstack", version, name] if OPENSTACK_VERSIONS.contains(version) => {
             openstack_file(server, name)

@@ -36,6 +36,8 @@ pub struct Wish {
     pub excluded: Vec<String>,
     /// What room means, for people: `1 VCPU, 128 MEMORY_MB, 1 DISK_GB`.
     pub room: String,
+    /// Chooses among hosts that are about as good, so that servers made at the same time do not all want the same one.
+    pub spread: usize,
 }
 
 /// Why no host fits: constraint by constraint in the order they were tried.
@@ -82,11 +84,13 @@ pub fn choose(hosts: &[Host], wish: &Wish) -> Result<Host, Explanation> {
         }
         left = stay;
     }
-    // Most free memory first (Nova's RAMWeigher spreads by default); by name, so that the same world gives the same answer.
-    let best = left.into_iter().max_by(|a, b| {
-        a.ram_free_mib.cmp(&b.ram_free_mib).then_with(|| b.name.cmp(&a.name))
-    });
-    best.cloned().ok_or(explanation)
+    // Most free memory first (Nova's RAMWeigher spreads by default), within a tenth; by name, so that the same world
+    // gives the same answer.
+    let most = left.iter().map(|host| host.ram_free_mib).max().unwrap_or(0);
+    left.retain(|host| host.ram_free_mib >= most - most / 10);
+    left.sort_by(|a, b| a.name.cmp(&b.name));
+    let chosen = wish.spread.checked_rem(left.len()).and_then(|at| left.get(at));
+    chosen.map(|host| (*host).clone()).ok_or(explanation)
 }
 
 impl Explanation {
@@ -137,6 +141,8 @@ mod tests {
         assert_eq!(choose(&hosts, &Wish::default()).unwrap().name, "b");
         hosts[1].up = false;
         assert_eq!(choose(&hosts, &Wish::default()).unwrap().name, "a");
+        let second = Wish { spread: 3, ..Wish::default() };
+        assert_eq!(choose(&hosts, &second).unwrap().name, "c");
     }
 
     #[test]

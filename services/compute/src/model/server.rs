@@ -205,6 +205,10 @@ pub struct Server {
     pub config_drive: bool,
     /// The password of the guest's first user; kept for the config drive, the only place that shows it again.
     pub admin_pass: Option<String>,
+    /// What the guest left through the metadata service, encrypted with its owner's key; empty: nothing.
+    pub guest_password: String,
+    /// Files for the guest (`personality`): path and base64 content.
+    pub files: Vec<(String, String)>,
     /// The zone asked for.
     pub wanted_zone: Option<String>,
     /// The host asked for by an admin.

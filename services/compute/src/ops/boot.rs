@@ -9,10 +9,18 @@ use super::{HostSays, LOOK_AGAIN, OPS, host_says, place, ports, publish, release
 use crate::model::schedule::{self, Host, Wish};
 use crate::model::server::{Server, ServerFault, VmState, power};
 use crate::model::spec::GuestState;
+use crate::peers::Candidate;
+use crate::store::hosts::HostState;
 use crate::{Compute, store};
 
 /// Hosts that are tried.
 const TRIES: usize = 3;
+/// Offers that are looked at first.
+const FEW: usize = 20;
+/// Offers that are looked at before it is said that there is no room.
+const ALL: usize = 1000;
+/// After a claim that somebody else was quicker with.
+const QUICK: std::time::Duration = std::time::Duration::from_millis(20);
 
 pub(crate) struct Boot;
 
@@ -32,13 +40,13 @@ impl Reconcile<Compute> for Boot {
         if server.want == "absent" {
             return leave(cx, &server).await;
         }
-        if ports::ensure_next(cx, &server).await? {
-            return Ok(Next::Again);
+        if let Some(plugged) = ports::ensure(cx, &server).await? {
+            return tell_host(cx, &server, plugged).await;
         }
         match host_says(cx, &server).await? {
             HostSays::Settled(GuestState::Running) => finish(cx, op, &server).await,
             HostSays::Failed(why) => try_elsewhere(cx, &server, &why).await,
-            HostSays::Settled(_) | HostSays::Working => tell_host(cx, &server).await,
+            HostSays::Settled(_) | HostSays::Working => tell_host(cx, &server, Vec::new()).await,
         }
     }
 
@@ -79,50 +87,70 @@ impl Reconcile<Compute> for Boot {
     }
 }
 
-/// Finds room and claims it; a claim that is there already is ours.
+/// Finds room and claims it.
+///
+/// A few offers do for most servers; all hosts are looked at before it is said that none fits.
 async fn claim(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
+    let few = cx.siblings.candidates(server, FEW).await.map_err(step_error)?;
+    let providers: Vec<String> = few.iter().map(|offer| offer.provider.clone()).collect();
+    let rows = store::hosts::states(cx.db(), Some(&providers)).await?;
+    let wish = wish(server);
+    if let Ok(host) = schedule::choose(&hosts(cx, &rows, &few), &wish) {
+        return take_room(cx, server, &host, &few).await;
+    }
+    // What was claimed by a try that was cut off may be the very room that is missing now.
     if let Some(provider) = cx.siblings.claimed(&server.id).await.map_err(step_error)? {
         return settle_on(cx, server, &provider).await;
     }
-    let candidates = cx.siblings.candidates(server).await.map_err(step_error)?;
-    let rows = store::hosts::list(cx.db()).await?;
-    let has_room = |provider: &str| candidates.iter().any(|offer| offer.provider == provider);
-    let hosts: Vec<Host> = rows
-        .iter()
-        .map(|row| Host {
+    let offers = if few.len() < FEW { few } else { cx.siblings.candidates(server, ALL).await.map_err(step_error)? };
+    let rows = store::hosts::states(cx.db(), None).await?;
+    match schedule::choose(&hosts(cx, &rows, &offers), &wish) {
+        Ok(host) => take_room(cx, server, &host, &offers).await,
+        Err(why) => Ok(Next::Fail(Failure { code: 500, message: why.message(&wish), details: why.details() })),
+    }
+}
+
+fn hosts(cx: &OpCx<Compute>, rows: &[HostState], offers: &[Candidate]) -> Vec<Host> {
+    let since = cx.now().plus_secs(-cx.config.host_down_after_secs);
+    let host = |row: &HostState| {
+        let offer = offers.iter().find(|offer| offer.provider == row.provider_id);
+        Host {
             name: row.host.clone(),
             provider: row.provider_id.clone(),
             zone: row.zone.clone(),
             disabled: row.disabled,
-            up: row.is_up(cx.now(), cx.config.host_down_after_secs),
-            has_room: has_room(&row.provider_id),
-            ram_free_mib: row.inventory.ram_free_mib,
-        })
-        .collect();
-    let wish = wish(server);
-    let chosen = match schedule::choose(&hosts, &wish) {
-        Ok(host) => host,
-        Err(why) => {
-            return Ok(Next::Fail(Failure {
-                code: 500,
-                message: why.message(&wish),
-                details: why.details(),
-            }));
+            up: !row.forced_down && row.seen_at > since,
+            has_room: offer.is_some(),
+            ram_free_mib: offer.map_or(0, |offer| offer.ram_free_mib),
         }
     };
-    let offer = candidates.iter().find(|offer| offer.provider == chosen.provider);
+    rows.iter().map(host).collect()
+}
+
+async fn take_room(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    host: &Host,
+    offers: &[Candidate],
+) -> Result<Next, StepError> {
+    let offer = offers.iter().find(|offer| offer.provider == host.provider);
     let Some(offer) = offer else {
         return Err(StepError::Transient("the offer is gone".to_owned()));
     };
     crash_point!("boot.before_claim");
     match cx.siblings.claim(server, offer).await {
         Ok(()) => {}
-        // Somebody was quicker, or it is our own claim of a try that was cut off: look again.
-        Err(why) if why.is_conflict() => return Err(StepError::Transient(why.to_string())),
+        Err(why) if why.is_conflict() => {
+            // It is our own claim of a try that was cut off, or somebody was quicker: look again.
+            return match cx.siblings.claimed(&server.id).await.map_err(step_error)? {
+                Some(provider) => settle_on(cx, server, &provider).await,
+                None => Ok(Next::After(QUICK)),
+            };
+        }
         Err(why) => return Err(step_error(why)),
     }
     crash_point!("boot.claimed");
-    settle_on(cx, server, &chosen.provider).await
+    settle_on(cx, server, &host.provider).await
 }
 
 fn wish(server: &Server) -> Wish {
@@ -137,6 +165,7 @@ fn wish(server: &Server) -> Wish {
         host: server.wanted_host.clone(),
         excluded: server.excluded_hosts.clone(),
         room: room.join(", "),
+        spread: server.id.as_str().bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte))),
     }
 }
 
@@ -146,8 +175,7 @@ async fn settle_on(
     server: &Server,
     provider: &str,
 ) -> Result<Next, StepError> {
-    let rows = store::hosts::list(cx.db()).await?;
-    let Some(row) = rows.into_iter().find(|row| row.provider_id == provider) else {
+    let Some(row) = store::hosts::of_provider(cx.db(), provider).await? else {
         // A claim on a host that does not exist any more: give it back and choose again.
         cx.siblings.release(&server.id).await.map_err(step_error)?;
         return Ok(Next::Again);
@@ -168,18 +196,25 @@ async fn settle_on(
     Ok(Next::Again)
 }
 
-/// Wants the server on its host; told already, it waits for the host's word.
-async fn tell_host(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
+/// Wants the server on its host, with the ports that were just plugged; told already, it waits for the host's word.
+async fn tell_host(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    plugged: Vec<ports::Plugged>,
+) -> Result<Next, StepError> {
     let Some(host) = &server.host else { return Ok(Next::Again) };
-    let told = feed::published(cx.db(), place(host, &server.id)).await?;
-    if told == Some(server.generation) {
-        return Ok(Next::After(LOOK_AGAIN));
+    if plugged.is_empty() {
+        let told = feed::published(cx.db(), place(host, &server.id)).await?;
+        if told == Some(server.generation) {
+            return Ok(Next::After(LOOK_AGAIN));
+        }
     }
     let mut tx = cx.write("spawn").await?;
     let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
     fresh.task_state = Some("spawning".to_owned());
+    ports::note(&mut tx, &mut fresh, plugged);
     store::servers::update(&mut tx, &fresh).await?;
     publish(&mut tx, cx.now(), &fresh).await?;
     tx.commit().await?;

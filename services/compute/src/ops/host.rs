@@ -20,13 +20,17 @@ pub(crate) async fn take(
     tx: &mut Tx,
     asked: Asked<'_>,
     inventory: &HostInventory,
-    zone: &str,
+    config: &Config,
 ) -> Result<(), nephos_ops::EnqueueError> {
     let host = &inventory.host;
     let service = nephos_runtime::ids::derived(&NAMESPACE, &format!("service/{host}"));
     let provider = nephos_runtime::ids::derived(&NAMESPACE, &format!("provider/{host}"));
     let ids = (service.to_string(), provider.to_string());
-    store::hosts::put(tx, asked.now, inventory, zone, ids).await?;
+    store::hosts::put(tx, asked.now, inventory, &config.default_zone, ids).await?;
+    let known = store::hosts::registered(tx, host).await?;
+    if known == Some(inventories(inventory, config).to_string()) {
+        return Ok(());
+    }
     let new = New {
         topic: OPS,
         kind: Register::KIND,

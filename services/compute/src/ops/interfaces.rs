@@ -4,9 +4,10 @@ use nephos_auth::Authorized;
 use nephos_db::Tx;
 use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError, feed};
 use nephos_runtime::crash_point;
+use nephos_types::Wake;
 use serde_json::json;
 
-use super::{Asked, HostSays, LOOK_AGAIN, Work, begin, host_says, place, ports, publish};
+use super::{PORTS, Asked, HostSays, LOOK_AGAIN, Work, begin, host_says, place, ports, publish};
 use crate::model::server::{Nic, Server};
 use crate::{Compute, store};
 
@@ -58,7 +59,15 @@ impl Reconcile<Compute> for Interfaces {
 
     async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
         let Some(server) = super::server(cx, &op.resource_id).await? else { return Ok(Next::Done) };
-        if ports::ensure_next(cx, &server).await? {
+        if let Some(plugged) = ports::ensure(cx, &server).await? {
+            let mut tx = cx.write("network").await?;
+            let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+                return Ok(Next::Done);
+            };
+            ports::note(&mut tx, &mut fresh, plugged);
+            store::servers::update(&mut tx, &fresh).await?;
+            tx.commit().await?;
+            crash_point!("interfaces.port_noted");
             return Ok(Next::Again);
         }
         if let Some(host) = &server.host {
@@ -79,7 +88,7 @@ impl Reconcile<Compute> for Interfaces {
         let leaving = |port: &crate::peers::Port| {
             server.nics.iter().any(|nic| nic.leaving && nic.port_id == port.id)
         };
-        if ports::release_next(cx, &server, leaving).await? {
+        if ports::release(cx, &server, leaving).await? {
             return Ok(Next::Again);
         }
         crash_point!("interfaces.before_finish");
@@ -118,7 +127,9 @@ impl Reconcile<Compute> for Interfaces {
             let place = place(host, &server.id);
             feed::publish(tx, cx.now(), place, server.generation, &server.spec()).await?;
         }
-        history(cx, op, &server, Some(&failure.message), tx).await
+        history(cx, op, &server, Some(&failure.message), tx).await?;
+        tx.wake(Wake::new(PORTS, server.id.as_str()));
+        Ok(())
     }
 }
 

@@ -5,8 +5,9 @@ pub(crate) mod delete;
 pub(crate) mod host;
 pub(crate) mod interfaces;
 pub(crate) mod observe;
-pub(crate) mod power;
 mod ports;
+pub(crate) mod power;
+pub(crate) mod refresh;
 mod release;
 
 use nephos_auth::Caller;
@@ -25,6 +26,10 @@ use crate::{Compute, store};
 pub(crate) const OPS: &str = "compute.ops";
 /// Agents' polls listen here.
 pub(crate) const FEED: &str = "compute.feed";
+/// Whoever waits for a console log listens here.
+pub(crate) const CONSOLES: &str = "compute.consoles";
+/// Whoever waits for a server's ports listens here.
+pub(crate) const PORTS: &str = "compute.ports";
 
 pub(crate) fn reconcilers() -> Reconcilers<Compute> {
     Reconcilers::new()
@@ -34,6 +39,7 @@ pub(crate) fn reconcilers() -> Reconcilers<Compute> {
         .with(power::Power)
         .with(interfaces::Interfaces)
         .with(host::Register)
+        .with(refresh::Refresh)
 }
 
 /// Who asked for work, and when.

@@ -2,12 +2,12 @@
 
 use nephos_db::Tx;
 use nephos_ops::feed;
-use nephos_types::Timestamp;
 use nephos_types::feed::Observed;
+use nephos_types::{Timestamp, Wake};
 
-use super::OPS;
+use super::{CONSOLES, OPS};
 use crate::model::server::{Server, VmState, power};
-use crate::model::spec::{GuestState, KIND_SERVER, ObservedServer, Progress};
+use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ObservedServer, Progress};
 use crate::store;
 
 /// Takes in one report of a host, in one transaction.
@@ -18,10 +18,20 @@ pub(crate) async fn take(
     observed: &[Observed],
 ) -> Result<(), nephos_db::Error> {
     feed::record_observed(tx, now, host, observed).await?;
-    for seen in observed.iter().filter(|seen| seen.kind == KIND_SERVER) {
+    for seen in observed {
+        if seen.kind == KIND_CONSOLE {
+            tx.wake(Wake::new(CONSOLES, seen.id.as_str()));
+        }
+        if seen.kind != KIND_SERVER {
+            continue;
+        }
         nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
-        if let Ok(guest) = serde_json::from_value::<ObservedServer>(seen.detail.clone()) {
-            follow(tx, now, host, &guest).await?;
+        let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
+        match (store::servers::lock(tx, &seen.id.as_str().into()).await?, guest) {
+            (Some(server), Ok(guest)) => follow(tx, now, host, server, &guest).await?,
+            // Its row is gone: nothing will ever ask what was seen of it.
+            (None, _) => feed::forget(tx, KIND_SERVER, &seen.id).await?,
+            (Some(_), Err(why)) => tracing::warn!(host, server = seen.id, %why, "a report is not readable"),
         }
     }
     Ok(())
@@ -32,11 +42,9 @@ async fn follow(
     tx: &mut Tx,
     now: Timestamp,
     host: &str,
+    mut server: Server,
     guest: &ObservedServer,
 ) -> Result<(), nephos_db::Error> {
-    let Some(mut server) = store::servers::lock(tx, &guest.server_id).await? else {
-        return Ok(());
-    };
     let settled = guest.progress == Progress::Settled && guest.generation_seen >= server.generation;
     let idle = server.task_state.is_none() && server.host.as_deref() == Some(host);
     let known = !matches!(server.vm_state, VmState::Building | VmState::Error);

@@ -1,100 +1,129 @@
-//! The ports of a server: made or bound one by one, found again after a crash by what they are plugged into.
+//! The ports of a server: made or bound, found again after a crash by what they are plugged into.
 
+use nephos_db::Tx;
 use nephos_ops::{OpCx, StepError};
+use nephos_peer::PeerError;
 use nephos_runtime::crash_point;
+use nephos_types::Wake;
 
-use super::step_error;
-use crate::model::server::Server;
+use super::{PORTS, step_error};
+use crate::Compute;
+use crate::model::server::{BoundNic, Nic, Server};
 use crate::peers::Port;
-use crate::{Compute, store};
 
-/// Makes or binds the first port that is not bound yet. False: all are.
-pub(super) async fn ensure_next(
-    cx: &OpCx<Compute>,
-    server: &Server,
-) -> Result<bool, StepError> {
-    let waiting = server.nics.iter().position(|nic| nic.bound.is_none() && !nic.leaving);
-    let Some((index, nic)) = waiting.and_then(|at| Some((at, server.nics.get(at)?))) else {
-        return Ok(false);
-    };
-    let port = if nic.ours {
-        match unclaimed(cx, server, &nic.network_id).await? {
-            Some(port) => port,
-            None => {
-                crash_point!("port.before_create");
-                let groups = security_groups(cx, server).await?;
-                let port = cx.siblings.create_port(server, nic, &groups).await.map_err(step_error)?;
-                crash_point!("port.created");
-                port
-            }
-        }
-    } else {
-        crash_point!("port.before_bind");
-        let port = cx.siblings.bind_port(server, &nic.port_id).await.map_err(step_error)?;
-        crash_point!("port.bound");
-        port
-    };
-    let bound = cx.siblings.describe(&port).await.map_err(step_error)?;
-    let mut tx = cx.write("network").await?;
-    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
-        return Err(StepError::LeaseLost);
-    };
-    if let Some(nic) = fresh.nics.get_mut(index) {
-        nic.network_id = port.network_id;
-        nic.port_id = port.id;
-        nic.bound = Some(bound);
-    }
-    store::servers::update(&mut tx, &fresh).await?;
-    tx.commit().await?;
-    crash_point!("port.noted");
-    Ok(true)
+/// What the network service has for an interface.
+#[derive(Debug)]
+pub(super) struct Plugged {
+    index: usize,
+    port: Port,
+    bound: BoundNic,
 }
 
-/// A port of this server in that network which no interface has: made by a try that was cut off.
-async fn unclaimed(
+/// Makes or binds the ports that are not bound yet. None: all are. Whoever asked notes them with [`note`].
+pub(super) async fn ensure(
     cx: &OpCx<Compute>,
     server: &Server,
-    network: &str,
-) -> Result<Option<Port>, StepError> {
-    let ports = cx.siblings.ports_of(&server.id).await.map_err(step_error)?;
-    let taken = |port: &Port| server.nics.iter().any(|nic| nic.port_id == port.id);
-    Ok(ports.into_iter().find(|port| port.network_id == network && !taken(port)))
+) -> Result<Option<Vec<Plugged>>, StepError> {
+    let wanted: Vec<(usize, &Nic)> =
+        server.nics.iter().enumerate().filter(|(_, nic)| nic.bound.is_none() && !nic.leaving).collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let any_ours = wanted.iter().any(|(_, nic)| nic.ours);
+    let mut here = if any_ours {
+        cx.siblings.ports_of(&server.id).await.map_err(step_error)?
+    } else {
+        Vec::new()
+    };
+    here.retain(|port| !server.nics.iter().any(|nic| nic.port_id == port.id));
+    let mut plugged = Vec::new();
+    for (index, nic) in wanted {
+        let found = here.iter().position(|port| fits(port, nic, server));
+        let port = match found {
+            Some(at) => here.swap_remove(at),
+            None => plug(cx, server, nic).await?,
+        };
+        let bound = cx.siblings.describe(&port, nic.ours).await.map_err(step_error)?;
+        plugged.push(Plugged { index, port, bound });
+    }
+    Ok(Some(plugged))
+}
+
+/// Whether a port that no interface has was made for this one, by a try that was cut off.
+fn fits(port: &Port, nic: &Nic, server: &Server) -> bool {
+    let has = |ip: &String| port.fixed_ips.iter().any(|fixed| fixed.ip_address == *ip);
+    let address_fits = match &nic.fixed_ip {
+        Some(ip) => has(ip),
+        // Not one that was made for an interface with an address of its own.
+        None => !server.nics.iter().filter_map(|other| other.fixed_ip.as_ref()).any(has),
+    };
+    nic.ours && port.network_id == nic.network_id && address_fits
+}
+
+async fn plug(cx: &OpCx<Compute>, server: &Server, nic: &Nic) -> Result<Port, StepError> {
+    if nic.ours {
+        let groups = security_groups(cx, server).await?;
+        crash_point!("port.before_create");
+        let port = cx.siblings.create_port(server, nic, &groups).await.map_err(port_error)?;
+        crash_point!("port.created");
+        return Ok(port);
+    }
+    crash_point!("port.before_bind");
+    let port = cx.siblings.bind_port(server, &nic.port_id).await.map_err(port_error)?;
+    crash_point!("port.bound");
+    Ok(port)
+}
+
+/// An address that is taken or a quota that is used up does not pass by itself.
+fn port_error(why: PeerError) -> StepError {
+    if why.is_conflict() { StepError::Permanent(why.message) } else { step_error(why) }
+}
+
+/// Writes what was plugged into the row that is about to be stored.
+pub(super) fn note(tx: &mut Tx, server: &mut Server, plugged: Vec<Plugged>) {
+    for Plugged { index, port, bound } in plugged {
+        if let Some(nic) = server.nics.get_mut(index) {
+            nic.network_id = port.network_id;
+            nic.port_id = port.id;
+            nic.bound = Some(bound);
+        }
+    }
+    tx.wake(Wake::new(PORTS, server.id.as_str()));
 }
 
 async fn security_groups(cx: &OpCx<Compute>, server: &Server) -> Result<Vec<String>, StepError> {
+    // Alone, it is what the network service gives a port that asks for none.
+    if server.security_groups.iter().all(|name| name == "default") {
+        return Ok(Vec::new());
+    }
     let mut ids = Vec::new();
     for name in &server.security_groups {
         let project = server.project_id.as_str();
         let found = cx.siblings.security_group(project, name).await.map_err(step_error)?;
-        match found {
-            Some(id) => ids.push(id),
-            // The default group is made by the network service when it is first needed.
-            None if name == "default" => return Ok(Vec::new()),
-            None => {
-                return Err(StepError::Permanent(format!(
-                    "Security group {name} was removed before the server could use it."
-                )));
-            }
-        }
+        ids.push(found.ok_or_else(|| {
+            StepError::Permanent(format!("Security group {name} was removed before the server could use it."))
+        })?);
     }
     Ok(ids)
 }
 
-/// Removes or gives back the first port that is plugged into the server and in `which`. False: none is left.
-pub(super) async fn release_next(
+/// Removes or gives back the ports that are plugged into the server and in `which`. False: there is none.
+pub(super) async fn release(
     cx: &OpCx<Compute>,
     server: &Server,
     which: impl Fn(&Port) -> bool,
 ) -> Result<bool, StepError> {
-    let ports = cx.siblings.ports_of(&server.id).await.map_err(step_error)?;
-    let Some(port) = ports.into_iter().find(which) else { return Ok(false) };
-    let given = server.nics.iter().any(|nic| nic.port_id == port.id && !nic.ours);
-    crash_point!("port.before_release");
-    if given {
-        cx.siblings.unbind_port(&port.id).await.map_err(step_error)?;
-    } else {
-        cx.siblings.remove_port(&port.id).await.map_err(step_error)?;
+    let mut ports = cx.siblings.ports_of(&server.id).await.map_err(step_error)?;
+    ports.retain(which);
+    for port in &ports {
+        let given = server.nics.iter().any(|nic| nic.port_id == port.id && !nic.ours);
+        crash_point!("port.before_release");
+        if given {
+            cx.siblings.unbind_port(&port.id).await.map_err(step_error)?;
+        } else {
+            cx.siblings.remove_port(&port.id).await.map_err(step_error)?;
+        }
+        crash_point!("port.released");
     }
-    crash_point!("port.released");
-    Ok(true)
+    Ok(!ports.is_empty())
 }

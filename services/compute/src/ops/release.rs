@@ -5,9 +5,9 @@ use nephos_ops::feed;
 use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
 
-use super::{HostSays, LOOK_AGAIN, host_says, place, ports, publish, step_error};
+use super::{FEED, HostSays, LOOK_AGAIN, host_says, place, ports, publish, step_error};
 use crate::model::server::Server;
-use crate::model::spec::{GuestState, KIND_SERVER};
+use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER};
 use crate::{Compute, store};
 
 /// Does the next thing towards nothing being left; none: nothing is.
@@ -18,21 +18,19 @@ pub(super) async fn release_next(
     if let Some(host) = &server.host {
         return leave_host(cx, server, host).await.map(Some);
     }
-    if ports::release_next(cx, server, |_| true).await? {
+    if ports::release(cx, server, |_| true).await? {
         return Ok(Some(Next::Again));
     }
-    if cx.siblings.claimed(&server.id).await.map_err(step_error)?.is_some() {
-        crash_point!("release.before_room");
-        cx.siblings.release(&server.id).await.map_err(step_error)?;
-        crash_point!("release.room");
-        return Ok(Some(Next::Again));
-    }
+    // Giving back what is not there any more is no error: it needs no look first.
+    crash_point!("release.before_room");
+    cx.siblings.release(&server.id).await.map_err(step_error)?;
+    crash_point!("release.room");
     Ok(None)
 }
 
 async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<Next, StepError> {
-    let row = store::hosts::get(cx.db(), host).await?;
-    let up = row.is_some_and(|row| row.is_up(cx.now(), cx.config.host_down_after_secs));
+    let since = cx.now().plus_secs(-cx.config.host_down_after_secs);
+    let up = store::hosts::is_up(cx.db(), host, since).await?;
     // A dead host is not waited for: it removes by itself what it finds unwanted when it comes back.
     let gone = !up || matches!(host_says(cx, server).await?, HostSays::Settled(GuestState::Absent));
     if !gone {
@@ -59,6 +57,7 @@ async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<N
     };
     feed::withdraw(&mut tx, cx.now(), place(host, &server.id), fresh.generation + 1).await?;
     feed::forget(&mut tx, KIND_SERVER, server.id.as_str()).await?;
+    withdraw_console(cx, &mut tx, host, server).await?;
     fresh.host = None;
     fresh.power_state = crate::model::server::power::NOSTATE;
     for nic in &mut fresh.nics {
@@ -68,6 +67,21 @@ async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<N
     tx.commit().await?;
     crash_point!("release.left_host");
     Ok(Next::Again)
+}
+
+/// A question about its console log that was once asked stands in the feed until the server leaves.
+async fn withdraw_console(
+    cx: &OpCx<Compute>,
+    tx: &mut Tx,
+    host: &str,
+    server: &Server,
+) -> Result<(), StepError> {
+    let place = feed::Place { topic: FEED, host, kind: KIND_CONSOLE, id: server.id.as_str() };
+    if let Some(asked) = feed::published(cx.db(), place).await? {
+        feed::withdraw(tx, cx.now(), place, asked + 1).await?;
+        feed::forget(tx, KIND_CONSOLE, server.id.as_str()).await?;
+    }
+    Ok(())
 }
 
 /// Whether the host's feed has the present generation.

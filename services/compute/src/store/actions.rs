@@ -30,6 +30,9 @@ pub(crate) struct Event {
     pub finish_time: Option<i64>,
     pub result: Option<String>,
     pub host: Option<String>,
+    /// What went wrong, for people.
+    #[serde(default)]
+    pub details: Option<String>,
 }
 
 impl FromRow for Action {
@@ -99,6 +102,7 @@ pub(crate) async fn finish(tx: &mut Tx, outcome: Outcome<'_>) -> Result<(), Erro
         finish_time: Some(outcome.at.0),
         result: Some(if outcome.failure.is_some() { "Error" } else { "Success" }.to_owned()),
         host: outcome.host.map(str::to_owned),
+        details: outcome.failure.map(str::to_owned),
     };
     tx.exec(
         "UPDATE actions SET finished_at = $1, updated_at = $1, message = $2, events = $3 \
@@ -131,6 +135,12 @@ pub(crate) async fn get(db: &Db, server: &str, request: &str) -> Result<Option<A
         args![server, request],
     )
     .await
+}
+
+/// Whose server it is or was: of whoever made it.
+pub(crate) async fn owner(db: &Db, server: &str) -> Result<Option<String>, Error> {
+    let sql = "SELECT project_id FROM actions WHERE server_id = $1 ORDER BY started_at, id LIMIT 1";
+    db.fetch_opt(sql, args![server]).await
 }
 
 pub(crate) async fn prune(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Hosts in SQL.
 
-use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+use nephos_db::{Where, Db, Error, FromRow, Row, Tx, args};
 use nephos_types::Timestamp;
 
 use super::{json, parsed};
@@ -10,6 +10,8 @@ use crate::model::spec::HostInventory;
 #[derive(Clone, Debug)]
 pub(crate) struct HostRow {
     pub host: String,
+    /// By which it was known below 2.53.
+    pub number: i64,
     /// Id of its nova-compute service in the API.
     pub service_id: String,
     /// Its resource provider; also its hypervisor id.
@@ -29,6 +31,7 @@ impl FromRow for HostRow {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             host: row.get("host")?,
+            number: row.get("number")?,
             service_id: row.get("service_id")?,
             provider_id: row.get("provider_id")?,
             inventory: parsed(&row.get::<String>("inventory")?)?,
@@ -52,7 +55,7 @@ impl HostRow {
 
 pub(crate) async fn list(db: &Db) -> Result<Vec<HostRow>, Error> {
     db.fetch_all(
-        "SELECT host, service_id, provider_id, inventory, registered, zone, disabled, disabled_reason, \
+        "SELECT host, number, service_id, provider_id, inventory, registered, zone, disabled, disabled_reason, \
          forced_down, seen_at, updated_at FROM hosts ORDER BY host",
         args![],
     )
@@ -61,11 +64,62 @@ pub(crate) async fn list(db: &Db) -> Result<Vec<HostRow>, Error> {
 
 pub(crate) async fn get(db: &Db, host: &str) -> Result<Option<HostRow>, Error> {
     db.fetch_opt(
-        "SELECT host, service_id, provider_id, inventory, registered, zone, disabled, disabled_reason, \
+        "SELECT host, number, service_id, provider_id, inventory, registered, zone, disabled, disabled_reason, \
          forced_down, seen_at, updated_at FROM hosts WHERE host = $1",
         args![host],
     )
     .await
+}
+
+/// What scheduling asks of hosts: no inventory.
+#[derive(Clone, Debug)]
+pub(crate) struct HostState {
+    pub host: String,
+    pub provider_id: String,
+    pub zone: String,
+    pub disabled: bool,
+    pub forced_down: bool,
+    pub seen_at: Timestamp,
+}
+
+impl FromRow for HostState {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            host: row.get("host")?,
+            provider_id: row.get("provider_id")?,
+            zone: row.get("zone")?,
+            disabled: row.get("disabled")?,
+            forced_down: row.get("forced_down")?,
+            seen_at: row.get("seen_at")?,
+        })
+    }
+}
+
+/// The hosts of these providers, or all.
+pub(crate) async fn states(db: &Db, providers: Option<&[String]>) -> Result<Vec<HostState>, Error> {
+    let query = Where::new("SELECT host, provider_id, zone, disabled, forced_down, seen_at FROM hosts");
+    let query = match providers {
+        Some(providers) => query.in_("provider_id", providers),
+        None => query,
+    };
+    db.fetch_where(&query).await
+}
+
+/// The host of a provider, with its zone.
+pub(crate) async fn of_provider(db: &Db, provider: &str) -> Result<Option<HostState>, Error> {
+    let sql = "SELECT host, provider_id, zone, disabled, forced_down, seen_at FROM hosts WHERE provider_id = $1";
+    db.fetch_opt(sql, args![provider]).await
+}
+
+/// Whether a host has reported lately and nobody declared it dead.
+pub(crate) async fn is_up(db: &Db, host: &str, since: Timestamp) -> Result<bool, Error> {
+    let sql = "SELECT COUNT(*) FROM hosts WHERE host = $1 AND seen_at > $2 AND forced_down = $3";
+    Ok(db.fetch_scalar::<i64>(sql, args![host, since, false]).await? > 0)
+}
+
+/// The inventory that placement was told last.
+pub(crate) async fn registered(tx: &mut Tx, host: &str) -> Result<Option<String>, Error> {
+    tx.fetch_opt("SELECT registered FROM hosts WHERE host = $1", args![host]).await
 }
 
 /// Notes that a host has reported, making it known at its first report. Says whether it is known.
@@ -82,9 +136,10 @@ pub(crate) async fn put(
     ids: (String, String),
 ) -> Result<(), Error> {
     tx.exec(
-        "INSERT INTO hosts (host, service_id, provider_id, inventory, registered, zone, disabled, \
+        "INSERT INTO hosts (host, number, service_id, provider_id, inventory, registered, zone, disabled, \
          disabled_reason, forced_down, seen_at, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, '', $5, $6, NULL, $6, $7, $7, $7) ON CONFLICT (host) DO UPDATE SET \
+         SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, '', $5, $6, NULL, $6, $7, $7, $7 FROM hosts \
+         WHERE 1 = 1 ON CONFLICT (host) DO UPDATE SET \
          inventory = excluded.inventory, seen_at = excluded.seen_at",
         args![inventory.host, ids.0, ids.1, json(inventory)?, zone, false, now],
     )

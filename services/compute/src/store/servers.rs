@@ -1,5 +1,7 @@
 //! Servers in SQL.
 
+use std::collections::BTreeMap;
+
 use nephos_db::{Arg, Db, Error, FromRow, Page, Row, Tx, Where, args};
 use nephos_types::Timestamp;
 
@@ -8,7 +10,7 @@ use crate::model::server::{LockedBy, Server, ServerFault, VmState};
 use crate::model::spec::ServerId;
 
 const SELECT: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, key_data, \
-     user_data, config_drive, admin_pass, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
+     user_data, config_drive, admin_pass, guest_password, files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
      power_state, generation, reboot_sequence, reboot_kind, networks, security_groups, metadata, tags, locked_by, \
      locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
      created_at, updated_at, launched_at FROM servers";
@@ -33,6 +35,8 @@ impl FromRow for Server {
             user_data: row.get("user_data")?,
             config_drive: row.get("config_drive")?,
             admin_pass: row.get("admin_pass")?,
+            guest_password: row.get("guest_password")?,
+            files: parsed(&row.get::<String>("files")?)?,
             wanted_zone: row.get("wanted_zone")?,
             wanted_host: row.get("wanted_host")?,
             zone: row.get("zone")?,
@@ -104,25 +108,18 @@ pub(crate) async fn lock(tx: &mut Tx, id: &ServerId) -> Result<Option<Server>, E
     Ok(tx.fetch_where(&Where::new(SELECT).eq("id", id)).await?.into_iter().next())
 }
 
-pub(crate) async fn count_on(db: &Db, host: &str) -> Result<i64, Error> {
-    db.fetch_scalar("SELECT COUNT(*) FROM servers WHERE host = $1", args![host]).await
-}
-
-pub(crate) async fn uses_flavor(db: &Db, flavor: &str) -> Result<i64, Error> {
-    db.fetch_scalar("SELECT COUNT(*) FROM servers WHERE flavor_id = $1", args![flavor]).await
-}
-
 pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {
     let (key_name, key_data) = server.key.clone().unzip();
     tx.exec(
         "INSERT INTO servers (id, project_id, user_id, name, description, hostname, image_id, image, flavor_id, \
          flavor, key_name, key_data, user_data, config_drive, wanted_zone, wanted_host, zone, host, vm_state, \
-         task_state, want, power_state, generation, reboot_sequence, reboot_kind, networks, addresses, \
+         task_state, want, power_state, generation, reboot_sequence, reboot_kind, networks, \
          security_groups, metadata, tags, locked_by, locked_reason, fault, excluded_hosts, reservation_id, \
-         launch_index, access_ipv4, access_ipv6, disk_config, created_at, updated_at, launched_at, admin_pass) \
+         launch_index, access_ipv4, access_ipv6, disk_config, created_at, updated_at, launched_at, admin_pass, \
+         guest_password, files, vcpus, ram_mib, disk_gib) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL, NULL, $17, $18, \
-         $19, $20, $21, 0, '', $22, '', $23, $24, $25, NULL, NULL, NULL, '[]', $26, $27, $28, $29, $30, $31, $31, NULL, \
-         $32)",
+         $19, $20, $21, 0, '', $22, $23, $24, $25, NULL, NULL, NULL, '[]', $26, $27, $28, $29, $30, $31, $31, NULL, \
+         $32, '', $33, $34, $35, $36)",
         args![
             server.id,
             server.project_id,
@@ -157,6 +154,10 @@ pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {
             server.created_at,
             // Without a config drive nothing could ever show it to the guest.
             server.admin_pass.as_ref().filter(|_| server.config_drive),
+            json(&server.files)?,
+            server.flavor.vcpus,
+            server.flavor.ram_mib,
+            server.flavor.disk_gib,
         ],
     )
     .await?;
@@ -211,4 +212,71 @@ pub(crate) async fn update(tx: &mut Tx, server: &Server) -> Result<(), Error> {
 pub(crate) async fn remove(tx: &mut Tx, id: &ServerId) -> Result<(), Error> {
     tx.exec("DELETE FROM servers WHERE id = $1", args![id]).await?;
     Ok(())
+}
+
+/// Keeps the password that a guest made; says whether it had none.
+pub(crate) async fn set_guest_password(tx: &mut Tx, id: &ServerId, text: &str) -> Result<bool, Error> {
+    let sql = "UPDATE servers SET guest_password = $1 WHERE id = $2 AND guest_password = ''";
+    Ok(tx.exec(sql, args![text, id]).await? == 1)
+}
+
+pub(crate) async fn clear_guest_password(tx: &mut Tx, id: &ServerId) -> Result<(), Error> {
+    tx.exec("UPDATE servers SET guest_password = '' WHERE id = $1", args![id]).await?;
+    Ok(())
+}
+
+/// What servers use of a host.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HostUse {
+    pub servers: i64,
+    /// Servers that are being worked on.
+    pub busy: i64,
+    pub vcpus: i64,
+    pub ram_mib: i64,
+    pub disk_gib: i64,
+}
+
+struct HostUseRow(String, HostUse);
+
+impl FromRow for HostUseRow {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let used = HostUse {
+            servers: row.get("servers")?,
+            busy: row.get("busy")?,
+            vcpus: row.get("vcpus")?,
+            ram_mib: row.get("ram_mib")?,
+            disk_gib: row.get("disk_gib")?,
+        };
+        Ok(Self(row.get("host")?, used))
+    }
+}
+
+pub(crate) async fn use_of_hosts(db: &Db) -> Result<BTreeMap<String, HostUse>, Error> {
+    let rows = db
+        .fetch_all::<HostUseRow>(
+            "SELECT host, CAST(COUNT(*) AS BIGINT) AS servers, CAST(COUNT(task_state) AS BIGINT) AS busy, \
+             CAST(SUM(vcpus) AS BIGINT) AS vcpus, CAST(SUM(ram_mib) AS BIGINT) AS ram_mib, \
+             CAST(SUM(disk_gib) AS BIGINT) AS disk_gib FROM servers WHERE host IS NOT NULL GROUP BY host",
+            args![],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|HostUseRow(host, used)| (host, used)).collect())
+}
+
+struct OnHost(String, String, String);
+
+impl FromRow for OnHost {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self(row.get("host")?, row.get("id")?, row.get("name")?))
+    }
+}
+
+/// Id and name of every server, by host.
+pub(crate) async fn by_host(db: &Db) -> Result<BTreeMap<String, Vec<(String, String)>>, Error> {
+    let sql = "SELECT host, id, name FROM servers WHERE host IS NOT NULL ORDER BY host, id";
+    let mut hosts: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for OnHost(host, id, name) in db.fetch_all::<OnHost>(sql, args![]).await? {
+        hosts.entry(host).or_default().push((id, name));
+    }
+    Ok(hosts)
 }
