@@ -42,8 +42,6 @@ pub(crate) struct Port {
     #[serde(default)]
     pub device_id: String,
     #[serde(default)]
-    pub project_id: String,
-    #[serde(default)]
     pub status: String,
     #[serde(default)]
     pub fixed_ips: Vec<FixedIp>,
@@ -465,9 +463,13 @@ fn unwrapped<T: serde::de::DeserializeOwned>(value: Value, key: &str) -> Result<
     })
 }
 
+/// What stands for itself nowhere in a URL (RFC 3986: all but the unreserved).
+const RESERVED: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A value in a query or a path segment.
 pub(crate) fn encoded(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    percent_encoding::utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// What a server keeps of an image, or why it cannot be booted.

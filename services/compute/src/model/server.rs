@@ -69,8 +69,6 @@ pub mod power {
     pub const SHUTDOWN: i64 = 4;
     /// Ended by itself in a way that is no shutdown.
     pub const CRASHED: i64 = 6;
-    /// Saved to disk.
-    pub const SUSPENDED: i64 = 7;
 }
 
 /// Who locked a server.

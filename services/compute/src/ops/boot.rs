@@ -34,11 +34,11 @@ impl Reconcile<Compute> for Boot {
 
     async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
         let Some(server) = super::server(cx, &op.resource_id).await? else { return Ok(Next::Done) };
-        if server.host.is_none() {
-            return claim(cx, &server).await;
-        }
         if server.want == "absent" {
             return leave(cx, &server).await;
+        }
+        if server.host.is_none() {
+            return claim(cx, &server).await;
         }
         if let Some(plugged) = ports::ensure(cx, &server).await? {
             return tell_host(cx, &server, plugged).await;
@@ -277,10 +277,19 @@ async fn try_elsewhere(
 
 /// Leaves a host where the start failed; what was claimed there is given back before the next choice.
 async fn leave(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
-    match release::release_next(cx, server).await? {
-        Some(Next::After(pause)) => Ok(Next::After(pause)),
-        _progress => Ok(Next::Again),
+    if let Some(next) = release::release_next(cx, server).await? {
+        return Ok(next);
     }
+    let mut tx = cx.write("left").await?;
+    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+        return Ok(Next::Done);
+    };
+    "running".clone_into(&mut fresh.want);
+    fresh.task_state = Some("scheduling".to_owned());
+    store::servers::update(&mut tx, &fresh).await?;
+    tx.commit().await?;
+    crash_point!("boot.left");
+    Ok(Next::Again)
 }
 
 async fn history(

@@ -65,7 +65,8 @@ pub(crate) fn take_state(server: &mut Server, state: GuestState, now: Timestamp)
         GuestState::Running => (VmState::Active, power::RUNNING),
         GuestState::Stopped => (VmState::Stopped, power::SHUTDOWN),
         GuestState::Paused => (VmState::Paused, power::PAUSED),
-        GuestState::Suspended => (VmState::Suspended, power::SUSPENDED),
+        // Saved to disk, it is off for the hypervisor.
+        GuestState::Suspended => (VmState::Suspended, power::SHUTDOWN),
         GuestState::Crashed => (VmState::Stopped, power::CRASHED),
         GuestState::Absent => (server.vm_state, power::NOSTATE),
     };
