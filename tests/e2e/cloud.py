@@ -144,7 +144,7 @@ class Cloud:
         """Everything of ours on the host that should be as before once all is deleted."""
         links = {link["ifname"] for link in json.loads(run("ip", "-j", "link").stdout)}
         spaces = set(run("ip", "netns", "list").stdout.split("\n"))
-        servers = self.state / "servers"
+        servers = self.state / "host/servers"
         files = {entry.name for entry in servers.iterdir()} if servers.exists() else set()
         rules = run("nft", "list", "ruleset", check=False).stdout
         rules = re.sub(r"counter packets \d+ bytes \d+", "counter", rules)

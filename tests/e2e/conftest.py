@@ -1,5 +1,6 @@
 """The clouds of the tests. Each ends with its module, whatever happens in it."""
 
+import os
 import shutil
 import tempfile
 
@@ -22,7 +23,9 @@ def pytest_runtest_makereport(item, call):
 
 
 def make(port, simulate=None, config=""):
-    return Cloud(tempfile.mkdtemp(prefix="nephos-e2e-", dir="/tmp"), port, simulate, config)
+    folder = tempfile.mkdtemp(prefix="nephos-e2e-", dir="/tmp")
+    os.chmod(folder, 0o755)  # QEMU's user passes through
+    return Cloud(folder, port, simulate, config)
 
 
 @pytest.fixture(scope="module")

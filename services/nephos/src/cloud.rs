@@ -78,7 +78,9 @@ const WITH_OPERATIONS: [&str; 3] = ["image", "network", "compute"];
 async fn url(settings: &Settings, service: &str) -> Result<DbUrl, nephos_db::Error> {
     match &settings.database {
         Some(server) => DbUrl::create_database(server, &format!("nephos_{service}")).await,
-        None => Ok(DbUrl::sqlite(settings.state(&format!("{service}.sqlite")))),
+        None => Ok(DbUrl::sqlite(
+            settings.state("db").join(format!("{service}.sqlite")),
+        )),
     }
 }
 

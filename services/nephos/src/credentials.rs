@@ -1,7 +1,8 @@
 //! `clouds.yaml`: how the openstack client and SDK find this cloud.
 
-use crate::secrets::{Secrets, write_private};
+use crate::secrets::Secrets;
 use crate::settings::Settings;
+use crate::state::write_private;
 
 /// The account of one cloud entry.
 struct Entry {

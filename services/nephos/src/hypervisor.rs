@@ -21,7 +21,9 @@ const SCRIPT: &str = include_str!("../../../deploy/private-libvirt");
 /// When there is none and none can be started: what is missing, and what helps.
 pub fn ensure(configured: &str, state_dir: &Path) -> anyhow::Result<String> {
     let machines_own = configured == MACHINES && !folder(state_dir).exists();
-    if configured != MACHINES || (machines_own && (UnixStream::connect(SOCKET).is_ok() || has_systemd())) {
+    if configured != MACHINES
+        || (machines_own && (UnixStream::connect(SOCKET).is_ok() || has_systemd()))
+    {
         return Ok(configured.to_owned());
     }
     anyhow::ensure!(
@@ -74,6 +76,10 @@ fn script(verb: &str, state_dir: &Path) -> anyhow::Result<String> {
         stdin.write_all(SCRIPT.as_bytes())?;
     }
     let done = child.wait_with_output()?;
-    anyhow::ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr).trim());
+    anyhow::ensure!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr).trim()
+    );
     Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use nephos::cloud::SERVICES;
 use nephos::settings::Config;
+use nephos_compute::driver::libvirt::kvm_probe;
 
 use crate::terminal::complain;
 
@@ -38,6 +39,9 @@ enum Command {
     /// Works with nephos.toml.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Says by its exit code whether KVM runs guests here; a process of its own, because the attempt may hang.
+    #[command(hide = true)]
+    ProbeKvm,
 }
 
 #[derive(Args)]
@@ -82,6 +86,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if matches!(arguments.command, Command::ProbeKvm) {
+        return Ok(kvm_probe::probe_main());
+    }
     let path = arguments.config.as_deref();
     let config = Config::read(path, &SERVICES)?;
     match &arguments.command {
@@ -94,6 +101,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Migrate => commands::migrate::run(&config)?,
         Command::Fsck(fsck) => return commands::fsck::run(&config, fsck.json),
         Command::Config(ConfigCommand::Check) => commands::config::check(&config)?,
+        Command::ProbeKvm => {}
     }
     Ok(ExitCode::SUCCESS)
 }

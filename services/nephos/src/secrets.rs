@@ -1,12 +1,11 @@
 //! Passwords that are made once, at the first start, and never printed.
 
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use anyhow::Context as _;
 use nephos_runtime::config::ConfigFile;
 use serde::Deserialize;
+
+use crate::state::write_private;
 
 /// What only this cloud knows.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -28,7 +27,6 @@ impl Secrets {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn ensure(state_dir: &Path) -> anyhow::Result<Self> {
-        make_private_dir(state_dir)?;
         let path = state_dir.join("secrets.toml");
         let mut secrets: Self = ConfigFile::read(&path, true)?.section("secrets")?;
         if secrets.fill() {
@@ -62,38 +60,6 @@ impl Secrets {
     }
 }
 
-/// A folder that only its owner can look into.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn make_private_dir(path: &Path) -> anyhow::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .with_context(|| format!("cannot make the folder {}", path.display()))
-}
-
-/// Writes a file that only its owner can read: whole, or not at all.
-///
-/// # Errors
-/// When the disk says no.
-pub fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let beside = path.with_extension("new");
-    let written = || -> std::io::Result<()> {
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    };
-    written().with_context(|| format!("cannot write {}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -103,15 +69,14 @@ mod tests {
     #[test]
     fn secrets_are_made_once_and_only_their_owner_reads_them() {
         let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
-        let first = Secrets::ensure(&state).unwrap();
+        let state = folder.path();
+        let first = Secrets::ensure(state).unwrap();
         assert_eq!(first.admin_password.len(), 32);
         assert_ne!(first.admin_password, first.user_password);
-        let again = Secrets::ensure(&state).unwrap();
+        let again = Secrets::ensure(state).unwrap();
         assert_eq!(first.admin_password, again.admin_password);
         assert_eq!(first.metadata_secret, again.metadata_secret);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&state), 0o700);
         assert_eq!(mode(&state.join("secrets.toml")), 0o600);
     }
 

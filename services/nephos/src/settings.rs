@@ -29,6 +29,8 @@ pub struct Settings {
     pub bus: Option<String>,
     /// The region of the catalog.
     pub region: String,
+    /// The name of this host in the services; default: the machine's.
+    pub host: Option<String>,
 }
 
 impl Default for Settings {
@@ -41,6 +43,7 @@ impl Default for Settings {
             database: None,
             bus: None,
             region: "RegionOne".to_owned(),
+            host: None,
         }
     }
 }
@@ -53,6 +56,13 @@ impl Settings {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", self.listen),
         }
+    }
+
+    /// The name of this host in the services.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let machines = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        self.host.clone().unwrap_or_else(|| machines().trim().to_owned())
     }
 
     /// A path below the state directory.

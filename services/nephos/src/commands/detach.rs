@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nephos::running;
-use nephos::secrets::make_private_dir;
 use nephos::settings::{Config, Settings};
+use nephos::state::make_dirs;
 use nephos_runtime::Clock;
 
 use crate::terminal::say;
@@ -23,7 +24,7 @@ const SHOWN_LINES: usize = 15;
 
 pub fn run(config: &Config, path: Option<&Path>, simulate: Option<usize>) -> anyhow::Result<()> {
     let settings = &config.settings;
-    make_private_dir(&settings.state_dir)?;
+    make_dirs(&settings.state_dir)?;
     if let Some(pid) = running::pid(&settings.state_dir)? {
         say(&format!(
             "Nephos is running already, as process {pid}: {}/identity/v3",
@@ -51,6 +52,7 @@ fn spawn(log: &Path, path: Option<&Path>, simulate: Option<usize>) -> anyhow::Re
     let out = File::options()
         .create(true)
         .append(true)
+        .mode(0o600)
         .open(log)
         .with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = Command::new(std::env::current_exe()?);

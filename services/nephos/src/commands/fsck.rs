@@ -7,6 +7,7 @@ use nephos::fsck::Finding;
 use nephos::running;
 use nephos::secrets::Secrets;
 use nephos::settings::Config;
+use nephos::state::make_dirs;
 use serde_json::json;
 
 use crate::terminal::{complain, say};
@@ -39,6 +40,7 @@ pub fn run(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
 async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
     let settings = &config.settings;
     let running = running::pid(&settings.state_dir)?.is_some();
+    make_dirs(&settings.state_dir)?;
     let secrets = Secrets::ensure(&settings.state_dir)?;
     cloud::sources(config, &secrets, running)
         .await?

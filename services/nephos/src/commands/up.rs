@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nephos::cloud::Cloud;
 use nephos::credentials;
+use nephos::hosts;
 use nephos::running::{Claim, Running};
 use nephos::secrets::Secrets;
 use nephos::settings::Config;
+use nephos::state::make_dirs;
 use nephos_api::shell;
 use nephos_runtime::{Clock, Shutdown, Task, logging};
 
@@ -20,6 +22,7 @@ const WIND_DOWN: Duration = Duration::from_secs(8);
 
 pub fn run(config: &Config, simulate: Option<usize>) -> anyhow::Result<ExitCode> {
     let settings = &config.settings;
+    make_dirs(&settings.state_dir)?;
     let secrets = Secrets::ensure(&settings.state_dir)?;
     let running = match Running::claim(&settings.state_dir)? {
         Claim::Ours(running) => running,
@@ -64,7 +67,10 @@ async fn serve(
         shutdown.clone(),
     )?;
     tasks.push(http);
-    let _ = simulate;
+    tasks.extend(match simulate {
+        Some(count) => hosts::simulate(&cloud, settings, count, &shutdown),
+        None => hosts::this(&cloud, config, &shutdown).await?,
+    });
     tracing::info!(url = settings.origin(), took = ?clock.monotonic(), "the cloud answers");
     shutdown.wait().await;
     wind_down(&clock, tasks).await;
