@@ -7,8 +7,12 @@ use nephos_api::shell::Mount;
 use nephos_api::{App, Core, Dispatch, Service};
 use nephos_auth::{Overrides, Policy, Verifier};
 use nephos_bus::Bus;
+use nephos_compute::Compute;
 use nephos_db::{Db, DbUrl};
+use nephos_image::Image;
 use nephos_peer::{Credentials, Directory, Peers, Transport};
+use nephos_placement::Placement;
+use nephos_runtime::config::ConfigFile;
 use nephos_runtime::{Clock, Shutdown, Task};
 
 use crate::fsck::{Database, Sources};
@@ -121,8 +125,38 @@ impl Cloud {
             clock,
             starts: Vec::new(),
         };
-        let _ = (&ground, &mut cloud);
+        cloud.add_placement(&ground, config).await?;
+        cloud.add_image(&ground, config).await?;
+        cloud.add_compute(&ground, config, secrets).await?;
         Ok(cloud)
+    }
+
+    async fn add_placement(&mut self, ground: &Ground<'_>, config: &Config) -> anyhow::Result<()> {
+        let core = ground.core::<Placement>().await?;
+        let placement = Placement::new(core, config.file.section("placement")?);
+        self.add("/placement", &Arc::new(placement), Placement::start)
+    }
+
+    async fn add_image(&mut self, ground: &Ground<'_>, config: &Config) -> anyhow::Result<()> {
+        let mut own: nephos_image::Config = config.file.section("image")?;
+        // A relative folder stands in the state directory.
+        own.folder = ground.settings.state_dir.join(&own.folder);
+        let core = ground.core::<Image>().await?;
+        let image = Image::new(core, ground.bus.clone(), own)?;
+        self.add("/image", &Arc::new(image), Image::start)
+    }
+
+    async fn add_compute(
+        &mut self,
+        ground: &Ground<'_>,
+        config: &Config,
+        secrets: &Secrets,
+    ) -> anyhow::Result<()> {
+        let mut own: nephos_compute::Config = config.file.section("compute")?;
+        own.metadata_secret.clone_from(&secrets.metadata_secret);
+        let core = ground.core::<Compute>().await?;
+        let compute = Compute::new(core, self.peers.clone(), ground.bus.clone(), own);
+        self.add("/compute", &Arc::new(compute), Compute::start)
     }
 
     /// Starts the work of every service.
@@ -198,6 +232,9 @@ impl Ground<'_> {
 ///
 /// # Errors
 /// Names the key and what was expected.
-pub fn check_sections(_file: &nephos_runtime::config::ConfigFile) -> anyhow::Result<()> {
+pub fn check_sections(file: &ConfigFile) -> anyhow::Result<()> {
+    file.section::<nephos_placement::Config>("placement")?;
+    file.section::<nephos_image::Config>("image")?;
+    file.section::<nephos_compute::Config>("compute")?;
     Ok(())
 }

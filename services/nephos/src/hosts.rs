@@ -1,5 +1,6 @@
 //! What runs on hosts: this machine as a host, or simulated ones.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -9,50 +10,102 @@ use nephos_compute::driver::Driver;
 use nephos_compute::driver::fake::{HostSize, Latency, World};
 use nephos_compute::driver::libvirt::domain_xml::VirtType;
 use nephos_compute::driver::libvirt::{LibvirtDriver, Settings as LibvirtSettings};
+use nephos_network::agent as network;
 use nephos_runtime::{Shutdown, Task};
 
 use crate::cloud::Cloud;
 use crate::hypervisor;
+use crate::secrets::Secrets;
 use crate::settings::{Config, Settings};
 use crate::state;
 
 /// Threads that wait for libvirt; libvirtd works on five calls of a connection at a time.
 const LANES: usize = 5;
+/// Network namespaces of ours begin so.
+const NAMESPACES: &str = "nephos-";
+/// This machine's own address in the external network `public`: the way from it to floating IPs.
+const PUBLIC_ADDRESS: &str = "172.24.4.1/24";
 /// What QEMU runs as where its own user cannot pass through to the disks.
 const ROOT: &str = "+0:+0";
 
-/// Starts `count` simulated hosts, `sim-1` and so on.
-#[must_use]
-pub fn simulate(
-    cloud: &Cloud,
-    settings: &Settings,
-    count: usize,
-    shutdown: &Shutdown,
-) -> Vec<Task> {
-    let world = World::new(cloud.clock.clone(), Latency::lifelike());
-    let mut tasks = Vec::new();
-    for number in 1..=count {
-        let name = format!("sim-{number}");
-        let driver = Arc::new(world.host(&name, HostSize::default()));
-        tasks.extend(bind(cloud, settings, &name, driver, shutdown));
-    }
-    tasks
+/// What hosts are started with.
+pub struct Ground<'a> {
+    /// The services.
+    pub cloud: &'a Cloud,
+    /// `nephos.toml`.
+    pub config: &'a Config,
+    /// What agents share with services.
+    pub secrets: &'a Secrets,
+    /// When to end.
+    pub shutdown: &'a Shutdown,
 }
 
-/// Starts this machine as a host.
-///
-/// # Errors
-/// When there is no hypervisor to talk to.
-pub async fn this(
-    cloud: &Cloud,
-    config: &Config,
-    shutdown: &Shutdown,
-) -> anyhow::Result<Vec<Task>> {
-    let settings = &config.settings;
-    let name = settings.host();
-    let driver = libvirt(cloud, config).await?;
-    tracing::info!(host = name, guests = ?driver.virt_type(), "this machine is a host");
-    Ok(bind(cloud, settings, &name, Arc::new(driver), shutdown))
+impl Ground<'_> {
+    /// Starts `count` simulated hosts, `sim-1` and so on.
+    #[must_use]
+    pub fn simulate(&self, count: usize) -> Vec<Task> {
+        let clock = &self.cloud.clock;
+        let world = World::new(clock.clone(), Latency::lifelike());
+        let mut tasks = Vec::new();
+        for number in 1..=count {
+            let name = format!("sim-{number}");
+            tasks.extend(self.compute(&name, Arc::new(world.host(&name, HostSize::default()))));
+            tasks.push(self.network(&name, Arc::new(network::Fake::default())));
+        }
+        tasks
+    }
+
+    /// Starts this machine as a host.
+    ///
+    /// # Errors
+    /// When there is no hypervisor to talk to.
+    pub async fn this(&self) -> anyhow::Result<Vec<Task>> {
+        let name = self.config.settings.host();
+        let driver = libvirt(self.cloud, self.config).await?;
+        tracing::info!(host = name, guests = ?driver.virt_type(), "this machine is a host");
+        let mut tasks = self.compute(&name, Arc::new(driver));
+        tasks.push(self.network(&name, Arc::new(network::Kernel::new(NAMESPACES))));
+        Ok(tasks)
+    }
+
+    fn compute(&self, name: &str, driver: Arc<dyn Driver>) -> Vec<Task> {
+        let clock = self.cloud.clock.clone();
+        let binding = Binding {
+            agent: Agent::new(driver, clock.clone(), AgentSettings::default()),
+            peers: self.cloud.peers.clone(),
+            host: name.to_owned(),
+            clock,
+        };
+        binding.start(&self.settings().state("host"), self.shutdown)
+    }
+
+    fn network(&self, name: &str, driver: Arc<dyn network::Driver>) -> Task {
+        // Each host keeps a feed of its own; tunnels end at its address, of which one machine has no use.
+        let folder = self
+            .settings()
+            .state("host")
+            .join(format!("network-{name}"));
+        let vtep = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let mut settings = network::Settings::new(name, folder, vtep);
+        settings.namespace_prefix = NAMESPACES.to_owned();
+        settings
+            .metadata_secret
+            .clone_from(&self.secrets.metadata_secret);
+        for reached in settings.physical_networks.values_mut() {
+            reached.host_address = PUBLIC_ADDRESS.parse().ok();
+        }
+        let (peers, clock) = (self.cloud.peers.clone(), self.cloud.clock.clone());
+        let agent = Arc::new(network::Agent::new(peers, clock.clone(), settings, driver));
+        let until = self.shutdown.clone();
+        nephos_runtime::supervise("network.agent", clock, self.shutdown.clone(), move || {
+            let (agent, until) = (Arc::clone(&agent), until.clone());
+            async move { agent.run(until).await }
+        })
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.config.settings
+    }
 }
 
 async fn libvirt(cloud: &Cloud, config: &Config) -> anyhow::Result<LibvirtDriver> {
@@ -88,20 +141,4 @@ async fn libvirt(cloud: &Cloud, config: &Config) -> anyhow::Result<LibvirtDriver
     };
     let source = Arc::new(ImageService(cloud.peers.clone()));
     Ok(LibvirtDriver::open(settings, source, cloud.clock.clone()).await?)
-}
-
-fn bind(
-    cloud: &Cloud,
-    settings: &Settings,
-    name: &str,
-    driver: Arc<dyn Driver>,
-    shutdown: &Shutdown,
-) -> Vec<Task> {
-    let binding = Binding {
-        agent: Agent::new(driver, cloud.clock.clone(), AgentSettings::default()),
-        peers: cloud.peers.clone(),
-        host: name.to_owned(),
-        clock: cloud.clock.clone(),
-    };
-    binding.start(&settings.state("host"), shutdown)
 }

@@ -62,7 +62,9 @@ impl Settings {
     #[must_use]
     pub fn host(&self) -> String {
         let machines = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        self.host.clone().unwrap_or_else(|| machines().trim().to_owned())
+        self.host
+            .clone()
+            .unwrap_or_else(|| machines().trim().to_owned())
     }
 
     /// A path below the state directory.

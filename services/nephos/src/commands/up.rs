@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use nephos::cloud::Cloud;
 use nephos::credentials;
-use nephos::hosts;
+use nephos::hosts::Ground;
 use nephos::running::{Claim, Running};
 use nephos::secrets::Secrets;
 use nephos::settings::Config;
@@ -67,9 +67,15 @@ async fn serve(
         shutdown.clone(),
     )?;
     tasks.push(http);
+    let ground = Ground {
+        cloud: &cloud,
+        config,
+        secrets,
+        shutdown: &shutdown,
+    };
     tasks.extend(match simulate {
-        Some(count) => hosts::simulate(&cloud, settings, count, &shutdown),
-        None => hosts::this(&cloud, config, &shutdown).await?,
+        Some(count) => ground.simulate(count),
+        None => ground.this().await?,
     });
     tracing::info!(url = settings.origin(), took = ?clock.monotonic(), "the cloud answers");
     shutdown.wait().await;

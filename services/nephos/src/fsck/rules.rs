@@ -318,17 +318,17 @@ mod tests {
         finds(
             "guest without server",
             "s2",
-            on_host(|host| drop(host.domains.insert("s2".into()))),
+            on_host(|host| host.domains.extend(["s2".into()])),
         );
         finds(
             "files without server",
             "s2",
-            on_host(|host| drop(host.files.insert("s2".into()))),
+            on_host(|host| host.files.extend(["s2".into()])),
         );
         finds(
             "tap without port",
             "tapp2",
-            on_host(|host| drop(host.taps.insert("tapp2".into()))),
+            on_host(|host| host.taps.extend(["tapp2".into()])),
         );
         finds(
             "server without guest",
