@@ -45,13 +45,22 @@ impl Local {
     }
 
     pub(crate) fn deliver(&self, wake: &Wake) {
+        self.deliver_named(wake.topic, &wake.id);
+    }
+
+    pub(crate) fn deliver_named(&self, topic: &str, id: &str) {
         let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let listeners = topics
-            .get(wake.topic)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let listeners = topics.get(topic).map(Vec::as_slice).unwrap_or_default();
         for listener in listeners.iter().filter_map(Weak::upgrade) {
-            listener.push(&wake.id);
+            listener.push(id);
+        }
+    }
+
+    /// Asks every listener to look at everything.
+    pub(crate) fn deliver_everything(&self) {
+        let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for listener in topics.values().flatten().filter_map(Weak::upgrade) {
+            listener.push("");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! is not touched; what is ours and wanted nowhere goes only after a snapshot newer than the agent's own start.
 
 pub mod apply;
+pub mod feed;
 pub mod plan;
 pub mod report;
 mod schedule;
