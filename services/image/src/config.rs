@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where image data lives: one folder per store below it, and one for what is staged.
+    /// Where image data lives: one folder per store below it, and one for what is staged. Relative to the state directory.
     pub folder: PathBuf,
     /// Names of the stores; the first one takes what names none.
     pub stores: Vec<String>,
@@ -23,7 +23,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            folder: PathBuf::from("/var/lib/nephos/images"),
+            folder: PathBuf::from("images"),
             stores: vec!["file".to_owned()],
             max_image_bytes: 1 << 40,
             require_format_match: true,
