@@ -1,0 +1,50 @@
+//! HTTP. One file per resource.
+
+mod assignments;
+mod auth;
+mod auth_body;
+mod catalog;
+mod discovery;
+mod domains;
+mod fault;
+mod grant_rows;
+mod grants;
+mod groups;
+mod implied_roles;
+mod list;
+mod login;
+mod policies;
+mod projects;
+mod regions;
+mod revocations;
+mod roles;
+mod scope;
+mod shape;
+mod token_view;
+mod users;
+
+pub(crate) use fault::DIALECT;
+pub(crate) use token_view::TokenBodies;
+
+use crate::Svc;
+
+/// Every call there is.
+pub(crate) fn endpoints() -> nephos_api::Endpoints<Svc> {
+    let files = [
+        assignments::endpoints(),
+        auth::endpoints(),
+        catalog::endpoints(),
+        discovery::endpoints(),
+        domains::endpoints(),
+        grant_rows::endpoints(),
+        groups::endpoints(),
+        implied_roles::endpoints(),
+        policies::endpoints(),
+        projects::endpoints(),
+        regions::endpoints(),
+        revocations::endpoints(),
+        roles::endpoints(),
+        users::endpoints(),
+    ];
+    files.into_iter().flatten().collect()
+}

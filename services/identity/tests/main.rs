@@ -1,0 +1,6 @@
+//! Identity as its clients see it.
+
+mod auth;
+mod catalog;
+mod cloud;
+mod directory;
