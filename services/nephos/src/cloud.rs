@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use nephos_api::shell::Mount;
 use nephos_api::{App, Core, Dispatch, Service};
-use nephos_auth::{Overrides, Policy, Verifier};
+use nephos_auth::{KeyRing, Overrides, Policy, Verifier};
 use nephos_bus::Bus;
 use nephos_compute::Compute;
 use nephos_db::{Db, DbUrl};
+use nephos_identity::{Bootstrap, CatalogEntry, Identity, ServiceUser};
 use nephos_image::Image;
 use nephos_peer::{Credentials, Directory, Peers, Transport};
 use nephos_placement::Placement;
@@ -77,7 +78,7 @@ pub async fn sources(config: &Config, secrets: &Secrets, running: bool) -> anyho
 }
 
 /// Services whose databases hold operations.
-const WITH_OPERATIONS: [&str; 3] = ["image", "network", "compute"];
+const WITH_OPERATIONS: [&str; 2] = ["image", "compute"];
 
 async fn url(settings: &Settings, service: &str) -> Result<DbUrl, nephos_db::Error> {
     match &settings.database {
@@ -106,7 +107,7 @@ impl Cloud {
         let settings = &config.settings;
         let directory = Directory::default();
         let account = Credentials {
-            user: "nephos".to_owned(),
+            user: SERVICE_USER.to_owned(),
             password: secrets.service_password.clone(),
             project: "service".to_owned(),
         };
@@ -125,10 +126,26 @@ impl Cloud {
             clock,
             starts: Vec::new(),
         };
+        cloud.add_identity(&ground, config, secrets).await?;
         cloud.add_placement(&ground, config).await?;
         cloud.add_image(&ground, config).await?;
         cloud.add_compute(&ground, config, secrets).await?;
         Ok(cloud)
+    }
+
+    async fn add_identity(
+        &mut self,
+        ground: &Ground<'_>,
+        config: &Config,
+        secrets: &Secrets,
+    ) -> anyhow::Result<()> {
+        let core = ground.core::<Identity>().await?;
+        let ring = KeyRing::open(&ground.settings.state("keys"), self.clock.clone())?;
+        let identity = Identity::new(core, &ring, config.file.section("identity")?)?;
+        identity
+            .bootstrap(&bootstrap(ground.settings, secrets))
+            .await?;
+        self.add("/identity", &Arc::new(identity), Identity::start)
     }
 
     async fn add_placement(&mut self, ground: &Ground<'_>, config: &Config) -> anyhow::Result<()> {
@@ -228,11 +245,43 @@ impl Ground<'_> {
     }
 }
 
+/// The account by which services and agents call each other.
+const SERVICE_USER: &str = "nephos";
+
+/// The catalog: names, types and paths as DevStack has them.
+const CATALOG: [(&str, &str, &str); 5] = [
+    ("keystone", "identity", "/identity"),
+    ("placement", "placement", "/placement"),
+    ("glance", "image", "/image"),
+    ("neutron", "network", "/network"),
+    ("nova", "compute", "/compute/v2.1"),
+];
+
+fn bootstrap(settings: &Settings, secrets: &Secrets) -> Bootstrap {
+    let entry = |(name, kind, path): (&str, &str, &str)| CatalogEntry {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        path: path.to_owned(),
+    };
+    Bootstrap {
+        admin_password: secrets.admin_password.clone(),
+        region: settings.region.clone(),
+        public_url: settings.origin(),
+        catalog: CATALOG.map(entry).into(),
+        service_users: vec![ServiceUser {
+            name: SERVICE_USER.to_owned(),
+            password: secrets.service_password.clone(),
+            admin: true,
+        }],
+    }
+}
+
 /// Reads the section of every service.
 ///
 /// # Errors
 /// Names the key and what was expected.
 pub fn check_sections(file: &ConfigFile) -> anyhow::Result<()> {
+    file.section::<nephos_identity::Config>("identity")?;
     file.section::<nephos_placement::Config>("placement")?;
     file.section::<nephos_image::Config>("image")?;
     file.section::<nephos_compute::Config>("compute")?;

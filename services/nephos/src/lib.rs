@@ -7,6 +7,7 @@
 //!
 //! Invariant: everything a start makes, the next start finds; a start after `kill -9` is an ordinary start.
 
+pub mod accounts;
 pub mod cloud;
 pub mod credentials;
 pub mod fsck;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nephos::cloud::Cloud;
-use nephos::credentials;
 use nephos::hosts::Ground;
 use nephos::running::{Claim, Running};
 use nephos::secrets::Secrets;
 use nephos::settings::Config;
 use nephos::state::make_dirs;
+use nephos::{accounts, credentials};
 use nephos_api::shell;
 use nephos_runtime::{Clock, Shutdown, Task, logging};
 
@@ -58,6 +58,7 @@ async fn serve(
     shutdown.on_signals()?;
     ignore_hangup()?;
     let cloud = Cloud::open(config, secrets, clock.clone()).await?;
+    accounts::ensure(&cloud.peers, &secrets.user_password).await?;
     credentials::write(settings, secrets)?;
     let mut tasks = cloud.start(&shutdown);
     let http = shell::serve(
