@@ -5,7 +5,7 @@
 use nephos_api::{Empty, Endpoint, Fault, Json, Params, Req};
 use nephos_auth::{Resource, Revocation, Rule, Target};
 use nephos_types::{DomainId, ProjectId, UserId};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::fault::{not_found, require};
 use super::list;
@@ -17,16 +17,21 @@ use crate::{Cx, Svc, rules, store};
 /// Whatever of these the path names.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct GrantPath {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named")]
     project_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named")]
     domain_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named")]
     user_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named")]
     group_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "named")]
     role_id: Option<String>,
+}
+
+/// A name that the path has: its value is a text, never nothing.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// The grant that a path speaks of, loaded.
