@@ -42,7 +42,7 @@ impl Fake {
         self.with(|state| std::mem::take(&mut state.done))
     }
 
-    /// Lets every step fail that names this link or space; `None`: no more.
+    /// Lets every step fail that changes this link; `None`: no more.
     pub fn fail(&self, name: Option<&str>) {
         self.with(|state| state.fails = name.map(str::to_owned));
     }
@@ -151,6 +151,25 @@ impl Frames for Silence {
 
     fn send<'a>(&'a self, _frame: &'a [u8]) -> BoxFuture<'a, std::io::Result<()>> {
         futures_util::future::ready(Ok(())).boxed()
+    }
+}
+
+/// The link that a step changes.
+const fn link_of(step: &Step) -> Option<&String> {
+    match step {
+        Step::AddLink { name, .. }
+        | Step::RemoveLink { name, .. }
+        | Step::ShapeLink { name, .. }
+        | Step::SwitchLink { name, .. } => Some(name),
+        Step::AddSpace(_)
+        | Step::RemoveSpace(_)
+        | Step::Set { .. }
+        | Step::Addresses(..)
+        | Step::Routes(..)
+        | Step::Forwards(..)
+        | Step::Neighbours(..)
+        | Step::Announce { .. }
+        | Step::Tables { .. } => None,
     }
 }
 

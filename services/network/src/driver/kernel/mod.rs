@@ -133,3 +133,13 @@ impl Driver for Kernel {
         .boxed()
     }
 }
+
+/// A guest's end of a tap, for tests: they are the guests.
+#[cfg(test)]
+pub fn tap_for_test(name: &str) -> std::fs::File {
+    use std::os::fd::AsFd as _;
+    let file = tap::open(name).unwrap();
+    let flags = nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_NONBLOCK;
+    nix::fcntl::fcntl(file.as_fd(), nix::fcntl::FcntlArg::F_SETFL(flags)).unwrap();
+    file
+}

@@ -164,7 +164,11 @@ pub struct Socket(AsyncFd<OwnedFd>);
 
 impl Socket {
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
-        AsyncFd::register(socket).map(Self).map_err(Into::into)
+        // SAFETY: the descriptor is owned: it stays open as long as it is registered.
+        let registered = unsafe { AsyncFd::register(socket) };
+        registered
+            .map(Self)
+            .map_err(|why| io::Error::other(why.to_string()))
     }
 }
 
