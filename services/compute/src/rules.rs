@@ -89,6 +89,42 @@ nephos_auth::rules! {
     pub RemoveSecurityGroup = "os_compute_api:os-security-groups:remove", PROJECT_MEMBER_OR_ADMIN;
     /// See the security groups of a server.
     pub ListServerGroups = "os_compute_api:os-security-groups:list", PROJECT_READER_OR_ADMIN;
+    /// List security groups, as it was.
+    pub ListSecurityGroups = "os_compute_api:os-security-groups:get", PROJECT_READER_OR_ADMIN;
+    /// Show a security group, as it was.
+    pub ShowSecurityGroup = "os_compute_api:os-security-groups:show", PROJECT_READER_OR_ADMIN;
+    /// Make a security group, as it was.
+    pub CreateSecurityGroup = "os_compute_api:os-security-groups:create", PROJECT_MEMBER_OR_ADMIN;
+    /// Change a security group, as it was.
+    pub UpdateSecurityGroup = "os_compute_api:os-security-groups:update", PROJECT_MEMBER_OR_ADMIN;
+    /// Delete a security group, as it was.
+    pub DeleteSecurityGroup = "os_compute_api:os-security-groups:delete", PROJECT_MEMBER_OR_ADMIN;
+    /// Make a rule of a security group, as it was.
+    pub CreateGroupRule = "os_compute_api:os-security-groups:rule:create", PROJECT_MEMBER_OR_ADMIN;
+    /// Delete a rule of a security group, as it was.
+    pub DeleteGroupRule = "os_compute_api:os-security-groups:rule:delete", PROJECT_MEMBER_OR_ADMIN;
+    /// List floating addresses, as it was.
+    pub ListFloatingIps = "os_compute_api:os-floating-ips:list", PROJECT_READER_OR_ADMIN;
+    /// Show a floating address, as it was.
+    pub ShowFloatingIp = "os_compute_api:os-floating-ips:show", PROJECT_READER_OR_ADMIN;
+    /// Take a floating address, as it was.
+    pub CreateFloatingIp = "os_compute_api:os-floating-ips:create", PROJECT_MEMBER_OR_ADMIN;
+    /// Give a floating address back, as it was.
+    pub DeleteFloatingIp = "os_compute_api:os-floating-ips:delete", PROJECT_MEMBER_OR_ADMIN;
+    /// Lead a floating address to a server, as it was.
+    pub AddFloatingIp = "os_compute_api:os-floating-ips:add", PROJECT_MEMBER_OR_ADMIN;
+    /// Lead a floating address nowhere, as it was.
+    pub RemoveFloatingIp = "os_compute_api:os-floating-ips:remove", PROJECT_MEMBER_OR_ADMIN;
+    /// List where floating addresses come from, as it was.
+    pub ListFloatingIpPools = "os_compute_api:os-floating-ip-pools", PROJECT_READER_OR_ADMIN;
+    /// List networks, as it was.
+    pub ListNetworks = "os_compute_api:os-networks:list", PROJECT_READER_OR_ADMIN;
+    /// Show a network, as it was.
+    pub ShowNetwork = "os_compute_api:os-networks:show", PROJECT_READER_OR_ADMIN;
+    /// List one's own networks, as it was.
+    pub ListTenantNetworks = "os_compute_api:os-tenant-networks:list", PROJECT_READER_OR_ADMIN;
+    /// Show one's own network, as it was.
+    pub ShowTenantNetwork = "os_compute_api:os-tenant-networks:show", PROJECT_READER_OR_ADMIN;
     /// See a server's metadata.
     pub ShowMetadata = "os_compute_api:server-metadata:index", PROJECT_READER_OR_ADMIN;
     /// See one item of a server's metadata.

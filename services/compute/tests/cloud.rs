@@ -1,9 +1,11 @@
 //! A small cloud around the service under test.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use nephos_api::App;
 use nephos_compute::agent::{Agent, DesiredServers, Settings};
 use nephos_compute::driver::fake::{self, HostSize, Latency};
@@ -14,6 +16,7 @@ use nephos_compute::{Compute, Config};
 use nephos_db::{Db, args};
 use nephos_ops::Worker;
 use nephos_peer::Transport;
+use nephos_runtime::crash::Crashed;
 use nephos_runtime::{Clock, Shutdown, Task};
 use nephos_testkit::{Ask, Persona, World};
 use nephos_types::feed::{FeedPage, Observed};
@@ -191,7 +194,7 @@ impl Cloud {
     /// Works until nothing is under way any more.
     pub(crate) async fn settle(&mut self) {
         for _round in 0..400 {
-            self.worker.drain().await.unwrap();
+            self.drain().await;
             let mut news = false;
             for host in self.hosts.values_mut() {
                 news |= host.sync(&self.ask).await;
@@ -208,6 +211,25 @@ impl Cloud {
             .await
             .unwrap();
         panic!("still under way: {stuck:?}");
+    }
+
+    /// Does what is due; a worker that a crash point kills is replaced by a new one.
+    async fn drain(&mut self) {
+        while let Err(panic) = AssertUnwindSafe(self.worker.drain()).catch_unwind().await {
+            if !panic.is::<Crashed>() {
+                std::panic::resume_unwind(panic);
+            }
+            self.worker = self.compute.worker();
+            self.worker.take_over().await.unwrap();
+        }
+    }
+
+    /// Works beside a request that waits for the work.
+    pub(crate) async fn work(&mut self) {
+        for _turn in 0..100 {
+            self.drain().await;
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) async fn live(&self) -> i64 {

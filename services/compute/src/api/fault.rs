@@ -108,3 +108,12 @@ pub(crate) fn from_peer(why: &PeerError) -> Fault {
         }
     }
 }
+
+/// What a sibling's refusal means where the call was only handed on: the same, in this service's words.
+pub(crate) fn handed_on(why: &PeerError) -> Fault {
+    match why.status {
+        Some(404) => Fault::not_found(why.message.clone()),
+        // Nova answers 400 where Neutron answers 409: in use, there already, the default group.
+        _other => from_peer(why),
+    }
+}

@@ -4,16 +4,20 @@ mod addresses;
 mod console;
 mod discovery;
 mod fault;
+mod floating_ips;
 mod flavor_extras;
 mod flavors;
 mod guest_data;
 mod host;
 mod hypervisors;
+mod images;
 mod instance_actions;
 mod interfaces;
 mod keypairs;
 mod limits;
+mod networks;
 mod quotas;
+mod security_groups;
 mod server_actions;
 mod server_create;
 mod server_metadata;
@@ -188,7 +192,6 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         server_tags::ReplaceTags,
         server_tags::ShowTag,
         servers::DeleteServer,
-        servers::ListServerSecurityGroups,
         servers::ListServers,
         servers::ListServersDetail,
         servers::ShowServer,
@@ -201,6 +204,37 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         services::UpdateService,
         zones::ListZones,
         zones::ListZonesDetail,
+    ]);
+    all.extend(routes![
+        floating_ips::AddFloatingIp,
+        floating_ips::CreateFloatingIp,
+        floating_ips::DeleteFloatingIp,
+        floating_ips::ListFloatingIps,
+        floating_ips::ListPools,
+        floating_ips::RemoveFloatingIp,
+        floating_ips::ShowFloatingIp,
+        images::CreateImageMetadata,
+        images::DeleteImage,
+        images::DeleteImageMetadataItem,
+        images::ListImageMetadata,
+        images::ListImages,
+        images::ListImagesDetail,
+        images::ReplaceImageMetadata,
+        images::ShowImage,
+        images::ShowImageMetadataItem,
+        images::UpdateImageMetadataItem,
+        networks::ListNetworks,
+        networks::ListTenantNetworks,
+        networks::ShowNetwork,
+        networks::ShowTenantNetwork,
+        security_groups::CreateGroupRule,
+        security_groups::CreateSecurityGroup,
+        security_groups::DeleteGroupRule,
+        security_groups::DeleteSecurityGroup,
+        security_groups::ListSecurityGroups,
+        security_groups::ListServerSecurityGroups,
+        security_groups::ShowSecurityGroup,
+        security_groups::UpdateSecurityGroup,
     ]);
     all
 }

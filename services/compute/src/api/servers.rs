@@ -6,7 +6,6 @@ use nephos_db::{Arg, Direction, Page, ToArg as _};
 use nephos_types::Timestamp;
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flavors::{Link, links};
@@ -467,28 +466,4 @@ async fn delete_server(cx: Cx, req: Req<DeleteServer>) -> Reply<DeleteServer> {
     begun.map_err(|why| fault::busy(&server, "delete", why))?;
     tx.commit().await?;
     Ok(Empty)
-}
-
-endpoint! {
-    /// List the security groups of a server.
-    ListServerSecurityGroups: GET "/v2.1/servers/{id}/os-security-groups" => 200,
-    policy: Loaded<rules::ListServerGroups>,
-    path: ServerPath,
-    reply: Json<Value>,
-    handler: list_server_security_groups,
-}
-
-async fn list_server_security_groups(
-    cx: Cx,
-    req: Req<ListServerSecurityGroups>,
-) -> Reply<ListServerSecurityGroups> {
-    let id = &req.path.id;
-    let server = cx.allow(rules::ListServerGroups, server(&cx, id).await?).map_err(name_it(id))?;
-    let token = cx.token().unwrap_or_default();
-    let ports = cx.siblings.ports_of(&server.id).await.map_err(|why| fault::from_peer(&why))?;
-    let mut ids: Vec<String> = ports.into_iter().flat_map(|port| port.security_groups).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let shown = cx.siblings.security_groups(token, &ids).await.map_err(|why| fault::from_peer(&why))?;
-    Ok(Json(json!({ "security_groups": shown })))
 }
