@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::{PeerError, Peers};
 
@@ -77,7 +76,7 @@ impl FeedClient {
         } else {
             0
         };
-        let wait = if since == 0 { 0 } else { wait_secs };
+        let wait = if self.desired.complete { wait_secs } else { 0 };
         let target = format!("/host/v1/feed?host={}&since={since}&wait={wait}", self.host);
         let page: FeedPage = self
             .peers
@@ -96,10 +95,9 @@ impl FeedClient {
     /// When the service does not answer; the agent reports again at its next look.
     pub async fn report(&self, observed: &[Observed]) -> Result<(), PeerError> {
         let target = format!("/host/v1/observed?host={}", self.host);
-        let body = json!({ "observed": observed });
         self.peers
             .put(self.service, target)
-            .json(&body)
+            .json(&observed)
             .as_service()
             .send()
             .await?;
