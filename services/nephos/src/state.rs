@@ -86,7 +86,8 @@ mod tests {
             (mode("db"), mode("keys"), mode("images")),
             (0o700, 0o700, 0o700)
         );
-        // A temporary folder is its owner's alone, so nobody passes through it.
+        let owners = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(folder.path(), owners).unwrap();
         assert!(!is_passable(&state.join("host")));
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(is_passable(&state.join("host")));
