@@ -1,9 +1,11 @@
 //! HTTP. One file per resource.
 
+mod app_credentials;
 mod assignments;
 mod auth;
 mod auth_body;
 mod catalog;
+mod credentials;
 mod discovery;
 mod domains;
 mod fault;
@@ -21,6 +23,7 @@ mod roles;
 mod scope;
 mod shape;
 mod token_view;
+mod trusts;
 mod users;
 
 pub(crate) use fault::DIALECT;
@@ -31,9 +34,11 @@ use crate::Svc;
 /// Every call there is.
 pub(crate) fn endpoints() -> nephos_api::Endpoints<Svc> {
     let files = [
+        app_credentials::endpoints(),
         assignments::endpoints(),
         auth::endpoints(),
         catalog::endpoints(),
+        credentials::endpoints(),
         discovery::endpoints(),
         domains::endpoints(),
         grant_rows::endpoints(),
@@ -44,6 +49,7 @@ pub(crate) fn endpoints() -> nephos_api::Endpoints<Svc> {
         regions::endpoints(),
         revocations::endpoints(),
         roles::endpoints(),
+        trusts::endpoints(),
         users::endpoints(),
     ];
     files.into_iter().flatten().collect()
