@@ -70,6 +70,18 @@ impl Folder {
         Ok(ReaderStream::with_capacity(limited, CHUNK_BYTES).boxed())
     }
 
+    pub(crate) async fn examine<T: Send + 'static>(
+        &self,
+        key: &str,
+        look: impl FnOnce(&std::fs::File) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (whole, _) = self.paths(key)?;
+        let what = format!("read {}", whole.display());
+        blocking(move || Ok(look(&std::fs::File::open(whole)?)))
+            .await
+            .map_err(|why| Error::io(what, why))
+    }
+
     pub(crate) async fn remove(&self, key: &str) -> Result<(), Error> {
         let (whole, part) = self.paths(key)?;
         let mut removed = false;

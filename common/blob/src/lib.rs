@@ -112,6 +112,19 @@ impl Store {
         folder.read(key, range).await
     }
 
+    /// Lets `look` read a finished blob, off the async threads.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn examine<T: Send + 'static>(
+        &self,
+        key: &str,
+        look: impl FnOnce(&std::fs::File) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let Driver::File(folder) = &self.0;
+        folder.examine(key, look).await
+    }
+
     /// Removes a blob, finished or not; what is not there is removed already.
     ///
     /// # Errors

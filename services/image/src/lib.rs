@@ -190,7 +190,7 @@ impl Service for Image {
 
     fn migrations() -> Vec<Migration> {
         let mut all = vec![nephos_ops::MIGRATION];
-        all.extend(migrations!("0001_images"));
+        all.extend(migrations!("0001_images", "0002_metadefs"));
         all
     }
 }

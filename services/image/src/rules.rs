@@ -18,6 +18,10 @@ const READER_OR_SHARED_MEMBER: &str = "rule:context_is_admin or \
 const SHARED_MEMBER: &str = "rule:context_is_admin or (role:member and project_id:%(member_id)s)";
 const ADMIN_OR_SERVICE: &str = "rule:context_is_admin or rule:service_api";
 
+const METADEF_ADMIN: &str = "rule:metadef_admin";
+const GET_NAMESPACE: &str = "rule:context_is_admin or \
+     (role:reader and (project_id:%(project_id)s or 'public':%(visibility)s))";
+
 nephos_auth::rules! {
     /// What stands for no check at all.
     pub(crate) DefaultRule = "default", "";
@@ -67,4 +71,60 @@ nephos_auth::rules! {
     pub(crate) TasksApiAccess = "tasks_api_access", ADMIN;
     /// See how the stores are made.
     pub(crate) StoresInfoDetail = "stores_info_detail", ADMIN_OR_SERVICE;
+    /// What stands for no check at all on metadata definitions.
+    pub(crate) MetadefDefault = "metadef_default", "";
+    /// Who keeps metadata definitions.
+    pub(crate) MetadefAdmin = "metadef_admin", ADMIN;
+    /// List namespaces.
+    pub(crate) GetMetadefNamespaces = "get_metadef_namespaces", READER;
+    /// Show a namespace.
+    pub(crate) GetMetadefNamespace = "get_metadef_namespace", GET_NAMESPACE;
+    /// Show an object of a namespace.
+    pub(crate) GetMetadefObject = "get_metadef_object", GET_NAMESPACE;
+    /// List the objects of a namespace.
+    pub(crate) GetMetadefObjects = "get_metadef_objects", GET_NAMESPACE;
+    /// List resource types.
+    pub(crate) ListMetadefResourceTypes = "list_metadef_resource_types", GET_NAMESPACE;
+    /// List the resource types of a namespace.
+    pub(crate) GetMetadefResourceType = "get_metadef_resource_type", GET_NAMESPACE;
+    /// Show a property of a namespace.
+    pub(crate) GetMetadefProperty = "get_metadef_property", GET_NAMESPACE;
+    /// List the properties of a namespace.
+    pub(crate) GetMetadefProperties = "get_metadef_properties", GET_NAMESPACE;
+    /// Show a tag of a namespace.
+    pub(crate) GetMetadefTag = "get_metadef_tag", GET_NAMESPACE;
+    /// List the tags of a namespace.
+    pub(crate) GetMetadefTags = "get_metadef_tags", GET_NAMESPACE;
+    /// Create a namespace.
+    pub(crate) AddMetadefNamespace = "add_metadef_namespace", METADEF_ADMIN;
+    /// Change a namespace.
+    pub(crate) ModifyMetadefNamespace = "modify_metadef_namespace", METADEF_ADMIN;
+    /// Delete a namespace, or all of one kind in it.
+    pub(crate) DeleteMetadefNamespace = "delete_metadef_namespace", METADEF_ADMIN;
+    /// Create an object of a namespace.
+    pub(crate) AddMetadefObject = "add_metadef_object", METADEF_ADMIN;
+    /// Change an object of a namespace.
+    pub(crate) ModifyMetadefObject = "modify_metadef_object", METADEF_ADMIN;
+    /// Delete an object of a namespace.
+    pub(crate) DeleteMetadefObject = "delete_metadef_object", METADEF_ADMIN;
+    /// Associate a resource type with a namespace.
+    pub(crate) AddMetadefAssociation = "add_metadef_resource_type_association", METADEF_ADMIN;
+    /// End the association of a resource type with a namespace.
+    pub(crate) RemoveMetadefAssociation = "remove_metadef_resource_type_association", METADEF_ADMIN;
+    /// Create a property of a namespace.
+    pub(crate) AddMetadefProperty = "add_metadef_property", METADEF_ADMIN;
+    /// Change a property of a namespace.
+    pub(crate) ModifyMetadefProperty = "modify_metadef_property", METADEF_ADMIN;
+    /// Delete a property of a namespace.
+    pub(crate) RemoveMetadefProperty = "remove_metadef_property", METADEF_ADMIN;
+    /// Create a tag of a namespace.
+    pub(crate) AddMetadefTag = "add_metadef_tag", METADEF_ADMIN;
+    /// Create several tags of a namespace.
+    pub(crate) AddMetadefTags = "add_metadef_tags", METADEF_ADMIN;
+    /// Change a tag of a namespace.
+    pub(crate) ModifyMetadefTag = "modify_metadef_tag", METADEF_ADMIN;
+    /// Delete a tag of a namespace.
+    pub(crate) DeleteMetadefTag = "delete_metadef_tag", METADEF_ADMIN;
+    /// Delete the tags of a namespace.
+    pub(crate) DeleteMetadefTags = "delete_metadef_tags", METADEF_ADMIN;
 }

@@ -107,7 +107,7 @@ async fn create_image(cx: Cx, req: Req<CreateImage>) -> Reply<CreateImage> {
         ))
 }
 
-fn taken(id: &ImageId) -> Fault {
+pub(crate) fn taken(id: &ImageId) -> Fault {
     Fault::conflict(format!("Image ID {id} already exists!"))
 }
 
@@ -201,11 +201,11 @@ async fn list_images(cx: Cx, req: Req<ListImages>) -> Reply<ListImages> {
     let page = list::page(cx.db(), &cx.caller, &query, marker.as_ref()).await?;
     let full = u32::try_from(page.len()).is_ok_and(|count| count == query.limit);
     let next = match page.last() {
-        Some(last) if full => Some(link(&req.query, Some(last.id.as_str()))?),
+        Some(last) if full => Some(link("/v2/images", &req.query, Some(last.id.as_str()))?),
         _end => None,
     };
     Ok(Json(ImagesView {
-        first: link(&req.query, None)?,
+        first: link("/v2/images", &req.query, None)?,
         next,
         images: page.into_iter().map(ImageView::from).collect(),
         schema: "/v2/schemas/images",
@@ -221,8 +221,8 @@ async fn marker_image(cx: &Cx, marker: &str) -> Result<Image, Fault> {
     seen.map(|seen| seen.image).ok_or_else(none)
 }
 
-/// The same list from its beginning, or behind an image.
-fn link(query: &Params, marker: Option<&str>) -> Result<String, Fault> {
+/// The same list from its beginning, or behind a thing of it.
+pub(crate) fn link(path: &str, query: &Params, marker: Option<&str>) -> Result<String, Fault> {
     let kept = query
         .0
         .iter()
@@ -234,9 +234,9 @@ fn link(query: &Params, marker: Option<&str>) -> Result<String, Fault> {
     let encoded = serde_urlencoded::to_string(&pairs)
         .map_err(|_| Fault::bad_request("The query string cannot be repeated in a link."))?;
     Ok(if encoded.is_empty() {
-        "/v2/images".to_owned()
+        path.to_owned()
     } else {
-        format!("/v2/images?{encoded}")
+        format!("{path}?{encoded}")
     })
 }
 

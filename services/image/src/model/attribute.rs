@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::image::{
-    CONTAINER_FORMATS, DISK_FORMATS, Image, ImageId, MAX_PROPERTIES, MAX_TAGS, Status, Visibility,
+    CONTAINER_FORMATS, DISK_FORMATS, Image, ImageId, MAX_PROPERTIES, MAX_TAGS, Status,
+    VISIBILITIES, Visibility,
 };
 
 /// Never in the body of a create.
@@ -101,7 +102,7 @@ impl Attribute {
                 let word = text(name, value, MAX_NAME)?;
                 Self::Visibility(
                     Visibility::parse(&word)
-                        .ok_or_else(|| not_one_of(name, &word, Visibility::WORDS))?,
+                        .ok_or_else(|| not_one_of(name, &word, VISIBILITIES))?,
                 )
             }
             "protected" => Self::Protected(boolean(name, value)?),

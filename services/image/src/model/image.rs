@@ -25,79 +25,130 @@ impl ImageId {
     }
 }
 
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub(crate) enum $name { $($(#[$doc])* $variant),+ }
+/// Where an image is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Status {
+    /// No data yet.
+    Queued,
+    /// Data is being uploaded.
+    Saving,
+    /// Data is being staged, or is.
+    Uploading,
+    /// Data is being brought into the stores.
+    Importing,
+    /// Data can be downloaded.
+    Active,
+    /// Data can be downloaded by an admin only.
+    Deactivated,
+}
 
-        impl $name {
-            pub(crate) const WORDS: &[&str] = &[$($word),+];
+impl Status {
+    const ALL: [Self; 6] = [
+        Self::Queued,
+        Self::Saving,
+        Self::Uploading,
+        Self::Importing,
+        Self::Active,
+        Self::Deactivated,
+    ];
 
-            pub(crate) const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            pub(crate) fn parse(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)+ _unknown => None }
-            }
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Saving => "saving",
+            Self::Uploading => "uploading",
+            Self::Importing => "importing",
+            Self::Active => "active",
+            Self::Deactivated => "deactivated",
         }
-    };
-}
+    }
 
-words! {
-    /// Where an image is in its life.
-    Status {
-        /// No data yet.
-        Queued = "queued",
-        /// Data is being uploaded.
-        Saving = "saving",
-        /// Data is being staged, or is.
-        Uploading = "uploading",
-        /// Data is being brought into the stores.
-        Importing = "importing",
-        /// Data can be downloaded.
-        Active = "active",
-        /// Data can be downloaded by an admin only.
-        Deactivated = "deactivated",
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
     }
 }
 
-words! {
-    /// Who may see an image.
-    Visibility {
-        /// Everybody.
-        Public = "public",
-        /// The owner.
-        Private = "private",
-        /// The owner and the members.
-        Shared = "shared",
-        /// Everybody who knows it; it is in nobody else's list.
-        Community = "community",
+/// Who may see an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Visibility {
+    /// Everybody.
+    Public,
+    /// The owner.
+    Private,
+    /// The owner and the members.
+    Shared,
+    /// Everybody who knows it; it is in nobody else's list.
+    Community,
+}
+
+impl Visibility {
+    const ALL: [Self; 4] = [Self::Public, Self::Private, Self::Shared, Self::Community];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+            Self::Shared => "shared",
+            Self::Community => "community",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
     }
 }
 
-words! {
-    /// What a member said to an image shared with it.
-    MemberStatus {
-        /// Nothing yet.
-        Pending = "pending",
-        /// It is in the member's list.
-        Accepted = "accepted",
-        /// It is not.
-        Rejected = "rejected",
+/// What a member said to an image shared with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum MemberStatus {
+    /// Nothing yet.
+    Pending,
+    /// It is in the member's list.
+    Accepted,
+    /// It is not.
+    Rejected,
+}
+
+impl MemberStatus {
+    const ALL: [Self; 3] = [Self::Pending, Self::Accepted, Self::Rejected];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
     }
 }
 
-words! {
-    /// Where a blob is in its life.
-    BlobState {
-        /// Bytes are being written.
-        Writing = "writing",
-        /// All of it is there.
-        Kept = "kept",
-        /// It is to be removed.
-        Doomed = "doomed",
+/// Where a blob is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum BlobState {
+    /// Bytes are being written.
+    Writing,
+    /// All of it is there.
+    Kept,
+    /// It is to be removed.
+    Doomed,
+}
+
+impl BlobState {
+    const ALL: [Self; 3] = [Self::Writing, Self::Kept, Self::Doomed];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Writing => "writing",
+            Self::Kept => "kept",
+            Self::Doomed => "doomed",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
     }
 }
 
@@ -166,7 +217,9 @@ impl Image {
     }
 }
 
-/// Whether the formats of clients and configuration know this one.
+/// Glance's words for who may see an image.
+pub(crate) const VISIBILITIES: &[&str] = &["community", "public", "private", "shared"];
+/// Glance's container formats.
 pub(crate) const CONTAINER_FORMATS: &[&str] = &[
     "ami",
     "ari",
@@ -177,7 +230,7 @@ pub(crate) const CONTAINER_FORMATS: &[&str] = &[
     "docker",
     "compressed",
 ];
-/// Glance's, `gpt` included.
+/// Glance's disk formats, `gpt` included.
 pub(crate) const DISK_FORMATS: &[&str] = &[
     "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop", "gpt",
 ];

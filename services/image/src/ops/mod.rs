@@ -1,5 +1,7 @@
 //! Work on image data: imports and removals that outlive a request, uploads inside one, and recovery.
 
+pub(crate) mod fetch;
+pub(crate) mod import;
 pub(crate) mod recover;
 pub(crate) mod remove;
 pub(crate) mod upload;
@@ -15,6 +17,7 @@ pub(crate) const REMOVE_WITHIN_SECS: i64 = 7 * 24 * 3600;
 
 pub(crate) fn reconcilers() -> Reconcilers<Svc> {
     Reconcilers::new()
+        .with(import::Import)
         .with(remove::RemoveImage)
         .with(remove::RemoveBlob)
 }

@@ -318,6 +318,13 @@ pub(crate) async fn remove(tx: &mut Tx, id: &ImageId) -> Result<bool, Error> {
     Ok(tx.exec(sql, args![id, false]).await? == 1)
 }
 
+/// Removes an image that nobody but the service itself knows how to keep.
+pub(crate) async fn remove_unconditionally(tx: &mut Tx, id: &ImageId) -> Result<(), Error> {
+    tx.exec("DELETE FROM images WHERE id = $1", args![id])
+        .await?;
+    Ok(())
+}
+
 /// Adds a tag; what is there is there.
 pub(crate) async fn insert_tag(tx: &mut Tx, id: &ImageId, tag: &str) -> Result<(), Error> {
     let sql = "INSERT INTO image_tags (image_id, tag) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -335,6 +342,17 @@ pub(crate) async fn remove_tag(tx: &mut Tx, id: &ImageId, tag: &str) -> Result<b
 pub(crate) async fn touch(tx: &mut Tx, id: &ImageId, now: Timestamp) -> Result<bool, Error> {
     let sql = "UPDATE images SET updated_at = $1, generation = generation + 1 WHERE id = $2";
     Ok(tx.exec(sql, args![now, id]).await? == 1)
+}
+
+/// The same, unless somebody else changed the image since it was read.
+pub(crate) async fn touch_unchanged(
+    tx: &mut Tx,
+    image: &Image,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let sql = "UPDATE images SET updated_at = $1, generation = generation + 1 \
+         WHERE id = $2 AND generation = $3";
+    Ok(tx.exec(sql, args![now, image.id, image.generation]).await? == 1)
 }
 
 /// Sets one of the service's own properties; nothing when it is to be removed.

@@ -4,6 +4,7 @@ pub(crate) mod blobs;
 pub(crate) mod images;
 pub(crate) mod list;
 pub(crate) mod members;
+pub(crate) mod metadefs;
 pub(crate) mod tasks;
 
 use nephos_db::Error;
