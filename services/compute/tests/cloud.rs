@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use nephos_api::App;
+
 use nephos_compute::agent::{Agent, DesiredServers, Settings};
 use nephos_compute::driver::fake::{self, HostSize, Latency};
 use nephos_compute::model::spec::{
@@ -31,7 +32,6 @@ pub(crate) const SECRET: &str = "between us";
 pub(crate) struct Cloud {
     pub world: World,
     pub compute: Arc<Compute>,
-    pub app: App<Compute>,
     pub ask: Ask,
     pub db: Db,
     pub placement: SimulatedPlacement,
@@ -40,6 +40,8 @@ pub(crate) struct Cloud {
     pub simulated: fake::World,
     pub hosts: BTreeMap<String, Host>,
     pub worker: Worker<Compute>,
+    /// How often a crash point has killed the worker.
+    pub killed: u32,
     /// What every project may boot.
     pub image_id: String,
     pub flavor_id: String,
@@ -164,7 +166,7 @@ impl Cloud {
         let mut cloud = Self {
             world,
             compute,
-            app,
+
             ask,
             db,
             placement,
@@ -173,6 +175,7 @@ impl Cloud {
             simulated,
             hosts,
             worker,
+            killed: 0,
             image_id,
             flavor_id: "small".to_owned(),
             network_id,
@@ -219,17 +222,27 @@ impl Cloud {
             if !panic.is::<Crashed>() {
                 std::panic::resume_unwind(panic);
             }
+            self.killed += 1;
             self.worker = self.compute.worker();
             self.worker.take_over().await.unwrap();
         }
     }
 
     /// Works beside a request that waits for the work.
-    pub(crate) async fn work(&mut self) {
-        for _turn in 0..100 {
-            self.drain().await;
-            tokio::task::yield_now().await;
-        }
+    pub(crate) async fn work_beside<T>(&mut self, request: impl Future<Output = T>) -> T {
+        let answered = AtomicBool::new(false);
+        let asking = async {
+            let answer = request.await;
+            answered.store(true, Ordering::Relaxed);
+            answer
+        };
+        let working = async {
+            while !answered.load(Ordering::Relaxed) {
+                self.drain().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(asking, working).0
     }
 
     pub(crate) async fn live(&self) -> i64 {

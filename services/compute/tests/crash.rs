@@ -35,7 +35,7 @@ fn around(cloud: &Cloud) -> Value {
 }
 
 /// A whole life: two interfaces, one of them given; stopped, started, one more plugged and taken out, deleted.
-async fn life() -> Vec<Value> {
+async fn life() -> (Vec<Value>, u32) {
     let mut cloud = Cloud::new().await;
     let mut story = Vec::new();
     let second = cloud.network.add_network("second", Persona::Member.project());
@@ -54,7 +54,7 @@ async fn life() -> Vec<Value> {
     let target = format!("/v2.1/servers/{id}/os-interface");
     let body = json!({"interfaceAttachment": {"net_id": second}});
     let asking = member.post(&target, body);
-    let attached = tokio::join!(asking, cloud.work()).0;
+    let attached = cloud.work_beside(asking).await;
     cloud.settle().await;
     let port = attached.expect(200).json["interfaceAttachment"]["port_id"].as_str().unwrap().to_owned();
     story.push(json!(["attached", seen(&cloud.show(&id).await), around(&cloud)]));
@@ -67,11 +67,11 @@ async fn life() -> Vec<Value> {
     let port = cloud.network.state().rows.get_mut("ports").unwrap().remove(&given);
     assert_eq!(port.unwrap()["device_id"], "", "a given port is given back");
     cloud.assert_nothing_left().await;
-    story
+    (story, cloud.killed)
 }
 
 /// Both hosts refuse: the server is left in ERROR with nothing around it, and can be deleted.
-async fn misfortune() -> Vec<Value> {
+async fn misfortune() -> (Vec<Value>, u32) {
     let mut cloud = Cloud::with_hosts(&["one", "two"], HostSize::default()).await;
     for host in ["one", "two"] {
         for _attempt in 0..2 {
@@ -86,15 +86,15 @@ async fn misfortune() -> Vec<Value> {
     cloud.member().delete(&format!("/v2.1/servers/{id}")).await.expect(204);
     cloud.settle().await;
     cloud.assert_nothing_left().await;
-    story
+    (story, cloud.killed)
 }
 
 async fn killed_everywhere<F>(run: impl Fn() -> F, least: usize)
 where
-    F: Future<Output = Vec<Value>>,
+    F: Future<Output = (Vec<Value>, u32)>,
 {
     crash::set(Mode::Record);
-    let expected = run().await;
+    let (expected, _never) = run().await;
     let points: Vec<&str> =
         crash::recorded().into_iter().filter(|name| OURS.iter().any(|ours| name.starts_with(ours))).collect();
     crash::set(Mode::Off);
@@ -104,8 +104,9 @@ where
         let nth = nth.entry(name).or_default();
         *nth += 1;
         crash::set(Mode::Unwind { name: name.to_owned(), nth: *nth });
-        let story = run().await;
+        let (story, killed) = run().await;
         crash::set(Mode::Off);
+        assert_eq!(killed, 1, "{name} was not reached {nth} times");
         assert_eq!(story, expected, "killed at {name}, time {nth}");
     }
 }

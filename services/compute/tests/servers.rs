@@ -267,7 +267,7 @@ async fn interfaces_come_and_go_and_a_given_port_is_given_back() {
     let member = cloud.member().at("compute 2.96");
     let body = json!({"interfaceAttachment": {"net_id": second, "tag": "storage"}});
     let asking = member.post(&target, body);
-    let attached = tokio::join!(asking, cloud.work()).0;
+    let attached = cloud.work_beside(asking).await;
     let attached = attached.expect(200).json;
     assert_eq!(attached["interfaceAttachment"]["net_id"], json!(second));
     cloud.settle().await;

@@ -34,6 +34,7 @@ impl Asked<'_> {
     fn wants(&self, row: &Value) -> bool {
         self.query.iter().map(|(key, _)| key.as_str()).all(|key| match row.get(key) {
             Some(Value::String(value)) => self.all(key).contains(&value.as_str()),
+            Some(Value::Bool(value)) => self.all(key).contains(&value.to_string().as_str()),
             _other => true,
         })
     }
