@@ -511,6 +511,8 @@ fn a_guest_hears_of_its_ipv6_router_and_of_nobody_elses() {
         // And the router is where it says.
         let mut ask = vec![0; 4];
         ask.extend_from_slice(&mac(101).link_local().octets());
+        ask.extend_from_slice(&[1, 1]);
+        ask.extend_from_slice(&card.mac.0);
         let own: Ipv6Addr = "2001:db8::f816:3eff:fe00:d".parse().unwrap();
         let group: Ipv6Addr = "ff02::1:ff00:65".parse().unwrap();
         card.send(&icmp6((card.mac, Mac([0x33, 0x33, 0xff, 0, 0, 0x65])), (own, group), 135, &ask));

@@ -23,7 +23,9 @@ fn fill(bench: &mut Bench) {
 /// Everything that is there, in words; numbers that differ from run to run are left out.
 fn everything() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    let words = "ip -br link | awk '{print $1, $2}'; bridge fdb | grep -v permanent; ip neigh show nud permanent; \
+    let words = "ip -o link show up | awk '{print \"up\", $2}'; \
+                 ip -o link | sed -n 's/^[0-9]*: \\([^:]*\\):.* \\(mtu [0-9]*\\).*\\(master [^ ]*\\).*/\\1 \\2 \\3/p'; \
+                 ip -o link | awk '{print $2}'; bridge fdb | grep -v permanent; ip neigh show nud permanent; \
                  bridge fdb | grep 'dst'; ls /run/netns 2>/dev/null; nft -s list ruleset";
     for line in shell(words).lines() {
         let line = line.split("@if").next().unwrap_or(line);
@@ -35,9 +37,13 @@ fn everything() -> BTreeSet<String> {
 #[test]
 fn a_pass_that_is_killed_anywhere_is_finished_by_the_next_one() {
     alone(|| async {
-        crash::set(crash::Mode::Record);
         let mut bench = Bench::new("127.0.0.1");
         fill(&mut bench);
+        bench.apply().await;
+        // Settings of the kernel stay when everything is removed.
+        crate::agent::remove_everything(&bench.settings, &bench.driver).await.unwrap();
+        bench.restart();
+        crash::set(crash::Mode::Record);
         bench.apply().await;
         let points = crash::recorded();
         let whole = everything();
@@ -60,7 +66,9 @@ fn a_pass_that_is_killed_anywhere_is_finished_by_the_next_one() {
                 bench.restart();
                 bench.apply().await;
                 bench.all_is_up();
-                assert_eq!(everything(), whole, "after {name} {nth}");
+                let now = everything();
+                let differs: Vec<_> = now.symmetric_difference(&whole).collect();
+                assert!(differs.is_empty(), "after {name} {nth}: {differs:#?}");
             }
         }
     });
@@ -97,7 +105,7 @@ fn nothing_goes_on_the_word_of_a_copy_or_of_a_damaged_document() {
         let ports = std::mem::take(&mut bench.documents.ports);
         bench.documents.complete = false;
         bench.apply().await;
-        let links = |all: &BTreeSet<String>| all.iter().filter(|line| line.starts_with("tap")).count();
+        let links = |all: &BTreeSet<String>| all.iter().filter(|line| line.starts_with("up tap")).count();
         assert_eq!(links(&everything()), links(&before));
         bench.documents.complete = true;
         let owner = crate::agent::documents::Owner::new(KIND_PORT, id(11));
@@ -142,7 +150,9 @@ fn what_somebody_changed_by_hand_is_put_back() {
         ] {
             shell(&meddling);
             bench.apply().await;
-            assert_eq!(everything(), whole, "after {meddling}");
+            let now = everything();
+            let differs: Vec<_> = now.symmetric_difference(&whole).collect();
+            assert!(differs.is_empty(), "after {meddling}: {differs:#?}");
         }
     });
 }
