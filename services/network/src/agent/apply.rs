@@ -9,7 +9,7 @@ use super::documents::Owner;
 use super::picture::Picture;
 use super::tables::Tables;
 use crate::driver::plane::HOST;
-use crate::driver::{Driver, Step};
+use crate::driver::{Change, Driver, Step};
 use crate::model::spec::KIND_HOST;
 
 /// What a plan came to.
@@ -78,11 +78,18 @@ fn owner(step: &Step, picture: &Picture) -> Owner {
         | Step::ShapeLink { space, name, .. }
         | Step::SwitchLink { space, name, .. } => (space.as_str(), Some(name)),
         Step::Set { space, .. } | Step::Tables { space, .. } => (space.as_str(), None),
-        Step::Addresses(space, change) => (space.as_str(), change.add.first().map(|one| &one.link)),
         Step::Routes(space, _) => (space.as_str(), None),
-        Step::Forwards(space, change) => (space.as_str(), change.add.first().map(|one| &one.link)),
-        Step::Neighbours(space, change) => {
-            (space.as_str(), change.add.first().map(|one| &one.link))
+        Step::Addresses(space, Change { add, remove }) => {
+            let mut all = add.iter().chain(remove);
+            (space.as_str(), all.next().map(|one| &one.link))
+        }
+        Step::Forwards(space, Change { add, remove }) => {
+            let mut all = add.iter().chain(remove);
+            (space.as_str(), all.next().map(|one| &one.link))
+        }
+        Step::Neighbours(space, Change { add, remove }) => {
+            let mut all = add.iter().chain(remove);
+            (space.as_str(), all.next().map(|one| &one.link))
         }
         Step::Announce { space, link, .. } => (space.as_str(), Some(link)),
     };

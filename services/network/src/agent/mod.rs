@@ -233,3 +233,5 @@ pub async fn remove_everything(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+use tests::bench as tests_bench;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::tables::{self, Tables};
-use crate::driver::plane::{HOST, Link, LinkKind, Plane, Space};
+use crate::driver::plane::{Address, Forward, HOST, Link, LinkKind, Neighbour, Plane, Space};
 use crate::driver::{Change, Step};
 
 /// What is known of the world.
@@ -220,25 +220,26 @@ fn entries(
 ) {
     let fresh = |link: &str| made.contains(&(name.to_owned(), link.to_owned()));
     let own = name.to_owned();
-    if let Some(change) = change(&space.forwards, &found.forwards, may_remove, &|entry| {
+    let forwards = change(&space.forwards, &found.forwards, may_remove, &|entry| {
         fresh(&entry.link)
-    }) {
+    });
+    for change in by_link(forwards) {
         steps.push(Step::Forwards(own.clone(), change));
     }
-    if let Some(change) = change(&space.neighbours, &found.neighbours, may_remove, &|entry| {
+    let neighbours = change(&space.neighbours, &found.neighbours, may_remove, &|entry| {
         fresh(&entry.link)
-    }) {
+    });
+    for change in by_link(neighbours) {
         steps.push(Step::Neighbours(own.clone(), change));
     }
+    let mut news: Vec<(String, Vec<IpAddr>)> = Vec::new();
     let addresses = change(&space.addresses, &found.addresses, may_remove, &|entry| {
         fresh(&entry.link)
     });
-    let mut news: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
-    if let Some(change) = addresses {
-        for address in &change.add {
-            news.entry(address.link.clone())
-                .or_default()
-                .push(address.net.addr());
+    for change in by_link(addresses) {
+        if let Some(first) = change.add.first() {
+            let ips = change.add.iter().map(|address| address.net.addr());
+            news.push((first.link.clone(), ips.collect()));
         }
         steps.push(Step::Addresses(own.clone(), change));
     }
@@ -262,6 +263,50 @@ fn entries(
         let space = own.clone();
         steps.push(Step::Announce { space, link, ips });
     }
+}
+
+/// An entry of a link.
+trait OfLink {
+    fn link(&self) -> &str;
+}
+
+impl OfLink for Address {
+    fn link(&self) -> &str {
+        &self.link
+    }
+}
+
+impl OfLink for Forward {
+    fn link(&self) -> &str {
+        &self.link
+    }
+}
+
+impl OfLink for Neighbour {
+    fn link(&self) -> &str {
+        &self.link
+    }
+}
+
+/// A change as one per link: so that one link's trouble is not another one's.
+fn by_link<T: OfLink>(all: Option<Change<T>>) -> Vec<Change<T>> {
+    let mut links: BTreeMap<String, Change<T>> = BTreeMap::new();
+    let Some(Change { remove, add }) = all else {
+        return Vec::new();
+    };
+    let nothing = || Change {
+        remove: Vec::new(),
+        add: Vec::new(),
+    };
+    for entry in remove {
+        let link = links.entry(entry.link().to_owned());
+        link.or_insert_with(nothing).remove.push(entry);
+    }
+    for entry in add {
+        let link = links.entry(entry.link().to_owned());
+        link.or_insert_with(nothing).add.push(entry);
+    }
+    links.into_values().collect()
 }
 
 /// What is missing and what is too much; entries of a link that is made anew went with the old one.

@@ -49,7 +49,11 @@ impl Reports {
             self.now.insert(owner.clone(), seen);
         }
         for (owner, seen) in before {
-            if self.now.contains_key(&owner) || owner.kind == KIND_HOST {
+            if self.now.contains_key(&owner) {
+                continue;
+            }
+            if owner.kind == KIND_HOST {
+                self.now.insert(owner, seen);
                 continue;
             }
             let gone = Seen {

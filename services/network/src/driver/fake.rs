@@ -97,7 +97,7 @@ impl Driver for Fake {
     fn step<'a>(&'a self, step: &'a Step) -> Answer<'a, ()> {
         ready(self.with(|state| {
             if let Some(name) = &state.fails
-                && format!("{step:?}").contains(name.as_str())
+                && link_of(step) == Some(name)
             {
                 return Err(DriverError::new(
                     format!("change {name}"),
@@ -177,7 +177,7 @@ impl Plane {
     /// Does a step in memory, as the kernel would.
     fn take_in(&mut self, step: &Step) -> Result<(), DriverError> {
         match step {
-            Step::AddSpace(space) => _ = self.space(space),
+            Step::AddSpace(space) => self.add_space(space),
             Step::RemoveSpace(space) => self.remove_space(space),
             Step::AddLink { name, link, peer } => self.add_link(name, link, peer.as_ref()),
             Step::RemoveLink { space, name } => self.remove_link(space, name),
@@ -199,6 +199,20 @@ impl Plane {
             Step::Tables { space, tables, .. } => self.space(space).tables.clone_from(tables),
         }
         Ok(())
+    }
+
+    /// Every space is made with a loopback link that is off.
+    fn add_space(&mut self, name: &str) {
+        let lo = Link {
+            kind: LinkKind::Loopback,
+            mac: None,
+            mtu: None,
+            up: false,
+            bridge: None,
+            suppress: false,
+            learning: false,
+        };
+        self.space(name).links.insert("lo".to_owned(), lo);
     }
 
     fn link(&mut self, space: &str, name: &str) -> Result<&mut Link, DriverError> {

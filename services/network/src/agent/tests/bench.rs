@@ -55,13 +55,26 @@ pub fn enter_new_namespaces() {
     nix::sched::unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
     nix::mount::mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
-    nix::mount::mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    nix::mount::mount(
+        Some("run"),
+        "/run",
+        Some("tmpfs"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .unwrap();
 }
 
 /// A command in this namespace.
 pub fn shell(words: &str) -> String {
-    let output = std::process::Command::new("sh").args(["-c", words]).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = std::process::Command::new("sh")
+        .args(["-c", words])
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{words}: {out} {err}");
     out.into_owned()
 }
@@ -101,8 +114,14 @@ impl Bench {
             complete: true,
             ..Documents::default()
         };
-        documents.networks.insert(id(1), network(1, Segment::Vxlan { vni: 1001 }, "10.0.0.0/24"));
-        documents.groups.insert(id(1), group(1, vec![rule(serde_json::json!({"direction": "egress"}))]));
+        documents.networks.insert(
+            id(1),
+            network(1, Segment::Vxlan { vni: 1001 }, "10.0.0.0/24"),
+        );
+        documents.groups.insert(
+            id(1),
+            group(1, vec![rule(serde_json::json!({"direction": "egress"}))]),
+        );
         let asked: Arc<Mutex<Vec<Request>>> = Arc::default();
         let pass = new_pass(&settings, &driver, &asked);
         Self {
@@ -125,22 +144,32 @@ impl Bench {
     /// One pass that looks at everything.
     pub async fn apply(&mut self) {
         self.number_documents();
-        self.pass.run(&self.documents, true, &mut self.reports).await;
+        self.pass
+            .run(&self.documents, true, &mut self.reports)
+            .await;
     }
 
     /// As the control plane's news would: without looking into tables.
     pub async fn apply_news(&mut self) {
         self.number_documents();
-        self.pass.run(&self.documents, false, &mut self.reports).await;
+        self.pass
+            .run(&self.documents, false, &mut self.reports)
+            .await;
     }
 
     fn number_documents(&mut self) {
         let documents = &mut self.documents;
         let kinds = [
-            (KIND_NETWORK, documents.networks.keys().cloned().collect::<Vec<_>>()),
+            (
+                KIND_NETWORK,
+                documents.networks.keys().cloned().collect::<Vec<_>>(),
+            ),
             (KIND_PORT, documents.ports.keys().cloned().collect()),
             (KIND_ROUTER, documents.routers.keys().cloned().collect()),
-            (KIND_SECURITY_GROUP, documents.groups.keys().cloned().collect()),
+            (
+                KIND_SECURITY_GROUP,
+                documents.groups.keys().cloned().collect(),
+            ),
         ];
         documents.generations = kinds
             .into_iter()
@@ -158,7 +187,9 @@ impl Bench {
     pub fn not_up(&self) -> Vec<(String, String, String)> {
         let due = self.reports.due(true, &Clock::system());
         let other = due.into_iter().filter(|seen| seen.state != "up");
-        other.map(|seen| (seen.kind, seen.state, seen.detail.to_string())).collect()
+        other
+            .map(|seen| (seen.kind, seen.state, seen.detail.to_string()))
+            .collect()
     }
 
     #[track_caller]
@@ -183,9 +214,16 @@ pub fn settings(vtep: &str) -> Settings {
     settings
 }
 
-pub fn new_pass(settings: &Settings, driver: &Arc<dyn Driver>, asked: &Arc<Mutex<Vec<Request>>>) -> Pass {
+pub fn new_pass(
+    settings: &Settings,
+    driver: &Arc<dyn Driver>,
+    asked: &Arc<Mutex<Vec<Request>>>,
+) -> Pass {
     let directory = Directory::default();
-    directory.set("compute", Transport::Local(Arc::new(Compute(Arc::clone(asked)))));
+    directory.set(
+        "compute",
+        Transport::Local(Arc::new(Compute(Arc::clone(asked)))),
+    );
     let credentials = Credentials {
         user: String::new(),
         password: String::new(),
@@ -206,7 +244,13 @@ struct Compute(Arc<Mutex<Vec<Request>>>);
 
 impl Dispatch for Compute {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
-        let id = request.headers.get("x-instance-id").unwrap().to_str().unwrap().to_owned();
+        let id = request
+            .headers
+            .get("x-instance-id")
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         self.0.lock().unwrap().push(request);
         let body = Payload::Bytes(Bytes::from(format!("you are {id}")));
         async move {
@@ -244,7 +288,11 @@ pub fn network(n: u8, segment: Segment, cidr: &str) -> NetworkSpec {
 
 pub fn port(n: u8, network: u8, ips: &[&str], groups: &[u8]) -> PortSpec {
     let fixed = ips.iter().map(|ip| FixedIp {
-        subnet_id: if ip.contains(':') { "s-2001:db8::/64".into() } else { "s-10.0.0.0/24".into() },
+        subnet_id: if ip.contains(':') {
+            "s-2001:db8::/64".into()
+        } else {
+            "s-10.0.0.0/24".into()
+        },
         ip: ip.parse().unwrap(),
     });
     PortSpec {
@@ -281,6 +329,22 @@ pub fn rule(fields: serde_json::Value) -> RuleSpec {
     serde_json::from_value(rule).unwrap()
 }
 
+/// Waits until the kernel has noticed that port `n` has a cable, and the ports of routers and the like: until then their
+/// bridge does not use them.
+pub fn settle(n: u8) {
+    let tap = tap(n);
+    for _try in 0..500 {
+        let ports = shell("bridge link show");
+        let ready = |line: &str| line.contains("state forwarding");
+        let own = ports.lines().any(|line| line.contains(&tap) && ready(line));
+        if own && ports.lines().filter(|line| !line.contains(": tap")).all(ready) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{}", shell("bridge link show"));
+}
+
 /// The guest's end of a tap.
 pub struct Card {
     file: File,
@@ -294,11 +358,13 @@ impl Card {
         let there = shell(&format!("ip -br link show {}", tap(n)));
         assert!(there.contains(&tap(n)));
         let file = crate::driver::kernel::tap_for_test(&tap(n));
-        Self {
+        let card = Self {
             file,
             mac: mac(n),
             ip: ip.parse().unwrap(),
-        }
+        };
+        settle(n);
+        card
     }
 
     pub fn send(&self, frame: &[u8]) {
@@ -306,7 +372,11 @@ impl Card {
     }
 
     /// The next frame that is `wanted`; answers questions for its address meanwhile.
-    pub async fn next<T>(&self, within: Duration, wanted: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+    pub async fn next<T>(
+        &self,
+        within: Duration,
+        wanted: impl Fn(&[u8]) -> Option<T>,
+    ) -> Option<T> {
         let clock = Clock::system();
         let until = clock.monotonic() + within;
         let mut frame = vec![0; 4096];
@@ -333,12 +403,23 @@ impl Card {
     fn answer_arp(&self, frame: &[u8]) {
         let request = frame.len() >= 42 && frame[12..14] == [8, 6] && frame[20..22] == [0, 1];
         if request && frame[38..42] == self.ip.octets() && frame[6..12] != self.mac.0 {
-            self.send(&arp(2, self.mac, self.ip, Mac(frame[6..12].try_into().unwrap()), <[u8; 4]>::try_from(&frame[28..32]).unwrap()));
+            self.send(&arp(
+                2,
+                self.mac,
+                self.ip,
+                Mac(frame[6..12].try_into().unwrap()),
+                <[u8; 4]>::try_from(&frame[28..32]).unwrap(),
+            ));
         }
     }
 
     pub fn udp(&self, to: (Mac, &str), ports: (u16, u16), text: &str) {
-        self.send(&udp((self.mac, to.0), (&self.ip.to_string(), to.1), ports, text));
+        self.send(&udp(
+            (self.mac, to.0),
+            (&self.ip.to_string(), to.1),
+            ports,
+            text,
+        ));
     }
 
     /// The source address and port of the UDP packet with this text, if it comes.
@@ -381,9 +462,16 @@ impl Card {
         send(packet(1000).syn(), b"");
         let from_server = |frame: &[u8]| {
             let packet = SlicedPacket::from_ethernet(frame).ok()?;
-            let Some(TransportSlice::Tcp(tcp)) = packet.transport else { return None };
+            let Some(TransportSlice::Tcp(tcp)) = packet.transport else {
+                return None;
+            };
             (tcp.source_port() == 80).then(|| {
-                (tcp.sequence_number(), tcp.fin(), tcp.rst(), tcp.payload().to_vec())
+                (
+                    tcp.sequence_number(),
+                    tcp.fin(),
+                    tcp.rst(),
+                    tcp.payload().to_vec(),
+                )
             })
         };
         let (start, _, reset, _) = self.next(SOON, from_server).await?;
@@ -416,7 +504,9 @@ pub fn udp(macs: (Mac, Mac), ips: (&str, &str), ports: (u16, u16), text: &str) -
         _mixed => panic!("{ips:?}"),
     };
     let mut frame = Vec::new();
-    net.udp(ports.0, ports.1).write(&mut frame, text.as_bytes()).unwrap();
+    net.udp(ports.0, ports.1)
+        .write(&mut frame, text.as_bytes())
+        .unwrap();
     frame
 }
 
@@ -434,7 +524,9 @@ pub fn arp(kind: u8, mac: Mac, ip: Ipv4Addr, to: Mac, target: impl Into<Ipv4Addr
 /// An ICMPv6 packet.
 pub fn icmp6(macs: (Mac, Mac), ips: (Ipv6Addr, Ipv6Addr), kind: u8, body: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    let first = body.get(..4).map_or([0; 4], |four| four.try_into().unwrap());
+    let first = body
+        .get(..4)
+        .map_or([0; 4], |four| four.try_into().unwrap());
     PacketBuilder::ethernet2(macs.0.0, macs.1.0)
         .ipv6(ips.0.octets(), ips.1.octets(), 255)
         .icmpv6_raw(kind, 0, first)
@@ -451,7 +543,9 @@ fn heard(frame: &[u8], text: &str) -> Option<(IpAddr, u16)> {
         NetSlice::Arp(_) => return None,
     };
     match packet.transport? {
-        TransportSlice::Udp(udp) if udp.payload() == text.as_bytes() => Some((from, udp.source_port())),
+        TransportSlice::Udp(udp) if udp.payload() == text.as_bytes() => {
+            Some((from, udp.source_port()))
+        }
         _other => None,
     }
 }

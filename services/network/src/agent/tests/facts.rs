@@ -38,12 +38,19 @@ fn security_groups_let_in_what_their_rules_say_and_answers_to_what_was_let_throu
         one.udp((two.mac, "10.0.0.12"), (1000, WEB), "allowed");
         assert!(two.hears("allowed").await.is_some());
         two.udp((one.mac, "10.0.0.11"), (WEB, 1000), "answer");
-        assert!(one.hears("answer").await.is_some(), "the answer to what was let in");
+        assert!(
+            one.hears("answer").await.is_some(),
+            "the answer to what was let in"
+        );
         one.udp((two.mac, "10.0.0.12"), (1000, 8080), "other port");
         two.hears_not("other port").await;
         two.udp((one.mac, "10.0.0.11"), (3000, WEB), "uninvited");
         one.hears_not("uninvited").await;
-        one.udp((two.mac, "10.0.0.12"), (WEB, 3000), "answer without a question");
+        one.udp(
+            (two.mac, "10.0.0.12"),
+            (WEB, 3000),
+            "answer without a question",
+        );
         two.hears_not("answer without a question").await;
     });
 }
@@ -84,7 +91,13 @@ fn members_of_a_remote_group_come_and_go() {
         bench.apply_news().await;
         one.udp((two.mac, "10.0.0.12"), (1000, WEB), "friend");
         assert!(two.hears("friend").await.is_some());
-        bench.documents.groups.get_mut(&id(3)).unwrap().members.clear();
+        bench
+            .documents
+            .groups
+            .get_mut(&id(3))
+            .unwrap()
+            .members
+            .clear();
         bench.apply_news().await;
         one.udp((two.mac, "10.0.0.12"), (1000, WEB), "no more");
         two.hears_not("no more").await;
@@ -101,7 +114,12 @@ fn a_port_without_groups_lets_nothing_through_and_one_without_security_everythin
         two.hears_not("mute").await;
         bench.port(11, &[]).port_security = false;
         bench.apply_news().await;
-        let spoofed = udp((mac(99), two.mac), ("10.9.9.9", "10.0.0.12"), (1000, WEB), "anybody");
+        let spoofed = udp(
+            (mac(99), two.mac),
+            ("10.9.9.9", "10.0.0.12"),
+            (1000, WEB),
+            "anybody",
+        );
         one.send(&spoofed);
         assert!(two.hears("anybody").await.is_some());
         two.udp((one.mac, "10.0.0.11"), (1, 2), "anything");
@@ -112,7 +130,8 @@ fn a_port_without_groups_lets_nothing_through_and_one_without_security_everythin
 #[test]
 fn a_guest_cannot_be_somebody_else() {
     alone(|| async {
-        let (mut bench, one, two) = two(vec![rule(json!({})), rule(json!({"ip_version": 6}))]).await;
+        let (mut bench, one, two) =
+            two(vec![rule(json!({})), rule(json!({"ip_version": 6}))]).await;
         let to = (two.mac, "10.0.0.12");
         for (text, from_mac, from_ip) in [
             ("other address", one.mac, "10.0.0.99"),
@@ -123,8 +142,18 @@ fn a_guest_cannot_be_somebody_else() {
             two.hears_not(text).await;
         }
         let everybody = Mac([0xff; 6]);
-        one.send(&arp(1, one.mac, "10.0.0.99".parse().unwrap(), everybody, Ipv4Addr::new(10, 0, 0, 12)));
-        let asked = two.next(Duration::from_millis(150), |frame| (frame[12..14] == [8, 6]).then_some(())).await;
+        one.send(&arp(
+            1,
+            one.mac,
+            "10.0.0.99".parse().unwrap(),
+            everybody,
+            Ipv4Addr::new(10, 0, 0, 12),
+        ));
+        let asked = two
+            .next(Duration::from_millis(150), |frame| {
+                (frame[12..14] == [8, 6]).then_some(())
+            })
+            .await;
         assert_eq!(asked, None, "a false ARP came through");
         let stranger: Ipv6Addr = "fe80::1".parse().unwrap();
         let ips = (stranger, two.mac.link_local());
@@ -132,24 +161,56 @@ fn a_guest_cannot_be_somebody_else() {
         // Its own address, but a false statement about another one.
         let mut lie = vec![0x60, 0, 0, 0];
         lie.extend_from_slice(&stranger.octets());
-        one.send(&icmp6((one.mac, two.mac), (one.mac.link_local(), two.mac.link_local()), 136, &lie));
-        let told = two.next(Duration::from_millis(150), |frame| (frame[12..14] == [0x86, 0xdd]).then_some(())).await;
+        one.send(&icmp6(
+            (one.mac, two.mac),
+            (one.mac.link_local(), two.mac.link_local()),
+            136,
+            &lie,
+        ));
+        let told = two
+            .next(Duration::from_millis(150), |frame| {
+                (frame[12..14] == [0x86, 0xdd]).then_some(())
+            })
+            .await;
         assert_eq!(told, None, "a false neighbour came through");
-        let counted = shell(&format!("nft list chain bridge nephos_sg spoof_{}", tap(11)));
-        assert!(counted.contains("packets 1 bytes") || counted.contains("packets 2 bytes"), "{counted}");
+        let counted = shell(&format!(
+            "nft list chain bridge nephos_sg spoof_{}",
+            tap(11)
+        ));
+        assert!(
+            counted.contains("packets 1 bytes") || counted.contains("packets 2 bytes"),
+            "{counted}"
+        );
         // What it may say as well.
-        bench.port(11, &[1]).allowed_address_pairs.push(AddressPair {
-            cidr: "10.0.0.96/28".parse().unwrap(),
-            mac: None,
-        });
+        bench
+            .port(11, &[1])
+            .allowed_address_pairs
+            .push(AddressPair {
+                cidr: "10.0.0.96/28".parse().unwrap(),
+                mac: None,
+            });
         bench.apply_news().await;
         bench.all_is_up();
-        one.send(&udp((one.mac, to.0), ("10.0.0.99", to.1), (1000, WEB), "pair"));
+        one.send(&udp(
+            (one.mac, to.0),
+            ("10.0.0.99", to.1),
+            (1000, WEB),
+            "pair",
+        ));
         assert!(two.hears("pair").await.is_some());
         let mut true_ = vec![0x60, 0, 0, 0];
         true_.extend_from_slice(&one.mac.link_local().octets());
-        one.send(&icmp6((one.mac, two.mac), (one.mac.link_local(), two.mac.link_local()), 136, &true_));
-        let told = two.next(Duration::from_secs(2), |frame| (frame[12..14] == [0x86, 0xdd]).then_some(())).await;
+        one.send(&icmp6(
+            (one.mac, two.mac),
+            (one.mac.link_local(), two.mac.link_local()),
+            136,
+            &true_,
+        ));
+        let told = two
+            .next(Duration::from_secs(2), |frame| {
+                (frame[12..14] == [0x86, 0xdd]).then_some(())
+            })
+            .await;
         assert!(told.is_some(), "its own address");
     });
 }
@@ -157,18 +218,39 @@ fn a_guest_cannot_be_somebody_else() {
 #[test]
 fn addresses_may_be_anything_when_a_pair_says_so() {
     alone(|| async {
-        let (mut bench, one, two) = two(vec![rule(json!({})), rule(json!({"ip_version": 6}))]).await;
+        let (mut bench, one, two) =
+            two(vec![rule(json!({})), rule(json!({"ip_version": 6}))]).await;
         for cidr in ["0.0.0.0/0", "::/0"] {
             let cidr = cidr.parse().unwrap();
             let port = bench.documents.ports.get_mut(&id(11)).unwrap();
-            port.allowed_address_pairs.push(AddressPair { cidr, mac: None });
+            port.allowed_address_pairs
+                .push(AddressPair { cidr, mac: None });
         }
-        bench.documents.groups.insert(id(1), group(1, vec![rule(json!({"direction": "egress"})), rule(json!({"direction": "egress", "ip_version": 6}))]));
+        bench.documents.groups.insert(
+            id(1),
+            group(
+                1,
+                vec![
+                    rule(json!({"direction": "egress"})),
+                    rule(json!({"direction": "egress", "ip_version": 6})),
+                ],
+            ),
+        );
         bench.apply_news().await;
         bench.all_is_up();
-        one.send(&udp((one.mac, two.mac), ("1.2.3.4", "10.0.0.12"), (1000, WEB), "from four"));
+        one.send(&udp(
+            (one.mac, two.mac),
+            ("1.2.3.4", "10.0.0.12"),
+            (1000, WEB),
+            "from four",
+        ));
         assert!(two.hears("from four").await.is_some());
-        one.send(&udp((one.mac, two.mac), ("2001:db8::1", "2001:db8::2"), (1000, WEB), "from six"));
+        one.send(&udp(
+            (one.mac, two.mac),
+            ("2001:db8::1", "2001:db8::2"),
+            (1000, WEB),
+            "from six",
+        ));
         assert!(two.hears("from six").await.is_some());
     });
 }
@@ -180,7 +262,11 @@ fn every_form_of_rule_is_understood_by_the_kernel() {
         for direction in ["ingress", "egress"] {
             for version in [4, 6] {
                 let icmp = if version == 4 { 1 } else { 58 };
-                let net = if version == 4 { "10.1.0.0/16" } else { "2001:db8::/32" };
+                let net = if version == 4 {
+                    "10.1.0.0/16"
+                } else {
+                    "2001:db8::/32"
+                };
                 for fields in [
                     json!({}),
                     json!({"remote_cidr": net}),
@@ -212,7 +298,10 @@ fn every_form_of_rule_is_understood_by_the_kernel() {
 fn networks_with_the_same_addresses_do_not_meet() {
     alone(|| async {
         let (mut bench, one, two) = two(vec![rule(json!({}))]).await;
-        bench.documents.networks.insert(id(2), network(2, Segment::Vxlan { vni: 1002 }, "10.0.0.0/24"));
+        bench.documents.networks.insert(
+            id(2),
+            network(2, Segment::Vxlan { vni: 1002 }, "10.0.0.0/24"),
+        );
         for (n, ip) in [(21, "10.0.0.11"), (22, "10.0.0.12")] {
             let mut spec = port(n, 2, &[ip], &[1, 2]);
             spec.mac = mac(n - 10).to_string(); // even the cards are alike
@@ -236,7 +325,8 @@ fn dhcp(card: &Card, kind: MessageType, more: &[DhcpOption]) -> Vec<u8> {
     message.set_chaddr(&card.mac.0).set_xid(7);
     let mut options = DhcpOptions::new();
     options.insert(DhcpOption::MessageType(kind));
-    more.iter().for_each(|option| _ = options.insert(option.clone()));
+    more.iter()
+        .for_each(|option| _ = options.insert(option.clone()));
     message.set_opts(options);
     let body = message.to_vec().unwrap();
     let mut frame = Vec::new();
@@ -265,7 +355,10 @@ async fn dhcp_answer(card: &Card) -> Option<Message> {
 fn a_guest_gets_its_address_from_its_own_host_and_nobody_else_hears_of_it() {
     alone(|| async {
         let (mut bench, one, two) = two(vec![rule(json!({}))]).await;
-        bench.port(11, &[1]).dhcp_options.push(DhcpOption_("ntp-server", "10.0.0.5"));
+        bench
+            .port(11, &[1])
+            .dhcp_options
+            .push(DhcpOption_("ntp-server", "10.0.0.5"));
         bench.port(12, &[1, 2]).port_security = false; // hears everything that is on the network
         bench.apply().await;
         one.send(&dhcp(&one, MessageType::Discover, &[]));
@@ -277,18 +370,36 @@ fn a_guest_gets_its_address_from_its_own_host_and_nobody_else_hears_of_it() {
         assert_eq!(ack.opts().msg_type(), Some(MessageType::Ack));
         assert_eq!(ack.yiaddr(), Ipv4Addr::new(10, 0, 0, 11));
         let option = |code: OptionCode| ack.opts().get(code).cloned();
-        assert_eq!(option(OptionCode::InterfaceMtu), Some(DhcpOption::InterfaceMtu(1450)));
-        assert_eq!(option(OptionCode::SubnetMask), Some(DhcpOption::SubnetMask(Ipv4Addr::new(255, 255, 255, 0))));
-        assert_eq!(option(OptionCode::Hostname), Some(DhcpOption::Hostname("guest-11".into())));
-        assert_eq!(option(OptionCode::NtpServers), Some(DhcpOption::NtpServers(vec![Ipv4Addr::new(10, 0, 0, 5)])));
-        let Some(DhcpOption::ClasslessStaticRoute(routes)) = option(OptionCode::ClasslessStaticRoute) else {
+        assert_eq!(
+            option(OptionCode::InterfaceMtu),
+            Some(DhcpOption::InterfaceMtu(1450))
+        );
+        assert_eq!(
+            option(OptionCode::SubnetMask),
+            Some(DhcpOption::SubnetMask(Ipv4Addr::new(255, 255, 255, 0)))
+        );
+        assert_eq!(
+            option(OptionCode::Hostname),
+            Some(DhcpOption::Hostname("guest-11".into()))
+        );
+        assert_eq!(
+            option(OptionCode::NtpServers),
+            Some(DhcpOption::NtpServers(vec![Ipv4Addr::new(10, 0, 0, 5)]))
+        );
+        let Some(DhcpOption::ClasslessStaticRoute(routes)) =
+            option(OptionCode::ClasslessStaticRoute)
+        else {
             panic!("no routes")
         };
-        let routes: Vec<_> = routes.iter().map(|(net, hop)| format!("{net} {hop}")).collect();
+        let routes: Vec<_> = routes
+            .iter()
+            .map(|(net, hop)| format!("{net} {hop}"))
+            .collect();
         assert_eq!(routes, ["169.254.169.254/32 0.0.0.0", "0.0.0.0/0 10.0.0.1"]);
         let heard = two.next(Duration::from_millis(150), |frame| {
             let packet = SlicedPacket::from_ethernet(frame).ok()?;
-            matches!(packet.transport?, TransportSlice::Udp(udp) if udp.destination_port() == 67).then_some(())
+            matches!(packet.transport?, TransportSlice::Udp(udp) if udp.destination_port() == 67)
+                .then_some(())
         });
         assert_eq!(heard.await, None, "the question went round");
     });
@@ -309,19 +420,35 @@ fn a_guest_that_plays_dhcp_server_or_router_is_not_heard() {
         let all = vec![rule(json!({})), rule(json!({"ip_version": 6}))];
         let (mut bench, one, two) = two(all).await;
         let six = rule(json!({"direction": "egress", "ip_version": 6}));
-        bench.documents.groups.get_mut(&id(1)).unwrap().rules.push(six);
+        bench
+            .documents
+            .groups
+            .get_mut(&id(1))
+            .unwrap()
+            .rules
+            .push(six);
         bench.apply().await;
         one.udp((two.mac, "10.0.0.12"), (67, 68), "take this address");
         two.hears_not("take this address").await;
         let ips = (one.mac.link_local(), "ff02::1".parse().unwrap());
-        one.send(&icmp6((one.mac, Mac([0x33, 0x33, 0, 0, 0, 1])), ips, 134, &[0; 12]));
+        one.send(&icmp6(
+            (one.mac, Mac([0x33, 0x33, 0, 0, 0, 1])),
+            ips,
+            134,
+            &[0; 12],
+        ));
         let told = two.next(Duration::from_millis(150), |frame| {
             (frame[12..14] == [0x86, 0xdd] && frame.get(54) == Some(&134)).then_some(())
         });
         assert_eq!(told.await, None);
-        let chain = shell(&format!("nft list chain bridge nephos_sg spoof_{}", tap(11)));
+        let chain = shell(&format!(
+            "nft list chain bridge nephos_sg spoof_{}",
+            tap(11)
+        ));
         for what in ["rogue DHCP", "rogue router"] {
-            let counted = chain.lines().any(|line| line.contains(what) && line.contains("packets 1 "));
+            let counted = chain
+                .lines()
+                .any(|line| line.contains(what) && line.contains("packets 1 "));
             assert!(counted, "{what}: {chain}");
         }
     });
@@ -332,7 +459,10 @@ fn the_metadata_service_knows_who_asks_and_believes_nothing_else() {
     alone(|| async {
         let (bench, one, _two) = two(Vec::new()).await;
         let there = Ipv4Addr::new(169, 254, 169, 254);
-        let via = one.arp("169.254.169.254").await.expect("it answers for its address");
+        let via = one
+            .arp("169.254.169.254")
+            .await
+            .expect("it answers for its address");
         assert_eq!(via, METADATA_MAC);
         let ask = "GET /openstack/latest/meta_data.json HTTP/1.1\r\nHost: x\r\nX-Instance-ID: server-12\r\nX-Forwarded-For: 10.0.0.12\r\n\r\n";
         let answer = one.http(via, there, ask).await.expect("an answer");
@@ -354,24 +484,38 @@ fn the_metadata_service_is_also_found_by_way_of_a_gateway_and_knows_no_strangers
         let (mut bench, one, _two) = two(Vec::new()).await;
         let there = Ipv4Addr::new(169, 254, 169, 254);
         let gateway = mac(200); // whatever is behind it
-        let answer = one.http(gateway, there, "GET / HTTP/1.0\r\n\r\n").await.expect("an answer");
+        let answer = one
+            .http(gateway, there, "GET / HTTP/1.0\r\n\r\n")
+            .await
+            .expect("an answer");
         assert!(answer.ends_with("you are server-11"), "{answer}");
-        bench.port(11, &[1]).allowed_address_pairs.push(AddressPair {
-            cidr: "10.0.0.50/32".parse().unwrap(),
-            mac: None,
-        });
+        bench
+            .port(11, &[1])
+            .allowed_address_pairs
+            .push(AddressPair {
+                cidr: "10.0.0.50/32".parse().unwrap(),
+                mac: None,
+            });
         bench.apply_news().await;
         let mut stranger = one;
         stranger.ip = Ipv4Addr::new(10, 0, 0, 50);
-        let answer = stranger.http(gateway, there, "GET / HTTP/1.0\r\n\r\n").await.expect("an answer");
+        let answer = stranger
+            .http(gateway, there, "GET / HTTP/1.0\r\n\r\n")
+            .await
+            .expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     });
 }
 
 /// Network 9 outside (172.24.4.0/24, the host is .1), router 1 with legs in it (.5) and in network 1 (10.0.0.1).
 fn add_router(bench: &mut Bench, fips: &[(&str, &str)]) {
-    let segment = Segment::Flat { physical_network: "public".into() };
-    bench.documents.networks.insert(id(9), network(9, segment, "172.24.4.0/24"));
+    let segment = Segment::Flat {
+        physical_network: "public".into(),
+    };
+    bench
+        .documents
+        .networks
+        .insert(id(9), network(9, segment, "172.24.4.0/24"));
     let leg = |n: u8, network: u8, net: &str| RouterLeg {
         port_id: id(n),
         network_id: id(network),
@@ -402,14 +546,19 @@ fn add_router(bench: &mut Bench, fips: &[(&str, &str)]) {
 /// A socket of somebody outside: the host.
 fn outside(port: u16) -> UdpSocket {
     let socket = UdpSocket::bind(("172.24.4.1", port)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(1500)))
+        .unwrap();
     socket
 }
 
 fn received(socket: &UdpSocket) -> Option<(String, IpAddr)> {
     let mut bytes = [0; 100];
     let (length, from) = socket.recv_from(&mut bytes).ok()?;
-    Some((String::from_utf8_lossy(&bytes[..length]).into_owned(), from.ip()))
+    Some((
+        String::from_utf8_lossy(&bytes[..length]).into_owned(),
+        from.ip(),
+    ))
 }
 
 #[test]
@@ -418,12 +567,16 @@ fn guests_go_out_under_the_routers_address_and_nobody_comes_in_by_it() {
         let (mut bench, one, _two) = two(vec![rule(json!({}))]).await;
         add_router(&mut bench, &[]);
         bench.apply_news().await;
+        settle(11);
         bench.apply().await;
         bench.all_is_up();
         assert_eq!(one.arp("10.0.0.1").await, Some(mac(101)));
         let server = outside(7000);
         one.udp((mac(101), "172.24.4.1"), (1000, 7000), "hello");
-        assert_eq!(received(&server), Some(("hello".into(), "172.24.4.5".parse().unwrap())));
+        assert_eq!(
+            received(&server),
+            Some(("hello".into(), "172.24.4.5".parse().unwrap()))
+        );
         server.send_to(b"back", "172.24.4.5:1000").unwrap();
         assert!(one.hears("back").await.is_some());
         let other = outside(7001);
@@ -438,24 +591,37 @@ fn a_floating_ip_leads_in_and_out_and_its_connections_die_with_it() {
         let (mut bench, _one, two) = two(vec![web()]).await;
         add_router(&mut bench, &[("172.24.4.50", "10.0.0.12")]);
         bench.apply_news().await;
+        settle(11);
         bench.all_is_up();
         let client = outside(7000);
         client.send_to(b"in", ("172.24.4.50", WEB)).unwrap();
-        assert_eq!(two.hears("in").await, Some(("172.24.4.1".parse().unwrap(), 7000)));
+        assert_eq!(
+            two.hears("in").await,
+            Some(("172.24.4.1".parse().unwrap(), 7000))
+        );
         two.udp((mac(101), "172.24.4.1"), (WEB, 7000), "answer");
-        assert_eq!(received(&client), Some(("answer".into(), "172.24.4.50".parse().unwrap())));
+        assert_eq!(
+            received(&client),
+            Some(("answer".into(), "172.24.4.50".parse().unwrap()))
+        );
         client.send_to(b"other", "172.24.4.50:8080").unwrap();
         two.hears_not("other").await;
         let server = outside(7002);
         two.udp((mac(101), "172.24.4.1"), (2000, 7002), "out");
-        assert_eq!(received(&server), Some(("out".into(), "172.24.4.50".parse().unwrap())));
+        assert_eq!(
+            received(&server),
+            Some(("out".into(), "172.24.4.50".parse().unwrap()))
+        );
         add_router(&mut bench, &[]);
         bench.apply_news().await;
         client.send_to(b"dead", ("172.24.4.50", WEB)).unwrap();
         two.hears_not("dead").await;
         two.udp((mac(101), "172.24.4.1"), (WEB, 7000), "dead answer");
         let heard = received(&client);
-        assert_ne!(heard.map(|(_, from)| from), Some("172.24.4.50".parse().unwrap()));
+        assert_ne!(
+            heard.map(|(_, from)| from),
+            Some("172.24.4.50".parse().unwrap())
+        );
         bench.all_is_up();
     });
 }
@@ -464,12 +630,22 @@ fn a_floating_ip_leads_in_and_out_and_its_connections_die_with_it() {
 fn guests_behind_one_router_reach_each_other_by_floating_ip() {
     alone(|| async {
         let (mut bench, one, two) = two(vec![web()]).await;
-        add_router(&mut bench, &[("172.24.4.50", "10.0.0.12"), ("172.24.4.51", "10.0.0.11")]);
+        add_router(
+            &mut bench,
+            &[("172.24.4.50", "10.0.0.12"), ("172.24.4.51", "10.0.0.11")],
+        );
         bench.apply_news().await;
+        settle(11);
         one.udp((mac(101), "172.24.4.50"), (1000, WEB), "round");
-        assert_eq!(two.hears("round").await, Some(("172.24.4.51".parse().unwrap(), 1000)));
+        assert_eq!(
+            two.hears("round").await,
+            Some(("172.24.4.51".parse().unwrap(), 1000))
+        );
         two.udp((mac(101), "172.24.4.51"), (WEB, 1000), "back");
-        assert_eq!(one.hears("back").await, Some(("172.24.4.50".parse().unwrap(), WEB)));
+        assert_eq!(
+            one.hears("back").await,
+            Some(("172.24.4.50".parse().unwrap(), WEB))
+        );
     });
 }
 
@@ -487,20 +663,34 @@ fn a_guest_hears_of_its_ipv6_router_and_of_nobody_elses() {
             ipv6_ra_mode: Some("slaac".into()),
             ipv6_address_mode: Some("slaac".into()),
         };
-        bench.documents.networks.get_mut(&id(1)).unwrap().subnets.push(subnet);
+        bench
+            .documents
+            .networks
+            .get_mut(&id(1))
+            .unwrap()
+            .subnets
+            .push(subnet);
         let spec = port(13, 1, &["10.0.0.13", "2001:db8::f816:3eff:fe00:d"], &[1]);
         bench.documents.ports.insert(id(13), spec);
         add_router(&mut bench, &[]);
         let router = bench.documents.routers.get_mut(&id(100)).unwrap();
-        router.interfaces[0].addresses.push("2001:db8::1/64".parse().unwrap());
+        router.interfaces[0]
+            .addresses
+            .push("2001:db8::1/64".parse().unwrap());
         bench.apply_news().await;
         bench.all_is_up();
         let card = Card::plug(13, "10.0.0.13");
         let all_routers = Mac([0x33, 0x33, 0, 0, 0, 2]);
-        card.send(&icmp6((card.mac, all_routers), (card.mac.link_local(), "ff02::2".parse().unwrap()), 133, &[0; 4]));
+        card.send(&icmp6(
+            (card.mac, all_routers),
+            (card.mac.link_local(), "ff02::2".parse().unwrap()),
+            133,
+            &[0; 4],
+        ));
         let advert = card
             .next(Duration::from_secs(3), |frame| {
-                (frame[12..14] == [0x86, 0xdd] && frame.get(54) == Some(&134)).then(|| frame.to_vec())
+                (frame[12..14] == [0x86, 0xdd] && frame.get(54) == Some(&134))
+                    .then(|| frame.to_vec())
             })
             .await
             .expect("an advertisement");
@@ -511,13 +701,23 @@ fn a_guest_hears_of_its_ipv6_router_and_of_nobody_elses() {
         // And the router is where it says.
         let mut ask = vec![0; 4];
         ask.extend_from_slice(&mac(101).link_local().octets());
+        ask.extend_from_slice(&[1, 1]);
+        ask.extend_from_slice(&card.mac.0);
         let own: Ipv6Addr = "2001:db8::f816:3eff:fe00:d".parse().unwrap();
         let group: Ipv6Addr = "ff02::1:ff00:65".parse().unwrap();
-        card.send(&icmp6((card.mac, Mac([0x33, 0x33, 0xff, 0, 0, 0x65])), (own, group), 135, &ask));
+        card.send(&icmp6(
+            (card.mac, Mac([0x33, 0x33, 0xff, 0, 0, 0x65])),
+            (own, group),
+            135,
+            &ask,
+        ));
         let answered = card.next(Duration::from_secs(3), |frame| {
             (frame[12..14] == [0x86, 0xdd] && frame.get(54) == Some(&136)).then_some(())
         });
-        assert!(answered.await.is_some(), "the router answers for its link-local address");
+        assert!(
+            answered.await.is_some(),
+            "the router answers for its link-local address"
+        );
     });
 }
 
@@ -546,6 +746,7 @@ fn a_port_that_is_switched_off_is_cut_off() {
         bench.port(12, &[1, 2]);
         bench.apply_news().await;
         bench.all_is_up();
+        settle(12);
         one.udp((two.mac, "10.0.0.12"), (1000, WEB), "on");
         assert!(two.hears("on").await.is_some());
     });

@@ -2,7 +2,9 @@
 //!
 //! Guests are the test: it holds the other end of each tap, puts frames in and looks at what comes out elsewhere.
 
-mod bench;
+pub mod bench;
 mod facts;
 mod restart;
 mod simulated;
+mod two_hosts;
+mod whole;

@@ -9,7 +9,10 @@ use super::bench::*;
 use crate::model::spec::*;
 
 fn fill(bench: &mut Bench) {
-    bench.documents.groups.insert(id(2), group(2, vec![rule(json!({}))]));
+    bench
+        .documents
+        .groups
+        .insert(id(2), group(2, vec![rule(json!({}))]));
     bench.port(11, &[1]);
     bench.port(12, &[1, 2]);
     let network = bench.documents.networks.get_mut(&id(1)).unwrap();
@@ -23,7 +26,9 @@ fn fill(bench: &mut Bench) {
 /// Everything that is there, in words; numbers that differ from run to run are left out.
 fn everything() -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    let words = "ip -br link | awk '{print $1, $2}'; bridge fdb | grep -v permanent; ip neigh show nud permanent; \
+    let words = "ip -o link show up | awk '{print \"up\", $2}'; \
+                 ip -o link | sed 's/@if[0-9]*//' | sed -n 's/^[0-9]*: \\([^:]*\\):.* \\(mtu [0-9]*\\).*\\(master [^ ]*\\).*/\\1 \\2 \\3/p'; \
+                 ip -o link | awk '{print $2}'; bridge fdb | grep -v permanent; ip neigh show nud permanent; \
                  bridge fdb | grep 'dst'; ls /run/netns 2>/dev/null; nft -s list ruleset";
     for line in shell(words).lines() {
         let line = line.split("@if").next().unwrap_or(line);
@@ -35,24 +40,37 @@ fn everything() -> BTreeSet<String> {
 #[test]
 fn a_pass_that_is_killed_anywhere_is_finished_by_the_next_one() {
     alone(|| async {
-        crash::set(crash::Mode::Record);
         let mut bench = Bench::new("127.0.0.1");
         fill(&mut bench);
+        bench.apply().await;
+        // Settings of the kernel stay when everything is removed.
+        crate::agent::remove_everything(&bench.settings, &bench.driver)
+            .await
+            .unwrap();
+        bench.restart();
+        crash::set(crash::Mode::Record);
         bench.apply().await;
         let points = crash::recorded();
         let whole = everything();
         crash::set(crash::Mode::Off);
         assert!(points.len() > 20, "{points:?}");
-        let hits = |name: &str| u32::try_from(points.iter().filter(|point| **point == name).count()).unwrap();
+        let hits = |name: &str| {
+            u32::try_from(points.iter().filter(|point| **point == name).count()).unwrap()
+        };
         let names: BTreeSet<_> = points.iter().copied().collect();
         for name in names {
             for nth in 1..=hits(name) {
                 if nth % 4 != 1 && nth != hits(name) {
                     continue; // every fourth: the others differ in nothing
                 }
-                crate::agent::remove_everything(&bench.settings, &bench.driver).await.unwrap();
+                crate::agent::remove_everything(&bench.settings, &bench.driver)
+                    .await
+                    .unwrap();
                 bench.restart();
-                crash::set(crash::Mode::Unwind { name: name.to_owned(), nth });
+                crash::set(crash::Mode::Unwind {
+                    name: name.to_owned(),
+                    nth,
+                });
                 let dies = std::panic::AssertUnwindSafe(bench.apply());
                 let died = futures_util::FutureExt::catch_unwind(dies).await;
                 crash::set(crash::Mode::Off);
@@ -60,7 +78,9 @@ fn a_pass_that_is_killed_anywhere_is_finished_by_the_next_one() {
                 bench.restart();
                 bench.apply().await;
                 bench.all_is_up();
-                assert_eq!(everything(), whole, "after {name} {nth}");
+                let now = everything();
+                let differs: Vec<_> = now.symmetric_difference(&whole).collect();
+                assert!(differs.is_empty(), "after {name} {nth}: {differs:#?}");
             }
         }
     });
@@ -97,11 +117,15 @@ fn nothing_goes_on_the_word_of_a_copy_or_of_a_damaged_document() {
         let ports = std::mem::take(&mut bench.documents.ports);
         bench.documents.complete = false;
         bench.apply().await;
-        let links = |all: &BTreeSet<String>| all.iter().filter(|line| line.starts_with("tap")).count();
+        let links =
+            |all: &BTreeSet<String>| all.iter().filter(|line| line.starts_with("up tap")).count();
         assert_eq!(links(&everything()), links(&before));
         bench.documents.complete = true;
         let owner = crate::agent::documents::Owner::new(KIND_PORT, id(11));
-        bench.documents.unreadable.insert(owner.clone(), "damaged".into());
+        bench
+            .documents
+            .unreadable
+            .insert(owner.clone(), "damaged".into());
         bench.apply().await;
         assert_eq!(links(&everything()), links(&before));
         bench.documents.unreadable.clear();
@@ -120,12 +144,17 @@ fn what_somebody_changed_by_hand_is_put_back() {
         bench.apply().await;
         let whole = everything();
         for meddling in [
-            format!("nft delete rule bridge nephos_sg inward handle $(nft -a list chain bridge nephos_sg inward | grep -o 'handle [0-9]*$' | tail -1 | cut -d' ' -f2)"),
+            format!(
+                "nft delete rule bridge nephos_sg inward handle $(nft -a list chain bridge nephos_sg inward | grep -o 'handle [0-9]*$' | tail -1 | cut -d' ' -f2)"
+            ),
             format!("nft flush chain bridge nephos_sg in_{}", tap(11)),
             "nft delete table bridge nephos_sg".to_owned(),
             "nft delete table inet nephos_ct".to_owned(),
             format!("nft add rule bridge nephos_sg in_{} accept", tap(11)),
-            format!("nft delete element bridge nephos_sg by_tap_spoof '{{ \"{}\" }}'", tap(11)),
+            format!(
+                "nft delete element bridge nephos_sg by_tap_spoof '{{ \"{}\" }}'",
+                tap(11)
+            ),
             format!("bridge fdb del {} dev {} master", mac(11), tap(11)),
             format!("bridge fdb del {} dev vx1001 self dst 127.0.0.9", mac(50)),
             "bridge fdb append 00:00:00:00:00:00 dev vx1001 dst 127.0.0.77".to_owned(),
@@ -142,7 +171,9 @@ fn what_somebody_changed_by_hand_is_put_back() {
         ] {
             shell(&meddling);
             bench.apply().await;
-            assert_eq!(everything(), whole, "after {meddling}");
+            let now = everything();
+            let differs: Vec<_> = now.symmetric_difference(&whole).collect();
+            assert!(differs.is_empty(), "after {meddling}: {differs:#?}");
         }
     });
 }
@@ -158,13 +189,23 @@ fn what_is_not_ours_is_left_alone() {
         fill(&mut bench);
         bench.apply().await;
         let failed = bench.not_up();
-        assert!(failed.iter().any(|(kind, state, _)| kind == "network" && state == "failed"), "{failed:?}");
+        assert!(
+            failed
+                .iter()
+                .any(|(kind, state, _)| kind == "network" && state == "failed"),
+            "{failed:?}"
+        );
         let mac = shell("cat /sys/class/net/br1001/address 2>/dev/null || ip -br link show br1001");
         assert!(!mac.contains("02:4e:50"), "{mac}");
-        crate::agent::remove_everything(&bench.settings, &bench.driver).await.unwrap();
+        crate::agent::remove_everything(&bench.settings, &bench.driver)
+            .await
+            .unwrap();
         let left = shell("ip -br link | awk '{print $1}'; ls /run/netns; nft list tables");
         let left: Vec<_> = left.lines().collect();
-        assert_eq!(left, ["lo", "br1001", "br7", "tap0", "other", "table inet filter"]);
+        assert_eq!(
+            left,
+            ["lo", "br1001", "br7", "tap0", "other", "table inet filter"]
+        );
     });
 }
 
@@ -176,8 +217,13 @@ fn taken_down_nothing_is_left() {
         fill(&mut bench);
         bench.apply().await;
         assert!(everything().len() > before.len());
-        crate::agent::remove_everything(&bench.settings, &bench.driver).await.unwrap();
+        crate::agent::remove_everything(&bench.settings, &bench.driver)
+            .await
+            .unwrap();
         assert_eq!(everything(), before);
-        assert_eq!(shell("ip route show table all | grep -c blackhole || true").trim(), "0");
+        assert_eq!(
+            shell("ip route show table all | grep -c blackhole || true").trim(),
+            "0"
+        );
     });
 }

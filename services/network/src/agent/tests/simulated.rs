@@ -12,7 +12,10 @@ fn bench() -> (Bench, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
     let driver: Arc<dyn Driver> = Arc::clone(&fake) as Arc<dyn Driver>;
     let mut bench = Bench::with(settings("127.0.0.1"), driver);
-    bench.documents.groups.insert(id(2), group(2, vec![rule(json!({}))]));
+    bench
+        .documents
+        .groups
+        .insert(id(2), group(2, vec![rule(json!({}))]));
     bench.port(11, &[1]);
     bench.port(12, &[1, 2]);
     (bench, fake)
@@ -50,6 +53,9 @@ async fn a_port_that_is_withdrawn_is_reported_gone_once_it_is() {
     bench.documents.ports.remove(&id(12));
     bench.apply().await;
     let due = bench.reports.due(false, &nephos_runtime::Clock::system());
-    let gone: Vec<_> = due.iter().map(|seen| (seen.id.clone(), seen.state.as_str())).collect();
+    let gone: Vec<_> = due
+        .iter()
+        .map(|seen| (seen.id.clone(), seen.state.as_str()))
+        .collect();
     assert!(gone.contains(&(id(12), "gone")), "{gone:?}");
 }

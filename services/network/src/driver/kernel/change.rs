@@ -342,10 +342,10 @@ fn forward(route: &mut Route, verb: Verb, entry: &Forward) -> io::Result<()> {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
     message.header.ifindex = route.index(&entry.link)?;
-    message.header.state = NeighbourState::Noarp;
-    message.header.flags = match entry.host {
-        Some(_) => NeighbourFlags::Own,
-        None => NeighbourFlags::Controller,
+    // A tunnel takes permanent entries only, and a bridge takes those for addresses of its own.
+    (message.header.state, message.header.flags) = match entry.host {
+        Some(_) => (NeighbourState::Permanent, NeighbourFlags::Own),
+        None => (NeighbourState::Noarp, NeighbourFlags::Controller),
     };
     let mac = entry.mac.0.to_vec();
     message
