@@ -30,7 +30,8 @@ pub(crate) struct Stocked {
     pub provider: Provider,
     pub inventories: BTreeMap<ClassName, Dated>,
     pub traits: BTreeSet<TraitName>,
-    pub aggregates: BTreeSet<AggregateId>,
+    /// In the order in which they were given.
+    pub aggregates: Vec<AggregateId>,
 }
 
 /// An inventory and when it was written last.
@@ -47,7 +48,7 @@ impl Stocked {
             provider,
             inventories: BTreeMap::new(),
             traits: BTreeSet::new(),
-            aggregates: BTreeSet::new(),
+            aggregates: Vec::new(),
         }
     }
 
@@ -72,10 +73,13 @@ impl Stocked {
         required.iter().all(|any| !any.is_disjoint(&self.traits))
     }
 
+    /// Whether it is in at least one of these aggregates.
+    pub(crate) fn is_in_any(&self, any: &BTreeSet<AggregateId>) -> bool {
+        self.aggregates.iter().any(|id| any.contains(id))
+    }
+
     /// Whether it is in at least one aggregate of each set.
     pub(crate) fn is_member(&self, member_of: &[BTreeSet<AggregateId>]) -> bool {
-        member_of
-            .iter()
-            .all(|any| !any.is_disjoint(&self.aggregates))
+        member_of.iter().all(|any| self.is_in_any(any))
     }
 }
