@@ -78,7 +78,7 @@ pub(crate) const NAME: Pattern = Pattern {
 /// A custom resource class or trait.
 pub(crate) const CUSTOM: Pattern = Pattern {
     text: "^CUSTOM_[A-Z0-9_]+$",
-    matches: |text| text.strip_prefix("CUSTOM_").is_some_and(names::is_name),
+    matches: |text| text.strip_prefix(names::CUSTOM).is_some_and(names::is_name),
 };
 
 /// The suffix of a request group since 1.33.

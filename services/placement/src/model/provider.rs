@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nephos_types::Timestamp;
 
 use super::inventory::Inventory;
-use super::names::SHARES;
+use super::names::{self, SHARES};
 use super::{AggregateId, ClassName, ProviderId, TraitName};
 
 /// A provider without what hangs on it.
@@ -55,6 +55,13 @@ impl Stocked {
     /// Whether it offers its stock to others in its aggregates.
     pub(crate) fn shares(&self) -> bool {
         self.traits.iter().any(|name| name.as_str() == SHARES)
+    }
+
+    /// Its traits as lists show them: the standard ones, then the custom ones.
+    pub(crate) fn listed_traits(&self) -> impl Iterator<Item = &TraitName> {
+        let custom = |name: &&TraitName| name.as_str().starts_with(names::CUSTOM);
+        let standard = self.traits.iter().filter(move |name| !custom(name));
+        standard.chain(self.traits.iter().filter(custom))
     }
 
     /// Its inventory of a class.
