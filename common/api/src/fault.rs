@@ -132,6 +132,8 @@ pub struct Dialect {
     pub render_fault: fn(&Fault, &RequestId) -> Value,
     /// A fault as a JSON body where it differs over the versions; without a version when that was what could not be agreed on.
     pub render_fault_at: Option<fn(&Fault, &RequestId, Option<Version>) -> Value>,
+    /// Whether a client that asks for HTML and not for JSON gets faults as a page.
+    pub html_faults: bool,
     /// The words about versions themselves.
     pub version_words: VersionWords,
     /// The message of a 403: takes the rule's name.
@@ -203,6 +205,7 @@ impl Dialect {
             versioning: Versioning::None,
             render_fault,
             render_fault_at: None,
+            html_faults: false,
             version_words: VersionWords::common(),
             forbidden: |rule| format!("Policy doesn't allow {rule} to be performed."),
             unexpected_keys: |keys| {

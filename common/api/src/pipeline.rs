@@ -105,11 +105,13 @@ impl<S: Service> Inner<S> {
         let (method, path) = (request.method.clone(), request.path.clone());
         let mut label = "none";
         let mut version = None;
+        let as_page = S::DIALECT.html_faults && prefers_html(&request.headers);
         let outcome = self
             .route_and_run(request, &id, &mut label, &mut version)
             .await;
         let mut response = match outcome {
             Ok(written) => response(written),
+            Err(fault) if as_page => page(&fault),
             Err(fault) => self.refuse(&fault, &id, version),
         };
         self.add_headers(&mut response.headers, &id, version);
@@ -414,6 +416,37 @@ fn action_of(body: &Incoming) -> Option<String> {
     let mut keys = keys.into_keys();
     let first = keys.next()?;
     keys.next().is_none().then_some(first)
+}
+
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
+    accept.contains("text/html") && !accept.contains("application/json")
+}
+
+/// A fault for a browser.
+fn page(fault: &Fault) -> Response {
+    let escaped = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;")
+    };
+    let title = escaped(&fault.status.to_string());
+    let message = escaped(&fault.message);
+    let html = format!(
+        "<!DOCTYPE html>\n<html><head><title>{title}</title></head>\n<body><h1>{title}</h1>\n<p>{message}</p></body></html>\n"
+    );
+    let mut headers = fault.headers.clone();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=UTF-8"),
+    );
+    Response {
+        status: fault.status,
+        headers,
+        body: Payload::Bytes(html.into()),
+    }
 }
 
 fn json_reply(value: &Value) -> Written {

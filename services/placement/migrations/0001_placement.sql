@@ -66,6 +66,7 @@ CREATE INDEX provider_traits_trait ON provider_traits (trait);
 CREATE TABLE provider_aggregates (
   provider_uuid TEXT NOT NULL REFERENCES resource_providers (uuid),
   aggregate_uuid TEXT NOT NULL,
+  position BIGINT NOT NULL,
   PRIMARY KEY (provider_uuid, aggregate_uuid)
 );
 

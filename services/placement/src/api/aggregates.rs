@@ -1,6 +1,5 @@
 //! The aggregates of a provider.
 
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use nephos_api::version::{Version, v};
@@ -55,7 +54,7 @@ impl Checked for AggregatesBody {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AggregatesView {
-    aggregates: BTreeSet<AggregateId>,
+    aggregates: Vec<AggregateId>,
     resource_provider_generation: i64,
 }
 
@@ -107,7 +106,7 @@ async fn set_aggregates(cx: Cx, req: Req<SetAggregates>) -> Reply<SetAggregates>
             "Resource provider's generation already changed. Please update the generation and try again.",
         ));
     }
-    let aggregates = aggregates.into_iter().map(AggregateId).collect();
+    let aggregates: Vec<AggregateId> = aggregates.into_iter().map(AggregateId).collect();
     providers::set_aggregates(&mut w, &provider.id, &aggregates).await?;
     if expected.is_some() {
         providers::raise(&mut w, &mut provider).await?;

@@ -15,7 +15,8 @@ use super::schema::{self, Object, Schema, Text};
 use super::{ConsumerPath, ProviderPath, all_providers, dated, versions, write};
 use crate::model::claim::{Claim, Share};
 use crate::model::{ClassName, ConsumerId, ProviderId, normal_uuid};
-use crate::store::{claims, consumers};
+use crate::store::claims::{self, Refused};
+use crate::store::consumers;
 use crate::{Cx, rules};
 
 /// Whom an allocation belongs to that was made before owners were asked for.
@@ -355,7 +356,15 @@ async fn set_allocations(cx: Cx, req: Req<SetAllocations>) -> Reply<SetAllocatio
         consumer.ok_or_else(|| Fault::bad_request(format!("Malformed consumer_uuid: {given}")))?;
     let claim = req.body.read()?.claim(cx.version, ConsumerId(consumer));
     let mut w = write(&cx).await?;
-    claims::replace(&mut w, &[claim]).await?;
+    let consumer = claim.consumer.clone();
+    claims::replace(&mut w, &[claim])
+        .await
+        .map_err(|refused| match refused {
+            Refused::NoClass(_) => Fault::bad_request(format!(
+                "Unable to allocate inventory for consumer {consumer}: {refused}"
+            )),
+            other => other.into(),
+        })?;
     w.commit().await?;
     Ok(Empty)
 }

@@ -291,6 +291,13 @@ impl Serialize for SummariesView {
 
 struct Summary<'a>(&'a Stocked);
 struct SummaryResources<'a>(&'a Stocked);
+struct SummaryTraits<'a>(&'a Stocked);
+
+impl Serialize for SummaryTraits<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.listed_traits())
+    }
+}
 
 #[derive(Serialize)]
 struct SummaryResource {
@@ -303,7 +310,7 @@ impl Serialize for Summary<'_> {
         let provider = &self.0.provider;
         let mut object = serializer.serialize_map(Some(4))?;
         object.serialize_entry("resources", &SummaryResources(self.0))?;
-        object.serialize_entry("traits", &self.0.traits)?;
+        object.serialize_entry("traits", &SummaryTraits(self.0))?;
         object.serialize_entry("parent_provider_uuid", &provider.parent)?;
         object.serialize_entry("root_provider_uuid", &provider.root)?;
         object.end()

@@ -40,6 +40,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     },
     forbidden: |rule| format!("Policy does not allow {rule} to be performed."),
     render_fault_at: Some(render),
+    html_faults: true,
     max_body_bytes: 16 * 1024 * 1024,
     ..Dialect::plain(|fault, id| render(fault, id, Some(MAX)))
 };

@@ -41,7 +41,7 @@ impl Checked for ProviderTraitsBody {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProviderTraitsView {
-    traits: BTreeSet<TraitName>,
+    traits: Vec<TraitName>,
     resource_provider_generation: i64,
 }
 
@@ -59,7 +59,7 @@ endpoint! {
 async fn list_provider_traits(cx: Cx, req: Req<ListProviderTraits>) -> Reply<ListProviderTraits> {
     let stocked = one_provider(&cx, &req.path.uuid).await?;
     let view = ProviderTraitsView {
-        traits: stocked.traits.clone(),
+        traits: stocked.listed_traits().cloned().collect(),
         resource_provider_generation: stocked.provider.generation,
     };
     Ok(dated(&cx, Json(view), cx.now()))
@@ -105,7 +105,7 @@ async fn set_provider_traits(cx: Cx, req: Req<SetProviderTraits>) -> Reply<SetPr
     }
     w.commit().await?;
     let view = ProviderTraitsView {
-        traits,
+        traits: traits.into_iter().collect(),
         resource_provider_generation: provider.generation,
     };
     Ok(dated(&cx, Json(view), cx.now()))

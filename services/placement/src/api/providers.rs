@@ -233,7 +233,7 @@ impl Filter {
             && stocked.has_traits(&group.required)
             && group.forbidden.is_disjoint(&stocked.traits)
             && stocked.is_member(&group.member_of)
-            && group.not_member_of.is_disjoint(&stocked.aggregates)
+            && !stocked.is_in_any(&group.not_member_of)
     }
 }
 

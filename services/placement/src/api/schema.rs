@@ -78,7 +78,7 @@ pub(crate) const NAME: Pattern = Pattern {
 /// A custom resource class or trait.
 pub(crate) const CUSTOM: Pattern = Pattern {
     text: "^CUSTOM_[A-Z0-9_]+$",
-    matches: |text| text.strip_prefix("CUSTOM_").is_some_and(names::is_name),
+    matches: |text| text.strip_prefix(names::CUSTOM).is_some_and(names::is_name),
 };
 
 /// The suffix of a request group since 1.33.
@@ -94,8 +94,30 @@ pub(crate) const SUFFIX: Pattern = Pattern {
 #[derive(Debug)]
 struct Problem {
     keyword: &'static str,
+    /// Where in the value.
     path: Vec<String>,
+    /// Where in the schema.
+    rule: String,
     message: String,
+}
+
+/// Where the check stands, in the value and in the schema.
+#[derive(Default)]
+struct Place {
+    path: Vec<String>,
+    rule: Vec<String>,
+}
+
+impl Place {
+    fn enter(&mut self, key: String, rule: String) {
+        self.path.push(key);
+        self.rule.push(rule);
+    }
+
+    fn leave(&mut self) {
+        self.path.pop();
+        self.rule.pop();
+    }
 }
 
 impl Schema {
@@ -146,7 +168,7 @@ impl Schema {
     /// The message for the client.
     pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
         let mut problems = Vec::new();
-        self.collect(value, &mut Vec::new(), &mut problems);
+        self.collect(value, &mut Place::default(), &mut problems);
         // As jsonschema's best match: what is wrong further up says more.
         let best = problems
             .into_iter()
@@ -154,12 +176,13 @@ impl Schema {
         best.map_or(Ok(()), |problem| Err(problem.text()))
     }
 
-    fn collect(&self, value: &Value, path: &mut Vec<String>, problems: &mut Vec<Problem>) {
+    fn collect(&self, value: &Value, place: &mut Place, problems: &mut Vec<Problem>) {
         let before = problems.len();
         let mut found = |keyword, message| {
             problems.push(Problem {
                 keyword,
-                path: path.clone(),
+                path: place.path.clone(),
+                rule: place.rule.concat(),
                 message,
             });
         };
@@ -179,24 +202,24 @@ impl Schema {
             (Self::List { items, min, unique }, Value::Array(list)) => {
                 check_list(list, (*min, *unique), &mut found);
                 for (at, item) in list.iter().enumerate() {
-                    path.push(at.to_string());
-                    items.collect(item, path, problems);
-                    path.pop();
+                    place.enter(at.to_string(), "['items']".to_owned());
+                    items.collect(item, place, problems);
+                    place.leave();
                 }
             }
             (Self::Object(form), Value::Object(object)) => {
                 form.check(object, &mut found);
                 for (key, item) in object {
-                    path.push(format!("'{key}'"));
-                    form.of_key(key)
-                        .iter()
-                        .for_each(|schema| schema.collect(item, path, problems));
-                    path.pop();
+                    for (rule, schema) in form.of_key(key) {
+                        place.enter(format!("'{key}'"), rule);
+                        schema.collect(item, place, problems);
+                        place.leave();
+                    }
                 }
             }
             (Self::Nullable(_), Value::Null) => {}
             (Self::Nullable(inner), value) => {
-                inner.collect(value, path, problems);
+                inner.collect(value, place, problems);
                 if let Self::Integer { .. } = **inner
                     && let Some(problem) = problems.get_mut(before)
                     && problem.keyword == "type"
@@ -234,8 +257,8 @@ impl Problem {
     fn text(&self) -> String {
         let place: String = self.path.iter().map(|key| format!("[{key}]")).collect();
         format!(
-            "{}\n\nFailed validating '{}' in schema\n\nOn instance{place}",
-            self.message, self.keyword
+            "{}\n\nFailed validating '{}' in schema{}\n\nOn instance{place}",
+            self.message, self.keyword, self.rule
         )
     }
 }
@@ -284,15 +307,16 @@ impl Object {
         self
     }
 
-    /// The forms of the value of a key.
-    fn of_key(&self, key: &str) -> Vec<&Schema> {
+    /// The forms of the value of a key, and where they stand.
+    fn of_key(&self, key: &str) -> Vec<(String, &Schema)> {
         let named = self.properties.iter().filter(|(name, _)| *name == key);
-        let matched = self
-            .patterns
-            .iter()
-            .filter(|(pattern, _)| (pattern.matches)(key));
-        let named = named.map(|(_, schema)| schema);
-        named.chain(matched.map(|(_, schema)| schema)).collect()
+        let named = named.map(|(name, schema)| (format!("['properties']['{name}']"), schema));
+        let matched = self.patterns.iter();
+        let matched = matched.filter(|(pattern, _)| (pattern.matches)(key));
+        let matched = matched.map(|(pattern, schema)| {
+            (format!("['patternProperties']['{}']", pattern.text), schema)
+        });
+        named.chain(matched).collect()
     }
 
     fn check(&self, object: &serde_json::Map<String, Value>, found: &mut Found<'_>) {

@@ -255,7 +255,7 @@ impl<'a> Search<'a> {
         !group.is_granular()
             || (stocked.has_traits(&group.required)
                 && stocked.is_member(&group.member_of)
-                && group.not_member_of.is_disjoint(&stocked.aggregates))
+                && !stocked.is_in_any(&group.not_member_of))
     }
 
     /// Whether the provider gives to other trees too.
@@ -271,8 +271,8 @@ impl<'a> Search<'a> {
             return false;
         };
         let wanted = stocked.is_member(&group.member_of) || root.is_member(&group.member_of);
-        let unwanted = |aggregates| !group.not_member_of.is_disjoint(aggregates);
-        wanted && !unwanted(&stocked.aggregates) && !unwanted(&root.aggregates)
+        let unwanted = &group.not_member_of;
+        wanted && !stocked.is_in_any(unwanted) && !root.is_in_any(unwanted)
     }
 
     /// The walk's next candidate.

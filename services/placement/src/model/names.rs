@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 /// Longest name of a class or trait.
 pub(crate) const LONGEST: usize = 255;
-const CUSTOM: &str = "CUSTOM_";
+/// How the name of a custom class or trait begins.
+pub(crate) const CUSTOM: &str = "CUSTOM_";
 
 /// A provider with this trait offers its stock to every tree it shares an aggregate with.
 pub(crate) const SHARES: &str = "MISC_SHARES_VIA_AGGREGATE";

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nephos_types::Timestamp;
 
 use super::inventory::Inventory;
-use super::names::SHARES;
+use super::names::{self, SHARES};
 use super::{AggregateId, ClassName, ProviderId, TraitName};
 
 /// A provider without what hangs on it.
@@ -30,7 +30,8 @@ pub(crate) struct Stocked {
     pub provider: Provider,
     pub inventories: BTreeMap<ClassName, Dated>,
     pub traits: BTreeSet<TraitName>,
-    pub aggregates: BTreeSet<AggregateId>,
+    /// In the order in which they were given.
+    pub aggregates: Vec<AggregateId>,
 }
 
 /// An inventory and when it was written last.
@@ -47,13 +48,20 @@ impl Stocked {
             provider,
             inventories: BTreeMap::new(),
             traits: BTreeSet::new(),
-            aggregates: BTreeSet::new(),
+            aggregates: Vec::new(),
         }
     }
 
     /// Whether it offers its stock to others in its aggregates.
     pub(crate) fn shares(&self) -> bool {
         self.traits.iter().any(|name| name.as_str() == SHARES)
+    }
+
+    /// Its traits as lists show them: the standard ones, then the custom ones.
+    pub(crate) fn listed_traits(&self) -> impl Iterator<Item = &TraitName> {
+        let custom = |name: &&TraitName| name.as_str().starts_with(names::CUSTOM);
+        let standard = self.traits.iter().filter(move |name| !custom(name));
+        standard.chain(self.traits.iter().filter(custom))
     }
 
     /// Its inventory of a class.
@@ -72,10 +80,13 @@ impl Stocked {
         required.iter().all(|any| !any.is_disjoint(&self.traits))
     }
 
+    /// Whether it is in at least one of these aggregates.
+    pub(crate) fn is_in_any(&self, any: &BTreeSet<AggregateId>) -> bool {
+        self.aggregates.iter().any(|id| any.contains(id))
+    }
+
     /// Whether it is in at least one aggregate of each set.
     pub(crate) fn is_member(&self, member_of: &[BTreeSet<AggregateId>]) -> bool {
-        member_of
-            .iter()
-            .all(|any| !any.is_disjoint(&self.aggregates))
+        member_of.iter().all(|any| self.is_in_any(any))
     }
 }

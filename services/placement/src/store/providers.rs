@@ -216,17 +216,17 @@ pub(crate) async fn set_traits(
 pub(crate) async fn set_aggregates(
     w: &mut Writing,
     id: &ProviderId,
-    aggregates: &BTreeSet<AggregateId>,
+    aggregates: &[AggregateId],
 ) -> Result<(), Error> {
     w.tx.exec(
         "DELETE FROM provider_aggregates WHERE provider_uuid = $1",
         args![id],
     )
     .await?;
-    for aggregate in aggregates {
+    for (position, aggregate) in aggregates.iter().enumerate() {
         w.tx.exec(
-            "INSERT INTO provider_aggregates (provider_uuid, aggregate_uuid) VALUES ($1, $2)",
-            args![id, aggregate],
+            "INSERT INTO provider_aggregates (provider_uuid, aggregate_uuid, position) VALUES ($1, $2, $3)",
+            args![id, aggregate, position],
         )
         .await?;
     }

@@ -136,7 +136,7 @@ async fn changed_since(db: &Db, number: i64) -> Result<Vec<Stocked>, Error> {
     }
     for AggregateRow(id, aggregate) in aggregates_since(db, number).await? {
         if let Some(stocked) = changed.get_mut(place(&id)) {
-            stocked.aggregates.insert(aggregate);
+            stocked.aggregates.push(aggregate);
         }
     }
     Ok(changed)
@@ -164,7 +164,7 @@ async fn traits_since(db: &Db, number: i64) -> Result<Vec<TraitRow>, Error> {
 async fn aggregates_since(db: &Db, number: i64) -> Result<Vec<AggregateRow>, Error> {
     db.fetch_all(
         "SELECT a.provider_uuid, a.aggregate_uuid FROM provider_aggregates a \
-         JOIN resource_providers p ON p.uuid = a.provider_uuid WHERE p.revision > $1",
+         JOIN resource_providers p ON p.uuid = a.provider_uuid WHERE p.revision > $1 ORDER BY a.position",
         args![number],
     )
     .await
