@@ -21,7 +21,14 @@ impl Bus {
     /// Listens to a topic from now on.
     #[must_use]
     pub fn subscribe(&self, topic: &'static str) -> Wakes {
-        self.0.subscribe(topic)
+        self.0.subscribe(topic, None)
+    }
+
+    /// Listens to a topic for one id (and for "look at everything"): a thousand hosts that wait for their news are not
+    /// woken for one of them.
+    #[must_use]
+    pub fn subscribe_to(&self, topic: &'static str, id: &str) -> Wakes {
+        self.0.subscribe(topic, Some(id.to_owned()))
     }
 }
 
