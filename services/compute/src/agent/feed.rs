@@ -65,10 +65,15 @@ impl Binding {
             PathBuf::new()
         };
         let (agent, until) = (self.agent.clone(), shutdown.clone());
-        let work = supervise("compute.agent", self.clock.clone(), shutdown.clone(), move || {
-            let (agent, until) = (agent.clone(), until.clone());
-            async move { agent.run(until).await }
-        });
+        let work = supervise(
+            "compute.agent",
+            self.clock.clone(),
+            shutdown.clone(),
+            move || {
+                let (agent, until) = (agent.clone(), until.clone());
+                async move { agent.run(until).await }
+            },
+        );
         let pull = self.clone().pull(self.client(file));
         let tell = self.clone().tell(self.client(PathBuf::new()));
         let (pull_until, tell_until) = (shutdown.clone(), shutdown.clone());
@@ -133,8 +138,14 @@ impl Binding {
     async fn console(&self, item: &FeedItem, wish: ConsoleWish) {
         let server = ServerId::from(item.id.as_str());
         let tail = match self.agent.console_output(&server, wish.max_bytes).await {
-            Ok(bytes) => ConsoleTail { text: String::from_utf8_lossy(&bytes).into_owned(), error: None },
-            Err(why) => ConsoleTail { text: String::new(), error: Some(why.to_string()) },
+            Ok(bytes) => ConsoleTail {
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+                error: None,
+            },
+            Err(why) => ConsoleTail {
+                text: String::new(),
+                error: Some(why.to_string()),
+            },
         };
         let observed = self.observed(KIND_CONSOLE, &item.id, item.generation, &tail);
         if let Err(why) = self.client(PathBuf::new()).report(&[observed]).await {
@@ -195,7 +206,9 @@ impl Binding {
                 self.agent.reports().give_back(&news);
                 return Err(why);
             }
-            if std::mem::take(&mut first) && let Some(inventory) = &inventory {
+            if std::mem::take(&mut first)
+                && let Some(inventory) = &inventory
+            {
                 *told = Told {
                     inventory: Some(inventory.clone()),
                     at: self.clock.monotonic(),
@@ -221,11 +234,22 @@ impl Binding {
     fn server(&self, seen: &ObservedServer) -> Observed {
         Observed {
             state: word(seen.state).to_owned(),
-            ..self.observed(KIND_SERVER, seen.server_id.as_str(), seen.generation_seen, seen)
+            ..self.observed(
+                KIND_SERVER,
+                seen.server_id.as_str(),
+                seen.generation_seen,
+                seen,
+            )
         }
     }
 
-    fn observed<T: Serialize>(&self, kind: &str, id: &str, generation_seen: i64, detail: &T) -> Observed {
+    fn observed<T: Serialize>(
+        &self,
+        kind: &str,
+        id: &str,
+        generation_seen: i64,
+        detail: &T,
+    ) -> Observed {
         Observed {
             kind: kind.to_owned(),
             id: id.to_owned(),
@@ -283,7 +307,11 @@ impl Asked {
     fn new_in(&mut self, desired: &Desired) -> Vec<FeedItem> {
         let mut new = Vec::new();
         let mut answered = BTreeMap::new();
-        for item in desired.items.values().filter(|item| item.kind == KIND_CONSOLE) {
+        for item in desired
+            .items
+            .values()
+            .filter(|item| item.kind == KIND_CONSOLE)
+        {
             let before = self.answered.get(&item.id).copied();
             if item.generation > before.unwrap_or(self.young_after) {
                 new.push(item.clone());
@@ -302,9 +330,16 @@ struct Specs(BTreeMap<ServerId, (i64, Arc<ServerSpec>)>);
 impl Specs {
     fn read(&mut self, desired: &Desired) -> DesiredServers {
         let mut next = BTreeMap::new();
-        for item in desired.items.values().filter(|item| item.kind == KIND_SERVER) {
+        for item in desired
+            .items
+            .values()
+            .filter(|item| item.kind == KIND_SERVER)
+        {
             let id = ServerId::from(item.id.as_str());
-            let known = self.0.remove(&id).filter(|(generation, _)| *generation == item.generation);
+            let known = self
+                .0
+                .remove(&id)
+                .filter(|(generation, _)| *generation == item.generation);
             let spec = known.map(|(_, spec)| spec).or_else(|| parsed(item));
             if let Some(spec) = spec {
                 next.insert(id, (item.generation, spec));
@@ -314,7 +349,11 @@ impl Specs {
         DesiredServers {
             revision: desired.revision,
             from_control_plane: desired.complete,
-            servers: self.0.iter().map(|(id, (_, spec))| (id.clone(), Arc::clone(spec))).collect(),
+            servers: self
+                .0
+                .iter()
+                .map(|(id, (_, spec))| (id.clone(), Arc::clone(spec)))
+                .collect(),
         }
     }
 }

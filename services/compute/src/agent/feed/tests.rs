@@ -38,7 +38,9 @@ impl Service {
     fn want(&self, item: FeedItem) {
         self.with(|inner| {
             inner.revision += 1;
-            inner.items.retain(|there| (&there.kind, &there.id) != (&item.kind, &item.id));
+            inner
+                .items
+                .retain(|there| (&there.kind, &there.id) != (&item.kind, &item.id));
             inner.items.push(item);
         });
     }
@@ -65,7 +67,9 @@ impl Dispatch for Service {
                 (StatusCode::OK, serde_json::to_vec(&page).unwrap())
             }
             "/host/v1/observed" => {
-                let Incoming::Bytes(body) = request.body else { panic!("a stream") };
+                let Incoming::Bytes(body) = request.body else {
+                    panic!("a stream")
+                };
                 inner.reports.push(serde_json::from_slice(&body).unwrap());
                 (StatusCode::NO_CONTENT, Vec::new())
             }
@@ -76,7 +80,11 @@ impl Dispatch for Service {
             if is_poll {
                 tokio::task::yield_now().await;
             }
-            Response { status, headers: HeaderMap::new(), body: Payload::Bytes(Bytes::from(body)) }
+            Response {
+                status,
+                headers: HeaderMap::new(),
+                body: Payload::Bytes(Bytes::from(body)),
+            }
         })
     }
 }
@@ -102,7 +110,9 @@ impl Bench {
             project: "service".to_owned(),
         };
         let peers = Peers::new(directory, account, clock.clone(), String::new()).unwrap();
-        peers.keep_token("token".to_owned(), clock.now().plus_secs(1_000_000)).await;
+        peers
+            .keep_token("token".to_owned(), clock.now().plus_secs(1_000_000))
+            .await;
         let driver = Arc::new(world.host("one", HostSize::default()));
         let binding = Binding {
             agent: Agent::new(driver, clock.clone(), Settings::default()),
@@ -112,7 +122,13 @@ impl Bench {
         };
         let shutdown = Shutdown::new();
         let tasks = binding.start(Path::new("/nonexistent"), &shutdown);
-        Self { clock, service, world, shutdown, _tasks: tasks }
+        Self {
+            clock,
+            service,
+            world,
+            shutdown,
+            _tasks: tasks,
+        }
     }
 
     async fn pass(&self, secs: u32) {
@@ -160,9 +176,15 @@ async fn what_is_wanted_is_done_and_told() {
     bench.service.want(server(1, "running"));
     bench.pass(2).await;
     let last = bench.service.told(KIND_SERVER).pop().expect("a report");
-    assert_eq!((last.id.as_str(), last.generation_seen, last.state.as_str()), (SERVER, 1, "running"));
+    assert_eq!(
+        (last.id.as_str(), last.generation_seen, last.state.as_str()),
+        (SERVER, 1, "running")
+    );
     let seen: ObservedServer = serde_json::from_value(last.detail).unwrap();
-    assert_eq!((seen.state, seen.progress), (GuestState::Running, Progress::Settled));
+    assert_eq!(
+        (seen.state, seen.progress),
+        (GuestState::Running, Progress::Settled)
+    );
     let host = bench.service.told(KIND_HOST);
     assert_eq!(host.len(), 1);
     let inventory: HostInventory = serde_json::from_value(host[0].detail.clone()).unwrap();
@@ -174,17 +196,30 @@ async fn a_quiet_host_says_that_it_is_alive_and_what_it_has_only_now_and_then() 
     let bench = Bench::start().await;
     bench.service.want(server(1, "running"));
     bench.pass(30).await;
-    let (before, inventories) = (bench.service.with(|inner| inner.reports.len()), bench.service.told(KIND_HOST).len());
+    let (before, inventories) = (
+        bench.service.with(|inner| inner.reports.len()),
+        bench.service.told(KIND_HOST).len(),
+    );
     bench.pass(60).await;
     let reports = bench.service.with(|inner| inner.reports.split_off(before));
     assert_eq!(reports.len(), 3, "{reports:?}");
     for report in &reports {
-        assert_eq!(report.iter().filter(|seen| seen.kind == KIND_SERVER).count(), 1, "{report:?}");
+        assert_eq!(
+            report
+                .iter()
+                .filter(|seen| seen.kind == KIND_SERVER)
+                .count(),
+            1,
+            "{report:?}"
+        );
     }
     assert!(bench.service.told(KIND_HOST).len() <= inventories);
     bench.pass(120).await;
     let inventories = bench.service.told(KIND_HOST).len();
-    assert!((2..=4).contains(&inventories), "{inventories} inventories in 210 s");
+    assert!(
+        (2..=4).contains(&inventories),
+        "{inventories} inventories in 210 s"
+    );
 }
 
 #[tokio::test]
@@ -195,10 +230,16 @@ async fn what_could_not_be_told_is_told_once_the_service_is_back() {
     bench.service.with(|inner| inner.down = true);
     bench.world.guest_shuts_down("one", &ServerId::from(SERVER));
     bench.pass(5).await;
-    assert_eq!(bench.service.told(KIND_SERVER).pop().unwrap().state, "running");
+    assert_eq!(
+        bench.service.told(KIND_SERVER).pop().unwrap().state,
+        "running"
+    );
     bench.service.with(|inner| inner.down = false);
     bench.pass(3).await;
-    assert_eq!(bench.service.told(KIND_SERVER).pop().unwrap().state, "stopped");
+    assert_eq!(
+        bench.service.told(KIND_SERVER).pop().unwrap().state,
+        "stopped"
+    );
 }
 
 #[tokio::test]
@@ -208,7 +249,11 @@ async fn a_question_about_a_console_is_answered_once() {
     let long_ago = bench.clock.now().plus_secs(-3600).0;
     bench.service.want(wish(long_ago));
     bench.pass(2).await;
-    assert_eq!(bench.service.told(KIND_CONSOLE), [], "nobody waits for it any more");
+    assert_eq!(
+        bench.service.told(KIND_CONSOLE),
+        [],
+        "nobody waits for it any more"
+    );
     let now = bench.clock.now().0;
     bench.service.want(wish(now));
     bench.pass(2).await;
@@ -218,7 +263,10 @@ async fn a_question_about_a_console_is_answered_once() {
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].generation_seen, now);
     let tail: ConsoleTail = serde_json::from_value(told[0].detail.clone()).unwrap();
-    assert!(tail.text.contains("login:") && tail.error.is_none(), "{tail:?}");
+    assert!(
+        tail.text.contains("login:") && tail.error.is_none(),
+        "{tail:?}"
+    );
     bench.service.want(wish(now + 1));
     bench.pass(2).await;
     assert_eq!(bench.service.told(KIND_CONSOLE).len(), 2);
@@ -227,9 +275,16 @@ async fn a_question_about_a_console_is_answered_once() {
 #[tokio::test]
 async fn a_server_that_cannot_be_read_harms_no_other() {
     let bench = Bench::start().await;
-    let broken = FeedItem { id: "x".to_owned(), spec: Some(json!({"want": "nonsense"})), ..server(1, "running") };
+    let broken = FeedItem {
+        id: "x".to_owned(),
+        spec: Some(json!({"want": "nonsense"})),
+        ..server(1, "running")
+    };
     bench.service.want(broken);
     bench.service.want(server(1, "running"));
     bench.pass(2).await;
-    assert_eq!(bench.service.told(KIND_SERVER).pop().unwrap().state, "running");
+    assert_eq!(
+        bench.service.told(KIND_SERVER).pop().unwrap().state,
+        "running"
+    );
 }
