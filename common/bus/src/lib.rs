@@ -45,7 +45,14 @@ impl Bus {
     /// Listens to a topic from now on.
     #[must_use]
     pub fn subscribe(&self, topic: &'static str) -> Wakes {
-        self.local.subscribe(topic)
+        self.local.subscribe(topic, None)
+    }
+
+    /// Listens to a topic for one id (and for "look at everything"): a thousand hosts that wait for their news are not
+    /// woken for one of them.
+    #[must_use]
+    pub fn subscribe_to(&self, topic: &'static str, id: &str) -> Wakes {
+        self.local.subscribe(topic, Some(id.to_owned()))
     }
 
     /// Whether other processes hear this one now.

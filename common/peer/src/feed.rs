@@ -37,7 +37,8 @@ struct Kept {
 }
 
 impl FeedClient {
-    /// A client for `host`; `file` keeps the last document, so that guests come back while the service is away.
+    /// A client for `host`; `file` keeps the last document, so that guests come back while the service is away. An empty
+    /// path keeps nothing.
     #[must_use]
     pub fn new(
         peers: Peers,
@@ -125,6 +126,9 @@ impl FeedClient {
 
     /// Writes beside and renames, so that the file is whole at whatever instant the process ends.
     fn keep(&self) -> std::io::Result<()> {
+        if self.file.as_os_str().is_empty() {
+            return Ok(());
+        }
         let items = self.desired.items.values().cloned().collect();
         let kept = Kept {
             host: self.host.clone(),

@@ -13,8 +13,8 @@ struct Entry {
     scope: &'static [&'static str],
 }
 
-const DEMO: &[&str] = &["project_name: demo", "project_domain_id: default"];
-const ADMIN: &[&str] = &["project_name: admin", "project_domain_id: default"];
+const DEMO: &[&str] = &["project_name: demo", "project_domain_name: Default"];
+const ADMIN: &[&str] = &["project_name: admin", "project_domain_name: Default"];
 const SYSTEM: &[&str] = &["system_scope: all"];
 
 /// Writes `state_dir/clouds.yaml` with the clouds `nephos`, `nephos-admin` and `nephos-system`.
@@ -54,7 +54,7 @@ fn text(settings: &Settings, secrets: &Secrets) -> String {
         } = entry;
         text += &format!(
             "  {name}:\n    region_name: {}\n    identity_api_version: 3\n    auth:\n      auth_url: {}/identity/v3\n      \
-             username: {user}\n      password: {password}\n      user_domain_id: default\n",
+             username: {user}\n      password: {password}\n      user_domain_name: Default\n",
             settings.region,
             settings.origin(),
         );

@@ -141,6 +141,12 @@ impl Agent {
         &self.worker.reports
     }
 
+    /// Whether guests outlive this process.
+    #[must_use]
+    pub fn guests_outlive_us(&self) -> bool {
+        self.worker.driver.outlives_us()
+    }
+
     /// What the host has.
     ///
     /// # Errors

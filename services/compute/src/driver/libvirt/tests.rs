@@ -19,7 +19,7 @@ async fn a_server_goes_through_every_state_and_leaves_nothing() {
     let server = spec.server_id.clone();
 
     let seen = host.make(&spec, GuestState::Running).await;
-    assert_eq!(seen.ports, [tap.0.port_id.clone()]);
+    assert_eq!(seen.ports, std::slice::from_ref(&tap.0.port_id));
     let vnc = seen.vnc.expect("a VNC address");
     assert_eq!(vnc.host, "127.0.0.1");
     std::net::TcpStream::connect((vnc.host.as_str(), vnc.port)).expect("VNC answers");
@@ -30,7 +30,11 @@ async fn a_server_goes_through_every_state_and_leaves_nothing() {
     spec.generation = 2;
     spec.want = Want::Paused;
     host.make(&spec, GuestState::Paused).await;
-    assert!(host.libvirt.virsh(&format!("domstate {server}")).starts_with("paused"));
+    assert!(
+        host.libvirt
+            .virsh(&format!("domstate {server}"))
+            .starts_with("paused")
+    );
     spec.generation = 3;
     spec.want = Want::Running;
     host.make(&spec, GuestState::Running).await;
@@ -110,7 +114,7 @@ async fn a_guest_boots_says_what_its_user_data_says_and_shuts_down_when_asked() 
     spec.generation = 3;
     spec.ports.remove(0);
     let seen = host.make(&spec, GuestState::Running).await;
-    assert_eq!(seen.ports, [second.0.port_id.clone()]);
+    assert_eq!(seen.ports, std::slice::from_ref(&second.0.port_id));
 
     spec.generation = 4;
     spec.reboot = Some(Reboot {
@@ -150,9 +154,11 @@ async fn guests_outlive_the_agent_and_libvirtd() {
     assert!(matches!(error, DriverError::Unavailable(_)), "{error}");
     let mut other = bench::spec(&image, &[]);
     host.want(&[&spec, &other]);
-    host.seen(&other.server_id, "waiting for libvirt", |seen| {
-        matches!(&seen.progress, Progress::Waiting { reason } if reason.contains("libvirt"))
-    })
+    host.seen(
+        &other.server_id,
+        "waiting for libvirt",
+        |seen| matches!(&seen.progress, Progress::Waiting { reason } if reason.contains("libvirt")),
+    )
     .await;
     assert!(Path::new(&format!("/proc/{pid}")).exists());
 
@@ -164,8 +170,10 @@ async fn guests_outlive_the_agent_and_libvirtd() {
     // What is wanted nowhere goes after the grace period, with the other left alone.
     host.want(&[&spec]);
     other.generation = 0;
-    host.seen(&other.server_id, "gone", |seen| seen.state == GuestState::Absent)
-        .await;
+    host.seen(&other.server_id, "gone", |seen| {
+        seen.state == GuestState::Absent
+    })
+    .await;
     assert_eq!(host.libvirt.guests().len(), 1);
     host.settled(&spec, GuestState::Running).await;
     assert_eq!(host.pid(&server), pid);
@@ -183,7 +191,10 @@ async fn a_guest_that_ends_by_itself_is_seen_at_once_and_not_started_again() {
     sh(&format!("kill -9 {}", host.pid(&server)));
     host.settled(&spec, GuestState::Crashed).await;
     let took = host.clock.monotonic() - began;
-    assert!(took < Duration::from_secs(4), "events do not arrive: {took:?}");
+    assert!(
+        took < Duration::from_secs(4),
+        "events do not arrive: {took:?}"
+    );
     assert!(host.libvirt.guests().is_empty());
     spec.generation = 2;
     host.make(&spec, GuestState::Running).await;
@@ -205,9 +216,11 @@ async fn what_is_not_ours_is_neither_seen_nor_touched() {
     host.libvirt.virsh(&format!("define {}", file.display()));
     assert_eq!(host.driver().list().await.unwrap(), BTreeSet::new());
     host.want(&[&spec]);
-    host.seen(&spec.server_id, "refused", |seen| {
-        matches!(&seen.progress, Progress::Failed { reason } if reason.contains("not ours"))
-    })
+    host.seen(
+        &spec.server_id,
+        "refused",
+        |seen| matches!(&seen.progress, Progress::Failed { reason } if reason.contains("not ours")),
+    )
     .await;
     assert_eq!(host.libvirt.virsh("list --all --name").trim(), "theirs");
 }
@@ -258,12 +271,25 @@ async fn the_inventory_tells_what_the_host_is() {
     let mut host = Host::start(shelf).await;
     host.make(&spec(&image, &[]), GuestState::Running).await;
     let seen = host.agent().inventory().await.unwrap();
-    assert_eq!((seen.host.as_str(), seen.hypervisor_type.as_str()), ("here", "QEMU"));
+    assert_eq!(
+        (seen.host.as_str(), seen.hypervisor_type.as_str()),
+        ("here", "QEMU")
+    );
     assert_eq!(seen.virt_type, "qemu");
-    assert!(seen.hypervisor_version >= 7_000_000, "{}", seen.hypervisor_version);
-    assert!(seen.vcpus > 0 && seen.ram_mib > 256 && seen.disk_gib > 0, "{seen:?}");
+    assert!(
+        seen.hypervisor_version >= 7_000_000,
+        "{}",
+        seen.hypervisor_version
+    );
+    assert!(
+        seen.vcpus > 0 && seen.ram_mib > 256 && seen.disk_gib > 0,
+        "{seen:?}"
+    );
     assert!(seen.ram_free_mib <= seen.ram_mib && seen.disk_free_gib <= seen.disk_gib);
-    assert_eq!((seen.running_servers, seen.cpu.arch.as_str()), (1, "x86_64"));
+    assert_eq!(
+        (seen.running_servers, seen.cpu.arch.as_str()),
+        (1, "x86_64")
+    );
 }
 
 #[tokio::test]

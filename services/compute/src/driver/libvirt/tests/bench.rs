@@ -171,10 +171,7 @@ impl Shelf {
             size_bytes: content.len().try_into().unwrap(),
             disk_format: format.to_owned(),
         };
-        let chunks = content
-            .chunks(65_536)
-            .map(Bytes::copy_from_slice)
-            .collect();
+        let chunks = content.chunks(65_536).map(Bytes::copy_from_slice).collect();
         self.0.insert(id, chunks);
         image
     }
@@ -302,7 +299,11 @@ impl Host {
             look_again: Duration::from_secs(5),
             ..agent::Settings::default()
         };
-        let agent = Agent::new(Arc::<LibvirtDriver>::clone(&driver), self.clock.clone(), settings);
+        let agent = Agent::new(
+            Arc::<LibvirtDriver>::clone(&driver),
+            self.clock.clone(),
+            settings,
+        );
         let runner = agent.clone();
         let task = nephos_runtime::spawn("agent", async move {
             let _ended = runner.run(Shutdown::new()).await;
