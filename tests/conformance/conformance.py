@@ -147,7 +147,9 @@ def main(path):
 
     wanted = names(path)
     folder = Path(tempfile.mkdtemp(prefix="nephos-tempest-"))
-    cloud = Cloud(folder / "cloud", 8774, simulate=2)
+    # Some tests are about several stores.
+    config = "[image]\nstores = ['one', 'two']\n"
+    cloud = Cloud(folder / "cloud", 8774, simulate=2, config=config)
     began = time.monotonic()
     try:
         cloud.up()
