@@ -3,6 +3,9 @@
 
 mod cloud;
 mod feeds;
+mod matrix;
 mod networks;
+mod pools;
 mod ports;
+mod routers;
 mod security_groups;
