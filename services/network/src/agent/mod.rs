@@ -45,6 +45,8 @@ const SERVICE: &str = "network";
 const WAIT_SECS: u64 = 25;
 /// After an error the feed is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// After a pass that did not go well, or a report that nobody took, the next one comes after this long.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// How an agent works.
 #[derive(Clone, Debug)]
@@ -166,18 +168,20 @@ impl Agent {
         loop {
             let desired = told.borrow_and_update().clone();
             let now = self.clock.monotonic();
+            let mut pause = ASK_AGAIN;
             if let Some(desired) = desired {
                 let everything = now >= look_again_at;
                 if everything {
                     look_again_at = now + self.settings.look_again;
                 }
                 let documents = Documents::read(&desired);
-                pass.run(&documents, everything, &mut reports).await;
-                self.tell(&teller, &mut reports, everything).await;
+                let well = pass.run(&documents, everything, &mut reports).await;
+                let told = self.tell(&teller, &mut reports, everything).await;
+                pause = look_again_at.saturating_sub(self.clock.monotonic());
+                if !well || !told {
+                    pause = pause.min(TRY_AGAIN);
+                }
             }
-            let pause = look_again_at
-                .max(now + ASK_AGAIN)
-                .saturating_sub(self.clock.monotonic());
             tokio::select! {
                 news = told.changed() => {
                     if news.is_err() {
@@ -190,15 +194,20 @@ impl Agent {
         }
     }
 
-    async fn tell(&self, teller: &FeedClient, reports: &mut Reports, everything: bool) {
+    /// Whether what was to be told is told.
+    async fn tell(&self, teller: &FeedClient, reports: &mut Reports, everything: bool) -> bool {
         let due = reports.due(everything, &self.clock);
         if due.is_empty() {
-            return;
+            return true;
         }
         match teller.report(&due).await {
             Ok(()) => reports.told(),
-            Err(why) => debug!(%why, "cannot report; it is told again"),
+            Err(why) => {
+                debug!(%why, "cannot report; it is told again");
+                return false;
+            }
         }
+        true
     }
 }
 

@@ -52,8 +52,14 @@ impl Pass {
         }
     }
 
-    /// Brings the host to what the documents say. `everything`: also looks into the tables.
-    pub async fn run(&mut self, documents: &Documents, everything: bool, reports: &mut Reports) {
+    /// Brings the host to what the documents say. `everything`: also looks into the tables. Whether it went well.
+    pub async fn run(
+        &mut self,
+        documents: &Documents,
+        everything: bool,
+        reports: &mut Reports,
+    ) -> bool {
+        let mut went_well = true;
         let picture = picture::draw(documents, &self.settings);
         let mut problems = picture.problems.clone();
         if everything {
@@ -66,6 +72,7 @@ impl Pass {
                 Err(why) => {
                     warn!(%why, "cannot look at the host's network");
                     problems.insert(Owner::new(KIND_HOST, ""), why.to_string());
+                    went_well = false;
                     break;
                 }
             };
@@ -84,13 +91,21 @@ impl Pass {
             let failed = !outcome.errors.is_empty();
             problems.extend(outcome.errors);
             if failed {
+                went_well = false;
                 break;
             }
         }
         self.answers.serve(&picture.guests).await;
         self.metadata.serve(&picture.metadata).await;
-        let host = Owner::new(KIND_HOST, "");
-        let mut of_host: Vec<_> = problems.remove(&host).into_iter().collect();
+        let mut of_host = Vec::new();
+        if let Some(why) = problems.remove(&Owner::new(KIND_HOST, "")) {
+            // Nobody knows what passes on a host that does not do as it is told.
+            for port in documents.ports.values() {
+                let port = Owner::new(KIND_PORT, &port.id);
+                problems.entry(port).or_insert_with(|| why.clone());
+            }
+            of_host.push(why);
+        }
         if everything {
             match self.driver.problems().await {
                 Ok(more) => of_host.extend(more),
@@ -107,6 +122,7 @@ impl Pass {
                 .is_none_or(|found| is_there(found, settings, owner))
         };
         reports.note(documents, &problems, &there);
+        went_well
     }
 
     /// What follows from changes of filters and spaces.

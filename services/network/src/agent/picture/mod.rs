@@ -102,7 +102,7 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
                 .insert(Owner::new(KIND_PORT, &spec.id), why);
             continue;
         };
-        if let Err(why) = port(&mut picture, documents, spec, place) {
+        if let Err(why) = port(&mut picture, documents, settings, spec, place) {
             picture
                 .problems
                 .insert(Owner::new(KIND_PORT, &spec.id), why);
@@ -127,7 +127,7 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
 /// The bridges of physical networks.
 fn physical(picture: &mut Picture, settings: &Settings) {
     for physical in settings.physical_networks.values() {
-        let owner = Owner::new(KIND_HOST, &settings.host);
+        let owner = Owner::new(KIND_HOST, "");
         let bridge = &physical.bridge;
         let link = Link {
             mac: Some(bridge_mac(bridge)),
@@ -362,6 +362,7 @@ pub(super) fn quiet(picture: &mut Picture, space: &str) {
 fn port(
     picture: &mut Picture,
     documents: &Documents,
+    settings: &Settings,
     spec: &PortSpec,
     place: &Place<'_>,
 ) -> Result<(), String> {
@@ -382,11 +383,15 @@ fn port(
         link,
         Owner::new(KIND_PORT, &spec.id),
     );
-    picture.plane.space(HOST).forwards.insert(Forward {
-        link: spec.tap.clone(),
-        mac,
-        host: None,
-    });
+    // While it is said to be elsewhere (it is about to move here), its frames go there.
+    let mut remote = place.spec.remote.iter();
+    if !remote.any(|remote| Mac::parse(&remote.mac) == Some(mac) && remote.vtep != settings.vtep) {
+        picture.plane.space(HOST).forwards.insert(Forward {
+            link: spec.tap.clone(),
+            mac,
+            host: None,
+        });
+    }
     let routers = gateways(documents, place.spec);
     picture
         .guests

@@ -144,7 +144,8 @@ impl Bench {
     /// One pass that looks at everything.
     pub async fn apply(&mut self) {
         self.number_documents();
-        self.pass
+        let _said_in_reports = self
+            .pass
             .run(&self.documents, true, &mut self.reports)
             .await;
     }
@@ -152,7 +153,8 @@ impl Bench {
     /// As the control plane's news would: without looking into tables.
     pub async fn apply_news(&mut self) {
         self.number_documents();
-        self.pass
+        let _said_in_reports = self
+            .pass
             .run(&self.documents, false, &mut self.reports)
             .await;
     }
@@ -337,7 +339,12 @@ pub fn settle(n: u8) {
         let ports = shell("bridge link show");
         let ready = |line: &str| line.contains("state forwarding");
         let own = ports.lines().any(|line| line.contains(&tap) && ready(line));
-        if own && ports.lines().filter(|line| !line.contains(": tap")).all(ready) {
+        if own
+            && ports
+                .lines()
+                .filter(|line| !line.contains(": tap"))
+                .all(ready)
+        {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -475,6 +475,12 @@ fn the_metadata_service_knows_who_asks_and_believes_nothing_else() {
         assert_eq!(header("x-tenant-id"), "p");
         assert_eq!(header("x-forwarded-for"), "10.0.0.11");
         assert_eq!(header("x-instance-id-signature").len(), 64);
+        let listening = shell(&format!("ip netns exec nephos-m-{} ss -Hltn", id(1)));
+        assert!(listening.contains("169.254.169.254:80"), "{listening}");
+        assert!(
+            listening.contains("[fe80::a9fe:a9fe]%meta0:80"),
+            "{listening}"
+        );
     });
 }
 
@@ -749,5 +755,131 @@ fn a_port_that_is_switched_off_is_cut_off() {
         settle(12);
         one.udp((two.mac, "10.0.0.12"), (1000, WEB), "on");
         assert!(two.hears("on").await.is_some());
+    });
+}
+
+#[test]
+fn a_guest_cannot_reach_the_host_through_its_bridge() {
+    alone(|| async {
+        let (_bench, one, _two) = two(Vec::new()).await;
+        shell(
+            "ip addr add 192.0.2.9/32 dev lo; ip link set lo up; ip route add 10.0.0.0/24 dev br1001",
+        );
+        let server = UdpSocket::bind("192.0.2.9:7000").unwrap();
+        server
+            .set_read_timeout(Some(Duration::from_millis(150)))
+            .unwrap();
+        let bridge = Mac([0x02, 0x4e, 0x50, 0, 0x03, 0xe9]);
+        let shown = shell("ip link show br1001");
+        assert!(shown.contains(&bridge.to_string()), "{shown}");
+        one.udp((bridge, "192.0.2.9"), (1000, 7000), "in by the back door");
+        assert_eq!(received(&server), None);
+    });
+}
+
+#[test]
+fn a_guest_on_the_network_outside_has_its_groups_towards_the_host_too() {
+    alone(|| async {
+        let mut bench = Bench::new("127.0.0.1");
+        bench.documents.groups.insert(id(2), group(2, vec![web()]));
+        add_router(&mut bench, &[]);
+        let mut spec = port(31, 9, &["172.24.4.60"], &[1, 2]);
+        spec.fixed_ips[0].subnet_id = "s-172.24.4.0/24".into();
+        bench.documents.ports.insert(id(31), spec);
+        bench.apply().await;
+        bench.all_is_up();
+        let card = Card::plug(31, "172.24.4.60");
+        let host = outside(7000);
+        host.send_to(b"web", ("172.24.4.60", WEB)).unwrap();
+        assert!(card.hears("web").await.is_some());
+        host.send_to(b"other", "172.24.4.60:8080").unwrap();
+        card.hears_not("other").await;
+        let bridge = card.arp("172.24.4.1").await.expect("the host answers");
+        card.udp((bridge, "172.24.4.1"), (3000, 7000), "out");
+        assert_eq!(
+            received(&host),
+            Some(("out".into(), "172.24.4.60".parse().unwrap()))
+        );
+        host.send_to(b"answer", "172.24.4.60:3000").unwrap();
+        assert!(card.hears("answer").await.is_some());
+        bench
+            .documents
+            .ports
+            .get_mut(&id(31))
+            .unwrap()
+            .security_groups = vec![id(2)];
+        bench.apply_news().await;
+        card.udp((bridge, "172.24.4.1"), (3000, 7000), "muted");
+        assert_eq!(received(&host), None);
+    });
+}
+
+#[test]
+fn a_stateless_group_lets_no_answer_through_by_itself() {
+    alone(|| async {
+        let (mut bench, one, two) = two(vec![web()]).await;
+        for n in [1, 2] {
+            bench.documents.groups.get_mut(&id(n)).unwrap().stateful = false;
+        }
+        bench.apply_news().await;
+        two.udp((one.mac, "10.0.0.11"), (3000, WEB), "question");
+        one.hears_not("question").await;
+        one.udp((two.mac, "10.0.0.12"), (3000, WEB), "question");
+        assert!(two.hears("question").await.is_some());
+        two.udp((one.mac, "10.0.0.11"), (WEB, 3000), "answer");
+        one.hears_not("answer").await;
+    });
+}
+
+#[test]
+fn a_guest_that_is_about_to_move_here_is_still_reached_where_it_is() {
+    alone(|| async {
+        let (mut bench, ..) = two(Vec::new()).await;
+        let elsewhere = RemotePort {
+            mac: mac(12).to_string(),
+            ips: vec!["10.0.0.12".parse().unwrap()],
+            vtep: "127.0.0.9".parse().unwrap(),
+        };
+        let network = bench.documents.networks.get_mut(&id(1)).unwrap();
+        network.remote.push(elsewhere);
+        bench.apply_news().await;
+        bench.all_is_up();
+        let way = shell("bridge fdb show br br1001 | grep fa:16:3e:00:00:0c | grep master");
+        assert!(
+            way.contains("dev vx1001") && !way.contains("dev tap"),
+            "{way}"
+        );
+        bench
+            .documents
+            .networks
+            .get_mut(&id(1))
+            .unwrap()
+            .remote
+            .clear();
+        bench.apply_news().await;
+        bench.all_is_up();
+        let way = shell("bridge fdb show br br1001 | grep fa:16:3e:00:00:0c | grep master");
+        assert!(
+            way.contains(&tap(12)) && !way.contains("dev vx1001"),
+            "{way}"
+        );
+    });
+}
+
+#[test]
+fn a_firewall_of_the_host_that_drops_bridged_packets_is_reported() {
+    alone(|| async {
+        let (mut bench, ..) = two(Vec::new()).await;
+        shell(
+            "nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }'",
+        );
+        bench.apply().await;
+        let due = bench.reports.due(true, &nephos_runtime::Clock::system());
+        let host = due.iter().find(|seen| seen.kind == KIND_HOST).unwrap();
+        let problems = host.detail["problems"].to_string();
+        assert!(
+            problems.contains("table ip filter, chain FORWARD"),
+            "{problems}"
+        );
     });
 }
