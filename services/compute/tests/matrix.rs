@@ -42,6 +42,11 @@ impl Things<'_> {
         tx.commit().await.unwrap();
     }
 
+    fn set_groups(&self, groups: Value) {
+        let mut network = self.cloud.network.state();
+        network.rows.get_mut("ports").unwrap().get_mut(&self.port).unwrap()["security_groups"] = groups;
+    }
+
     async fn flavor(&self, public: bool) -> String {
         let id = self.fresh("flavor");
         let body = json!({"flavor": {"id": id, "name": id, "vcpus": 1, "ram": 1, "disk": 1, "os-flavor-access:is_public": public}});
@@ -175,8 +180,14 @@ impl Things<'_> {
             "ResetState" => self.action("active", json!({"os-resetState": {"state": "active"}})).await,
             // One that is not ready: the answer comes at once.
             "ConsoleOutput" => self.action("building", json!({"os-getConsoleOutput": {}})).await,
-            "AddSecurityGroup" => self.action("active", json!({"addSecurityGroup": {"name": "none"}})).await,
-            "RemoveSecurityGroup" => self.action("active", json!({"removeSecurityGroup": {"name": "none"}})).await,
+            "AddSecurityGroup" => {
+                self.set_groups(json!([]));
+                self.action("active", json!({"addSecurityGroup": {"name": "web"}})).await
+            }
+            "RemoveSecurityGroup" => {
+                self.set_groups(json!([self.group]));
+                self.action("active", json!({"removeSecurityGroup": {"name": "web"}})).await
+            }
             "AddFloatingIp" => self.action("active", json!({"addFloatingIp": {"address": "198.51.100.7"}})).await,
             "RemoveFloatingIp" => self.action("active", json!({"removeFloatingIp": {"address": "198.51.100.8"}})).await,
             "ListServerSecurityGroups" => self.server("/os-security-groups", none()).await,
@@ -257,7 +268,8 @@ async fn every_endpoint_answers_every_caller_as_written_down() {
     let external = cloud.network.add("networks", json!({"name": "public", "router:external": true, "subnets": [], "project_id": ""}));
     let floating = cloud.network.add("floatingips", json!({"floating_ip_address": "198.51.100.7", "floating_network_id": external}));
     cloud.network.add("floatingips", json!({"floating_ip_address": "198.51.100.8", "floating_network_id": external}));
-    let group = cloud.network.add("security-groups", json!({"name": "web", "description": "", "tenant_id": Persona::Member.project()}));
+    let group = cloud.network.add("security-groups", json!({"name": "web", "description": "", "project_id": Persona::Member.project(),
+        "tenant_id": Persona::Member.project()}));
     let port = cloud.network.ports()[0]["id"].as_str().unwrap().to_owned();
     let admin = cloud.admin();
     let services = admin.at("compute 2.53").get("/v2.1/os-services").await.expect(200).json;

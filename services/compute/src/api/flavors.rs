@@ -7,7 +7,7 @@ use nephos_db::{Direction, Page, args};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::versions::{FLAVOR_CREATE, FLAVOR_VIEW};
+use super::versions::{FLAVOR_BRIEF, FLAVOR_CREATE, FLAVOR_VIEW};
 use super::{Cx, page_limit};
 use crate::model::flavor::{Flavor, FlavorId, MAX_SIZE};
 use crate::model::name;
@@ -183,7 +183,7 @@ endpoint! {
     ListFlavors: GET "/v2.1/flavors" => 200,
     policy: rules::ListFlavors,
     query: Params,
-    reply: Json<BriefFlavorList> as Shape::each("flavors", FLAVOR_VIEW),
+    reply: Json<BriefFlavorList> as Shape::each("flavors", FLAVOR_BRIEF),
     handler: list_flavors,
 }
 

@@ -58,6 +58,9 @@ pub(crate) const SERVER_UPDATE: &[Change] =
 pub(crate) const FLAVOR_VIEW: &[Change] =
     &[added(v(2, 55), "description"), added(v(2, 61), "extra_specs"), changed(v(2, 75), swap_as_text)];
 
+/// A flavor in a list without details.
+pub(crate) const FLAVOR_BRIEF: &[Change] = &[added(v(2, 55), "description")];
+
 /// The body of `POST /flavors`.
 pub(crate) const FLAVOR_CREATE: &[Change] = &[added(v(2, 55), "description")];
 
