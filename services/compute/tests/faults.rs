@@ -12,7 +12,10 @@ async fn a_server_that_cannot_be_is_refused_with_its_reason() {
     let big = cloud.image.add_image(&json!({"min_disk": 50}));
     let hungry = cloud.image.add_image(&json!({"min_ram": 4096}));
     let queued = cloud.image.add_image(&json!({"status": "queued"}));
-    let empty = cloud.network.add("networks", json!({"name": "empty", "subnets": [], "project_id": "p", "router:external": false}));
+    let empty = cloud.network.add(
+        "networks",
+        json!({"name": "empty", "subnets": [], "project_id": "p", "router:external": false}),
+    );
     let unknown = "11111111-1111-4111-8111-111111111111";
     let long = "x".repeat(256);
     for (more, words) in [
@@ -23,20 +26,44 @@ async fn a_server_that_cannot_be_is_refused_with_its_reason() {
         (json!({"imageRef": unknown}), "Can not find requested image"),
         (json!({"imageRef": "nothing"}), "Invalid imageRef provided"),
         (json!({"imageRef": ""}), "Invalid imageRef provided"),
-        (json!({"imageRef": big}), "Flavor's disk is too small for requested image"),
-        (json!({"imageRef": hungry}), "Flavor's memory is too small for requested image"),
+        (
+            json!({"imageRef": big}),
+            "Flavor's disk is too small for requested image",
+        ),
+        (
+            json!({"imageRef": hungry}),
+            "Flavor's memory is too small for requested image",
+        ),
         (json!({"imageRef": queued}), "is not active"),
-        (json!({"flavorRef": "none"}), "Flavor none could not be found"),
+        (
+            json!({"flavorRef": "none"}),
+            "Flavor none could not be found",
+        ),
         (json!({"flavorRef": null}), "flavorRef"),
         (json!({"key_name": "none"}), "Invalid key_name provided"),
-        (json!({"networks": [{"uuid": unknown}]}), "could not be found"),
-        (json!({"networks": [{"port": unknown}]}), "could not be found"),
+        (
+            json!({"networks": [{"uuid": unknown}]}),
+            "could not be found",
+        ),
+        (
+            json!({"networks": [{"port": unknown}]}),
+            "could not be found",
+        ),
         (json!({"networks": [{"uuid": empty}]}), "requires a subnet"),
         (json!({"networks": [{}]}), "networks"),
         (json!({"networks": "some"}), "networks"),
-        (json!({"networks": [{"uuid": cloud.network_id, "fixed_ip": "10.0.0"}]}), "Invalid fixed IP address"),
-        (json!({"networks": [{"uuid": cloud.network_id, "colour": "red"}]}), "networks"),
-        (json!({"security_groups": [{"name": "none"}]}), "Security group none not found"),
+        (
+            json!({"networks": [{"uuid": cloud.network_id, "fixed_ip": "10.0.0"}]}),
+            "Invalid fixed IP address",
+        ),
+        (
+            json!({"networks": [{"uuid": cloud.network_id, "colour": "red"}]}),
+            "networks",
+        ),
+        (
+            json!({"security_groups": [{"name": "none"}]}),
+            "Security group none not found",
+        ),
         (json!({"user_data": "%%%"}), "user_data"),
         (json!({"user_data": "A".repeat(65_536)}), "user_data"),
         (json!({"accessIPv4": "::1"}), "accessIPv4"),
@@ -45,46 +72,117 @@ async fn a_server_that_cannot_be_is_refused_with_its_reason() {
         (json!({"metadata": {"k".repeat(256): "v"}}), "metadata"),
         (json!({"metadata": {"k": 1}}), "metadata"),
         (json!({"tags": ["a/b"]}), "tag"),
-        (json!({"tags": (0..51).map(|n| n.to_string()).collect::<Vec<_>>()}), "tags"),
+        (
+            json!({"tags": (0..51).map(|n| n.to_string()).collect::<Vec<_>>()}),
+            "tags",
+        ),
         (json!({"hostname": "-x"}), "hostname"),
         (json!({"min_count": 0}), "min_count"),
-        (json!({"min_count": 3, "max_count": 2}), "min_count must be <= max_count"),
-        (json!({"max_count": 2, "networks": [{"port": unknown}]}), "single configured port"),
+        (
+            json!({"min_count": 3, "max_count": 2}),
+            "min_count must be <= max_count",
+        ),
+        (
+            json!({"max_count": 2, "networks": [{"port": unknown}]}),
+            "single configured port",
+        ),
         (json!({"OS-DCF:diskConfig": "SOMETIMES"}), "diskConfig"),
-        (json!({"block_device_mapping_v2": [{"source_type": "volume", "uuid": unknown}]}), "Block Device Mapping is Invalid"),
+        (
+            json!({"block_device_mapping_v2": [{"source_type": "volume", "uuid": unknown}]}),
+            "Block Device Mapping is Invalid",
+        ),
         (json!({"colour": "red"}), "'colour' was unexpected"),
     ] {
-        let answer = cloud.member().at("compute 2.96").post("/v2.1/servers", cloud.body(&more)).await;
+        let answer = cloud
+            .member()
+            .at("compute 2.96")
+            .post("/v2.1/servers", cloud.body(&more))
+            .await;
         assert_eq!(answer.status, 400, "{more}: {}", answer.json);
-        let message = answer.json["badRequest"]["message"].as_str().unwrap_or_default();
+        let message = answer.json["badRequest"]["message"]
+            .as_str()
+            .unwrap_or_default();
         assert!(message.contains(words), "{more}: {message}");
         assert_eq!(answer.json["badRequest"]["code"], 400);
     }
-    let items: serde_json::Map<String, Value> = (0..129).map(|n| (n.to_string(), json!("v"))).collect();
-    let many = cloud.member().at("compute 2.96").post("/v2.1/servers", cloud.body(&json!({ "metadata": items }))).await;
-    assert!(many.expect(403).json["forbidden"]["message"].as_str().unwrap().contains("metadata items exceeds 128"));
+    let items: serde_json::Map<String, Value> =
+        (0..129).map(|n| (n.to_string(), json!("v"))).collect();
+    let many = cloud
+        .member()
+        .at("compute 2.96")
+        .post("/v2.1/servers", cloud.body(&json!({ "metadata": items })))
+        .await;
+    assert!(
+        many.expect(403).json["forbidden"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("metadata items exceeds 128")
+    );
     let hints = json!({"server": cloud.body(&json!({}))["server"], "os:scheduler_hints": {"group": unknown}});
-    cloud.member().at("compute 2.96").post("/v2.1/servers", hints).await.expect(400);
-    let rows: i64 = cloud.db.fetch_scalar("SELECT COUNT(*) FROM servers", args![]).await.unwrap();
-    let used: i64 = cloud.db.fetch_scalar("SELECT COUNT(*) FROM quota_usage", args![]).await.unwrap();
-    assert_eq!((rows, used, cloud.live().await), (0, 0, 0), "something is half made");
+    cloud
+        .member()
+        .at("compute 2.96")
+        .post("/v2.1/servers", hints)
+        .await
+        .expect(400);
+    let rows: i64 = cloud
+        .db
+        .fetch_scalar("SELECT COUNT(*) FROM servers", args![])
+        .await
+        .unwrap();
+    let used: i64 = cloud
+        .db
+        .fetch_scalar("SELECT COUNT(*) FROM quota_usage", args![])
+        .await
+        .unwrap();
+    assert_eq!(
+        (rows, used, cloud.live().await),
+        (0, 0, 0),
+        "something is half made"
+    );
 }
 
 #[tokio::test]
 async fn bodies_that_are_none_are_refused() {
     let cloud = Cloud::new().await;
     let member = cloud.member().at("compute 2.96");
-    for body in ["", "{", "[]", "null", "5", "{\"server\": null}", "{\"server\": []}", "{\"server\": {\"name\": \"x\"}}"] {
-        let answer = member.send(Method::POST, "/v2.1/servers", body.into()).await;
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "5",
+        "{\"server\": null}",
+        "{\"server\": []}",
+        "{\"server\": {\"name\": \"x\"}}",
+    ] {
+        let answer = member
+            .send(Method::POST, "/v2.1/servers", body.into())
+            .await;
         assert_eq!(answer.status, 400, "{body}: {}", answer.json);
-        assert!(answer.json["badRequest"]["message"].is_string(), "{body}: {}", answer.json);
+        assert!(
+            answer.json["badRequest"]["message"].is_string(),
+            "{body}: {}",
+            answer.json
+        );
     }
-    let huge = format!("{{\"server\": {{\"name\": \"{}\"}}}}", "x".repeat(2 * 1024 * 1024));
-    let answer = member.send(Method::POST, "/v2.1/servers", huge.into()).await;
+    let huge = format!(
+        "{{\"server\": {{\"name\": \"{}\"}}}}",
+        "x".repeat(2 * 1024 * 1024)
+    );
+    let answer = member
+        .send(Method::POST, "/v2.1/servers", huge.into())
+        .await;
     assert_eq!(answer.status, 413);
     let deep = "[".repeat(100_000);
-    member.send(Method::POST, "/v2.1/servers", deep.into()).await.expect(400);
-    member.send(Method::POST, "/v2.1/servers", vec![0xff, 0xfe, 0x00].into()).await.expect(400);
+    member
+        .send(Method::POST, "/v2.1/servers", deep.into())
+        .await
+        .expect(400);
+    member
+        .send(Method::POST, "/v2.1/servers", vec![0xff, 0xfe, 0x00].into())
+        .await
+        .expect(400);
 }
 
 #[tokio::test]
@@ -93,29 +191,65 @@ async fn things_that_are_not_there_are_not_found() {
     let member = cloud.member().at("compute 2.96");
     let id = "11111111-1111-4111-8111-111111111111";
     for id in [id, "999", "x'; DROP TABLE servers; --", &"x".repeat(300)] {
-        let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC)
+            .to_string();
         let at = format!("/v2.1/servers/{id}");
         let shown = member.get(&at).await.expect(404).json;
-        assert!(shown["itemNotFound"]["message"].as_str().unwrap().contains("could not be found"), "{shown}");
+        assert!(
+            shown["itemNotFound"]["message"]
+                .as_str()
+                .unwrap()
+                .contains("could not be found"),
+            "{shown}"
+        );
         member.delete(&at).await.expect(404);
-        member.put(&at, json!({"server": {"name": "x"}})).await.expect(404);
-        for action in [json!({"os-stop": null}), json!({"reboot": {"type": "HARD"}}), json!({"lock": null}),
-            json!({"os-getConsoleOutput": {}}), json!({"addSecurityGroup": {"name": "x"}})]
-        {
-            member.post(&format!("{at}/action"), action).await.expect(404);
+        member
+            .put(&at, json!({"server": {"name": "x"}}))
+            .await
+            .expect(404);
+        for action in [
+            json!({"os-stop": null}),
+            json!({"reboot": {"type": "HARD"}}),
+            json!({"lock": null}),
+            json!({"os-getConsoleOutput": {}}),
+            json!({"addSecurityGroup": {"name": "x"}}),
+        ] {
+            member
+                .post(&format!("{at}/action"), action)
+                .await
+                .expect(404);
         }
-        for rest in ["ips", "metadata", "tags", "os-interface", "os-instance-actions", "os-security-groups", "os-server-password"] {
+        for rest in [
+            "ips",
+            "metadata",
+            "tags",
+            "os-interface",
+            "os-instance-actions",
+            "os-security-groups",
+            "os-server-password",
+        ] {
             member.get(&format!("{at}/{rest}")).await.expect(404);
         }
     }
     member.get("/v2.1/flavors/none").await.expect(404);
     member.get("/v2.1/os-keypairs/none").await.expect(404);
     member.get("/v2.1/nothing").await.expect(404);
-    member.send(Method::PATCH, "/v2.1/servers", "{}".into()).await.expect(404);
+    member
+        .send(Method::PATCH, "/v2.1/servers", "{}".into())
+        .await
+        .expect(404);
     let image = format!("/v2.1/images/{id}");
     cloud.member().get(&image).await.expect(404);
-    cloud.member().get(&format!("/v2.1/os-security-groups/{id}")).await.expect(404);
-    cloud.member().get(&format!("/v2.1/os-floating-ips/{id}")).await.expect(404);
+    cloud
+        .member()
+        .get(&format!("/v2.1/os-security-groups/{id}"))
+        .await
+        .expect(404);
+    cloud
+        .member()
+        .get(&format!("/v2.1/os-floating-ips/{id}"))
+        .await
+        .expect(404);
 }
 
 #[tokio::test]
@@ -150,8 +284,16 @@ async fn actions_are_checked() {
         let answer = member.post(&target, body.clone()).await;
         assert_eq!(answer.status, 400, "{body}: {}", answer.json);
     }
-    let quota = format!("/v2.1/os-quota-sets/{}", nephos_testkit::Persona::Member.project());
-    for set in [json!({"cores": -2}), json!({"cores": "many"}), json!({"colours": 5}), json!({"instances": 0})] {
+    let quota = format!(
+        "/v2.1/os-quota-sets/{}",
+        nephos_testkit::Persona::Member.project()
+    );
+    for set in [
+        json!({"cores": -2}),
+        json!({"cores": "many"}),
+        json!({"colours": 5}),
+        json!({"instances": 0}),
+    ] {
         let answer = cloud.admin().put(&quota, json!({ "quota_set": set })).await;
         assert_eq!(answer.status, 400, "{set}: {}", answer.json);
     }
