@@ -189,3 +189,36 @@ CREATE TABLE revisions (
 );
 INSERT INTO revisions (name, value) VALUES ('trust', 2);
 INSERT INTO revisions (name, value) VALUES ('snapshot', 1);
+
+-- Records that identity keeps without a table of their own: of one kind, below a parent ('' for none).
+CREATE TABLE documents (
+  kind TEXT NOT NULL,
+  parent TEXT NOT NULL,
+  id TEXT NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (kind, parent, id)
+);
+
+-- A limit without a region has the region ''.
+CREATE TABLE registered_limits (
+  id TEXT PRIMARY KEY,
+  service_id TEXT NOT NULL,
+  region_id TEXT NOT NULL,
+  resource_name TEXT NOT NULL,
+  default_limit BIGINT NOT NULL,
+  description TEXT
+);
+CREATE UNIQUE INDEX registered_limits_same
+  ON registered_limits (service_id, region_id, resource_name);
+
+-- owner_kind: project, domain.
+CREATE TABLE limits (
+  id TEXT PRIMARY KEY,
+  owner_kind TEXT NOT NULL,
+  owner_id TEXT NOT NULL,
+  registered_limit_id TEXT NOT NULL,
+  resource_limit BIGINT NOT NULL,
+  description TEXT
+);
+CREATE UNIQUE INDEX limits_same ON limits (owner_id, registered_limit_id);
+CREATE INDEX limits_registered ON limits (registered_limit_id);

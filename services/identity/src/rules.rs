@@ -47,16 +47,6 @@ nephos_auth::rules! {
     pub GetAuthDomains = "identity:get_auth_domains", ANYBODY;
     /// Get auth system.
     pub GetAuthSystem = "identity:get_auth_system", ANYBODY;
-    /// Get consumer.
-    pub GetConsumer = "identity:get_consumer", ADMIN_OR_SYSTEM_READER;
-    /// List consumers.
-    pub ListConsumers = "identity:list_consumers", ADMIN_OR_SYSTEM_READER;
-    /// Create consumer.
-    pub CreateConsumer = "identity:create_consumer", ADMIN_REQUIRED;
-    /// Update consumer.
-    pub UpdateConsumer = "identity:update_consumer", ADMIN_REQUIRED;
-    /// Delete consumer.
-    pub DeleteConsumer = "identity:delete_consumer", ADMIN_REQUIRED;
     /// Get credential.
     pub GetCredential = "identity:get_credential", "(rule:admin_required) or (role:reader and system_scope:all) or user_id:%(target.credential.user_id)s";
     /// List credentials.
@@ -77,18 +67,6 @@ nephos_auth::rules! {
     pub UpdateDomain = "identity:update_domain", ADMIN_REQUIRED;
     /// Delete domain.
     pub DeleteDomain = "identity:delete_domain", ADMIN_REQUIRED;
-    /// Create domain config.
-    pub CreateDomainConfig = "identity:create_domain_config", ADMIN_REQUIRED;
-    /// Get domain config.
-    pub GetDomainConfig = "identity:get_domain_config", ADMIN_OR_SYSTEM_READER;
-    /// Get security compliance domain config.
-    pub GetSecurityComplianceDomainConfig = "identity:get_security_compliance_domain_config", ANYBODY;
-    /// Update domain config.
-    pub UpdateDomainConfig = "identity:update_domain_config", ADMIN_REQUIRED;
-    /// Delete domain config.
-    pub DeleteDomainConfig = "identity:delete_domain_config", ADMIN_REQUIRED;
-    /// Get domain config default.
-    pub GetDomainConfigDefault = "identity:get_domain_config_default", ADMIN_OR_SYSTEM_READER;
     /// Ec2 get credential.
     pub Ec2GetCredential = "identity:ec2_get_credential", "(rule:admin_required) or (role:reader and system_scope:all) or user_id:%(target.credential.user_id)s";
     /// Ec2 list credentials.
@@ -331,8 +309,6 @@ nephos_auth::rules! {
     pub GetUser = "identity:get_user", "(rule:admin_required) or (role:reader and system_scope:all) or (role:reader and token.domain.id:%(target.user.domain_id)s) or user_id:%(target.user.id)s";
     /// List users.
     pub ListUsers = "identity:list_users", "(rule:admin_required) or (role:reader and system_scope:all) or (role:reader and domain_id:%(target.domain_id)s)";
-    /// List projects for user.
-    pub ListProjectsForUser = "identity:list_projects_for_user", ANYBODY;
     /// List domains for user.
     pub ListDomainsForUser = "identity:list_domains_for_user", ANYBODY;
     /// Create user.
@@ -377,7 +353,6 @@ const DOMAIN_TOO: &[&str] = &[
     "identity:get_region",
     "identity:get_registered_limit",
     "identity:get_role",
-    "identity:get_security_compliance_domain_config",
     "identity:get_user",
     "identity:list_credentials",
     "identity:list_domains",
@@ -388,7 +363,6 @@ const DOMAIN_TOO: &[&str] = &[
     "identity:list_limits",
     "identity:list_project_tags",
     "identity:list_projects",
-    "identity:list_projects_for_user",
     "identity:list_regions",
     "identity:list_registered_limits",
     "identity:list_role_assignments",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use moka::sync::Cache;
 use nephos_db::{Db, Error};
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::model::assignment::Implications;
 use crate::model::catalog::Catalog;
@@ -21,6 +22,8 @@ pub(crate) struct Snapshot {
     pub roles: BTreeMap<String, Role>,
     pub implies: Implications,
     pub catalog: Catalog,
+    /// Enabled service providers as tokens show them.
+    pub service_providers: Vec<Value>,
     constant: Option<Arc<RawValue>>,
     per_caller: Cache<(String, String), Arc<RawValue>>,
 }
@@ -51,6 +54,7 @@ impl Snapshot {
                 .collect(),
             implies,
             catalog,
+            service_providers: Vec::new(),
             constant: constant.flatten(),
             per_caller: Cache::new(CACHED_CATALOGS),
         }
@@ -63,15 +67,20 @@ impl Snapshot {
         let implies = store::roles::implications(db).await?;
         let services = store::catalog::services(db).await?;
         let endpoints = store::catalog::endpoints(db).await?;
-        Ok(Self::new(
-            revision,
-            roles,
-            implies,
-            Catalog {
-                services,
-                endpoints,
-            },
-        ))
+        let providers = store::documents::list(db, "service_provider", "").await?;
+        let enabled = providers.iter().filter(|one| one.is_true("enabled"));
+        let shown = enabled.map(|one| {
+            let of = |key: &str| one.0.get(key).cloned();
+            json!({"id": of("id"), "auth_url": of("auth_url"), "sp_url": of("sp_url")})
+        });
+        let service_providers = shown.collect();
+        let catalog = Catalog {
+            services,
+            endpoints,
+        };
+        let mut snapshot = Self::new(revision, roles, implies, catalog);
+        snapshot.service_providers = service_providers;
+        Ok(snapshot)
     }
 
     /// The catalog of a caller as JSON text.

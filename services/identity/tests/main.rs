@@ -5,6 +5,8 @@ mod auth;
 mod catalog;
 mod cloud;
 mod directory;
+mod federation;
 mod grants;
+mod limits;
 mod policy;
 mod trusts;

@@ -20,6 +20,8 @@ impl Fixture {
         self.count += 1;
         let name = format!("{kind} {}", self.count);
         let (path, body) = match kind {
+            // A name that nothing has.
+            "fresh" => return format!("fresh{}", self.count),
             "service" => ("/v3/services", json!({"service": {"type": name}})),
             "policy" => (
                 "/v3/policies",
@@ -78,6 +80,7 @@ impl Fixture {
             ("{region_id}", "region"),
             ("{policy_id}", "policy"),
             ("{credential_id}", "credential"),
+            ("{id}", "fresh"),
         ]);
         let mut target = pattern.to_owned();
         for (name, kind) in kinds {
@@ -108,6 +111,16 @@ fn body(name: &str) -> Value {
             json!({"endpoint": {"service_id": "x", "interface": "public", "url": "http://x/"}})
         }
         "CreatePolicy" => json!({"policy": {"type": "t", "blob": "b"}}),
+        "CreateLimits" => json!({"limits": []}),
+        "CreateRegisteredLimits" => json!({"registered_limits": []}),
+        "UpdateLimit" => json!({"limit": {}}),
+        "UpdateRegisteredLimit" => json!({"registered_limit": {}}),
+        "CreateMapping" | "UpdateMapping" => json!({"mapping": {"rules": [
+            {"local": [], "remote": [{"type": "t"}]}]}}),
+        "CreateProtocol" | "UpdateProtocol" => json!({"protocol": {"mapping_id": "m"}}),
+        "CreateIdentityProvider" | "UpdateIdentityProvider" => json!({"identity_provider": {}}),
+        "CreateServiceProvider" | "UpdateServiceProvider" => json!({"service_provider": {
+            "auth_url": "http://x/", "sp_url": "http://x/"}}),
         "CreateService" => json!({"service": {"type": "t"}}),
         _ => {
             let (verb, kinds) = [("Create", 0), ("Update", 0), ("Put", 0)]
@@ -172,6 +185,7 @@ fn every_rule_stands_in_a_row() {
         "identity:get_auth_projects",
         "identity:get_auth_domains",
         "identity:get_auth_system",
+        "identity:get_limit_model",
     ];
     let idle: Vec<&str> = all
         .iter()

@@ -7,12 +7,15 @@ mod auth_body;
 mod catalog;
 mod credentials;
 mod discovery;
+mod documents;
 mod domains;
 mod fault;
+mod federation;
 mod grant_rows;
 mod grants;
 mod groups;
 mod implied_roles;
+mod limits;
 mod list;
 mod login;
 mod policies;
@@ -41,9 +44,11 @@ pub(crate) fn endpoints() -> nephos_api::Endpoints<Svc> {
         credentials::endpoints(),
         discovery::endpoints(),
         domains::endpoints(),
+        federation::endpoints(),
         grant_rows::endpoints(),
         groups::endpoints(),
         implied_roles::endpoints(),
+        limits::endpoints(),
         policies::endpoints(),
         projects::endpoints(),
         regions::endpoints(),

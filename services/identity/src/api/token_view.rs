@@ -132,6 +132,10 @@ async fn facts(cx: &Cx, caller: &Caller) -> Result<Map<String, Value>, Fault> {
             .collect();
         set("roles", json!(roles));
     }
+    let providers = &cx.snapshot().service_providers;
+    if !providers.is_empty() {
+        set("service_providers", json!(providers));
+    }
     if let Some(trust) = &caller.trust {
         set(
             "OS-TRUST:trust",

@@ -5,5 +5,6 @@ pub(crate) mod assignment;
 pub(crate) mod catalog;
 pub(crate) mod directory;
 pub(crate) mod extra;
+pub(crate) mod limit;
 pub(crate) mod password;
 pub(crate) mod trust;

@@ -3,7 +3,9 @@
 pub(crate) mod access;
 pub(crate) mod assignments;
 pub(crate) mod catalog;
+pub(crate) mod documents;
 pub(crate) mod groups;
+pub(crate) mod limits;
 pub(crate) mod policies;
 pub(crate) mod projects;
 pub(crate) mod revocations;
