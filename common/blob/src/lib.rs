@@ -225,6 +225,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_full_disk_is_told_apart_and_leaves_no_whole_blob() {
+        let (folder, store) = store();
+        let part = folder.path().join("a/b/k1.part");
+        std::os::unix::fs::symlink("/dev/full", part).unwrap();
+        let mut writer = store.write("k1").await.unwrap();
+        let full = writer.write(Bytes::from(vec![0; 2_000_000])).await;
+        assert!(matches!(full, Err(Error::Full)), "{full:?}");
+        assert!(writer.flush().await.is_err());
+        assert_eq!(store.size("k1").await.unwrap(), None);
+        store.remove("k1").await.unwrap();
+        assert!(store.list().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
     async fn no_key_leaves_the_folder() {
         let (_folder, store) = store();
         for key in ["", "..", "a/b", ".hidden", "a.part", "a\0b"] {

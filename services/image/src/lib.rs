@@ -147,6 +147,14 @@ impl Image {
         ops::recover::take_over(self).await
     }
 
+    /// Looks for uploads that were cut off, as the housekeeping does every now and then.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn look(&self) -> Result<(), nephos_db::Error> {
+        ops::recover::look(self).await
+    }
+
     async fn keep_house(&self, shutdown: &Shutdown) -> Result<(), nephos_db::Error> {
         self.take_over().await?;
         loop {
@@ -154,7 +162,7 @@ impl Image {
                 () = shutdown.wait() => return Ok(()),
                 () = self.core.clock.sleep(LOOK_EVERY) => {}
             }
-            ops::recover::look(self).await?;
+            self.look().await?;
         }
     }
 
@@ -164,6 +172,12 @@ impl Image {
             return Some(&self.staging);
         }
         self.stores.get(name)
+    }
+
+    /// Whether data must be of its image's disk format. Inside a container it is something else by nature, and only
+    /// what is unsafe is refused.
+    pub(crate) fn must_match(&self, container_format: &str) -> bool {
+        self.config.require_format_match && container_format == "bare"
     }
 
     /// Where data goes that names no store.

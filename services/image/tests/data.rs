@@ -1,5 +1,7 @@
 //! Upload, download, and what is left when either goes wrong.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use nephos_testkit::Persona;
 use serde_json::json;
@@ -311,4 +313,92 @@ async fn the_service_role_reads_every_image() {
         .get(&format!("/v2/images/{id}/file"))
         .await
         .expect(403);
+}
+
+fn qcow2(backing_file: u64) -> Bytes {
+    let mut bytes = vec![0; 4096];
+    bytes[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    bytes[8..16].copy_from_slice(&backing_file.to_be_bytes());
+    bytes[24..32].copy_from_slice(&(1_u64 << 30).to_be_bytes());
+    bytes.into()
+}
+
+#[tokio::test]
+async fn every_upload_is_inspected() {
+    let cloud = cloud().await;
+    let id = created(&cloud.member(), json!({"disk_format": "qcow2"})).await;
+    let refused = upload(&cloud.member(), &id, qcow2(600)).await.expect(415);
+    assert_eq!(
+        message(&refused),
+        "Image failed safety checks: it is qcow2 and has a backing file"
+    );
+    let refused = upload(&cloud.member(), &id, Bytes::from_static(b"raw"))
+        .await
+        .expect(415);
+    assert_eq!(
+        message(&refused),
+        "Image disk_format qcow2 does not match stream data raw"
+    );
+    assert_eq!(cloud.show(&id).await["status"], "queued");
+    assert_eq!(cloud.files(), [""; 0]);
+    upload(&cloud.member(), &id, qcow2(0)).await.expect(204);
+    assert_eq!(cloud.show(&id).await["virtual_size"], 1 << 30);
+
+    // Neither another format nor a container hides what reaches out.
+    for disguise in [
+        json!({}),
+        json!({"container_format": "ovf"}),
+        json!({"disk_format": "ami", "container_format": "ami"}),
+    ] {
+        let id = created(&cloud.member(), disguise).await;
+        upload(&cloud.member(), &id, qcow2(600)).await.expect(415);
+    }
+    let archive = created(
+        &cloud.member(),
+        json!({"disk_format": "vmdk", "container_format": "ova"}),
+    )
+    .await;
+    upload(&cloud.member(), &archive, Bytes::from_static(b"an archive"))
+        .await
+        .expect(204);
+}
+
+#[tokio::test]
+async fn a_mismatch_is_accepted_where_the_operator_says_so_and_danger_is_not() {
+    let cloud = cloud_with(|config| config.require_format_match = false).await;
+    let id = created(&cloud.member(), json!({"disk_format": "qcow2"})).await;
+    upload(&cloud.member(), &id, qcow2(600)).await.expect(415);
+    upload(&cloud.member(), &id, Bytes::from_static(b"raw"))
+        .await
+        .expect(204);
+    assert_eq!(cloud.show(&id).await["virtual_size"], json!(null));
+}
+
+#[tokio::test]
+async fn a_slow_upload_stays_alive_and_a_stalled_one_is_given_up() {
+    let cloud = cloud().await;
+    let db = cloud.world.core::<nephos_image::Image>().await.db;
+    let id = cloud.queued().await;
+    let streaming = cloud.stream(Persona::Member, &format!("/v2/images/{id}/file"));
+    streaming.send(b"slow").await;
+    let alive_until = || async {
+        let sql = "SELECT writer_until FROM blobs";
+        db.fetch_opt::<i64>(sql, Vec::new()).await.unwrap()
+    };
+    while cloud.files().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..6 {
+        let before = alive_until().await;
+        cloud.world.clock.advance(Duration::from_secs(25));
+        while alive_until().await == before {
+            tokio::task::yield_now().await;
+        }
+        cloud.image.look().await.unwrap();
+        assert_eq!(cloud.show(&id).await["status"], "saving");
+    }
+    cloud.world.clock.advance(Duration::from_secs(601));
+    assert_eq!(streaming.answer.await.unwrap().status.as_u16(), 408);
+    assert_eq!(cloud.show(&id).await["status"], "queued");
+    assert_eq!(cloud.files(), [""; 0]);
 }

@@ -9,6 +9,7 @@ use nephos_api::{App, Dispatch, Incoming, Request, Response};
 use nephos_image::{Config, Image};
 use nephos_testkit::{Answer, Ask, Persona, World};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 /// A cloud with an image service.
@@ -54,9 +55,21 @@ async fn start(world: World, config: Config) -> Cloud {
 
 impl Cloud {
     /// The same cloud after the process was killed and started again.
+    ///
+    /// A SQLite file has one process, so what another one was writing is given up at once. Several may share a
+    /// PostgreSQL database: there, silence has to tell.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test run says where PostgreSQL is"
+    )]
     pub async fn restarted(self) -> Self {
         let Self { world, config, .. } = self;
-        start(world, config).await
+        let cloud = start(world, config).await;
+        if std::env::var("NEPHOS_TEST_PG").is_ok() {
+            cloud.world.clock.advance(Duration::from_secs(120));
+            cloud.image.look().await.expect("recovery");
+        }
+        cloud
     }
 
     pub fn member(&self) -> Ask {
@@ -132,7 +145,11 @@ impl Cloud {
             );
         }
         request.body = Incoming::Stream(receiver);
-        let answer = tokio::spawn(self.app.dispatch(request));
+        let (tell, answer) = tokio::sync::oneshot::channel();
+        let asked = self.app.dispatch(request);
+        nephos_runtime::spawn("ask", async move {
+            let _test_gone = tell.send(asked.await);
+        });
         Streaming { sender, answer }
     }
 }
@@ -140,7 +157,7 @@ impl Cloud {
 /// An upload under way.
 pub struct Streaming {
     pub sender: mpsc::Sender<Result<Option<Bytes>, std::io::Error>>,
-    pub answer: tokio::task::JoinHandle<Response>,
+    pub answer: tokio::sync::oneshot::Receiver<Response>,
 }
 
 impl Streaming {
@@ -197,4 +214,47 @@ pub async fn patch(ask: &Ask, id: &str, changes: Value) -> Answer {
 /// The message of a refusal.
 pub fn message(answer: &Answer) -> &str {
     answer.json["message"].as_str().expect("a message")
+}
+
+/// A web server that answers everything alike.
+pub struct WebServer {
+    port: u16,
+    asked: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl WebServer {
+    pub async fn serving(status: &'static str, body: &'static [u8]) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        nephos_runtime::spawn("web", async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let mut request = [0; 4096];
+                let _read = socket.read(&mut request).await;
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nLocation: http://127.0.0.1/\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
+                let _written = socket.write_all(head.as_bytes()).await;
+                let _written = socket.write_all(body).await;
+            }
+        });
+        Self { port, asked }
+    }
+
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/image", self.host())
+    }
+
+    pub fn asked(&self) -> usize {
+        self.asked.load(std::sync::atomic::Ordering::SeqCst)
+    }
 }

@@ -25,6 +25,7 @@ endpoint! {
     handler: upload_image,
 }
 async fn upload_image(cx: Cx, req: Req<UploadImage>) -> Reply<UploadImage> {
+    let image = load(&cx, rules::UploadImage, &req.path.id).await?;
     let expected = expected_bytes(&cx, &req)?;
     let store = match req.header("x-image-meta-store") {
         Some(name) if cx.config.stores.iter().any(|known| known == name) => name.to_owned(),
@@ -35,7 +36,6 @@ async fn upload_image(cx: Cx, req: Req<UploadImage>) -> Reply<UploadImage> {
         }
         None => cx.default_store().to_owned(),
     };
-    let image = load(&cx, rules::UploadImage, &req.path.id).await?;
     let image = image.into_inner().image;
     receive(&cx, (image, Status::Saving), (store, expected), req.body).await
 }
@@ -50,8 +50,8 @@ endpoint! {
     handler: stage_image,
 }
 async fn stage_image(cx: Cx, req: Req<StageImage>) -> Reply<StageImage> {
-    let expected = expected_bytes(&cx, &req)?;
     let image = load(&cx, rules::ModifyImage, &req.path.id).await?;
+    let expected = expected_bytes(&cx, &req)?;
     let image = image.into_inner().image;
     let staging = STAGING.to_owned();
     receive(

@@ -107,3 +107,15 @@ pub(crate) fn enqueue(id: &str, error: EnqueueError) -> Fault {
         EnqueueError::Db(why) => why.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_as_glance_tells_it() {
+        let fault = upload("x", UploadError::Blob(nephos_blob::Error::Full));
+        assert_eq!(fault.status, 413);
+        assert!(fault.message.starts_with("Image storage media is full: "));
+    }
+}

@@ -15,9 +15,10 @@ use super::view::{ImageView, href};
 use crate::model::attribute::{NewImage, check_counts};
 use crate::model::image::{Data, Image, ImageId, Status, Visibility};
 use crate::model::list::ListQuery;
+use crate::ops::import::SHOW_SECS;
 use crate::ops::remove;
 use crate::store::images::{self, Seen};
-use crate::store::list;
+use crate::store::{list, tasks};
 use crate::{Cx, rules};
 
 /// The methods that `/v2/images/{id}/import` takes.
@@ -265,6 +266,8 @@ async fn delete_image(cx: Cx, req: Req<DeleteImage>) -> Reply<DeleteImage> {
         let still = images::find(cx.db(), &image.id).await?;
         return Err(still.map_or_else(|| no_image(&req.path.id), |_| is_protected()));
     }
+    let expires_at = cx.now().plus_secs(SHOW_SECS);
+    tasks::end_of_image(&mut tx, &image.id, expires_at).await?;
     remove::request_image(&mut tx, cx.now(), &image.id, (&cx.caller, &cx.request_id))
         .await
         .map_err(|why| enqueue(image.id.as_str(), why))?;

@@ -21,10 +21,10 @@ endpoint! {
     handler: update_image,
 }
 async fn update_image(cx: Cx, req: Req<UpdateImage>) -> Reply<UpdateImage> {
+    let seen = load(&cx, rules::ModifyImage, &req.path.id).await?;
     let content_type = req.content_type().unwrap_or_default();
     let form = Form::of(&content_type).ok_or_else(unknown_form)?;
     let changes = patch::parse(form, &req.body)?;
-    let seen = load(&cx, rules::ModifyImage, &req.path.id).await?;
     check_rights(&cx, &changes, &seen)?;
     let before = seen.into_inner().image;
     if changes.is_empty() {

@@ -85,10 +85,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
     let [first, second, ..] = address.segments();
     let global = first & 0xe000 == 0x2000;
-    let special = (first == 0x2001 && second < 0x0200)
-        || (first == 0x2001 && second == 0x0db8)
-        || first == 0x2002
-        || (first == 0x3fff && second < 0x1000);
+    // Teredo and other protocols' own, documentation, 6to4, documentation again.
+    let special = match first {
+        0x2001 => second < 0x0200 || second == 0x0db8,
+        0x2002 => true,
+        0x3fff => second < 0x1000,
+        _plain => false,
+    };
     global && !special
 }
 

@@ -242,8 +242,9 @@ mod tests {
             name: "visibility".into(),
             attribute: Attribute::Visibility(Visibility::Public),
         };
-        assert_eq!(parse(Form::V21, &newer).unwrap(), [expected.clone()]);
-        assert_eq!(parse(Form::V20, &older).unwrap(), [expected]);
+        for parsed in [parse(Form::V21, &newer), parse(Form::V20, &older)] {
+            assert_eq!(parsed.unwrap().as_slice(), std::slice::from_ref(&expected));
+        }
         let escaped = json!([{"op": "add", "path": "/a~1b~0c", "value": "x"}]);
         let Some(Change::Add { name, .. }) = parse(Form::V21, &escaped).unwrap().pop() else {
             panic!("no add");

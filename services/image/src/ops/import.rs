@@ -25,7 +25,7 @@ use crate::{Cx, Svc};
 /// An import that takes longer has failed.
 const WITHIN_SECS: i64 = 24 * 3600;
 /// Tasks are shown for two days, as Glance does.
-const SHOW_SECS: i64 = 48 * 3600;
+pub(crate) const SHOW_SECS: i64 = 48 * 3600;
 
 /// The properties in which an image shows its import, under Glance's names.
 const TASK: &str = "os_glance_import_task";
@@ -275,14 +275,11 @@ async fn inspect(cx: &OpCx<Svc>, world: &World, source: &Blob) -> Result<Next, S
         .digests
         .clone()
         .ok_or_else(|| StepError::Permanent("the staged data has no digests".to_owned()))?;
-    let virtual_size = if image.container_format.as_deref() == Some("bare") {
-        let judged = judge_stored(cx, source, digests.size, image.disk_format.clone()).await?;
-        match verdict(judged, cx.config.require_format_match) {
-            Ok(virtual_size) => virtual_size,
-            Err(why) => return Ok(Next::Fail(Failure::new(why))),
-        }
-    } else {
-        None
+    let judged = judge_stored(cx, source, digests.size, image.disk_format.clone()).await?;
+    let must_match = cx.must_match(image.container_format.as_deref().unwrap_or_default());
+    let virtual_size = match verdict(judged, must_match) {
+        Ok(virtual_size) => virtual_size,
+        Err(why) => return Ok(Next::Fail(Failure::new(why))),
     };
     let data = data_of(&digests, virtual_size);
     let now = cx.now();

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::remove;
 use crate::Svc;
-use crate::model::image::{STAGING, Status};
+use crate::model::image::{BlobId, ImageId, STAGING, Status};
 use crate::store::{blobs, images, tasks};
 
 /// At start: on SQLite one process owns the database, so every other writer is dead.
@@ -16,7 +16,46 @@ pub(crate) async fn take_over(service: &Svc) -> Result<(), Error> {
         blobs::abandon_others(&mut tx, &service.process).await?;
         tx.commit().await?;
     }
-    look(service).await
+    look(service).await?;
+    collect(service).await
+}
+
+/// Removes files without a row. A row is there before its file and goes after it, so nobody wants them: they are what
+/// a machine kept that lost its database's last second, or a writer that was stopped in the very act of opening.
+async fn collect(service: &Svc) -> Result<(), Error> {
+    // A database that knows no file at all beside a store full of them is the wrong one.
+    if !blobs::any(&service.core.db).await? {
+        return Ok(());
+    }
+    let stores = service
+        .stores
+        .iter()
+        .map(|(name, store)| (name.as_str(), store));
+    for (name, store) in stores.chain([(STAGING, &service.staging)]) {
+        let keys = match store.list().await {
+            Ok(keys) => keys,
+            Err(why) => {
+                warn!(store = name, %why, "a store cannot be listed");
+                continue;
+            }
+        };
+        for key in keys {
+            // Only what looks like ours: somebody may keep other files there.
+            let Some(id) = ImageId::parse(&key).map(|uuid| BlobId::from(uuid.0)) else {
+                continue;
+            };
+            if blobs::get(&service.core.db, &id).await?.is_some() {
+                continue;
+            }
+            match store.remove(id.as_str()).await {
+                Ok(()) => warn!(store = name, blob = %id, "removed a file that nobody knows"),
+                Err(why) => {
+                    warn!(store = name, blob = %id, %why, "cannot remove a file that nobody knows")
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Now and then: writers that were not heard of are dead, wherever they ran.

@@ -114,7 +114,13 @@ impl Upload {
             };
             let now = clock.monotonic();
             if now.saturating_sub(renewed) >= RENEW {
-                self.renew().await?;
+                match self.renew().await {
+                    // There are some more tries before the others take it for dead.
+                    Err(UploadError::Db(why)) => {
+                        warn!(image = %self.image_id, %why, "an upload cannot say that it lives")
+                    }
+                    other => other?,
+                }
                 renewed = now;
             }
             match chunk {
@@ -151,16 +157,14 @@ impl Upload {
 
     /// What the data is; staged data is looked at when it is imported, as Glance does.
     async fn inspect(&self, writer: &mut Writer, size: u64) -> Result<Option<u64>, UploadError> {
-        if self.store == STAGING || self.container_format != "bare" {
+        if self.store == STAGING {
             return Ok(None);
         }
         let format = self.disk_format.clone();
         let look = move |file: &std::fs::File| judge(&OnDisk { file, size }, &format);
-        verdict(
-            writer.examine(look).await?,
-            self.service.config.require_format_match,
-        )
-        .map_err(UploadError::Format)
+        let judged = writer.examine(look).await?;
+        let must_match = self.service.must_match(&self.container_format);
+        verdict(judged, must_match).map_err(UploadError::Format)
     }
 
     async fn publish(
@@ -217,11 +221,11 @@ impl Upload {
 /// What is to be done about data: refused with a reason, or accepted with its virtual size.
 pub(crate) fn verdict(
     judged: Result<Option<u64>, Objection>,
-    require_match: bool,
+    must_match: bool,
 ) -> Result<Option<u64>, String> {
     match judged {
         Ok(virtual_size) => Ok(virtual_size),
-        Err(Objection::Mismatch(_)) if !require_match => Ok(None),
+        Err(Objection::Mismatch(_)) if !must_match => Ok(None),
         Err(Objection::Mismatch(why) | Objection::Unsafe(why)) => Err(why),
     }
 }

@@ -138,6 +138,12 @@ pub(crate) async fn of_image(db: &Db, image_id: &ImageId) -> Result<Vec<Blob>, E
     .await
 }
 
+/// Whether there is any at all.
+pub(crate) async fn any(db: &Db) -> Result<bool, Error> {
+    let sql = "SELECT id FROM blobs LIMIT 1";
+    Ok(db.fetch_opt::<String>(sql, args![]).await?.is_some())
+}
+
 /// Blobs whose writing request has not been heard of.
 pub(crate) async fn abandoned(db: &Db, now: Timestamp) -> Result<Vec<Blob>, Error> {
     db.fetch_all(

@@ -97,6 +97,21 @@ pub(crate) async fn update(tx: &mut Tx, id: &TaskId, progress: Progress<'_>) -> 
     Ok(())
 }
 
+/// The image is gone, and with it what was being done with it.
+pub(crate) async fn end_of_image(
+    tx: &mut Tx,
+    image_id: &ImageId,
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE tasks SET status = 'failure', message = 'The image was deleted.', expires_at = $1 \
+         WHERE image_id = $2 AND status NOT IN ('success', 'failure')",
+        args![expires_at, image_id],
+    )
+    .await?;
+    Ok(())
+}
+
 pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Task>, Error> {
     db.fetch_opt(
         "SELECT id, type, status, owner, image_id, user_id, request_id, input, result, message, expires_at, \
