@@ -123,6 +123,9 @@ impl From<nephos_db::Error> for Fault {
     }
 }
 
+/// Renders a fault for a version.
+pub type RenderFaultAt = fn(&Fault, &RequestId, Option<Version>) -> Value;
+
 /// How one service words its answers. Data: each service has one constant.
 #[derive(Debug)]
 pub struct Dialect {
@@ -131,7 +134,7 @@ pub struct Dialect {
     /// A fault as a JSON body.
     pub render_fault: fn(&Fault, &RequestId) -> Value,
     /// A fault as a JSON body where it differs over the versions; without a version when that was what could not be agreed on.
-    pub render_fault_at: Option<fn(&Fault, &RequestId, Option<Version>) -> Value>,
+    pub render_fault_at: Option<RenderFaultAt>,
     /// Whether a client that asks for HTML and not for JSON gets faults as a page.
     pub html_faults: bool,
     /// The words about versions themselves.

@@ -1,4 +1,9 @@
 //! Placement as its clients see it: SQLite always, PostgreSQL when `NEPHOS_TEST_PG` names a server.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod candidates;
 mod claims;
