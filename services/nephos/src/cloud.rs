@@ -11,6 +11,7 @@ use nephos_compute::Compute;
 use nephos_db::{Db, DbUrl};
 use nephos_identity::{Bootstrap, CatalogEntry, Identity, ServiceUser};
 use nephos_image::Image;
+use nephos_network::Network;
 use nephos_peer::{Credentials, Directory, Peers, Transport};
 use nephos_placement::Placement;
 use nephos_runtime::config::ConfigFile;
@@ -129,6 +130,7 @@ impl Cloud {
         cloud.add_identity(&ground, config, secrets).await?;
         cloud.add_placement(&ground, config).await?;
         cloud.add_image(&ground, config).await?;
+        cloud.add_network(&ground, config).await?;
         cloud.add_compute(&ground, config, secrets).await?;
         Ok(cloud)
     }
@@ -161,6 +163,12 @@ impl Cloud {
         let core = ground.core::<Image>().await?;
         let image = Image::new(core, ground.bus.clone(), own)?;
         self.add("/image", &Arc::new(image), Image::start)
+    }
+
+    async fn add_network(&mut self, ground: &Ground<'_>, config: &Config) -> anyhow::Result<()> {
+        let core = ground.core::<Network>().await?;
+        let network = Network::new(core, config.file.section("network")?, ground.bus.clone());
+        self.add("/network", &Arc::new(network), Network::start)
     }
 
     async fn add_compute(
@@ -284,6 +292,7 @@ pub fn check_sections(file: &ConfigFile) -> anyhow::Result<()> {
     file.section::<nephos_identity::Config>("identity")?;
     file.section::<nephos_placement::Config>("placement")?;
     file.section::<nephos_image::Config>("image")?;
+    file.section::<nephos_network::Config>("network")?;
     file.section::<nephos_compute::Config>("compute")?;
     Ok(())
 }

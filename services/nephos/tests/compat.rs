@@ -89,6 +89,11 @@ fn image() {
 }
 
 #[test]
+fn network() {
+    check::<nephos_network::Network>("Network (Neutron v2.0)");
+}
+
+#[test]
 fn compute() {
     check::<nephos_compute::Compute>("Compute (Nova v2.1)");
 }
