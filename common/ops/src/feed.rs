@@ -234,21 +234,15 @@ impl Feed {
     /// # Errors
     /// When the database refuses.
     pub async fn since(&self, host: &str, since: i64, wait_secs: u64) -> Result<FeedPage, Error> {
-        let mut wakes = self.bus.subscribe(self.topic);
+        let mut wakes = self.bus.subscribe_to(self.topic, host);
         let first = self.page(host, since).await?;
-        if first.complete || !first.items.is_empty() || wait_secs == 0 {
+        // A host that nothing was ever wanted on is complete at revision 0, and that is no news to who knows it.
+        let anew = first.complete && first.revision != since;
+        if anew || !first.items.is_empty() || wait_secs == 0 {
             return Ok(first);
         }
         let limit = Duration::from_secs(wait_secs.min(WAIT_SECS));
-        let woken = async {
-            loop {
-                let wake = wakes.next().await;
-                if wake.id.is_empty() || wake.id == host {
-                    break;
-                }
-            }
-        };
-        let _woken_or_not = self.clock.timeout(limit, woken).await;
+        let _woken_or_not = self.clock.timeout(limit, wakes.next()).await;
         self.page(host, since).await
     }
 

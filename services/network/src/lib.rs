@@ -6,8 +6,10 @@
 //! Invariants: an address belongs to one port, because the primary key says so; what a host is told follows from the
 //! tables and is written in the transaction that changes them, or marked in it; quotas are counted in it too.
 
+pub mod agent;
 mod api;
 mod config;
+mod driver;
 pub mod model;
 mod ops;
 mod rules;
