@@ -21,7 +21,8 @@ use crate::model::refusal::Refusal;
 use crate::model::sharing;
 use crate::rules;
 use crate::store::{
-    Reader, floating_ips, networks, port_links, ports, publish, publish_router, quotas, routers,
+    Reader, floating_ips, networks, news, port_links, ports, publish, publish_router, quotas,
+    routers,
 };
 
 const LISTING: Listing = Listing {
@@ -312,6 +313,9 @@ async fn update(
         port_links::insert(tx, &port.id, &port.security_groups).await?;
     }
     publish::port(tx, port.updated_at, Some(before), Some(port)).await?;
+    if before.fixed_ips != port.fixed_ips || before.mac != port.mac {
+        news::of_port(tx, port.updated_at, Some(&port.id)).await?;
+    }
     if port.is_router() {
         publish_router::router(tx, port.updated_at, &port.device_id).await?;
     }

@@ -6,6 +6,7 @@ pub(crate) mod floating_ips;
 pub(crate) mod hosts;
 pub(crate) mod ips;
 pub(crate) mod networks;
+pub(crate) mod news;
 pub(crate) mod port_links;
 pub(crate) mod ports;
 pub(crate) mod publish;
