@@ -107,7 +107,7 @@ impl Policy {
             Expr::Any(list) => list.iter().any(|inner| self.eval(inner, caller, target)),
             Expr::Rule(name) => self.check_named(name, caller, target),
             Expr::Role(name) => name.filled(target, |role| caller.has_role(role)),
-            Expr::Field { name, value, .. } => target.get(name) == Some(value),
+            Expr::Field { name, value, .. } => field_is(target.get(name), value),
             Expr::Literal { value, wanted, .. } => wanted.filled(target, |text| text == value),
             // Python compares `str(None)`: a constant `None` asks whether the caller lacks the attribute.
             Expr::Attribute { path, wanted } if wanted.is_constant("None") => {
@@ -116,6 +116,18 @@ impl Policy {
             Expr::Attribute { path, wanted } => {
                 wanted.filled(target, |text| attribute_is(caller, path, text))
             }
+        }
+    }
+}
+
+/// Neutron's field check: the same text, or after `~` a pattern, of which plain beginnings (`~^network:`) are understood.
+fn field_is(found: Option<&str>, wanted: &str) -> bool {
+    match wanted.strip_prefix('~') {
+        None => found == Some(wanted),
+        Some(pattern) => {
+            let beginning = pattern.strip_prefix('^').unwrap_or(pattern);
+            let plain = !beginning.contains(['.', '*', '+', '?', '[', '(', '|', '$', '\\', '{']);
+            plain && found.is_some_and(|text| text.starts_with(beginning))
         }
     }
 }
@@ -272,6 +284,8 @@ mod tests {
         check("'public':%(visibility)s", &caller, &other, true);
         check("field:images:visibility=public", &caller, &other, true);
         check("is_admin:False", &caller, &other, true);
+        check("field:images:visibility=~^pub", &caller, &other, true);
+        check("field:images:visibility=~^priv", &caller, &other, false);
         check("domain_id:%(owner)s", &caller, &other, false);
         check("domain_id:None", &caller, &other, true);
         check("not project_id:None", &caller, &other, true);

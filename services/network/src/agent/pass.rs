@@ -1,0 +1,261 @@
+//! One pass: look, compare, change, judge connections, serve guests, report.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nephos_runtime::crash_point;
+use tracing::warn;
+
+use super::Settings;
+use super::answers::Answers;
+use super::apply::{Outcome, apply};
+use super::connections;
+use super::documents::{Documents, Owner};
+use super::metadata::{Metadata, Relay};
+use super::picture::{self, Picture};
+use super::plan::{Known, plan};
+use super::report::Reports;
+use super::tables::{self, Tables};
+use crate::driver::plane::{HOST, Plane, TableName};
+use crate::driver::{Driver, DriverError, Listing, Step};
+use crate::model::spec::{KIND_HOST, KIND_NETWORK, KIND_PORT, KIND_ROUTER};
+
+/// A step may bring another one forth (an address that went took a route along): looked at again this often.
+const ROUNDS: usize = 3;
+
+/// What an agent remembers between passes. All of it can be lost.
+pub struct Pass {
+    driver: Arc<dyn Driver>,
+    settings: Settings,
+    /// What was put into the tables of each space.
+    known: BTreeMap<String, Tables>,
+    /// How each table was listed, when that was after its last change.
+    listed: BTreeMap<(String, TableName), Listing>,
+    answers: Answers,
+    metadata: Metadata,
+    /// Whether connections were judged since the start.
+    judged: bool,
+}
+
+impl Pass {
+    pub fn new(driver: Arc<dyn Driver>, settings: Settings, relay: Relay) -> Self {
+        let answers = Answers::new(Arc::clone(&driver), relay.clock.clone());
+        let metadata = Metadata::new(Arc::clone(&driver), relay);
+        Self {
+            driver,
+            settings,
+            known: BTreeMap::new(),
+            listed: BTreeMap::new(),
+            answers,
+            metadata,
+            judged: false,
+        }
+    }
+
+    /// Brings the host to what the documents say. `everything`: also looks into the tables. Whether it went well.
+    pub async fn run(
+        &mut self,
+        documents: &Documents,
+        everything: bool,
+        reports: &mut Reports,
+    ) -> bool {
+        let mut went_well = true;
+        let picture = picture::draw(documents, &self.settings);
+        let mut problems = picture.problems.clone();
+        if everything {
+            self.look_into_tables(&picture.plane).await;
+        }
+        let mut there = None;
+        for _round in 0..ROUNDS {
+            let found = match self.driver.look(&picture.plane).await {
+                Ok(found) => found,
+                Err(why) => {
+                    warn!(%why, "cannot look at the host's network");
+                    problems.insert(Owner::new(KIND_HOST, ""), why.to_string());
+                    went_well = false;
+                    break;
+                }
+            };
+            let known = Known {
+                found: &found,
+                tables: &self.known,
+                may_remove: documents.may_remove(),
+            };
+            let steps = plan(&picture.plane, known);
+            there = Some(found);
+            if steps.is_empty() {
+                break;
+            }
+            let outcome = apply(self.driver.as_ref(), &steps, &picture, &mut self.known).await;
+            self.after(documents, &picture, &outcome).await;
+            let failed = !outcome.errors.is_empty();
+            problems.extend(outcome.errors);
+            if failed {
+                went_well = false;
+                break;
+            }
+        }
+        self.answers.serve(&picture.guests).await;
+        self.metadata.serve(&picture.metadata).await;
+        let mut of_host = Vec::new();
+        if let Some(why) = problems.remove(&Owner::new(KIND_HOST, "")) {
+            // Nobody knows what passes on a host that does not do as it is told.
+            for port in documents.ports.values() {
+                let port = Owner::new(KIND_PORT, &port.id);
+                problems.entry(port).or_insert_with(|| why.clone());
+            }
+            of_host.push(why);
+        }
+        if everything {
+            match self.driver.problems().await {
+                Ok(more) => of_host.extend(more),
+                Err(why) => of_host.push(why.to_string()),
+            }
+        }
+        if everything || !of_host.is_empty() {
+            reports.host(&self.settings, of_host);
+        }
+        let settings = &self.settings;
+        let there = |owner: &Owner| {
+            there
+                .as_ref()
+                .is_none_or(|found| is_there(found, settings, owner))
+        };
+        reports.note(documents, &problems, &there);
+        went_well
+    }
+
+    /// What follows from changes of filters and spaces.
+    async fn after(&mut self, documents: &Documents, picture: &Picture, outcome: &Outcome) {
+        self.metadata.forget(&outcome.made);
+        self.listed
+            .retain(|(space, _), _| !outcome.filtered.contains(space));
+        let spaces: Vec<_> = if self.judged {
+            outcome.filtered.clone()
+        } else {
+            picture.plane.spaces.keys().cloned().collect()
+        };
+        self.judged = true;
+        for space in spaces {
+            crash_point!("network.judge");
+            if let Err(why) = self.judge(documents, picture, &space).await {
+                self.judged = false; // all of them, next time
+                warn!(space = %space, %why, "cannot forget connections");
+            }
+            crash_point!("network.judged");
+        }
+    }
+
+    /// Ends connections that must not go on.
+    async fn judge(
+        &self,
+        documents: &Documents,
+        picture: &Picture,
+        space: &str,
+    ) -> Result<(), DriverError> {
+        let router = picture
+            .spaces
+            .get(space)
+            .filter(|owner| owner.kind == KIND_ROUTER);
+        let router = router.and_then(|owner| documents.routers.get(&owner.id));
+        if space != HOST && router.is_none() {
+            return Ok(());
+        }
+        let all = self.driver.connections(space).await?;
+        let over = match router {
+            Some(router) => connections::untranslated(router, &all),
+            None => connections::forbidden(documents, &all),
+        };
+        if over.is_empty() {
+            return Ok(());
+        }
+        self.driver.remove_connections(space, &over).await
+    }
+
+    /// Forgets what it knows of tables that somebody else changed, so that they are replaced.
+    async fn look_into_tables(&mut self, wanted: &Plane) {
+        for space in wanted.spaces.keys() {
+            let Some(known) = self.known.get(space).filter(|known| !known.is_empty()) else {
+                continue;
+            };
+            let Ok(found) = self.driver.tables(space).await else {
+                continue; // the space is gone: `look` says so
+            };
+            let mut drifted = Vec::new();
+            for (name, table) in known {
+                let key = (space.clone(), *name);
+                let listing = found.get(name).cloned().unwrap_or_default();
+                let before = self.listed.get(&key);
+                if tables::drifted(&listing, table)
+                    || before.is_some_and(|before| before.digest != listing.digest)
+                {
+                    warn!(space = %space, table = %name, "somebody changed our filters; they are put back");
+                    drifted.push(*name);
+                    self.listed.remove(&key);
+                } else {
+                    self.listed.insert(key, listing);
+                }
+            }
+            if let Some(known) = self.known.get_mut(space) {
+                known.retain(|name, _| !drifted.contains(name));
+            }
+        }
+    }
+}
+
+/// Whether something is left of a thing that is not wanted any more.
+fn is_there(found: &Plane, settings: &Settings, owner: &Owner) -> bool {
+    match owner.kind {
+        KIND_PORT => {
+            let tap = format!("tap{}", picture::short(&owner.id));
+            let host = found.spaces.get(HOST);
+            host.is_some_and(|host| host.links.contains_key(&tap))
+        }
+        KIND_ROUTER => found.spaces.contains_key(&settings.router_space(&owner.id)),
+        KIND_NETWORK => found
+            .spaces
+            .contains_key(&settings.metadata_space(&owner.id)),
+        _without_a_place => false,
+    }
+}
+
+/// Removes everything of ours.
+pub async fn remove_everything(
+    settings: &Settings,
+    driver: &dyn Driver,
+) -> Result<(), DriverError> {
+    let mut wanted = Plane::default();
+    wanted.space(HOST);
+    let found = driver.look(&wanted).await?;
+    let documents = Documents {
+        complete: true,
+        ..Documents::default()
+    };
+    // Drawn only for what it names: the bridges of physical networks.
+    let own = picture::draw(&documents, settings);
+    let mut steps = plan(
+        &wanted,
+        Known {
+            found: &found,
+            tables: &BTreeMap::new(),
+            may_remove: true,
+        },
+    );
+    let mut script = String::new();
+    if let Some(host) = own.plane.spaces.get(HOST) {
+        host.tables
+            .keys()
+            .for_each(|name| tables::remove(&mut script, *name));
+    }
+    steps.push(Step::Tables {
+        space: HOST.to_owned(),
+        script,
+        tables: Tables::new(),
+    });
+    let mut known = BTreeMap::new();
+    let outcome = apply(driver, &steps, &own, &mut known).await;
+    match outcome.errors.into_values().next() {
+        Some(why) => Err(DriverError::new("remove everything", why)),
+        None => Ok(()),
+    }
+}

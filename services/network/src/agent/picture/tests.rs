@@ -1,0 +1,183 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::agent::tests_bench::{id, network, port, rule, settings, tap};
+use crate::driver::plane::Chain;
+use crate::model::spec::{KIND_NETWORK, RemotePort, RouterLeg, RouterSpec, Segment};
+
+fn documents() -> Documents {
+    let mut documents = Documents::default();
+    documents
+        .networks
+        .insert(id(1), network(1, Segment::Vxlan { vni: 7 }, "10.0.0.0/24"));
+    documents
+        .ports
+        .insert(id(11), port(11, 1, &["10.0.0.11"], &[1]));
+    documents
+}
+
+fn drawn(documents: &Documents) -> Picture {
+    draw(documents, &settings("192.0.2.1"))
+}
+
+fn chain<'a>(picture: &'a Picture, name: &str) -> &'a Chain {
+    let tables = &picture.plane.spaces[HOST].tables;
+    &tables
+        .iter()
+        .find(|(table, _)| table.name == "nephos_sg")
+        .unwrap()
+        .1
+        .chains[name]
+}
+
+#[test]
+fn a_remote_port_is_known_to_tunnel_and_bridge_and_one_of_this_host_is_not_remote() {
+    let mut documents = documents();
+    let remote = |mac: &str, vtep: &str| RemotePort {
+        mac: mac.to_owned(),
+        ips: vec!["10.0.0.50".parse().unwrap()],
+        vtep: vtep.parse().unwrap(),
+    };
+    let network = documents.networks.get_mut(&id(1)).unwrap();
+    network
+        .remote
+        .push(remote("fa:16:3e:00:00:50", "192.0.2.2"));
+    network
+        .remote
+        .push(remote("fa:16:3e:00:00:51", "192.0.2.1"));
+    let picture = drawn(&documents);
+    let host = &picture.plane.spaces[HOST];
+    let tunnel: Vec<_> = host
+        .forwards
+        .iter()
+        .filter(|entry| entry.link == "vx7")
+        .collect();
+    assert_eq!(tunnel.len(), 3, "{tunnel:?}");
+    assert_eq!(host.neighbours.len(), 1);
+}
+
+#[test]
+fn a_network_or_port_that_cannot_be_is_a_problem_of_its_own() {
+    let mut documents = documents();
+    let flat = Segment::Flat {
+        physical_network: "other".into(),
+    };
+    documents
+        .networks
+        .insert(id(2), network(2, flat, "10.1.0.0/24"));
+    documents.ports.insert(id(12), port(12, 2, &[], &[]));
+    let mut odd = port(13, 1, &[], &[]);
+    odd.tap = "eth0".into();
+    documents.ports.insert(id(13), odd);
+    let picture = drawn(&documents);
+    let with_problem: BTreeSet<_> = picture
+        .problems
+        .keys()
+        .map(|owner| owner.id.clone())
+        .collect();
+    assert_eq!(with_problem, BTreeSet::from([id(2), id(12), id(13)]));
+    let why = &picture.problems[&Owner::new(KIND_NETWORK, id(2))];
+    assert_eq!(why, "this host has no physical network other");
+    let links = &picture.plane.spaces[HOST].links;
+    assert!(links.contains_key(&tap(11)) && !links.contains_key("eth0"));
+}
+
+#[test]
+fn rules_are_the_groups_own_and_ports_jump_to_them() {
+    let mut documents = documents();
+    let rules = vec![
+        rule(
+            serde_json::json!({"protocol": 6, "port_min": 80, "port_max": 81, "remote_cidr": "10.9.0.0/16"}),
+        ),
+        rule(serde_json::json!({"protocol": 1, "port_min": 8, "port_max": 0})),
+        rule(
+            serde_json::json!({"ip_version": 6, "protocol": 17, "port_min": 53, "port_max": 53, "remote_group": id(1)}),
+        ),
+    ];
+    let mut group = crate::agent::tests_bench::group(1, rules);
+    group.members.insert("10.0.0.9".parse().unwrap());
+    group.members.insert("2001:db8::9".parse().unwrap());
+    documents.groups.insert(id(1), group);
+    let picture = drawn(&documents);
+    let expected = [
+        "ether type ip ip saddr 10.9.0.0/16 meta l4proto 6 th dport 80-81 accept".to_owned(),
+        "ether type ip meta l4proto 1 icmp type 8 icmp code 0 accept".to_owned(),
+        format!(
+            "ether type ip6 ip6 saddr @m6_{} meta l4proto 17 th dport 53 accept",
+            id(1)
+        ),
+    ];
+    assert_eq!(chain(&picture, &format!("gi_{}", id(1))).rules, expected);
+    assert_eq!(chain(&picture, &format!("go_{}", id(1))).rules, [""; 0]);
+    let jump = format!("jump gi_{}", id(1));
+    assert!(
+        chain(&picture, &format!("in_{}", tap(11)))
+            .rules
+            .contains(&jump)
+    );
+    let table = &picture.plane.spaces[HOST].tables;
+    let (_, table) = table
+        .iter()
+        .find(|(table, _)| table.name == "nephos_sg")
+        .unwrap();
+    let members: Vec<_> = table.sets[&format!("m6_{}", id(1))]
+        .elements
+        .keys()
+        .collect();
+    assert_eq!(members, ["2001:db8::9"]);
+}
+
+#[test]
+fn the_order_of_rules_and_of_documents_changes_nothing() {
+    let a = rule(serde_json::json!({"protocol": 6}));
+    let b = rule(serde_json::json!({"protocol": 17}));
+    let with = |rules| {
+        let mut documents = documents();
+        documents
+            .groups
+            .insert(id(1), crate::agent::tests_bench::group(1, rules));
+        drawn(&documents).plane
+    };
+    assert_eq!(with(vec![a.clone(), b.clone()]), with(vec![b, a]));
+}
+
+#[test]
+fn a_route_that_no_leg_carries_is_a_problem_and_a_router_that_is_off_is_not_there() {
+    let mut documents = documents();
+    let leg = RouterLeg {
+        port_id: id(101),
+        network_id: id(1),
+        mac: "fa:16:3e:00:00:65".into(),
+        addresses: vec!["10.0.0.1/24".parse().unwrap()],
+    };
+    let route = |net: &str, hop: &str| crate::model::spec::Route {
+        destination: net.parse().unwrap(),
+        nexthop: hop.parse().unwrap(),
+    };
+    let mut router = RouterSpec {
+        id: id(100),
+        project_id: String::new(),
+        admin_state_up: true,
+        interfaces: vec![leg],
+        gateway: None,
+        routes: vec![
+            route("10.8.0.0/16", "10.0.0.8"),
+            route("10.9.0.0/16", "10.1.0.9"),
+        ],
+        floating_ips: Vec::new(),
+    };
+    documents.routers.insert(id(100), router.clone());
+    let picture = drawn(&documents);
+    let space = format!("nephos-r-{}", id(100));
+    assert_eq!(picture.plane.spaces[&space].routes.len(), 1);
+    let problems: Vec<_> = picture.problems.values().collect();
+    assert_eq!(
+        problems,
+        ["no leg reaches 10.1.0.9, the next hop to 10.9.0.0/16"]
+    );
+    router.admin_state_up = false;
+    documents.routers.insert(id(100), router);
+    let picture = drawn(&documents);
+    assert!(!picture.plane.spaces.contains_key(&space));
+    assert!(picture.problems.is_empty());
+}

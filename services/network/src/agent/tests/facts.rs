@@ -1,0 +1,885 @@
+//! What must hold for guests.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::time::Duration;
+
+use dhcproto::v4::{DhcpOption, DhcpOptions, Message, MessageType, OptionCode};
+use dhcproto::{Decodable, Decoder, Encodable};
+use etherparse::{SlicedPacket, TransportSlice};
+use serde_json::json;
+
+use super::bench::*;
+use crate::driver::METADATA_MAC;
+use crate::driver::plane::Mac;
+use crate::model::spec::*;
+
+const WEB: u16 = 80;
+
+/// Two guests of network 1; the second one lets in what `rules` say.
+async fn two(rules: Vec<RuleSpec>) -> (Bench, Card, Card) {
+    let mut bench = Bench::new("127.0.0.1");
+    bench.documents.groups.insert(id(2), group(2, rules));
+    bench.port(11, &[1]);
+    bench.port(12, &[1, 2]);
+    bench.apply().await;
+    bench.all_is_up();
+    let cards = (Card::plug(11, "10.0.0.11"), Card::plug(12, "10.0.0.12"));
+    (bench, cards.0, cards.1)
+}
+
+fn web() -> RuleSpec {
+    rule(json!({"protocol": 17, "port_min": WEB, "port_max": WEB}))
+}
+
+#[test]
+fn security_groups_let_in_what_their_rules_say_and_answers_to_what_was_let_through() {
+    alone(|| async {
+        let (_bench, one, two) = two(vec![web()]).await;
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "allowed");
+        assert!(two.hears("allowed").await.is_some());
+        two.udp((one.mac, "10.0.0.11"), (WEB, 1000), "answer");
+        assert!(
+            one.hears("answer").await.is_some(),
+            "the answer to what was let in"
+        );
+        one.udp((two.mac, "10.0.0.12"), (1000, 8080), "other port");
+        two.hears_not("other port").await;
+        two.udp((one.mac, "10.0.0.11"), (3000, WEB), "uninvited");
+        one.hears_not("uninvited").await;
+        one.udp(
+            (two.mac, "10.0.0.12"),
+            (WEB, 3000),
+            "answer without a question",
+        );
+        two.hears_not("answer without a question").await;
+    });
+}
+
+#[test]
+fn a_connection_dies_with_the_rule_that_let_it_in_and_others_live() {
+    alone(|| async {
+        let other = rule(json!({"protocol": 17, "port_min": 90, "port_max": 91}));
+        let (mut bench, one, two) = two(vec![web(), other.clone()]).await;
+        for port in [WEB, 90] {
+            one.udp((two.mac, "10.0.0.12"), (1000, port), "hello");
+            assert!(two.hears("hello").await.is_some());
+            two.udp((one.mac, "10.0.0.11"), (port, 1000), "hi");
+            assert!(one.hears("hi").await.is_some());
+        }
+        bench.documents.groups.insert(id(2), group(2, vec![other]));
+        bench.apply_news().await;
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "more");
+        two.hears_not("more").await;
+        two.udp((one.mac, "10.0.0.11"), (WEB, 1000), "more of it");
+        one.hears_not("more of it").await;
+        two.udp((one.mac, "10.0.0.11"), (90, 1000), "still");
+        assert!(one.hears("still").await.is_some());
+    });
+}
+
+#[test]
+fn members_of_a_remote_group_come_and_go() {
+    alone(|| async {
+        let friends = rule(json!({"remote_group": id(3)}));
+        let (mut bench, one, two) = two(vec![friends]).await;
+        bench.documents.groups.insert(id(3), group(3, Vec::new()));
+        bench.apply_news().await;
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "stranger");
+        two.hears_not("stranger").await;
+        let members = &mut bench.documents.groups.get_mut(&id(3)).unwrap().members;
+        members.insert("10.0.0.11".parse().unwrap());
+        bench.apply_news().await;
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "friend");
+        assert!(two.hears("friend").await.is_some());
+        bench
+            .documents
+            .groups
+            .get_mut(&id(3))
+            .unwrap()
+            .members
+            .clear();
+        bench.apply_news().await;
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "no more");
+        two.hears_not("no more").await;
+    });
+}
+
+#[test]
+fn a_port_without_groups_lets_nothing_through_and_one_without_security_everything() {
+    alone(|| async {
+        let (mut bench, one, two) = two(vec![rule(json!({}))]).await;
+        bench.port(11, &[]);
+        bench.apply_news().await;
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "mute");
+        two.hears_not("mute").await;
+        bench.port(11, &[]).port_security = false;
+        bench.apply_news().await;
+        let spoofed = udp(
+            (mac(99), two.mac),
+            ("10.9.9.9", "10.0.0.12"),
+            (1000, WEB),
+            "anybody",
+        );
+        one.send(&spoofed);
+        assert!(two.hears("anybody").await.is_some());
+        two.udp((one.mac, "10.0.0.11"), (1, 2), "anything");
+        assert!(one.hears("anything").await.is_some());
+    });
+}
+
+#[test]
+fn a_guest_cannot_be_somebody_else() {
+    alone(|| async {
+        let (mut bench, one, two) =
+            two(vec![rule(json!({})), rule(json!({"ip_version": 6}))]).await;
+        let to = (two.mac, "10.0.0.12");
+        for (text, from_mac, from_ip) in [
+            ("other address", one.mac, "10.0.0.99"),
+            ("other card", mac(99), "10.0.0.11"),
+            ("no address", one.mac, "0.0.0.0"),
+        ] {
+            one.send(&udp((from_mac, to.0), (from_ip, to.1), (1000, WEB), text));
+            two.hears_not(text).await;
+        }
+        let everybody = Mac([0xff; 6]);
+        one.send(&arp(
+            1,
+            one.mac,
+            "10.0.0.99".parse().unwrap(),
+            everybody,
+            Ipv4Addr::new(10, 0, 0, 12),
+        ));
+        let asked = two
+            .next(Duration::from_millis(150), |frame| {
+                (frame[12..14] == [8, 6]).then_some(())
+            })
+            .await;
+        assert_eq!(asked, None, "a false ARP came through");
+        let stranger: Ipv6Addr = "fe80::1".parse().unwrap();
+        let ips = (stranger, two.mac.link_local());
+        one.send(&icmp6((one.mac, two.mac), ips, 136, &[0x60; 4]));
+        // Its own address, but a false statement about another one.
+        let mut lie = vec![0x60, 0, 0, 0];
+        lie.extend_from_slice(&stranger.octets());
+        one.send(&icmp6(
+            (one.mac, two.mac),
+            (one.mac.link_local(), two.mac.link_local()),
+            136,
+            &lie,
+        ));
+        let told = two
+            .next(Duration::from_millis(150), |frame| {
+                (frame[12..14] == [0x86, 0xdd]).then_some(())
+            })
+            .await;
+        assert_eq!(told, None, "a false neighbour came through");
+        let counted = shell(&format!(
+            "nft list chain bridge nephos_sg spoof_{}",
+            tap(11)
+        ));
+        assert!(
+            counted.contains("packets 1 bytes") || counted.contains("packets 2 bytes"),
+            "{counted}"
+        );
+        // What it may say as well.
+        bench
+            .port(11, &[1])
+            .allowed_address_pairs
+            .push(AddressPair {
+                cidr: "10.0.0.96/28".parse().unwrap(),
+                mac: None,
+            });
+        bench.apply_news().await;
+        bench.all_is_up();
+        one.send(&udp(
+            (one.mac, to.0),
+            ("10.0.0.99", to.1),
+            (1000, WEB),
+            "pair",
+        ));
+        assert!(two.hears("pair").await.is_some());
+        let mut true_ = vec![0x60, 0, 0, 0];
+        true_.extend_from_slice(&one.mac.link_local().octets());
+        one.send(&icmp6(
+            (one.mac, two.mac),
+            (one.mac.link_local(), two.mac.link_local()),
+            136,
+            &true_,
+        ));
+        let told = two
+            .next(Duration::from_secs(2), |frame| {
+                (frame[12..14] == [0x86, 0xdd]).then_some(())
+            })
+            .await;
+        assert!(told.is_some(), "its own address");
+    });
+}
+
+#[test]
+fn addresses_may_be_anything_when_a_pair_says_so() {
+    alone(|| async {
+        let (mut bench, one, two) =
+            two(vec![rule(json!({})), rule(json!({"ip_version": 6}))]).await;
+        for cidr in ["0.0.0.0/0", "::/0"] {
+            let cidr = cidr.parse().unwrap();
+            let port = bench.documents.ports.get_mut(&id(11)).unwrap();
+            port.allowed_address_pairs
+                .push(AddressPair { cidr, mac: None });
+        }
+        bench.documents.groups.insert(
+            id(1),
+            group(
+                1,
+                vec![
+                    rule(json!({"direction": "egress"})),
+                    rule(json!({"direction": "egress", "ip_version": 6})),
+                ],
+            ),
+        );
+        bench.apply_news().await;
+        bench.all_is_up();
+        one.send(&udp(
+            (one.mac, two.mac),
+            ("1.2.3.4", "10.0.0.12"),
+            (1000, WEB),
+            "from four",
+        ));
+        assert!(two.hears("from four").await.is_some());
+        one.send(&udp(
+            (one.mac, two.mac),
+            ("2001:db8::1", "2001:db8::2"),
+            (1000, WEB),
+            "from six",
+        ));
+        assert!(two.hears("from six").await.is_some());
+    });
+}
+
+#[test]
+fn every_form_of_rule_is_understood_by_the_kernel() {
+    alone(|| async {
+        let mut rules = Vec::new();
+        for direction in ["ingress", "egress"] {
+            for version in [4, 6] {
+                let icmp = if version == 4 { 1 } else { 58 };
+                let net = if version == 4 {
+                    "10.1.0.0/16"
+                } else {
+                    "2001:db8::/32"
+                };
+                for fields in [
+                    json!({}),
+                    json!({"remote_cidr": net}),
+                    json!({"remote_group": id(2)}),
+                    json!({"protocol": icmp}),
+                    json!({"protocol": icmp, "port_min": 8}),
+                    json!({"protocol": icmp, "port_min": 8, "port_max": 0}),
+                    json!({"protocol": 6, "port_min": 1, "port_max": 65535}),
+                    json!({"protocol": 17, "port_min": 53, "port_max": 53, "remote_cidr": net}),
+                    json!({"protocol": 132, "port_min": 53, "port_max": 54, "remote_group": id(2)}),
+                    json!({"protocol": 47}),
+                    json!({"protocol": 112}),
+                ] {
+                    let mut fields = fields;
+                    fields["direction"] = direction.into();
+                    fields["ip_version"] = version.into();
+                    rules.push(rule(fields));
+                }
+            }
+        }
+        let (mut bench, ..) = two(rules).await;
+        bench.documents.groups.get_mut(&id(2)).unwrap().stateful = false;
+        bench.apply().await;
+        bench.all_is_up();
+    });
+}
+
+#[test]
+fn networks_with_the_same_addresses_do_not_meet() {
+    alone(|| async {
+        let (mut bench, one, two) = two(vec![rule(json!({}))]).await;
+        bench.documents.networks.insert(
+            id(2),
+            network(2, Segment::Vxlan { vni: 1002 }, "10.0.0.0/24"),
+        );
+        for (n, ip) in [(21, "10.0.0.11"), (22, "10.0.0.12")] {
+            let mut spec = port(n, 2, &[ip], &[1, 2]);
+            spec.mac = mac(n - 10).to_string(); // even the cards are alike
+            bench.documents.ports.insert(id(n), spec);
+        }
+        bench.apply_news().await;
+        let mut three = Card::plug(21, "10.0.0.11");
+        let mut four = Card::plug(22, "10.0.0.12");
+        (three.mac, four.mac) = (one.mac, two.mac);
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "first");
+        assert!(two.hears("first").await.is_some());
+        four.hears_not("first").await;
+        three.udp((four.mac, "10.0.0.12"), (1000, WEB), "second");
+        assert!(four.hears("second").await.is_some());
+        two.hears_not("second").await;
+    });
+}
+
+fn dhcp(card: &Card, kind: MessageType, more: &[DhcpOption]) -> Vec<u8> {
+    let mut message = Message::default();
+    message.set_chaddr(&card.mac.0).set_xid(7);
+    let mut options = DhcpOptions::new();
+    options.insert(DhcpOption::MessageType(kind));
+    more.iter()
+        .for_each(|option| _ = options.insert(option.clone()));
+    message.set_opts(options);
+    let body = message.to_vec().unwrap();
+    let mut frame = Vec::new();
+    etherparse::PacketBuilder::ethernet2(card.mac.0, [0xff; 6])
+        .ipv4([0; 4], [255; 4], 64)
+        .udp(68, 67)
+        .write(&mut frame, &body)
+        .unwrap();
+    frame
+}
+
+async fn dhcp_answer(card: &Card) -> Option<Message> {
+    card.next(Duration::from_secs(3), |frame| {
+        let packet = SlicedPacket::from_ethernet(frame).ok()?;
+        match packet.transport? {
+            TransportSlice::Udp(udp) if udp.destination_port() == 68 => {
+                Message::decode(&mut Decoder::new(udp.payload())).ok()
+            }
+            _other => None,
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_guest_gets_its_address_from_its_own_host_and_nobody_else_hears_of_it() {
+    alone(|| async {
+        let (mut bench, one, two) = two(vec![rule(json!({}))]).await;
+        bench
+            .port(11, &[1])
+            .dhcp_options
+            .push(DhcpOption_("ntp-server", "10.0.0.5"));
+        bench.port(12, &[1, 2]).port_security = false; // hears everything that is on the network
+        bench.apply().await;
+        one.send(&dhcp(&one, MessageType::Discover, &[]));
+        let offer = dhcp_answer(&one).await.expect("an offer");
+        assert_eq!(offer.opts().msg_type(), Some(MessageType::Offer));
+        let wanted = DhcpOption::RequestedIpAddress(Ipv4Addr::new(10, 0, 0, 11));
+        one.send(&dhcp(&one, MessageType::Request, &[wanted]));
+        let ack = dhcp_answer(&one).await.expect("an acknowledgement");
+        assert_eq!(ack.opts().msg_type(), Some(MessageType::Ack));
+        assert_eq!(ack.yiaddr(), Ipv4Addr::new(10, 0, 0, 11));
+        let option = |code: OptionCode| ack.opts().get(code).cloned();
+        assert_eq!(
+            option(OptionCode::InterfaceMtu),
+            Some(DhcpOption::InterfaceMtu(1450))
+        );
+        assert_eq!(
+            option(OptionCode::SubnetMask),
+            Some(DhcpOption::SubnetMask(Ipv4Addr::new(255, 255, 255, 0)))
+        );
+        assert_eq!(
+            option(OptionCode::Hostname),
+            Some(DhcpOption::Hostname("guest-11".into()))
+        );
+        assert_eq!(
+            option(OptionCode::NtpServers),
+            Some(DhcpOption::NtpServers(vec![Ipv4Addr::new(10, 0, 0, 5)]))
+        );
+        let Some(DhcpOption::ClasslessStaticRoute(routes)) =
+            option(OptionCode::ClasslessStaticRoute)
+        else {
+            panic!("no routes")
+        };
+        let routes: Vec<_> = routes
+            .iter()
+            .map(|(net, hop)| format!("{net} {hop}"))
+            .collect();
+        assert_eq!(routes, ["169.254.169.254/32 0.0.0.0", "0.0.0.0/0 10.0.0.1"]);
+        let heard = two.next(Duration::from_millis(150), |frame| {
+            let packet = SlicedPacket::from_ethernet(frame).ok()?;
+            matches!(packet.transport?, TransportSlice::Udp(udp) if udp.destination_port() == 67)
+                .then_some(())
+        });
+        assert_eq!(heard.await, None, "the question went round");
+    });
+}
+
+#[expect(non_snake_case, reason = "two types of one name")]
+fn DhcpOption_(name: &str, value: &str) -> crate::model::spec::DhcpOption {
+    crate::model::spec::DhcpOption {
+        name: name.into(),
+        value: value.into(),
+        ip_version: 4,
+    }
+}
+
+#[test]
+fn a_guest_that_plays_dhcp_server_or_router_is_not_heard() {
+    alone(|| async {
+        let all = vec![rule(json!({})), rule(json!({"ip_version": 6}))];
+        let (mut bench, one, two) = two(all).await;
+        let six = rule(json!({"direction": "egress", "ip_version": 6}));
+        bench
+            .documents
+            .groups
+            .get_mut(&id(1))
+            .unwrap()
+            .rules
+            .push(six);
+        bench.apply().await;
+        one.udp((two.mac, "10.0.0.12"), (67, 68), "take this address");
+        two.hears_not("take this address").await;
+        let ips = (one.mac.link_local(), "ff02::1".parse().unwrap());
+        one.send(&icmp6(
+            (one.mac, Mac([0x33, 0x33, 0, 0, 0, 1])),
+            ips,
+            134,
+            &[0; 12],
+        ));
+        let told = two.next(Duration::from_millis(150), |frame| {
+            (frame[12..14] == [0x86, 0xdd] && frame.get(54) == Some(&134)).then_some(())
+        });
+        assert_eq!(told.await, None);
+        let chain = shell(&format!(
+            "nft list chain bridge nephos_sg spoof_{}",
+            tap(11)
+        ));
+        for what in ["rogue DHCP", "rogue router"] {
+            let counted = chain
+                .lines()
+                .any(|line| line.contains(what) && line.contains("packets 1 "));
+            assert!(counted, "{what}: {chain}");
+        }
+    });
+}
+
+#[test]
+fn the_metadata_service_knows_who_asks_and_believes_nothing_else() {
+    alone(|| async {
+        let (bench, one, _two) = two(Vec::new()).await;
+        let there = Ipv4Addr::new(169, 254, 169, 254);
+        let via = one
+            .arp("169.254.169.254")
+            .await
+            .expect("it answers for its address");
+        assert_eq!(via, METADATA_MAC);
+        let ask = "GET /openstack/latest/meta_data.json HTTP/1.1\r\nHost: x\r\nX-Instance-ID: server-12\r\nX-Forwarded-For: 10.0.0.12\r\n\r\n";
+        let answer = one.http(via, there, ask).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with("you are server-11"), "{answer}");
+        let asked = bench.asked.lock().unwrap();
+        let asked = asked.last().unwrap();
+        assert_eq!(asked.path, "/metadata/openstack/latest/meta_data.json");
+        let header = |name: &str| asked.headers.get(name).unwrap().to_str().unwrap();
+        assert_eq!(header("x-tenant-id"), "p");
+        assert_eq!(header("x-forwarded-for"), "10.0.0.11");
+        assert_eq!(header("x-instance-id-signature").len(), 64);
+        let listening = shell(&format!("ip netns exec nephos-m-{} ss -Hltn", id(1)));
+        assert!(listening.contains("169.254.169.254:80"), "{listening}");
+        assert!(
+            listening.contains("[fe80::a9fe:a9fe]%meta0:80"),
+            "{listening}"
+        );
+    });
+}
+
+#[test]
+fn the_metadata_service_is_also_found_by_way_of_a_gateway_and_knows_no_strangers() {
+    alone(|| async {
+        let (mut bench, one, _two) = two(Vec::new()).await;
+        let there = Ipv4Addr::new(169, 254, 169, 254);
+        let gateway = mac(200); // whatever is behind it
+        let answer = one
+            .http(gateway, there, "GET / HTTP/1.0\r\n\r\n")
+            .await
+            .expect("an answer");
+        assert!(answer.ends_with("you are server-11"), "{answer}");
+        bench
+            .port(11, &[1])
+            .allowed_address_pairs
+            .push(AddressPair {
+                cidr: "10.0.0.50/32".parse().unwrap(),
+                mac: None,
+            });
+        bench.apply_news().await;
+        let mut stranger = one;
+        stranger.ip = Ipv4Addr::new(10, 0, 0, 50);
+        let answer = stranger
+            .http(gateway, there, "GET / HTTP/1.0\r\n\r\n")
+            .await
+            .expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    });
+}
+
+/// Network 9 outside (172.24.4.0/24, the host is .1), router 1 with legs in it (.5) and in network 1 (10.0.0.1).
+fn add_router(bench: &mut Bench, fips: &[(&str, &str)]) {
+    let segment = Segment::Flat {
+        physical_network: "public".into(),
+    };
+    bench
+        .documents
+        .networks
+        .insert(id(9), network(9, segment, "172.24.4.0/24"));
+    let leg = |n: u8, network: u8, net: &str| RouterLeg {
+        port_id: id(n),
+        network_id: id(network),
+        mac: mac(n).to_string(),
+        addresses: vec![net.parse().unwrap()],
+    };
+    let fips = fips.iter().map(|(floating, fixed)| FloatingIpSpec {
+        id: String::new(),
+        floating: floating.parse().unwrap(),
+        fixed: fixed.parse().unwrap(),
+    });
+    let spec = RouterSpec {
+        id: id(100),
+        project_id: String::new(),
+        admin_state_up: true,
+        interfaces: vec![leg(101, 1, "10.0.0.1/24")],
+        gateway: Some(RouterGateway {
+            leg: leg(102, 9, "172.24.4.5/24"),
+            nexthops: vec!["172.24.4.1".parse().unwrap()],
+            snat: true,
+        }),
+        routes: Vec::new(),
+        floating_ips: fips.collect(),
+    };
+    bench.documents.routers.insert(spec.id.clone(), spec);
+}
+
+/// A socket of somebody outside: the host.
+fn outside(port: u16) -> UdpSocket {
+    let socket = UdpSocket::bind(("172.24.4.1", port)).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(1500)))
+        .unwrap();
+    socket
+}
+
+fn received(socket: &UdpSocket) -> Option<(String, IpAddr)> {
+    let mut bytes = [0; 100];
+    let (length, from) = socket.recv_from(&mut bytes).ok()?;
+    Some((
+        String::from_utf8_lossy(&bytes[..length]).into_owned(),
+        from.ip(),
+    ))
+}
+
+#[test]
+fn guests_go_out_under_the_routers_address_and_nobody_comes_in_by_it() {
+    alone(|| async {
+        let (mut bench, one, _two) = two(vec![rule(json!({}))]).await;
+        add_router(&mut bench, &[]);
+        bench.apply_news().await;
+        settle(11);
+        bench.apply().await;
+        bench.all_is_up();
+        assert_eq!(one.arp("10.0.0.1").await, Some(mac(101)));
+        let server = outside(7000);
+        one.udp((mac(101), "172.24.4.1"), (1000, 7000), "hello");
+        assert_eq!(
+            received(&server),
+            Some(("hello".into(), "172.24.4.5".parse().unwrap()))
+        );
+        server.send_to(b"back", "172.24.4.5:1000").unwrap();
+        assert!(one.hears("back").await.is_some());
+        let other = outside(7001);
+        other.send_to(b"uninvited", "172.24.4.5:1000").unwrap();
+        one.hears_not("uninvited").await;
+    });
+}
+
+#[test]
+fn a_floating_ip_leads_in_and_out_and_its_connections_die_with_it() {
+    alone(|| async {
+        let (mut bench, _one, two) = two(vec![web()]).await;
+        add_router(&mut bench, &[("172.24.4.50", "10.0.0.12")]);
+        bench.apply_news().await;
+        settle(11);
+        bench.all_is_up();
+        let client = outside(7000);
+        client.send_to(b"in", ("172.24.4.50", WEB)).unwrap();
+        assert_eq!(
+            two.hears("in").await,
+            Some(("172.24.4.1".parse().unwrap(), 7000))
+        );
+        two.udp((mac(101), "172.24.4.1"), (WEB, 7000), "answer");
+        assert_eq!(
+            received(&client),
+            Some(("answer".into(), "172.24.4.50".parse().unwrap()))
+        );
+        client.send_to(b"other", "172.24.4.50:8080").unwrap();
+        two.hears_not("other").await;
+        let server = outside(7002);
+        two.udp((mac(101), "172.24.4.1"), (2000, 7002), "out");
+        assert_eq!(
+            received(&server),
+            Some(("out".into(), "172.24.4.50".parse().unwrap()))
+        );
+        add_router(&mut bench, &[]);
+        bench.apply_news().await;
+        client.send_to(b"dead", ("172.24.4.50", WEB)).unwrap();
+        two.hears_not("dead").await;
+        two.udp((mac(101), "172.24.4.1"), (WEB, 7000), "dead answer");
+        let heard = received(&client);
+        assert_ne!(
+            heard.map(|(_, from)| from),
+            Some("172.24.4.50".parse().unwrap())
+        );
+        bench.all_is_up();
+    });
+}
+
+#[test]
+fn guests_behind_one_router_reach_each_other_by_floating_ip() {
+    alone(|| async {
+        let (mut bench, one, two) = two(vec![web()]).await;
+        add_router(
+            &mut bench,
+            &[("172.24.4.50", "10.0.0.12"), ("172.24.4.51", "10.0.0.11")],
+        );
+        bench.apply_news().await;
+        settle(11);
+        one.udp((mac(101), "172.24.4.50"), (1000, WEB), "round");
+        assert_eq!(
+            two.hears("round").await,
+            Some(("172.24.4.51".parse().unwrap(), 1000))
+        );
+        two.udp((mac(101), "172.24.4.51"), (WEB, 1000), "back");
+        assert_eq!(
+            one.hears("back").await,
+            Some(("172.24.4.50".parse().unwrap(), WEB))
+        );
+    });
+}
+
+#[test]
+fn a_guest_hears_of_its_ipv6_router_and_of_nobody_elses() {
+    alone(|| async {
+        let (mut bench, ..) = two(Vec::new()).await;
+        let subnet = SubnetSpec {
+            id: "s-2001:db8::/64".into(),
+            cidr: "2001:db8::/64".parse().unwrap(),
+            gateway: Some("2001:db8::1".parse().unwrap()),
+            dhcp: true,
+            dns: Vec::new(),
+            routes: Vec::new(),
+            ipv6_ra_mode: Some("slaac".into()),
+            ipv6_address_mode: Some("slaac".into()),
+        };
+        bench
+            .documents
+            .networks
+            .get_mut(&id(1))
+            .unwrap()
+            .subnets
+            .push(subnet);
+        let spec = port(13, 1, &["10.0.0.13", "2001:db8::f816:3eff:fe00:d"], &[1]);
+        bench.documents.ports.insert(id(13), spec);
+        add_router(&mut bench, &[]);
+        let router = bench.documents.routers.get_mut(&id(100)).unwrap();
+        router.interfaces[0]
+            .addresses
+            .push("2001:db8::1/64".parse().unwrap());
+        bench.apply_news().await;
+        bench.all_is_up();
+        let card = Card::plug(13, "10.0.0.13");
+        let all_routers = Mac([0x33, 0x33, 0, 0, 0, 2]);
+        card.send(&icmp6(
+            (card.mac, all_routers),
+            (card.mac.link_local(), "ff02::2".parse().unwrap()),
+            133,
+            &[0; 4],
+        ));
+        let advert = card
+            .next(Duration::from_secs(3), |frame| {
+                (frame[12..14] == [0x86, 0xdd] && frame.get(54) == Some(&134))
+                    .then(|| frame.to_vec())
+            })
+            .await
+            .expect("an advertisement");
+        let from = <[u8; 16]>::try_from(&advert[22..38]).unwrap();
+        assert_eq!(Ipv6Addr::from(from), mac(101).link_local());
+        let prefix: Ipv6Addr = "2001:db8::".parse().unwrap();
+        assert!(advert.windows(16).any(|window| window == prefix.octets()));
+        // And the router is where it says.
+        let mut ask = vec![0; 4];
+        ask.extend_from_slice(&mac(101).link_local().octets());
+        ask.extend_from_slice(&[1, 1]);
+        ask.extend_from_slice(&card.mac.0);
+        let own: Ipv6Addr = "2001:db8::f816:3eff:fe00:d".parse().unwrap();
+        let group: Ipv6Addr = "ff02::1:ff00:65".parse().unwrap();
+        card.send(&icmp6(
+            (card.mac, Mac([0x33, 0x33, 0xff, 0, 0, 0x65])),
+            (own, group),
+            135,
+            &ask,
+        ));
+        let answered = card.next(Duration::from_secs(3), |frame| {
+            (frame[12..14] == [0x86, 0xdd] && frame.get(54) == Some(&136)).then_some(())
+        });
+        assert!(
+            answered.await.is_some(),
+            "the router answers for its link-local address"
+        );
+    });
+}
+
+#[test]
+fn without_the_kernels_help_nothing_passes_and_the_next_look_repairs_it() {
+    alone(|| async {
+        let (mut bench, one, two) = two(vec![rule(json!({}))]).await;
+        shell("sysctl -q -w net.bridge.bridge-nf-call-iptables=0");
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "unguarded");
+        two.hears_not("unguarded").await;
+        bench.apply().await;
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "guarded");
+        assert!(two.hears("guarded").await.is_some());
+    });
+}
+
+#[test]
+fn a_port_that_is_switched_off_is_cut_off() {
+    alone(|| async {
+        let (mut bench, one, two) = two(vec![rule(json!({}))]).await;
+        bench.port(12, &[1, 2]).admin_state_up = false;
+        bench.apply_news().await;
+        assert_eq!(bench.not_up().len(), 1);
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "off");
+        two.hears_not("off").await;
+        bench.port(12, &[1, 2]);
+        bench.apply_news().await;
+        bench.all_is_up();
+        settle(12);
+        one.udp((two.mac, "10.0.0.12"), (1000, WEB), "on");
+        assert!(two.hears("on").await.is_some());
+    });
+}
+
+#[test]
+fn a_guest_cannot_reach_the_host_through_its_bridge() {
+    alone(|| async {
+        let (_bench, one, _two) = two(Vec::new()).await;
+        shell(
+            "ip addr add 192.0.2.9/32 dev lo; ip link set lo up; ip route add 10.0.0.0/24 dev br1001",
+        );
+        let server = UdpSocket::bind("192.0.2.9:7000").unwrap();
+        server
+            .set_read_timeout(Some(Duration::from_millis(150)))
+            .unwrap();
+        let bridge = Mac([0x02, 0x4e, 0x50, 0, 0x03, 0xe9]);
+        let shown = shell("ip link show br1001");
+        assert!(shown.contains(&bridge.to_string()), "{shown}");
+        one.udp((bridge, "192.0.2.9"), (1000, 7000), "in by the back door");
+        assert_eq!(received(&server), None);
+    });
+}
+
+#[test]
+fn a_guest_on_the_network_outside_has_its_groups_towards_the_host_too() {
+    alone(|| async {
+        let mut bench = Bench::new("127.0.0.1");
+        bench.documents.groups.insert(id(2), group(2, vec![web()]));
+        add_router(&mut bench, &[]);
+        let mut spec = port(31, 9, &["172.24.4.60"], &[1, 2]);
+        spec.fixed_ips[0].subnet_id = "s-172.24.4.0/24".into();
+        bench.documents.ports.insert(id(31), spec);
+        bench.apply().await;
+        bench.all_is_up();
+        let card = Card::plug(31, "172.24.4.60");
+        let host = outside(7000);
+        host.send_to(b"web", ("172.24.4.60", WEB)).unwrap();
+        assert!(card.hears("web").await.is_some());
+        host.send_to(b"other", "172.24.4.60:8080").unwrap();
+        card.hears_not("other").await;
+        let bridge = card.arp("172.24.4.1").await.expect("the host answers");
+        card.udp((bridge, "172.24.4.1"), (3000, 7000), "out");
+        assert_eq!(
+            received(&host),
+            Some(("out".into(), "172.24.4.60".parse().unwrap()))
+        );
+        host.send_to(b"answer", "172.24.4.60:3000").unwrap();
+        assert!(card.hears("answer").await.is_some());
+        bench
+            .documents
+            .ports
+            .get_mut(&id(31))
+            .unwrap()
+            .security_groups = vec![id(2)];
+        bench.apply_news().await;
+        card.udp((bridge, "172.24.4.1"), (3000, 7000), "muted");
+        assert_eq!(received(&host), None);
+    });
+}
+
+#[test]
+fn a_stateless_group_lets_no_answer_through_by_itself() {
+    alone(|| async {
+        let (mut bench, one, two) = two(vec![web()]).await;
+        for n in [1, 2] {
+            bench.documents.groups.get_mut(&id(n)).unwrap().stateful = false;
+        }
+        bench.apply_news().await;
+        two.udp((one.mac, "10.0.0.11"), (3000, WEB), "question");
+        one.hears_not("question").await;
+        one.udp((two.mac, "10.0.0.12"), (3000, WEB), "question");
+        assert!(two.hears("question").await.is_some());
+        two.udp((one.mac, "10.0.0.11"), (WEB, 3000), "answer");
+        one.hears_not("answer").await;
+    });
+}
+
+#[test]
+fn a_guest_that_is_about_to_move_here_is_still_reached_where_it_is() {
+    alone(|| async {
+        let (mut bench, ..) = two(Vec::new()).await;
+        let elsewhere = RemotePort {
+            mac: mac(12).to_string(),
+            ips: vec!["10.0.0.12".parse().unwrap()],
+            vtep: "127.0.0.9".parse().unwrap(),
+        };
+        let network = bench.documents.networks.get_mut(&id(1)).unwrap();
+        network.remote.push(elsewhere);
+        bench.apply_news().await;
+        bench.all_is_up();
+        let way = shell("bridge fdb show br br1001 | grep fa:16:3e:00:00:0c | grep master");
+        assert!(
+            way.contains("dev vx1001") && !way.contains("dev tap"),
+            "{way}"
+        );
+        bench
+            .documents
+            .networks
+            .get_mut(&id(1))
+            .unwrap()
+            .remote
+            .clear();
+        bench.apply_news().await;
+        bench.all_is_up();
+        let way = shell("bridge fdb show br br1001 | grep fa:16:3e:00:00:0c | grep master");
+        assert!(
+            way.contains(&tap(12)) && !way.contains("dev vx1001"),
+            "{way}"
+        );
+    });
+}
+
+#[test]
+fn a_firewall_of_the_host_that_drops_bridged_packets_is_reported() {
+    alone(|| async {
+        let (mut bench, ..) = two(Vec::new()).await;
+        shell(
+            "nft 'add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }'",
+        );
+        bench.apply().await;
+        let due = bench.reports.due(true, &nephos_runtime::Clock::system());
+        let host = due.iter().find(|seen| seen.kind == KIND_HOST).unwrap();
+        let problems = host.detail["problems"].to_string();
+        assert!(
+            problems.contains("table ip filter, chain FORWARD"),
+            "{problems}"
+        );
+    });
+}

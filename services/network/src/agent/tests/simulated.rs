@@ -1,0 +1,61 @@
+//! The agent on the simulated data plane: the same loop, no kernel.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::bench::*;
+use crate::driver::Driver;
+use crate::driver::fake::Fake;
+
+fn bench() -> (Bench, Arc<Fake>) {
+    let fake = Arc::new(Fake::default());
+    let driver: Arc<dyn Driver> = Arc::clone(&fake) as Arc<dyn Driver>;
+    let mut bench = Bench::with(settings("127.0.0.1"), driver);
+    bench
+        .documents
+        .groups
+        .insert(id(2), group(2, vec![rule(json!({}))]));
+    bench.port(11, &[1]);
+    bench.port(12, &[1, 2]);
+    (bench, fake)
+}
+
+#[tokio::test]
+async fn a_second_pass_finds_nothing_to_do() {
+    let (mut bench, fake) = bench();
+    bench.apply().await;
+    bench.all_is_up();
+    assert!(!fake.take_steps().is_empty());
+    bench.apply().await;
+    assert_eq!(fake.take_steps(), []);
+}
+
+#[tokio::test]
+async fn a_port_that_fails_is_reported_with_the_reason_and_the_others_are_up() {
+    let (mut bench, fake) = bench();
+    fake.fail(Some(&tap(12)));
+    bench.apply().await;
+    let failed = bench.not_up();
+    let ports: Vec<_> = failed.iter().filter(|(kind, ..)| kind == "port").collect();
+    assert_eq!(ports.len(), 1, "{failed:?}");
+    assert!(ports[0].2.contains("the simulation says no"), "{failed:?}");
+    fake.fail(None);
+    bench.apply().await;
+    bench.all_is_up();
+}
+
+#[tokio::test]
+async fn a_port_that_is_withdrawn_is_reported_gone_once_it_is() {
+    let (mut bench, _fake) = bench();
+    bench.apply().await;
+    bench.reports.told();
+    bench.documents.ports.remove(&id(12));
+    bench.apply().await;
+    let due = bench.reports.due(false, &nephos_runtime::Clock::system());
+    let gone: Vec<_> = due
+        .iter()
+        .map(|seen| (seen.id.clone(), seen.state.as_str()))
+        .collect();
+    assert!(gone.contains(&(id(12), "gone")), "{gone:?}");
+}
