@@ -12,13 +12,13 @@ use crate::api::listing::{Filter, Listing, asked_fields, visible};
 use crate::api::port_body::{NewPort, PortChange, PortKind};
 use crate::api::port_build::{self, Insert};
 use crate::api::port_view::{keys, view};
+use crate::api::resource;
 use crate::api::{ById, allow, fixed_ips, port_rules};
 use crate::model::network::Network;
 use crate::model::port::{
     FLOATING_IP, Port, PortStatus, ROUTER_GATEWAY, ROUTER_INTERFACE, make_mac,
 };
 use crate::model::refusal::Refusal;
-use crate::model::sharing;
 use crate::rules;
 use crate::store::{
     Reader, floating_ips, networks, news, port_links, ports, publish, publish_router, quotas,
@@ -213,7 +213,7 @@ async fn plan(cx: &Cx, new: &NewPort) -> Result<Port, Fault> {
 async fn usable_network(cx: &Cx, id: &str) -> Result<Network, Fault> {
     let found = networks::bare(&mut Reader::Db(cx.db()), id).await?;
     let visible =
-        found.filter(|network| sharing::visible(&cx.caller, &network.project_id, &network.grants));
+        found.filter(|network| resource::visible(&cx.caller, &network.project_id, &network.grants));
     visible.ok_or_else(|| Refusal::no_network(id).into())
 }
 
