@@ -123,6 +123,9 @@ impl From<nephos_db::Error> for Fault {
     }
 }
 
+/// Renders a fault for a version.
+pub type RenderFaultAt = fn(&Fault, &RequestId, Option<Version>) -> Value;
+
 /// How one service words its answers. Data: each service has one constant.
 #[derive(Debug)]
 pub struct Dialect {
@@ -130,6 +133,12 @@ pub struct Dialect {
     pub versioning: Versioning,
     /// A fault as a JSON body.
     pub render_fault: fn(&Fault, &RequestId) -> Value,
+    /// A fault as a JSON body where it differs over the versions; without a version when that was what could not be agreed on.
+    pub render_fault_at: Option<RenderFaultAt>,
+    /// Whether a client that asks for HTML and not for JSON gets faults as a page.
+    pub html_faults: bool,
+    /// The words about versions themselves.
+    pub version_words: VersionWords,
     /// The message of a 403: takes the rule's name.
     pub forbidden: fn(&str) -> String,
     /// The message of a 400 for keys that a body must not have.
@@ -140,6 +149,37 @@ pub struct Dialect {
     pub request_id_header: Option<&'static str>,
     /// Whether the service answers a path that exists, asked with another method, by 404 instead of 405.
     pub hides_methods: bool,
+}
+
+/// What a service says about versions.
+#[derive(Clone, Copy, Debug)]
+pub struct VersionWords {
+    /// The message of a 400: what was asked for is no version.
+    pub malformed: fn(&str) -> String,
+    /// The message of a 406: what was asked for, the oldest and the newest there is.
+    pub refused: fn(Version, Version, Version) -> String,
+    /// How the header is spelled in `Vary`.
+    pub vary: &'static str,
+}
+
+impl VersionWords {
+    /// Nova's words, which most services use.
+    #[must_use]
+    pub const fn common() -> Self {
+        Self {
+            malformed: |asked| {
+                format!(
+                    "API Version String {asked} is of invalid format. Must be of format MajorNum.MinorNum."
+                )
+            },
+            refused: |version, min, max| {
+                format!(
+                    "Version {version} is not supported by the API. Minimum is {min} and maximum is {max}."
+                )
+            },
+            vary: "OpenStack-API-Version",
+        }
+    }
 }
 
 /// How a client names the version it wants.
@@ -167,6 +207,9 @@ impl Dialect {
         Self {
             versioning: Versioning::None,
             render_fault,
+            render_fault_at: None,
+            html_faults: false,
+            version_words: VersionWords::common(),
             forbidden: |rule| format!("Policy doesn't allow {rule} to be performed."),
             unexpected_keys: |keys| {
                 let quoted: Vec<String> = keys.iter().map(|key| format!("'{key}'")).collect();

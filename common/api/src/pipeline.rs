@@ -18,7 +18,7 @@ use crate::endpoint::{EndpointInfo, Parts, Row};
 use crate::http_types::{Dispatch, Incoming, Payload, Request, Response};
 use crate::reply::Written;
 use crate::router::{self, Choice, Found, Router};
-use crate::{Access, Cx, Fault, Service, Version, Versioning, openapi};
+use crate::{Access, Cx, Dialect, Fault, Service, Version, Versioning, openapi};
 
 static TOOK: LazyLock<Durations> =
     LazyLock::new(|| Durations::new("http_request", "Time to answer a call", "endpoint"));
@@ -105,12 +105,14 @@ impl<S: Service> Inner<S> {
         let (method, path) = (request.method.clone(), request.path.clone());
         let mut label = "none";
         let mut version = None;
+        let as_page = S::DIALECT.html_faults && prefers_html(&request.headers);
         let outcome = self
             .route_and_run(request, &id, &mut label, &mut version)
             .await;
         let mut response = match outcome {
             Ok(written) => response(written),
-            Err(fault) => self.refuse(&fault, &id),
+            Err(fault) if as_page => page(&fault),
+            Err(fault) => self.refuse(&fault, &id, version),
         };
         self.add_headers(&mut response.headers, &id, version);
         let took = clock.monotonic().saturating_sub(began);
@@ -131,7 +133,7 @@ impl<S: Service> Inner<S> {
         if request.path == "/openapi.json" {
             return Ok(json_reply(&openapi::document(S::NAME, &self.infos)));
         }
-        let version = negotiate(S::DIALECT.versioning, &request.headers)?;
+        let version = negotiate(S::DIALECT, &request.headers)?;
         *told = Some(version);
         let found = self
             .router
@@ -250,7 +252,7 @@ impl<S: Service> Inner<S> {
         Ok(caller)
     }
 
-    fn refuse(&self, fault: &Fault, id: &RequestId) -> Response {
+    fn refuse(&self, fault: &Fault, id: &RequestId, version: Option<Version>) -> Response {
         if fault.status.is_server_error() {
             error!(
                 status = fault.status.as_u16(),
@@ -268,7 +270,10 @@ impl<S: Service> Inner<S> {
             // Every service shows the token check's own body, as keystonemiddleware writes it.
             json!({"error": {"code": 401, "title": "Unauthorized", "message": fault.message}})
         } else {
-            (S::DIALECT.render_fault)(fault, id)
+            match S::DIALECT.render_fault_at {
+                Some(render) => render(fault, id, version),
+                None => (S::DIALECT.render_fault)(fault, id),
+            }
         };
         let mut written = json_reply(&body);
         written.status = Some(fault.status);
@@ -297,7 +302,7 @@ impl<S: Service> Inner<S> {
         };
         headers.append(
             header::VARY,
-            HeaderValue::from_static("OpenStack-API-Version"),
+            HeaderValue::from_static(S::DIALECT.version_words.vary),
         );
         if let Some(name) = legacy_header {
             headers.append(header::VARY, HeaderValue::from_static(name));
@@ -340,32 +345,28 @@ fn unauthorized(base_url: &str) -> Fault {
         )
 }
 
-fn negotiate(versioning: Versioning, headers: &HeaderMap) -> Result<Version, Fault> {
+fn negotiate(dialect: &Dialect, headers: &HeaderMap) -> Result<Version, Fault> {
     let Versioning::Microversion {
         service,
         legacy_header,
         min,
         max,
-    } = versioning
+    } = dialect.versioning
     else {
         return Ok(Version::ZERO);
     };
+    let words = &dialect.version_words;
     let Some(asked) = asked_version(headers, service, legacy_header) else {
         return Ok(min);
     };
     if asked == "latest" {
         return Ok(max);
     }
-    let version = Version::parse(&asked).ok_or_else(|| {
-        Fault::bad_request(format!(
-            "API Version String {asked} is of invalid format. Must be of format MajorNum.MinorNum."
-        ))
-    })?;
+    let version =
+        Version::parse(&asked).ok_or_else(|| Fault::bad_request((words.malformed)(&asked)))?;
     if version < min || version > max {
-        return Err(Fault::not_acceptable(format!(
-            "Version {version} is not supported by the API. Minimum is {min} and maximum is {max}."
-        ))
-        .with(json!({"min_version": min.to_string(), "max_version": max.to_string()})));
+        return Err(Fault::not_acceptable((words.refused)(version, min, max))
+            .with(json!({"min_version": min.to_string(), "max_version": max.to_string()})));
     }
     Ok(version)
 }
@@ -415,6 +416,37 @@ fn action_of(body: &Incoming) -> Option<String> {
     let mut keys = keys.into_keys();
     let first = keys.next()?;
     keys.next().is_none().then_some(first)
+}
+
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
+    accept.contains("text/html") && !accept.contains("application/json")
+}
+
+/// A fault for a browser.
+fn page(fault: &Fault) -> Response {
+    let escaped = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;")
+    };
+    let title = escaped(&fault.status.to_string());
+    let message = escaped(&fault.message);
+    let html = format!(
+        "<!DOCTYPE html>\n<html><head><title>{title}</title></head>\n<body><h1>{title}</h1>\n<p>{message}</p></body></html>\n"
+    );
+    let mut headers = fault.headers.clone();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=UTF-8"),
+    );
+    Response {
+        status: fault.status,
+        headers,
+        body: Payload::Bytes(html.into()),
+    }
 }
 
 fn json_reply(value: &Value) -> Written {

@@ -183,7 +183,7 @@ impl Choice<'_> {
         allowed.dedup();
         let allowed = allowed.join(", ");
         Fault::method_not_allowed(format!(
-            "The method {} is not allowed for this resource; it takes {allowed}.",
+            "The method {} is not allowed for this resource. It takes {allowed}.",
             self.method
         ))
         .header(http::header::ALLOW, &allowed)

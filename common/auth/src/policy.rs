@@ -107,11 +107,27 @@ impl Policy {
             Expr::Any(list) => list.iter().any(|inner| self.eval(inner, caller, target)),
             Expr::Rule(name) => self.check_named(name, caller, target),
             Expr::Role(name) => name.filled(target, |role| caller.has_role(role)),
-            Expr::Field { name, value, .. } => target.get(name) == Some(value),
+            Expr::Field { name, value, .. } => field_is(target.get(name), value),
             Expr::Literal { value, wanted, .. } => wanted.filled(target, |text| text == value),
+            // Python compares `str(None)`: a constant `None` asks whether the caller lacks the attribute.
+            Expr::Attribute { path, wanted } if wanted.is_constant("None") => {
+                !attribute_is_set(caller, path)
+            }
             Expr::Attribute { path, wanted } => {
                 wanted.filled(target, |text| attribute_is(caller, path, text))
             }
+        }
+    }
+}
+
+/// Neutron's field check: the same text, or after `~` a pattern, of which plain beginnings (`~^network:`) are understood.
+fn field_is(found: Option<&str>, wanted: &str) -> bool {
+    match wanted.strip_prefix('~') {
+        None => found == Some(wanted),
+        Some(pattern) => {
+            let beginning = pattern.strip_prefix('^').unwrap_or(pattern);
+            let plain = !beginning.contains(['.', '*', '+', '?', '[', '(', '|', '$', '\\', '{']);
+            plain && found.is_some_and(|text| text.starts_with(beginning))
         }
     }
 }
@@ -144,6 +160,10 @@ fn check_references<'a>(
 }
 
 impl Template {
+    fn is_constant(&self, wanted: &str) -> bool {
+        matches!(self.0.as_slice(), [Part::Text(text)] if text == wanted)
+    }
+
     /// Fills the holes and asks; a hole without a value is "no", as in oslo.policy.
     fn filled(&self, target: &Target, ask: impl FnOnce(&str) -> bool) -> bool {
         match self.0.as_slice() {
@@ -168,6 +188,17 @@ impl Template {
 
 /// The names under which oslo.context and Keystone's token model show a caller to rules.
 fn attribute_is(caller: &Caller, path: &str, wanted: &str) -> bool {
+    if path == "roles" {
+        return caller.roles.iter().any(|role| role == wanted);
+    }
+    attribute(caller, path) == Some(wanted)
+}
+
+fn attribute_is_set(caller: &Caller, path: &str) -> bool {
+    path == "roles" || attribute(caller, path).is_some()
+}
+
+fn attribute<'c>(caller: &'c Caller, path: &str) -> Option<&'c str> {
     let project = || match &caller.scope {
         Scope::Project {
             id,
@@ -183,7 +214,7 @@ fn attribute_is(caller: &Caller, path: &str, wanted: &str) -> bool {
         Scope::Unscoped | Scope::Project { .. } | Scope::System => None,
     };
     let trust = caller.trust.as_ref();
-    let value = match path {
+    match path {
         "user_id" | "token.user.id" => Some(caller.user_id.as_str()),
         "user_name" => Some(caller.user_name.as_str()),
         "user_domain_id" | "token.user.domain.id" => Some(caller.user_domain_id.as_str()),
@@ -201,10 +232,8 @@ fn attribute_is(caller: &Caller, path: &str, wanted: &str) -> bool {
         "trust_id" => trust.map(|trust| trust.id.as_str()),
         "trustor_id" => trust.map(|trust| trust.trustor_id.as_str()),
         "trustee_id" => trust.map(|trust| trust.trustee_id.as_str()),
-        "roles" => return caller.roles.iter().any(|role| role == wanted),
         _ => None,
-    };
-    value == Some(wanted)
+    }
 }
 
 #[cfg(test)]
@@ -255,7 +284,11 @@ mod tests {
         check("'public':%(visibility)s", &caller, &other, true);
         check("field:images:visibility=public", &caller, &other, true);
         check("is_admin:False", &caller, &other, true);
+        check("field:images:visibility=~^pub", &caller, &other, true);
+        check("field:images:visibility=~^priv", &caller, &other, false);
         check("domain_id:%(owner)s", &caller, &other, false);
+        check("domain_id:None", &caller, &other, true);
+        check("not project_id:None", &caller, &other, true);
         check(
             "not role:admin and (role:reader or !)",
             &caller,

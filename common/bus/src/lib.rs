@@ -1,32 +1,72 @@
 //! Wake-ups: messages without content. Losing every one of them costs latency, never state, because everybody also polls.
+//!
+//! Listeners of this process always hear at once; with RabbitMQ, those of other processes hear too. A broker that dies,
+//! restarts empty or is away for an hour is found again without help; whoever comes back looks at everything once.
 
+mod amqp;
 mod local;
 
-use nephos_runtime::WakeSink;
+use nephos_runtime::{Clock, WakeSink};
 use nephos_types::Wake;
 
+pub use amqp::AddressError;
 pub use local::Wakes;
 
 /// Carries wake-ups to whoever subscribed to their topic. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Bus(local::Local);
+pub struct Bus {
+    local: local::Local,
+    broker: Option<amqp::Broker>,
+}
 
 impl Bus {
     /// A bus inside this process.
     #[must_use]
     pub fn local() -> Self {
-        Self(local::Local::default())
+        Self {
+            local: local::Local::default(),
+            broker: None,
+        }
+    }
+
+    /// A bus through the RabbitMQ server at `url`, `amqp://user:password@host/vhost`. It need not be there yet.
+    ///
+    /// # Errors
+    /// When `url` is no such address.
+    pub fn amqp(url: &str, clock: Clock) -> Result<Self, AddressError> {
+        let local = local::Local::default();
+        let broker = amqp::Broker::open(url, clock, local.clone())?;
+        Ok(Self {
+            local,
+            broker: Some(broker),
+        })
     }
 
     /// Listens to a topic from now on.
     #[must_use]
     pub fn subscribe(&self, topic: &'static str) -> Wakes {
-        self.0.subscribe(topic)
+        self.local.subscribe(topic, None)
+    }
+
+    /// Listens to a topic for one id (and for "look at everything"): a thousand hosts that wait for their news are not
+    /// woken for one of them.
+    #[must_use]
+    pub fn subscribe_to(&self, topic: &'static str, id: &str) -> Wakes {
+        self.local.subscribe(topic, Some(id.to_owned()))
+    }
+
+    /// Whether other processes hear this one now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.broker.as_ref().is_none_or(amqp::Broker::is_connected)
     }
 }
 
 impl WakeSink for Bus {
     fn wake(&self, wake: Wake) {
-        self.0.deliver(&wake);
+        self.local.deliver(&wake);
+        if let Some(broker) = &self.broker {
+            broker.send(wake);
+        }
     }
 }

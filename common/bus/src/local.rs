@@ -17,6 +17,8 @@ type Topics = HashMap<&'static str, Vec<Weak<Listener>>>;
 
 #[derive(Debug, Default)]
 struct Listener {
+    /// Hears of nothing else, if it is of one thing.
+    only: Option<String>,
     waiting: Mutex<Waiting>,
     more: Notify,
 }
@@ -35,8 +37,11 @@ pub struct Wakes {
 }
 
 impl Local {
-    pub(crate) fn subscribe(&self, topic: &'static str) -> Wakes {
-        let listener = Arc::new(Listener::default());
+    pub(crate) fn subscribe(&self, topic: &'static str, only: Option<String>) -> Wakes {
+        let listener = Arc::new(Listener {
+            only,
+            ..Listener::default()
+        });
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let listeners = topics.entry(topic).or_default();
         listeners.retain(|listener| listener.strong_count() > 0);
@@ -45,19 +50,32 @@ impl Local {
     }
 
     pub(crate) fn deliver(&self, wake: &Wake) {
+        self.deliver_named(wake.topic, &wake.id);
+    }
+
+    pub(crate) fn deliver_named(&self, topic: &str, id: &str) {
         let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let listeners = topics
-            .get(wake.topic)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let listeners = topics.get(topic).map(Vec::as_slice).unwrap_or_default();
         for listener in listeners.iter().filter_map(Weak::upgrade) {
-            listener.push(&wake.id);
+            listener.push(id);
+        }
+    }
+
+    /// Asks every listener to look at everything.
+    pub(crate) fn deliver_everything(&self) {
+        let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for listener in topics.values().flatten().filter_map(Weak::upgrade) {
+            listener.push("");
         }
     }
 }
 
 impl Listener {
     fn push(&self, id: &str) {
+        let hears = |only: &String| id.is_empty() || only == id;
+        if !self.only.as_ref().is_none_or(hears) {
+            return;
+        }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.order.len() >= WAITING_IDS {
             waiting.order.clear();
@@ -102,8 +120,8 @@ mod tests {
     #[tokio::test]
     async fn many_wakes_for_one_thing_are_one_and_other_topics_hear_nothing() {
         let bus = Local::default();
-        let mut wakes = bus.subscribe("a");
-        let mut others = bus.subscribe("b");
+        let mut wakes = bus.subscribe("a", None);
+        let mut others = bus.subscribe("b", None);
         for _ in 0..100 {
             bus.deliver(&Wake::new("a", "1"));
         }
@@ -115,9 +133,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_listens_for_one_thing_hears_of_it_and_of_everything() {
+        let bus = Local::default();
+        let mut wakes = bus.subscribe("a", Some("1".to_owned()));
+        bus.deliver(&Wake::new("a", "2"));
+        assert_eq!(wakes.try_next(), None);
+        bus.deliver(&Wake::new("a", "1"));
+        bus.deliver(&Wake::new("a", ""));
+        assert_eq!(wakes.next().await.id, "1");
+        assert_eq!(wakes.next().await.id, "");
+    }
+
+    #[tokio::test]
     async fn a_flood_becomes_one_look_at_everything() {
         let bus = Local::default();
-        let mut wakes = bus.subscribe("a");
+        let mut wakes = bus.subscribe("a", None);
         for id in 0..=WAITING_IDS {
             bus.deliver(&Wake::new("a", id.to_string()));
         }

@@ -63,6 +63,99 @@ pub async fn withdraw(
     put(tx, now, place, generation, None).await
 }
 
+/// Wants a thing on a host, like this; its generation grows by itself whenever the spec differs from the one published last.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn publish_changed<T: Serialize + Sync>(
+    tx: &mut Tx,
+    now: Timestamp,
+    place: Place<'_>,
+    spec: &T,
+) -> Result<(), Error> {
+    let spec = serde_json::to_string(spec).map_err(|why| Error::damaged(why.to_string()))?;
+    let last = last(tx, place).await?;
+    if last
+        .as_ref()
+        .is_some_and(|last| last.spec.as_ref() == Some(&spec))
+    {
+        return Ok(());
+    }
+    // A tombstone may be pruned, and the host may still remember its generation: begin at the time, which is larger.
+    let generation = last.map_or(now.0, |last| last.generation + 1);
+    write(
+        tx,
+        now,
+        place,
+        Item {
+            generation,
+            spec: Some(spec),
+        },
+    )
+    .await
+}
+
+/// Wants a thing no longer on a host, if it is wanted there.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn withdraw_present(tx: &mut Tx, now: Timestamp, place: Place<'_>) -> Result<(), Error> {
+    match last(tx, place).await? {
+        Some(Item {
+            generation,
+            spec: Some(_),
+        }) => {
+            let generation = generation + 1;
+            write(
+                tx,
+                now,
+                place,
+                Item {
+                    generation,
+                    spec: None,
+                },
+            )
+            .await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The hosts on which a thing is wanted.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn hosts_of(tx: &mut Tx, kind: &str, id: &str) -> Result<Vec<String>, Error> {
+    tx.fetch_all(
+        "SELECT host FROM feed_items WHERE kind = $1 AND id = $2 AND spec IS NOT NULL ORDER BY host",
+        args![kind, id],
+    )
+    .await
+}
+
+struct Item {
+    generation: i64,
+    spec: Option<String>,
+}
+
+impl FromRow for Item {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            generation: row.get("generation")?,
+            spec: row.get("spec")?,
+        })
+    }
+}
+
+async fn last(tx: &mut Tx, place: Place<'_>) -> Result<Option<Item>, Error> {
+    let Place { host, kind, id, .. } = place;
+    tx.fetch_opt(
+        "SELECT generation, spec FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3",
+        args![host, kind, id],
+    )
+    .await
+}
+
 async fn put(
     tx: &mut Tx,
     now: Timestamp,
@@ -70,12 +163,7 @@ async fn put(
     generation: i64,
     spec: Option<String>,
 ) -> Result<(), Error> {
-    let Place {
-        topic,
-        host,
-        kind,
-        id,
-    } = place;
+    let Place { host, kind, id, .. } = place;
     let same = tx
         .fetch_opt::<i64>(
             "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND generation = $4 \
@@ -86,6 +174,17 @@ async fn put(
     if same.is_some() {
         return Ok(());
     }
+    write(tx, now, place, Item { generation, spec }).await
+}
+
+async fn write(tx: &mut Tx, now: Timestamp, place: Place<'_>, item: Item) -> Result<(), Error> {
+    let Place {
+        topic,
+        host,
+        kind,
+        id,
+    } = place;
+    let Item { generation, spec } = item;
     let revision: i64 = tx
         .fetch_scalar(
             "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 1, 0) \
@@ -135,21 +234,15 @@ impl Feed {
     /// # Errors
     /// When the database refuses.
     pub async fn since(&self, host: &str, since: i64, wait_secs: u64) -> Result<FeedPage, Error> {
-        let mut wakes = self.bus.subscribe(self.topic);
+        let mut wakes = self.bus.subscribe_to(self.topic, host);
         let first = self.page(host, since).await?;
-        if first.complete || !first.items.is_empty() || wait_secs == 0 {
+        // A host that nothing was ever wanted on is complete at revision 0, and that is no news to who knows it.
+        let anew = first.complete && first.revision != since;
+        if anew || !first.items.is_empty() || wait_secs == 0 {
             return Ok(first);
         }
         let limit = Duration::from_secs(wait_secs.min(WAIT_SECS));
-        let woken = async {
-            loop {
-                let wake = wakes.next().await;
-                if wake.id.is_empty() || wake.id == host {
-                    break;
-                }
-            }
-        };
-        let _woken_or_not = self.clock.timeout(limit, woken).await;
+        let _woken_or_not = self.clock.timeout(limit, wakes.next()).await;
         self.page(host, since).await
     }
 

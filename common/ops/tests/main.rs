@@ -485,6 +485,18 @@ async fn a_poll_waits_for_its_own_host_only() {
     let (page, ()) = tokio::join!(feed.since("h1", 1, 20), change);
     assert_eq!(page.unwrap().items.first().unwrap().generation, 2);
 
+    // A host that nothing was ever wanted on knows so after its first answer, and waits like the others.
+    let first = async {
+        let mut tx = shop.db.write().await.unwrap();
+        feed::publish(&mut tx, shop.clock.now(), place("h3"), 1, &json!({}))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    };
+    assert!(feed.since("h3", 0, 0).await.unwrap().complete);
+    let (page, ()) = tokio::join!(feed.since("h3", 0, 20), first);
+    assert_eq!(page.unwrap().items.len(), 1);
+
     let mut tx = shop.db.write().await.unwrap();
     let seen = Observed {
         kind: "toy".into(),

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::{PeerError, Peers};
 
@@ -38,7 +37,8 @@ struct Kept {
 }
 
 impl FeedClient {
-    /// A client for `host`; `file` keeps the last document, so that guests come back while the service is away.
+    /// A client for `host`; `file` keeps the last document, so that guests come back while the service is away. An empty
+    /// path keeps nothing.
     #[must_use]
     pub fn new(
         peers: Peers,
@@ -77,7 +77,7 @@ impl FeedClient {
         } else {
             0
         };
-        let wait = if since == 0 { 0 } else { wait_secs };
+        let wait = if self.desired.complete { wait_secs } else { 0 };
         let target = format!("/host/v1/feed?host={}&since={since}&wait={wait}", self.host);
         let page: FeedPage = self
             .peers
@@ -96,10 +96,9 @@ impl FeedClient {
     /// When the service does not answer; the agent reports again at its next look.
     pub async fn report(&self, observed: &[Observed]) -> Result<(), PeerError> {
         let target = format!("/host/v1/observed?host={}", self.host);
-        let body = json!({ "observed": observed });
         self.peers
             .put(self.service, target)
-            .json(&body)
+            .json(&observed)
             .as_service()
             .send()
             .await?;
@@ -127,6 +126,9 @@ impl FeedClient {
 
     /// Writes beside and renames, so that the file is whole at whatever instant the process ends.
     fn keep(&self) -> std::io::Result<()> {
+        if self.file.as_os_str().is_empty() {
+            return Ok(());
+        }
         let items = self.desired.items.values().cloned().collect();
         let kept = Kept {
             host: self.host.clone(),

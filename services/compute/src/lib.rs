@@ -1,5 +1,134 @@
-//! Nephos compute.
+//! Nova v2.1: servers, flavors, key pairs, and the hosts they run on.
+//!
+//! Invariant: a server's row exists before anything of it exists elsewhere, and outlives all of it.
+//!
+//! Map: `api/` the calls, `model/` what a server is, `store/` SQL, `ops/` the work, `peers.rs` the siblings;
+//! `agent/` and `driver/` run on hosts and know nothing of the rest but `model/spec.rs`.
 
 pub mod agent;
+mod api;
+mod check;
+mod config;
 pub mod driver;
 pub mod model;
+mod ops;
+mod peers;
+mod rules;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use check::Finding;
+pub use config::Config;
+use nephos_api::{Core, Dialect, Endpoints, Service};
+use nephos_auth::RuleInfo;
+use nephos_bus::Bus;
+use nephos_db::{Migration, migrations};
+use nephos_ops::feed::Feed;
+use nephos_ops::{Worker, WorkerParts};
+use nephos_peer::Peers;
+use nephos_runtime::{Shutdown, Task};
+
+/// The service type that [`nephos_api::endpoint!`] looks for.
+pub(crate) type Svc = Compute;
+
+/// A server's history is kept this long.
+const HISTORY_SECS: i64 = 90 * 24 * 3600;
+
+/// The compute service.
+pub struct Compute {
+    core: Core,
+    config: Config,
+    siblings: peers::Siblings,
+    feed: Feed,
+    bus: Bus,
+}
+
+impl Service for Compute {
+    const NAME: &'static str = "compute";
+    const DIALECT: &'static Dialect = &api::DIALECT;
+
+    fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn endpoints() -> Endpoints<Self> {
+        api::endpoints()
+    }
+
+    fn rules() -> &'static [RuleInfo] {
+        rules::ALL
+    }
+
+    fn migrations() -> Vec<Migration> {
+        let mut all = vec![nephos_ops::MIGRATION, nephos_ops::feed::MIGRATION];
+        all.extend(migrations!("0001_compute"));
+        all
+    }
+}
+
+impl Compute {
+    /// The service over its database, whose tables are there.
+    #[must_use]
+    pub fn new(core: Core, peers: Peers, bus: Bus, config: Config) -> Self {
+        let feed = Feed {
+            db: core.db.clone(),
+            bus: bus.clone(),
+            clock: core.clock.clone(),
+            topic: ops::FEED,
+        };
+        let siblings = peers::Siblings::new(peers, core.clock.clone());
+        Self {
+            core,
+            config,
+            siblings,
+            feed,
+            bus,
+        }
+    }
+
+    /// A worker for its operations.
+    #[must_use]
+    pub fn worker(self: &Arc<Self>) -> Worker<Self> {
+        Worker::new(WorkerParts {
+            service: Arc::clone(self),
+            db: self.core.db.clone(),
+            clock: self.core.clock.clone(),
+            bus: self.bus.clone(),
+            topic: ops::OPS,
+            reconcilers: ops::reconcilers(),
+        })
+    }
+
+    /// Starts the work of this service: its operations and its housekeeping.
+    pub fn start(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
+        let clock = self.core.clock.clone();
+        let (worker, until) = (self.worker(), shutdown.clone());
+        let work = nephos_runtime::supervise("compute.worker", clock.clone(), until, {
+            let shutdown = shutdown.clone();
+            move || {
+                let (worker, shutdown) = (worker.clone(), shutdown.clone());
+                async move { worker.run(shutdown).await }
+            }
+        });
+        let service = Arc::clone(self);
+        let house =
+            nephos_runtime::supervise("compute.house", clock, shutdown.clone(), move || {
+                let service = Arc::clone(&service);
+                async move { service.keep_house().await }
+            });
+        vec![work, house]
+    }
+
+    async fn keep_house(&self) -> Result<(), nephos_db::Error> {
+        loop {
+            let now = self.core.clock.now();
+            let mut tx = self.core.db.write().await?;
+            store::actions::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
+            nephos_ops::feed::prune(&mut tx, now).await?;
+            tx.commit().await?;
+            self.core.clock.sleep(Duration::from_secs(3600)).await;
+        }
+    }
+}

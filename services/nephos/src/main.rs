@@ -1,2 +1,107 @@
-//! The Nephos binary.
-fn main() {}
+//! The `nephos` command.
+
+mod commands;
+mod terminal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use nephos::cloud::SERVICES;
+use nephos::settings::Config;
+use nephos_compute::driver::libvirt::kvm_probe;
+
+use crate::terminal::complain;
+
+/// The Nephos cloud: identity, placement, image, network and compute in one process.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    /// The configuration; without it, nephos.toml of the working directory if there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the cloud until it is told to stop.
+    Up(Up),
+    /// Stops the cloud. Data and guests stay.
+    Down(Down),
+    /// Says whether the cloud runs and where.
+    Status,
+    /// Brings the tables of every service up to date and ends.
+    Migrate,
+    /// Compares what the services and this host know, and says what does not fit.
+    Fsck(Fsck),
+    /// Works with nephos.toml.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Says by its exit code whether KVM runs guests here; a process of its own, because the attempt may hang.
+    #[command(hide = true)]
+    ProbeKvm,
+}
+
+#[derive(Args)]
+struct Up {
+    /// Simulate this many hosts instead of using libvirt.
+    #[arg(long, value_name = "HOSTS")]
+    simulate: Option<usize>,
+    /// Run in the background; return when the cloud answers.
+    #[arg(long)]
+    detach: bool,
+}
+
+#[derive(Args)]
+struct Down {
+    /// Remove every guest and the data plane of this cloud from this host.
+    #[arg(long)]
+    clean: bool,
+}
+
+#[derive(Args)]
+struct Fsck {
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Reads nephos.toml and says what is wrong with it.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(why) => {
+            complain(&format!("nephos: {why:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if matches!(arguments.command, Command::ProbeKvm) {
+        return Ok(kvm_probe::probe_main());
+    }
+    let path = arguments.config.as_deref();
+    let config = Config::read(path, &SERVICES)?;
+    match &arguments.command {
+        Command::Up(up) if up.detach => {
+            commands::detach::run(&config, path, up.simulate)?;
+        }
+        Command::Up(up) => return commands::up::run(&config, up.simulate),
+        Command::Down(down) => commands::down::run(&config, down.clean)?,
+        Command::Status => return commands::status::run(&config),
+        Command::Migrate => commands::migrate::run(&config)?,
+        Command::Fsck(fsck) => return commands::fsck::run(&config, fsck.json),
+        Command::Config(ConfigCommand::Check) => commands::config::check(&config)?,
+        Command::ProbeKvm => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}

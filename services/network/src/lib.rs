@@ -1,5 +1,103 @@
 //! Neutron v2.0: networks, subnets, ports, routers, floating IPs, security groups.
+//!
+//! Rooms: `api` (HTTP), `model` (what things are), `store` (SQL, and what follows from it for hosts), `ops` (work that
+//! goes on behind requests), `agent` and `driver` (what runs on a host).
+//!
+//! Invariants: an address belongs to one port, because the primary key says so; what a host is told follows from the
+//! tables and is written in the transaction that changes them, or marked in it; quotas are counted in it too.
 
 pub mod agent;
+mod api;
+mod config;
 mod driver;
 pub mod model;
+mod ops;
+mod rules;
+mod store;
+
+use std::sync::Arc;
+
+use nephos_api::{Core, Dialect, Endpoints, Service};
+use nephos_auth::RuleInfo;
+use nephos_bus::Bus;
+use nephos_db::{Migration, migrations};
+use nephos_ops::feed::Feed;
+use nephos_runtime::{Shutdown, Task};
+
+pub use config::Config;
+pub use store::check::Finding;
+
+/// The network service.
+pub struct Network {
+    core: Core,
+    config: Config,
+    bus: Bus,
+    feed: Feed,
+}
+
+pub(crate) type Svc = Network;
+pub(crate) type Cx = nephos_api::Cx<Svc>;
+
+impl Network {
+    /// The service over its database.
+    #[must_use]
+    pub fn new(core: Core, config: Config, bus: Bus) -> Self {
+        let feed = Feed {
+            db: core.db.clone(),
+            bus: bus.clone(),
+            clock: core.clock.clone(),
+            topic: store::publish::FEED,
+        };
+        Self {
+            core,
+            config,
+            bus,
+            feed,
+        }
+    }
+
+    /// What goes on without requests: rewriting shared documents, placing routers, forgetting tombstones.
+    #[must_use]
+    pub fn start(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
+        ops::start(self, shutdown)
+    }
+
+    /// Does at once what [`Network::start`] would do in the background; for tests and for a clean stop.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn settle(&self) -> Result<(), nephos_db::Error> {
+        ops::settle(self).await
+    }
+
+    /// What does not fit together inside this service.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn check(&self) -> Result<Vec<Finding>, nephos_db::Error> {
+        store::check::run(&self.core.db).await
+    }
+}
+
+impl Service for Network {
+    const NAME: &'static str = "network";
+    const DIALECT: &'static Dialect = &api::fault::DIALECT;
+
+    fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn endpoints() -> Endpoints<Self> {
+        api::endpoints()
+    }
+
+    fn rules() -> &'static [RuleInfo] {
+        rules::all()
+    }
+
+    fn migrations() -> Vec<Migration> {
+        let mut all = vec![nephos_ops::feed::MIGRATION];
+        all.extend(migrations!("0001_network"));
+        all
+    }
+}

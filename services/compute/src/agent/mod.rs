@@ -5,6 +5,7 @@
 //! is not touched; what is ours and wanted nowhere goes only after a snapshot newer than the agent's own start.
 
 pub mod apply;
+pub mod feed;
 pub mod plan;
 pub mod report;
 mod schedule;
@@ -138,6 +139,12 @@ impl Agent {
     #[must_use]
     pub const fn reports(&self) -> &Reports {
         &self.worker.reports
+    }
+
+    /// Whether guests outlive this process.
+    #[must_use]
+    pub fn guests_outlive_us(&self) -> bool {
+        self.worker.driver.outlives_us()
     }
 
     /// What the host has.

@@ -688,4 +688,8 @@ impl Driver for FakeDriver {
     fn changed(&self) -> BoxFuture<'_, Option<ServerId>> {
         self.changes.next().boxed()
     }
+
+    fn outlives_us(&self) -> bool {
+        false
+    }
 }

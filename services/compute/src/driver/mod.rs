@@ -105,6 +105,11 @@ pub trait Driver: Send + Sync {
         fingerprint(spec)
     }
 
+    /// Whether what it runs outlives this process; what is wanted need not be kept for hosts that begin empty.
+    fn outlives_us(&self) -> bool {
+        true
+    }
+
     /// Whether the driver cannot recover without a new process (three of its lanes hang in the hypervisor).
     fn is_worn_out(&self) -> bool {
         false

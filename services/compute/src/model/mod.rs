@@ -1,3 +1,10 @@
 //! What a server *is*: pure data and rules. No async, no SQL, no HTTP, no clock.
 
+pub mod flavor;
+pub mod guest_data;
+pub mod keypair;
+pub mod name;
+pub mod quota;
+pub mod schedule;
+pub mod server;
 pub mod spec;

@@ -26,6 +26,28 @@ pub const KIND_SERVER: &str = "server";
 /// The feed's word for the host itself: its observation carries a [`HostInventory`].
 pub const KIND_HOST: &str = "host";
 
+/// The feed's word for a question about a server's console log; the id is the server's, the answer a [`ConsoleTail`].
+pub const KIND_CONSOLE: &str = "console";
+
+/// A question about a console log. Its generation grows with each question; an observation of the same kind, id and
+/// generation answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleWish {
+    /// At most so much of its end.
+    pub max_bytes: u64,
+}
+
+/// The end of a console log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleTail {
+    /// The text; bytes that are none are replaced.
+    #[serde(default)]
+    pub text: String,
+    /// Why it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// Everything a host must know about one server that is wanted on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerSpec {

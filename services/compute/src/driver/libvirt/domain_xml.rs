@@ -301,21 +301,30 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// The mark as an element of the metadata. It holds only within one boot of the host.
+/// The mark as an element of a definition's metadata.
 #[must_use]
-pub fn mark_xml(mark: &Mark, boot_id: &str) -> String {
+pub fn mark_in_definition(mark: &Mark, boot_id: &str) -> String {
+    let attributes = mark_attributes(mark, boot_id);
+    format!("<{MARK_KEY}:mark xmlns:{MARK_KEY}='{MARK_NS}'{attributes}/>")
+}
+
+/// The mark as `virDomainSetMetadata` wants it, which declares the namespace itself and fails on one that is declared.
+#[must_use]
+pub fn mark_alone(mark: &Mark, boot_id: &str) -> String {
+    format!("<mark{}/>", mark_attributes(mark, boot_id))
+}
+
+/// What was started counts only within one boot of the host.
+fn mark_attributes(mark: &Mark, boot_id: &str) -> String {
     let mut attributes = String::new();
     if let Some(started) = mark.started {
-        let _infallible = write!(
-            attributes,
-            " started='{started}' boot='{}'",
-            escape(boot_id)
-        );
+        let boot = escape(boot_id);
+        let _infallible = write!(attributes, " started='{started}' boot='{boot}'");
     }
     if let Some(rebooted) = mark.rebooted {
         let _infallible = write!(attributes, " rebooted='{rebooted}'");
     }
-    format!("<{MARK_KEY}:mark xmlns:{MARK_KEY}='{MARK_NS}'{attributes}/>")
+    attributes
 }
 
 /// What a definition says of itself.

@@ -58,8 +58,6 @@ pub struct Seen {
     pub ram_free_mib: u64,
     /// Logical processors.
     pub vcpus: u32,
-    /// The processor.
-    pub cpu: CpuInfo,
 }
 
 /// Asks libvirt.
@@ -74,7 +72,6 @@ pub fn see(connect: &Connect) -> Result<Seen, virt::error::Error> {
         ram_mib: node.memory >> 10,
         ram_free_mib: connect.get_free_memory()? >> 20,
         vcpus: node.cpus,
-        cpu: cpu(&connect.get_capabilities()?),
     })
 }
 

@@ -17,7 +17,7 @@ mod link;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -36,7 +36,7 @@ use self::lane::Lanes;
 use self::link::{Link, find, unless_late};
 use super::{Answer, Changes, Deadlines, Driver, DriverError, Found, FoundPort, ImageSource, Mark};
 use crate::model::spec::{
-    GuestState, HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec,
+    CpuInfo, GuestState, HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec,
 };
 
 /// What is configured.
@@ -80,6 +80,8 @@ struct Shared {
     boot_id: String,
     disks: Disks,
     images: Images,
+    /// Asked for once: libvirt takes a second to answer, and a processor stays what it is.
+    cpu: OnceLock<CpuInfo>,
 }
 
 impl LibvirtDriver {
@@ -118,6 +120,7 @@ impl LibvirtDriver {
             boot_id: host::boot_id(),
             disks: Disks::open(settings.state_dir.join("servers"))?,
             images: Images::open(images, source, clock.clone())?,
+            cpu: OnceLock::new(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -229,7 +232,7 @@ impl Shared {
                 Some(domain) => self.said(&domain)?,
                 None => Said::default(),
             };
-            let mark = domain_xml::mark_xml(&before.mark, &self.boot_id);
+            let mark = domain_xml::mark_in_definition(&before.mark, &self.boot_id);
             let xml = domain_xml::definition(spec, &self.host, &paths, &mark);
             Domain::define_xml(connect, &xml).map(|_domain| ())
         })
@@ -264,6 +267,16 @@ impl Shared {
         })
     }
 
+    fn cpu(&self) -> Result<CpuInfo, DriverError> {
+        if let Some(cpu) = self.cpu.get() {
+            return Ok(cpu.clone());
+        }
+        let said = self
+            .link
+            .with("look at the processor", Connect::get_capabilities)?;
+        Ok(self.cpu.get_or_init(|| host::cpu(&said)).clone())
+    }
+
     fn inventory(&self) -> Result<HostInventory, DriverError> {
         let seen = self.link.with("look at the host", host::see)?;
         let (disk_gib, disk_free_gib) = host::disk_gib(self.disks.root())?;
@@ -280,7 +293,7 @@ impl Shared {
             disk_gib,
             disk_free_gib,
             ram_free_mib: seen.ram_free_mib,
-            cpu: seen.cpu,
+            cpu: self.cpu()?,
             running_servers: u32::try_from(running).unwrap_or(u32::MAX),
             uptime_secs: host::uptime_secs(),
         })
@@ -427,7 +440,7 @@ impl Driver for LibvirtDriver {
     }
 
     fn set_mark<'a>(&'a self, server: &'a ServerId, mark: &'a Mark) -> Answer<'a, ()> {
-        let xml = domain_xml::mark_xml(mark, &self.shared.boot_id);
+        let xml = domain_xml::mark_alone(mark, &self.shared.boot_id);
         self.on_domain(
             server,
             "mark a server",

@@ -1,0 +1,35 @@
+# The index of everything; `make` prints it.
+.PHONY: help up down clean test check fmt lint e2e conformance bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+up: ## a running cloud with one server in it, from nothing
+	@deploy/up
+
+down: ## stop the cloud; its data and guests stay
+	@target/debug/nephos down
+
+clean: ## stop the cloud and remove its guests, its network and its data from this machine
+	@deploy/clean
+
+test: ## every test, black-box ones included
+	@tests/run services postgres e2e conformance
+
+check: ## does it compile
+	@cargo check --workspace --all-targets
+
+fmt: ## format the source
+	@cargo fmt --all
+
+lint: ## formatting and lints, as CI has them
+	@tests/run fmt lint
+
+e2e: ## black-box tests with the ordinary clients and real guests
+	@tests/run e2e
+
+conformance: ## the Tempest tests that pass, which may not become fewer
+	@tests/run conformance
+
+bench: ## figures with units, each beside its aim
+	@tests/bench/run

@@ -1,0 +1,222 @@
+//! Delivery between processes, through RabbitMQ.
+//!
+//! Every process has a queue of its own on one topic exchange. The connection is remade here, from nothing, after
+//! whatever error: lapin's own recovery does not cover errors of a channel, and with queues that live as long as their
+//! connection there is nothing to recover but the listening itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::uri::AMQPUri;
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind,
+    message::Delivery,
+};
+use nephos_runtime::Clock;
+use nephos_types::Wake;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::local::Local;
+
+/// Where all wakes go; the routing key is the topic.
+const EXCHANGE: &str = "nephos.wakes";
+/// Wakes that wait for the broker at most; beyond, they are lost, and found by polls.
+const WAITING: usize = 4096;
+/// The process sends itself a word this often.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Not having heard it for this long, the connection is dead, whatever it says itself.
+const SILENCE: Duration = Duration::from_secs(30);
+/// An attempt to connect that has not ended after this long is given up.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// First and longest pause between attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// Not the address of a RabbitMQ server.
+#[derive(Debug, thiserror::Error)]
+#[error("not an address of the form amqp://user:password@host:5672/vhost: {0}")]
+pub struct AddressError(String);
+
+/// The way to the other processes. Cheap to clone; the last clone dropped ends the connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Broker {
+    out: mpsc::Sender<Wake>,
+    connected: Arc<AtomicBool>,
+}
+
+/// The task's own half.
+struct Link {
+    address: AMQPUri,
+    clock: Clock,
+    local: Local,
+    out: mpsc::Receiver<Wake>,
+    connected: Arc<AtomicBool>,
+    /// Names this process in what it sends, so that it does not listen to itself.
+    name: ShortString,
+}
+
+/// Why a session came to its end.
+enum End {
+    /// Nobody holds the bus any more.
+    Dropped,
+    Lost(String),
+}
+
+impl From<lapin::Error> for End {
+    fn from(why: lapin::Error) -> Self {
+        Self::Lost(why.to_string())
+    }
+}
+
+impl Broker {
+    pub(crate) fn open(url: &str, clock: Clock, local: Local) -> Result<Self, AddressError> {
+        let mut address: AMQPUri = url.parse().map_err(AddressError)?;
+        address.query.heartbeat = Some(10);
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let connected = Arc::new(AtomicBool::new(false));
+        let link = Link {
+            address,
+            clock,
+            local,
+            out: receiver,
+            connected: Arc::clone(&connected),
+            name: nephos_runtime::ids::hex().into(),
+        };
+        nephos_runtime::spawn("bus.amqp", link.run());
+        Ok(Self {
+            out: sender,
+            connected,
+        })
+    }
+
+    /// Passes a wake on, or loses it when too many wait.
+    pub(crate) fn send(&self, wake: Wake) {
+        let _lost = self.out.try_send(wake);
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Acquire)
+    }
+}
+
+impl Link {
+    async fn run(mut self) {
+        let mut pause = PAUSES.0;
+        loop {
+            let end = self.session().await;
+            if self.connected.swap(false, Ordering::AcqRel) {
+                pause = PAUSES.0;
+            }
+            match end {
+                Err(End::Dropped) | Ok(()) => return,
+                Err(End::Lost(why)) => {
+                    warn!(why, "no connection to the message broker; trying again");
+                }
+            }
+            self.clock.sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// One connection, from its making to its end.
+    async fn session(&mut self) -> Result<(), End> {
+        let connecting = self.clock.timeout(CONNECT_WITHIN, self.connect()).await;
+        let silent = || End::Lost("the broker does not answer".to_owned());
+        // Held to the end: dropping it closes the connection.
+        let (_connection, channel, mut consumer) = connecting.ok_or_else(silent)??;
+        self.connected.store(true, Ordering::Release);
+        info!("connected to the message broker");
+        self.local.deliver_everything();
+        let queue = consumer.queue();
+        let mut heard = self.clock.monotonic();
+        loop {
+            let clock = self.clock.clone();
+            tokio::select! {
+                wake = self.out.recv() => {
+                    let wake = wake.ok_or(End::Dropped)?;
+                    self.publish(&channel, EXCHANGE, wake.topic, wake.id.as_bytes()).await?;
+                }
+                delivery = consumer.next() => match delivery {
+                    Some(delivery) => {
+                        heard = clock.monotonic();
+                        self.hear(&delivery?);
+                    }
+                    None => return Err(End::Lost("the broker cancelled the listening".to_owned())),
+                },
+                () = clock.sleep(HEARTBEAT) => {
+                    if clock.monotonic().saturating_sub(heard) >= SILENCE {
+                        return Err(silent());
+                    }
+                    self.publish(&channel, "", queue.as_str(), b"").await?;
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<(Connection, Channel, Consumer), End> {
+        let properties = ConnectionProperties::default().with_connection_name("nephos".into());
+        let connection = Connection::connect_uri(self.address.clone(), properties).await?;
+        let channel = connection.create_channel().await?;
+        let table = FieldTable::default;
+        let lasting = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        channel
+            .exchange_declare(EXCHANGE.into(), ExchangeKind::Topic, lasting, table())
+            .await?;
+        let own = QueueDeclareOptions {
+            exclusive: true,
+            auto_delete: true,
+            ..QueueDeclareOptions::default()
+        };
+        let queue = channel.queue_declare("".into(), own, table()).await?;
+        let name = queue.name().clone();
+        let options = QueueBindOptions::default();
+        channel
+            .queue_bind(name.clone(), EXCHANGE.into(), "#".into(), options, table())
+            .await?;
+        let listen = BasicConsumeOptions {
+            no_ack: true,
+            exclusive: true,
+            ..BasicConsumeOptions::default()
+        };
+        let consumer = channel
+            .basic_consume(name, "".into(), listen, table())
+            .await?;
+        Ok((connection, channel, consumer))
+    }
+
+    async fn publish(
+        &self,
+        channel: &Channel,
+        exchange: &str,
+        key: &str,
+        id: &[u8],
+    ) -> Result<(), End> {
+        let properties = BasicProperties::default().with_app_id(self.name.clone());
+        let options = BasicPublishOptions::default();
+        let sent = channel
+            .basic_publish(exchange.into(), key.into(), options, id, properties)
+            .await?;
+        // Without confirms there is nothing to wait for; a wake may be lost.
+        drop(sent);
+        Ok(())
+    }
+
+    fn hear(&self, delivery: &Delivery) {
+        if delivery.properties.app_id().as_ref() == Some(&self.name) {
+            return;
+        }
+        if let Ok(id) = std::str::from_utf8(&delivery.data) {
+            self.local.deliver_named(delivery.routing_key.as_str(), id);
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Binds an agent to its service: pulls what is wanted here, tells what is seen here, answers what is asked.
+//!
+//! News goes out at once, and what comes up meanwhile goes with the next report: one is under way at a time. Everything
+//! is told again now and then, which is also how a host says that it is alive. A thousand simulated hosts are a thousand
+//! bindings in one process, so none of this may beat in step: each has its own phase.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use nephos_peer::feed::{Desired, FeedClient};
+use nephos_peer::{PeerError, Peers};
+use nephos_runtime::{Clock, Shutdown, Task, spawn, supervise};
+use nephos_types::feed::{FeedItem, Observed};
+use serde::Serialize;
+use serde_json::Value;
+use tracing::warn;
+
+use super::{Agent, DesiredServers};
+use crate::driver::{Answer, DriverError, ImageBytes, ImageSource};
+use crate::model::spec::{
+    ConsoleTail, ConsoleWish, GuestState, HostInventory, ImageSpec, KIND_CONSOLE, KIND_HOST,
+    KIND_SERVER, ObservedServer, ServerId, ServerSpec,
+};
+
+/// The service whose feed it is.
+const SERVICE: &str = "compute";
+/// How long the service may hold a question back until there is news, less each host's phase.
+const WAIT_SECS: u64 = 25;
+/// After an error the service is asked again after this long.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Everything is told again so often.
+const EVERYTHING: Duration = Duration::from_secs(20);
+/// What the host has is told when it changed, and so often anyway.
+const INVENTORY: Duration = Duration::from_secs(120);
+/// Observations in one report.
+const REPORT: usize = 200;
+/// Whoever asked longer than this before the agent started does not wait any more.
+const STALE_SECS: i64 = 60;
+
+/// One host's binding.
+#[derive(Clone)]
+pub struct Binding {
+    /// The agent.
+    pub agent: Agent,
+    /// The way to the services.
+    pub peers: Peers,
+    /// The host's name.
+    pub host: String,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Binding {
+    /// Starts the agent and its two ways to the service. `folder` keeps what was wanted last, so that guests come back
+    /// while the service is away.
+    #[must_use]
+    pub fn start(&self, folder: &Path, shutdown: &Shutdown) -> Vec<Task> {
+        let file = if self.agent.guests_outlive_us() {
+            folder.join(format!("compute-feed-{}.json", self.host))
+        } else {
+            PathBuf::new()
+        };
+        let (agent, until) = (self.agent.clone(), shutdown.clone());
+        let work = supervise(
+            "compute.agent",
+            self.clock.clone(),
+            shutdown.clone(),
+            move || {
+                let (agent, until) = (agent.clone(), until.clone());
+                async move { agent.run(until).await }
+            },
+        );
+        let pull = self.clone().pull(self.client(file));
+        let tell = self.clone().tell(self.client(PathBuf::new()));
+        let (pull_until, tell_until) = (shutdown.clone(), shutdown.clone());
+        vec![
+            work,
+            spawn("compute.pull", async move {
+                tokio::select! { () = pull_until.wait() => {} () = pull => {} }
+            }),
+            spawn("compute.tell", async move {
+                tokio::select! { () = tell_until.wait() => {} () = tell => {} }
+            }),
+        ]
+    }
+
+    fn client(&self, file: PathBuf) -> FeedClient {
+        FeedClient::new(self.peers.clone(), SERVICE, self.host.clone(), file)
+    }
+
+    /// 0 to 9, by the host's name.
+    fn phase(&self) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        self.host.hash(&mut hasher);
+        u32::try_from(hasher.finish() % 10).unwrap_or(0)
+    }
+
+    async fn pull(self, mut client: FeedClient) {
+        let mut specs = Specs::default();
+        if let Some(kept) = client.cached() {
+            self.agent.apply(specs.read(&kept));
+        }
+        let mut asked = Asked::since(self.clock.now().plus_secs(-STALE_SECS).0);
+        let wait_secs = WAIT_SECS.saturating_sub(u64::from(self.phase()));
+        loop {
+            match client.next(wait_secs).await {
+                Ok(desired) => {
+                    self.agent.apply(specs.read(&desired));
+                    self.answer(asked.new_in(&desired));
+                }
+                Err(why) => {
+                    warn!(host = self.host, %why, "cannot read what is wanted here; asking again");
+                    self.clock.sleep(ASK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Answers questions about consoles beside the rest of the work.
+    fn answer(&self, questions: Vec<FeedItem>) {
+        for item in questions {
+            let wish = item
+                .spec
+                .clone()
+                .and_then(|spec| serde_json::from_value::<ConsoleWish>(spec).ok());
+            let Some(wish) = wish else { continue };
+            let binding = self.clone();
+            spawn("compute.console", async move {
+                binding.console(&item, wish).await;
+            });
+        }
+    }
+
+    async fn console(&self, item: &FeedItem, wish: ConsoleWish) {
+        let server = ServerId::from(item.id.as_str());
+        let tail = match self.agent.console_output(&server, wish.max_bytes).await {
+            Ok(bytes) => ConsoleTail {
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+                error: None,
+            },
+            Err(why) => ConsoleTail {
+                text: String::new(),
+                error: Some(why.to_string()),
+            },
+        };
+        let observed = self.observed(KIND_CONSOLE, &item.id, item.generation, &tail);
+        if let Err(why) = self.client(PathBuf::new()).report(&[observed]).await {
+            warn!(host = self.host, %why, "cannot answer a question about a console");
+        }
+    }
+
+    async fn tell(self, client: FeedClient) {
+        let mut told = Told::default();
+        // The first report goes out at once, the second at the host's own phase.
+        let mut everything_at = self.clock.monotonic();
+        let mut pause = EVERYTHING * (1 + self.phase()) / 10;
+        loop {
+            let now = self.clock.monotonic();
+            let everything = now >= everything_at;
+            if let Err(why) = self.report(&client, everything, &mut told).await {
+                warn!(host = self.host, %why, "cannot tell what is seen here; telling again");
+                self.clock.sleep(ASK_AGAIN).await;
+                continue;
+            }
+            if everything {
+                everything_at = now + pause;
+                pause = EVERYTHING;
+            }
+            let next = everything_at.saturating_sub(self.clock.monotonic());
+            let _news_or_time = self.clock.timeout(next, self.agent.reports().news()).await;
+        }
+    }
+
+    /// Tells the news, or everything; everything may be nothing, and says that the host is alive.
+    async fn report(
+        &self,
+        client: &FeedClient,
+        everything: bool,
+        told: &mut Told,
+    ) -> Result<(), PeerError> {
+        if everything {
+            self.agent.reports().retell_all();
+        }
+        let inventory = if everything {
+            self.new_inventory(told).await
+        } else {
+            None
+        };
+        let mut of_host: Vec<Observed> = inventory
+            .iter()
+            .map(|seen| self.observed(KIND_HOST, &self.host, 0, seen))
+            .collect();
+        let mut first = everything;
+        loop {
+            let news = self.agent.reports().take(REPORT);
+            if news.is_empty() && !first {
+                return Ok(());
+            }
+            let mut observed: Vec<Observed> = news.iter().map(|seen| self.server(seen)).collect();
+            observed.append(&mut of_host);
+            if let Err(why) = client.report(&observed).await {
+                self.agent.reports().give_back(&news);
+                return Err(why);
+            }
+            if std::mem::take(&mut first)
+                && let Some(inventory) = &inventory
+            {
+                *told = Told {
+                    inventory: Some(inventory.clone()),
+                    at: self.clock.monotonic(),
+                };
+            }
+        }
+    }
+
+    /// What the host has, if the service should hear of it.
+    async fn new_inventory(&self, told: &Told) -> Option<HostInventory> {
+        let inventory = match self.agent.inventory().await {
+            Ok(inventory) => inventory,
+            Err(why) => {
+                warn!(host = self.host, %why, "cannot say what the host has");
+                return None;
+            }
+        };
+        let age = self.clock.monotonic().saturating_sub(told.at);
+        let known = told.inventory.as_ref().map(lasting) == Some(lasting(&inventory));
+        (!known || age >= INVENTORY).then_some(inventory)
+    }
+
+    fn server(&self, seen: &ObservedServer) -> Observed {
+        Observed {
+            state: word(seen.state).to_owned(),
+            ..self.observed(
+                KIND_SERVER,
+                seen.server_id.as_str(),
+                seen.generation_seen,
+                seen,
+            )
+        }
+    }
+
+    fn observed<T: Serialize>(
+        &self,
+        kind: &str,
+        id: &str,
+        generation_seen: i64,
+        detail: &T,
+    ) -> Observed {
+        Observed {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            generation_seen,
+            state: String::new(),
+            detail: serde_json::to_value(detail).unwrap_or(Value::Null),
+            at: self.clock.now(),
+        }
+    }
+}
+
+/// What the service was told of the host.
+#[derive(Default)]
+struct Told {
+    inventory: Option<HostInventory>,
+    at: Duration,
+}
+
+/// An inventory without what changes all the time.
+fn lasting(inventory: &HostInventory) -> HostInventory {
+    HostInventory {
+        uptime_secs: 0,
+        ram_free_mib: 0,
+        ..inventory.clone()
+    }
+}
+
+/// As it stands in the detail too.
+const fn word(state: GuestState) -> &'static str {
+    match state {
+        GuestState::Absent => "absent",
+        GuestState::Stopped => "stopped",
+        GuestState::Running => "running",
+        GuestState::Paused => "paused",
+        GuestState::Suspended => "suspended",
+        GuestState::Crashed => "crashed",
+    }
+}
+
+/// The questions that were answered, by server. Those of the first document are old, unless they are as young as this
+/// process: their generation is the time at which they were asked.
+struct Asked {
+    answered: BTreeMap<String, i64>,
+    young_after: i64,
+}
+
+impl Asked {
+    fn since(young_after: i64) -> Self {
+        Self {
+            answered: BTreeMap::new(),
+            young_after,
+        }
+    }
+
+    fn new_in(&mut self, desired: &Desired) -> Vec<FeedItem> {
+        let mut new = Vec::new();
+        let mut answered = BTreeMap::new();
+        for item in desired
+            .items
+            .values()
+            .filter(|item| item.kind == KIND_CONSOLE)
+        {
+            let before = self.answered.get(&item.id).copied();
+            if item.generation > before.unwrap_or(self.young_after) {
+                new.push(item.clone());
+            }
+            answered.insert(item.id.clone(), item.generation);
+        }
+        self.answered = answered;
+        new
+    }
+}
+
+/// Specs that were read already, by server: of a large feed only what changed is read again.
+#[derive(Default)]
+struct Specs(BTreeMap<ServerId, (i64, Arc<ServerSpec>)>);
+
+impl Specs {
+    fn read(&mut self, desired: &Desired) -> DesiredServers {
+        let mut next = BTreeMap::new();
+        for item in desired
+            .items
+            .values()
+            .filter(|item| item.kind == KIND_SERVER)
+        {
+            let id = ServerId::from(item.id.as_str());
+            let known = self
+                .0
+                .remove(&id)
+                .filter(|(generation, _)| *generation == item.generation);
+            let spec = known.map(|(_, spec)| spec).or_else(|| parsed(item));
+            if let Some(spec) = spec {
+                next.insert(id, (item.generation, spec));
+            }
+        }
+        self.0 = next;
+        DesiredServers {
+            revision: desired.revision,
+            from_control_plane: desired.complete,
+            servers: self
+                .0
+                .iter()
+                .map(|(id, (_, spec))| (id.clone(), Arc::clone(spec)))
+                .collect(),
+        }
+    }
+}
+
+fn parsed(item: &FeedItem) -> Option<Arc<ServerSpec>> {
+    match serde_json::from_value(item.spec.clone()?) {
+        Ok(spec) => Some(Arc::new(spec)),
+        Err(why) => {
+            warn!(server = item.id, %why, "cannot read what a server should be");
+            None
+        }
+    }
+}
+
+/// Images from the image service.
+pub struct ImageService(pub Peers);
+
+impl ImageSource for ImageService {
+    fn open<'a>(&'a self, image: &'a ImageSpec) -> Answer<'a, ImageBytes> {
+        async move {
+            let target = format!("/v2/images/{}/file", image.id);
+            let call = self.0.get("image", target).as_service();
+            let (_, chunks) = call.stream().await.map_err(|why| refused(image, &why))?;
+            let chunks = chunks.map(|chunk| chunk.map_err(|why| why.to_string()));
+            Ok(chunks.boxed())
+        }
+        .boxed()
+    }
+}
+
+fn refused(image: &ImageSpec, why: &PeerError) -> DriverError {
+    if why.is_transient() {
+        DriverError::Unavailable(format!("cannot read image {}: {why}", image.id))
+    } else {
+        DriverError::Refused(format!("cannot read image {}: {why}", image.id))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! The feed for our own agents, and the news that siblings bring.
+
+use nephos_api::{Empty, Fault, Json, Reply, Req, endpoint};
+use nephos_types::feed::{FeedPage, Observed};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{Cx, asked};
+use crate::model::spec::{HostInventory, KIND_HOST};
+use crate::{ops, rules, store};
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct FeedQuery {
+    host: String,
+    #[serde(default)]
+    since: i64,
+    #[serde(default)]
+    wait: u64,
+}
+
+endpoint! {
+    /// Give a host what is wanted on it.
+    HostFeed: GET "/host/v1/feed" => 200,
+    policy: rules::HostFeed,
+    query: FeedQuery,
+    reply: Json<Value>,
+    handler: host_feed,
+}
+
+async fn host_feed(cx: Cx, req: Req<HostFeed>) -> Reply<HostFeed> {
+    let FeedQuery { host, since, wait } = req.query;
+    let page: FeedPage = cx.feed.since(&host, since, wait).await?;
+    let page = serde_json::to_value(page).map_err(|why| Fault::internal(why.to_string()))?;
+    Ok(Json(page))
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ObservedQuery {
+    host: String,
+}
+
+endpoint! {
+    /// Take in what a host has seen.
+    HostObserved: PUT "/host/v1/observed" => 204,
+    policy: rules::HostFeed,
+    query: ObservedQuery,
+    body: Json<Value>,
+    reply: Empty,
+    handler: host_observed,
+}
+
+async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
+    let host = req.query.host;
+    let wrong =
+        |why: serde_json::Error| Fault::bad_request(format!("The report is not readable: {why}."));
+    let observed: Vec<Observed> = serde_json::from_value(req.body.0).map_err(wrong)?;
+    let mut tx = cx.write().await?;
+    store::hosts::seen(&mut tx, cx.now(), &host).await?;
+    let of_itself = observed.iter().find(|seen| seen.kind == KIND_HOST);
+    if let Some(seen) = of_itself {
+        let inventory: HostInventory =
+            serde_json::from_value(seen.detail.clone()).map_err(wrong)?;
+        if inventory.host != host {
+            return Err(Fault::bad_request(format!(
+                "Host {host} reports for {}.",
+                inventory.host
+            )));
+        }
+        let taken = ops::host::take(&mut tx, asked(&cx), &inventory, &cx.config).await;
+        taken.map_err(|why| Fault::internal(why.to_string()))?;
+    }
+    let rest: Vec<Observed> = observed
+        .into_iter()
+        .filter(|seen| seen.kind != KIND_HOST)
+        .collect();
+    ops::observe::take(&mut tx, cx.now(), &host, &rest).await?;
+    tx.commit().await?;
+    Ok(Empty)
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct EventsBody {
+    events: Vec<ExternalEvent>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ExternalEvent {
+    server_uuid: String,
+    name: String,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    tag: Option<String>,
+}
+
+/// What siblings may tell (nova.objects.external_event).
+const EVENTS: &[&str] = &[
+    "network-changed",
+    "network-vif-plugged",
+    "network-vif-unplugged",
+    "network-vif-deleted",
+    "volume-extended",
+    "power-update",
+    "accelerator-request-bound",
+    "volume-reimaged",
+];
+
+endpoint! {
+    /// Take in that something outside changed for a server.
+    ExternalEvents: POST "/v2.1/os-server-external-events" => 200,
+    policy: rules::ExternalEvents,
+    body: Json<EventsBody>,
+    reply: nephos_api::With<Json<Value>>,
+    handler: external_events,
+}
+
+async fn external_events(cx: Cx, req: Req<ExternalEvents>) -> Reply<ExternalEvents> {
+    let events = &req.body.events;
+    if events.is_empty() {
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute events. [] is too short",
+        ));
+    }
+    let mut shown = Vec::new();
+    let mut missing = 0;
+    let mut tx = cx.write().await?;
+    for event in events {
+        if !EVENTS.contains(&event.name.as_str()) {
+            return Err(Fault::bad_request(format!(
+                "Invalid input for field/attribute name. '{}' is no event that this service knows.",
+                event.name
+            )));
+        }
+        let status = event.status.as_deref().unwrap_or("completed");
+        if !["failed", "completed", "in-progress"].contains(&status) {
+            return Err(Fault::bad_request(format!(
+                "Invalid input for field/attribute status. '{status}' is not one of failed, completed, in-progress."
+            )));
+        }
+        let id = event.server_uuid.as_str().into();
+        let code = match store::servers::lock(&mut tx, &id).await? {
+            None => 404,
+            // Nova: a server that is on no host yet cannot be told anything.
+            Some(server) if server.host.is_none() => 422,
+            Some(_) => 200,
+        };
+        if code == 200 && event.name.starts_with("network-") {
+            ops::refresh::request(&mut tx, asked(&cx), &id)
+                .await
+                .map_err(|why| Fault::internal(why.to_string()))?;
+        }
+        missing += usize::from(code != 200);
+        let mut one = json!({
+            "server_uuid": event.server_uuid, "name": event.name, "code": code,
+            "status": if code == 200 { status } else { "failed" },
+        });
+        if let (Some(tag), Some(one)) = (&event.tag, one.as_object_mut()) {
+            one.insert("tag".into(), json!(tag));
+        }
+        shown.push(one);
+    }
+    if missing == events.len() {
+        let all_unknown = shown.iter().all(|one| one.get("code") == Some(&json!(404)));
+        if all_unknown {
+            return Err(Fault::not_found("No instances found for any event"));
+        }
+    }
+    tx.commit().await?;
+    let reply = nephos_api::With::new(Json(json!({ "events": shown })));
+    Ok(if missing > 0 {
+        reply.status(http::StatusCode::MULTI_STATUS)
+    } else {
+        reply
+    })
+}

@@ -1,0 +1,447 @@
+//! `POST /servers/{id}/action`: one row per action.
+
+use nephos_api::{Accepted, Empty, Fault, Json, Loaded, Reply, Req, endpoint};
+use nephos_auth::{Authorized, Rule};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Cx, ServerPath, asked, fault, name_it, server};
+use crate::model::server::{LockedBy, Server, VmState};
+use crate::ops;
+use crate::ops::power::{self, Verb};
+use crate::peers::Port;
+use crate::{rules, store};
+
+/// The server, when the caller may do this to it and no lock is in the way.
+async fn allowed<R: Rule>(
+    cx: &Cx,
+    rule: R,
+    path: &ServerPath,
+    verb: &str,
+) -> Result<Authorized<Server, R>, Fault> {
+    let id = &path.id;
+    let server = cx.allow(rule, server(cx, id).await?).map_err(name_it(id))?;
+    server
+        .check_unlocked(&cx.caller)
+        .map_err(|why| fault::refused(&server, verb, why))?;
+    Ok(server)
+}
+
+async fn change_power<R: Rule>(
+    cx: &Cx,
+    server: &Authorized<Server, R>,
+    verb: Verb,
+) -> Result<Accepted, Fault> {
+    server
+        .check_can(verb.from)
+        .map_err(|why| fault::refused(server, verb.action, why))?;
+    let mut tx = cx.write().await?;
+    let begun = power::request(&mut tx, asked(cx), server, verb).await;
+    begun.map_err(|why| fault::busy(server, verb.action, why))?;
+    tx.commit().await?;
+    Ok(Accepted)
+}
+
+endpoint! {
+    /// Start a server.
+    Start: POST "/v2.1/servers/{id}/action" ["os-start"] => 202,
+    policy: Loaded<rules::StartServer>,
+    path: ServerPath,
+    reply: Accepted,
+    handler: start,
+}
+
+async fn start(cx: Cx, req: Req<Start>) -> Reply<Start> {
+    let server = allowed(&cx, rules::StartServer, &req.path, "start").await?;
+    change_power(&cx, &server, power::START).await
+}
+
+endpoint! {
+    /// Stop a server.
+    Stop: POST "/v2.1/servers/{id}/action" ["os-stop"] => 202,
+    policy: Loaded<rules::StopServer>,
+    path: ServerPath,
+    reply: Accepted,
+    handler: stop,
+}
+
+async fn stop(cx: Cx, req: Req<Stop>) -> Reply<Stop> {
+    let server = allowed(&cx, rules::StopServer, &req.path, "stop").await?;
+    change_power(&cx, &server, power::STOP).await
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct RebootBody {
+    reboot: RebootHow,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RebootHow {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+endpoint! {
+    /// Reboot a server.
+    Reboot: POST "/v2.1/servers/{id}/action" ["reboot"] => 202,
+    policy: Loaded<rules::RebootServer>,
+    path: ServerPath,
+    body: Json<RebootBody>,
+    reply: Accepted,
+    handler: reboot,
+}
+
+async fn reboot(cx: Cx, req: Req<Reboot>) -> Reply<Reboot> {
+    let verb = match req.body.0.reboot.kind.to_ascii_uppercase().as_str() {
+        "SOFT" => power::SOFT_REBOOT,
+        "HARD" => power::HARD_REBOOT,
+        other => {
+            return Err(Fault::bad_request(format!(
+                "Invalid input for field/attribute type. '{other}' is neither SOFT nor HARD."
+            )));
+        }
+    };
+    let server = allowed(&cx, rules::RebootServer, &req.path, "reboot").await?;
+    change_power(&cx, &server, verb).await
+}
+
+endpoint! {
+    /// Freeze a server in memory.
+    Pause: POST "/v2.1/servers/{id}/action" ["pause"] => 202,
+    policy: Loaded<rules::PauseServer>,
+    path: ServerPath,
+    reply: Accepted,
+    handler: pause,
+}
+
+async fn pause(cx: Cx, req: Req<Pause>) -> Reply<Pause> {
+    let server = allowed(&cx, rules::PauseServer, &req.path, "pause").await?;
+    change_power(&cx, &server, power::PAUSE).await
+}
+
+endpoint! {
+    /// Let a frozen server go on.
+    Unpause: POST "/v2.1/servers/{id}/action" ["unpause"] => 202,
+    policy: Loaded<rules::UnpauseServer>,
+    path: ServerPath,
+    reply: Accepted,
+    handler: unpause,
+}
+
+async fn unpause(cx: Cx, req: Req<Unpause>) -> Reply<Unpause> {
+    let server = allowed(&cx, rules::UnpauseServer, &req.path, "unpause").await?;
+    change_power(&cx, &server, power::UNPAUSE).await
+}
+
+endpoint! {
+    /// Save a server to disk and free its memory.
+    Suspend: POST "/v2.1/servers/{id}/action" ["suspend"] => 202,
+    policy: Loaded<rules::SuspendServer>,
+    path: ServerPath,
+    reply: Accepted,
+    handler: suspend,
+}
+
+async fn suspend(cx: Cx, req: Req<Suspend>) -> Reply<Suspend> {
+    let server = allowed(&cx, rules::SuspendServer, &req.path, "suspend").await?;
+    change_power(&cx, &server, power::SUSPEND).await
+}
+
+endpoint! {
+    /// Bring a saved server back.
+    Resume: POST "/v2.1/servers/{id}/action" ["resume"] => 202,
+    policy: Loaded<rules::ResumeServer>,
+    path: ServerPath,
+    reply: Accepted,
+    handler: resume,
+}
+
+async fn resume(cx: Cx, req: Req<Resume>) -> Reply<Resume> {
+    let server = allowed(&cx, rules::ResumeServer, &req.path, "resume").await?;
+    change_power(&cx, &server, power::RESUME).await
+}
+
+endpoint! {
+    /// Delete a server whatever is being done to it.
+    ForceDelete: POST "/v2.1/servers/{id}/action" ["forceDelete"] => 202,
+    policy: Loaded<rules::ForceDeleteServer>,
+    path: ServerPath,
+    reply: Empty,
+    handler: force_delete,
+}
+
+async fn force_delete(cx: Cx, req: Req<ForceDelete>) -> Reply<ForceDelete> {
+    let server = allowed(&cx, rules::ForceDeleteServer, &req.path, "force_delete").await?;
+    let mut tx = cx.write().await?;
+    let begun = ops::delete::request(&mut tx, asked(&cx), &server).await;
+    begun.map_err(|why| fault::busy(&server, "force_delete", why))?;
+    tx.commit().await?;
+    Ok(Empty)
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct LockBody {
+    lock: Option<LockWhy>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LockWhy {
+    #[serde(default)]
+    locked_reason: Option<String>,
+}
+
+endpoint! {
+    /// Lock a server against changes.
+    Lock: POST "/v2.1/servers/{id}/action" ["lock"] => 202,
+    policy: Loaded<rules::LockServer>,
+    path: ServerPath,
+    body: Json<LockBody>,
+    reply: Accepted,
+    handler: lock,
+}
+
+async fn lock(cx: Cx, req: Req<Lock>) -> Reply<Lock> {
+    let id = &req.path.id;
+    let allowed = cx
+        .allow(rules::LockServer, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    let by_owner = cx.caller.project_id() == Some(&allowed.project_id);
+    let reason = req.body.0.lock.and_then(|why| why.locked_reason);
+    if reason
+        .as_ref()
+        .is_some_and(|reason| reason.is_empty() || reason.chars().count() > 255)
+    {
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute locked_reason. 1 to 255 characters.",
+        ));
+    }
+    change(&cx, &allowed, |server| {
+        server.locked_by = Some(if by_owner {
+            LockedBy::Owner
+        } else {
+            LockedBy::Admin
+        });
+        server.locked_reason = reason;
+    })
+    .await
+}
+
+endpoint! {
+    /// Unlock a server.
+    Unlock: POST "/v2.1/servers/{id}/action" ["unlock"] => 202,
+    policy: Loaded<rules::UnlockServer>,
+    path: ServerPath,
+    reply: Accepted,
+    handler: unlock,
+}
+
+async fn unlock(cx: Cx, req: Req<Unlock>) -> Reply<Unlock> {
+    let id = &req.path.id;
+    let allowed = cx
+        .allow(rules::UnlockServer, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    if allowed.locked_by == Some(LockedBy::Admin) {
+        cx.require(rules::UnlockOverride, &nephos_auth::Target::new())?;
+    }
+    change(&cx, &allowed, |server| {
+        server.locked_by = None;
+        server.locked_reason = None;
+    })
+    .await
+}
+
+/// Changes what is only in the row.
+pub(crate) async fn change<R: Rule>(
+    cx: &Cx,
+    server: &Authorized<Server, R>,
+    with: impl FnOnce(&mut Server) + Send,
+) -> Result<Accepted, Fault> {
+    let mut tx = cx.write().await?;
+    let fresh = store::servers::lock(&mut tx, &server.id).await?;
+    let mut fresh = fresh.ok_or_else(|| fault::no_server(server.id.as_str()))?;
+    with(&mut fresh);
+    fresh.updated_at = cx.now();
+    store::servers::update(&mut tx, &fresh).await?;
+    tx.commit().await?;
+    Ok(Accepted)
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ResetBody {
+    #[serde(rename = "os-resetState")]
+    reset: ResetTo,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ResetTo {
+    state: String,
+}
+
+endpoint! {
+    /// Set a server's state by hand.
+    ResetState: POST "/v2.1/servers/{id}/action" ["os-resetState"] => 202,
+    policy: Loaded<rules::ResetState>,
+    path: ServerPath,
+    body: Json<ResetBody>,
+    reply: Accepted,
+    handler: reset_state,
+}
+
+async fn reset_state(cx: Cx, req: Req<ResetState>) -> Reply<ResetState> {
+    let state = match req.body.0.reset.state.as_str() {
+        "active" => VmState::Active,
+        "error" => VmState::Error,
+        other => {
+            return Err(Fault::bad_request(format!(
+                "Invalid input for field/attribute state. '{other}' is neither active nor error."
+            )));
+        }
+    };
+    let id = &req.path.id;
+    let allowed = cx
+        .allow(rules::ResetState, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    change(&cx, &allowed, |server| {
+        server.vm_state = state;
+        server.task_state = None;
+    })
+    .await
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct GroupName {
+    name: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct AddGroupBody {
+    #[serde(rename = "addSecurityGroup")]
+    add: GroupName,
+}
+
+endpoint! {
+    /// Put a server's ports into a security group.
+    AddSecurityGroup: POST "/v2.1/servers/{id}/action" ["addSecurityGroup"] => 202,
+    policy: Loaded<rules::AddSecurityGroup>,
+    path: ServerPath,
+    body: Json<AddGroupBody>,
+    reply: Accepted,
+    handler: add_security_group,
+}
+
+async fn add_security_group(cx: Cx, req: Req<AddSecurityGroup>) -> Reply<AddSecurityGroup> {
+    let server = allowed(&cx, rules::AddSecurityGroup, &req.path, "addSecurityGroup").await?;
+    let name = &req.body.0.add.name;
+    let (group, ports) = group_and_ports(&cx, &server, name).await?;
+    if ports
+        .iter()
+        .all(|port| port.security_groups.contains(&group))
+    {
+        return Err(Fault::conflict(format!(
+            "Security group {name} is already associated with the instance {}",
+            server.id
+        )));
+    }
+    for port in ports {
+        let mut groups = port.security_groups;
+        groups.push(group.clone());
+        set_groups(&cx, &port.id, &groups).await?;
+    }
+    let name = name.clone();
+    change(&cx, &server, |server| {
+        if !server.security_groups.contains(&name) {
+            server.security_groups.push(name);
+        }
+    })
+    .await
+}
+
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct RemoveGroupBody {
+    #[serde(rename = "removeSecurityGroup")]
+    remove: GroupName,
+}
+
+endpoint! {
+    /// Take a server's ports out of a security group.
+    RemoveSecurityGroup: POST "/v2.1/servers/{id}/action" ["removeSecurityGroup"] => 202,
+    policy: Loaded<rules::RemoveSecurityGroup>,
+    path: ServerPath,
+    body: Json<RemoveGroupBody>,
+    reply: Accepted,
+    handler: remove_security_group,
+}
+
+async fn remove_security_group(
+    cx: Cx,
+    req: Req<RemoveSecurityGroup>,
+) -> Reply<RemoveSecurityGroup> {
+    let server = allowed(
+        &cx,
+        rules::RemoveSecurityGroup,
+        &req.path,
+        "removeSecurityGroup",
+    )
+    .await?;
+    let name = &req.body.0.remove.name;
+    let (group, ports) = group_and_ports(&cx, &server, name).await?;
+    let ports: Vec<Port> = ports
+        .into_iter()
+        .filter(|port| port.security_groups.contains(&group))
+        .collect();
+    if ports.is_empty() {
+        return Err(Fault::not_found(format!(
+            "Security group {name} is not associated with the instance {}",
+            server.id
+        )));
+    }
+    for port in ports {
+        let left: Vec<String> = port
+            .security_groups
+            .into_iter()
+            .filter(|id| *id != group)
+            .collect();
+        set_groups(&cx, &port.id, &left).await?;
+    }
+    change(&cx, &server, |server| {
+        server.security_groups.retain(|known| known != name)
+    })
+    .await
+}
+
+async fn group_and_ports(
+    cx: &Cx,
+    server: &Server,
+    name: &str,
+) -> Result<(String, Vec<Port>), Fault> {
+    let peer = |why| fault::from_peer(&why);
+    let group = cx
+        .siblings
+        .security_group(server.project_id.as_str(), name)
+        .await
+        .map_err(peer)?;
+    let group = group.ok_or_else(|| {
+        Fault::not_found(format!(
+            "Security group {name} not found for project {}.",
+            server.project_id
+        ))
+    })?;
+    let ports = cx.siblings.ports_of(&server.id).await.map_err(peer)?;
+    if ports.is_empty() {
+        return Err(Fault::bad_request(format!(
+            "Instance {} has no ports.",
+            server.id
+        )));
+    }
+    Ok((group, ports))
+}
+
+async fn set_groups(cx: &Cx, port: &str, groups: &[String]) -> Result<(), Fault> {
+    let token = cx.token().unwrap_or_default();
+    let set = cx.siblings.set_security_groups(token, port, groups).await;
+    set.map_err(|why| fault::from_peer(&why))
+}

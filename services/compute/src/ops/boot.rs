@@ -1,0 +1,334 @@
+//! The first start of a server: room, ports, then the host.
+
+use nephos_db::Tx;
+use nephos_ops::{Failure, New, Next, OpCx, Operation, Reconcile, StepError, feed};
+use nephos_runtime::crash_point;
+use serde_json::json;
+
+use super::{HostSays, LOOK_AGAIN, OPS, host_says, place, ports, publish, release, step_error};
+use crate::model::schedule::{self, Host, Wish};
+use crate::model::server::{Server, ServerFault, VmState, power};
+use crate::model::spec::GuestState;
+use crate::peers::Candidate;
+use crate::store::hosts::HostState;
+use crate::{Compute, store};
+
+/// Hosts that are tried.
+const TRIES: usize = 3;
+/// Offers that are looked at first.
+const FEW: usize = 20;
+/// Offers that are looked at before it is said that there is no room.
+const ALL: usize = 1000;
+/// After a claim that somebody else was quicker with.
+const QUICK: std::time::Duration = std::time::Duration::from_millis(20);
+
+pub(crate) struct Boot;
+
+impl Boot {
+    /// The kind of the operation.
+    pub(crate) const NAME: &'static str = "server.boot";
+}
+
+impl Reconcile<Compute> for Boot {
+    const KIND: &'static str = Boot::NAME;
+
+    async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
+        let Some(server) = super::server(cx, &op.resource_id).await? else {
+            return Ok(Next::Done);
+        };
+        if server.want == "absent" {
+            return leave(cx, &server).await;
+        }
+        if server.host.is_none() {
+            return claim(cx, &server).await;
+        }
+        if let Some(plugged) = ports::ensure(cx, &server).await? {
+            return tell_host(cx, &server, plugged).await;
+        }
+        match host_says(cx, &server).await? {
+            HostSays::Settled(GuestState::Running) => finish(cx, op, &server).await,
+            HostSays::Failed(why) => try_elsewhere(cx, &server, &why).await,
+            HostSays::Settled(_) | HostSays::Working => tell_host(cx, &server, Vec::new()).await,
+        }
+    }
+
+    async fn failed(
+        &self,
+        cx: &OpCx<Compute>,
+        op: &Operation,
+        failure: &Failure,
+        tx: &mut Tx,
+    ) -> Result<(), nephos_db::Error> {
+        let id = op.resource_id.as_str().into();
+        let Some(mut server) = store::servers::lock(tx, &id).await? else {
+            return Ok(());
+        };
+        server.vm_state = VmState::Error;
+        server.task_state = None;
+        server.updated_at = cx.now();
+        server.fault = Some(ServerFault {
+            code: failure.code,
+            message: failure.message.clone(),
+            details: failure.details.clone(),
+            created: cx.now(),
+        });
+        store::servers::update(tx, &server).await?;
+        history(cx, op, &server, Some(&failure.message), tx).await?;
+        let clean_up = New {
+            topic: OPS,
+            kind: "server.release",
+            resource_id: &op.resource_id,
+            args: json!({}),
+            caller: &op.caller,
+            request_id: &op.request_id,
+            deadline_secs: 24 * 3600,
+        };
+        match nephos_ops::enqueue(tx, cx.now(), clean_up).await {
+            Err(nephos_ops::EnqueueError::Db(why)) => Err(why),
+            // Busy: whatever it is, it has the server now.
+            _begun_or_busy => Ok(()),
+        }
+    }
+}
+
+/// Finds room and claims it.
+///
+/// A few offers do for most servers; all hosts are looked at before it is said that none fits.
+async fn claim(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
+    let few = cx
+        .siblings
+        .candidates(server, FEW)
+        .await
+        .map_err(step_error)?;
+    let providers: Vec<String> = few.iter().map(|offer| offer.provider.clone()).collect();
+    let rows = store::hosts::states(cx.db(), Some(&providers)).await?;
+    let wish = wish(server);
+    if let Ok(host) = schedule::choose(&hosts(cx, &rows, &few), &wish) {
+        return take_room(cx, server, &host, &few).await;
+    }
+    // What was claimed by a try that was cut off may be the very room that is missing now.
+    if let Some(provider) = cx.siblings.claimed(&server.id).await.map_err(step_error)? {
+        return settle_on(cx, server, &provider).await;
+    }
+    let offers = if few.len() < FEW {
+        few
+    } else {
+        cx.siblings
+            .candidates(server, ALL)
+            .await
+            .map_err(step_error)?
+    };
+    let rows = store::hosts::states(cx.db(), None).await?;
+    match schedule::choose(&hosts(cx, &rows, &offers), &wish) {
+        Ok(host) => take_room(cx, server, &host, &offers).await,
+        Err(why) => Ok(Next::Fail(Failure {
+            code: 500,
+            message: why.message(&wish),
+            details: why.details(),
+        })),
+    }
+}
+
+fn hosts(cx: &OpCx<Compute>, rows: &[HostState], offers: &[Candidate]) -> Vec<Host> {
+    let since = cx.now().plus_secs(-cx.config.host_down_after_secs);
+    let host = |row: &HostState| {
+        let offer = offers
+            .iter()
+            .find(|offer| offer.provider == row.provider_id);
+        Host {
+            name: row.host.clone(),
+            provider: row.provider_id.clone(),
+            zone: row.zone.clone(),
+            disabled: row.disabled,
+            up: !row.forced_down && row.seen_at > since,
+            has_room: offer.is_some(),
+            ram_free_mib: offer.map_or(0, |offer| offer.ram_free_mib),
+        }
+    };
+    rows.iter().map(host).collect()
+}
+
+async fn take_room(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    host: &Host,
+    offers: &[Candidate],
+) -> Result<Next, StepError> {
+    let offer = offers.iter().find(|offer| offer.provider == host.provider);
+    let Some(offer) = offer else {
+        return Err(StepError::Transient("the offer is gone".to_owned()));
+    };
+    crash_point!("boot.before_claim");
+    match cx.siblings.claim(server, offer).await {
+        Ok(()) => {}
+        Err(why) if why.is_conflict() => {
+            // It is our own claim of a try that was cut off, or somebody was quicker: look again.
+            return match cx.siblings.claimed(&server.id).await.map_err(step_error)? {
+                Some(provider) => settle_on(cx, server, &provider).await,
+                None => Ok(Next::After(QUICK)),
+            };
+        }
+        Err(why) => return Err(step_error(why)),
+    }
+    crash_point!("boot.claimed");
+    settle_on(cx, server, &host.provider).await
+}
+
+fn wish(server: &Server) -> Wish {
+    let room: Vec<String> = server
+        .flavor
+        .resources()
+        .iter()
+        .map(|(class, amount)| format!("{amount} {class}"))
+        .collect();
+    Wish {
+        zone: server.wanted_zone.clone(),
+        host: server.wanted_host.clone(),
+        excluded: server.excluded_hosts.clone(),
+        room: room.join(", "),
+        spread: server.id.as_str().bytes().fold(7, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(usize::from(byte))
+        }),
+    }
+}
+
+/// Notes the host whose provider has the claim.
+async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Result<Next, StepError> {
+    let Some(row) = store::hosts::of_provider(cx.db(), provider).await? else {
+        // A claim on a host that does not exist any more: give it back and choose again.
+        cx.siblings.release(&server.id).await.map_err(step_error)?;
+        return Ok(Next::Again);
+    };
+    let mut tx = cx.write("schedule").await?;
+    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+        return Ok(Next::Done);
+    };
+    fresh.host = Some(row.host);
+    fresh.zone = Some(row.zone);
+    fresh.task_state = Some("networking".to_owned());
+    "running".clone_into(&mut fresh.want);
+    fresh.generation += 1;
+    fresh.updated_at = cx.now();
+    store::servers::update(&mut tx, &fresh).await?;
+    tx.commit().await?;
+    crash_point!("boot.placed");
+    Ok(Next::Again)
+}
+
+/// Wants the server on its host, with the ports that were just plugged; told already, it waits for the host's word.
+async fn tell_host(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    plugged: Vec<ports::Plugged>,
+) -> Result<Next, StepError> {
+    let Some(host) = &server.host else {
+        return Ok(Next::Again);
+    };
+    if plugged.is_empty() {
+        let told = feed::published(cx.db(), place(host, &server.id)).await?;
+        if told == Some(server.generation) {
+            return Ok(Next::After(LOOK_AGAIN));
+        }
+    }
+    let mut tx = cx.write("spawn").await?;
+    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+        return Ok(Next::Done);
+    };
+    fresh.task_state = Some("spawning".to_owned());
+    ports::note(&mut tx, &mut fresh, plugged);
+    store::servers::update(&mut tx, &fresh).await?;
+    publish(&mut tx, cx.now(), &fresh).await?;
+    tx.commit().await?;
+    crash_point!("boot.told_host");
+    Ok(Next::After(LOOK_AGAIN))
+}
+
+async fn finish(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<Next, StepError> {
+    crash_point!("boot.before_finish");
+    let mut tx = cx.finish("finish").await?;
+    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+        return Ok(Next::Done);
+    };
+    fresh.vm_state = VmState::Active;
+    fresh.task_state = None;
+    fresh.power_state = power::RUNNING;
+    fresh.fault = None;
+    fresh.launched_at = fresh.launched_at.or_else(|| Some(cx.now()));
+    fresh.updated_at = cx.now();
+    store::servers::update(&mut tx, &fresh).await?;
+    history(cx, op, &fresh, None, &mut tx).await?;
+    tx.commit().await?;
+    crash_point!("boot.finished");
+    Ok(Next::Done)
+}
+
+/// The host could not: it is left, and another is tried.
+async fn try_elsewhere(cx: &OpCx<Compute>, server: &Server, why: &str) -> Result<Next, StepError> {
+    if server.excluded_hosts.len() + 1 >= TRIES || server.wanted_host.is_some() {
+        let hosts = server
+            .excluded_hosts
+            .iter()
+            .chain(&server.host)
+            .cloned()
+            .collect::<Vec<_>>();
+        return Ok(Next::Fail(Failure {
+            code: 500,
+            message: format!("The server could not be started: {why}"),
+            details: format!("tried: {}", hosts.join(", ")),
+        }));
+    }
+    let mut tx = cx.write("reschedule").await?;
+    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+        return Ok(Next::Done);
+    };
+    fresh.excluded_hosts.extend(fresh.host.clone());
+    "absent".clone_into(&mut fresh.want);
+    fresh.generation += 1;
+    fresh.fault = Some(ServerFault {
+        code: 500,
+        message: why.to_owned(),
+        details: String::new(),
+        created: cx.now(),
+    });
+    store::servers::update(&mut tx, &fresh).await?;
+    publish(&mut tx, cx.now(), &fresh).await?;
+    tx.commit().await?;
+    crash_point!("boot.rescheduled");
+    Ok(Next::Again)
+}
+
+/// Leaves a host where the start failed; what was claimed there is given back before the next choice.
+async fn leave(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
+    if let Some(next) = release::release_next(cx, server).await? {
+        return Ok(next);
+    }
+    let mut tx = cx.write("left").await?;
+    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+        return Ok(Next::Done);
+    };
+    "running".clone_into(&mut fresh.want);
+    fresh.task_state = Some("scheduling".to_owned());
+    store::servers::update(&mut tx, &fresh).await?;
+    tx.commit().await?;
+    crash_point!("boot.left");
+    Ok(Next::Again)
+}
+
+async fn history(
+    cx: &OpCx<Compute>,
+    op: &Operation,
+    server: &Server,
+    failure: Option<&str>,
+    tx: &mut Tx,
+) -> Result<(), nephos_db::Error> {
+    let outcome = store::actions::Outcome {
+        server: &server.id,
+        request_id: &op.request_id,
+        event: "compute__do_build_and_run_instance",
+        host: server.host.as_deref(),
+        failure,
+        started_at: op.created_at,
+        at: cx.now(),
+    };
+    store::actions::finish(tx, outcome).await
+}

@@ -1,0 +1,180 @@
+//! Reconcilers, one file per verb. Each step looks at the world, does one thing that can be repeated, and comes back.
+
+pub(crate) mod boot;
+pub(crate) mod delete;
+pub(crate) mod host;
+pub(crate) mod interfaces;
+pub(crate) mod observe;
+mod ports;
+pub(crate) mod power;
+pub(crate) mod refresh;
+mod release;
+
+use nephos_auth::Caller;
+use nephos_db::Tx;
+use nephos_ops::feed::{self, Place};
+use nephos_ops::{EnqueueError, New, OpCx, Reconcilers, StepError};
+use nephos_peer::PeerError;
+use nephos_types::{RequestId, Timestamp};
+use serde_json::Value;
+
+use crate::model::server::Server;
+use crate::model::spec::{GuestState, KIND_SERVER, ObservedServer, Progress, ServerId};
+use crate::{Compute, store};
+
+/// Workers listen here.
+pub(crate) const OPS: &str = "compute.ops";
+/// Agents' polls listen here.
+pub(crate) const FEED: &str = "compute.feed";
+/// Whoever waits for a console log listens here.
+pub(crate) const CONSOLES: &str = "compute.consoles";
+/// Whoever waits for a server's ports listens here.
+pub(crate) const PORTS: &str = "compute.ports";
+
+pub(crate) fn reconcilers() -> Reconcilers<Compute> {
+    Reconcilers::new()
+        .with(boot::Boot)
+        .with(delete::Delete)
+        .with(release::Release)
+        .with(power::Power)
+        .with(interfaces::Interfaces)
+        .with(host::Register)
+        .with(refresh::Refresh)
+}
+
+/// Who asked for work, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub caller: &'a Caller,
+    pub request_id: &'a RequestId,
+    pub now: Timestamp,
+}
+
+/// Work on a server, with its entry in the server's history.
+pub(crate) struct Work<'a> {
+    pub kind: &'static str,
+    pub server: &'a ServerId,
+    /// Nova's name of the action in the history.
+    pub action: &'static str,
+    pub args: Value,
+    pub deadline_secs: i64,
+}
+
+/// Begins work on a server; other work under way refuses it.
+pub(crate) async fn begin(
+    tx: &mut Tx,
+    asked: Asked<'_>,
+    work: Work<'_>,
+) -> Result<(), EnqueueError> {
+    history(tx, asked, &work).await?;
+    nephos_ops::enqueue(tx, asked.now, new(asked, &work))
+        .await
+        .map(|_| ())
+}
+
+/// Begins work on a server in place of whatever is under way.
+pub(crate) async fn supersede(
+    tx: &mut Tx,
+    asked: Asked<'_>,
+    work: Work<'_>,
+) -> Result<(), EnqueueError> {
+    history(tx, asked, &work).await?;
+    nephos_ops::supersede(tx, asked.now, new(asked, &work))
+        .await
+        .map(|_| ())
+}
+
+async fn history(tx: &mut Tx, asked: Asked<'_>, work: &Work<'_>) -> Result<(), nephos_db::Error> {
+    let asked = store::actions::Asked {
+        caller: asked.caller,
+        request_id: asked.request_id,
+        at: asked.now,
+    };
+    store::actions::insert(tx, work.server, work.action, asked).await
+}
+
+fn new<'a>(asked: Asked<'a>, work: &Work<'a>) -> New<'a> {
+    New {
+        topic: OPS,
+        kind: work.kind,
+        resource_id: work.server.as_str(),
+        args: work.args.clone(),
+        caller: asked.caller,
+        request_id: asked.request_id,
+        deadline_secs: work.deadline_secs,
+    }
+}
+
+/// What a sibling's refusal means for a step: its own trouble passes, the rest does not.
+pub(crate) fn step_error(why: PeerError) -> StepError {
+    // 401 and 409 pass too: a token was replaced, another writer was quicker; the next look decides anew.
+    let passes = why.is_transient() || why.is_conflict() || why.status == Some(401);
+    if passes {
+        StepError::Transient(why.to_string())
+    } else {
+        StepError::Permanent(why.to_string())
+    }
+}
+
+/// The server an operation works on; none when it is gone.
+pub(crate) async fn server(cx: &OpCx<Compute>, id: &str) -> Result<Option<Server>, StepError> {
+    Ok(store::servers::get(cx.db(), id).await?)
+}
+
+/// The place of a server in the feed of a host.
+pub(crate) fn place<'a>(host: &'a str, server: &'a ServerId) -> Place<'a> {
+    Place {
+        topic: FEED,
+        host,
+        kind: KIND_SERVER,
+        id: server.as_str(),
+    }
+}
+
+/// Tells the host what the server should be.
+pub(crate) async fn publish(tx: &mut Tx, now: Timestamp, server: &Server) -> Result<(), StepError> {
+    if let Some(host) = &server.host {
+        feed::publish(
+            tx,
+            now,
+            place(host, &server.id),
+            server.generation,
+            &server.spec(),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// What the host has made of the server's present generation.
+#[derive(Debug)]
+pub(crate) enum HostSays {
+    /// Nothing yet.
+    Working,
+    /// It is as wanted.
+    Settled(GuestState),
+    /// It cannot be; for people.
+    Failed(String),
+}
+
+pub(crate) async fn host_says(cx: &OpCx<Compute>, server: &Server) -> Result<HostSays, StepError> {
+    let Some(host) = &server.host else {
+        return Ok(HostSays::Working);
+    };
+    let seen = feed::observed(cx.db(), KIND_SERVER, server.id.as_str()).await?;
+    let seen = seen.into_iter().find(|seen| seen.host == *host);
+    let Some(seen) = seen.filter(|seen| seen.observed.generation_seen >= server.generation) else {
+        return Ok(HostSays::Working);
+    };
+    let Ok(observed) = serde_json::from_value::<ObservedServer>(seen.observed.detail) else {
+        return Ok(HostSays::Working);
+    };
+    Ok(match observed.progress {
+        Progress::Settled => HostSays::Settled(observed.state),
+        Progress::Failed { reason } => HostSays::Failed(reason),
+        Progress::Working { .. } | Progress::Waiting { .. } => HostSays::Working,
+    })
+}
+
+/// A longer look than the nudge that usually comes first.
+pub(crate) const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(10);

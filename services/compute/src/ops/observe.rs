@@ -1,0 +1,81 @@
+//! What hosts report: it wakes the operation that waits for it, and where none does, the server is what it is seen to be.
+
+use nephos_db::Tx;
+use nephos_ops::feed;
+use nephos_types::feed::Observed;
+use nephos_types::{Timestamp, Wake};
+
+use super::{CONSOLES, OPS};
+use crate::model::server::{Server, VmState, power};
+use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ObservedServer, Progress};
+use crate::store;
+
+/// Takes in one report of a host, in one transaction.
+pub(crate) async fn take(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    observed: &[Observed],
+) -> Result<(), nephos_db::Error> {
+    feed::record_observed(tx, now, host, observed).await?;
+    for seen in observed {
+        if seen.kind == KIND_CONSOLE {
+            tx.wake(Wake::new(CONSOLES, seen.id.as_str()));
+        }
+        if seen.kind != KIND_SERVER {
+            continue;
+        }
+        nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
+        let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
+        match (
+            store::servers::lock(tx, &seen.id.as_str().into()).await?,
+            guest,
+        ) {
+            (Some(server), Ok(guest)) => follow(tx, now, host, server, &guest).await?,
+            // Its row is gone: nothing will ever ask what was seen of it.
+            (None, _) => feed::forget(tx, KIND_SERVER, &seen.id).await?,
+            (Some(_), Err(why)) => {
+                tracing::warn!(host, server = seen.id, %why, "a report is not readable")
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A guest that changed its power state by itself: the server follows, unless somebody is at work on it.
+async fn follow(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    mut server: Server,
+    guest: &ObservedServer,
+) -> Result<(), nephos_db::Error> {
+    let settled = guest.progress == Progress::Settled && guest.generation_seen >= server.generation;
+    let idle = server.task_state.is_none() && server.host.as_deref() == Some(host);
+    let known = !matches!(server.vm_state, VmState::Building | VmState::Error);
+    if !(settled && idle && known) {
+        return Ok(());
+    }
+    let before = (server.vm_state, server.power_state);
+    take_state(&mut server, guest.state, now);
+    if (server.vm_state, server.power_state) == before {
+        return Ok(());
+    }
+    store::servers::update(tx, &server).await
+}
+
+/// Makes the server what the guest is.
+pub(crate) fn take_state(server: &mut Server, state: GuestState, now: Timestamp) {
+    let (vm_state, power_state) = match state {
+        GuestState::Running => (VmState::Active, power::RUNNING),
+        GuestState::Stopped => (VmState::Stopped, power::SHUTDOWN),
+        GuestState::Paused => (VmState::Paused, power::PAUSED),
+        // Saved to disk, it is off for the hypervisor.
+        GuestState::Suspended => (VmState::Suspended, power::SHUTDOWN),
+        GuestState::Crashed => (VmState::Stopped, power::CRASHED),
+        GuestState::Absent => (server.vm_state, power::NOSTATE),
+    };
+    server.vm_state = vm_state;
+    server.power_state = power_state;
+    server.updated_at = now;
+}

@@ -1,0 +1,168 @@
+//! The ports of a server: made or bound, found again after a crash by what they are plugged into.
+
+use nephos_db::Tx;
+use nephos_ops::{OpCx, StepError};
+use nephos_peer::PeerError;
+use nephos_runtime::crash_point;
+use nephos_types::Wake;
+
+use super::{PORTS, step_error};
+use crate::Compute;
+use crate::model::server::{BoundNic, Nic, Server};
+use crate::peers::Port;
+
+/// What the network service has for an interface.
+#[derive(Debug)]
+pub(super) struct Plugged {
+    index: usize,
+    port: Port,
+    bound: BoundNic,
+}
+
+/// Makes or binds the ports that are not bound yet. None: all are. Whoever asked notes them with [`note`].
+pub(super) async fn ensure(
+    cx: &OpCx<Compute>,
+    server: &Server,
+) -> Result<Option<Vec<Plugged>>, StepError> {
+    let wanted: Vec<(usize, &Nic)> = server
+        .nics
+        .iter()
+        .enumerate()
+        .filter(|(_, nic)| nic.bound.is_none() && !nic.leaving)
+        .collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let any_ours = wanted.iter().any(|(_, nic)| nic.ours);
+    let mut here = if any_ours {
+        cx.siblings.ports_of(&server.id).await.map_err(step_error)?
+    } else {
+        Vec::new()
+    };
+    here.retain(|port| !server.nics.iter().any(|nic| nic.port_id == port.id));
+    let mut plugged = Vec::new();
+    for (index, nic) in wanted {
+        let found = here.iter().position(|port| fits(port, nic, server));
+        let port = match found {
+            Some(at) => here.swap_remove(at),
+            None => plug(cx, server, nic).await?,
+        };
+        let bound = cx
+            .siblings
+            .describe(&port, nic.ours)
+            .await
+            .map_err(step_error)?;
+        plugged.push(Plugged { index, port, bound });
+    }
+    Ok(Some(plugged))
+}
+
+/// Whether a port that no interface has was made for this one, by a try that was cut off.
+fn fits(port: &Port, nic: &Nic, server: &Server) -> bool {
+    let has = |ip: &String| port.fixed_ips.iter().any(|fixed| fixed.ip_address == *ip);
+    let address_fits = match &nic.fixed_ip {
+        Some(ip) => has(ip),
+        // Not one that was made for an interface with an address of its own.
+        None => !server
+            .nics
+            .iter()
+            .filter_map(|other| other.fixed_ip.as_ref())
+            .any(has),
+    };
+    nic.ours && port.network_id == nic.network_id && address_fits
+}
+
+async fn plug(cx: &OpCx<Compute>, server: &Server, nic: &Nic) -> Result<Port, StepError> {
+    if nic.ours {
+        let groups = security_groups(cx, server).await?;
+        crash_point!("port.before_create");
+        let port = cx
+            .siblings
+            .create_port(server, nic, &groups)
+            .await
+            .map_err(port_error)?;
+        crash_point!("port.created");
+        return Ok(port);
+    }
+    crash_point!("port.before_bind");
+    let port = cx
+        .siblings
+        .bind_port(server, &nic.port_id)
+        .await
+        .map_err(port_error)?;
+    crash_point!("port.bound");
+    Ok(port)
+}
+
+/// An address that is taken or a quota that is used up does not pass by itself.
+fn port_error(why: PeerError) -> StepError {
+    if why.is_conflict() {
+        StepError::Permanent(why.message)
+    } else {
+        step_error(why)
+    }
+}
+
+/// Writes what was plugged into the row that is about to be stored.
+pub(super) fn note(tx: &mut Tx, server: &mut Server, plugged: Vec<Plugged>) {
+    for Plugged { index, port, bound } in plugged {
+        if let Some(nic) = server.nics.get_mut(index) {
+            nic.network_id = port.network_id;
+            nic.port_id = port.id;
+            nic.bound = Some(bound);
+        }
+    }
+    tx.wake(Wake::new(PORTS, server.id.as_str()));
+}
+
+async fn security_groups(cx: &OpCx<Compute>, server: &Server) -> Result<Vec<String>, StepError> {
+    // Alone, it is what the network service gives a port that asks for none.
+    if server.security_groups.iter().all(|name| name == "default") {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::new();
+    for name in &server.security_groups {
+        let project = server.project_id.as_str();
+        let found = cx
+            .siblings
+            .security_group(project, name)
+            .await
+            .map_err(step_error)?;
+        ids.push(found.ok_or_else(|| {
+            StepError::Permanent(format!(
+                "Security group {name} was removed before the server could use it."
+            ))
+        })?);
+    }
+    Ok(ids)
+}
+
+/// Removes or gives back the ports that are plugged into the server and in `which`. False: there is none.
+pub(super) async fn release(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    which: impl Fn(&Port) -> bool,
+) -> Result<bool, StepError> {
+    let mut ports = cx.siblings.ports_of(&server.id).await.map_err(step_error)?;
+    ports.retain(which);
+    for port in &ports {
+        let given = server
+            .nics
+            .iter()
+            .any(|nic| nic.port_id == port.id && !nic.ours);
+        crash_point!("port.before_release");
+        if given {
+            cx.siblings
+                .unbind_port(&port.id)
+                .await
+                .map_err(step_error)?;
+        } else {
+            cx.siblings
+                .remove_port(&port.id)
+                .await
+                .map_err(step_error)?;
+        }
+        crash_point!("port.released");
+    }
+    Ok(!ports.is_empty())
+}

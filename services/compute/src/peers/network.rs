@@ -1,0 +1,266 @@
+//! The network service: networks, ports, security groups, floating addresses.
+
+use std::sync::{Arc, PoisonError};
+
+use nephos_peer::PeerError;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    FACTS, FACTS_SECS, Facts, FixedIp, FloatingIp, Named, Network, Port, Siblings, Subnet,
+    absent_is_fine, encoded, owner, unwrapped,
+};
+use crate::model::server::{BoundAddress, BoundNic, Nic, Server};
+use crate::model::spec::ServerId;
+
+impl Siblings {
+    /// Networks that the caller may plug into, all of them or those with these ids.
+    pub(crate) async fn networks(
+        &self,
+        token: &str,
+        ids: &[String],
+    ) -> Result<Vec<Network>, PeerError> {
+        #[derive(Deserialize)]
+        struct List {
+            networks: Vec<Network>,
+        }
+        let query: String = ids
+            .iter()
+            .map(|id| format!("id={}&", encoded(id)))
+            .collect();
+        let target = format!("/v2.0/networks?{query}");
+        let list: List = self
+            .peers
+            .get("network", target)
+            .as_token(token)
+            .send()
+            .await?
+            .json()?;
+        Ok(list.networks)
+    }
+
+    /// A port, as the caller sees it.
+    pub(crate) async fn port_of_caller(&self, token: &str, id: &str) -> Result<Port, PeerError> {
+        let call = self
+            .peers
+            .get("network", format!("/v2.0/ports/{}", encoded(id)));
+        unwrapped(call.as_token(token).send().await?.json()?, "port")
+    }
+
+    /// Ids of the project's security groups of these names or ids.
+    pub(crate) async fn security_group(
+        &self,
+        project: &str,
+        name: &str,
+    ) -> Result<Option<String>, PeerError> {
+        #[derive(Deserialize)]
+        struct List {
+            security_groups: Vec<Named>,
+        }
+        for key in ["name", "id"] {
+            let target = format!(
+                "/v2.0/security-groups?fields=id&project_id={project}&{key}={}",
+                encoded(name)
+            );
+            let list: List = self
+                .peers
+                .get("network", target)
+                .as_service()
+                .send()
+                .await?
+                .json()?;
+            if let Some(found) = list.security_groups.into_iter().next() {
+                return Ok(Some(found.id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ports plugged into a server.
+    pub(crate) async fn ports_of(&self, server: &ServerId) -> Result<Vec<Port>, PeerError> {
+        #[derive(Deserialize)]
+        struct List {
+            ports: Vec<Port>,
+        }
+        let target = format!("/v2.0/ports?device_id={server}");
+        let list: List = self
+            .peers
+            .get("network", target)
+            .as_service()
+            .send()
+            .await?
+            .json()?;
+        Ok(list.ports)
+    }
+
+    /// Every port that is plugged into a server, of whatever project.
+    pub(crate) async fn ports_of_servers(&self) -> Result<Vec<Port>, PeerError> {
+        #[derive(Deserialize)]
+        struct List {
+            ports: Vec<Port>,
+        }
+        let list: List = self
+            .peers
+            .get("network", "/v2.0/ports")
+            .as_service()
+            .send()
+            .await?
+            .json()?;
+        let of_server = |port: &Port| port.device_owner.starts_with("compute:");
+        Ok(list.ports.into_iter().filter(of_server).collect())
+    }
+
+    /// Makes a port for a server on its host.
+    pub(crate) async fn create_port(
+        &self,
+        server: &Server,
+        nic: &Nic,
+        groups: &[String],
+    ) -> Result<Port, PeerError> {
+        let mut port = json!({
+            "network_id": nic.network_id, "device_id": server.id, "project_id": server.project_id,
+            "device_owner": owner(server), "binding:host_id": server.host, "admin_state_up": true,
+        });
+        if let Some(object) = port.as_object_mut() {
+            if !groups.is_empty() {
+                object.insert("security_groups".into(), json!(groups));
+            }
+            if let Some(ip) = &nic.fixed_ip {
+                object.insert("fixed_ips".into(), json!([{ "ip_address": ip }]));
+            }
+        }
+        let call = self
+            .peers
+            .post("network", "/v2.0/ports")
+            .json(&json!({ "port": port }));
+        unwrapped(call.as_service().send().await?.json()?, "port")
+    }
+
+    /// Binds an existing port to a server on its host.
+    pub(crate) async fn bind_port(&self, server: &Server, port: &str) -> Result<Port, PeerError> {
+        let body = json!({"port": {
+            "device_id": server.id, "device_owner": owner(server), "binding:host_id": server.host,
+        }});
+        let call = self
+            .peers
+            .put("network", format!("/v2.0/ports/{port}"))
+            .json(&body);
+        unwrapped(call.as_service().send().await?.json()?, "port")
+    }
+
+    /// Gives a port back to its owner.
+    pub(crate) async fn unbind_port(&self, port: &str) -> Result<(), PeerError> {
+        let body = json!({"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}});
+        let call = self
+            .peers
+            .put("network", format!("/v2.0/ports/{port}"))
+            .json(&body);
+        absent_is_fine(call.as_service().send().await)
+    }
+
+    /// Removes a port.
+    pub(crate) async fn remove_port(&self, port: &str) -> Result<(), PeerError> {
+        let call = self.peers.delete("network", format!("/v2.0/ports/{port}"));
+        absent_is_fine(call.as_service().send().await)
+    }
+
+    /// Sets the security groups of a port.
+    pub(crate) async fn set_security_groups(
+        &self,
+        token: &str,
+        port: &str,
+        groups: &[String],
+    ) -> Result<(), PeerError> {
+        let body = json!({"port": {"security_groups": groups}});
+        let call = self
+            .peers
+            .put("network", format!("/v2.0/ports/{port}"))
+            .json(&body);
+        call.as_token(token).send().await.map(|_| ())
+    }
+
+    /// All that a server has to know of a port: its network, addresses, floating addresses; a new port has none of these.
+    pub(crate) async fn describe(&self, port: &Port, is_new: bool) -> Result<BoundNic, PeerError> {
+        #[derive(Deserialize)]
+        struct Floating {
+            floatingips: Vec<FloatingIp>,
+        }
+        let Facts { network, subnets } = self.facts(&port.network_id).await?;
+        let floating = if is_new {
+            Vec::new()
+        } else {
+            let target = format!("/v2.0/floatingips?port_id={}", port.id);
+            let found: Floating = self
+                .peers
+                .get("network", target)
+                .as_service()
+                .send()
+                .await?
+                .json()?;
+            found.floatingips
+        };
+        let address = |fixed: &FixedIp| {
+            let subnet = subnets.iter().find(|subnet| subnet.id == fixed.subnet_id);
+            BoundAddress {
+                ip: fixed.ip_address.clone(),
+                subnet_id: fixed.subnet_id.clone(),
+                cidr: subnet.map(|subnet| subnet.cidr.clone()).unwrap_or_default(),
+                gateway: subnet.and_then(|subnet| subnet.gateway_ip.clone()),
+                dns: subnet
+                    .map(|subnet| subnet.dns_nameservers.clone())
+                    .unwrap_or_default(),
+                dhcp: subnet.is_some_and(|subnet| subnet.enable_dhcp),
+                floating: floating
+                    .iter()
+                    .filter(|ip| ip.fixed_ip_address.as_ref() == Some(&fixed.ip_address))
+                    .map(|ip| ip.floating_ip_address.clone())
+                    .collect(),
+            }
+        };
+        Ok(BoundNic {
+            mac: port.mac_address.clone(),
+            network: network.name,
+            mtu: network.mtu.unwrap_or(1450),
+            addresses: port.fixed_ips.iter().map(address).collect(),
+        })
+    }
+
+    async fn facts(&self, network: &str) -> Result<Facts, PeerError> {
+        #[derive(Deserialize)]
+        struct Subnets {
+            subnets: Vec<Subnet>,
+        }
+        let oldest = self.clock.now().plus_secs(-FACTS_SECS);
+        let kept = {
+            let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+            facts
+                .get(network)
+                .filter(|(at, _)| *at >= oldest)
+                .map(|(_, facts)| facts.clone())
+        };
+        if let Some(facts) = kept {
+            return Ok(facts);
+        }
+        let shown = self
+            .peers
+            .get("network", format!("/v2.0/networks/{network}"))
+            .as_service()
+            .send();
+        let subnets = self
+            .peers
+            .get("network", format!("/v2.0/subnets?network_id={network}"))
+            .as_service()
+            .send();
+        let (shown, subnets) = tokio::try_join!(shown, subnets)?;
+        let found = Facts {
+            network: unwrapped(shown.json()?, "network")?,
+            subnets: Arc::new(subnets.json::<Subnets>()?.subnets),
+        };
+        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        if facts.len() >= FACTS {
+            facts.clear();
+        }
+        facts.insert(network.to_owned(), (self.clock.now(), found.clone()));
+        Ok(found)
+    }
+}

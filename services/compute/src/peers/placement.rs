@@ -1,0 +1,201 @@
+//! Placement: room for servers.
+
+use std::collections::BTreeMap;
+
+use nephos_peer::PeerError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Candidate, Siblings, absent_is_fine, encoded};
+use crate::model::server::Server;
+use crate::model::spec::{HostInventory, ServerId};
+
+const PLACEMENT: &str = "placement 1.39";
+
+impl Siblings {
+    /// The provider on which a server has its allocation, if it has one.
+    pub(crate) async fn claimed(&self, server: &ServerId) -> Result<Option<String>, PeerError> {
+        #[derive(Deserialize)]
+        struct Allocations {
+            allocations: BTreeMap<String, Value>,
+        }
+        let call = self
+            .peers
+            .get("placement", format!("/allocations/{server}"))
+            .version(PLACEMENT);
+        let found: Allocations = call.as_service().send().await?.json()?;
+        Ok(found.allocations.into_keys().next())
+    }
+
+    /// Where there is room: at most `limit` offers.
+    pub(crate) async fn candidates(
+        &self,
+        server: &Server,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, PeerError> {
+        #[derive(Deserialize)]
+        struct Request {
+            allocations: BTreeMap<String, Value>,
+        }
+        #[derive(Deserialize)]
+        struct Resource {
+            capacity: u64,
+            used: u64,
+        }
+        #[derive(Deserialize)]
+        struct Summary {
+            #[serde(default)]
+            resources: BTreeMap<String, Resource>,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            allocation_requests: Vec<Request>,
+            #[serde(default)]
+            provider_summaries: BTreeMap<String, Summary>,
+        }
+        let wanted: Vec<String> = server
+            .flavor
+            .resources()
+            .iter()
+            .map(|(class, amount)| format!("{class}:{amount}"))
+            .collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (required, forbidden) = server.flavor.traits();
+        let forbidden = forbidden.into_iter().map(|name| format!("!{name}"));
+        let traits: Vec<String> = required
+            .into_iter()
+            .map(str::to_owned)
+            .chain(forbidden)
+            .collect();
+        let mut target = format!(
+            "/allocation_candidates?limit={limit}&resources={}",
+            wanted.join(",")
+        );
+        if !traits.is_empty() {
+            target.push_str(&format!("&required={}", encoded(&traits.join(","))));
+        }
+        let call = self.peers.get("placement", target).version(PLACEMENT);
+        let answer: Answer = call.as_service().send().await?.json()?;
+        let offers = answer
+            .allocation_requests
+            .into_iter()
+            .filter_map(|request| {
+                let provider = request.allocations.keys().next()?.clone();
+                let summary = answer.provider_summaries.get(&provider);
+                let ram = summary.and_then(|summary| summary.resources.get("MEMORY_MB"));
+                let ram_free_mib = ram.map_or(0, |ram| ram.capacity.saturating_sub(ram.used));
+                Some(Candidate {
+                    provider,
+                    allocations: json!(request.allocations),
+                    ram_free_mib,
+                })
+            });
+        Ok(offers.collect())
+    }
+
+    /// Claims room. The same claim again finds the consumer there, which is a conflict: look with [`Siblings::claimed`].
+    pub(crate) async fn claim(
+        &self,
+        server: &Server,
+        candidate: &Candidate,
+    ) -> Result<(), PeerError> {
+        let body = json!({
+            "allocations": candidate.allocations, "project_id": server.project_id,
+            "user_id": server.user_id, "consumer_generation": null, "consumer_type": "INSTANCE",
+        });
+        let call = self
+            .peers
+            .put("placement", format!("/allocations/{}", server.id))
+            .json(&body);
+        call.version(PLACEMENT)
+            .as_service()
+            .send()
+            .await
+            .map(|_| ())
+    }
+
+    /// Gives a server's room back.
+    pub(crate) async fn release(&self, server: &ServerId) -> Result<(), PeerError> {
+        let call = self
+            .peers
+            .delete("placement", format!("/allocations/{server}"));
+        absent_is_fine(call.version(PLACEMENT).as_service().send().await)
+    }
+
+    /// Who has room on a provider.
+    pub(crate) async fn claims_on(&self, provider: &str) -> Result<Vec<String>, PeerError> {
+        #[derive(Deserialize)]
+        struct Allocations {
+            allocations: BTreeMap<String, Value>,
+        }
+        let target = format!("/resource_providers/{provider}/allocations");
+        let sent = self
+            .peers
+            .get("placement", target)
+            .version(PLACEMENT)
+            .as_service()
+            .send()
+            .await;
+        match sent {
+            Ok(answer) => Ok(answer
+                .json::<Allocations>()?
+                .allocations
+                .into_keys()
+                .collect()),
+            Err(why) if why.is_not_found() => Ok(Vec::new()),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Tells placement what a host has.
+    pub(crate) async fn ensure_provider(
+        &self,
+        provider: &str,
+        host: &HostInventory,
+        inventories: Value,
+    ) -> Result<(), PeerError> {
+        #[derive(Deserialize)]
+        struct Provider {
+            generation: i64,
+        }
+        let target = format!("/resource_providers/{provider}");
+        let shown = self
+            .peers
+            .get("placement", &target)
+            .version(PLACEMENT)
+            .as_service()
+            .send()
+            .await;
+        let generation = match shown {
+            Ok(answer) => answer.json::<Provider>()?.generation,
+            Err(why) if why.is_not_found() => {
+                let body = json!({"uuid": provider, "name": host.host});
+                let call = self
+                    .peers
+                    .post("placement", "/resource_providers")
+                    .json(&body);
+                call.version(PLACEMENT)
+                    .as_service()
+                    .send()
+                    .await?
+                    .json::<Provider>()?
+                    .generation
+            }
+            Err(why) => return Err(why),
+        };
+        let body = json!({
+            "resource_provider_generation": generation, "inventories": inventories,
+        });
+        let call = self
+            .peers
+            .put("placement", format!("{target}/inventories"))
+            .json(&body);
+        call.version(PLACEMENT)
+            .as_service()
+            .send()
+            .await
+            .map(|_| ())
+    }
+}

@@ -1,0 +1,178 @@
+//! Hosts in SQL.
+
+use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
+use nephos_types::Timestamp;
+
+use super::{json, parsed};
+use crate::model::spec::HostInventory;
+
+/// A host as this service knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct HostRow {
+    pub host: String,
+    /// By which it was known below 2.53.
+    pub number: i64,
+    /// Id of its nova-compute service in the API.
+    pub service_id: String,
+    /// Its resource provider; also its hypervisor id.
+    pub provider_id: String,
+    pub inventory: HostInventory,
+    /// The inventory that placement was told last; empty: never.
+    pub registered: String,
+    pub zone: String,
+    pub disabled: bool,
+    pub disabled_reason: Option<String>,
+    pub forced_down: bool,
+    pub seen_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl FromRow for HostRow {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            host: row.get("host")?,
+            number: row.get("number")?,
+            service_id: row.get("service_id")?,
+            provider_id: row.get("provider_id")?,
+            inventory: parsed(&row.get::<String>("inventory")?)?,
+            registered: row.get("registered")?,
+            zone: row.get("zone")?,
+            disabled: row.get("disabled")?,
+            disabled_reason: row.get("disabled_reason")?,
+            forced_down: row.get("forced_down")?,
+            seen_at: row.get("seen_at")?,
+            updated_at: row.get("updated_at")?,
+        })
+    }
+}
+
+impl HostRow {
+    /// Whether it has reported lately and nobody declared it dead.
+    pub(crate) fn is_up(&self, now: Timestamp, down_after_secs: i64) -> bool {
+        !self.forced_down && self.seen_at.plus_secs(down_after_secs) > now
+    }
+}
+
+pub(crate) async fn list(db: &Db) -> Result<Vec<HostRow>, Error> {
+    db.fetch_all(
+        "SELECT host, number, service_id, provider_id, inventory, registered, zone, disabled, disabled_reason, \
+         forced_down, seen_at, updated_at FROM hosts ORDER BY host",
+        args![],
+    )
+    .await
+}
+
+pub(crate) async fn get(db: &Db, host: &str) -> Result<Option<HostRow>, Error> {
+    db.fetch_opt(
+        "SELECT host, number, service_id, provider_id, inventory, registered, zone, disabled, disabled_reason, \
+         forced_down, seen_at, updated_at FROM hosts WHERE host = $1",
+        args![host],
+    )
+    .await
+}
+
+/// What scheduling asks of hosts: no inventory.
+#[derive(Clone, Debug)]
+pub(crate) struct HostState {
+    pub host: String,
+    pub provider_id: String,
+    pub zone: String,
+    pub disabled: bool,
+    pub forced_down: bool,
+    pub seen_at: Timestamp,
+}
+
+impl FromRow for HostState {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            host: row.get("host")?,
+            provider_id: row.get("provider_id")?,
+            zone: row.get("zone")?,
+            disabled: row.get("disabled")?,
+            forced_down: row.get("forced_down")?,
+            seen_at: row.get("seen_at")?,
+        })
+    }
+}
+
+/// The hosts of these providers, or all.
+pub(crate) async fn states(db: &Db, providers: Option<&[String]>) -> Result<Vec<HostState>, Error> {
+    let query =
+        Where::new("SELECT host, provider_id, zone, disabled, forced_down, seen_at FROM hosts");
+    let query = match providers {
+        Some(providers) => query.in_("provider_id", providers),
+        None => query,
+    };
+    db.fetch_where(&query).await
+}
+
+/// The host of a provider, with its zone.
+pub(crate) async fn of_provider(db: &Db, provider: &str) -> Result<Option<HostState>, Error> {
+    let sql = "SELECT host, provider_id, zone, disabled, forced_down, seen_at FROM hosts WHERE provider_id = $1";
+    db.fetch_opt(sql, args![provider]).await
+}
+
+/// Whether a host has reported lately and nobody declared it dead.
+pub(crate) async fn is_up(db: &Db, host: &str, since: Timestamp) -> Result<bool, Error> {
+    let sql = "SELECT COUNT(*) FROM hosts WHERE host = $1 AND seen_at > $2 AND forced_down = $3";
+    Ok(db
+        .fetch_scalar::<i64>(sql, args![host, since, false])
+        .await?
+        > 0)
+}
+
+/// The inventory that placement was told last.
+pub(crate) async fn registered(tx: &mut Tx, host: &str) -> Result<Option<String>, Error> {
+    tx.fetch_opt("SELECT registered FROM hosts WHERE host = $1", args![host])
+        .await
+}
+
+/// Notes that a host has reported, making it known at its first report. Says whether it is known.
+pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, host: &str) -> Result<bool, Error> {
+    Ok(tx
+        .exec(
+            "UPDATE hosts SET seen_at = $1 WHERE host = $2",
+            args![now, host],
+        )
+        .await?
+        == 1)
+}
+
+/// What a host says of itself.
+pub(crate) async fn put(
+    tx: &mut Tx,
+    now: Timestamp,
+    inventory: &HostInventory,
+    zone: &str,
+    ids: (String, String),
+) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO hosts (host, number, service_id, provider_id, inventory, registered, zone, disabled, \
+         disabled_reason, forced_down, seen_at, created_at, updated_at) \
+         SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, '', $5, $6, NULL, $6, $7, $7, $7 FROM hosts \
+         WHERE 1 = 1 ON CONFLICT (host) DO UPDATE SET \
+         inventory = excluded.inventory, seen_at = excluded.seen_at",
+        args![inventory.host, ids.0, ids.1, json(inventory)?, zone, false, now],
+    )
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_registered(tx: &mut Tx, host: &str, registered: &str) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE hosts SET registered = $1 WHERE host = $2",
+        args![registered, host],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What an admin decided about a host.
+pub(crate) async fn set_state(tx: &mut Tx, now: Timestamp, row: &HostRow) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE hosts SET disabled = $1, disabled_reason = $2, forced_down = $3, updated_at = $4 WHERE host = $5",
+        args![row.disabled, row.disabled_reason, row.forced_down, now, row.host],
+    )
+    .await?;
+    Ok(())
+}

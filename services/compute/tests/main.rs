@@ -1,0 +1,20 @@
+//! Compute as a client sees it, over simulated siblings and simulated hosts.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod check;
+mod cloud;
+mod crash;
+mod faults;
+mod flavors;
+mod guest;
+mod hosts;
+mod matrix;
+mod servers;
+mod siblings;
+mod versions;

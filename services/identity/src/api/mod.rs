@@ -1,0 +1,61 @@
+//! HTTP. One file per resource.
+
+mod app_credentials;
+mod assignments;
+mod auth;
+mod auth_body;
+mod catalog;
+mod credentials;
+mod discovery;
+mod documents;
+mod domains;
+mod fault;
+mod federation;
+mod grant_rows;
+mod grants;
+mod groups;
+mod implied_roles;
+mod limits;
+mod list;
+mod login;
+mod policies;
+mod projects;
+mod regions;
+mod revocations;
+mod roles;
+mod scope;
+mod shape;
+mod token_view;
+mod trusts;
+mod users;
+
+pub(crate) use fault::DIALECT;
+pub(crate) use token_view::TokenBodies;
+
+use crate::Svc;
+
+/// Every call there is.
+pub(crate) fn endpoints() -> nephos_api::Endpoints<Svc> {
+    let files = [
+        app_credentials::endpoints(),
+        assignments::endpoints(),
+        auth::endpoints(),
+        catalog::endpoints(),
+        credentials::endpoints(),
+        discovery::endpoints(),
+        domains::endpoints(),
+        federation::endpoints(),
+        grant_rows::endpoints(),
+        groups::endpoints(),
+        implied_roles::endpoints(),
+        limits::endpoints(),
+        policies::endpoints(),
+        projects::endpoints(),
+        regions::endpoints(),
+        revocations::endpoints(),
+        roles::endpoints(),
+        trusts::endpoints(),
+        users::endpoints(),
+    ];
+    files.into_iter().flatten().collect()
+}

@@ -1,0 +1,193 @@
+//! Projects and domains.
+
+use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
+use nephos_types::DomainId;
+
+use super::{json, none_if_empty, parse};
+use crate::model::assignment::{Place, TargetKind};
+use crate::model::directory::Project;
+
+const SELECT: &str = "SELECT id, name, domain_id, parent_id, is_domain, enabled, description, \
+     options, tags, extra FROM projects";
+
+impl FromRow for Project {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.get("id")?,
+            name: row.get("name")?,
+            domain_id: none_if_empty(row.get("domain_id")?).map(DomainId),
+            parent_id: row.get("parent_id")?,
+            is_domain: row.get("is_domain")?,
+            enabled: row.get("enabled")?,
+            description: row.get("description")?,
+            options: parse(row, "options")?,
+            tags: parse(row, "tags")?,
+            extra: parse(row, "extra")?,
+        })
+    }
+}
+
+/// The project or domain.
+pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Project>, Error> {
+    Ok(db
+        .fetch_where(&Where::new(SELECT).eq("id", id))
+        .await?
+        .pop())
+}
+
+/// The project of that name in a domain.
+pub(crate) async fn find(db: &Db, domain_id: &str, name: &str) -> Result<Option<Project>, Error> {
+    let query = Where::new(SELECT)
+        .eq("domain_id", domain_id)
+        .eq("name", name);
+    Ok(db.fetch_where(&query).await?.pop())
+}
+
+/// The domain of that name.
+pub(crate) async fn find_domain(db: &Db, name: &str) -> Result<Option<Project>, Error> {
+    find(db, "", name).await
+}
+
+/// What a list asks the database for; the rest is filtered afterwards.
+#[derive(Debug, Default)]
+pub(crate) struct Filter<'a> {
+    pub ids: Option<Vec<String>>,
+    pub domain_id: Option<&'a str>,
+    pub parent_id: Option<&'a str>,
+    pub name: Option<&'a str>,
+    pub is_domain: Option<bool>,
+}
+
+/// Projects, domains, or both.
+pub(crate) async fn list(db: &Db, filter: &Filter<'_>) -> Result<Vec<Project>, Error> {
+    let mut query = Where::new(SELECT)
+        .eq_opt("domain_id", filter.domain_id)
+        .eq_opt("parent_id", filter.parent_id)
+        .eq_opt("name", filter.name)
+        .eq_opt("is_domain", filter.is_domain);
+    if let Some(ids) = &filter.ids {
+        query = query.in_("id", ids);
+    }
+    db.fetch_where(&query).await
+}
+
+/// The ids above a project: its parent first, its domain last.
+pub(crate) async fn above(db: &Db, id: &str) -> Result<Vec<String>, Error> {
+    let rows: Vec<String> = db
+        .fetch_all(
+            "WITH RECURSIVE up (id, parent_id, depth) AS ( \
+             SELECT id, parent_id, 0 FROM projects WHERE id = $1 \
+             UNION ALL SELECT p.id, p.parent_id, up.depth + 1 FROM projects p \
+             JOIN up ON p.id = up.parent_id WHERE up.depth < 64) \
+             SELECT id FROM up ORDER BY depth",
+            args![id],
+        )
+        .await?;
+    Ok(rows.into_iter().skip(1).collect())
+}
+
+/// The ids below a project or domain, however deep.
+pub(crate) async fn below(db: &Db, id: &str) -> Result<Vec<String>, Error> {
+    db.fetch_all(
+        "WITH RECURSIVE down (id, depth) AS ( \
+         SELECT id, 0 FROM projects WHERE parent_id = $1 \
+         UNION ALL SELECT p.id, down.depth + 1 FROM projects p \
+         JOIN down ON p.parent_id = down.id WHERE down.depth < 64) \
+         SELECT id FROM down ORDER BY depth, id",
+        args![id],
+    )
+    .await
+}
+
+/// The project as a place of roles.
+pub(crate) async fn place(db: &Db, project: &Project) -> Result<Place, Error> {
+    let above = above(db, project.id.as_str()).await?;
+    Ok(Place {
+        kind: TargetKind::Project,
+        id: project.id.to_string(),
+        above,
+    })
+}
+
+/// A new row.
+pub(crate) async fn insert(tx: &mut Tx, project: &Project) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO projects (id, name, domain_id, parent_id, is_domain, enabled, description, \
+         options, tags, extra) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        args![
+            project.id,
+            project.name,
+            project.domain_id.as_ref().map_or("", DomainId::as_str),
+            project.parent_id,
+            project.is_domain,
+            project.enabled,
+            project.description,
+            json(&project.options),
+            json(&project.tags),
+            json(&project.extra)
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The row as it is now.
+pub(crate) async fn update(tx: &mut Tx, project: &Project) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE projects SET name = $1, enabled = $2, description = $3, options = $4, tags = $5, \
+         extra = $6 WHERE id = $7",
+        args![
+            project.name,
+            project.enabled,
+            project.description,
+            json(&project.options),
+            json(&project.tags),
+            json(&project.extra),
+            project.id
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// How many projects stand directly below.
+pub(crate) async fn count_children(tx: &mut Tx, id: &str) -> Result<i64, Error> {
+    tx.fetch_scalar(
+        "SELECT COUNT(*) FROM projects WHERE parent_id = $1",
+        args![id],
+    )
+    .await
+}
+
+/// The project and everything that only hangs on it.
+pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    for statement in [
+        "DELETE FROM assignments WHERE target_id = $1",
+        "DELETE FROM credentials WHERE project_id = $1",
+        "DELETE FROM app_credential_rules WHERE app_credential_id IN \
+         (SELECT id FROM app_credentials WHERE project_id = $1)",
+        "DELETE FROM app_credentials WHERE project_id = $1",
+        "DELETE FROM trusts WHERE project_id = $1",
+        "UPDATE users SET default_project_id = NULL WHERE default_project_id = $1",
+        "DELETE FROM projects WHERE id = $1",
+    ] {
+        tx.exec(statement, args![id]).await?;
+    }
+    Ok(())
+}
+
+/// The users and groups that a domain owns.
+pub(crate) async fn actors_of_domain(tx: &mut Tx, id: &str) -> Result<Vec<String>, Error> {
+    tx.fetch_all(
+        "SELECT id FROM users WHERE domain_id = $1 UNION ALL \
+         SELECT id FROM groups WHERE domain_id = $1",
+        args![id],
+    )
+    .await
+}
+
+/// The projects that a domain owns, in any order.
+pub(crate) async fn projects_of_domain(tx: &mut Tx, id: &str) -> Result<Vec<String>, Error> {
+    tx.fetch_all("SELECT id FROM projects WHERE domain_id = $1", args![id])
+        .await
+}

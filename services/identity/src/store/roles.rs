@@ -1,0 +1,133 @@
+//! Roles and which imply which.
+
+use std::collections::BTreeMap;
+
+use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+use nephos_types::DomainId;
+
+use super::groups::Pair;
+use super::{json, none_if_empty, parse};
+use crate::model::assignment::Implications;
+use crate::model::directory::Role;
+
+impl FromRow for Role {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.get("id")?,
+            name: row.get("name")?,
+            domain_id: none_if_empty(row.get("domain_id")?).map(DomainId),
+            description: row.get("description")?,
+            options: parse(row, "options")?,
+            extra: parse(row, "extra")?,
+        })
+    }
+}
+
+/// The role.
+pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Role>, Error> {
+    db.fetch_opt(
+        "SELECT id, name, domain_id, description, options, extra FROM roles WHERE id = $1",
+        args![id],
+    )
+    .await
+}
+
+/// Every role.
+pub(crate) async fn list(db: &Db) -> Result<Vec<Role>, Error> {
+    db.fetch_all(
+        "SELECT id, name, domain_id, description, options, extra FROM roles",
+        args![],
+    )
+    .await
+}
+
+/// Which roles imply which.
+pub(crate) async fn implications(db: &Db) -> Result<Implications, Error> {
+    let pairs: Vec<Pair> = db
+        .fetch_all(
+            "SELECT prior_id AS a, implied_id AS b FROM implied_roles",
+            args![],
+        )
+        .await?;
+    let mut found = BTreeMap::<_, std::collections::BTreeSet<_>>::new();
+    for Pair(prior, implied) in pairs {
+        found.entry(prior).or_default().insert(implied);
+    }
+    Ok(Implications(found))
+}
+
+/// A new row.
+pub(crate) async fn insert(tx: &mut Tx, role: &Role) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO roles (id, name, domain_id, description, options, extra) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        args![
+            role.id,
+            role.name,
+            role.domain_id.as_ref().map_or("", DomainId::as_str),
+            role.description,
+            json(&role.options),
+            json(&role.extra)
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The row as it is now.
+pub(crate) async fn update(tx: &mut Tx, role: &Role) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE roles SET name = $1, description = $2, options = $3, extra = $4 WHERE id = $5",
+        args![
+            role.name,
+            role.description,
+            json(&role.options),
+            json(&role.extra),
+            role.id
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The role, its assignments and its implications.
+pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    for statement in [
+        "DELETE FROM assignments WHERE role_id = $1",
+        "DELETE FROM implied_roles WHERE prior_id = $1 OR implied_id = $1",
+        "DELETE FROM roles WHERE id = $1",
+    ] {
+        tx.exec(statement, args![id]).await?;
+    }
+    Ok(())
+}
+
+/// The ids of the roles that a domain owns.
+pub(crate) async fn of_domain(tx: &mut Tx, domain_id: &str) -> Result<Vec<String>, Error> {
+    tx.fetch_all(
+        "SELECT id FROM roles WHERE domain_id = $1",
+        args![domain_id],
+    )
+    .await
+}
+
+/// From now on, whoever has `prior` has `implied` too.
+pub(crate) async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO implied_roles (prior_id, implied_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        args![prior, implied],
+    )
+    .await?;
+    Ok(())
+}
+
+/// No longer; says whether it was so.
+pub(crate) async fn unimply(tx: &mut Tx, prior: &str, implied: &str) -> Result<bool, Error> {
+    let changed = tx
+        .exec(
+            "DELETE FROM implied_roles WHERE prior_id = $1 AND implied_id = $2",
+            args![prior, implied],
+        )
+        .await?;
+    Ok(changed > 0)
+}

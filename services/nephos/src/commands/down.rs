@@ -1,0 +1,49 @@
+//! `nephos down`: stops the process and, if asked, removes what it put on this host.
+
+use std::time::Duration;
+
+use nephos::running;
+use nephos::settings::Config;
+use nephos_runtime::Clock;
+use nix::sys::signal::Signal;
+
+use crate::terminal::say;
+
+/// A process that has not ended after this long is killed: nothing is lost by that.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn run(config: &Config, clean: bool) -> anyhow::Result<()> {
+    super::block_on(async {
+        stop(config).await?;
+        if clean {
+            anyhow::bail!("nothing can be cleaned yet");
+        }
+        Ok(())
+    })
+}
+
+async fn stop(config: &Config) -> anyhow::Result<()> {
+    let state_dir = &config.settings.state_dir;
+    let Some(pid) = running::pid(state_dir)? else {
+        say("Nephos is not running.");
+        return Ok(());
+    };
+    let clock = Clock::system();
+    running::signal(pid, Signal::SIGTERM)?;
+    while running::pid(state_dir)? == Some(pid) {
+        if clock.monotonic() > PATIENCE {
+            say(&format!(
+                "Process {pid} did not end within {} s; killing it.",
+                PATIENCE.as_secs()
+            ));
+            running::signal(pid, Signal::SIGKILL)?;
+        }
+        anyhow::ensure!(
+            clock.monotonic() < PATIENCE * 2,
+            "process {pid} does not end"
+        );
+        clock.sleep(Duration::from_millis(50)).await;
+    }
+    say("Nephos has stopped. Its data and guests stay.");
+    Ok(())
+}

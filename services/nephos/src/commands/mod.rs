@@ -1,0 +1,17 @@
+//! One file per command.
+
+pub mod config;
+pub mod detach;
+pub mod down;
+pub mod fsck;
+pub mod migrate;
+pub mod status;
+pub mod up;
+
+/// Runs a command's asynchronous part.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}

@@ -1,0 +1,19 @@
+//! The process: every service of the cloud behind one listener.
+//!
+//! Map: `settings`, `secrets` and `credentials` are files; `cloud` builds the services and lets them know each other;
+//! `hosts`
+//! starts what runs on hosts; `running` is the lock that says which process runs a cloud. The commands of the binary stand in `main.rs` and
+//! `commands/`.
+//!
+//! Invariant: everything a start makes, the next start finds; a start after `kill -9` is an ordinary start.
+
+pub mod accounts;
+pub mod cloud;
+pub mod credentials;
+pub mod fsck;
+pub mod hosts;
+pub mod hypervisor;
+pub mod running;
+pub mod secrets;
+pub mod settings;
+pub mod state;

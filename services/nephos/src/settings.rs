@@ -1,0 +1,164 @@
+//! `nephos.toml` as the process reads it: where things are. What a service may be told stands in its own section.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use nephos_runtime::config::ConfigFile;
+use nephos_runtime::logging::LogConfig;
+use serde::Deserialize;
+
+/// Sections that belong to no service.
+const SECTIONS: [&str; 2] = ["nephos", "log"];
+
+/// The section `[nephos]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Databases, keys, images, guests' disks, credentials. Relative to the folder of `nephos.toml`.
+    pub state_dir: PathBuf,
+    /// Where the one listener of all APIs is bound.
+    pub listen: SocketAddr,
+    /// The origin under which clients reach the cloud; default: `listen` over plain HTTP.
+    pub public_url: Option<String>,
+    /// Threads that serve HTTP; 0: one per core.
+    pub workers: usize,
+    /// A PostgreSQL server, `postgres://user:password@host`; default: one SQLite file per service in `state_dir`.
+    pub database: Option<String>,
+    /// A RabbitMQ server, `amqp://user:password@host/vhost`; default: within the process.
+    pub bus: Option<String>,
+    /// The region of the catalog.
+    pub region: String,
+    /// The name of this host in the services; default: the machine's.
+    pub host: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            state_dir: PathBuf::from(".nephos"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8774)),
+            public_url: None,
+            workers: 0,
+            database: None,
+            bus: None,
+            region: "RegionOne".to_owned(),
+            host: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The origin under which clients reach the cloud, without a slash at its end.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+
+    /// The name of this host in the services.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let machines = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        self.host
+            .clone()
+            .unwrap_or_else(|| machines().trim().to_owned())
+    }
+
+    /// A path below the state directory.
+    #[must_use]
+    pub fn state(&self, name: &str) -> PathBuf {
+        self.state_dir.join(name)
+    }
+
+    /// Threads that serve HTTP.
+    #[must_use]
+    pub fn http_workers(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            workers => workers,
+        }
+    }
+}
+
+/// The file and what the process takes from it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The whole file; services take their sections from it.
+    pub file: ConfigFile,
+    /// `[nephos]`.
+    pub settings: Settings,
+    /// `[log]`.
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// Reads `path`; `services` are the names of the sections that services own. Without a path, `nephos.toml` of the
+    /// working directory, which may be absent.
+    ///
+    /// # Errors
+    /// Names the key and what was expected.
+    pub fn read(path: Option<&Path>, services: &[&str]) -> anyhow::Result<Self> {
+        let given = path.unwrap_or_else(|| Path::new("nephos.toml"));
+        let file = ConfigFile::read(given, path.is_none())?;
+        let known: Vec<&str> = SECTIONS.iter().chain(services).copied().collect();
+        file.check_sections(&known)?;
+        let mut settings: Settings = file.section("nephos")?;
+        if settings.state_dir.is_relative() {
+            let folder = given.parent().unwrap_or_else(|| Path::new(""));
+            let base = std::env::current_dir().context("the working directory is gone")?;
+            settings.state_dir = base.join(folder).join(&settings.state_dir);
+        }
+        let log = file.section("log")?;
+        Ok(Self {
+            file,
+            settings,
+            log,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_there_means_defaults_and_a_named_one_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = folder.path().join("nephos.toml");
+        let why = Config::read(Some(&named), &[]).unwrap_err().to_string();
+        assert!(why.contains("nephos.toml"), "{why}");
+    }
+
+    #[test]
+    fn the_state_directory_stands_beside_the_file_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("nephos.toml");
+        std::fs::write(
+            &file,
+            "[nephos]\nstate_dir = 'here'\nlisten = '127.0.0.1:1'\n",
+        )
+        .unwrap();
+        let config = Config::read(Some(&file), &[]).unwrap();
+        assert_eq!(config.settings.state_dir, folder.path().join("here"));
+        assert_eq!(config.settings.origin(), "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn a_misspelt_key_or_section_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("nephos.toml");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Config::read(Some(&file), &["compute"])
+                .unwrap_err()
+                .to_string()
+        };
+        let why = read("[nephos]\nlisen = '127.0.0.1:1'\n");
+        assert!(why.contains("lisen"), "{why}");
+        let why = read("[computer]\n");
+        assert!(why.contains("computer") && why.contains("compute"), "{why}");
+    }
+}

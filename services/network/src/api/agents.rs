@@ -1,0 +1,198 @@
+//! Agents: what runs on hosts, by what hosts report.
+
+use nephos_api::{Empty, Fault, Json, Params, Reply, Req, endpoint};
+use nephos_types::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::Cx;
+use crate::api::ById;
+use crate::api::envelope::{self, Keys, Kind, Many, One};
+use crate::api::input::{Flag, Name};
+use crate::api::listing::asked_fields;
+use crate::model::refusal::Refusal;
+use crate::rules;
+use crate::store::hosts::{self, Host};
+
+/// Agents have ids derived from their host.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6e65_7068_6f73_4167_a56e_7473_2121_2121);
+
+pub(crate) struct AgentKind;
+
+impl Kind for AgentKind {
+    const ONE: &'static str = "agent";
+    const MANY: &'static str = "agents";
+    type View = AgentView;
+    type New = AgentChange;
+    type Change = AgentChange;
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AgentChange {
+    admin_state_up: Option<Flag>,
+    description: Option<Name>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AgentView {
+    id: String,
+    agent_type: &'static str,
+    binary: &'static str,
+    topic: &'static str,
+    host: String,
+    admin_state_up: bool,
+    alive: bool,
+    availability_zone: String,
+    description: Option<String>,
+    configurations: Value,
+    created_at: String,
+    started_at: String,
+    heartbeat_timestamp: String,
+    resources_synced: Option<bool>,
+}
+
+fn view(cx: &Cx, host: &Host) -> AgentView {
+    let time = |at: Timestamp| at.format("%Y-%m-%d %H:%M:%S");
+    let report = &host.report;
+    AgentView {
+        id: id_of(host),
+        agent_type: "Nephos network agent",
+        binary: "nephos",
+        topic: "N/A",
+        host: report.host.clone(),
+        admin_state_up: host.admin_state_up,
+        alive: host.is_alive(cx.now()),
+        availability_zone: cx.config.availability_zone.clone(),
+        description: (!host.description.is_empty()).then(|| host.description.clone()),
+        configurations: json!({
+            "tunneling_ip": report.vtep,
+            "physical_networks": report.physical_networks,
+            "gateway": report.gateway,
+            "problems": report.problems,
+        }),
+        created_at: time(host.started_at),
+        started_at: time(host.started_at),
+        heartbeat_timestamp: time(host.seen_at),
+        resources_synced: None,
+    }
+}
+
+fn id_of(host: &Host) -> String {
+    nephos_runtime::ids::derived(&NAMESPACE, &host.report.host).to_string()
+}
+
+async fn load(cx: &Cx, id: &str) -> Result<Host, Fault> {
+    let all = hosts::all(cx.db()).await?;
+    all.into_iter()
+        .find(|host| id_of(host) == id)
+        .ok_or_else(|| {
+            Refusal::missing("AgentNotFound", format!("Agent {id} could not be found.")).into()
+        })
+}
+
+endpoint! {
+    /// List agents.
+    ListAgents: GET "/v2.0/agents" => 200,
+    policy: rules::GetAgent,
+    query: Params,
+    reply: Json<Many<AgentKind>>,
+    handler: list_agents,
+}
+async fn list_agents(cx: Cx, req: Req<ListAgents>) -> Reply<ListAgents> {
+    let keys = Keys {
+        asked: asked_fields(&req.query),
+        hidden: Vec::new(),
+    };
+    // There are as many as hosts, so they are filtered here.
+    let filters = [
+        "host",
+        "agent_type",
+        "binary",
+        "id",
+        "alive",
+        "admin_state_up",
+        "availability_zone",
+    ];
+    let mut items = Vec::new();
+    for host in hosts::all(cx.db()).await? {
+        let view = view(&cx, &host);
+        let whole = envelope::show(&view, &Keys::default())?;
+        let fits = filters.iter().all(|name| {
+            let wanted = req.query.get(name);
+            let has = whole.get(*name).map(|value| match value {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            });
+            wanted.is_none_or(|wanted| has.is_some_and(|has| has.eq_ignore_ascii_case(wanted)))
+        });
+        if fits {
+            items.push(envelope::show(&view, &keys)?);
+        }
+    }
+    Ok(Json(Many {
+        items,
+        links: Vec::new(),
+        kind: std::marker::PhantomData,
+    }))
+}
+
+endpoint! {
+    /// Show an agent.
+    ShowAgent: GET "/v2.0/agents/{id}" => 200,
+    policy: rules::GetAgent,
+    path: ById,
+    query: Params,
+    reply: Json<One<AgentKind>>,
+    handler: show_agent,
+}
+async fn show_agent(cx: Cx, req: Req<ShowAgent>) -> Reply<ShowAgent> {
+    let host = load(&cx, &req.path.id).await?;
+    let keys = Keys {
+        asked: asked_fields(&req.query),
+        hidden: Vec::new(),
+    };
+    Ok(Json(One::of(&view(&cx, &host), &keys)?))
+}
+
+endpoint! {
+    /// Take an agent's host out of service for routers, or describe it.
+    UpdateAgent: PUT "/v2.0/agents/{id}" => 200,
+    policy: rules::UpdateAgent,
+    path: ById,
+    body: Json<envelope::Change<AgentKind>>,
+    reply: Json<One<AgentKind>>,
+    handler: update_agent,
+}
+async fn update_agent(cx: Cx, req: Req<UpdateAgent>) -> Reply<UpdateAgent> {
+    let mut host = load(&cx, &req.path.id).await?;
+    let change = &req.body.0.0;
+    if let Some(Flag(up)) = change.admin_state_up {
+        host.admin_state_up = up;
+    }
+    if let Some(description) = &change.description {
+        host.description.clone_from(&description.0);
+    }
+    let mut tx = cx.write().await?;
+    hosts::update(&mut tx, &host).await?;
+    tx.commit().await?;
+    Ok(Json(One::of(&view(&cx, &host), &Keys::default())?))
+}
+
+endpoint! {
+    /// Forget a host that is gone.
+    DeleteAgent: DELETE "/v2.0/agents/{id}" => 204,
+    policy: rules::DeleteAgent,
+    path: ById,
+    reply: Empty,
+    handler: delete_agent,
+}
+async fn delete_agent(cx: Cx, req: Req<DeleteAgent>) -> Reply<DeleteAgent> {
+    let host = load(&cx, &req.path.id).await?;
+    let mut tx = cx.write().await?;
+    hosts::remove(&mut tx, &host.report.host).await?;
+    tx.commit().await?;
+    Ok(Empty)
+}

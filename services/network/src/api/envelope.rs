@@ -1,0 +1,254 @@
+//! Neutron's way of wrapping things: `{"network": {…}}`, `{"networks": […], "networks_links": […]}`.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use nephos_api::Fault;
+
+/// A kind of thing with its names.
+pub(crate) trait Kind: Send + Sync + 'static {
+    /// `network`.
+    const ONE: &'static str;
+    /// `networks`.
+    const MANY: &'static str;
+    /// How it is shown.
+    type View: Serialize + ToSchema + Send + Sync;
+    /// What it is made of.
+    type New: DeserializeOwned + ToSchema + Send;
+    /// What of it can change.
+    type Change: DeserializeOwned + ToSchema + Send;
+}
+
+/// A view reduced to what the caller may see and asked for.
+pub(crate) type Shown = Map<String, Value>;
+
+/// Which keys of a view go out.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// What the caller asked for; none: everything.
+    pub asked: Vec<String>,
+    /// What the caller may not see.
+    pub hidden: Vec<&'static str>,
+}
+
+/// The view with just these keys.
+pub(super) fn show<V: Serialize>(view: &V, keys: &Keys) -> Result<Shown, Fault> {
+    let Ok(Value::Object(mut map)) = serde_json::to_value(view) else {
+        return Err(Fault::internal("The reply could not be written."));
+    };
+    map.retain(|key, _| {
+        (keys.asked.is_empty() || keys.asked.iter().any(|asked| asked == key))
+            && !keys.hidden.contains(&key.as_str())
+    });
+    Ok(map)
+}
+
+/// A reply with one thing.
+pub(crate) struct One<K: Kind>(pub Shown, pub PhantomData<K>);
+
+/// A link of a page.
+#[derive(Debug, Serialize)]
+pub(crate) struct Link {
+    pub rel: &'static str,
+    pub href: String,
+}
+
+/// A reply with a list.
+pub(crate) struct Many<K: Kind> {
+    pub items: Vec<Shown>,
+    pub links: Vec<Link>,
+    pub kind: PhantomData<K>,
+}
+
+/// A reply with what was made: one thing, or as many as were asked for.
+pub(crate) enum Made<K: Kind> {
+    One(One<K>),
+    Many(Many<K>),
+}
+
+impl<K: Kind> One<K> {
+    pub fn of(view: &K::View, keys: &Keys) -> Result<Self, Fault> {
+        Ok(Self(show(view, keys)?, PhantomData))
+    }
+}
+
+impl<K: Kind> Made<K> {
+    /// In the form in which it was asked for.
+    pub fn of(views: &[K::View], bulk: bool, keys: &Keys) -> Result<Self, Fault> {
+        if !bulk && let [view] = views {
+            return One::of(view, keys).map(Self::One);
+        }
+        let items: Result<Vec<Shown>, Fault> = views.iter().map(|view| show(view, keys)).collect();
+        Ok(Self::Many(Many {
+            items: items?,
+            links: Vec::new(),
+            kind: PhantomData,
+        }))
+    }
+}
+
+impl<K: Kind> Serialize for One<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(K::ONE, &self.0)?;
+        map.end()
+    }
+}
+
+impl<K: Kind> Serialize for Many<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(K::MANY, &self.items)?;
+        if !self.links.is_empty() {
+            map.serialize_entry(&format!("{}_links", K::MANY), &self.links)?;
+        }
+        map.end()
+    }
+}
+
+impl<K: Kind> Serialize for Made<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One(one) => one.serialize(serializer),
+            Self::Many(many) => many.serialize(serializer),
+        }
+    }
+}
+
+/// A body with one thing.
+pub(crate) struct Change<K: Kind>(pub K::Change);
+
+/// A body with one thing or many.
+pub(crate) struct New<K: Kind> {
+    pub items: Vec<K::New>,
+    pub bulk: bool,
+}
+
+struct NewVisitor<K>(PhantomData<K>);
+struct ChangeVisitor<K>(PhantomData<K>);
+
+impl<'de, K: Kind> Visitor<'de> for NewVisitor<K> {
+    type Value = New<K>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an object with '{}' or '{}'", K::ONE, K::MANY)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if key == K::ONE {
+                let items = vec![map.next_value()?];
+                found = Some(New { items, bulk: false });
+            } else if key == K::MANY {
+                let items: Vec<K::New> = map.next_value()?;
+                if items.is_empty() {
+                    return Err(A::Error::custom("Resources required"));
+                }
+                found = Some(New { items, bulk: true });
+            } else {
+                return Err(A::Error::custom(format!("unexpected key '{key}'")));
+            }
+        }
+        found.ok_or_else(|| A::Error::custom(format!("'{}' or '{}' is missing", K::ONE, K::MANY)))
+    }
+}
+
+impl<'de, K: Kind> Visitor<'de> for ChangeVisitor<K> {
+    type Value = Change<K>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an object with '{}'", K::ONE)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            if key != K::ONE {
+                return Err(A::Error::custom(format!("unexpected key '{key}'")));
+            }
+            found = Some(Change(map.next_value()?));
+        }
+        found.ok_or_else(|| A::Error::custom(format!("'{}' is missing", K::ONE)))
+    }
+}
+
+impl<'de, K: Kind> Deserialize<'de> for New<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(NewVisitor(PhantomData))
+    }
+}
+
+impl<'de, K: Kind> Deserialize<'de> for Change<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ChangeVisitor(PhantomData))
+    }
+}
+
+fn reference<T: ToSchema>() -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(T::name()))
+}
+
+type Collected = Vec<(String, RefOr<Schema>)>;
+
+fn collect<T: ToSchema>(schemas: &mut Collected) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+}
+
+macro_rules! wrapped {
+    ($wrapper:ident, $inner:ident, $suffix:literal, |$kind:ident| $schema:expr) => {
+        impl<$kind: Kind> PartialSchema for $wrapper<$kind> {
+            fn schema() -> RefOr<Schema> {
+                $schema
+            }
+        }
+        impl<$kind: Kind> ToSchema for $wrapper<$kind> {
+            fn name() -> Cow<'static, str> {
+                Cow::Owned(format!(
+                    "{}{}",
+                    <$kind::$inner as ToSchema>::name(),
+                    $suffix
+                ))
+            }
+            fn schemas(schemas: &mut Collected) {
+                collect::<$kind::$inner>(schemas);
+            }
+        }
+    };
+}
+
+fn one_of<T: ToSchema>(key: &str) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .property(key, reference::<T>())
+        .required(key)
+        .into()
+}
+
+fn list_of<T: ToSchema>(key: &str) -> RefOr<Schema> {
+    let items = ArrayBuilder::new().items(reference::<T>());
+    ObjectBuilder::new()
+        .property(key, items)
+        .required(key)
+        .into()
+}
+
+wrapped!(One, View, "One", |K| one_of::<K::View>(K::ONE));
+wrapped!(Many, View, "Many", |K| list_of::<K::View>(K::MANY));
+wrapped!(Made, View, "Made", |K| ObjectBuilder::new()
+    .property(K::ONE, reference::<K::View>())
+    .property(K::MANY, ArrayBuilder::new().items(reference::<K::View>()))
+    .into());
+wrapped!(New, New, "Body", |K| ObjectBuilder::new()
+    .property(K::ONE, reference::<K::New>())
+    .property(K::MANY, ArrayBuilder::new().items(reference::<K::New>()))
+    .into());
+wrapped!(Change, Change, "Body", |K| one_of::<K::Change>(K::ONE));

@@ -1,0 +1,142 @@
+//! The feed of our own agents.
+
+use nephos_api::{Empty, Fault, Json, Reply, Req, endpoint};
+use nephos_db::Tx;
+use nephos_ops::feed;
+use nephos_types::Timestamp;
+use nephos_types::feed::Observed;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::Cx;
+use crate::model::port::PortStatus;
+use crate::model::refusal::Refusal;
+use crate::model::router::FloatingStatus;
+use crate::model::spec::{HostReport, KIND_HOST, KIND_NETWORK, KIND_PORT, KIND_ROUTER};
+use crate::rules;
+use crate::store::{floating_ips, hosts, ports, stale};
+
+/// Most things that a host reports at once.
+const MAX_OBSERVED: usize = 20_000;
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Poll {
+    host: String,
+    #[serde(default)]
+    since: i64,
+    #[serde(default)]
+    wait: u64,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Report {
+    host: String,
+}
+
+endpoint! {
+    /// Ask what a host is to have, waiting until something changes.
+    PollFeed: GET "/host/v1/feed" => 200,
+    policy: rules::HostFeed,
+    query: Poll,
+    reply: Json<Value>,
+    handler: poll_feed,
+}
+async fn poll_feed(cx: Cx, req: Req<PollFeed>) -> Reply<PollFeed> {
+    let Poll { host, since, wait } = req.query;
+    let page = cx.feed.since(&host, since, wait).await?;
+    let value = serde_json::to_value(&page)
+        .map_err(|_| Fault::internal("The feed could not be written."))?;
+    Ok(Json(value))
+}
+
+endpoint! {
+    /// Tell what a host has.
+    ReportObserved: PUT "/host/v1/observed" => 204,
+    policy: rules::HostFeed,
+    query: Report,
+    body: Json<Value>,
+    reply: Empty,
+    handler: report_observed,
+}
+async fn report_observed(cx: Cx, req: Req<ReportObserved>) -> Reply<ReportObserved> {
+    let host = &req.query.host;
+    let observed: Vec<Observed> = serde_json::from_value(req.body.0)
+        .map_err(|why| Refusal::request(format!("Invalid input for the report: {why}.")))?;
+    if observed.len() > MAX_OBSERVED {
+        return Err(
+            Refusal::request(format!("A report has at most {MAX_OBSERVED} things.")).into(),
+        );
+    }
+    let now = cx.now();
+    let mut tx = cx.write().await?;
+    feed::record_observed(&mut tx, now, host, &observed).await?;
+    hosts::seen(&mut tx, now, host).await?;
+    for seen in &observed {
+        note(&mut tx, now, host, seen).await?;
+    }
+    tx.commit().await?;
+    Ok(Empty)
+}
+
+/// What follows from one thing that a host saw.
+async fn note(tx: &mut Tx, now: Timestamp, host: &str, seen: &Observed) -> Result<(), Fault> {
+    let up = seen.state == "up";
+    match seen.kind.as_str() {
+        KIND_PORT => {
+            let status = if up {
+                PortStatus::Active
+            } else {
+                PortStatus::Down
+            };
+            ports::set_status(tx, &seen.id, host, status).await?;
+        }
+        KIND_ROUTER => note_router(tx, host, seen).await?,
+        KIND_HOST => {
+            let report: HostReport =
+                serde_json::from_value(seen.detail.clone()).map_err(|why| {
+                    Refusal::request(format!(
+                        "Invalid input for the report of host {host}: {why}."
+                    ))
+                })?;
+            if hosts::report(tx, now, &report).await? {
+                // The others learn where its tunnel ends.
+                for network in hosts::networks(tx, host).await? {
+                    stale::mark(tx, now, KIND_NETWORK, &network).await?;
+                }
+            }
+            // Routers that wait for a home may have found one.
+            tx.wake(nephos_types::Wake::new(stale::TOPIC, ""));
+        }
+        _other => {}
+    }
+    if seen.state == "gone" {
+        feed::forget(tx, &seen.kind, &seen.id).await?;
+    }
+    Ok(())
+}
+
+/// A router that is up as it was last wanted has its ports and floating IPs up.
+async fn note_router(tx: &mut Tx, host: &str, seen: &Observed) -> Result<(), Fault> {
+    let wanted: Option<i64> = tx
+        .fetch_opt(
+            "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL",
+            nephos_db::args![host, KIND_ROUTER, seen.id],
+        )
+        .await?;
+    let Some(wanted) = wanted else {
+        return Ok(());
+    };
+    let up = seen.state == "up";
+    if up && seen.generation_seen < wanted {
+        return Ok(());
+    }
+    let (port, floating) = if up {
+        (PortStatus::Active, FloatingStatus::Active)
+    } else {
+        (PortStatus::Down, FloatingStatus::Down)
+    };
+    ports::set_router_status(tx, &seen.id, host, port).await?;
+    floating_ips::set_status(tx, &seen.id, floating).await?;
+    Ok(())
+}

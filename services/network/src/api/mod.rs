@@ -1,0 +1,149 @@
+//! HTTP: one file per resource.
+
+mod address_scopes;
+mod agents;
+mod availability;
+mod discovery;
+mod envelope;
+mod extensions;
+pub(crate) mod fault;
+mod fixed_ips;
+mod floating_ips;
+mod host;
+mod input;
+mod listing;
+mod networks;
+mod port_body;
+mod port_build;
+mod port_rules;
+mod port_view;
+mod ports;
+mod quotas;
+mod rbac;
+mod router_gateway;
+mod router_interfaces;
+mod router_routes;
+mod routers;
+mod security_group_rules;
+mod security_groups;
+mod subnet_body;
+mod subnet_pools;
+mod subnets;
+mod tags;
+
+use nephos_api::{Endpoints, Fault, routes};
+use nephos_auth::{Authorized, Resource, Rule};
+use serde::Deserialize;
+
+use crate::{Cx, Network};
+
+/// Every call.
+pub(crate) fn endpoints() -> Endpoints<Network> {
+    routes![
+        address_scopes::CreateAddressScopes,
+        address_scopes::DeleteAddressScope,
+        address_scopes::ListAddressScopes,
+        address_scopes::ShowAddressScope,
+        address_scopes::UpdateAddressScope,
+        agents::DeleteAgent,
+        agents::ListAgents,
+        agents::ShowAgent,
+        agents::UpdateAgent,
+        availability::ListAvailabilityZones,
+        availability::ListIpAvailabilities,
+        availability::ListServiceProviders,
+        availability::ShowIpAvailability,
+        discovery::ListResources,
+        discovery::ListVersions,
+        extensions::ListExtensions,
+        extensions::ShowExtension,
+        floating_ips::CreateFloatingIps,
+        floating_ips::DeleteFloatingIp,
+        floating_ips::ListFloatingIpPools,
+        floating_ips::ListFloatingIps,
+        floating_ips::ShowFloatingIp,
+        floating_ips::UpdateFloatingIp,
+        host::PollFeed,
+        host::ReportObserved,
+        networks::CreateNetworks,
+        networks::DeleteNetwork,
+        networks::ListNetworks,
+        networks::ShowNetwork,
+        networks::UpdateNetwork,
+        ports::CreatePorts,
+        ports::DeletePort,
+        ports::ListPorts,
+        ports::ShowPort,
+        ports::UpdatePort,
+        quotas::DeleteQuota,
+        quotas::ListQuotas,
+        quotas::ShowDefaultQuota,
+        quotas::ShowOwnProject,
+        quotas::ShowQuota,
+        quotas::ShowQuotaDetails,
+        quotas::UpdateQuota,
+        rbac::CreateRbacPolicies,
+        rbac::DeleteRbacPolicy,
+        rbac::ListRbacPolicies,
+        rbac::ShowRbacPolicy,
+        rbac::UpdateRbacPolicy,
+        router_interfaces::AddRouterInterface,
+        router_interfaces::RemoveRouterInterface,
+        router_routes::AddExtraRoutes,
+        router_routes::RemoveExtraRoutes,
+        routers::CreateRouters,
+        routers::DeleteRouter,
+        routers::ListRouters,
+        routers::ShowRouter,
+        routers::UpdateRouter,
+        security_group_rules::CreateSecurityGroupRules,
+        security_group_rules::DeleteSecurityGroupRule,
+        security_group_rules::ListSecurityGroupRules,
+        security_group_rules::ShowSecurityGroupRule,
+        security_groups::CreateSecurityGroups,
+        security_groups::DeleteSecurityGroup,
+        security_groups::ListSecurityGroups,
+        security_groups::ShowSecurityGroup,
+        security_groups::UpdateSecurityGroup,
+        subnet_pools::AddPrefixes,
+        subnet_pools::CreateSubnetPools,
+        subnet_pools::DeleteSubnetPool,
+        subnet_pools::ListSubnetPools,
+        subnet_pools::RemovePrefixes,
+        subnet_pools::ShowSubnetPool,
+        subnet_pools::UpdateSubnetPool,
+        subnets::CreateSubnets,
+        subnets::DeleteSubnet,
+        subnets::ListSubnets,
+        subnets::ShowSubnet,
+        subnets::UpdateSubnet,
+        tags::AddTag,
+        tags::AddTags,
+        tags::CheckTag,
+        tags::ListTags,
+        tags::RemoveTag,
+        tags::RemoveTags,
+        tags::ReplaceTags,
+    ]
+}
+
+/// The id in a path.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ById {
+    id: String,
+}
+
+/// Proves that the caller may do `R` with the loaded thing; who may not know of it gets Neutron's own 404.
+fn allow<R: Rule, T: Resource>(
+    cx: &Cx,
+    rule: R,
+    (id, found): (&str, Option<T>),
+) -> Result<Authorized<T, R>, Fault> {
+    if found
+        .as_ref()
+        .is_none_or(|thing| !thing.visible_to(&cx.caller))
+    {
+        return Err(fault::not_found(T::KIND, id).into());
+    }
+    cx.allow(rule, found)
+}

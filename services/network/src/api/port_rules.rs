@@ -1,0 +1,169 @@
+//! Which attributes of a port the caller may choose.
+
+use nephos_api::Fault;
+use nephos_auth::{Rule, Target};
+
+use crate::Cx;
+use crate::api::port_body::{FixedIpBody, NewPort, PortChange};
+use crate::model::network::Network;
+use crate::model::port::Port;
+use crate::model::sharing;
+use crate::rules;
+
+/// The target of rules about a port of this project in this network.
+fn target(cx: &Cx, project: &str, network: &Network) -> Target {
+    Target::of_project(project)
+        .with("network:project_id", network.project_id.as_str())
+        .with("network:tenant_id", network.project_id.as_str())
+        .with(
+            "shared",
+            network.grants.shared_with(sharing::own(&cx.caller)),
+        )
+}
+
+fn when<R: Rule>(cx: &Cx, given: bool, rule: R, target: &Target) -> Result<(), Fault> {
+    if given {
+        cx.require(rule, target)?;
+    }
+    Ok(())
+}
+
+fn names_ip(fixed_ips: Option<&Vec<FixedIpBody>>) -> bool {
+    fixed_ips.is_some_and(|list| list.iter().any(|one| one.ip_address.is_some()))
+}
+
+fn names_subnet(fixed_ips: Option<&Vec<FixedIpBody>>) -> bool {
+    fixed_ips.is_some_and(|list| list.iter().any(|one| one.subnet_id.is_some()))
+}
+
+/// Refuses a new port that the caller may not make like this.
+pub(super) fn check_new(
+    cx: &Cx,
+    new: &NewPort,
+    project: &str,
+    network: &Network,
+) -> Result<(), Fault> {
+    let mut target = target(cx, project, network);
+    if let Some(owner) = &new.device_owner {
+        target.set("device_owner", owner.0.as_str());
+    }
+    cx.require(rules::CreatePort, &target)?;
+    let named = new
+        .device_owner
+        .as_ref()
+        .is_some_and(|owner| !owner.0.is_empty());
+    when(cx, named, rules::CreatePortDeviceOwner, &target)?;
+    when(
+        cx,
+        new.mac_address.is_some(),
+        rules::CreatePortMacAddress,
+        &target,
+    )?;
+    let fixed_ips = new.fixed_ips.as_ref();
+    when(cx, fixed_ips.is_some(), rules::CreatePortFixedIps, &target)?;
+    when(
+        cx,
+        names_ip(fixed_ips),
+        rules::CreatePortFixedIpsIpAddress,
+        &target,
+    )?;
+    when(
+        cx,
+        names_subnet(fixed_ips),
+        rules::CreatePortFixedIpsSubnetId,
+        &target,
+    )?;
+    when(
+        cx,
+        new.port_security_enabled.is_some(),
+        rules::CreatePortPortSecurityEnabled,
+        &target,
+    )?;
+    let bound = new.host.as_ref().is_some_and(|host| !host.0.is_empty());
+    when(cx, bound, rules::CreatePortBindingHostId, &target)?;
+    let profile = new
+        .profile
+        .as_ref()
+        .is_some_and(|profile| profile.as_object().is_some_and(|map| !map.is_empty()));
+    when(cx, profile, rules::CreatePortBindingProfile, &target)?;
+    when(
+        cx,
+        new.vnic_type.is_some(),
+        rules::CreatePortBindingVnicType,
+        &target,
+    )?;
+    let pairs = new
+        .allowed_address_pairs
+        .as_ref()
+        .is_some_and(|pairs| !pairs.is_empty());
+    when(cx, pairs, rules::CreatePortAllowedAddressPairs, &target)
+}
+
+/// Refuses a change that the caller may not make.
+pub(super) fn check_change(
+    cx: &Cx,
+    change: &PortChange,
+    port: &Port,
+    network: &Network,
+) -> Result<(), Fault> {
+    let mut target = target(cx, &port.project_id, network);
+    if let Some(owner) = &change.device_owner {
+        target.set("device_owner", owner.0.as_str());
+    }
+    when(
+        cx,
+        change.device_owner.is_some(),
+        rules::UpdatePortDeviceOwner,
+        &target,
+    )?;
+    when(
+        cx,
+        change.mac_address.is_some(),
+        rules::UpdatePortMacAddress,
+        &target,
+    )?;
+    let fixed_ips = change.fixed_ips.as_ref();
+    when(cx, fixed_ips.is_some(), rules::UpdatePortFixedIps, &target)?;
+    when(
+        cx,
+        names_ip(fixed_ips),
+        rules::UpdatePortFixedIpsIpAddress,
+        &target,
+    )?;
+    when(
+        cx,
+        names_subnet(fixed_ips),
+        rules::UpdatePortFixedIpsSubnetId,
+        &target,
+    )?;
+    when(
+        cx,
+        change.port_security_enabled.is_some(),
+        rules::UpdatePortPortSecurityEnabled,
+        &target,
+    )?;
+    when(
+        cx,
+        change.host.is_some(),
+        rules::UpdatePortBindingHostId,
+        &target,
+    )?;
+    when(
+        cx,
+        change.profile.is_some(),
+        rules::UpdatePortBindingProfile,
+        &target,
+    )?;
+    when(
+        cx,
+        change.vnic_type.is_some(),
+        rules::UpdatePortBindingVnicType,
+        &target,
+    )?;
+    when(
+        cx,
+        change.allowed_address_pairs.is_some(),
+        rules::UpdatePortAllowedAddressPairs,
+        &target,
+    )
+}

@@ -1,0 +1,93 @@
+//! What goes on without requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephos_db::Error;
+use nephos_ops::feed;
+use nephos_runtime::{Shutdown, Task, supervise};
+
+use crate::Network;
+use crate::model::spec::{KIND_NETWORK, KIND_SECURITY_GROUP};
+use crate::store::{Pair, publish, publish_router, routers, stale};
+
+/// How long changes of one shared document are collected before it is rewritten.
+const COLLECT: Duration = Duration::from_millis(50);
+/// Without a wake, somebody looks this often.
+const POLL: Duration = Duration::from_secs(5);
+/// How often old things are forgotten.
+const TIDY: Duration = Duration::from_secs(600);
+
+/// The background tasks.
+pub(crate) fn start(network: &Arc<Network>, shutdown: &Shutdown) -> Vec<Task> {
+    let clock = network.core.clock.clone();
+    let rewriter = Arc::clone(network);
+    let tidier = Arc::clone(network);
+    vec![
+        supervise(
+            "network.stale",
+            clock.clone(),
+            shutdown.clone(),
+            move || rewrite_for_ever(Arc::clone(&rewriter)),
+        ),
+        supervise("network.tidy", clock, shutdown.clone(), move || {
+            tidy_for_ever(Arc::clone(&tidier))
+        }),
+    ]
+}
+
+async fn rewrite_for_ever(network: Arc<Network>) -> Result<(), Error> {
+    let clock = network.core.clock.clone();
+    let mut wakes = network.bus.subscribe(stale::TOPIC);
+    loop {
+        settle(&network).await?;
+        let woken = clock.timeout(POLL, wakes.next()).await;
+        if woken.is_some() {
+            clock.sleep(COLLECT).await;
+        }
+    }
+}
+
+async fn tidy_for_ever(network: Arc<Network>) -> Result<(), Error> {
+    loop {
+        let mut tx = network.core.db.write().await?;
+        feed::prune(&mut tx, network.core.clock.now()).await?;
+        tx.commit().await?;
+        network.core.clock.sleep(TIDY).await;
+    }
+}
+
+/// Rewrites what is marked, and gives routers a home that have none.
+pub(crate) async fn settle(network: &Network) -> Result<(), Error> {
+    loop {
+        let marked = stale::some(&network.core.db).await?;
+        if marked.is_empty() {
+            break;
+        }
+        for Pair(kind, id) in marked {
+            rewrite(network, &kind, &id).await?;
+        }
+    }
+    place_routers(network).await
+}
+
+async fn rewrite(network: &Network, kind: &str, id: &str) -> Result<(), Error> {
+    let now = network.core.clock.now();
+    let mut tx = network.core.db.write().await?;
+    stale::take(&mut tx, kind, id).await?;
+    match kind {
+        KIND_NETWORK => publish::network(&mut tx, now, id).await?,
+        KIND_SECURITY_GROUP => publish::group(&mut tx, now, id).await?,
+        _unknown => {}
+    }
+    tx.commit().await
+}
+
+async fn place_routers(network: &Network) -> Result<(), Error> {
+    for id in routers::homeless(&network.core.db).await? {
+        let mut tx = network.core.db.write().await?;
+        publish_router::router(&mut tx, network.core.clock.now(), &id).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Ports.
+
+use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
+use nephos_types::Timestamp;
+
+use crate::model::port::{Port, PortStatus};
+use crate::store::{Reader, Result, ips, json, port_links, tags, text};
+
+const SELECT: &str = "SELECT p.id, p.project_id, p.network_id, p.name, p.description, p.mac, p.admin_state_up, \
+     p.status, p.device_id, p.device_owner, p.host, p.vnic_type, p.profile, p.port_security_enabled, \
+     p.address_pairs, p.dhcp_options, p.revision, p.created_at, p.updated_at, n.project_id AS network_project \
+     FROM ports p JOIN networks n ON n.id = p.network_id";
+
+impl FromRow for Port {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let status: String = row.get("status")?;
+        Ok(Self {
+            id: row.get("id")?,
+            project_id: row.get("project_id")?,
+            network_id: row.get("network_id")?,
+            name: row.get("name")?,
+            description: row.get("description")?,
+            mac: row.get("mac")?,
+            admin_state_up: row.get("admin_state_up")?,
+            status: if status == PortStatus::Active.as_str() {
+                PortStatus::Active
+            } else {
+                PortStatus::Down
+            },
+            device_id: row.get("device_id")?,
+            device_owner: row.get("device_owner")?,
+            host: row.get("host")?,
+            vnic_type: row.get("vnic_type")?,
+            profile: json(row, "profile")?,
+            port_security_enabled: row.get("port_security_enabled")?,
+            address_pairs: json(row, "address_pairs")?,
+            dhcp_options: json(row, "dhcp_options")?,
+            revision: row.get("revision")?,
+            created_at: row.get("created_at")?,
+            updated_at: row.get("updated_at")?,
+            network_project: row.get("network_project")?,
+            fixed_ips: Vec::new(),
+            security_groups: Vec::new(),
+            tags: Vec::new(),
+        })
+    }
+}
+
+/// All ports, to be narrowed; columns are `p.…` and the network's `n.…`.
+pub(crate) fn query() -> Where {
+    Where::new(SELECT)
+}
+
+/// With addresses, groups and tags.
+pub(crate) async fn find(reader: &mut Reader<'_>, query: &Where) -> Result<Vec<Port>, Error> {
+    let mut found: Vec<Port> = reader.find(query).await?;
+    let ids: Vec<String> = found.iter().map(|port| port.id.clone()).collect();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let mut fixed_ips = ips::of(reader, &ids).await?;
+    let mut groups = port_links::of(reader, &ids).await?;
+    let mut tags = tags::of(reader, &ids).await?;
+    for port in &mut found {
+        port.fixed_ips = fixed_ips.remove(&port.id).unwrap_or_default();
+        port.security_groups = groups.remove(&port.id).unwrap_or_default();
+        port.tags = tags.remove(&port.id).unwrap_or_default();
+    }
+    Ok(found)
+}
+
+pub(crate) async fn get(reader: &mut Reader<'_>, id: &str) -> Result<Option<Port>, Error> {
+    Ok(find(reader, &query().eq("p.id", id)).await?.pop())
+}
+
+/// Says no when the MAC is in use in the network.
+pub(crate) async fn insert(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
+    let made = tx
+        .exec(
+            "INSERT INTO ports (id, project_id, network_id, name, description, mac, admin_state_up, status, device_id, \
+             device_owner, host, vnic_type, profile, port_security_enabled, address_pairs, dhcp_options, revision, \
+             created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+             ON CONFLICT (network_id, mac) DO NOTHING",
+            args![
+                port.id,
+                port.project_id,
+                port.network_id,
+                port.name,
+                port.description,
+                port.mac,
+                port.admin_state_up,
+                port.status.as_str(),
+                port.device_id,
+                port.device_owner,
+                port.host,
+                port.vnic_type,
+                text(&port.profile)?,
+                port.port_security_enabled,
+                text(&port.address_pairs)?,
+                text(&port.dhcp_options)?,
+                port.revision,
+                port.created_at,
+                port.updated_at,
+            ],
+        )
+        .await?;
+    Ok(made > 0)
+}
+
+/// The row as it is now, if nobody changed it since it was read. A MAC that is in use fails as unique.
+pub(crate) async fn update(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
+    let changed = tx
+        .exec(
+            "UPDATE ports SET name = $1, description = $2, mac = $3, admin_state_up = $4, status = $5, device_id = $6, \
+             device_owner = $7, host = $8, vnic_type = $9, profile = $10, port_security_enabled = $11, \
+             address_pairs = $12, dhcp_options = $13, revision = revision + 1, updated_at = $14 \
+             WHERE id = $15 AND revision = $16",
+            args![
+                port.name,
+                port.description,
+                port.mac,
+                port.admin_state_up,
+                port.status.as_str(),
+                port.device_id,
+                port.device_owner,
+                port.host,
+                port.vnic_type,
+                text(&port.profile)?,
+                port.port_security_enabled,
+                text(&port.address_pairs)?,
+                text(&port.dhcp_options)?,
+                port.updated_at,
+                port.id,
+                port.revision,
+            ],
+        )
+        .await?;
+    Ok(changed > 0)
+}
+
+/// Whether another port of the network has the MAC.
+pub(crate) async fn mac_in_use(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
+    let other: Option<String> = tx
+        .fetch_opt(
+            "SELECT id FROM ports WHERE network_id = $1 AND mac = $2 AND id <> $3",
+            args![port.network_id, port.mac, port.id],
+        )
+        .await?;
+    Ok(other.is_some())
+}
+
+/// Takes the port and all that hangs on it away.
+pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    ips::give_all(tx, id).await?;
+    port_links::clear(tx, id).await?;
+    tags::clear(tx, id).await?;
+    tx.exec("DELETE FROM ports WHERE id = $1", args![id])
+        .await?;
+    Ok(())
+}
+
+/// What a host saw of a port that is bound to it.
+pub(crate) async fn set_status(
+    tx: &mut Tx,
+    id: &str,
+    host: &str,
+    status: PortStatus,
+) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE ports SET status = $1, revision = revision + 1 WHERE id = $2 AND host = $3 AND status <> $1",
+        args![status.as_str(), id, host],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Moves the ports of a router to where the router lives.
+pub(crate) async fn place_router(
+    tx: &mut Tx,
+    router: &str,
+    host: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE ports SET host = $1, status = 'DOWN', updated_at = $2 WHERE device_id = $3 AND host <> $1 \
+         AND device_owner IN ('network:router_interface', 'network:router_gateway')",
+        args![host, now, router],
+    )
+    .await?;
+    Ok(())
+}
+
+/// What a host saw of a router, for its ports.
+pub(crate) async fn set_router_status(
+    tx: &mut Tx,
+    router: &str,
+    host: &str,
+    status: PortStatus,
+) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE ports SET status = $1 WHERE device_id = $2 AND host = $3 AND status <> $1 \
+         AND device_owner IN ('network:router_interface', 'network:router_gateway')",
+        args![status.as_str(), router, host],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Ports that a host has, for the consistency check.
+pub(crate) async fn on_hosts(db: &Db) -> Result<Vec<Port>, Error> {
+    db.fetch_where(&query().not_eq("p.host", "")).await
+}

@@ -1,0 +1,117 @@
+//! What hosts are told of routers.
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+use nephos_db::{Error, Tx};
+use nephos_ops::feed;
+use nephos_types::Timestamp;
+
+use crate::model::port::Port;
+use crate::model::router::Router;
+use crate::model::spec::{FloatingIpSpec, KIND_ROUTER, RouterGateway, RouterLeg, RouterSpec};
+use crate::model::subnet::Subnet;
+use crate::store::publish::{network, place};
+use crate::store::{Reader, Result, floating_ips, hosts, ports, routers, subnets};
+
+/// A router as its host is to have it. A router with something to do that lives nowhere gets a home, if one is alive.
+pub(crate) async fn router(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
+    let Some(mut found) = routers::get(&mut Reader::Tx(tx), id).await? else {
+        return withdraw(tx, now, id, "").await;
+    };
+    let mut legs = routers::interfaces(&mut Reader::Tx(tx), id).await?;
+    legs.sort_by(|a, b| a.id.cmp(&b.id));
+    let gateway = match &found.gateway_port_id {
+        Some(port) => ports::get(&mut Reader::Tx(tx), port).await?,
+        None => None,
+    };
+    if legs.is_empty() && gateway.is_none() {
+        return withdraw(tx, now, id, "").await;
+    }
+    settle(tx, now, &mut found).await?;
+    withdraw(tx, now, id, &found.host).await?;
+    if found.host.is_empty() {
+        return Ok(());
+    }
+    let networks: Vec<String> = legs
+        .iter()
+        .chain(&gateway)
+        .map(|port| port.network_id.clone())
+        .collect();
+    let nets = subnets_of(tx, &networks).await?;
+    let spec = RouterSpec {
+        id: found.id.clone(),
+        project_id: found.project_id.clone(),
+        admin_state_up: found.admin_state_up,
+        interfaces: legs.iter().map(|port| leg(port, &nets)).collect(),
+        gateway: gateway.as_ref().map(|port| RouterGateway {
+            leg: leg(port, &nets),
+            nexthops: port
+                .fixed_ips
+                .iter()
+                .filter_map(|fixed| nets.get(&fixed.subnet_id)?.gateway)
+                .collect(),
+            snat: found.enable_snat,
+        }),
+        routes: found.routes.clone(),
+        floating_ips: floating_ips::of_router(&mut Reader::Tx(tx), id)
+            .await?
+            .into_iter()
+            .filter_map(|one| {
+                Some(FloatingIpSpec {
+                    id: one.id,
+                    floating: one.floating_ip,
+                    fixed: one.fixed_ip?,
+                })
+            })
+            .collect(),
+    };
+    feed::publish_changed(tx, now, place(&found.host, KIND_ROUTER, id), &spec).await?;
+    for id in networks {
+        network(tx, now, &id).await?;
+    }
+    Ok(())
+}
+
+/// Gives the router a home, and its ports the same.
+async fn settle(tx: &mut Tx, now: Timestamp, router: &mut Router) -> Result<(), Error> {
+    if router.host.is_empty() {
+        let Some(host) = hosts::gateway(tx, now).await? else {
+            return Ok(());
+        };
+        routers::place(tx, &router.id, &host).await?;
+        router.host = host;
+    }
+    ports::place_router(tx, &router.id, &router.host, now).await
+}
+
+async fn withdraw(tx: &mut Tx, now: Timestamp, id: &str, but: &str) -> Result<(), Error> {
+    for host in feed::hosts_of(tx, KIND_ROUTER, id).await? {
+        if host != but {
+            feed::withdraw_present(tx, now, place(&host, KIND_ROUTER, id)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn subnets_of(tx: &mut Tx, networks: &[String]) -> Result<HashMap<String, Subnet>, Error> {
+    let query = subnets::query().in_("s.network_id", networks);
+    let found: Vec<Subnet> = tx.fetch_where(&query).await?;
+    Ok(found
+        .into_iter()
+        .map(|subnet| (subnet.id.clone(), subnet))
+        .collect())
+}
+
+fn leg(port: &Port, subnets: &HashMap<String, Subnet>) -> RouterLeg {
+    let address = |fixed: &crate::model::port::FixedIp| {
+        let length = subnets.get(&fixed.subnet_id)?.cidr.prefix_len();
+        IpNet::new(fixed.ip_address, length).ok()
+    };
+    RouterLeg {
+        port_id: port.id.clone(),
+        network_id: port.network_id.clone(),
+        mac: port.mac.clone(),
+        addresses: port.fixed_ips.iter().filter_map(address).collect(),
+    }
+}

@@ -1,0 +1,48 @@
+//! Tags of things.
+
+use std::collections::HashMap;
+
+use nephos_db::{Page, Tx, Where, args};
+
+use crate::store::{Pair, Reader, Result};
+
+/// The tags of these things, sorted.
+pub(crate) async fn of(
+    reader: &mut Reader<'_>,
+    ids: &[String],
+) -> Result<HashMap<String, Vec<String>>, nephos_db::Error> {
+    let query = Where::new("SELECT resource_id AS a, tag AS b FROM tags")
+        .in_("resource_id", ids)
+        .page(Page {
+            sort: vec![("tag", nephos_db::Direction::Asc)],
+            ..Page::default()
+        });
+    let mut found: HashMap<String, Vec<String>> = HashMap::new();
+    for Pair(id, tag) in reader.find(&query).await? {
+        found.entry(id).or_default().push(tag);
+    }
+    Ok(found)
+}
+
+/// Tags a thing; again, it changes nothing.
+pub(crate) async fn insert(tx: &mut Tx, id: &str, tag: &str) -> Result<(), nephos_db::Error> {
+    tx.exec(
+        "INSERT INTO tags (resource_id, tag) VALUES ($1, $2) ON CONFLICT (resource_id, tag) DO NOTHING",
+        args![id, tag],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes a tag away; says whether it was there.
+pub(crate) async fn remove(tx: &mut Tx, id: &str, tag: &str) -> Result<bool, nephos_db::Error> {
+    let sql = "DELETE FROM tags WHERE resource_id = $1 AND tag = $2";
+    Ok(tx.exec(sql, args![id, tag]).await? > 0)
+}
+
+/// Takes all tags away.
+pub(crate) async fn clear(tx: &mut Tx, id: &str) -> Result<(), nephos_db::Error> {
+    tx.exec("DELETE FROM tags WHERE resource_id = $1", args![id])
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! What hosts are told, and what follows from what they report.
+
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, create, make};
+
+/// A port of the member's project that a service plugs in on a host.
+async fn plugged(cloud: &Cloud, network: &str, host: &str) -> Value {
+    let body = json!({"network_id": network, "project_id": nephos_testkit::Persona::Member.project(),
+        "binding:host_id": host, "device_id": "s", "device_owner": "compute:nova"});
+    create(&cloud.service(), "port", body).await
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_plugged_port_is_told_with_its_network_and_groups_and_becomes_active() {
+    let cloud = Cloud::new().await;
+    cloud.host("h1", "192.0.2.1").await;
+    let (network, _) = cloud.wired("10.0.0.0/24").await;
+    let port = plugged(&cloud, &network, "h1").await;
+    let id = text(&port["id"]);
+    let document = cloud.document("h1", "port", &id).await;
+    assert_eq!(document["tap"], format!("tap{}", &id[..11]));
+    assert_eq!(
+        document["fixed_ips"][0]["ip"],
+        port["fixed_ips"][0]["ip_address"]
+    );
+    let net = cloud.document("h1", "network", &network).await;
+    assert_eq!(net["segment"]["type"], "vxlan");
+    assert_eq!(net["subnets"][0]["cidr"], "10.0.0.0/24");
+    let group = text(&port["security_groups"][0]);
+    let sg = cloud.document("h1", "security_group", &group).await;
+    assert_eq!(sg["rules"].as_array().unwrap().len(), 4);
+    assert_eq!(sg["members"], json!([port["fixed_ips"][0]["ip_address"]]));
+
+    let up = json!([{"kind": "port", "id": id, "generation_seen": 1, "state": "up", "at": "2026-01-02T03:04:05Z"}]);
+    cloud.observed("h2", up.clone()).await;
+    let target = format!("/v2.0/ports/{id}");
+    let status =
+        || async { cloud.member().get(&target).await.expect(200).json["port"]["status"].clone() };
+    assert_eq!(status().await, "DOWN");
+    cloud.observed("h1", up).await;
+    assert_eq!(status().await, "ACTIVE");
+
+    cloud
+        .service()
+        .put(&target, json!({"port": {"binding:host_id": ""}}))
+        .await
+        .expect(200);
+    assert_eq!(status().await, "DOWN");
+    assert_eq!(cloud.feed("h1").await, Vec::<Value>::new());
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn hosts_of_one_network_learn_of_each_others_ports() {
+    let cloud = Cloud::new().await;
+    cloud.host("h1", "192.0.2.1").await;
+    cloud.host("h2", "192.0.2.2").await;
+    let (network, _) = cloud.wired("10.0.0.0/24").await;
+    let one = plugged(&cloud, &network, "h1").await;
+    let two = plugged(&cloud, &network, "h2").await;
+    let remote = |port: &Value, vtep: &str| json!([{"mac": port["mac_address"], "ips": [port["fixed_ips"][0]["ip_address"]], "vtep": vtep}]);
+    assert_eq!(
+        cloud.document("h1", "network", &network).await["remote"],
+        remote(&two, "192.0.2.2")
+    );
+    assert_eq!(
+        cloud.document("h2", "network", &network).await["remote"],
+        remote(&one, "192.0.2.1")
+    );
+    cloud.host("h2", "192.0.2.22").await;
+    assert_eq!(
+        cloud.document("h1", "network", &network).await["remote"],
+        remote(&two, "192.0.2.22")
+    );
+    let target = format!("/v2.0/ports/{}", text(&two["id"]));
+    cloud.service().delete(&target).await.expect(204);
+    assert_eq!(
+        cloud.document("h1", "network", &network).await["remote"],
+        json!([])
+    );
+    assert_eq!(cloud.feed("h2").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_rule_reaches_the_host_with_the_group_it_names() {
+    let cloud = Cloud::new().await;
+    cloud.host("h1", "192.0.2.1").await;
+    let member = cloud.member();
+    let (network, _) = cloud.wired("10.0.0.0/24").await;
+    let (web, app) = (
+        make(&member, "security_group", json!({"name": "web"})).await,
+        make(&member, "security_group", json!({"name": "app"})).await,
+    );
+    let port = plugged(&cloud, &network, "h1").await;
+    let target = format!("/v2.0/ports/{}", text(&port["id"]));
+    member
+        .put(&target, json!({"port": {"security_groups": [app]}}))
+        .await
+        .expect(200);
+    let elsewhere = create(
+        &member,
+        "port",
+        json!({"network_id": network, "security_groups": [web]}),
+    )
+    .await;
+    assert_eq!(
+        cloud.document("h1", "security_group", &web).await,
+        Value::Null
+    );
+    let rule = json!({"security_group_id": app, "direction": "ingress", "protocol": "tcp",
+        "port_range_min": 80, "port_range_max": 80, "remote_group_id": web});
+    let rule = make(&member, "security_group_rule", rule).await;
+    let told = cloud.document("h1", "security_group", &app).await;
+    assert_eq!(told["rules"].as_array().unwrap().len(), 3);
+    let members = cloud.document("h1", "security_group", &web).await["members"].clone();
+    assert_eq!(members, json!([elsewhere["fixed_ips"][0]["ip_address"]]));
+    member
+        .delete(&format!("/v2.0/security-group-rules/{rule}"))
+        .await
+        .expect(204);
+    assert_eq!(
+        cloud.document("h1", "security_group", &web).await,
+        Value::Null
+    );
+    assert_eq!(
+        cloud.document("h1", "security_group", &app).await["rules"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_told_twice() {
+    let cloud = Cloud::new().await;
+    cloud.host("h1", "192.0.2.1").await;
+    let (network, _) = cloud.wired("10.0.0.0/24").await;
+    let port = plugged(&cloud, &network, "h1").await;
+    cloud.network.settle().await.unwrap();
+    let poll = |since: i64| {
+        let service = cloud.service();
+        async move {
+            service
+                .get(&format!("/host/v1/feed?host=h1&since={since}&wait=0"))
+                .await
+                .expect(200)
+                .json
+        }
+    };
+    let revision = poll(0).await["revision"].as_i64().unwrap();
+    let target = format!("/v2.0/ports/{}", text(&port["id"]));
+    cloud
+        .member()
+        .put(&target, json!({"port": {"name": "only a name"}}))
+        .await
+        .expect(200);
+    cloud.network.settle().await.unwrap();
+    assert_eq!(poll(revision).await["items"], json!([]));
+    cloud
+        .member()
+        .put(&target, json!({"port": {"admin_state_up": false}}))
+        .await
+        .expect(200);
+    cloud.network.settle().await.unwrap();
+    let items = poll(revision).await["items"].clone();
+    assert_eq!(items.as_array().unwrap().len(), 1);
+    assert_eq!(items[0]["spec"]["admin_state_up"], false);
+}

@@ -1,0 +1,339 @@
+//! Routers and floating IPs, from the API to what their host is told.
+
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, create, fault, ids, make, refused};
+
+/// A router with a leg in a new network and its gateway outside.
+struct Routed {
+    router: String,
+    network: String,
+    subnet: String,
+    outside: String,
+}
+
+async fn routed(cloud: &Cloud) -> Routed {
+    let outside = cloud.outside().await;
+    let (network, subnet) = cloud.wired("10.0.0.0/24").await;
+    let member = cloud.member();
+    let body = json!({"name": "r", "external_gateway_info": {"network_id": outside}});
+    let router = make(&member, "router", body).await;
+    interface(cloud, &router, "add", json!({"subnet_id": subnet}), 200).await;
+    Routed {
+        router,
+        network,
+        subnet,
+        outside,
+    }
+}
+
+async fn interface(cloud: &Cloud, router: &str, verb: &str, body: Value, status: u16) -> Value {
+    let target = format!("/v2.0/routers/{router}/{verb}_router_interface");
+    cloud.member().put(&target, body).await.expect(status).json
+}
+
+#[tokio::test]
+async fn a_router_waits_for_a_host_and_is_told_to_it_whole() {
+    let cloud = Cloud::new().await;
+    let it = routed(&cloud).await;
+    assert_eq!(cloud.feed("gw").await, Vec::<Value>::new());
+    cloud.host("gw", "192.0.2.9").await;
+    let spec = cloud.document("gw", "router", &it.router).await;
+    assert_eq!(spec["interfaces"][0]["addresses"], json!(["10.0.0.1/24"]));
+    assert_eq!(spec["gateway"]["snat"], true);
+    assert_eq!(spec["gateway"]["nexthops"], json!(["203.0.113.1"]));
+    assert_eq!(
+        cloud.document("gw", "network", &it.network).await["segment"]["type"],
+        "vxlan"
+    );
+    assert_eq!(
+        cloud.document("gw", "network", &it.outside).await["segment"]["physical_network"],
+        "public"
+    );
+    let ports = cloud
+        .member()
+        .get(&format!("/v2.0/ports?device_id={}", it.router))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(ports["ports"][0]["status"], "DOWN");
+    let generation = cloud
+        .feed("gw")
+        .await
+        .iter()
+        .find(|item| item["kind"] == "router")
+        .unwrap()["generation"]
+        .clone();
+    cloud
+        .observed(
+            "gw",
+            json!([{"kind": "router", "id": it.router, "generation_seen": generation, "state": "up",
+        "at": "2026-01-02T03:04:05Z"}]),
+        )
+        .await;
+    let ports = cloud
+        .member()
+        .get(&format!("/v2.0/ports?device_id={}", it.router))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(ports["ports"][0]["status"], "ACTIVE");
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn interfaces_come_and_go_and_block_deletion_meanwhile() {
+    let cloud = Cloud::new().await;
+    cloud.host("gw", "192.0.2.9").await;
+    let it = routed(&cloud).await;
+    let member = cloud.member();
+    let target = format!("/v2.0/routers/{}", it.router);
+    assert_eq!(
+        fault(&member.delete(&target).await.expect(409)),
+        "RouterInUse"
+    );
+    let again = interface(
+        &cloud,
+        &it.router,
+        "add",
+        json!({"subnet_id": it.subnet}),
+        400,
+    )
+    .await;
+    assert!(
+        again["NeutronError"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("already has a port on subnet")
+    );
+    let (_, overlapping) = cloud.wired("10.0.0.128/25").await;
+    interface(
+        &cloud,
+        &it.router,
+        "add",
+        json!({"subnet_id": overlapping}),
+        400,
+    )
+    .await;
+    let (second, _) = cloud.wired("10.5.0.0/24").await;
+    let port = make(&member, "port", json!({"network_id": second})).await;
+    let added = interface(&cloud, &it.router, "add", json!({"port_id": port}), 200).await;
+    assert_eq!(added["port_id"], port);
+    let shown = member
+        .get(&format!("/v2.0/ports/{port}"))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(shown["port"]["device_owner"], "network:router_interface");
+    let direct = member
+        .delete(&format!("/v2.0/ports/{port}"))
+        .await
+        .expect(409);
+    assert_eq!(fault(&direct), "ServicePortInUse");
+    interface(&cloud, &it.router, "remove", json!({"port_id": port}), 200).await;
+    interface(
+        &cloud,
+        &it.router,
+        "remove",
+        json!({"subnet_id": it.subnet}),
+        200,
+    )
+    .await;
+    interface(
+        &cloud,
+        &it.router,
+        "remove",
+        json!({"subnet_id": it.subnet}),
+        404,
+    )
+    .await;
+    member.delete(&target).await.expect(204);
+    assert_eq!(cloud.feed("gw").await, Vec::<Value>::new());
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn gateways_and_snat() {
+    let cloud = Cloud::new().await;
+    let outside = cloud.outside().await;
+    let inside = cloud.net().await;
+    let member = cloud.member();
+    let gateway = |id: &str| json!({"external_gateway_info": {"network_id": id}});
+    assert_eq!(
+        refused(&member, "router", gateway(&inside), 400).await,
+        "HTTPBadRequest"
+    );
+    assert_eq!(
+        refused(&member, "router", gateway("nonsense"), 404).await,
+        "NetworkNotFound"
+    );
+    let snat = json!({"external_gateway_info": {"network_id": outside, "enable_snat": false}});
+    assert_eq!(
+        refused(&member, "router", snat.clone(), 403).await,
+        "PolicyNotAuthorized"
+    );
+    let router = create(&cloud.admin(), "router", snat).await;
+    assert_eq!(router["external_gateway_info"]["enable_snat"], false);
+    let taken = router["external_gateway_info"]["external_fixed_ips"][0].clone();
+    let same =
+        json!({"external_gateway_info": {"network_id": outside, "external_fixed_ips": [taken]}});
+    assert_eq!(
+        refused(&cloud.admin(), "router", same, 409).await,
+        "IpAddressAlreadyAllocated"
+    );
+    let target = format!("/v2.0/routers/{}", router["id"].as_str().unwrap());
+    let cleared = json!({"router": {"external_gateway_info": {}}});
+    let cleared = cloud.admin().put(&target, cleared).await.expect(200).json;
+    assert_eq!(cleared["router"]["external_gateway_info"], Value::Null);
+    cloud.admin().delete(&target).await.expect(204);
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn routes_need_a_neighbour_and_keep_its_leg() {
+    let cloud = Cloud::new().await;
+    let it = routed(&cloud).await;
+    let member = cloud.member();
+    let target = format!("/v2.0/routers/{}", it.router);
+    let routes = |nexthop: &str| json!({"router": {"routes": [{"destination": "198.51.100.0/24", "nexthop": nexthop}]}});
+    let far = member.put(&target, routes("10.77.0.1")).await.expect(400);
+    assert_eq!(fault(&far), "InvalidRoutes");
+    member.put(&target, routes("10.0.0.1")).await.expect(400);
+    let set = member
+        .put(&target, routes("10.0.0.9"))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(set["router"]["routes"][0]["nexthop"], "10.0.0.9");
+    let busy = interface(
+        &cloud,
+        &it.router,
+        "remove",
+        json!({"subnet_id": it.subnet}),
+        409,
+    )
+    .await;
+    assert_eq!(busy["NeutronError"]["type"], "RouterInterfaceInUseByRoute");
+    let more =
+        json!({"router": {"routes": [{"destination": "192.0.2.0/24", "nexthop": "10.0.0.8"}]}});
+    let added = member
+        .put(&format!("{target}/add_extraroutes"), more.clone())
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(added["router"]["routes"].as_array().unwrap().len(), 2);
+    let left = member
+        .put(&format!("{target}/remove_extraroutes"), more)
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(left["router"]["routes"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_floating_ip_follows_its_port() {
+    let cloud = Cloud::new().await;
+    cloud.host("gw", "192.0.2.9").await;
+    let it = routed(&cloud).await;
+    let member = cloud.member();
+    let port = create(&member, "port", json!({"network_id": it.network})).await;
+    let port_id = port["id"].as_str().unwrap();
+    let body = json!({"floating_network_id": it.outside, "port_id": port_id});
+    let one = create(&member, "floatingip", body.clone()).await;
+    assert_eq!(one["router_id"], it.router);
+    assert_eq!(one["fixed_ip_address"], port["fixed_ips"][0]["ip_address"]);
+    assert_eq!(one["status"], "DOWN");
+    assert_eq!(one["port_details"]["mac_address"], port["mac_address"]);
+    let told = cloud.document("gw", "router", &it.router).await["floating_ips"].clone();
+    assert_eq!(told[0]["floating"], one["floating_ip_address"]);
+    assert_eq!(
+        refused(&member, "floatingip", body, 409).await,
+        "FloatingIPPortAlreadyAssociated"
+    );
+    let generation = cloud
+        .feed("gw")
+        .await
+        .iter()
+        .find(|item| item["kind"] == "router")
+        .unwrap()["generation"]
+        .clone();
+    cloud
+        .observed(
+            "gw",
+            json!([{"kind": "router", "id": it.router, "generation_seen": generation, "state": "up",
+        "at": "2026-01-02T03:04:05Z"}]),
+        )
+        .await;
+    let target = format!("/v2.0/floatingips/{}", one["id"].as_str().unwrap());
+    let shown = || async { member.get(&target).await.expect(200).json["floatingip"].clone() };
+    assert_eq!(shown().await["status"], "ACTIVE");
+    let busy = interface(
+        &cloud,
+        &it.router,
+        "remove",
+        json!({"subnet_id": it.subnet}),
+        409,
+    )
+    .await;
+    assert_eq!(
+        busy["NeutronError"]["type"],
+        "RouterInterfaceInUseByFloatingIP"
+    );
+    member
+        .delete(&format!("/v2.0/ports/{port_id}"))
+        .await
+        .expect(204);
+    let left = shown().await;
+    assert_eq!(
+        (&left["port_id"], &left["status"]),
+        (&Value::Null, &json!("DOWN"))
+    );
+    assert_eq!(
+        cloud.document("gw", "router", &it.router).await["floating_ips"],
+        json!([])
+    );
+    member.delete(&target).await.expect(204);
+    assert_eq!(
+        ids(&cloud.admin(), "port", "device_owner=network:floatingip")
+            .await
+            .len(),
+        0
+    );
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn a_floating_ip_needs_a_router_on_the_way() {
+    let cloud = Cloud::new().await;
+    let outside = cloud.outside().await;
+    let (network, _) = cloud.wired("10.0.0.0/24").await;
+    let member = cloud.member();
+    let port = make(&member, "port", json!({"network_id": network})).await;
+    let body = json!({"floating_network_id": outside, "port_id": port});
+    assert_eq!(
+        refused(&member, "floatingip", body, 404).await,
+        "ExternalGatewayForFloatingIPNotFound"
+    );
+    let idle = make(
+        &member,
+        "floatingip",
+        json!({"floating_network_id": outside}),
+    )
+    .await;
+    cloud
+        .other()
+        .get(&format!("/v2.0/floatingips/{idle}"))
+        .await
+        .expect(404);
+    // An idle floating IP does not keep the network.
+    cloud
+        .admin()
+        .delete(&format!("/v2.0/networks/{outside}"))
+        .await
+        .expect(204);
+    member
+        .get(&format!("/v2.0/floatingips/{idle}"))
+        .await
+        .expect(404);
+    cloud.assert_consistent().await;
+}

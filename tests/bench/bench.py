@@ -1,0 +1,167 @@
+"""Figures of a real and of a simulated cloud, each beside its aim."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+import cloud as black_box  # noqa: E402
+from cloud import IMAGE, Cloud, wait_for  # noqa: E402
+
+BIN = Path(sys.argv[1]).resolve()
+black_box.NEPHOS = BIN / "nephos"
+SERVERS, PROVIDERS, BURST = 1000, 1000, 2000
+
+
+def show(what, figure, unit, aim):
+    print(f"{what:<58} {figure:>10.1f} {unit:<6} aim {aim}", flush=True)
+
+
+def load(*arguments):
+    done = subprocess.run([BIN / "nephos-bench", *arguments], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def rss_mib(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def start(cloud):
+    """Seconds from the command to an answer of the identity service."""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [black_box.NEPHOS, "--config", cloud.file, "up", "--simulate", str(cloud.simulate)],
+        stdout=subprocess.DEVNULL, stderr=open(cloud.state / "nephos.log", "a"),
+    )
+    def answers():
+        try:
+            return all(cloud.get(path)[0] < 400 for path in ("/identity/v3", "/compute/v2.1", "/network/v2.0", "/image/v2/schemas/image"))
+        except OSError:
+            return False
+    wait_for("it answers", answers, 30, 0.005)
+    return process, time.monotonic() - began
+
+
+def furnish(cloud):
+    folder = cloud.folder / "image"
+    folder.write_bytes(b"x" * 4096)
+    admin, demo = cloud.sdk("nephos-admin"), cloud.sdk()
+    image = admin.create_image("image", filename=str(folder), disk_format="raw", container_format="bare", visibility="public", wait=True)
+    flavor = admin.compute.create_flavor(name="tiny", ram=64, vcpus=1, disk=1)
+    network = demo.network.create_network(name="net")
+    demo.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.0.0.0/16")
+    admin.set_compute_quotas("demo", instances=100_000, cores=100_000, ram=100_000_000)
+    admin.set_network_quotas("demo", port=100_000)
+    return {"imageRef": image.id, "flavorRef": flavor.id, "networks": [{"uuid": network.id}]}
+
+
+def boot(cloud, server):
+    """Seconds from POST to ACTIVE of one server."""
+    token = cloud.token()
+    began = time.monotonic()
+    status, _, made = cloud.get("/compute/v2.1/servers", token, "POST", {"server": server})
+    assert status == 202, made
+    path = f"/compute/v2.1/servers/{made['server']['id']}"
+    wait_for("it is active", lambda: cloud.get(path, token)[2]["server"]["status"] == "ACTIVE", 60, 0.002)
+    return time.monotonic() - began
+
+
+def burst(cloud, server, count):
+    token = cloud.token()
+    began = time.monotonic()
+    status, _, made = cloud.get("/compute/v2.1/servers", token, "POST", {"server": dict(server, name="b", min_count=count, max_count=count)})
+    assert status == 202, made
+    def all_active():
+        listed = cloud.get("/compute/v2.1/servers?status=BUILD&limit=1", token)[2]["servers"]
+        return not listed
+    wait_for("all are active", all_active, 300, 0.05)
+    return count / (time.monotonic() - began)
+
+
+def simulated():
+    cloud = Cloud(tempfile.mkdtemp(prefix="nephos-bench-"), 8774, simulate=50)
+    try:
+        cloud.up()
+        cloud.down()
+        process, took = start(cloud)
+        show("start on existing data until all APIs answer", took, "s", "<= 1")
+        time.sleep(3)
+        show("resident memory, idle, all services and 50 simulated hosts", rss_mib(process.pid), "MiB", "<= 150")
+        server = dict(furnish(cloud), name="one")
+        boot(cloud, server)
+        singles = sorted(boot(cloud, server) for _ in range(10))
+        show("simulated POST to ACTIVE, median of 10", singles[5] * 1000, "ms", "<= 50")
+        show(f"simulated servers to ACTIVE, burst of {BURST}", burst(cloud, server, BURST), "/s", ">= 200")
+        token = cloud.token()
+        url = f"{cloud.url}/compute/v2.1/servers/detail?limit=100"
+        page = load("get", url, "--token", token, "--count", "300")
+        show(f"servers/detail, a page of 100 of {BURST + 11}: p50", page["p50_ms"], "ms", "-")
+        show(f"servers/detail, a page of 100 of {BURST + 11}: p99", page["p99_ms"], "ms", "<= 20")
+        admin = cloud.token("nephos-admin")
+        providers(cloud, admin)
+        url = f"{cloud.url}/placement/allocation_candidates?resources=VCPU:1,MEMORY_MB:64,DISK_GB:1&limit=1000"
+        page = load("get", url, "--token", admin, "--count", "100", "--header", "openstack-api-version: placement 1.39")
+        show(f"allocation candidates over {PROVIDERS} providers: p50", page["p50_ms"], "ms", "<= 30")
+        show("resident memory after all this", rss_mib(process.pid), "MiB", "-")
+        process.terminate()
+        process.wait()
+    finally:
+        cloud.clean()
+
+
+def providers(cloud, token):
+    import urllib.request
+
+    def send(method, path, body):
+        request = urllib.request.Request(
+            cloud.url + "/placement" + path, data=json.dumps(body).encode(), method=method,
+            headers={"X-Auth-Token": token, "OpenStack-API-Version": "placement 1.39", "Content-Type": "application/json"},
+        )
+        return urllib.request.urlopen(request).read()
+
+    inventory = {"total": 1000, "reserved": 0, "min_unit": 1, "max_unit": 1000, "step_size": 1, "allocation_ratio": 1.0}
+    for number in range(PROVIDERS - cloud.simulate):
+        made = json.loads(send("POST", "/resource_providers", {"name": f"bench-{number}"}))
+        send("PUT", f"/resource_providers/{made['uuid']}/inventories", {
+            "resource_provider_generation": made["generation"],
+            "inventories": {name: inventory for name in ("VCPU", "MEMORY_MB", "DISK_GB")},
+        })
+
+
+def real():
+    cloud = Cloud(tempfile.mkdtemp(prefix="nephos-bench-"), 8774)
+    try:
+        cloud.up()
+        admin, demo = cloud.sdk("nephos-admin"), cloud.sdk()
+        image = admin.create_image("guest", filename=str(IMAGE), disk_format="qcow2", container_format="bare", visibility="public", wait=True)
+        flavor = admin.compute.create_flavor(name="nano", ram=128, vcpus=1, disk=1)
+        network = demo.network.create_network(name="net")
+        demo.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.0.0.0/24")
+        server = {"name": "real", "imageRef": image.id, "flavorRef": flavor.id, "networks": [{"uuid": network.id}]}
+        boot(cloud, server)
+        times = []
+        for _ in range(3):
+            for known in list(demo.compute.servers()):
+                demo.compute.delete_server(known.id)
+            wait_for("the last is gone", lambda: not list(demo.compute.servers()), 60)
+            times.append(boot(cloud, server))
+        show("real POST to ACTIVE, cached image, median of 3", sorted(times)[1], "s", "<= 1.5")
+    finally:
+        cloud.clean()
+
+
+def main():
+    tokens = load("tokens")
+    show("token checks per core, known tokens", tokens["known_per_sec"], "/s", ">= 20000")
+    show("token checks per core, tokens never seen before", tokens["fresh_per_sec"], "/s", "-")
+    simulated()
+    real()
+
+
+main()

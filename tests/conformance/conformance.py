@@ -1,0 +1,174 @@
+"""Starts a cloud, tells Tempest about it, runs a list of its tests, and counts only those that passed."""
+
+import collections
+import configparser
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+WORKERS = 2
+
+
+def names(path):
+    lines = (line.split("#")[0].strip() for line in Path(path).read_text().splitlines())
+    return list(dict.fromkeys(re.sub(r"\[.*$", "", line) for line in lines if line))
+
+
+def owner(name):
+    """The class of a test: its set-up is shared, so its tests stay together."""
+    return name.rsplit(".", 1)[0]
+
+
+class Verdicts(unittest.TestResult):
+    """One line of JSON per test."""
+
+    def __init__(self, out):
+        super().__init__()
+        self.out = out
+
+    def say(self, test, verdict, reason=""):
+        name = re.sub(r"\[.*$", "", test.id())
+        self.out.write(json.dumps([name, verdict, reason.strip()[-1500:]]) + "\n")
+        self.out.flush()
+
+    def addSuccess(self, test):
+        self.say(test, "passed")
+
+    def addError(self, test, err):
+        self.say(test, "failed", self._exc_info_to_string(err, test) if hasattr(test, "failureException") else str(err[1]))
+
+    addFailure = addError
+
+    def addSkip(self, test, reason):
+        self.say(test, "skipped", reason)
+
+
+def work(list_path, out_path):
+    """A worker: runs its tests in this process."""
+    loader, suite = unittest.TestLoader(), unittest.TestSuite()
+    with open(out_path, "w") as out:
+        verdicts = Verdicts(out)
+        for name in names(list_path):
+            suite.addTest(loader.loadTestsFromName(name))
+        for why in loader.errors:
+            out.write(json.dumps(["", "failed", why[-1500:]]) + "\n")
+        suite.run(verdicts)
+
+
+def configure(cloud, folder):
+    """tempest.conf for this cloud, which has in it what the tests expect to find."""
+    admin = cloud.sdk("nephos-admin")
+    image = folder / "image"
+    image.write_bytes(os.urandom(1 << 20))
+    images = [
+        admin.create_image(name, filename=str(image), disk_format="raw", container_format="bare", visibility="public", wait=True)
+        for name in ("one", "two")
+    ]
+    flavors = [admin.compute.create_flavor(name=f"c{ram}", ram=ram, vcpus=1, disk=1) for ram in (128, 192)]
+    public = admin.network.create_network(
+        name="public", is_router_external=True, provider_network_type="flat", provider_physical_network="public"
+    )
+    admin.network.create_subnet(
+        network_id=public.id, ip_version=4, cidr="172.24.4.0/24", gateway_ip="172.24.4.1", is_dhcp_enabled=False
+    )
+    password = admin.config.config["auth"]["password"]
+    sections = {
+        "DEFAULT": {"log_file": folder / "tempest.log"},
+        "oslo_concurrency": {"lock_path": folder},
+        "auth": {
+            "use_dynamic_credentials": True, "tempest_roles": "member", "admin_username": "admin", "admin_password": password,
+            "admin_project_name": "admin", "admin_domain_name": "Default",
+        },
+        "identity": {"uri_v3": f"{cloud.url}/identity/v3", "auth_version": "v3", "region": "RegionOne"},
+        "identity-feature-enabled": {"api_v2": False, "trust": True, "enforce_scope": True},
+        "service_available": {"cinder": False, "swift": False, "neutron": True, "glance": True, "nova": True},
+        "compute": {
+            "image_ref": images[0].id, "image_ref_alt": images[1].id, "flavor_ref": flavors[0].id,
+            "flavor_ref_alt": flavors[1].id, "min_microversion": "2.1", "max_microversion": "latest", "min_compute_nodes": 2,
+        },
+        "placement": {"min_microversion": "1.0", "max_microversion": "latest"},
+        "network": {"public_network_id": public.id, "floating_network_name": "public"},
+        "network-feature-enabled": {"ipv6": True, "floating_ips": True},
+        "validation": {"run_validation": False},
+    }
+    file = configparser.RawConfigParser()
+    file.optionxform = str
+    for section, keys in sections.items():
+        if section != "DEFAULT":
+            file.add_section(section)
+        for key, value in keys.items():
+            file.set(section, key, str(value))
+    with open(folder / "tempest.conf", "w") as out:
+        file.write(out)
+
+
+def run(wanted, folder):
+    """The verdict and its reason by name."""
+    classes = collections.defaultdict(list)
+    for name in wanted:
+        classes[owner(name)].append(name)
+    parts = [[] for _ in range(WORKERS)]
+    for tests in sorted(classes.values(), key=len, reverse=True):
+        min(parts, key=len).extend(tests)
+    workers = []
+    env = dict(os.environ, TEMPEST_CONFIG_DIR=str(folder), TEMPEST_CONFIG="tempest.conf", PYTHONWARNINGS="ignore")
+    for number, part in enumerate(filter(None, parts)):
+        (folder / f"list{number}").write_text("\n".join(part))
+        command = [sys.executable, __file__, "--work", folder / f"list{number}", folder / f"out{number}"]
+        log = open(folder / f"worker{number}.log", "w")
+        workers.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
+    for worker in workers:
+        worker.wait()
+    verdicts = {name: ("failed", "no verdict came back") for name in wanted}
+    for number in range(len(workers)):
+        for line in (folder / f"out{number}").read_text().splitlines():
+            name, verdict, reason = json.loads(line)
+            of_class = re.match(r"(?:setUp|tearDown)Class \((.+)\)", name)
+            if of_class:
+                hit = [known for known in wanted if owner(known) == of_class[1]]
+            else:
+                hit = [name] if name in verdicts else []
+            for known in hit:
+                if not (of_class and verdicts[known][0] == "passed" and verdict == "skipped"):
+                    verdicts[known] = (verdict, reason)
+    return verdicts
+
+
+def main(path):
+    from cloud import Cloud
+
+    wanted = names(path)
+    folder = Path(tempfile.mkdtemp(prefix="nephos-tempest-"))
+    # Some tests are about several stores.
+    config = "[image]\nstores = ['one', 'two']\n"
+    cloud = Cloud(folder / "cloud", 8774, simulate=2, config=config)
+    began = time.monotonic()
+    try:
+        cloud.up()
+        configure(cloud, folder)
+        verdicts = run(wanted, folder)
+    finally:
+        cloud.clean()
+    for name, (verdict, reason) in sorted(verdicts.items()):
+        if verdict != "passed":
+            print(f"{verdict}: {name}")
+            print("    " + "\n    ".join(reason.splitlines()[-6:]))
+    count = collections.Counter(verdict for verdict, _ in verdicts.values())
+    print(f"Tempest: {time.monotonic() - began:.0f} s")
+    print(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")
+    return 0 if count["passed"] == len(wanted) else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--work":
+        work(sys.argv[2], sys.argv[3])
+    else:
+        sys.exit(main(sys.argv[1]))

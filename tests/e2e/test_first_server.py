@@ -1,0 +1,179 @@
+"""A cloud from nothing, used by its ordinary user: real guests, their network, their console; and nothing is left."""
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from cloud import ROOT, is_open, run, ssh, wait_for
+
+# A guest under emulation, on a machine that does other things as well.
+BOOT = 150
+
+
+@pytest.fixture(scope="module")
+def before(real):
+    """What the host looked like when nobody had anything yet."""
+    return real.host()
+
+
+@pytest.fixture(scope="module")
+def said(real, before):
+    """What deploy/first-server prints."""
+    return run(ROOT / "deploy/first-server", real.state, limit=300).stdout
+
+
+@pytest.fixture(scope="module")
+def first(real, said):
+    """The first server and the address it is reached at."""
+    server = real.server("first")
+    addresses = [address for net in server["addresses"].values() for address in net]
+    [floating] = [address for address in addresses if address.startswith("172.24.4.")]
+    [fixed] = [address for address in addresses if address.startswith("10.20.0.")]
+    return {"id": server["id"], "floating": floating, "fixed": fixed}
+
+
+@pytest.fixture(scope="module")
+def key(real, first):
+    key = real.state / "id_ed25519"
+    wait_for("ssh answers", lambda: is_open(first["floating"], 22), BOOT)
+    wait_for("the key is in the guest", lambda: ssh(first["floating"], key, "true", check=False).returncode == 0, BOOT)
+    return key
+
+
+@pytest.fixture(scope="module")
+def second(real, first, key):
+    """A second server in the same network, with a config drive and no way in but from its own group."""
+    real.openstack(
+        "server", "create", "--image", "nephos-guest", "--flavor", "m1.nano", "--network", "demo-net",
+        "--security-group", "default", "--key-name", "demo", "--config-drive", "true", "--wait", "second",
+    )
+    server = real.server("second")
+    [fixed] = [address for net in server["addresses"].values() for address in net]
+    return {"id": server["id"], "fixed": fixed}
+
+
+def test_the_end_of_the_first_start_says_everything_that_is_needed(real, said):
+    for part in (f"{real.url}/identity/v3", str(real.state / "clouds.yaml"), "172.24.4.", "ssh -i "):
+        assert part in said
+
+
+def test_doing_it_again_changes_nothing(real, first):
+    real.up()
+    run(ROOT / "deploy/first-server", real.state, limit=300)
+    assert real.server("first")["id"] == first["id"]
+    servers = real.openstack("server", "list", "-f", "json")
+    assert [server["Name"] for server in servers] == ["first"]
+
+
+def test_the_console_has_a_login_prompt_and_what_the_user_data_said(real, first):
+    def both():
+        log = real.openstack("console", "log", "show", "first")
+        return "login:" in log and "user data ran on first" in log
+
+    wait_for("the console log is complete", both, BOOT, pause=2)
+
+
+def test_the_guest_is_what_was_asked_for(first, key):
+    inside = ssh(first["floating"], key, "hostname; cat .ssh/authorized_keys; df -m / | tail -1").stdout
+    assert inside.splitlines()[0] == "first"
+    assert key.with_suffix(".pub").read_text().split()[1] in inside
+    assert int(inside.split()[-5]) > 800, f"the root file system did not grow: {inside}"
+
+
+def test_metadata_tells_the_asking_server_about_itself(real, first, second, key):
+    uuid = "wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json"
+    told = json.loads(ssh(first["floating"], key, uuid).stdout)
+    assert told["uuid"] == first["id"]
+    forged = f"wget -q -O - --header 'X-Instance-ID: {second['id']}' http://169.254.169.254/openstack/latest/meta_data.json"
+    answer = ssh(first["floating"], key, forged, check=False)
+    assert second["id"] not in answer.stdout, "a guest read another's metadata"
+
+
+def test_servers_of_one_network_reach_each_other(real, first, second, key):
+    group = real.openstack("security", "group", "show", "default", "-f", "json")["id"]
+    real.openstack("security", "group", "rule", "create", "--protocol", "icmp", "--remote-ip", "10.20.0.0/24", group)
+    ping = f"ping -c 1 -W 2 {second['fixed']}"
+    wait_for("the second server answers", lambda: ssh(first["floating"], key, ping, check=False).returncode == 0, BOOT)
+
+
+def test_a_port_outside_the_security_group_is_closed_and_an_open_one_closes_at_once(real, first, key):
+    ssh(first["floating"], key, "for p in 8080 8081; do (while :; do echo hi | nc -l -p $p; done) >/dev/null 2>&1 & done", check=False)
+    rule = real.openstack(
+        "security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "8080", "demo-ssh", "-f", "json"
+    )
+    wait_for("the allowed port opens", lambda: is_open(first["floating"], 8080), 10)
+    assert not is_open(first["floating"], 8081), "a port without a rule is open"
+    token = real.token()
+    status, _, _ = real.get(f"/network/v2.0/security-group-rules/{rule['id']}", token, "DELETE")
+    assert status == 204
+    removed = time.monotonic()
+    wait_for("the port closes", lambda: not is_open(first["floating"], 8080, 0.3), 10, pause=0.05)
+    assert time.monotonic() - removed < 1.5, "it took longer than a second (and one probe)"
+    assert is_open(first["floating"], 22), "ssh must stay open"
+
+
+def test_spoofed_sources_are_dropped(first, second, key):
+    target = second["fixed"]
+    # The same request from the guest's own address and from one it was not given.
+    script = (
+        f"sudo ip addr add 10.20.0.77/32 dev eth0; ping -c 1 -W 2 {target} >/dev/null; echo own $?; "
+        f"ping -c 1 -W 2 -I 10.20.0.77 {target} >/dev/null; echo spoofed $?; sudo ip addr del 10.20.0.77/32 dev eth0"
+    )
+    said = ssh(first["floating"], key, script).stdout
+    assert "own 0" in said, said
+    assert "spoofed 1" in said, said
+
+
+def test_a_server_stops_starts_and_reboots(real, first, key):
+    real.openstack("server", "stop", "second")
+    wait_for("it is off", lambda: real.server("second")["status"] == "SHUTOFF", 120, pause=1)
+    real.openstack("server", "start", "second")
+    wait_for("it is on", lambda: real.server("second")["status"] == "ACTIVE", 60, pause=1)
+    real.openstack("server", "reboot", "--hard", "--wait", "second")
+    assert real.server("second")["status"] == "ACTIVE"
+
+
+def test_guests_outlive_the_cloud_and_are_found_again(real, first, key):
+    domains = real.domains()
+    real.down()
+    assert ssh(first["floating"], key, "hostname").stdout.strip() == "first", "the guest runs without the cloud"
+    real.up()
+    assert real.domains() == domains
+    assert real.server("first")["status"] == "ACTIVE"
+    pid = real.kill()
+    real.up()
+    assert real.pid() != pid
+    assert ssh(first["floating"], key, "hostname").stdout.strip() == "first"
+    assert real.fsck() == []
+
+
+def test_when_all_is_deleted_nothing_is_left(real, first, before):
+    for name in ("first", "second"):
+        real.openstack("server", "delete", "--wait", name, check=False)
+    real.openstack("floating", "ip", "delete", first["floating"])
+    real.openstack("router", "remove", "subnet", "demo-router", "demo-subnet")
+    real.openstack("router", "delete", "demo-router")
+    real.openstack("network", "delete", "demo-net")
+    real.openstack("security", "group", "delete", "demo-ssh")
+    real.openstack("keypair", "delete", "demo")
+    real.admin("network", "delete", "public")
+    real.admin("image", "delete", "nephos-guest")
+
+    def clean():
+        now = real.host()
+        return all(now[part] == before[part] for part in ("domains", "files", "spaces", "links"))
+
+    try:
+        wait_for("the host is as before", clean, 60, pause=1)
+    except AssertionError:
+        now = real.host()
+        raise AssertionError({part: (before[part], now[part]) for part in now if now[part] != before[part]}) from None
+    assert real.host()["rules"].count("elements") == before["rules"].count("elements")
+    usage = real.openstack("limits", "show", "--absolute", "-f", "json")
+    used = {row["Name"]: row["Value"] for row in usage if row["Name"].startswith("total") and row["Name"].endswith("Used")}
+    assert set(used.values()) <= {0}, used
+    assert real.fsck() == []
+    hypervisors = real.admin("hypervisor", "list", "-f", "json", "--long")
+    assert subprocess.list2cmdline([str(row) for row in hypervisors]), "the host is still there"
