@@ -12,6 +12,7 @@ mod floating_ips;
 mod host;
 mod input;
 mod listing;
+mod network_body;
 mod networks;
 mod port_body;
 mod port_build;
@@ -27,7 +28,9 @@ mod routers;
 mod security_group_rules;
 mod security_groups;
 mod subnet_body;
+mod subnet_pool_body;
 mod subnet_pools;
+mod subnet_range;
 mod subnets;
 mod tags;
 

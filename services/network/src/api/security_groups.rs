@@ -37,8 +37,7 @@ pub(crate) struct NewGroup {
     name: Option<Name>,
     description: Option<Name>,
     stateful: Option<Flag>,
-    #[serde(default)]
-    tags: Vec<String>,
+    tags: Option<Vec<String>>,
     project_id: Option<String>,
     tenant_id: Option<String>,
 }
@@ -230,7 +229,7 @@ fn plan(cx: &Cx, new: &NewGroup) -> Result<SecurityGroup, Fault> {
         updated_at: now,
         rules: Vec::new(),
         grants: Grants::default(),
-        tags: input::check_tags(&new.tags)?,
+        tags: input::check_tags(new.tags.as_deref().unwrap_or_default())?,
     })
 }
 

@@ -100,8 +100,7 @@ pub(crate) struct NewSubnet {
     pub service_types: Option<Vec<String>>,
     /// Networks have one segment here.
     pub segment_id: Option<String>,
-    #[serde(default)]
-    pub tags: Vec<String>,
+    pub tags: Option<Vec<String>>,
     pub project_id: Option<String>,
     pub tenant_id: Option<String>,
 }
