@@ -7,6 +7,7 @@
 
 pub mod agent;
 mod api;
+mod check;
 mod config;
 pub mod driver;
 pub mod model;
@@ -18,6 +19,7 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use check::Finding;
 pub use config::Config;
 use nephos_api::{Core, Dialect, Endpoints, Service};
 use nephos_auth::RuleInfo;
@@ -77,7 +79,13 @@ impl Compute {
             topic: ops::FEED,
         };
         let siblings = peers::Siblings::new(peers, core.clock.clone());
-        Self { core, config, siblings, feed, bus }
+        Self {
+            core,
+            config,
+            siblings,
+            feed,
+            bus,
+        }
     }
 
     /// A worker for its operations.
@@ -105,10 +113,11 @@ impl Compute {
             }
         });
         let service = Arc::clone(self);
-        let house = nephos_runtime::supervise("compute.house", clock, shutdown.clone(), move || {
-            let service = Arc::clone(&service);
-            async move { service.keep_house().await }
-        });
+        let house =
+            nephos_runtime::supervise("compute.house", clock, shutdown.clone(), move || {
+                let service = Arc::clone(&service);
+                async move { service.keep_house().await }
+            });
         vec![work, house]
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct Port {
     #[serde(default)]
     pub device_id: String,
     #[serde(default)]
+    pub device_owner: String,
+    #[serde(default)]
     pub status: String,
     #[serde(default)]
     pub fixed_ips: Vec<FixedIp>,
@@ -107,7 +109,11 @@ pub(crate) struct Candidate {
 
 impl Siblings {
     pub(crate) fn new(peers: Peers, clock: Clock) -> Self {
-        Self { peers, clock, facts: Mutex::default() }
+        Self {
+            peers,
+            clock,
+            facts: Mutex::default(),
+        }
     }
 
     /// Hands a call of the old API on to the sibling that owns the thing, in the caller's name.
@@ -127,7 +133,11 @@ impl Siblings {
             call = call.header(http::header::CONTENT_TYPE, patch);
         }
         let answer = call.send().await?;
-        if answer.body.is_empty() { Ok(Value::Null) } else { answer.json() }
+        if answer.body.is_empty() {
+            Ok(Value::Null)
+        } else {
+            answer.json()
+        }
     }
 
     /// An image, as the caller sees it.
@@ -138,7 +148,13 @@ impl Siblings {
         request: &RequestId,
     ) -> Result<Value, PeerError> {
         let target = format!("/v2/images/{}", encoded(id));
-        self.peers.get("image", target).as_token(token).request_id(request).send().await?.json()
+        self.peers
+            .get("image", target)
+            .as_token(token)
+            .request_id(request)
+            .send()
+            .await?
+            .json()
     }
 }
 
@@ -166,8 +182,11 @@ fn unwrapped<T: serde::de::DeserializeOwned>(value: Value, key: &str) -> Result<
 }
 
 /// What stands for itself nowhere in a URL (RFC 3986: all but the unreserved).
-const RESERVED: &percent_encoding::AsciiSet =
-    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A value in a query or a path segment.
 pub(crate) fn encoded(text: &str) -> String {
@@ -176,17 +195,35 @@ pub(crate) fn encoded(text: &str) -> String {
 
 /// What a server keeps of an image, or why it cannot be booted.
 pub(crate) fn image_copy(shown: &Value) -> Result<ImageCopy, String> {
-    let text = |key: &str| shown.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| {
+        shown
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let number = |key: &str| shown.get(key).and_then(Value::as_u64).unwrap_or(0);
     if text("status") != "active" {
         return Err(format!("Image {} is not active.", text("id")));
     }
     let known = [
-        "id", "status", "os_hash_algo", "os_hash_value", "size", "disk_format", "min_disk", "min_ram",
+        "id",
+        "status",
+        "os_hash_algo",
+        "os_hash_value",
+        "size",
+        "disk_format",
+        "min_disk",
+        "min_ram",
     ];
-    let properties = shown.as_object().into_iter().flatten().filter_map(|(key, value)| {
-        Some((key.clone(), value.as_str()?.to_owned())).filter(|(key, _)| !known.contains(&key.as_str()))
-    });
+    let properties = shown
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| {
+            Some((key.clone(), value.as_str()?.to_owned()))
+                .filter(|(key, _)| !known.contains(&key.as_str()))
+        });
     Ok(ImageCopy {
         id: text("id").into(),
         hash_algo: text("os_hash_algo"),

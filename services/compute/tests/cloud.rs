@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use nephos_api::App;
+
 use nephos_compute::agent::{Agent, DesiredServers, Settings};
 use nephos_compute::driver::fake::{self, HostSize, Latency};
 use nephos_compute::model::spec::{
@@ -31,7 +32,6 @@ pub(crate) const SECRET: &str = "between us";
 pub(crate) struct Cloud {
     pub world: World,
     pub compute: Arc<Compute>,
-    pub app: App<Compute>,
     pub ask: Ask,
     pub db: Db,
     pub placement: SimulatedPlacement,
@@ -40,6 +40,8 @@ pub(crate) struct Cloud {
     pub simulated: fake::World,
     pub hosts: BTreeMap<String, Host>,
     pub worker: Worker<Compute>,
+    /// How often a crash point has killed the worker.
+    pub killed: u32,
     /// What every project may boot.
     pub image_id: String,
     pub flavor_id: String,
@@ -65,14 +67,25 @@ impl Host {
             let _ended = runner.run(Shutdown::new()).await;
         });
         let (name, clock) = (name.to_owned(), clock.clone());
-        Self { name, agent, clock, revision: 0, desired: BTreeMap::new(), _running: running }
+        Self {
+            name,
+            agent,
+            clock,
+            revision: 0,
+            desired: BTreeMap::new(),
+            _running: running,
+        }
     }
 
     /// Reads the feed, lets the agent work, reports. Says whether there was anything to report.
     pub(crate) async fn sync(&mut self, ask: &Ask) -> bool {
         let service = ask.as_persona(Persona::Service);
-        let target = format!("/host/v1/feed?host={}&since={}&wait=0", self.name, self.revision);
-        let page: FeedPage = serde_json::from_value(service.get(&target).await.expect(200).json).unwrap();
+        let target = format!(
+            "/host/v1/feed?host={}&since={}&wait=0",
+            self.name, self.revision
+        );
+        let page: FeedPage =
+            serde_json::from_value(service.get(&target).await.expect(200).json).unwrap();
         if page.complete {
             self.desired.clear();
         }
@@ -85,7 +98,10 @@ impl Host {
                 }
                 (KIND_SERVER, None) => drop(self.desired.remove(&item.id.as_str().into())),
                 (KIND_CONSOLE, Some(_)) => {
-                    let text = self.agent.console_output(&item.id.as_str().into(), 1000).await;
+                    let text = self
+                        .agent
+                        .console_output(&item.id.as_str().into(), 1000)
+                        .await;
                     let tail = ConsoleTail {
                         text: String::from_utf8_lossy(&text.unwrap_or_default()).into_owned(),
                         error: None,
@@ -104,7 +120,12 @@ impl Host {
         quiet().await;
         for seen in self.agent.reports().take(1000) {
             let generation = seen.generation_seen;
-            observed.push(self.seen(KIND_SERVER, seen.server_id.as_str(), generation, json!(seen)));
+            observed.push(self.seen(
+                KIND_SERVER,
+                seen.server_id.as_str(),
+                generation,
+                json!(seen),
+            ));
         }
         let news = !observed.is_empty();
         let inventory = self.agent.inventory().await.unwrap();
@@ -144,19 +165,36 @@ impl Cloud {
         let core = world.core::<Compute>().await;
         let db = core.db.clone();
         let peers = world.peers().await;
-        let config = Config { metadata_secret: SECRET.to_owned(), ..Config::default() };
+        let config = Config {
+            metadata_secret: SECRET.to_owned(),
+            ..Config::default()
+        };
         let compute = Arc::new(Compute::new(core, peers, world.bus.clone(), config));
         let app = world.app(Arc::clone(&compute));
         let ask = world.ask(&app);
-        let (placement, network, image) =
-            (SimulatedPlacement::default(), SimulatedNetwork::default(), SimulatedImage::default());
-        world.directory.set("placement", Transport::Local(Arc::new(placement.clone())));
-        world.directory.set("network", Transport::Local(Arc::new(network.clone())));
-        world.directory.set("image", Transport::Local(Arc::new(image.clone())));
+        let (placement, network, image) = (
+            SimulatedPlacement::default(),
+            SimulatedNetwork::default(),
+            SimulatedImage::default(),
+        );
+        world
+            .directory
+            .set("placement", Transport::Local(Arc::new(placement.clone())));
+        world
+            .directory
+            .set("network", Transport::Local(Arc::new(network.clone())));
+        world
+            .directory
+            .set("image", Transport::Local(Arc::new(image.clone())));
         let simulated = fake::World::new(world.clock.clone(), Latency::default());
         let hosts = names
             .iter()
-            .map(|name| ((*name).to_owned(), Host::start(&simulated, name, &world.clock, size)))
+            .map(|name| {
+                (
+                    (*name).to_owned(),
+                    Host::start(&simulated, name, &world.clock, size),
+                )
+            })
             .collect();
         let worker = compute.worker();
         let image_id = image.add_image(&json!({}));
@@ -164,7 +202,7 @@ impl Cloud {
         let mut cloud = Self {
             world,
             compute,
-            app,
+
             ask,
             db,
             placement,
@@ -173,12 +211,18 @@ impl Cloud {
             simulated,
             hosts,
             worker,
+            killed: 0,
             image_id,
             flavor_id: "small".to_owned(),
             network_id,
         };
-        let flavor = json!({"flavor": {"id": "small", "name": "small", "vcpus": 1, "ram": 128, "disk": 1}});
-        cloud.admin().post("/v2.1/flavors", flavor).await.expect(200);
+        let flavor =
+            json!({"flavor": {"id": "small", "name": "small", "vcpus": 1, "ram": 128, "disk": 1}});
+        cloud
+            .admin()
+            .post("/v2.1/flavors", flavor)
+            .await
+            .expect(200);
         cloud.settle().await;
         cloud
     }
@@ -202,12 +246,17 @@ impl Cloud {
             if !news && self.live().await == 0 {
                 return;
             }
-            self.world.clock.advance(Duration::from_millis(if news { 1 } else { 500 }));
+            self.world
+                .clock
+                .advance(Duration::from_millis(if news { 1 } else { 500 }));
             quiet().await;
         }
         let stuck: Vec<String> = self
             .db
-            .fetch_all("SELECT kind FROM operations WHERE finished_at IS NULL", args![])
+            .fetch_all(
+                "SELECT kind FROM operations WHERE finished_at IS NULL",
+                args![],
+            )
             .await
             .unwrap();
         panic!("still under way: {stuck:?}");
@@ -219,21 +268,37 @@ impl Cloud {
             if !panic.is::<Crashed>() {
                 std::panic::resume_unwind(panic);
             }
+            self.killed += 1;
             self.worker = self.compute.worker();
             self.worker.take_over().await.unwrap();
         }
     }
 
     /// Works beside a request that waits for the work.
-    pub(crate) async fn work(&mut self) {
-        for _turn in 0..100 {
-            self.drain().await;
-            tokio::task::yield_now().await;
-        }
+    pub(crate) async fn work_beside<T>(&mut self, request: impl Future<Output = T>) -> T {
+        let answered = AtomicBool::new(false);
+        let asking = async {
+            let answer = request.await;
+            answered.store(true, Ordering::Relaxed);
+            answer
+        };
+        let working = async {
+            while !answered.load(Ordering::Relaxed) {
+                self.drain().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(asking, working).0
     }
 
     pub(crate) async fn live(&self) -> i64 {
-        self.db.fetch_scalar("SELECT COUNT(*) FROM operations WHERE finished_at IS NULL", args![]).await.unwrap()
+        self.db
+            .fetch_scalar(
+                "SELECT COUNT(*) FROM operations WHERE finished_at IS NULL",
+                args![],
+            )
+            .await
+            .unwrap()
     }
 
     /// A body for one server.
@@ -242,13 +307,21 @@ impl Cloud {
             "name": "web", "imageRef": self.image_id, "flavorRef": self.flavor_id,
             "networks": [{"uuid": self.network_id}],
         });
-        server.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        server
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().cloned().unwrap_or_default());
         json!({ "server": server })
     }
 
     /// Asks for a server; gives its id.
     pub(crate) async fn create(&self, more: &Value) -> String {
-        let created = self.member().at("compute 2.96").post("/v2.1/servers", self.body(more)).await.expect(202);
+        let created = self
+            .member()
+            .at("compute 2.96")
+            .post("/v2.1/servers", self.body(more))
+            .await
+            .expect(202);
         created.json["server"]["id"].as_str().unwrap().to_owned()
     }
 
@@ -256,36 +329,62 @@ impl Cloud {
     pub(crate) async fn running(&mut self) -> String {
         let id = self.create(&json!({})).await;
         self.settle().await;
-        assert_eq!(self.show(&id).await["status"], "ACTIVE", "{}", self.show(&id).await);
+        assert_eq!(
+            self.show(&id).await["status"],
+            "ACTIVE",
+            "{}",
+            self.show(&id).await
+        );
         id
     }
 
     pub(crate) async fn show(&self, id: &str) -> Value {
-        let shown = self.admin().at("compute 2.96").get(&format!("/v2.1/servers/{id}")).await;
+        let shown = self
+            .admin()
+            .at("compute 2.96")
+            .get(&format!("/v2.1/servers/{id}"))
+            .await;
         shown.json["server"].clone()
     }
 
     pub(crate) async fn act(&self, id: &str, action: Value) -> nephos_testkit::Answer {
-        self.member().at("compute 2.96").post(&format!("/v2.1/servers/{id}/action"), action).await
+        self.member()
+            .at("compute 2.96")
+            .post(&format!("/v2.1/servers/{id}/action"), action)
+            .await
     }
 
     /// Nothing of any server is left anywhere.
     pub(crate) async fn assert_nothing_left(&self) {
-        assert!(self.placement.state().allocations.is_empty(), "allocations are left");
+        assert!(
+            self.placement.state().allocations.is_empty(),
+            "allocations are left"
+        );
         assert_eq!(self.network.ports(), Vec::<Value>::new(), "ports are left");
         for host in self.hosts.keys() {
             assert!(self.simulated.snapshot(host).is_empty(), "guests are left");
         }
         let used: i64 = self
             .db
-            .fetch_scalar("SELECT CAST(COALESCE(SUM(used), 0) AS BIGINT) FROM quota_usage", args![])
+            .fetch_scalar(
+                "SELECT CAST(COALESCE(SUM(used), 0) AS BIGINT) FROM quota_usage",
+                args![],
+            )
             .await
             .unwrap();
         assert_eq!(used, 0, "quota is used");
         let wanted = "SELECT COUNT(*) FROM feed_items WHERE spec IS NOT NULL";
-        assert_eq!(self.db.fetch_scalar::<i64>(wanted, args![]).await.unwrap(), 0, "hosts still want something");
+        assert_eq!(
+            self.db.fetch_scalar::<i64>(wanted, args![]).await.unwrap(),
+            0,
+            "hosts still want something"
+        );
         let servers = "SELECT COUNT(*) FROM servers";
-        assert_eq!(self.db.fetch_scalar::<i64>(servers, args![]).await.unwrap(), 0, "rows are left");
+        assert_eq!(
+            self.db.fetch_scalar::<i64>(servers, args![]).await.unwrap(),
+            0,
+            "rows are left"
+        );
         assert_eq!(self.live().await, 0, "operations are left");
     }
 }

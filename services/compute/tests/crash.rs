@@ -11,7 +11,15 @@ use serde_json::{Value, json};
 use crate::cloud::Cloud;
 
 /// The points of this service's own work; agents have tests of their own.
-const OURS: &[&str] = &["boot.", "port.", "release.", "delete.", "power.", "interfaces.", "host."];
+const OURS: &[&str] = &[
+    "boot.",
+    "port.",
+    "release.",
+    "delete.",
+    "power.",
+    "interfaces.",
+    "host.",
+];
 
 /// What a client sees of a server that does not differ from run to run.
 fn seen(server: &Value) -> Value {
@@ -30,21 +38,35 @@ fn seen(server: &Value) -> Value {
 /// The ports and allocations behind it.
 fn around(cloud: &Cloud) -> Value {
     let ports = cloud.network.ports();
-    let bound = ports.iter().filter(|port| port["device_id"] != json!("")).count();
+    let bound = ports
+        .iter()
+        .filter(|port| port["device_id"] != json!(""))
+        .count();
     json!({"ports": ports.len(), "bound": bound, "claims": cloud.placement.state().allocations.len()})
 }
 
 /// A whole life: two interfaces, one of them given; stopped, started, one more plugged and taken out, deleted.
-async fn life() -> Vec<Value> {
+async fn life() -> (Vec<Value>, u32) {
     let mut cloud = Cloud::new().await;
     let mut story = Vec::new();
-    let second = cloud.network.add_network("second", Persona::Member.project());
-    let given = cloud.network.add("ports", json!({"network_id": second, "device_id": "", "project_id": Persona::Member.project(),
+    let second = cloud
+        .network
+        .add_network("second", Persona::Member.project());
+    let given = cloud.network.add(
+        "ports",
+        json!({"network_id": second, "device_id": "", "project_id": Persona::Member.project(),
         "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN", "security_groups": [],
-        "fixed_ips": [{"subnet_id": "s", "ip_address": "10.9.0.9"}]}));
-    let id = cloud.create(&json!({"networks": [{"uuid": cloud.network_id}, {"port": given}]})).await;
+        "fixed_ips": [{"subnet_id": "s", "ip_address": "10.9.0.9"}]}),
+    );
+    let id = cloud
+        .create(&json!({"networks": [{"uuid": cloud.network_id}, {"port": given}]}))
+        .await;
     cloud.settle().await;
-    story.push(json!(["made", seen(&cloud.show(&id).await), around(&cloud)]));
+    story.push(json!([
+        "made",
+        seen(&cloud.show(&id).await),
+        around(&cloud)
+    ]));
     for action in [json!({"os-stop": null}), json!({"os-start": null})] {
         cloud.act(&id, action).await.expect(202);
         cloud.settle().await;
@@ -54,28 +76,50 @@ async fn life() -> Vec<Value> {
     let target = format!("/v2.1/servers/{id}/os-interface");
     let body = json!({"interfaceAttachment": {"net_id": second}});
     let asking = member.post(&target, body);
-    let attached = tokio::join!(asking, cloud.work()).0;
+    let attached = cloud.work_beside(asking).await;
     cloud.settle().await;
-    let port = attached.expect(200).json["interfaceAttachment"]["port_id"].as_str().unwrap().to_owned();
-    story.push(json!(["attached", seen(&cloud.show(&id).await), around(&cloud)]));
+    let port = attached.expect(200).json["interfaceAttachment"]["port_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    story.push(json!([
+        "attached",
+        seen(&cloud.show(&id).await),
+        around(&cloud)
+    ]));
     member.delete(&format!("{target}/{port}")).await.expect(202);
     cloud.settle().await;
-    story.push(json!(["detached", seen(&cloud.show(&id).await), around(&cloud)]));
-    member.delete(&format!("/v2.1/servers/{id}")).await.expect(204);
+    story.push(json!([
+        "detached",
+        seen(&cloud.show(&id).await),
+        around(&cloud)
+    ]));
+    member
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(204);
     cloud.settle().await;
     story.push(json!(["gone", around(&cloud)]));
-    let port = cloud.network.state().rows.get_mut("ports").unwrap().remove(&given);
+    let port = cloud
+        .network
+        .state()
+        .rows
+        .get_mut("ports")
+        .unwrap()
+        .remove(&given);
     assert_eq!(port.unwrap()["device_id"], "", "a given port is given back");
     cloud.assert_nothing_left().await;
-    story
+    (story, cloud.killed)
 }
 
 /// Both hosts refuse: the server is left in ERROR with nothing around it, and can be deleted.
-async fn misfortune() -> Vec<Value> {
+async fn misfortune() -> (Vec<Value>, u32) {
     let mut cloud = Cloud::with_hosts(&["one", "two"], HostSize::default()).await;
     for host in ["one", "two"] {
         for _attempt in 0..2 {
-            cloud.simulated.fail_next(host, Verb::Image, DriverError::Refused("no".to_owned()));
+            cloud
+                .simulated
+                .fail_next(host, Verb::Image, DriverError::Refused("no".to_owned()));
         }
     }
     let id = cloud.create(&json!({})).await;
@@ -83,29 +127,39 @@ async fn misfortune() -> Vec<Value> {
     let mut server = seen(&cloud.show(&id).await);
     server["host"] = Value::Null;
     let story = vec![json!([server, around(&cloud)])];
-    cloud.member().delete(&format!("/v2.1/servers/{id}")).await.expect(204);
+    cloud
+        .member()
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(204);
     cloud.settle().await;
     cloud.assert_nothing_left().await;
-    story
+    (story, cloud.killed)
 }
 
 async fn killed_everywhere<F>(run: impl Fn() -> F, least: usize)
 where
-    F: Future<Output = Vec<Value>>,
+    F: Future<Output = (Vec<Value>, u32)>,
 {
     crash::set(Mode::Record);
-    let expected = run().await;
-    let points: Vec<&str> =
-        crash::recorded().into_iter().filter(|name| OURS.iter().any(|ours| name.starts_with(ours))).collect();
+    let (expected, _never) = run().await;
+    let points: Vec<&str> = crash::recorded()
+        .into_iter()
+        .filter(|name| OURS.iter().any(|ours| name.starts_with(ours)))
+        .collect();
     crash::set(Mode::Off);
     assert!(points.len() >= least, "{points:?}");
     let mut nth: BTreeMap<&str, u32> = BTreeMap::new();
     for name in points {
         let nth = nth.entry(name).or_default();
         *nth += 1;
-        crash::set(Mode::Unwind { name: name.to_owned(), nth: *nth });
-        let story = run().await;
+        crash::set(Mode::Unwind {
+            name: name.to_owned(),
+            nth: *nth,
+        });
+        let (story, killed) = run().await;
         crash::set(Mode::Off);
+        assert_eq!(killed, 1, "{name} was not reached {nth} times");
         assert_eq!(story, expected, "killed at {name}, time {nth}");
     }
 }

@@ -1,1 +1,479 @@
-//! To come.
+//! Every endpoint, asked by every kind of caller.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nephos_compute::Compute;
+use nephos_db::args;
+use nephos_testkit::{Persona, check_matrix, matrix};
+use serde_json::{Value, json};
+
+use crate::cloud::Cloud;
+
+/// The things that calls are made on.
+struct Things<'a> {
+    cloud: &'a Cloud,
+    server: String,
+    port: String,
+    group: String,
+    floating: String,
+    hypervisor: String,
+    service: String,
+    request: String,
+    made: AtomicUsize,
+}
+
+impl Things<'_> {
+    fn fresh(&self, what: &str) -> String {
+        format!("{what}-{}", self.made.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The server as it was: running, nothing under way, unlocked.
+    async fn reset(&self, vm_state: &str) {
+        let mut tx = self.cloud.db.write().await.unwrap();
+        tx.exec(
+            "UPDATE operations SET finished_at = 1 WHERE finished_at IS NULL",
+            args![],
+        )
+        .await
+        .unwrap();
+        tx.exec(
+            "UPDATE servers SET vm_state = $1, task_state = NULL, locked_by = NULL, tags = '[\"t\"]', metadata = '{\"k\":\"v\"}' \
+             WHERE id = $2",
+            args![vm_state, self.server],
+        )
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    fn set_groups(&self, groups: Value) {
+        let mut network = self.cloud.network.state();
+        network
+            .rows
+            .get_mut("ports")
+            .unwrap()
+            .get_mut(&self.port)
+            .unwrap()["security_groups"] = groups;
+    }
+
+    async fn flavor(&self, public: bool) -> String {
+        let id = self.fresh("flavor");
+        let body = json!({"flavor": {"id": id, "name": id, "vcpus": 1, "ram": 1, "disk": 1, "os-flavor-access:is_public": public}});
+        self.cloud
+            .admin()
+            .post("/v2.1/flavors", body)
+            .await
+            .expect(200);
+        let specs = json!({"extra_specs": {"k": "v"}});
+        self.cloud
+            .admin()
+            .post(&format!("/v2.1/flavors/{id}/os-extra_specs"), specs)
+            .await
+            .expect(200);
+        id
+    }
+
+    async fn action(&self, vm_state: &str, body: Value) -> Option<(String, Value)> {
+        self.reset(vm_state).await;
+        Some((format!("/v2.1/servers/{}/action", self.server), body))
+    }
+
+    async fn server(&self, rest: &str, body: Value) -> Option<(String, Value)> {
+        self.reset("active").await;
+        Some((format!("/v2.1/servers/{}{rest}", self.server), body))
+    }
+
+    async fn call(&self, name: &'static str) -> Option<(String, Value)> {
+        let none = || Value::Null;
+        let some = |target: &str, body: Value| Some((format!("/v2.1{target}"), body));
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEqnY4TdVKX2mYTZLqMeKJfBqnWzGdbTV2FMsFzU6VyW me";
+        let project = Persona::Member.project();
+        let servers = self.of_servers(name).await;
+        if servers.is_some() {
+            return servers;
+        }
+        match name {
+            "ListVersions" => Some(("/".to_owned(), none())),
+            "ShowVersion" => Some(("/v2.1".to_owned(), none())),
+            "ListExtensions" => some("/extensions", none()),
+            "ListFlavors" => some("/flavors", none()),
+            "ListFlavorsDetail" => some("/flavors/detail", none()),
+            "CreateFlavor" => {
+                let body =
+                    json!({"flavor": {"name": self.fresh("new"), "vcpus": 1, "ram": 1, "disk": 1}});
+                some("/flavors", body)
+            }
+            "ShowFlavor" => some("/flavors/small", none()),
+            "UpdateFlavor" => some("/flavors/small", json!({"flavor": {"description": "x"}})),
+            "DeleteFlavor" => some(&format!("/flavors/{}", self.flavor(true).await), none()),
+            "ListAccess" => some(
+                &format!("/flavors/{}/os-flavor-access", self.flavor(false).await),
+                none(),
+            ),
+            "AddAccess" => {
+                let body = json!({"addTenantAccess": {"tenant": "x"}});
+                some(
+                    &format!("/flavors/{}/action", self.flavor(false).await),
+                    body,
+                )
+            }
+            "RemoveAccess" => {
+                let id = self.flavor(false).await;
+                let add = json!({"addTenantAccess": {"tenant": "x"}});
+                self.cloud
+                    .admin()
+                    .post(&format!("/v2.1/flavors/{id}/action"), add)
+                    .await
+                    .expect(200);
+                some(
+                    &format!("/flavors/{id}/action"),
+                    json!({"removeTenantAccess": {"tenant": "x"}}),
+                )
+            }
+            "ListExtraSpecs" => some(
+                &format!("/flavors/{}/os-extra_specs", self.flavor(true).await),
+                none(),
+            ),
+            "ShowExtraSpec" => some(
+                &format!("/flavors/{}/os-extra_specs/k", self.flavor(true).await),
+                none(),
+            ),
+            "CreateExtraSpecs" => some(
+                "/flavors/small/os-extra_specs",
+                json!({"extra_specs": {"a": "b"}}),
+            ),
+            "UpdateExtraSpec" => some(
+                &format!("/flavors/{}/os-extra_specs/k", self.flavor(true).await),
+                json!({"k": "w"}),
+            ),
+            "DeleteExtraSpec" => some(
+                &format!("/flavors/{}/os-extra_specs/k", self.flavor(true).await),
+                none(),
+            ),
+            "CreateKeyPair" | "CreateKeyPairOld" => some(
+                "/os-keypairs",
+                json!({"keypair": {"name": self.fresh("key"), "public_key": key}}),
+            ),
+            "ListKeyPairs" => some("/os-keypairs", none()),
+            "ShowKeyPair" | "DeleteKeyPair" | "DeleteKeyPairOld" => {
+                some("/os-keypairs/mine", none())
+            }
+            "ListHypervisors" => some("/os-hypervisors", none()),
+            "ListHypervisorsDetail" => some("/os-hypervisors/detail", none()),
+            "ShowHypervisor" => some("/os-hypervisors/1", none()),
+            "ShowStatistics" => some("/os-hypervisors/statistics", none()),
+            "ShowUptime" => some("/os-hypervisors/1/uptime", none()),
+            "SearchHypervisors" => some(
+                &format!("/os-hypervisors/{}/search", self.hypervisor),
+                none(),
+            ),
+            "ListHypervisorServers" => some(
+                &format!("/os-hypervisors/{}/servers", self.hypervisor),
+                none(),
+            ),
+            "ListServices" => some("/os-services", none()),
+            "UpdateService" => some(
+                &format!("/os-services/{}", self.service),
+                json!({"status": "enabled"}),
+            ),
+            "EnableService" => some(
+                "/os-services/enable",
+                json!({"host": "one", "binary": "nova-compute"}),
+            ),
+            "DisableService" => some(
+                "/os-services/disable",
+                json!({"host": "one", "binary": "nova-compute"}),
+            ),
+            "DisableServiceWhy" => some(
+                "/os-services/disable-log-reason",
+                json!({"host": "one", "binary": "nova-compute", "disabled_reason": "x"}),
+            ),
+            "ForceDownService" => some(
+                "/os-services/force-down",
+                json!({"host": "one", "binary": "nova-compute", "forced_down": false}),
+            ),
+            "ListZones" => some("/os-availability-zone", none()),
+            "ListZonesDetail" => some("/os-availability-zone/detail", none()),
+            "ShowLimits" => some("/limits", none()),
+            "ShowQuotas" => some(&format!("/os-quota-sets/{project}"), none()),
+            "ShowQuotaDetail" => some(&format!("/os-quota-sets/{project}/detail"), none()),
+            "ShowDefaultQuotas" => some(&format!("/os-quota-sets/{project}/defaults"), none()),
+            "UpdateQuotas" => some(
+                &format!("/os-quota-sets/{project}"),
+                json!({"quota_set": {"cores": -1, "instances": -1, "ram": -1}}),
+            ),
+            "DeleteQuotas" => some("/os-quota-sets/nobody", none()),
+            "ShowQuotaClass" => some("/os-quota-class-sets/default", none()),
+            "UpdateQuotaClass" => some(
+                "/os-quota-class-sets/other",
+                json!({"quota_class_set": {"cores": 5}}),
+            ),
+            "ExternalEvents" => some(
+                "/os-server-external-events",
+                json!({"events": [{"name": "network-changed", "server_uuid": self.server}]}),
+            ),
+            "HostFeed" => Some(("/host/v1/feed?host=one&since=0&wait=0".to_owned(), none())),
+            "HostObserved" => Some(("/host/v1/observed?host=one".to_owned(), json!([]))),
+            "AnswerGuestRoot" => Some(("/metadata".to_owned(), none())),
+            "AnswerGuest" => Some(("/metadata/openstack".to_owned(), none())),
+            "KeepPassword" => Some(("/metadata/openstack/latest/password".to_owned(), json!("x"))),
+            _other => self.of_siblings(name),
+        }
+    }
+
+    async fn of_servers(&self, name: &'static str) -> Option<(String, Value)> {
+        let none = || Value::Null;
+        match name {
+            "CreateServers" => {
+                let body = json!({"server": {"name": "new", "imageRef": self.cloud.image_id, "flavorRef": "small"}});
+                Some(("/v2.1/servers".to_owned(), body))
+            }
+            "ListServers" => Some(("/v2.1/servers".to_owned(), none())),
+            "ListServersDetail" => Some(("/v2.1/servers/detail".to_owned(), none())),
+            "ShowServer" => self.server("", none()).await,
+            "UpdateServer" => {
+                self.server("", json!({"server": {"name": "renamed"}}))
+                    .await
+            }
+            "DeleteServer" => Some((
+                format!("/v2.1/servers/{}", self.cloud.create(&json!({})).await),
+                none(),
+            )),
+            "ForceDelete" => {
+                let target = format!(
+                    "/v2.1/servers/{}/action",
+                    self.cloud.create(&json!({})).await
+                );
+                Some((target, json!({"forceDelete": null})))
+            }
+            "Start" => self.action("stopped", json!({"os-start": null})).await,
+            "Stop" => self.action("active", json!({"os-stop": null})).await,
+            "Reboot" => {
+                self.action("active", json!({"reboot": {"type": "HARD"}}))
+                    .await
+            }
+            "Pause" => self.action("active", json!({"pause": null})).await,
+            "Unpause" => self.action("paused", json!({"unpause": null})).await,
+            "Suspend" => self.action("active", json!({"suspend": null})).await,
+            "Resume" => self.action("suspended", json!({"resume": null})).await,
+            "Lock" => self.action("active", json!({"lock": null})).await,
+            "Unlock" => self.action("active", json!({"unlock": null})).await,
+            "ResetState" => {
+                self.action("active", json!({"os-resetState": {"state": "active"}}))
+                    .await
+            }
+            // One that is not ready: the answer comes at once.
+            "ConsoleOutput" => {
+                self.action("building", json!({"os-getConsoleOutput": {}}))
+                    .await
+            }
+            "AddSecurityGroup" => {
+                self.set_groups(json!([]));
+                self.action("active", json!({"addSecurityGroup": {"name": "web"}}))
+                    .await
+            }
+            "RemoveSecurityGroup" => {
+                self.set_groups(json!([self.group]));
+                self.action("active", json!({"removeSecurityGroup": {"name": "web"}}))
+                    .await
+            }
+            "AddFloatingIp" => {
+                self.action(
+                    "active",
+                    json!({"addFloatingIp": {"address": "198.51.100.7"}}),
+                )
+                .await
+            }
+            "RemoveFloatingIp" => {
+                self.action(
+                    "active",
+                    json!({"removeFloatingIp": {"address": "198.51.100.8"}}),
+                )
+                .await
+            }
+            "ListServerSecurityGroups" => self.server("/os-security-groups", none()).await,
+            "ListAddresses" => self.server("/ips", none()).await,
+            "ShowNetworkAddresses" => self.server("/ips/private", none()).await,
+            "ListInterfaces" => self.server("/os-interface", none()).await,
+            "ShowInterface" => {
+                self.server(&format!("/os-interface/{}", self.port), none())
+                    .await
+            }
+            "DetachInterface" => {
+                self.server(&format!("/os-interface/{}", self.port), none())
+                    .await
+            }
+            // Wrong in itself: the answer comes at once.
+            "AttachInterface" => {
+                self.server(
+                    "/os-interface",
+                    json!({"interfaceAttachment": {"net_id": "x", "port_id": "y"}}),
+                )
+                .await
+            }
+            "ListActions" => self.server("/os-instance-actions", none()).await,
+            "ShowAction" => {
+                self.server(&format!("/os-instance-actions/{}", self.request), none())
+                    .await
+            }
+            "ShowPassword" | "ClearPassword" => self.server("/os-server-password", none()).await,
+            "ListMetadata" => self.server("/metadata", none()).await,
+            "CreateMetadata" | "ReplaceMetadata" => {
+                self.server("/metadata", json!({"metadata": {"a": "b"}}))
+                    .await
+            }
+            "ShowMetadataItem" | "DeleteMetadataItem" => self.server("/metadata/k", none()).await,
+            "UpdateMetadataItem" => {
+                self.server("/metadata/k", json!({"meta": {"k": "w"}}))
+                    .await
+            }
+            "ListTags" | "DeleteTags" => self.server("/tags", none()).await,
+            "ReplaceTags" => self.server("/tags", json!({"tags": ["a"]})).await,
+            "ShowTag" | "DeleteTag" => self.server("/tags/t", none()).await,
+            "AddTag" => self.server("/tags/u", none()).await,
+            _other => None,
+        }
+    }
+
+    fn of_siblings(&self, name: &'static str) -> Option<(String, Value)> {
+        let none = || Value::Null;
+        let some = |target: String, body: Value| Some((format!("/v2.1{target}"), body));
+        let group = json!({"security_group": {"name": "g", "description": "d"}});
+        let image = &self.cloud.image_id;
+        match name {
+            "ListSecurityGroups" => some("/os-security-groups".to_owned(), none()),
+            "CreateSecurityGroup" => some("/os-security-groups".to_owned(), group),
+            "ShowSecurityGroup" => some(format!("/os-security-groups/{}", self.group), none()),
+            "UpdateSecurityGroup" => some(format!("/os-security-groups/{}", self.group), group),
+            "DeleteSecurityGroup" => some(
+                format!(
+                    "/os-security-groups/{}",
+                    self.cloud.network.add("security-groups", json!({}))
+                ),
+                none(),
+            ),
+            "CreateGroupRule" => some(
+                "/os-security-group-rules".to_owned(),
+                json!({"security_group_rule":
+                {"parent_group_id": self.group, "ip_protocol": "tcp", "from_port": 1, "to_port": 2}}),
+            ),
+            "DeleteGroupRule" => some(
+                format!(
+                    "/os-security-group-rules/{}",
+                    self.cloud.network.add("security-group-rules", json!({}))
+                ),
+                none(),
+            ),
+            "ListFloatingIps" => some("/os-floating-ips".to_owned(), none()),
+            "CreateFloatingIp" => some("/os-floating-ips".to_owned(), json!({"pool": "public"})),
+            "ShowFloatingIp" => some(format!("/os-floating-ips/{}", self.floating), none()),
+            "DeleteFloatingIp" => some(
+                format!(
+                    "/os-floating-ips/{}",
+                    self.cloud.network.add("floatingips", json!({}))
+                ),
+                none(),
+            ),
+            "ListPools" => some("/os-floating-ip-pools".to_owned(), none()),
+            "ListNetworks" => some("/os-networks".to_owned(), none()),
+            "ShowNetwork" => some(format!("/os-networks/{}", self.cloud.network_id), none()),
+            "ListTenantNetworks" => some("/os-tenant-networks".to_owned(), none()),
+            "ShowTenantNetwork" => some(
+                format!("/os-tenant-networks/{}", self.cloud.network_id),
+                none(),
+            ),
+            "ListImages" => some("/images".to_owned(), none()),
+            "ListImagesDetail" => some("/images/detail".to_owned(), none()),
+            "ShowImage" => some(format!("/images/{image}"), none()),
+            "DeleteImage" => some(
+                format!("/images/{}", self.cloud.image.add_image(&json!({}))),
+                none(),
+            ),
+            "ListImageMetadata" => some(format!("/images/{image}/metadata"), none()),
+            "CreateImageMetadata" | "ReplaceImageMetadata" => some(
+                format!("/images/{image}/metadata"),
+                json!({"metadata": {"os_distro": "debian"}}),
+            ),
+            "ShowImageMetadataItem" => some(format!("/images/{image}/metadata/os_distro"), none()),
+            "UpdateImageMetadataItem" => some(
+                format!("/images/{image}/metadata/os_distro"),
+                json!({"meta": {"os_distro": "debian"}}),
+            ),
+            "DeleteImageMetadataItem" => {
+                let image = self.cloud.image.add_image(&json!({}));
+                some(format!("/images/{image}/metadata/os_distro"), none())
+            }
+            _unknown => None,
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_endpoint_answers_every_caller_as_written_down() {
+    let mut cloud = Cloud::new().await;
+    let server = cloud.running().await;
+    let limits = json!({"quota_set": {"cores": -1, "instances": -1, "ram": -1}});
+    for persona in [Persona::Member, Persona::Admin, Persona::OtherProject] {
+        cloud
+            .admin()
+            .put(
+                &format!("/v2.1/os-quota-sets/{}", persona.project()),
+                limits.clone(),
+            )
+            .await
+            .expect(200);
+    }
+    let external = cloud.network.add(
+        "networks",
+        json!({"name": "public", "router:external": true, "subnets": [], "project_id": ""}),
+    );
+    let floating = cloud.network.add(
+        "floatingips",
+        json!({"floating_ip_address": "198.51.100.7", "floating_network_id": external}),
+    );
+    cloud.network.add(
+        "floatingips",
+        json!({"floating_ip_address": "198.51.100.8", "floating_network_id": external}),
+    );
+    let group = cloud.network.add(
+        "security-groups",
+        json!({"name": "web", "description": "", "project_id": Persona::Member.project(),
+        "tenant_id": Persona::Member.project()}),
+    );
+    let port = cloud.network.ports()[0]["id"].as_str().unwrap().to_owned();
+    let admin = cloud.admin();
+    let services = admin
+        .at("compute 2.53")
+        .get("/v2.1/os-services")
+        .await
+        .expect(200)
+        .json;
+    let hypervisors = admin.get("/v2.1/os-hypervisors").await.expect(200).json;
+    let actions = admin
+        .get(&format!("/v2.1/servers/{server}/os-instance-actions"))
+        .await
+        .expect(200)
+        .json;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let things = Things {
+        cloud: &cloud,
+        server,
+        port,
+        group,
+        floating,
+        hypervisor: text(&hypervisors["hypervisors"][0]["hypervisor_hostname"]),
+        service: text(&services["services"][0]["id"]),
+        request: text(&actions["instanceActions"][0]["request_id"]),
+        made: AtomicUsize::new(0),
+    };
+    let table = matrix::<Compute, _, _>(&cloud.ask, |name| things.call(name)).await;
+    check_matrix(
+        &table,
+        Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/golden/matrix.txt"
+        )),
+    );
+}

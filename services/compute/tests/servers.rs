@@ -10,9 +10,14 @@ use crate::cloud::Cloud;
 #[tokio::test]
 async fn a_server_is_made_runs_and_goes_without_a_trace() {
     let mut cloud = Cloud::new().await;
-    let id = cloud.create(&json!({"metadata": {"a": "b"}, "tags": ["blue"], "description": "mine"})).await;
+    let id = cloud
+        .create(&json!({"metadata": {"a": "b"}, "tags": ["blue"], "description": "mine"}))
+        .await;
     let new = cloud.show(&id).await;
-    assert_eq!((&new["status"], &new["OS-EXT-STS:task_state"]), (&json!("BUILD"), &json!("scheduling")));
+    assert_eq!(
+        (&new["status"], &new["OS-EXT-STS:task_state"]),
+        (&json!("BUILD"), &json!("scheduling"))
+    );
     cloud.settle().await;
 
     let server = cloud.show(&id).await;
@@ -24,7 +29,10 @@ async fn a_server_is_made_runs_and_goes_without_a_trace() {
     assert_eq!(server["tags"], json!(["blue"]));
     assert_eq!(server["flavor"]["original_name"], "small");
     let address = &server["addresses"]["private"][0];
-    assert!(address["addr"].as_str().unwrap().starts_with("10.0.0."), "{server}");
+    assert!(
+        address["addr"].as_str().unwrap().starts_with("10.0.0."),
+        "{server}"
+    );
     assert_eq!(address["OS-EXT-IPS:type"], "fixed");
     assert!(server["OS-SRV-USG:launched_at"].is_string());
     let ports = cloud.network.ports();
@@ -56,7 +64,10 @@ async fn power_follows_the_wish_and_the_guest() {
         (json!({"reboot": {"type": "SOFT"}}), "ACTIVE", 1),
     ] {
         cloud.act(&id, action.clone()).await.expect(202);
-        assert!(!cloud.show(&id).await["OS-EXT-STS:task_state"].is_null(), "{action}");
+        assert!(
+            !cloud.show(&id).await["OS-EXT-STS:task_state"].is_null(),
+            "{action}"
+        );
         // While it lasts, nothing else may begin.
         cloud.act(&id, json!({"os-stop": null})).await.expect(409);
         cloud.settle().await;
@@ -66,11 +77,20 @@ async fn power_follows_the_wish_and_the_guest() {
         assert!(server["OS-EXT-STS:task_state"].is_null(), "{action}");
     }
     let wrong = cloud.act(&id, json!({"os-start": null})).await.expect(409);
-    let message = wrong.json["conflictingRequest"]["message"].as_str().unwrap().to_owned();
-    assert_eq!(message, format!("Cannot 'start' instance {id} while it is in vm_state active"));
+    let message = wrong.json["conflictingRequest"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        message,
+        format!("Cannot 'start' instance {id} while it is in vm_state active")
+    );
 
     cloud.simulated.guest_shuts_down("one", &id.as_str().into());
-    cloud.world.clock.advance(std::time::Duration::from_secs(70));
+    cloud
+        .world
+        .clock
+        .advance(std::time::Duration::from_secs(70));
     cloud.settle().await;
     assert_eq!(cloud.show(&id).await["status"], "SHUTOFF");
 }
@@ -79,7 +99,11 @@ async fn power_follows_the_wish_and_the_guest() {
 async fn a_host_that_cannot_is_left_for_another() {
     let mut cloud = Cloud::with_hosts(&["one", "two"], HostSize::default()).await;
     for host in ["one", "two"] {
-        cloud.simulated.fail_next(host, Verb::Image, DriverError::Refused("no such image here".to_owned()));
+        cloud.simulated.fail_next(
+            host,
+            Verb::Image,
+            DriverError::Refused("no such image here".to_owned()),
+        );
     }
     let id = cloud.create(&json!({})).await;
     cloud.settle().await;
@@ -89,19 +113,36 @@ async fn a_host_that_cannot_is_left_for_another() {
     let message = server["fault"]["message"].as_str().unwrap();
     assert!(message.starts_with("No valid host was found"), "{message}");
     assert!(message.contains("2 of 2 was tried and failed"), "{message}");
-    assert!(server["fault"]["details"].as_str().unwrap().contains("one"), "{server}");
-    let owner = cloud.member().get(&format!("/v2.1/servers/{id}")).await.expect(200);
-    assert_eq!(owner.json["server"]["fault"].get("details"), None, "host names are for admins");
+    assert!(
+        server["fault"]["details"].as_str().unwrap().contains("one"),
+        "{server}"
+    );
+    let owner = cloud
+        .member()
+        .get(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(200);
+    assert_eq!(
+        owner.json["server"]["fault"].get("details"),
+        None,
+        "host names are for admins"
+    );
     assert!(cloud.placement.state().allocations.is_empty());
     assert!(cloud.network.ports().is_empty());
 
-    cloud.simulated.fail_next("one", Verb::Image, DriverError::Refused("no".to_owned()));
+    cloud
+        .simulated
+        .fail_next("one", Verb::Image, DriverError::Refused("no".to_owned()));
     let second = cloud.create(&json!({})).await;
     cloud.settle().await;
     assert_eq!(cloud.show(&second).await["status"], "ACTIVE");
 
     for server in [&id, &second] {
-        cloud.member().delete(&format!("/v2.1/servers/{server}")).await.expect(204);
+        cloud
+            .member()
+            .delete(&format!("/v2.1/servers/{server}"))
+            .await
+            .expect(204);
     }
     cloud.settle().await;
     cloud.assert_nothing_left().await;
@@ -109,17 +150,35 @@ async fn a_host_that_cannot_is_left_for_another() {
 
 #[tokio::test]
 async fn when_nothing_fits_the_fault_says_why() {
-    let mut cloud = Cloud::with_hosts(&["one", "two"], HostSize { vcpus: 1, ram_mib: 1024, disk_gib: 100 }).await;
+    let mut cloud = Cloud::with_hosts(
+        &["one", "two"],
+        HostSize {
+            vcpus: 1,
+            ram_mib: 1024,
+            disk_gib: 100,
+        },
+    )
+    .await;
     let big = json!({"flavor": {"id": "big", "name": "big", "vcpus": 64, "ram": 128, "disk": 1}});
     cloud.admin().post("/v2.1/flavors", big).await.expect(200);
     let limit = json!({"quota_set": {"cores": -1}});
-    cloud.admin().put(&format!("/v2.1/os-quota-sets/{}", Persona::Member.project()), limit).await.expect(200);
+    cloud
+        .admin()
+        .put(
+            &format!("/v2.1/os-quota-sets/{}", Persona::Member.project()),
+            limit,
+        )
+        .await
+        .expect(200);
     let id = cloud.create(&json!({"flavorRef": "big"})).await;
     cloud.settle().await;
     let server = cloud.show(&id).await;
     let message = server["fault"]["message"].as_str().unwrap();
     assert_eq!(server["status"], "ERROR");
-    assert!(message.contains("for 1 DISK_GB, 128 MEMORY_MB, 64 VCPU"), "{message}");
+    assert!(
+        message.contains("for 1 DISK_GB, 128 MEMORY_MB, 64 VCPU"),
+        "{message}"
+    );
     assert!(message.contains("2 of 2 has no room"), "{message}");
 }
 
@@ -127,14 +186,21 @@ async fn when_nothing_fits_the_fault_says_why() {
 async fn a_server_can_be_deleted_at_any_moment() {
     let mut cloud = Cloud::new().await;
     let id = cloud.create(&json!({})).await;
-    cloud.member().delete(&format!("/v2.1/servers/{id}")).await.expect(204);
+    cloud
+        .member()
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(204);
     cloud.settle().await;
     cloud.assert_nothing_left().await;
 
     let id = cloud.create(&json!({})).await;
     cloud.worker.drain().await.unwrap();
     assert_eq!(cloud.show(&id).await["OS-EXT-STS:task_state"], "spawning");
-    cloud.act(&id, json!({"forceDelete": null})).await.expect(202);
+    cloud
+        .act(&id, json!({"forceDelete": null}))
+        .await
+        .expect(202);
     cloud.settle().await;
     cloud.assert_nothing_left().await;
 }
@@ -143,22 +209,46 @@ async fn a_server_can_be_deleted_at_any_moment() {
 async fn several_servers_of_one_request() {
     let mut cloud = Cloud::new().await;
     let body = cloud.body(&json!({"min_count": 2, "max_count": 3, "return_reservation_id": true}));
-    let made = cloud.member().at("compute 2.96").post("/v2.1/servers", body).await.expect(202);
+    let made = cloud
+        .member()
+        .at("compute 2.96")
+        .post("/v2.1/servers", body)
+        .await
+        .expect(202);
     let reservation = made.json["reservation_id"].as_str().unwrap().to_owned();
     cloud.settle().await;
-    let target = format!("/v2.1/servers/detail?reservation_id={reservation}&sort_key=display_name&sort_dir=asc");
+    let target = format!(
+        "/v2.1/servers/detail?reservation_id={reservation}&sort_key=display_name&sort_dir=asc"
+    );
     let listed = cloud.member().get(&target).await.expect(200);
-    let names: Vec<&str> =
-        listed.json["servers"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = listed.json["servers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["web-1", "web-2", "web-3"]);
-    assert!(listed.json["servers"].as_array().unwrap().iter().all(|one| one["status"] == "ACTIVE"));
+    assert!(
+        listed.json["servers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["status"] == "ACTIVE")
+    );
 }
 
 #[tokio::test]
 async fn a_quota_raced_by_twenty_is_not_passed() {
     let cloud = Cloud::new().await;
     let limit = json!({"quota_set": {"instances": 5}});
-    cloud.admin().put(&format!("/v2.1/os-quota-sets/{}", Persona::Member.project()), limit).await.expect(200);
+    cloud
+        .admin()
+        .put(
+            &format!("/v2.1/os-quota-sets/{}", Persona::Member.project()),
+            limit,
+        )
+        .await
+        .expect(200);
     let member = cloud.member().at("compute 2.96");
     let creates = (0..20).map(|_| member.post("/v2.1/servers", cloud.body(&json!({}))));
     let answers = futures_util::future::join_all(creates).await;
@@ -167,11 +257,18 @@ async fn a_quota_raced_by_twenty_is_not_passed() {
     for refused in answers.iter().filter(|answer| answer.status != 202) {
         assert_eq!(refused.status, 403);
         let message = refused.json["forbidden"]["message"].as_str().unwrap();
-        assert!(message.starts_with("Quota exceeded for instances: Requested 1, but already used 5 of 5"), "{message}");
+        assert!(
+            message
+                .starts_with("Quota exceeded for instances: Requested 1, but already used 5 of 5"),
+            "{message}"
+        );
     }
     let detail = format!("/v2.1/os-quota-sets/{}/detail", Persona::Member.project());
     let used = cloud.admin().get(&detail).await.expect(200);
-    assert_eq!(used.json["quota_set"]["instances"], json!({"limit": 5, "in_use": 5, "reserved": 0}));
+    assert_eq!(
+        used.json["quota_set"]["instances"],
+        json!({"limit": 5, "in_use": 5, "reserved": 0})
+    );
     let limits = cloud.member().get("/v2.1/limits").await.expect(200);
     assert_eq!(limits.json["limits"]["absolute"]["totalInstancesUsed"], 5);
 }
@@ -186,33 +283,71 @@ async fn lists_filter_sort_and_page() {
     cloud.settle().await;
     let member = cloud.member().at("compute 2.90");
     let names = |json: &Value| -> Vec<String> {
-        json["servers"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+        json["servers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     let list = |query: &'static str| {
         let member = member.clone();
-        async move { member.get(&format!("/v2.1/servers?{query}")).await.expect(200).json }
+        async move {
+            member
+                .get(&format!("/v2.1/servers?{query}"))
+                .await
+                .expect(200)
+                .json
+        }
     };
     assert_eq!(names(&list("").await), ["gamma", "beta", "alpha"]);
     assert_eq!(names(&list("name=%5Eb").await), ["beta"]);
-    assert_eq!(names(&list("tags=red&sort_key=display_name&sort_dir=asc").await), ["alpha", "gamma"]);
-    assert_eq!(names(&list("status=active&name=a$&limit=2&sort_dir=asc").await), ["alpha", "beta"]);
+    assert_eq!(
+        names(&list("tags=red&sort_key=display_name&sort_dir=asc").await),
+        ["alpha", "gamma"]
+    );
+    assert_eq!(
+        names(&list("status=active&name=a$&limit=2&sort_dir=asc").await),
+        ["alpha", "beta"]
+    );
     assert_eq!(names(&list("status=SHUTOFF").await), Vec::<String>::new());
     let first = list("limit=2").await;
     let next = first["servers_links"][0]["href"].as_str().unwrap();
-    let next = next.strip_prefix("http://cloud.test/compute").unwrap().to_owned();
+    let next = next
+        .strip_prefix("http://cloud.test/compute")
+        .unwrap()
+        .to_owned();
     let second = member.get(&next).await.expect(200);
     assert_eq!(names(&second.json), ["alpha"]);
-    assert_eq!(names(&list("changes-since=2030-01-01T00:00:00Z").await), Vec::<String>::new());
+    assert_eq!(
+        names(&list("changes-since=2030-01-01T00:00:00Z").await),
+        Vec::<String>::new()
+    );
     member.get("/v2.1/servers?status=wrong").await.expect(400);
     member.get("/v2.1/servers?colour=red").await.expect(400);
     member.get("/v2.1/servers?marker=nothing").await.expect(400);
     member.get("/v2.1/servers?limit=-1").await.expect(400);
-    member.get("/v2.1/servers?changes-since=yesterday").await.expect(400);
+    member
+        .get("/v2.1/servers?changes-since=yesterday")
+        .await
+        .expect(400);
     member.get("/v2.1/servers?all_tenants=1").await.expect(403);
-    let everybody = cloud.admin().get("/v2.1/servers?all_tenants=1").await.expect(200);
+    let everybody = cloud
+        .admin()
+        .get("/v2.1/servers?all_tenants=1")
+        .await
+        .expect(200);
     assert_eq!(names(&everybody.json).len(), 3);
-    assert_eq!(names(&cloud.admin().get("/v2.1/servers").await.json).len(), 0);
-    let other = cloud.ask.as_persona(Persona::OtherProject).get("/v2.1/servers/detail").await.expect(200);
+    assert_eq!(
+        names(&cloud.admin().get("/v2.1/servers").await.json).len(),
+        0
+    );
+    let other = cloud
+        .ask
+        .as_persona(Persona::OtherProject)
+        .get("/v2.1/servers/detail")
+        .await
+        .expect(200);
     assert_eq!(names(&other.json).len(), 0);
 }
 
@@ -224,37 +359,83 @@ async fn names_metadata_tags_and_locks_change_at_once() {
     let member = cloud.member().at("compute 2.96");
     let renamed = json!({"server": {"name": "db", "accessIPv4": "192.0.2.1", "description": null}});
     let shown = member.put(&at(""), renamed).await.expect(200);
-    assert_eq!((&shown.json["server"]["name"], &shown.json["server"]["accessIPv4"]), (&json!("db"), &json!("192.0.2.1")));
+    assert_eq!(
+        (
+            &shown.json["server"]["name"],
+            &shown.json["server"]["accessIPv4"]
+        ),
+        (&json!("db"), &json!("192.0.2.1"))
+    );
 
     let body = json!({"metadata": {"a": "1", "b": "2"}});
-    assert_eq!(member.post(&at("/metadata"), body.clone()).await.expect(200).json, body);
-    member.put(&at("/metadata/a"), json!({"meta": {"a": "3"}})).await.expect(200);
-    member.put(&at("/metadata/a"), json!({"meta": {"c": "3"}})).await.expect(400);
-    assert_eq!(member.get(&at("/metadata/a")).await.expect(200).json, json!({"meta": {"a": "3"}}));
+    assert_eq!(
+        member
+            .post(&at("/metadata"), body.clone())
+            .await
+            .expect(200)
+            .json,
+        body
+    );
+    member
+        .put(&at("/metadata/a"), json!({"meta": {"a": "3"}}))
+        .await
+        .expect(200);
+    member
+        .put(&at("/metadata/a"), json!({"meta": {"c": "3"}}))
+        .await
+        .expect(400);
+    assert_eq!(
+        member.get(&at("/metadata/a")).await.expect(200).json,
+        json!({"meta": {"a": "3"}})
+    );
     member.delete(&at("/metadata/b")).await.expect(204);
     member.delete(&at("/metadata/b")).await.expect(404);
-    member.put(&at("/metadata"), json!({"metadata": {"z": "9"}})).await.expect(200);
-    assert_eq!(member.get(&at("/metadata")).await.expect(200).json, json!({"metadata": {"z": "9"}}));
+    member
+        .put(&at("/metadata"), json!({"metadata": {"z": "9"}}))
+        .await
+        .expect(200);
+    assert_eq!(
+        member.get(&at("/metadata")).await.expect(200).json,
+        json!({"metadata": {"z": "9"}})
+    );
 
     assert_eq!(member.put(&at("/tags/x"), Value::Null).await.status, 201);
     assert_eq!(member.put(&at("/tags/x"), Value::Null).await.status, 204);
     member.get(&at("/tags/x")).await.expect(204);
-    member.put(&at("/tags"), json!({"tags": ["b", "a", "a"]})).await.expect(200);
-    assert_eq!(member.get(&at("/tags")).await.json, json!({"tags": ["a", "b"]}));
+    member
+        .put(&at("/tags"), json!({"tags": ["b", "a", "a"]}))
+        .await
+        .expect(200);
+    assert_eq!(
+        member.get(&at("/tags")).await.json,
+        json!({"tags": ["a", "b"]})
+    );
     member.delete(&at("/tags/a")).await.expect(204);
     member.get(&at("/tags/a")).await.expect(404);
     member.delete(&at("/tags")).await.expect(204);
 
-    cloud.act(&id, json!({"lock": {"locked_reason": "audit"}})).await.expect(202);
+    cloud
+        .act(&id, json!({"lock": {"locked_reason": "audit"}}))
+        .await
+        .expect(202);
     let locked = cloud.show(&id).await;
-    assert_eq!((&locked["locked"], &locked["locked_reason"]), (&json!(true), &json!("audit")));
+    assert_eq!(
+        (&locked["locked"], &locked["locked_reason"]),
+        (&json!(true), &json!("audit"))
+    );
     cloud.act(&id, json!({"os-stop": null})).await.expect(409);
     member.delete(&at("")).await.expect(409);
     cloud.act(&id, json!({"unlock": null})).await.expect(202);
     let admin = cloud.admin().at("compute 2.96");
-    admin.post(&at("/action"), json!({"lock": null})).await.expect(202);
+    admin
+        .post(&at("/action"), json!({"lock": null}))
+        .await
+        .expect(202);
     cloud.act(&id, json!({"unlock": null})).await.expect(403);
-    admin.post(&at("/action"), json!({"os-resetState": {"state": "error"}})).await.expect(202);
+    admin
+        .post(&at("/action"), json!({"os-resetState": {"state": "error"}}))
+        .await
+        .expect(202);
     assert_eq!(cloud.show(&id).await["status"], "ERROR");
 }
 
@@ -262,32 +443,71 @@ async fn names_metadata_tags_and_locks_change_at_once() {
 async fn interfaces_come_and_go_and_a_given_port_is_given_back() {
     let mut cloud = Cloud::new().await;
     let id = cloud.running().await;
-    let second = cloud.network.add_network("second", Persona::Member.project());
+    let second = cloud
+        .network
+        .add_network("second", Persona::Member.project());
     let target = format!("/v2.1/servers/{id}/os-interface");
     let member = cloud.member().at("compute 2.96");
     let body = json!({"interfaceAttachment": {"net_id": second, "tag": "storage"}});
     let asking = member.post(&target, body);
-    let attached = tokio::join!(asking, cloud.work()).0;
+    let attached = cloud.work_beside(asking).await;
     let attached = attached.expect(200).json;
     assert_eq!(attached["interfaceAttachment"]["net_id"], json!(second));
     cloud.settle().await;
     let listed = member.get(&target).await.expect(200).json;
     assert_eq!(listed["interfaceAttachments"].as_array().unwrap().len(), 2);
     let port = attached["interfaceAttachment"]["port_id"].as_str().unwrap();
-    let shown = member.get(&format!("{target}/{port}")).await.expect(200).json;
+    let shown = member
+        .get(&format!("{target}/{port}"))
+        .await
+        .expect(200)
+        .json;
     assert_eq!(shown["interfaceAttachment"]["tag"], "storage");
-    assert_eq!(cloud.simulated.snapshot("one").values().next().unwrap().ports.len(), 2);
-    let addresses = member.get(&format!("/v2.1/servers/{id}/ips")).await.expect(200).json;
+    assert_eq!(
+        cloud
+            .simulated
+            .snapshot("one")
+            .values()
+            .next()
+            .unwrap()
+            .ports
+            .len(),
+        2
+    );
+    let addresses = member
+        .get(&format!("/v2.1/servers/{id}/ips"))
+        .await
+        .expect(200)
+        .json;
     assert_eq!(addresses["addresses"].as_object().unwrap().len(), 2);
-    assert_eq!(addresses["addresses"]["second"][0].as_object().unwrap().len(), 2, "address and version only");
-    member.get(&format!("/v2.1/servers/{id}/ips/second")).await.expect(200);
-    member.get(&format!("/v2.1/servers/{id}/ips/third")).await.expect(404);
+    assert_eq!(
+        addresses["addresses"]["second"][0]
+            .as_object()
+            .unwrap()
+            .len(),
+        2,
+        "address and version only"
+    );
+    member
+        .get(&format!("/v2.1/servers/{id}/ips/second"))
+        .await
+        .expect(200);
+    member
+        .get(&format!("/v2.1/servers/{id}/ips/third"))
+        .await
+        .expect(404);
 
     member.delete(&format!("{target}/{port}")).await.expect(202);
     cloud.settle().await;
     assert_eq!(cloud.network.ports().len(), 1);
     member.delete(&format!("{target}/{port}")).await.expect(404);
-    assert_eq!(cloud.show(&id).await["addresses"].as_object().unwrap().len(), 1);
+    assert_eq!(
+        cloud.show(&id).await["addresses"]
+            .as_object()
+            .unwrap()
+            .len(),
+        1
+    );
 
     let given = cloud.network.add("ports", json!({"network_id": second, "device_id": "", "project_id": Persona::Member.project(),
         "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN", "security_groups": [], "fixed_ips": []}));
@@ -295,25 +515,46 @@ async fn interfaces_come_and_go_and_a_given_port_is_given_back() {
     cloud.settle().await;
     assert_eq!(cloud.show(&other).await["status"], "ACTIVE");
     for server in [id, other] {
-        member.delete(&format!("/v2.1/servers/{server}")).await.expect(204);
+        member
+            .delete(&format!("/v2.1/servers/{server}"))
+            .await
+            .expect(204);
     }
     cloud.settle().await;
     let left = cloud.network.ports();
-    assert_eq!((left.len(), &left[0]["id"], &left[0]["device_id"]), (1, &json!(given), &json!("")));
+    assert_eq!(
+        (left.len(), &left[0]["id"], &left[0]["device_id"]),
+        (1, &json!(given), &json!(""))
+    );
 }
 
 #[tokio::test]
 async fn a_port_that_cannot_be_had_says_so_and_leaves_nothing() {
     let mut cloud = Cloud::new().await;
-    let taken = (409, json!({"NeutronError": {"type": "IpAddressAlreadyAllocated", "message": "IP address 10.0.0.9 already allocated"}}));
+    let taken = (
+        409,
+        json!({"NeutronError": {"type": "IpAddressAlreadyAllocated", "message": "IP address 10.0.0.9 already allocated"}}),
+    );
     cloud.network.state().refuse_port = Some(taken);
-    let id = cloud.create(&json!({"networks": [{"uuid": cloud.network_id, "fixed_ip": "10.0.0.9"}]})).await;
+    let id = cloud
+        .create(&json!({"networks": [{"uuid": cloud.network_id, "fixed_ip": "10.0.0.9"}]}))
+        .await;
     cloud.settle().await;
     let server = cloud.show(&id).await;
     assert_eq!(server["status"], "ERROR");
-    assert!(server["fault"]["message"].as_str().unwrap().contains("10.0.0.9 already allocated"), "{server}");
+    assert!(
+        server["fault"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("10.0.0.9 already allocated"),
+        "{server}"
+    );
     assert!(cloud.placement.state().allocations.is_empty());
-    cloud.member().delete(&format!("/v2.1/servers/{id}")).await.expect(204);
+    cloud
+        .member()
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(204);
     cloud.settle().await;
     cloud.assert_nothing_left().await;
 }
@@ -327,24 +568,63 @@ async fn history_is_kept_and_outlives_the_server() {
     let target = format!("/v2.1/servers/{id}/os-instance-actions");
     let member = cloud.member().at("compute 2.96");
     let listed = member.get(&target).await.expect(200).json;
-    let actions: Vec<&str> =
-        listed["instanceActions"].as_array().unwrap().iter().map(|one| one["action"].as_str().unwrap()).collect();
+    let actions: Vec<&str> = listed["instanceActions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["action"].as_str().unwrap())
+        .collect();
     assert_eq!(actions, ["stop", "create"]);
-    let request = listed["instanceActions"][1]["request_id"].as_str().unwrap().to_owned();
-    let shown = member.get(&format!("{target}/{request}")).await.expect(200).json;
+    let request = listed["instanceActions"][1]["request_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let shown = member
+        .get(&format!("{target}/{request}"))
+        .await
+        .expect(200)
+        .json;
     let event = &shown["instanceAction"]["events"][0];
-    assert_eq!((&event["event"], &event["result"]), (&json!("compute__do_build_and_run_instance"), &json!("Success")));
+    assert_eq!(
+        (&event["event"], &event["result"]),
+        (
+            &json!("compute__do_build_and_run_instance"),
+            &json!("Success")
+        )
+    );
     assert_eq!(event.get("host"), None, "host names are for admins");
-    let page = member.get(&format!("{target}?limit=1")).await.expect(200).json;
+    let page = member
+        .get(&format!("{target}?limit=1"))
+        .await
+        .expect(200)
+        .json;
     assert_eq!(page["instanceActions"].as_array().unwrap().len(), 1);
-    assert!(page["links"][0]["href"].as_str().unwrap().contains("marker="));
-    member.get(&format!("{target}/req-unknown")).await.expect(404);
+    assert!(
+        page["links"][0]["href"]
+            .as_str()
+            .unwrap()
+            .contains("marker=")
+    );
+    member
+        .get(&format!("{target}/req-unknown"))
+        .await
+        .expect(404);
 
-    cloud.member().delete(&format!("/v2.1/servers/{id}")).await.expect(204);
+    cloud
+        .member()
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(204);
     cloud.settle().await;
     let listed = member.get(&target).await.expect(200).json;
     assert_eq!(listed["instanceActions"][0]["action"], "delete");
-    cloud.ask.as_persona(Persona::OtherProject).at("compute 2.96").get(&target).await.expect(404);
+    cloud
+        .ask
+        .as_persona(Persona::OtherProject)
+        .at("compute 2.96")
+        .get(&target)
+        .await
+        .expect(404);
     cloud.member().get(&target).await.expect(404);
 }
 
@@ -366,10 +646,17 @@ async fn the_console_log_comes_from_the_host() {
         }
     };
     let (output, ()) = tokio::join!(asking, answering);
-    let output = output.expect(200).json["output"].as_str().unwrap().to_owned();
+    let output = output.expect(200).json["output"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(output.contains("login:"), "{output}");
 
-    cloud.member().delete(&format!("/v2.1/servers/{id}")).await.expect(204);
+    cloud
+        .member()
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(204);
     cloud.settle().await;
     cloud.assert_nothing_left().await;
 }
@@ -379,16 +666,32 @@ async fn news_of_the_network_reach_the_servers_addresses() {
     let mut cloud = Cloud::new().await;
     let id = cloud.running().await;
     let port = cloud.network.ports()[0].clone();
-    cloud.network.add("floatingips", json!({"port_id": port["id"], "floating_ip_address": "198.51.100.7",
-        "fixed_ip_address": port["fixed_ips"][0]["ip_address"]}));
+    cloud.network.add(
+        "floatingips",
+        json!({"port_id": port["id"], "floating_ip_address": "198.51.100.7",
+        "fixed_ip_address": port["fixed_ips"][0]["ip_address"]}),
+    );
     let event = json!({"events": [{"name": "network-changed", "server_uuid": id}]});
-    let told = cloud.ask.as_persona(Persona::Service).post("/v2.1/os-server-external-events", event).await.expect(200);
+    let told = cloud
+        .ask
+        .as_persona(Persona::Service)
+        .post("/v2.1/os-server-external-events", event)
+        .await
+        .expect(200);
     assert_eq!(told.json["events"][0]["code"], 200);
     cloud.settle().await;
     let list = cloud.show(&id).await["addresses"]["private"].clone();
-    assert_eq!((&list[1]["addr"], &list[1]["OS-EXT-IPS:type"]), (&json!("198.51.100.7"), &json!("floating")));
+    assert_eq!(
+        (&list[1]["addr"], &list[1]["OS-EXT-IPS:type"]),
+        (&json!("198.51.100.7"), &json!("floating"))
+    );
     let unknown = json!({"events": [{"name": "network-changed", "server_uuid": "11111111-1111-4111-8111-111111111111"}]});
-    cloud.ask.as_persona(Persona::Service).post("/v2.1/os-server-external-events", unknown).await.expect(404);
+    cloud
+        .ask
+        .as_persona(Persona::Service)
+        .post("/v2.1/os-server-external-events", unknown)
+        .await
+        .expect(404);
 }
 
 #[tokio::test]
@@ -396,16 +699,41 @@ async fn security_groups_are_those_of_the_ports() {
     let mut cloud = Cloud::new().await;
     let group = json!({"name": "web", "description": "", "project_id": Persona::Member.project(), "tenant_id": Persona::Member.project()});
     let group = cloud.network.add("security-groups", group);
-    let id = cloud.create(&json!({"security_groups": [{"name": "web"}]})).await;
+    let id = cloud
+        .create(&json!({"security_groups": [{"name": "web"}]}))
+        .await;
     cloud.settle().await;
-    assert_eq!(cloud.show(&id).await["security_groups"], json!([{"name": "web"}]));
+    assert_eq!(
+        cloud.show(&id).await["security_groups"],
+        json!([{"name": "web"}])
+    );
     assert_eq!(cloud.network.ports()[0]["security_groups"], json!([group]));
-    cloud.act(&id, json!({"addSecurityGroup": {"name": "web"}})).await.expect(409);
-    cloud.act(&id, json!({"removeSecurityGroup": {"name": "web"}})).await.expect(202);
+    cloud
+        .act(&id, json!({"addSecurityGroup": {"name": "web"}}))
+        .await
+        .expect(409);
+    cloud
+        .act(&id, json!({"removeSecurityGroup": {"name": "web"}}))
+        .await
+        .expect(202);
     assert_eq!(cloud.network.ports()[0]["security_groups"], json!([]));
-    cloud.act(&id, json!({"removeSecurityGroup": {"name": "web"}})).await.expect(404);
-    cloud.act(&id, json!({"addSecurityGroup": {"name": "web"}})).await.expect(202);
-    let listed = cloud.member().get(&format!("/v2.1/servers/{id}/os-security-groups")).await.expect(200).json;
+    cloud
+        .act(&id, json!({"removeSecurityGroup": {"name": "web"}}))
+        .await
+        .expect(404);
+    cloud
+        .act(&id, json!({"addSecurityGroup": {"name": "web"}}))
+        .await
+        .expect(202);
+    let listed = cloud
+        .member()
+        .get(&format!("/v2.1/servers/{id}/os-security-groups"))
+        .await
+        .expect(200)
+        .json;
     assert_eq!(listed["security_groups"][0]["name"], "web");
-    cloud.act(&id, json!({"addSecurityGroup": {"name": "none"}})).await.expect(404);
+    cloud
+        .act(&id, json!({"addSecurityGroup": {"name": "none"}}))
+        .await
+        .expect(404);
 }

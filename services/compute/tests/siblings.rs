@@ -23,7 +23,11 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn all(&self, key: &str) -> Vec<&str> {
-        self.query.iter().filter(|(name, _)| name == key).map(|(_, value)| value.as_str()).collect()
+        self.query
+            .iter()
+            .filter(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     fn get(&self, key: &str) -> Option<&str> {
@@ -32,10 +36,14 @@ impl Asked<'_> {
 
     /// Whether a row passes the filters of the query that name one of its keys.
     fn wants(&self, row: &Value) -> bool {
-        self.query.iter().map(|(key, _)| key.as_str()).all(|key| match row.get(key) {
-            Some(Value::String(value)) => self.all(key).contains(&value.as_str()),
-            _other => true,
-        })
+        self.query
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .all(|key| match row.get(key) {
+                Some(Value::String(value)) => self.all(key).contains(&value.as_str()),
+                Some(Value::Bool(value)) => self.all(key).contains(&value.to_string().as_str()),
+                _other => true,
+            })
     }
 }
 
@@ -47,7 +55,11 @@ fn answer(request: &Request, handle: impl FnOnce(&Asked<'_>) -> Answer) -> Respo
     let query = serde_urlencoded(&request.query);
     let asked = Asked {
         method: &request.method,
-        parts: request.path.split('/').filter(|part| !part.is_empty()).collect(),
+        parts: request
+            .path
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .collect(),
         query,
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
     };
@@ -60,7 +72,11 @@ fn answer(request: &Request, handle: impl FnOnce(&Asked<'_>) -> Answer) -> Respo
 }
 
 fn serde_urlencoded(query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
@@ -106,10 +122,19 @@ impl Placement {
     fn free(&self, provider: &str, class: &str) -> (i64, i64) {
         let inventory = &self.providers[provider].inventories[class];
         let ratio = inventory["allocation_ratio"].as_f64().unwrap_or(1.0);
-        let whole = inventory["total"].as_i64().unwrap_or(0) - inventory["reserved"].as_i64().unwrap_or(0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
+        let whole =
+            inventory["total"].as_i64().unwrap_or(0) - inventory["reserved"].as_i64().unwrap_or(0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            reason = "small numbers"
+        )]
         let capacity = (whole as f64 * ratio) as i64;
-        let used = self.allocations.values().filter_map(|by| by.get(provider)?.get(class)).sum();
+        let used = self
+            .allocations
+            .values()
+            .filter_map(|by| by.get(provider)?.get(class))
+            .sum();
         (capacity, used)
     }
 
@@ -137,12 +162,18 @@ impl Placement {
                 );
             }
         }
-        (200, json!({"allocation_requests": requests, "provider_summaries": summaries}))
+        (
+            200,
+            json!({"allocation_requests": requests, "provider_summaries": summaries}),
+        )
     }
 
     fn claim(&mut self, consumer: &str, body: &Value) -> Answer {
         if self.allocations.contains_key(consumer) {
-            return (409, json!({"errors": [{"status": 409, "code": "placement.concurrent_update", "detail": "there"}]}));
+            return (
+                409,
+                json!({"errors": [{"status": 409, "code": "placement.concurrent_update", "detail": "there"}]}),
+            );
         }
         let mut all = BTreeMap::new();
         for (provider, wanted) in body["allocations"].as_object().unwrap() {
@@ -151,7 +182,10 @@ impl Placement {
                 let (capacity, used) = self.free(provider, class);
                 let amount = amount.as_i64().unwrap();
                 if used + amount > capacity {
-                    return (409, json!({"errors": [{"status": 409, "detail": "Unable to allocate inventory"}]}));
+                    return (
+                        409,
+                        json!({"errors": [{"status": 409, "detail": "Unable to allocate inventory"}]}),
+                    );
                 }
                 by_class.insert(class.clone(), amount);
             }
@@ -166,7 +200,10 @@ impl Placement {
             ("GET", ["allocation_candidates"]) => self.candidates(asked),
             ("GET", ["allocations", consumer]) => {
                 let all = self.allocations.get(*consumer).cloned().unwrap_or_default();
-                let shown: Rows = all.into_iter().map(|(id, used)| (id, json!({ "resources": used }))).collect();
+                let shown: Rows = all
+                    .into_iter()
+                    .map(|(id, used)| (id, json!({ "resources": used })))
+                    .collect();
                 (200, json!({ "allocations": shown }))
             }
             ("PUT", ["allocations", consumer]) => self.claim(consumer, &asked.body),
@@ -227,11 +264,22 @@ impl SimulatedNetwork {
     /// A network with one subnet; gives its id.
     pub(crate) fn add_network(&self, name: &str, project: &str) -> String {
         let mut state = self.state();
-        let subnet = state.put("subnets", json!({"cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.1",
-            "dns_nameservers": ["9.9.9.9"], "enable_dhcp": true, "network_id": ""}));
-        let network = state.put("networks", json!({"name": name, "mtu": 1450, "subnets": [subnet], "shared": false,
-            "router:external": false, "project_id": project, "tenant_id": project}));
-        state.rows.get_mut("subnets").unwrap().get_mut(&subnet).unwrap()["network_id"] = json!(network);
+        let subnet = state.put(
+            "subnets",
+            json!({"cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.1",
+            "dns_nameservers": ["9.9.9.9"], "enable_dhcp": true, "network_id": ""}),
+        );
+        let network = state.put(
+            "networks",
+            json!({"name": name, "mtu": 1450, "subnets": [subnet], "shared": false,
+            "router:external": false, "project_id": project, "tenant_id": project}),
+        );
+        state
+            .rows
+            .get_mut("subnets")
+            .unwrap()
+            .get_mut(&subnet)
+            .unwrap()["network_id"] = json!(network);
         network
     }
 
@@ -240,7 +288,13 @@ impl SimulatedNetwork {
     }
 
     pub(crate) fn ports(&self) -> Vec<Value> {
-        self.state().rows.get("ports").cloned().unwrap_or_default().into_values().collect()
+        self.state()
+            .rows
+            .get("ports")
+            .cloned()
+            .unwrap_or_default()
+            .into_values()
+            .collect()
     }
 }
 
@@ -249,7 +303,10 @@ impl Network {
         self.made += 1;
         let id = id(u32::try_from(kind.len()).unwrap(), self.made);
         row["id"] = json!(id);
-        self.rows.entry(kind.to_owned()).or_default().insert(id.clone(), row);
+        self.rows
+            .entry(kind.to_owned())
+            .or_default()
+            .insert(id.clone(), row);
         id
     }
 
@@ -258,9 +315,13 @@ impl Network {
             return refusal;
         }
         let network = body["network_id"].as_str().unwrap().to_owned();
-        let Some(shown) = self.rows["networks"].get(&network).cloned() else { return not_found() };
+        let Some(shown) = self.rows["networks"].get(&network).cloned() else {
+            return not_found();
+        };
         let number = self.made + 10;
-        let ip = body["fixed_ips"][0]["ip_address"].as_str().map_or(format!("10.0.0.{number}"), str::to_owned);
+        let ip = body["fixed_ips"][0]["ip_address"]
+            .as_str()
+            .map_or(format!("10.0.0.{number}"), str::to_owned);
         let groups = match &body["security_groups"] {
             Value::Null => json!([]),
             groups => groups.clone(),
@@ -290,12 +351,17 @@ impl Network {
                 let rows: Vec<Value> = rows.into_values().filter(|row| asked.wants(row)).collect();
                 (200, json!({plural(kind): rows}))
             }
-            ("GET", ["v2.0", kind, id]) => match self.rows.get(*kind).and_then(|rows| rows.get(*id)) {
-                Some(row) => (200, json!({singular(kind): row})),
-                None => not_found(),
-            },
+            ("GET", ["v2.0", kind, id]) => {
+                match self.rows.get(*kind).and_then(|rows| rows.get(*id)) {
+                    Some(row) => (200, json!({singular(kind): row})),
+                    None => not_found(),
+                }
+            }
             ("PUT", ["v2.0", kind, id]) => {
-                let change = asked.body[singular(kind)].as_object().cloned().unwrap_or_default();
+                let change = asked.body[singular(kind)]
+                    .as_object()
+                    .cloned()
+                    .unwrap_or_default();
                 match self.rows.get_mut(*kind).and_then(|rows| rows.get_mut(*id)) {
                     Some(row) => {
                         for (key, value) in change {
@@ -306,10 +372,12 @@ impl Network {
                     None => not_found(),
                 }
             }
-            ("DELETE", ["v2.0", kind, id]) => match self.rows.get_mut(*kind).and_then(|rows| rows.remove(*id)) {
-                Some(_) => (204, Value::Null),
-                None => not_found(),
-            },
+            ("DELETE", ["v2.0", kind, id]) => {
+                match self.rows.get_mut(*kind).and_then(|rows| rows.remove(*id)) {
+                    Some(_) => (204, Value::Null),
+                    None => not_found(),
+                }
+            }
             other => panic!("the network service is not asked this: {other:?}"),
         }
     }
@@ -341,7 +409,10 @@ impl SimulatedImage {
             "visibility": "public", "protected": false, "tags": [], "owner": "x", "os_distro": "debian",
             "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
         });
-        image.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        image
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().cloned().unwrap_or_default());
         images.insert(id.clone(), image);
         id
     }
@@ -351,32 +422,41 @@ impl Dispatch for SimulatedImage {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
         let this = self.clone();
         async move {
-            answer(&request, |asked| match (asked.method.as_str(), asked.parts.as_slice()) {
-                ("GET", ["v2", "images", id]) => match this.state().get(*id) {
-                    Some(image) => (200, image.clone()),
-                    None => not_found(),
-                },
-                ("GET", ["v2", "images"]) => {
-                    let images = this.state().values().filter(|row| asked.wants(row)).cloned().collect::<Vec<_>>();
-                    (200, json!({ "images": images }))
-                }
-                ("DELETE", ["v2", "images", id]) => match this.state().remove(*id) {
-                    Some(_) => (204, Value::Null),
-                    None => not_found(),
-                },
-                ("PATCH", ["v2", "images", id]) => {
-                    let mut images = this.state();
-                    let Some(image) = images.get_mut(*id) else { return not_found() };
-                    for change in asked.body.as_array().unwrap() {
-                        let key = change["path"].as_str().unwrap().trim_start_matches('/');
-                        match change["op"].as_str().unwrap() {
-                            "remove" => drop(image.as_object_mut().unwrap().remove(key)),
-                            _add_or_replace => image[key] = change["value"].clone(),
-                        }
+            answer(&request, |asked| {
+                match (asked.method.as_str(), asked.parts.as_slice()) {
+                    ("GET", ["v2", "images", id]) => match this.state().get(*id) {
+                        Some(image) => (200, image.clone()),
+                        None => not_found(),
+                    },
+                    ("GET", ["v2", "images"]) => {
+                        let images = this
+                            .state()
+                            .values()
+                            .filter(|row| asked.wants(row))
+                            .cloned()
+                            .collect::<Vec<_>>();
+                        (200, json!({ "images": images }))
                     }
-                    (200, image.clone())
+                    ("DELETE", ["v2", "images", id]) => match this.state().remove(*id) {
+                        Some(_) => (204, Value::Null),
+                        None => not_found(),
+                    },
+                    ("PATCH", ["v2", "images", id]) => {
+                        let mut images = this.state();
+                        let Some(image) = images.get_mut(*id) else {
+                            return not_found();
+                        };
+                        for change in asked.body.as_array().unwrap() {
+                            let key = change["path"].as_str().unwrap().trim_start_matches('/');
+                            match change["op"].as_str().unwrap() {
+                                "remove" => drop(image.as_object_mut().unwrap().remove(key)),
+                                _add_or_replace => image[key] = change["value"].clone(),
+                            }
+                        }
+                        (200, image.clone())
+                    }
+                    other => panic!("the image service is not asked this: {other:?}"),
                 }
-                other => panic!("the image service is not asked this: {other:?}"),
             })
         }
         .boxed()

@@ -1,1 +1,370 @@
-//! To come.
+//! Each row of each version table changes what a client sees at its version, and not before.
+
+use nephos_api::version::ChangeKind;
+use nephos_api::{Service as _, Shape, Version};
+use nephos_compute::Compute;
+use nephos_testkit::{Ask, Persona};
+use serde_json::{Value, json};
+
+use crate::cloud::Cloud;
+
+fn before(version: Version) -> Version {
+    Version {
+        major: version.major,
+        minor: version.minor - 1,
+    }
+}
+
+/// The object of a reply that a table speaks of; of a list, the first.
+fn object(shape: &Shape, body: &Value) -> Value {
+    let found = shape
+        .place
+        .split('.')
+        .filter(|key| !key.is_empty())
+        .fold(body, |at, key| &at[key]);
+    if shape.many {
+        found[0].clone()
+    } else {
+        found.clone()
+    }
+}
+
+struct Call {
+    method: http::Method,
+    target: String,
+    body: Value,
+}
+
+/// How each endpoint that has a table for its reply is asked, at a version.
+async fn call(
+    cloud: &Cloud,
+    server: &str,
+    name: &str,
+    version: Version,
+    count: usize,
+) -> Option<Call> {
+    use http::Method;
+    let uuids = version >= nephos_api::version::v(2, 53);
+    let listed = cloud
+        .admin()
+        .at("compute 2.53")
+        .get("/v2.1/os-hypervisors")
+        .await
+        .expect(200)
+        .json;
+    let host = if uuids {
+        listed["hypervisors"][0]["id"].as_str().unwrap().to_owned()
+    } else {
+        "1".to_owned()
+    };
+    let get = |target: &str| {
+        Some(Call {
+            method: Method::GET,
+            target: format!("/v2.1{target}"),
+            body: Value::Null,
+        })
+    };
+    match name {
+        "ShowServer" => get(&format!("/servers/{server}")),
+        "ListServersDetail" => get("/servers/detail?all_tenants=1"),
+        "UpdateServer" => Some(Call {
+            method: Method::PUT,
+            target: format!("/v2.1/servers/{server}"),
+            body: json!({"server": {"name": "web"}}),
+        }),
+        "ListFlavors" => get("/flavors"),
+        "ListFlavorsDetail" => get("/flavors/detail"),
+        "ShowFlavor" => get("/flavors/small"),
+        "UpdateFlavor" => Some(Call {
+            method: Method::PUT,
+            target: "/v2.1/flavors/small".to_owned(),
+            body: json!({"flavor": {"description": "x"}}),
+        }),
+        "CreateFlavor" => Some(Call {
+            method: Method::POST,
+            target: "/v2.1/flavors".to_owned(),
+            body: json!({"flavor": {"name": format!("f{count}"), "ram": 1, "vcpus": 1, "disk": 1}}),
+        }),
+        "CreateKeyPair" | "CreateKeyPairOld" => Some(Call {
+            method: Method::POST,
+            target: "/v2.1/os-keypairs".to_owned(),
+            body: json!({"keypair": {"name": format!("k{count}")}}),
+        }),
+        "ListHypervisors" => get("/os-hypervisors"),
+        "ListHypervisorsDetail" => get("/os-hypervisors/detail"),
+        "ShowHypervisor" => get(&format!("/os-hypervisors/{host}")),
+        "ShowUptime" => get(&format!("/os-hypervisors/{host}/uptime")),
+        "SearchHypervisors" => get("/os-hypervisors/one/search"),
+        "ListHypervisorServers" => get("/os-hypervisors/one/servers"),
+        "ListServices" => get("/os-services"),
+        "UpdateService" => {
+            let services = cloud
+                .admin()
+                .at("compute 2.53")
+                .get("/v2.1/os-services")
+                .await
+                .expect(200)
+                .json;
+            let id = services["services"][0]["id"].as_str().unwrap();
+            Some(Call {
+                method: Method::PUT,
+                target: format!("/v2.1/os-services/{id}"),
+                body: json!({"status": "enabled"}),
+            })
+        }
+        "ListActions" => get(&format!("/servers/{server}/os-instance-actions")),
+        "ShowAction" => {
+            let target = format!("/v2.1/servers/{server}/os-instance-actions");
+            let actions = cloud.admin().get(&target).await.expect(200).json;
+            let request = actions["instanceActions"][0]["request_id"]
+                .as_str()
+                .unwrap();
+            get(&format!("/servers/{server}/os-instance-actions/{request}"))
+        }
+        _unknown => None,
+    }
+}
+
+async fn shown(ask: &Ask, call: Call, version: Version) -> Value {
+    let ask = ask.at(&format!("compute {version}"));
+    let answer = ask.json(call.method, &call.target, &call.body).await;
+    assert!(
+        answer.status < 300,
+        "{} at {version}: {} {}",
+        call.target,
+        answer.status,
+        answer.json
+    );
+    answer.json
+}
+
+#[tokio::test]
+async fn every_row_of_a_reply_table_changes_the_reply_at_its_version() {
+    let mut cloud = Cloud::new().await;
+    let server = cloud.running().await;
+    let mut rows = 0;
+    for row in Compute::endpoints() {
+        let Some(shape) = row.info.reply_shape else {
+            continue;
+        };
+        for change in shape.table {
+            let (now, old) = (change.since, before(change.since));
+            if old < row.info.since.max(Version { major: 2, minor: 1 }) || now > row.info.until {
+                continue;
+            }
+            rows += 1;
+            let name = row.info.name;
+            // Admins saw host names of guests all along: only others see that they came.
+            let of_server =
+                matches!(change.kind, ChangeKind::Rewrite(_)) && name.ends_with("Server");
+            let ask = cloud.ask.as_persona(if of_server {
+                Persona::Member
+            } else {
+                Persona::Admin
+            });
+            let mut seen = Vec::new();
+            for version in [old, now] {
+                let call = call(&cloud, &server, name, version, rows * 2 + seen.len()).await;
+                let call = call.unwrap_or_else(|| panic!("how is {name} asked?"));
+                seen.push(object(&shape, &shown(&ask, call, version).await));
+            }
+            let has = |at: usize| seen[at].get(change.key).is_some();
+            match change.kind {
+                // Groups are shown with one server, not in lists; a list asked with all_tenants is an admin's.
+                ChangeKind::Added
+                    if name == "ListServersDetail" && change.key == "server_groups" =>
+                {
+                    assert!(!has(1))
+                }
+                ChangeKind::Added => {
+                    assert!(!has(0) && has(1), "{name} {now} {}: {seen:?}", change.key)
+                }
+                ChangeKind::Removed => {
+                    assert!(has(0) && !has(1), "{name} {now} {}: {seen:?}", change.key)
+                }
+                ChangeKind::Rewrite(_) if name == "ListServersDetail" && change.key.is_empty() => {}
+                ChangeKind::Rewrite(_) => {
+                    assert_ne!(seen[0], seen[1], "{name} {now} {}", change.key)
+                }
+            }
+            assert!(
+                !seen[0].to_string().contains("\"_"),
+                "a hidden key is shown: {}",
+                seen[0]
+            );
+        }
+    }
+    assert!(rows > 80, "{rows} rows");
+}
+
+#[tokio::test]
+async fn every_row_of_a_body_table_says_when_a_key_is_taken() {
+    let cloud = Cloud::new().await;
+    let member = cloud.admin();
+    let mut rows = 0;
+    for row in Compute::endpoints() {
+        let Some(shape) = row.info.body_shape else {
+            continue;
+        };
+        for change in shape.table {
+            rows += 1;
+            let target = row
+                .info
+                .path
+                .replace("{id}", "11111111-1111-4111-8111-111111111111");
+            let refused_at = match change.kind {
+                ChangeKind::Added => (before(change.since), change.since),
+                ChangeKind::Removed => (change.since, before(change.since)),
+                ChangeKind::Rewrite(_) => panic!("bodies are not rewritten"),
+            };
+            let mut body = json!({});
+            body[shape.place] = json!({(change.key): "x"});
+            let says = |version: Version| {
+                let (ask, target, body) = (
+                    member.at(&format!("compute {version}")),
+                    target.clone(),
+                    body.clone(),
+                );
+                let words = format!("'{}' was unexpected", change.key);
+                async move {
+                    let answer = ask.json(row.info.method.clone(), &target, &body).await;
+                    answer.json.to_string().contains(&words)
+                }
+            };
+            let (refused, taken) = refused_at;
+            if refused >= row.info.since.max(Version { major: 2, minor: 1 })
+                && refused <= row.info.until
+            {
+                assert!(
+                    says(refused).await,
+                    "{} {} at {refused}",
+                    row.info.name,
+                    change.key
+                );
+            }
+            if taken >= row.info.since && taken <= row.info.until {
+                assert!(
+                    !says(taken).await,
+                    "{} {} at {taken}",
+                    row.info.name,
+                    change.key
+                );
+            }
+        }
+    }
+    assert!(rows >= 12, "{rows} rows");
+}
+
+#[tokio::test]
+async fn versions_are_told_and_kept_to() {
+    let cloud = Cloud::new().await;
+    let root = cloud.ask.get("/").await.expect(200).json;
+    assert_eq!(
+        (
+            &root["versions"][0]["min_version"],
+            &root["versions"][0]["version"]
+        ),
+        (&json!("2.1"), &json!("2.96"))
+    );
+    let version = cloud.ask.get("/v2.1/").await.expect(200).json;
+    assert_eq!(
+        version["version"]["links"][0]["href"],
+        "http://cloud.test/compute/v2.1/"
+    );
+    assert_eq!(
+        version["version"]["media-types"][0]["base"],
+        "application/json"
+    );
+    let member = cloud.member();
+    let at = member
+        .at("compute 2.50")
+        .get("/v2.1/servers")
+        .await
+        .expect(200);
+    assert_eq!(at.header("openstack-api-version"), Some("compute 2.50"));
+    assert_eq!(at.header("x-openstack-nova-api-version"), Some("2.50"));
+    assert!(
+        at.header("x-compute-request-id")
+            .unwrap()
+            .starts_with("req-")
+    );
+    let latest = member
+        .at("compute latest")
+        .get("/v2.1/servers")
+        .await
+        .expect(200);
+    assert_eq!(latest.header("openstack-api-version"), Some("compute 2.96"));
+    member
+        .at("compute 2.97")
+        .get("/v2.1/servers")
+        .await
+        .expect(406);
+    member
+        .at("compute 3")
+        .get("/v2.1/servers")
+        .await
+        .expect(400);
+    for (target, last) in [
+        ("/v2.1/os-security-groups", 35),
+        ("/v2.1/images", 35),
+        ("/v2.1/os-networks", 35),
+    ] {
+        member
+            .at(&format!("compute 2.{last}"))
+            .get(target)
+            .await
+            .expect(200);
+        member
+            .at(&format!("compute 2.{}", last + 1))
+            .get(target)
+            .await
+            .expect(404);
+    }
+    let networks =
+        json!({"server": {"name": "x", "imageRef": cloud.image_id, "flavorRef": "small"}});
+    member
+        .at("compute 2.37")
+        .post("/v2.1/servers", networks.clone())
+        .await
+        .expect(400);
+    member
+        .at("compute 2.36")
+        .post("/v2.1/servers", networks)
+        .await
+        .expect(202);
+    member
+        .at("compute 2.36")
+        .post("/v2.1/servers", cloud.body(&json!({"networks": "none"})))
+        .await
+        .expect(400);
+    member
+        .at("compute 2.37")
+        .post("/v2.1/servers", cloud.body(&json!({"networks": "none"})))
+        .await
+        .expect(202);
+    member
+        .at("compute 2.37")
+        .post("/v2.1/servers", cloud.body(&json!({"networks": "auto"})))
+        .await
+        .expect(202);
+    let tagged = json!({"networks": [{"uuid": cloud.network_id, "tag": "x"}]});
+    for (version, status) in [("2.31", 400), ("2.36", 202), ("2.41", 400), ("2.42", 202)] {
+        member
+            .at(&format!("compute {version}"))
+            .post("/v2.1/servers", cloud.body(&tagged))
+            .await
+            .expect(status);
+    }
+    for (version, name, status) in [
+        ("2.93", "a.b", 400),
+        ("2.94", "a.b", 202),
+        ("2.90", "a", 202),
+    ] {
+        let body = cloud.body(&json!({ "hostname": name }));
+        member
+            .at(&format!("compute {version}"))
+            .post("/v2.1/servers", body)
+            .await
+            .expect(status);
+    }
+}

@@ -27,7 +27,9 @@ endpoint! {
 
 async fn list_addresses(cx: Cx, req: Req<ListAddresses>) -> Reply<ListAddresses> {
     let id = &req.path.id;
-    let server = cx.allow(rules::ShowAddresses, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::ShowAddresses, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     Ok(Json(json!({ "addresses": brief(&server) })))
 }
 
@@ -40,20 +42,32 @@ endpoint! {
     handler: show_network_addresses,
 }
 
-async fn show_network_addresses(cx: Cx, req: Req<ShowNetworkAddresses>) -> Reply<ShowNetworkAddresses> {
+async fn show_network_addresses(
+    cx: Cx,
+    req: Req<ShowNetworkAddresses>,
+) -> Reply<ShowNetworkAddresses> {
     let NetworkPath { id, network } = &req.path;
-    let server =
-        cx.allow(rules::ShowNetworkAddresses, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::ShowNetworkAddresses, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     match brief(&server).remove(network) {
         Some(list) => Ok(Json(json!({ (network.as_str()): list }))),
-        None => Err(Fault::not_found("Instance is not a member of specified network")),
+        None => Err(Fault::not_found(
+            "Instance is not a member of specified network",
+        )),
     }
 }
 
 /// Address and version only: kind and MAC are in the server's own view.
 fn brief(server: &Server) -> Map<String, Value> {
-    let Value::Object(mut networks) = server.addresses() else { return Map::new() };
-    for entry in networks.values_mut().filter_map(Value::as_array_mut).flatten() {
+    let Value::Object(mut networks) = server.addresses() else {
+        return Map::new();
+    };
+    for entry in networks
+        .values_mut()
+        .filter_map(Value::as_array_mut)
+        .flatten()
+    {
         super::server_view::without_kind(entry);
     }
     networks

@@ -44,7 +44,9 @@ endpoint! {
 
 async fn console_output(cx: Cx, req: Req<ConsoleOutput>) -> Reply<ConsoleOutput> {
     let id = &req.path.id;
-    let server = cx.allow(rules::ConsoleOutput, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::ConsoleOutput, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let lines = match req.body.0.ask.and_then(|ask| ask.length) {
         None => None,
         Some(Number::Number(-1.0)) => None,
@@ -62,19 +64,33 @@ async fn console_output(cx: Cx, req: Req<ConsoleOutput>) -> Reply<ConsoleOutput>
 async fn ask_host(cx: &Cx, server: &Server) -> Result<String, Fault> {
     let host = server.host.as_deref().unwrap_or_default();
     let mut answers = cx.bus.subscribe(ops::CONSOLES);
-    let place = feed::Place { topic: ops::FEED, host, kind: KIND_CONSOLE, id: server.id.as_str() };
+    let place = feed::Place {
+        topic: ops::FEED,
+        host,
+        kind: KIND_CONSOLE,
+        id: server.id.as_str(),
+    };
     let mut tx = cx.write().await?;
     // Times only grow: each question is a newer generation than the one before.
     let last = feed::published(cx.db(), place).await?.unwrap_or(0);
     let generation = cx.now().0.max(last + 1);
-    feed::publish(&mut tx, cx.now(), place, generation, &ConsoleWish { max_bytes: MAX_BYTES }).await?;
+    feed::publish(
+        &mut tx,
+        cx.now(),
+        place,
+        generation,
+        &ConsoleWish {
+            max_bytes: MAX_BYTES,
+        },
+    )
+    .await?;
     tx.commit().await?;
     let answered = async {
         loop {
             let seen = feed::observed(cx.db(), KIND_CONSOLE, server.id.as_str()).await?;
-            let newest = seen.into_iter().find(|seen| {
-                seen.host == host && seen.observed.generation_seen >= generation
-            });
+            let newest = seen
+                .into_iter()
+                .find(|seen| seen.host == host && seen.observed.generation_seen >= generation);
             if let Some(seen) = newest {
                 return Ok::<Value, Fault>(seen.observed.detail);
             }
@@ -88,7 +104,9 @@ async fn ask_host(cx: &Cx, server: &Server) -> Result<String, Fault> {
         )))
     })?;
     match serde_json::from_value::<ConsoleTail>(detail) {
-        Ok(ConsoleTail { error: Some(why), .. }) => Err(fault::host_refused(&why)),
+        Ok(ConsoleTail {
+            error: Some(why), ..
+        }) => Err(fault::host_refused(&why)),
         Ok(tail) => Ok(tail.text),
         Err(why) => Err(fault::host_refused(&why.to_string())),
     }
@@ -101,7 +119,10 @@ fn tail(text: &str, lines: Option<usize>) -> &str {
     if lines == 0 {
         return "";
     }
-    let start = body.rmatch_indices('\n').nth(lines - 1).map_or(0, |(at, _)| at + 1);
+    let start = body
+        .rmatch_indices('\n')
+        .nth(lines - 1)
+        .map_or(0, |(at, _)| at + 1);
     text.get(start..).unwrap_or(text)
 }
 

@@ -57,9 +57,9 @@ pub(crate) fn no_server(id: &str) -> Fault {
 pub(crate) fn refused(server: &Server, verb: &str, why: Refused) -> Fault {
     let id = &server.id;
     match why {
-        Refused::State(state) => {
-            Fault::conflict(format!("Cannot '{verb}' instance {id} while it is in {state}"))
-        }
+        Refused::State(state) => Fault::conflict(format!(
+            "Cannot '{verb}' instance {id} while it is in {state}"
+        )),
         Refused::Locked => Fault::conflict(format!("Instance {id} is locked")),
     }
 }
@@ -90,7 +90,10 @@ pub(crate) fn over_quota(over: &Over) -> Fault {
 
 /// 500 for what a host could not do; for people.
 pub(crate) fn host_refused(why: &str) -> Fault {
-    Fault::new(http::StatusCode::INTERNAL_SERVER_ERROR, format!("The host could not do it: {why}"))
+    Fault::new(
+        http::StatusCode::INTERNAL_SERVER_ERROR,
+        format!("The host could not do it: {why}"),
+    )
 }
 
 /// What a sibling's refusal means for the caller of compute.

@@ -34,7 +34,9 @@ endpoint! {
 
 async fn list_extra_specs(cx: Cx, req: Req<ListExtraSpecs>) -> Reply<ListExtraSpecs> {
     let flavor = visible(&cx, req.path.id.as_str()).await?;
-    Ok(Json(ExtraSpecs { extra_specs: flavor.extra_specs }))
+    Ok(Json(ExtraSpecs {
+        extra_specs: flavor.extra_specs,
+    }))
 }
 
 endpoint! {
@@ -49,7 +51,11 @@ endpoint! {
 async fn show_extra_spec(cx: Cx, req: Req<ShowExtraSpec>) -> Reply<ShowExtraSpec> {
     let flavor = visible(&cx, req.path.id.as_str()).await?;
     let SpecPath { id, key } = req.path;
-    let value = flavor.extra_specs.get(&key).cloned().ok_or_else(|| no_spec(&id, &key))?;
+    let value = flavor
+        .extra_specs
+        .get(&key)
+        .cloned()
+        .ok_or_else(|| no_spec(&id, &key))?;
     Ok(Json(BTreeMap::from([(key, value)])))
 }
 
@@ -79,10 +85,14 @@ async fn create_extra_specs(cx: Cx, req: Req<CreateExtraSpecs>) -> Reply<CreateE
 /// Nova's schema: letters, digits, `-_. :` in keys, 255 characters.
 fn check(specs: &BTreeMap<String, String>) -> Result<(), Fault> {
     let good = |key: &str| {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ' | ':');
+        let allowed =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ' | ':');
         !key.is_empty() && key.len() <= 255 && key.chars().all(allowed)
     };
-    match specs.iter().find(|(key, value)| !good(key) || value.len() > 255) {
+    match specs
+        .iter()
+        .find(|(key, value)| !good(key) || value.len() > 255)
+    {
         None => Ok(()),
         Some((key, _)) => Err(Fault::bad_request(format!(
             "Invalid input for field/attribute extra_specs. '{key}' or its value has a wrong form or is too long."
@@ -148,7 +158,9 @@ endpoint! {
 async fn list_access(cx: Cx, req: Req<ListAccess>) -> Reply<ListAccess> {
     let flavor = visible(&cx, req.path.id.as_str()).await?;
     if flavor.is_public {
-        return Err(Fault::not_found("Access list not available for public flavors."));
+        return Err(Fault::not_found(
+            "Access list not available for public flavors.",
+        ));
     }
     access(&cx, &flavor).await
 }
@@ -156,7 +168,9 @@ async fn list_access(cx: Cx, req: Req<ListAccess>) -> Reply<ListAccess> {
 async fn access(cx: &Cx, flavor: &Flavor) -> Result<Json<Value>, Fault> {
     let projects = store::flavors::access(cx.db(), &flavor.id).await?;
     let entry = |project: &String| json!({"flavor_id": flavor.id, "tenant_id": project});
-    Ok(Json(json!({"flavor_access": projects.iter().map(entry).collect::<Vec<_>>()})))
+    Ok(Json(
+        json!({"flavor_access": projects.iter().map(entry).collect::<Vec<_>>()}),
+    ))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -7,7 +7,7 @@ use nephos_db::{Direction, Page, args};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::versions::{FLAVOR_CREATE, FLAVOR_VIEW};
+use super::versions::{FLAVOR_BRIEF, FLAVOR_CREATE, FLAVOR_VIEW};
 use super::{Cx, page_limit};
 use crate::model::flavor::{Flavor, FlavorId, MAX_SIZE};
 use crate::model::name;
@@ -49,8 +49,14 @@ pub(crate) struct Link {
 /// The two links that everything of Nova has.
 pub(crate) fn links(cx: &Cx, kind: &str, id: &str) -> Vec<Link> {
     vec![
-        Link { rel: "self", href: cx.url(&format!("/v2.1/{kind}/{id}")) },
-        Link { rel: "bookmark", href: cx.url(&format!("/{kind}/{id}")) },
+        Link {
+            rel: "self",
+            href: cx.url(&format!("/v2.1/{kind}/{id}")),
+        },
+        Link {
+            rel: "bookmark",
+            href: cx.url(&format!("/{kind}/{id}")),
+        },
     ]
 }
 
@@ -102,31 +108,51 @@ pub(crate) struct BriefFlavorList {
 /// A flavor that the caller may see; 404 else.
 pub(crate) async fn visible(cx: &Cx, id: &str) -> Result<Flavor, Fault> {
     let missing = || Fault::not_found(format!("Flavor {id} could not be found."));
-    let flavor = store::flavors::get(cx.db(), id).await?.ok_or_else(missing)?;
+    let flavor = store::flavors::get(cx.db(), id)
+        .await?
+        .ok_or_else(missing)?;
     if flavor.is_public || cx.caller.is_admin() {
         return Ok(flavor);
     }
     let allowed = store::flavors::access(cx.db(), &flavor.id).await?;
-    let project = cx.caller.project_id().map_or("", |project| project.as_str());
-    if allowed.iter().any(|allowed| allowed == project) { Ok(flavor) } else { Err(missing()) }
+    let project = cx
+        .caller
+        .project_id()
+        .map_or("", |project| project.as_str());
+    if allowed.iter().any(|allowed| allowed == project) {
+        Ok(flavor)
+    } else {
+        Err(missing())
+    }
 }
 
 async fn page(cx: &Cx, query: &Params) -> Result<(Vec<Flavor>, u32), Fault> {
     let number = |key: &str| -> Result<Option<u64>, Fault> {
         let wrong = |_| Fault::bad_request(format!("Invalid {key}: it must be a whole number."));
-        query.get(key).map(|text| text.parse().map_err(wrong)).transpose()
+        query
+            .get(key)
+            .map(|text| text.parse().map_err(wrong))
+            .transpose()
     };
     let is_public = match (cx.caller.is_admin(), query.get("is_public")) {
         (true, Some(word)) => match word.to_ascii_lowercase().as_str() {
             "none" => None,
             "0" | "f" | "false" | "no" | "off" | "n" => Some(false),
             "1" | "t" | "true" | "yes" | "on" | "y" => Some(true),
-            _other => return Err(Fault::bad_request(format!("Invalid is_public filter [{word}]"))),
+            _other => {
+                return Err(Fault::bad_request(format!(
+                    "Invalid is_public filter [{word}]"
+                )));
+            }
         },
         (true, None) => Some(true),
         (false, _) => None,
     };
-    let project = cx.caller.project_id().map(|project| project.to_string()).unwrap_or_default();
+    let project = cx
+        .caller
+        .project_id()
+        .map(|project| project.to_string())
+        .unwrap_or_default();
     let filter = store::flavors::Filter {
         is_public,
         visible_to: (!cx.caller.is_admin()).then_some(project),
@@ -147,14 +173,20 @@ async fn page(cx: &Cx, query: &Params) -> Result<(Vec<Flavor>, u32), Fault> {
     let direction = match query.get("sort_dir").unwrap_or("asc") {
         "asc" => Direction::Asc,
         "desc" => Direction::Desc,
-        other => return Err(Fault::bad_request(format!("Invalid sort direction '{other}'"))),
+        other => {
+            return Err(Fault::bad_request(format!(
+                "Invalid sort direction '{other}'"
+            )));
+        }
     };
     let limit = page_limit(query.get("limit"))?;
     let after = match query.get("marker") {
         None => None,
         Some(marker) => {
             let missing = || Fault::bad_request(format!("marker [{marker}] not found"));
-            let at = store::flavors::get(cx.db(), marker).await?.ok_or_else(missing)?;
+            let at = store::flavors::get(cx.db(), marker)
+                .await?
+                .ok_or_else(missing)?;
             let first = match column {
                 "name" => args![at.name],
                 "ram_mib" => args![at.ram_mib],
@@ -169,13 +201,20 @@ async fn page(cx: &Cx, query: &Params) -> Result<(Vec<Flavor>, u32), Fault> {
         }
     };
     let sort = vec![(column, direction), ("id", direction)];
-    let page = Page { sort, after, limit: Some(limit) };
+    let page = Page {
+        sort,
+        after,
+        limit: Some(limit),
+    };
     Ok((store::flavors::list(cx.db(), &filter, page).await?, limit))
 }
 
 fn next(cx: &Cx, path: &str, query: &Params, last: Option<&str>) -> Vec<Link> {
     let Some(last) = last else { return Vec::new() };
-    vec![Link { rel: "next", href: super::servers::next_url(cx, path, query, last) }]
+    vec![Link {
+        rel: "next",
+        href: super::servers::next_url(cx, path, query, last),
+    }]
 }
 
 endpoint! {
@@ -183,14 +222,17 @@ endpoint! {
     ListFlavors: GET "/v2.1/flavors" => 200,
     policy: rules::ListFlavors,
     query: Params,
-    reply: Json<BriefFlavorList> as Shape::each("flavors", FLAVOR_VIEW),
+    reply: Json<BriefFlavorList> as Shape::each("flavors", FLAVOR_BRIEF),
     handler: list_flavors,
 }
 
 async fn list_flavors(cx: Cx, req: Req<ListFlavors>) -> Reply<ListFlavors> {
     let (flavors, limit) = page(&cx, &req.query).await?;
     let full = flavors.len() == usize::try_from(limit).unwrap_or(usize::MAX);
-    let last = flavors.last().filter(|_| full).map(|flavor| flavor.id.as_str());
+    let last = flavors
+        .last()
+        .filter(|_| full)
+        .map(|flavor| flavor.id.as_str());
     let flavors_links = next(&cx, "/v2.1/flavors", &req.query, last);
     let brief = |flavor: Flavor| BriefFlavor {
         links: links(&cx, "flavors", flavor.id.as_str()),
@@ -198,7 +240,10 @@ async fn list_flavors(cx: Cx, req: Req<ListFlavors>) -> Reply<ListFlavors> {
         name: flavor.name,
         description: flavor.description,
     };
-    Ok(Json(BriefFlavorList { flavors: flavors.into_iter().map(brief).collect(), flavors_links }))
+    Ok(Json(BriefFlavorList {
+        flavors: flavors.into_iter().map(brief).collect(),
+        flavors_links,
+    }))
 }
 
 endpoint! {
@@ -213,10 +258,19 @@ endpoint! {
 async fn list_flavors_detail(cx: Cx, req: Req<ListFlavorsDetail>) -> Reply<ListFlavorsDetail> {
     let (flavors, limit) = page(&cx, &req.query).await?;
     let full = flavors.len() == usize::try_from(limit).unwrap_or(usize::MAX);
-    let last = flavors.last().filter(|_| full).map(|flavor| flavor.id.as_str());
+    let last = flavors
+        .last()
+        .filter(|_| full)
+        .map(|flavor| flavor.id.as_str());
     let flavors_links = next(&cx, "/v2.1/flavors/detail", &req.query, last);
-    let flavors = flavors.into_iter().map(|flavor| view(&cx, flavor)).collect();
-    Ok(Json(FlavorList { flavors, flavors_links }))
+    let flavors = flavors
+        .into_iter()
+        .map(|flavor| view(&cx, flavor))
+        .collect();
+    Ok(Json(FlavorList {
+        flavors,
+        flavors_links,
+    }))
 }
 
 endpoint! {
@@ -230,7 +284,9 @@ endpoint! {
 
 async fn show_flavor(cx: Cx, req: Req<ShowFlavor>) -> Reply<ShowFlavor> {
     let flavor = visible(&cx, req.path.id.as_str()).await?;
-    Ok(Json(FlavorReply { flavor: view(&cx, flavor) }))
+    Ok(Json(FlavorReply {
+        flavor: view(&cx, flavor),
+    }))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -317,9 +373,14 @@ async fn create_flavor(cx: Cx, req: Req<CreateFlavor>) -> Reply<CreateFlavor> {
         swap_mib: optional(new.swap.as_ref(), "swap")?,
         rxtx_factor: match &new.rxtx_factor {
             None => 1.0,
-            Some(number) => number.real().filter(|factor| *factor > 0.0).ok_or_else(|| {
-                Fault::bad_request("Invalid input for field/attribute rxtx_factor. It must be above 0.")
-            })?,
+            Some(number) => number
+                .real()
+                .filter(|factor| *factor > 0.0)
+                .ok_or_else(|| {
+                    Fault::bad_request(
+                        "Invalid input for field/attribute rxtx_factor. It must be above 0.",
+                    )
+                })?,
         },
         is_public: new.is_public.unwrap_or(true),
         extra_specs: BTreeMap::new(),
@@ -333,7 +394,9 @@ async fn create_flavor(cx: Cx, req: Req<CreateFlavor>) -> Reply<CreateFlavor> {
         )));
     }
     tx.commit().await?;
-    Ok(Json(FlavorReply { flavor: view(&cx, flavor) }))
+    Ok(Json(FlavorReply {
+        flavor: view(&cx, flavor),
+    }))
 }
 
 fn optional(number: Option<&Number>, name: &str) -> Result<u64, Fault> {
@@ -346,9 +409,15 @@ fn flavor_id(asked: Option<&serde_json::Value>) -> Result<FlavorId, Fault> {
         Some(serde_json::Value::String(text)) if text == "auto" => None,
         Some(serde_json::Value::String(text)) => Some(text.clone()),
         Some(serde_json::Value::Number(number)) => Some(number.to_string()),
-        Some(_) => return Err(Fault::bad_request("Invalid input for field/attribute id. It must be text.")),
+        Some(_) => {
+            return Err(Fault::bad_request(
+                "Invalid input for field/attribute id. It must be text.",
+            ));
+        }
     };
-    let Some(text) = text else { return Ok(nephos_runtime::ids::uuid().into()) };
+    let Some(text) = text else {
+        return Ok(nephos_runtime::ids::uuid().into());
+    };
     let allowed = |character: char| {
         character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.' | ' ')
     };
@@ -385,11 +454,15 @@ endpoint! {
 
 async fn update_flavor(cx: Cx, req: Req<UpdateFlavor>) -> Reply<UpdateFlavor> {
     let mut flavor = visible(&cx, req.path.id.as_str()).await?;
-    flavor.description.clone_from(&req.body.0.flavor.description);
+    flavor
+        .description
+        .clone_from(&req.body.0.flavor.description);
     let mut tx = cx.write().await?;
     store::flavors::update(&mut tx, &flavor).await?;
     tx.commit().await?;
-    Ok(Json(FlavorReply { flavor: view(&cx, flavor) }))
+    Ok(Json(FlavorReply {
+        flavor: view(&cx, flavor),
+    }))
 }
 
 endpoint! {

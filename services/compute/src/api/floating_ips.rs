@@ -18,12 +18,19 @@ pub(crate) struct FloatingPath {
 
 async fn ask(cx: &Cx, method: Method, target: &str, body: Option<&Value>) -> Result<Value, Fault> {
     let token = cx.token().unwrap_or_default();
-    let answer = cx.siblings.hand_on(token, "network", (method, target), body).await;
+    let answer = cx
+        .siblings
+        .hand_on(token, "network", (method, target), body)
+        .await;
     answer.map_err(|why| fault::handed_on(&why))
 }
 
 fn list(answer: &Value, key: &str) -> Vec<Value> {
-    answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
+    answer
+        .get(key)
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default()
 }
 
 fn text<'v>(row: &'v Value, key: &str) -> &'v str {
@@ -32,14 +39,23 @@ fn text<'v>(row: &'v Value, key: &str) -> &'v str {
 
 /// Networks that floating addresses come from.
 async fn pools(cx: &Cx) -> Result<Vec<Value>, Fault> {
-    Ok(list(&ask(cx, Method::GET, "/v2.0/networks?router:external=true", None).await?, "networks"))
+    Ok(list(
+        &ask(cx, Method::GET, "/v2.0/networks?router:external=true", None).await?,
+        "networks",
+    ))
 }
 
 /// An address, with the server that it leads to.
 async fn view(cx: &Cx, pools: &[Value], address: &Value) -> Result<Value, Fault> {
     let network = text(address, "floating_network_id");
     let pool = pools.iter().find(|pool| text(pool, "id") == network);
-    let name = pool.map_or(network, |pool| if text(pool, "name").is_empty() { network } else { text(pool, "name") });
+    let name = pool.map_or(network, |pool| {
+        if text(pool, "name").is_empty() {
+            network
+        } else {
+            text(pool, "name")
+        }
+    });
     let server = match text(address, "port_id") {
         "" => Value::Null,
         port => {
@@ -64,9 +80,19 @@ endpoint! {
 }
 
 async fn list_floating_ips(cx: Cx, _req: Req<ListFloatingIps>) -> Reply<ListFloatingIps> {
-    let project = cx.caller.project_id().map(ToString::to_string).unwrap_or_default();
+    let project = cx
+        .caller
+        .project_id()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let pools = pools(&cx).await?;
-    let answer = ask(&cx, Method::GET, &format!("/v2.0/floatingips?project_id={project}"), None).await?;
+    let answer = ask(
+        &cx,
+        Method::GET,
+        &format!("/v2.0/floatingips?project_id={project}"),
+        None,
+    )
+    .await?;
     let mut shown = Vec::new();
     for address in list(&answer, "floatingips") {
         shown.push(view(&cx, &pools, &address).await?);
@@ -86,15 +112,27 @@ endpoint! {
 
 async fn show_floating_ip(cx: Cx, req: Req<ShowFloatingIp>) -> Reply<ShowFloatingIp> {
     let id = &req.path.id;
-    let answer = ask(&cx, Method::GET, &format!("/v2.0/floatingips/{}", encoded(id)), None).await;
+    let answer = ask(
+        &cx,
+        Method::GET,
+        &format!("/v2.0/floatingips/{}", encoded(id)),
+        None,
+    )
+    .await;
     let answer = answer.map_err(|fault| not_found(fault, id))?;
     let pools = pools(&cx).await?;
     let address = answer.get("floatingip").cloned().unwrap_or_default();
-    Ok(Json(json!({"floating_ip": view(&cx, &pools, &address).await?})))
+    Ok(Json(
+        json!({"floating_ip": view(&cx, &pools, &address).await?}),
+    ))
 }
 
 fn not_found(fault: Fault, id: &str) -> Fault {
-    if fault.status.as_u16() == 404 { Fault::not_found(format!("Floating IP not found for ID {id}")) } else { fault }
+    if fault.status.as_u16() == 404 {
+        Fault::not_found(format!("Floating IP not found for ID {id}"))
+    } else {
+        fault
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -118,7 +156,9 @@ async fn create_floating_ip(cx: Cx, req: Req<CreateFloatingIp>) -> Reply<CreateF
     let wanted = req.body.0.and_then(|new| new.pool);
     let pools = pools(&cx).await?;
     let pool = match &wanted {
-        Some(name) => pools.iter().find(|pool| text(pool, "name") == name || text(pool, "id") == name),
+        Some(name) => pools
+            .iter()
+            .find(|pool| text(pool, "name") == name || text(pool, "id") == name),
         None => pools.first(),
     };
     let pool = pool.ok_or_else(|| match &wanted {
@@ -127,7 +167,15 @@ async fn create_floating_ip(cx: Cx, req: Req<CreateFloatingIp>) -> Reply<CreateF
     })?;
     let body = json!({"floatingip": {"floating_network_id": text(pool, "id")}});
     let token = cx.token().unwrap_or_default();
-    let made = cx.siblings.hand_on(token, "network", (Method::POST, "/v2.0/floatingips"), Some(&body)).await;
+    let made = cx
+        .siblings
+        .hand_on(
+            token,
+            "network",
+            (Method::POST, "/v2.0/floatingips"),
+            Some(&body),
+        )
+        .await;
     let made = made.map_err(|why| match why.status {
         // Nova answers 403 for a quota that is used up and 404 for a pool that is.
         Some(409) if why.kind == "OverQuota" => Fault::forbidden("IP allocation over quota."),
@@ -135,7 +183,9 @@ async fn create_floating_ip(cx: Cx, req: Req<CreateFloatingIp>) -> Reply<CreateF
         _other => fault::handed_on(&why),
     })?;
     let address = made.get("floatingip").cloned().unwrap_or_default();
-    Ok(Json(json!({"floating_ip": view(&cx, &pools, &address).await?})))
+    Ok(Json(
+        json!({"floating_ip": view(&cx, &pools, &address).await?}),
+    ))
 }
 
 endpoint! {
@@ -150,7 +200,13 @@ endpoint! {
 
 async fn delete_floating_ip(cx: Cx, req: Req<DeleteFloatingIp>) -> Reply<DeleteFloatingIp> {
     let id = &req.path.id;
-    let gone = ask(&cx, Method::DELETE, &format!("/v2.0/floatingips/{}", encoded(id)), None).await;
+    let gone = ask(
+        &cx,
+        Method::DELETE,
+        &format!("/v2.0/floatingips/{}", encoded(id)),
+        None,
+    )
+    .await;
     gone.map_err(|fault| not_found(fault, id))?;
     Ok(Accepted)
 }
@@ -189,15 +245,29 @@ pub(crate) struct AddBody {
 
 async fn by_address(cx: &Cx, address: &str) -> Result<Value, Fault> {
     if address.parse::<std::net::IpAddr>().is_err() {
-        return Err(Fault::bad_request(format!("Invalid input for field/attribute address. Value: {address}. It is no address.")));
+        return Err(Fault::bad_request(format!(
+            "Invalid input for field/attribute address. Value: {address}. It is no address."
+        )));
     }
-    let answer = ask(cx, Method::GET, &format!("/v2.0/floatingips?floating_ip_address={}", encoded(address)), None).await?;
+    let answer = ask(
+        cx,
+        Method::GET,
+        &format!("/v2.0/floatingips?floating_ip_address={}", encoded(address)),
+        None,
+    )
+    .await?;
     let found = list(&answer, "floatingips").into_iter().next();
     found.ok_or_else(|| Fault::not_found(format!("floating IP not found for address {address}")))
 }
 
 async fn lead(cx: &Cx, id: &str, to: &Value) -> Result<(), Fault> {
-    ask(cx, Method::PUT, &format!("/v2.0/floatingips/{id}"), Some(&json!({ "floatingip": to }))).await?;
+    ask(
+        cx,
+        Method::PUT,
+        &format!("/v2.0/floatingips/{id}"),
+        Some(&json!({ "floatingip": to })),
+    )
+    .await?;
     Ok(())
 }
 
@@ -223,11 +293,18 @@ endpoint! {
 
 async fn add_floating_ip(cx: Cx, req: Req<AddFloatingIp>) -> Reply<AddFloatingIp> {
     let id = &req.path.id;
-    let server = cx.allow(rules::AddFloatingIp, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::AddFloatingIp, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let wish = &req.body.add;
     let floating = by_address(&cx, &wish.address).await?;
     let (port, address) = target(&server, wish.fixed_address.as_deref())?;
-    lead(&cx, text(&floating, "id"), &json!({"port_id": port, "fixed_ip_address": address})).await?;
+    lead(
+        &cx,
+        text(&floating, "id"),
+        &json!({"port_id": port, "fixed_ip_address": address}),
+    )
+    .await?;
     look_again(&cx, &server).await
 }
 
@@ -240,7 +317,9 @@ fn target(server: &Server, asked: Option<&str>) -> Result<(String, String), Faul
                 (Some(asked), _) => address.ip == asked,
                 // Addresses of the sixth version have no floating ones.
                 (None, _) if address.ip.contains(':') => false,
-                (None, Some((_, before))) => !before.floating.is_empty() && address.floating.is_empty(),
+                (None, Some((_, before))) => {
+                    !before.floating.is_empty() && address.floating.is_empty()
+                }
                 (None, None) => true,
             };
             if better {
@@ -250,7 +329,9 @@ fn target(server: &Server, asked: Option<&str>) -> Result<(String, String), Faul
     }
     match (chosen, asked) {
         (Some((port, address)), _) => Ok((port.to_owned(), address.ip.clone())),
-        (None, Some(_)) => Err(Fault::bad_request("Specified fixed address not assigned to instance")),
+        (None, Some(_)) => Err(Fault::bad_request(
+            "Specified fixed address not assigned to instance",
+        )),
         (None, None) => Err(Fault::bad_request("No fixed IPs associated to instance")),
     }
 }
@@ -274,12 +355,16 @@ endpoint! {
 
 async fn remove_floating_ip(cx: Cx, req: Req<RemoveFloatingIp>) -> Reply<RemoveFloatingIp> {
     let id = &req.path.id;
-    let server = cx.allow(rules::RemoveFloatingIp, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::RemoveFloatingIp, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let address = &req.body.remove.address;
     let floating = by_address(&cx, address).await?;
     let port = text(&floating, "port_id");
     if port.is_empty() || !server.nics.iter().any(|nic| nic.port_id == port) {
-        return Err(Fault::conflict(format!("Floating IP {address} is not associated with instance {id}.")));
+        return Err(Fault::conflict(format!(
+            "Floating IP {address} is not associated with instance {id}."
+        )));
     }
     lead(&cx, text(&floating, "id"), &json!({"port_id": null})).await?;
     look_again(&cx, &server).await

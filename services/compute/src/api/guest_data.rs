@@ -50,7 +50,10 @@ async fn answer_guest(cx: Cx, req: Req<AnswerGuest>) -> Reply<AnswerGuest> {
 fn answer(server: &Server, path: &str) -> Result<Download, Fault> {
     let (content_type, body) = guest_data::answer(server, path)
         .ok_or_else(|| Fault::not_found("There is nothing at this path."))?;
-    Ok(Download { content_type, body: Payload::Bytes(body.into()) })
+    Ok(Download {
+        content_type,
+        body: Payload::Bytes(body.into()),
+    })
 }
 
 endpoint! {
@@ -68,9 +71,13 @@ async fn keep_password(cx: Cx, req: Req<KeepPassword>) -> Reply<KeepPassword> {
     if !guest_data::is_password(&req.path.path) {
         return Err(Fault::not_found("There is nothing at this path."));
     }
-    let text = std::str::from_utf8(&req.body.0).ok().filter(|text| text.chars().count() <= PASSWORD_CHARS);
+    let text = std::str::from_utf8(&req.body.0)
+        .ok()
+        .filter(|text| text.chars().count() <= PASSWORD_CHARS);
     let text = text.ok_or_else(|| {
-        Fault::bad_request(format!("A password is text of at most {PASSWORD_CHARS} characters."))
+        Fault::bad_request(format!(
+            "A password is text of at most {PASSWORD_CHARS} characters."
+        ))
     })?;
     let mut tx = cx.write().await?;
     if !store::servers::set_guest_password(&mut tx, &server.id, text).await? {
@@ -83,7 +90,8 @@ async fn keep_password(cx: Cx, req: Req<KeepPassword>) -> Reply<KeepPassword> {
 /// The server that asks, by the signed headers.
 async fn asking<'h>(cx: &Cx, header: impl Fn(&str) -> Option<&'h str>) -> Result<Server, Fault> {
     let given = |name: &str| {
-        header(name).ok_or_else(|| Fault::bad_request(format!("{name} header is missing from request.")))
+        header(name)
+            .ok_or_else(|| Fault::bad_request(format!("{name} header is missing from request.")))
     };
     let (id, project) = (given("X-Instance-ID")?, given("X-Tenant-ID")?);
     let signature = given("X-Instance-ID-Signature")?;
@@ -93,13 +101,19 @@ async fn asking<'h>(cx: &Cx, header: impl Fn(&str) -> Option<&'h str>) -> Result
     }
     let found = store::servers::get(cx.db(), id).await?;
     // The signature covers the id only; a port of another project with this device id must learn nothing.
-    found.filter(|server| server.project_id.as_str() == project).ok_or_else(|| Fault::not_found("No such server."))
+    found
+        .filter(|server| server.project_id.as_str() == project)
+        .ok_or_else(|| Fault::not_found("No such server."))
 }
 
 /// Compares in constant time; without a secret nobody is believed.
 fn signed(secret: &str, id: &str, signature: &str) -> bool {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return false };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        return false;
+    };
     mac.update(id.as_bytes());
-    let Ok(given) = hex::decode(signature) else { return false };
+    let Ok(given) = hex::decode(signature) else {
+        return false;
+    };
     !secret.is_empty() && mac.verify_slice(&given).is_ok()
 }

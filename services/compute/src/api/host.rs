@@ -52,20 +52,28 @@ endpoint! {
 
 async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
     let host = req.query.host;
-    let wrong = |why: serde_json::Error| Fault::bad_request(format!("The report is not readable: {why}."));
+    let wrong =
+        |why: serde_json::Error| Fault::bad_request(format!("The report is not readable: {why}."));
     let observed: Vec<Observed> = serde_json::from_value(req.body.0).map_err(wrong)?;
     let mut tx = cx.write().await?;
     store::hosts::seen(&mut tx, cx.now(), &host).await?;
     let of_itself = observed.iter().find(|seen| seen.kind == KIND_HOST);
     if let Some(seen) = of_itself {
-        let inventory: HostInventory = serde_json::from_value(seen.detail.clone()).map_err(wrong)?;
+        let inventory: HostInventory =
+            serde_json::from_value(seen.detail.clone()).map_err(wrong)?;
         if inventory.host != host {
-            return Err(Fault::bad_request(format!("Host {host} reports for {}.", inventory.host)));
+            return Err(Fault::bad_request(format!(
+                "Host {host} reports for {}.",
+                inventory.host
+            )));
         }
         let taken = ops::host::take(&mut tx, asked(&cx), &inventory, &cx.config).await;
         taken.map_err(|why| Fault::internal(why.to_string()))?;
     }
-    let rest: Vec<Observed> = observed.into_iter().filter(|seen| seen.kind != KIND_HOST).collect();
+    let rest: Vec<Observed> = observed
+        .into_iter()
+        .filter(|seen| seen.kind != KIND_HOST)
+        .collect();
     ops::observe::take(&mut tx, cx.now(), &host, &rest).await?;
     tx.commit().await?;
     Ok(Empty)
@@ -89,8 +97,14 @@ struct ExternalEvent {
 
 /// What siblings may tell (nova.objects.external_event).
 const EVENTS: &[&str] = &[
-    "network-changed", "network-vif-plugged", "network-vif-unplugged", "network-vif-deleted", "volume-extended",
-    "power-update", "accelerator-request-bound", "volume-reimaged",
+    "network-changed",
+    "network-vif-plugged",
+    "network-vif-unplugged",
+    "network-vif-deleted",
+    "volume-extended",
+    "power-update",
+    "accelerator-request-bound",
+    "volume-reimaged",
 ];
 
 endpoint! {
@@ -105,7 +119,9 @@ endpoint! {
 async fn external_events(cx: Cx, req: Req<ExternalEvents>) -> Reply<ExternalEvents> {
     let events = &req.body.events;
     if events.is_empty() {
-        return Err(Fault::bad_request("Invalid input for field/attribute events. [] is too short"));
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute events. [] is too short",
+        ));
     }
     let mut shown = Vec::new();
     let mut missing = 0;
@@ -131,7 +147,9 @@ async fn external_events(cx: Cx, req: Req<ExternalEvents>) -> Reply<ExternalEven
             Some(_) => 200,
         };
         if code == 200 && event.name.starts_with("network-") {
-            ops::refresh::request(&mut tx, asked(&cx), &id).await.map_err(|why| Fault::internal(why.to_string()))?;
+            ops::refresh::request(&mut tx, asked(&cx), &id)
+                .await
+                .map_err(|why| Fault::internal(why.to_string()))?;
         }
         missing += usize::from(code != 200);
         let mut one = json!({
@@ -151,5 +169,9 @@ async fn external_events(cx: Cx, req: Req<ExternalEvents>) -> Reply<ExternalEven
     }
     tx.commit().await?;
     let reply = nephos_api::With::new(Json(json!({ "events": shown })));
-    Ok(if missing > 0 { reply.status(http::StatusCode::MULTI_STATUS) } else { reply })
+    Ok(if missing > 0 {
+        reply.status(http::StatusCode::MULTI_STATUS)
+    } else {
+        reply
+    })
 }

@@ -116,13 +116,22 @@ struct Shown {
 
 fn state(cx: &Cx, row: &HostRow) -> (&'static str, &'static str) {
     let up = row.is_up(cx.now(), cx.config.host_down_after_secs);
-    (if up { "up" } else { "down" }, if row.disabled { "disabled" } else { "enabled" })
+    (
+        if up { "up" } else { "down" },
+        if row.disabled { "disabled" } else { "enabled" },
+    )
 }
 
 impl Shown {
     fn refs(&self, row: &HostRow) -> Option<Vec<ServerRef>> {
         let all = self.servers.as_ref()?.get(&row.host).into_iter().flatten();
-        Some(all.map(|(uuid, name)| ServerRef { uuid: uuid.clone(), name: name.clone() }).collect())
+        Some(
+            all.map(|(uuid, name)| ServerRef {
+                uuid: uuid.clone(),
+                name: name.clone(),
+            })
+            .collect(),
+        )
     }
 
     fn brief(&self, cx: &Cx, row: &HostRow) -> BriefHypervisor {
@@ -133,12 +142,21 @@ impl Shown {
             hypervisor_hostname: row.inventory.hypervisor_hostname.clone(),
             state,
             status,
-            servers: self.refs(row).filter(|refs| !refs.is_empty() || cx.version >= v(2, 75)),
+            servers: self
+                .refs(row)
+                .filter(|refs| !refs.is_empty() || cx.version >= v(2, 75)),
         }
     }
 
     fn view(&self, cx: &Cx, row: &HostRow) -> HypervisorView {
-        let BriefHypervisor { id, number, hypervisor_hostname, state, status, servers } = self.brief(cx, row);
+        let BriefHypervisor {
+            id,
+            number,
+            hypervisor_hostname,
+            state,
+            status,
+            servers,
+        } = self.brief(cx, row);
         let host = &row.inventory;
         let used = self.usage.get(&row.host).copied().unwrap_or_default();
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
@@ -188,13 +206,17 @@ fn uptime(cx: &Cx, row: &HostRow) -> String {
     let secs = row.inventory.uptime_secs;
     let (days, hours, minutes) = (secs / 86_400, secs / 3600 % 24, secs / 60 % 60);
     let now = cx.now().format("%H:%M:%S");
-    format!(" {now} up {days} days, {hours:2}:{minutes:02},  0 users,  load average: 0.00, 0.00, 0.00\n")
+    format!(
+        " {now} up {days} days, {hours:2}:{minutes:02},  0 users,  load average: 0.00, 0.00, 0.00\n"
+    )
 }
 
 async fn shown(cx: &Cx, path: &str, query: &Params) -> Result<Shown, Fault> {
     let mut rows = store::hosts::list(cx.db()).await?;
     let mut links = Vec::new();
-    let pattern = query.get("hypervisor_hostname_pattern").filter(|_| cx.version >= v(2, 53));
+    let pattern = query
+        .get("hypervisor_hostname_pattern")
+        .filter(|_| cx.version >= v(2, 53));
     if let Some(pattern) = pattern {
         if query.get("limit").is_some() || query.get("marker").is_some() {
             return Err(Fault::bad_request(
@@ -204,9 +226,11 @@ async fn shown(cx: &Cx, path: &str, query: &Params) -> Result<Shown, Fault> {
         rows = matching(rows, pattern)?;
     } else if cx.version >= v(2, 33) {
         if let Some(marker) = query.get("marker") {
-            let here = |row: &HostRow| row.provider_id == marker || row.number.to_string() == marker;
+            let here =
+                |row: &HostRow| row.provider_id == marker || row.number.to_string() == marker;
             let at = rows.iter().position(here);
-            let at = at.ok_or_else(|| Fault::bad_request(format!("marker [{marker}] not found")))?;
+            let at =
+                at.ok_or_else(|| Fault::bad_request(format!("marker [{marker}] not found")))?;
             rows = rows.split_off(at + 1);
         }
         let limit = usize::try_from(page_limit(query.get("limit"))?).unwrap_or(usize::MAX);
@@ -222,19 +246,35 @@ async fn shown(cx: &Cx, path: &str, query: &Params) -> Result<Shown, Fault> {
     }
     let with_servers = match query.get("with_servers").filter(|_| cx.version >= v(2, 53)) {
         None => false,
-        Some(word) => super::truth(word)
-            .ok_or_else(|| Fault::bad_request(format!("Invalid input for query parameters with_servers. Value: {word}.")))?,
+        Some(word) => super::truth(word).ok_or_else(|| {
+            Fault::bad_request(format!(
+                "Invalid input for query parameters with_servers. Value: {word}."
+            ))
+        })?,
     };
-    let servers = if with_servers { Some(store::servers::by_host(cx.db()).await?) } else { None };
+    let servers = if with_servers {
+        Some(store::servers::by_host(cx.db()).await?)
+    } else {
+        None
+    };
     let usage = store::servers::use_of_hosts(cx.db()).await?;
-    Ok(Shown { rows, usage, servers, links })
+    Ok(Shown {
+        rows,
+        usage,
+        servers,
+        links,
+    })
 }
 
 fn matching(rows: Vec<HostRow>, pattern: &str) -> Result<Vec<HostRow>, Fault> {
-    let found: Vec<HostRow> =
-        rows.into_iter().filter(|row| row.inventory.hypervisor_hostname.contains(pattern)).collect();
+    let found: Vec<HostRow> = rows
+        .into_iter()
+        .filter(|row| row.inventory.hypervisor_hostname.contains(pattern))
+        .collect();
     if found.is_empty() {
-        return Err(Fault::not_found(format!("No hypervisor matching '{pattern}' could be found.")));
+        return Err(Fault::not_found(format!(
+            "No hypervisor matching '{pattern}' could be found."
+        )));
     }
     Ok(found)
 }
@@ -252,7 +292,10 @@ async fn list_hypervisors(cx: Cx, req: Req<ListHypervisors>) -> Reply<ListHyperv
     let mut shown = shown(&cx, "/v2.1/os-hypervisors", &req.query).await?;
     let hypervisors_links = std::mem::take(&mut shown.links);
     let hypervisors = shown.rows.iter().map(|row| shown.brief(&cx, row)).collect();
-    Ok(Json(BriefHypervisorList { hypervisors, hypervisors_links }))
+    Ok(Json(BriefHypervisorList {
+        hypervisors,
+        hypervisors_links,
+    }))
 }
 
 endpoint! {
@@ -264,11 +307,17 @@ endpoint! {
     handler: list_hypervisors_detail,
 }
 
-async fn list_hypervisors_detail(cx: Cx, req: Req<ListHypervisorsDetail>) -> Reply<ListHypervisorsDetail> {
+async fn list_hypervisors_detail(
+    cx: Cx,
+    req: Req<ListHypervisorsDetail>,
+) -> Reply<ListHypervisorsDetail> {
     let mut shown = shown(&cx, "/v2.1/os-hypervisors/detail", &req.query).await?;
     let hypervisors_links = std::mem::take(&mut shown.links);
     let hypervisors = shown.rows.iter().map(|row| shown.view(&cx, row)).collect();
-    Ok(Json(HypervisorList { hypervisors, hypervisors_links }))
+    Ok(Json(HypervisorList {
+        hypervisors,
+        hypervisors_links,
+    }))
 }
 
 /// Below 2.53 hypervisors are known by numbers.
@@ -296,11 +345,18 @@ async fn show_hypervisor(cx: Cx, req: Req<ShowHypervisor>) -> Reply<ShowHypervis
     let row = one(&cx, &req.path.id).await?;
     let mut shown = shown(&cx, "", &Params(only_servers(&req.query))).await?;
     shown.links.clear();
-    Ok(Json(HypervisorReply { hypervisor: shown.view(&cx, &row) }))
+    Ok(Json(HypervisorReply {
+        hypervisor: shown.view(&cx, &row),
+    }))
 }
 
 fn only_servers(query: &Params) -> Vec<(String, String)> {
-    query.0.iter().filter(|(key, _)| key == "with_servers").cloned().collect()
+    query
+        .0
+        .iter()
+        .filter(|(key, _)| key == "with_servers")
+        .cloned()
+        .collect()
 }
 
 endpoint! {
@@ -316,7 +372,10 @@ endpoint! {
 async fn search_hypervisors(cx: Cx, req: Req<SearchHypervisors>) -> Reply<SearchHypervisors> {
     let shown = found(&cx, &req.path.id, false).await?;
     let hypervisors = shown.rows.iter().map(|row| shown.brief(&cx, row)).collect();
-    Ok(Json(BriefHypervisorList { hypervisors, hypervisors_links: Vec::new() }))
+    Ok(Json(BriefHypervisorList {
+        hypervisors,
+        hypervisors_links: Vec::new(),
+    }))
 }
 
 endpoint! {
@@ -329,16 +388,31 @@ endpoint! {
     handler: list_hypervisor_servers,
 }
 
-async fn list_hypervisor_servers(cx: Cx, req: Req<ListHypervisorServers>) -> Reply<ListHypervisorServers> {
+async fn list_hypervisor_servers(
+    cx: Cx,
+    req: Req<ListHypervisorServers>,
+) -> Reply<ListHypervisorServers> {
     let shown = found(&cx, &req.path.id, true).await?;
     let hypervisors = shown.rows.iter().map(|row| shown.brief(&cx, row)).collect();
-    Ok(Json(BriefHypervisorList { hypervisors, hypervisors_links: Vec::new() }))
+    Ok(Json(BriefHypervisorList {
+        hypervisors,
+        hypervisors_links: Vec::new(),
+    }))
 }
 
 async fn found(cx: &Cx, pattern: &str, with_servers: bool) -> Result<Shown, Fault> {
     let rows = matching(store::hosts::list(cx.db()).await?, pattern)?;
-    let servers = if with_servers { Some(store::servers::by_host(cx.db()).await?) } else { None };
-    Ok(Shown { rows, usage: BTreeMap::new(), servers, links: Vec::new() })
+    let servers = if with_servers {
+        Some(store::servers::by_host(cx.db()).await?)
+    } else {
+        None
+    };
+    Ok(Shown {
+        rows,
+        usage: BTreeMap::new(),
+        servers,
+        links: Vec::new(),
+    })
 }
 
 endpoint! {
@@ -352,8 +426,12 @@ endpoint! {
 
 async fn show_statistics(cx: Cx, _req: Req<ShowStatistics>) -> Reply<ShowStatistics> {
     let shown = shown(&cx, "", &Params::default()).await?;
-    let views: Vec<HypervisorView> =
-        shown.rows.iter().filter(|row| !row.disabled).map(|row| shown.view(&cx, row)).collect();
+    let views: Vec<HypervisorView> = shown
+        .rows
+        .iter()
+        .filter(|row| !row.disabled)
+        .map(|row| shown.view(&cx, row))
+        .collect();
     let sum = |part: fn(&HypervisorView) -> i64| views.iter().map(part).sum::<i64>();
     Ok(Json(json!({"hypervisor_statistics": {
         "count": views.len(),
@@ -401,7 +479,10 @@ async fn show_uptime(cx: Cx, req: Req<ShowUptime>) -> Reply<ShowUptime> {
     let row = one(&cx, &req.path.id).await?;
     let (state, status) = state(&cx, &row);
     if state == "down" {
-        return Err(Fault::bad_request(format!("Compute service of {} is unavailable at this time.", row.host)));
+        return Err(Fault::bad_request(format!(
+            "Compute service of {} is unavailable at this time.",
+            row.host
+        )));
     }
     let uptime = uptime(&cx, &row);
     let hypervisor = UptimeView {

@@ -25,14 +25,39 @@ pub(crate) struct ItemPath {
 
 /// Keys that the image service has of its own; the rest are properties, which the old API called metadata.
 const OWN: &[&str] = &[
-    "id", "name", "status", "visibility", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value",
-    "os_hidden", "protected", "owner", "min_disk", "min_ram", "created_at", "updated_at", "disk_format",
-    "container_format", "tags", "self", "file", "schema", "stores", "locations", "direct_url",
+    "id",
+    "name",
+    "status",
+    "visibility",
+    "size",
+    "virtual_size",
+    "checksum",
+    "os_hash_algo",
+    "os_hash_value",
+    "os_hidden",
+    "protected",
+    "owner",
+    "min_disk",
+    "min_ram",
+    "created_at",
+    "updated_at",
+    "disk_format",
+    "container_format",
+    "tags",
+    "self",
+    "file",
+    "schema",
+    "stores",
+    "locations",
+    "direct_url",
 ];
 
 async fn ask(cx: &Cx, method: Method, target: &str, body: Option<&Value>) -> Result<Value, Fault> {
     let token = cx.token().unwrap_or_default();
-    let answer = cx.siblings.hand_on(token, "image", (method, target), body).await;
+    let answer = cx
+        .siblings
+        .hand_on(token, "image", (method, target), body)
+        .await;
     answer.map_err(|why| match why.status {
         Some(404) => Fault::not_found("Image not found."),
         _other => fault::handed_on(&why),
@@ -40,12 +65,23 @@ async fn ask(cx: &Cx, method: Method, target: &str, body: Option<&Value>) -> Res
 }
 
 async fn one(cx: &Cx, id: &str) -> Result<Value, Fault> {
-    ask(cx, Method::GET, &format!("/v2/images/{}", encoded(id)), None).await
+    ask(
+        cx,
+        Method::GET,
+        &format!("/v2/images/{}", encoded(id)),
+        None,
+    )
+    .await
 }
 
 fn properties(image: &Value) -> BTreeMap<String, String> {
-    let keys = image.as_object().into_iter().flatten().filter(|(key, _)| !OWN.contains(&key.as_str()));
-    keys.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    let keys = image
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| !OWN.contains(&key.as_str()));
+    keys.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 fn text<'v>(image: &'v Value, key: &str) -> &'v str {
@@ -82,7 +118,8 @@ fn view(cx: &Cx, image: &Value) -> Value {
         "links": links(cx, text(image, "id")),
     });
     if let (Some(server), Some(shown)) = (metadata.get("instance_uuid"), shown.as_object_mut()) {
-        let reference = json!({"id": server, "links": super::flavors::links(cx, "servers", server)});
+        let reference =
+            json!({"id": server, "links": super::flavors::links(cx, "servers", server)});
         shown.insert("server".into(), reference);
     }
     shown
@@ -92,7 +129,8 @@ fn view(cx: &Cx, image: &Value) -> Value {
 async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Value>, Option<Value>), Fault> {
     let limit = usize::try_from(page_limit(query.get("limit"))?).unwrap_or(usize::MAX);
     let since = query.get("changes-since").map(|text| {
-        Timestamp::parse(text).ok_or_else(|| Fault::bad_request(format!("Invalid changes-since: {text}.")))
+        Timestamp::parse(text)
+            .ok_or_else(|| Fault::bad_request(format!("Invalid changes-since: {text}.")))
     });
     let since = since.transpose()?;
     let mut target = "/v2/images?limit=1000&sort=created_at:desc,id:desc".to_owned();
@@ -102,14 +140,21 @@ async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Value>, Opti
         }
     }
     if let Some(status) = query.get("status") {
-        target.push_str(&format!("&status={}", encoded(&status.to_ascii_lowercase())));
+        target.push_str(&format!(
+            "&status={}",
+            encoded(&status.to_ascii_lowercase())
+        ));
     }
     if let Some(server) = query.get("server") {
         let id = server.rsplit('/').next().unwrap_or(server);
         target.push_str(&format!("&instance_uuid={}", encoded(id)));
     }
     let answer = ask(cx, Method::GET, &target, None).await?;
-    let mut images = answer.get("images").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut images = answer
+        .get("images")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     let number = |key: &str| query.get(key).and_then(|text| text.parse::<i64>().ok());
     for (ours, theirs) in [("minRam", "min_ram"), ("minDisk", "min_disk")] {
         if let Some(wanted) = number(ours) {
@@ -117,7 +162,9 @@ async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Value>, Opti
         }
     }
     if let Some(since) = since {
-        images.retain(|image| Timestamp::parse(text(image, "updated_at")).is_some_and(|at| at >= since));
+        images.retain(|image| {
+            Timestamp::parse(text(image, "updated_at")).is_some_and(|at| at >= since)
+        });
     }
     if let Some(marker) = query.get("marker") {
         let at = images.iter().position(|image| text(image, "id") == marker);
@@ -126,8 +173,13 @@ async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Value>, Opti
     }
     let more = images.len() > limit;
     images.truncate(limit);
-    let last = images.last().filter(|_| more).map(|image| text(image, "id").to_owned());
-    let links = last.map(|last| json!([{"rel": "next", "href": super::servers::next_url(cx, path, query, &last)}]));
+    let last = images
+        .last()
+        .filter(|_| more)
+        .map(|image| text(image, "id").to_owned());
+    let links = last.map(
+        |last| json!([{"rel": "next", "href": super::servers::next_url(cx, path, query, &last)}]),
+    );
     Ok((images, links))
 }
 
@@ -151,7 +203,10 @@ endpoint! {
 
 async fn list_images(cx: Cx, req: Req<ListImages>) -> Reply<ListImages> {
     let (images, links) = listed(&cx, "/v2.1/images", &req.query).await?;
-    Ok(page(images.iter().map(|image| brief(&cx, image)).collect(), links))
+    Ok(page(
+        images.iter().map(|image| brief(&cx, image)).collect(),
+        links,
+    ))
 }
 
 endpoint! {
@@ -166,7 +221,10 @@ endpoint! {
 
 async fn list_images_detail(cx: Cx, req: Req<ListImagesDetail>) -> Reply<ListImagesDetail> {
     let (images, links) = listed(&cx, "/v2.1/images/detail", &req.query).await?;
-    Ok(page(images.iter().map(|image| view(&cx, image)).collect(), links))
+    Ok(page(
+        images.iter().map(|image| view(&cx, image)).collect(),
+        links,
+    ))
 }
 
 endpoint! {
@@ -195,7 +253,13 @@ endpoint! {
 }
 
 async fn delete_image(cx: Cx, req: Req<DeleteImage>) -> Reply<DeleteImage> {
-    ask(&cx, Method::DELETE, &format!("/v2/images/{}", encoded(&req.path.id)), None).await?;
+    ask(
+        &cx,
+        Method::DELETE,
+        &format!("/v2/images/{}", encoded(&req.path.id)),
+        None,
+    )
+    .await?;
     Ok(Empty)
 }
 
@@ -212,7 +276,11 @@ pub(crate) struct ItemBody {
 }
 
 /// Changes an image's properties from what they are to what they should be.
-async fn change(cx: &Cx, id: &str, with: impl FnOnce(&mut BTreeMap<String, String>)) -> Result<BTreeMap<String, String>, Fault> {
+async fn change(
+    cx: &Cx,
+    id: &str,
+    with: impl FnOnce(&mut BTreeMap<String, String>),
+) -> Result<BTreeMap<String, String>, Fault> {
     let before = properties(&one(cx, id).await?);
     let mut wanted = before.clone();
     with(&mut wanted);
@@ -220,13 +288,30 @@ async fn change(cx: &Cx, id: &str, with: impl FnOnce(&mut BTreeMap<String, Strin
     // JSON pointers write `/` and `~` in their own way.
     let pointer = |key: &str| format!("/{}", key.replace('~', "~0").replace('/', "~1"));
     let gone = before.keys().filter(|key| !wanted.contains_key(*key));
-    let mut patch: Vec<Value> = gone.map(|key| json!({"op": "remove", "path": pointer(key)})).collect();
-    patch.extend(wanted.iter().filter(|(key, value)| before.get(*key) != Some(value)).map(|(key, value)| {
-        let op = if before.contains_key(key) { "replace" } else { "add" };
-        json!({"op": op, "path": pointer(key), "value": value})
-    }));
+    let mut patch: Vec<Value> = gone
+        .map(|key| json!({"op": "remove", "path": pointer(key)}))
+        .collect();
+    patch.extend(
+        wanted
+            .iter()
+            .filter(|(key, value)| before.get(*key) != Some(value))
+            .map(|(key, value)| {
+                let op = if before.contains_key(key) {
+                    "replace"
+                } else {
+                    "add"
+                };
+                json!({"op": op, "path": pointer(key), "value": value})
+            }),
+    );
     if !patch.is_empty() {
-        ask(cx, Method::PATCH, &format!("/v2/images/{}", encoded(id)), Some(&Value::Array(patch))).await?;
+        ask(
+            cx,
+            Method::PATCH,
+            &format!("/v2/images/{}", encoded(id)),
+            Some(&Value::Array(patch)),
+        )
+        .await?;
     }
     Ok(wanted)
 }
@@ -243,7 +328,9 @@ endpoint! {
 
 async fn list_image_metadata(cx: Cx, req: Req<ListImageMetadata>) -> Reply<ListImageMetadata> {
     let image = one(&cx, &req.path.id).await?;
-    Ok(Json(MetadataBody { metadata: properties(&image) }))
+    Ok(Json(MetadataBody {
+        metadata: properties(&image),
+    }))
 }
 
 endpoint! {
@@ -257,7 +344,10 @@ endpoint! {
     handler: create_image_metadata,
 }
 
-async fn create_image_metadata(cx: Cx, req: Req<CreateImageMetadata>) -> Reply<CreateImageMetadata> {
+async fn create_image_metadata(
+    cx: Cx,
+    req: Req<CreateImageMetadata>,
+) -> Reply<CreateImageMetadata> {
     let asked = req.body.0.metadata;
     let metadata = change(&cx, &req.path.id, |items| items.extend(asked)).await?;
     Ok(Json(MetadataBody { metadata }))
@@ -274,7 +364,10 @@ endpoint! {
     handler: replace_image_metadata,
 }
 
-async fn replace_image_metadata(cx: Cx, req: Req<ReplaceImageMetadata>) -> Reply<ReplaceImageMetadata> {
+async fn replace_image_metadata(
+    cx: Cx,
+    req: Req<ReplaceImageMetadata>,
+) -> Reply<ReplaceImageMetadata> {
     let asked = req.body.0.metadata;
     let metadata = change(&cx, &req.path.id, |items| *items = asked).await?;
     Ok(Json(MetadataBody { metadata }))
@@ -290,11 +383,16 @@ endpoint! {
     handler: show_image_metadata_item,
 }
 
-async fn show_image_metadata_item(cx: Cx, req: Req<ShowImageMetadataItem>) -> Reply<ShowImageMetadataItem> {
+async fn show_image_metadata_item(
+    cx: Cx,
+    req: Req<ShowImageMetadataItem>,
+) -> Reply<ShowImageMetadataItem> {
     let ItemPath { id, key } = &req.path;
     let value = properties(&one(&cx, id).await?).remove(key);
     let value = value.ok_or_else(|| Fault::not_found("Metadata item was not found"))?;
-    Ok(Json(ItemBody { meta: BTreeMap::from([(key.clone(), value)]) }))
+    Ok(Json(ItemBody {
+        meta: BTreeMap::from([(key.clone(), value)]),
+    }))
 }
 
 endpoint! {
@@ -308,7 +406,10 @@ endpoint! {
     handler: update_image_metadata_item,
 }
 
-async fn update_image_metadata_item(cx: Cx, req: Req<UpdateImageMetadataItem>) -> Reply<UpdateImageMetadataItem> {
+async fn update_image_metadata_item(
+    cx: Cx,
+    req: Req<UpdateImageMetadataItem>,
+) -> Reply<UpdateImageMetadataItem> {
     let ItemPath { id, key } = &req.path;
     let meta = req.body.0.meta;
     if meta.len() != 1 || !meta.contains_key(key) {
@@ -329,9 +430,16 @@ endpoint! {
     handler: delete_image_metadata_item,
 }
 
-async fn delete_image_metadata_item(cx: Cx, req: Req<DeleteImageMetadataItem>) -> Reply<DeleteImageMetadataItem> {
+async fn delete_image_metadata_item(
+    cx: Cx,
+    req: Req<DeleteImageMetadataItem>,
+) -> Reply<DeleteImageMetadataItem> {
     let ItemPath { id, key } = &req.path;
     let mut found = false;
     change(&cx, id, |items| found = items.remove(key).is_some()).await?;
-    if found { Ok(Empty) } else { Err(Fault::not_found("Metadata item was not found")) }
+    if found {
+        Ok(Empty)
+    } else {
+        Err(Fault::not_found("Metadata item was not found"))
+    }
 }

@@ -68,7 +68,9 @@ async fn owner(cx: &Cx, id: &ServerId) -> Result<Option<Owned>, Fault> {
     if cx.version < v(2, 21) {
         return Ok(None);
     }
-    Ok(store::actions::owner(cx.db(), id.as_str()).await?.map(Owned))
+    Ok(store::actions::owner(cx.db(), id.as_str())
+        .await?
+        .map(Owned))
 }
 
 fn view(action: Action, events: Option<Vec<Value>>) -> ActionView {
@@ -97,15 +99,23 @@ endpoint! {
 
 async fn list_actions(cx: Cx, req: Req<ListActions>) -> Reply<ListActions> {
     let id = &req.path.id;
-    cx.allow(rules::ListActions, owner(&cx, id).await?).map_err(name_it(id))?;
+    cx.allow(rules::ListActions, owner(&cx, id).await?)
+        .map_err(name_it(id))?;
     let mut actions = store::actions::list(cx.db(), id.as_str()).await?;
     let mut links = Vec::new();
     // 2.58: pages and times.
     if cx.version >= v(2, 58) {
         let query = &req.query;
         let time = |key: &str| -> Result<Option<Timestamp>, Fault> {
-            let wrong = |text: &str| Fault::bad_request(format!("Invalid input for query parameters {key}. Value: {text}."));
-            query.get(key).map(|text| Timestamp::parse(text).ok_or_else(|| wrong(text))).transpose()
+            let wrong = |text: &str| {
+                Fault::bad_request(format!(
+                    "Invalid input for query parameters {key}. Value: {text}."
+                ))
+            };
+            query
+                .get(key)
+                .map(|text| Timestamp::parse(text).ok_or_else(|| wrong(text)))
+                .transpose()
         };
         if let Some(since) = time("changes-since")? {
             actions.retain(|action| action.updated_at >= since);
@@ -114,19 +124,31 @@ async fn list_actions(cx: Cx, req: Req<ListActions>) -> Reply<ListActions> {
             actions.retain(|action| action.updated_at <= before);
         }
         if let Some(marker) = query.get("marker") {
-            let at = actions.iter().position(|action| action.request_id == marker);
-            let at = at.ok_or_else(|| Fault::bad_request(format!("marker [{marker}] not found")))?;
+            let at = actions
+                .iter()
+                .position(|action| action.request_id == marker);
+            let at =
+                at.ok_or_else(|| Fault::bad_request(format!("marker [{marker}] not found")))?;
             actions = actions.split_off(at + 1);
         }
         let limit = usize::try_from(page_limit(query.get("limit"))?).unwrap_or(usize::MAX);
         if actions.len() > limit {
             actions.truncate(limit);
             let path = format!("/v2.1/servers/{id}/os-instance-actions");
-            let marker = actions.last().map(|last| last.request_id.clone()).unwrap_or_default();
-            links.push(Link { rel: "next", href: super::servers::next_url(&cx, &path, query, &marker) });
+            let marker = actions
+                .last()
+                .map(|last| last.request_id.clone())
+                .unwrap_or_default();
+            links.push(Link {
+                rel: "next",
+                href: super::servers::next_url(&cx, &path, query, &marker),
+            });
         }
     }
-    let actions = actions.into_iter().map(|action| view(action, None)).collect();
+    let actions = actions
+        .into_iter()
+        .map(|action| view(action, None))
+        .collect();
     Ok(Json(ActionList { actions, links }))
 }
 
@@ -141,17 +163,27 @@ endpoint! {
 
 async fn show_action(cx: Cx, req: Req<ShowAction>) -> Reply<ShowAction> {
     let ActionPath { id, request } = &req.path;
-    let owner = cx.allow(rules::ShowAction, owner(&cx, id).await?).map_err(name_it(id))?;
+    let owner = cx
+        .allow(rules::ShowAction, owner(&cx, id).await?)
+        .map_err(name_it(id))?;
     let found = store::actions::get(cx.db(), id.as_str(), request).await?;
     let mut action = found.ok_or_else(|| {
-        Fault::not_found(format!("Action for request_id {request} on instance {id} not found"))
+        Fault::not_found(format!(
+            "Action for request_id {request} on instance {id} not found"
+        ))
     })?;
     let admin = cx.may(rules::ShowActionEvents, &Target::new());
     let events = std::mem::take(&mut action.events);
     // 2.51: everybody who sees the action sees its events.
-    let shown = (admin || cx.version >= v(2, 51))
-        .then(|| events.iter().map(|event| event_view(&cx, event, &owner.0, admin)).collect());
-    Ok(Json(ActionReply { action: view(action, shown) }))
+    let shown = (admin || cx.version >= v(2, 51)).then(|| {
+        events
+            .iter()
+            .map(|event| event_view(&cx, event, &owner.0, admin))
+            .collect()
+    });
+    Ok(Json(ActionReply {
+        action: view(action, shown),
+    }))
 }
 
 fn event_view(cx: &Cx, event: &Event, project: &str, admin: bool) -> Value {
@@ -159,14 +191,20 @@ fn event_view(cx: &Cx, event: &Event, project: &str, admin: bool) -> Value {
         "event": event.event, "start_time": Timestamp(event.start_time).iso_naive(),
         "finish_time": event.finish_time.map(|at| Timestamp(at).iso_naive()), "result": event.result,
     });
-    let Some(keys) = shown.as_object_mut() else { return shown };
+    let Some(keys) = shown.as_object_mut() else {
+        return shown;
+    };
     if admin {
         keys.insert("traceback".into(), Value::Null);
     }
     // 2.62: which host, hashed for its owner, by name for an admin.
     if cx.version >= v(2, 62) {
         let host = event.host.clone().unwrap_or_default();
-        let hashed = if host.is_empty() { String::new() } else { hex::encode(Sha224::digest(format!("{project}{host}"))) };
+        let hashed = if host.is_empty() {
+            String::new()
+        } else {
+            hex::encode(Sha224::digest(format!("{project}{host}")))
+        };
         keys.insert("hostId".into(), json!(hashed));
         if admin {
             keys.insert("host".into(), json!(host));

@@ -50,14 +50,24 @@ endpoint! {
 
 async fn list_interfaces(cx: Cx, req: Req<ListInterfaces>) -> Reply<ListInterfaces> {
     let id = &req.path.id;
-    let server = cx.allow(rules::ListInterfaces, server(&cx, id).await?).map_err(name_it(id))?;
-    let ports = cx.siblings.ports_of(id).await.map_err(|why| fault::from_peer(&why))?;
+    let server = cx
+        .allow(rules::ListInterfaces, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    let ports = cx
+        .siblings
+        .ports_of(id)
+        .await
+        .map_err(|why| fault::from_peer(&why))?;
     let all: Vec<Value> = ports.iter().map(|port| view(&cx, &server, port)).collect();
     Ok(Json(json!({ "interfaceAttachments": all })))
 }
 
 async fn port_of(cx: &Cx, id: &ServerId, port: &str) -> Result<Port, Fault> {
-    let ports = cx.siblings.ports_of(id).await.map_err(|why| fault::from_peer(&why))?;
+    let ports = cx
+        .siblings
+        .ports_of(id)
+        .await
+        .map_err(|why| fault::from_peer(&why))?;
     let found = ports.into_iter().find(|known| known.id == port);
     found.ok_or_else(|| {
         Fault::not_found(format!("Instance {id} does not have a port with id {port}"))
@@ -75,9 +85,13 @@ endpoint! {
 
 async fn show_interface(cx: Cx, req: Req<ShowInterface>) -> Reply<ShowInterface> {
     let InterfacePath { id, port } = &req.path;
-    let server = cx.allow(rules::ShowInterface, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::ShowInterface, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let port = port_of(&cx, id, port).await?;
-    Ok(Json(json!({"interfaceAttachment": view(&cx, &server, &port)})))
+    Ok(Json(
+        json!({"interfaceAttachment": view(&cx, &server, &port)}),
+    ))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -120,7 +134,9 @@ endpoint! {
 
 async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInterface> {
     let id = &req.path.id;
-    let server = cx.allow(rules::AttachInterface, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::AttachInterface, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let refused = |why| fault::refused(&server, "attach_interface", why);
     server.check_unlocked(&cx.caller).map_err(refused)?;
     let wish = req.body.0.wish;
@@ -141,11 +157,20 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
         }
     };
     let late = || {
-        Err(Fault::unavailable("The network service takes its time: the interface will be plugged in when its port is there."))
+        Err(Fault::unavailable(
+            "The network service takes its time: the interface will be plugged in when its port is there.",
+        ))
     };
-    let (server, port) = cx.core.clock.timeout(PORT_WITHIN, plugged).await.unwrap_or_else(late)?;
+    let (server, port) = cx
+        .core
+        .clock
+        .timeout(PORT_WITHIN, plugged)
+        .await
+        .unwrap_or_else(late)?;
     let port = port_of(&cx, id, &port).await?;
-    Ok(Json(json!({"interfaceAttachment": view(&cx, &server, &port)})))
+    Ok(Json(
+        json!({"interfaceAttachment": view(&cx, &server, &port)}),
+    ))
 }
 
 /// The server and its new port, once the network service has it; what went wrong, when the work has ended without it.
@@ -163,15 +188,22 @@ async fn plugged(
     let action = store::actions::get(cx.db(), server.id.as_str(), cx.request_id.as_str()).await?;
     let why = action.and_then(|action| action.events.into_iter().find_map(|event| event.details));
     let why = why.unwrap_or_else(|| "it was removed again".to_owned());
-    Err(Fault::bad_request(format!("Failed to attach network adapter device to {}: {why}", server.id)))
+    Err(Fault::bad_request(format!(
+        "Failed to attach network adapter device to {}: {why}",
+        server.id
+    )))
 }
 
 fn check(cx: &Cx, wish: &Attachment) -> Result<(), Fault> {
     if wish.net_id.is_some() && wish.port_id.is_some() {
-        return Err(Fault::bad_request("Must not input both network_id and port_id"));
+        return Err(Fault::bad_request(
+            "Must not input both network_id and port_id",
+        ));
     }
     if wish.fixed_ips.is_some() && wish.net_id.is_none() {
-        return Err(Fault::bad_request("Must input network_id when request IP address"));
+        return Err(Fault::bad_request(
+            "Must input network_id when request IP address",
+        ));
     }
     for ip in wish.fixed_ips.iter().flatten() {
         if ip.ip_address.parse::<IpAddr>().is_err() {
@@ -182,11 +214,15 @@ fn check(cx: &Cx, wish: &Attachment) -> Result<(), Fault> {
         }
     }
     if wish.fixed_ips.as_ref().is_some_and(|ips| ips.len() > 1) {
-        return Err(Fault::bad_request("Invalid input for field/attribute fixed_ips. One address can be asked for."));
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute fixed_ips. One address can be asked for.",
+        ));
     }
     // 2.49 added tags.
     if wish.tag.is_some() && cx.version < v(2, 49) {
-        return Err(Fault::bad_request("Additional properties are not allowed ('tag' was unexpected)"));
+        return Err(Fault::bad_request(
+            "Additional properties are not allowed ('tag' was unexpected)",
+        ));
     }
     if let Some(tag) = &wish.tag {
         super::server_tags::check(std::slice::from_ref(tag))?;
@@ -198,22 +234,35 @@ async fn nic(cx: &Cx, server: &Server, wish: Attachment) -> Result<Nic, Fault> {
     let token = cx.token().unwrap_or_default();
     let tag = wish.tag;
     if let Some(port) = wish.port_id {
-        let found = cx.siblings.port_of_caller(token, &port).await.map_err(|why| match why.is_not_found() {
-            true => Fault::not_found(format!("Port id {port} could not be found.")),
-            false => fault::from_peer(&why),
-        })?;
+        let found = cx
+            .siblings
+            .port_of_caller(token, &port)
+            .await
+            .map_err(|why| match why.is_not_found() {
+                true => Fault::not_found(format!("Port id {port} could not be found.")),
+                false => fault::from_peer(&why),
+            })?;
         if !found.device_id.is_empty() {
             return Err(Fault::bad_request(format!("Port {port} is still in use.")));
         }
-        return Ok(Nic { network_id: found.network_id, port_id: found.id, tag, ..Nic::default() });
+        return Ok(Nic {
+            network_id: found.network_id,
+            port_id: found.id,
+            tag,
+            ..Nic::default()
+        });
     }
-    let fixed_ip = wish.fixed_ips.and_then(|ips| ips.into_iter().next()).map(|ip| ip.ip_address);
+    let fixed_ip = wish
+        .fixed_ips
+        .and_then(|ips| ips.into_iter().next())
+        .map(|ip| ip.ip_address);
     let network_id = match wish.net_id {
         Some(id) => {
             let known = cx.siblings.networks(token, std::slice::from_ref(&id)).await;
             let known = known.map_err(|why| fault::from_peer(&why))?;
             let network = known.iter().find(|network| network.id == id);
-            let network = network.ok_or_else(|| Fault::not_found(format!("Network {id} could not be found.")))?;
+            let network = network
+                .ok_or_else(|| Fault::not_found(format!("Network {id} could not be found.")))?;
             super::server_create::check_network(cx, network)?;
             id
         }
@@ -223,7 +272,13 @@ async fn nic(cx: &Cx, server: &Server, wish: Attachment) -> Result<Nic, Fault> {
             found.pop().ok_or_else(none)?.network_id
         }
     };
-    Ok(Nic { network_id, fixed_ip, ours: true, tag, ..Nic::default() })
+    Ok(Nic {
+        network_id,
+        fixed_ip,
+        ours: true,
+        tag,
+        ..Nic::default()
+    })
 }
 
 endpoint! {
@@ -237,12 +292,16 @@ endpoint! {
 
 async fn detach_interface(cx: Cx, req: Req<DetachInterface>) -> Reply<DetachInterface> {
     let InterfacePath { id, port } = &req.path;
-    let server = cx.allow(rules::DetachInterface, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::DetachInterface, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let refused = |why| fault::refused(&server, "detach_interface", why);
     server.check_unlocked(&cx.caller).map_err(refused)?;
     server.check_can(STATES).map_err(refused)?;
     if !server.nics.iter().any(|nic| nic.port_id == *port) {
-        return Err(Fault::not_found(format!("Port id {port} could not be found.")));
+        return Err(Fault::not_found(format!(
+            "Port id {port} could not be found."
+        )));
     }
     let mut tx = cx.write().await?;
     let begun = ops::interfaces::detach(&mut tx, asked(&cx), &server, port).await;

@@ -52,7 +52,9 @@ fn user(cx: &Cx, asked: Option<&str>) -> Result<UserId, Fault> {
     match asked {
         Some(asked) if asked != cx.caller.user_id.as_str() => {
             if !cx.caller.is_admin() {
-                return Err(Fault::forbidden("Only an administrator sees other users' key pairs."));
+                return Err(Fault::forbidden(
+                    "Only an administrator sees other users' key pairs.",
+                ));
             }
             Ok(UserId::from(asked))
         }
@@ -76,15 +78,22 @@ async fn list_keypairs(cx: Cx, req: Req<ListKeyPairs>) -> Reply<ListKeyPairs> {
         None => None,
         Some(marker) => {
             let missing = || Fault::bad_request(format!("Marker {marker} not found."));
-            let at = store::keypairs::get(cx.db(), user.as_str(), marker).await?.ok_or_else(missing)?;
+            let at = store::keypairs::get(cx.db(), user.as_str(), marker)
+                .await?
+                .ok_or_else(missing)?;
             Some(args![at.name])
         }
     };
-    let page = Page { sort: vec![("name", Direction::Asc)], after, limit: Some(limit) };
+    let page = Page {
+        sort: vec![("name", Direction::Asc)],
+        after,
+        limit: Some(limit),
+    };
     let keys = store::keypairs::list(cx.db(), user.as_str(), page).await?;
     let typed = cx.version >= nephos_api::version::v(2, 2);
     let entry = |key: &KeyPair| {
-        let mut inner = json!({"name": key.name, "public_key": key.public_key, "fingerprint": key.fingerprint});
+        let mut inner =
+            json!({"name": key.name, "public_key": key.public_key, "fingerprint": key.fingerprint});
         if let (true, Some(inner)) = (typed, inner.as_object_mut()) {
             inner.insert("type".into(), json!(key.kind));
         }
@@ -94,7 +103,10 @@ async fn list_keypairs(cx: Cx, req: Req<ListKeyPairs>) -> Reply<ListKeyPairs> {
     let full = keys.len() == usize::try_from(limit).unwrap_or(usize::MAX);
     if let (true, Some(last), Some(reply)) = (full, keys.last(), reply.as_object_mut()) {
         let href = super::servers::next_url(&cx, "/v2.1/os-keypairs", &req.query, &last.name);
-        reply.insert("keypairs_links".into(), json!([{"rel": "next", "href": href}]));
+        reply.insert(
+            "keypairs_links".into(),
+            json!([{"rel": "next", "href": href}]),
+        );
     }
     Ok(Json(reply))
 }
@@ -147,7 +159,9 @@ async fn create(cx: Cx, new: NewKeyPair) -> Result<Json<KeyPairReply>, Fault> {
     let user = user(&cx, new.user_id.as_deref())?;
     let name = check_name(&new.name, cx.version >= nephos_api::version::v(2, 92))?;
     if new.kind.as_deref().unwrap_or("ssh") != "ssh" {
-        return Err(Fault::bad_request("Invalid input for field/attribute type. This cloud keeps keys of type ssh."));
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute type. This cloud keeps keys of type ssh.",
+        ));
     }
     let (public_key, private_key) = match new.public_key {
         Some(text) => (text.trim().to_owned(), None),
@@ -164,7 +178,14 @@ async fn create(cx: Cx, new: NewKeyPair) -> Result<Json<KeyPairReply>, Fault> {
         }
     };
     let fingerprint = fingerprint(&public_key).map_err(Fault::bad_request)?;
-    let key = KeyPair { user_id: user, name, kind: "ssh".into(), public_key, fingerprint, created_at: cx.now() };
+    let key = KeyPair {
+        user_id: user,
+        name,
+        kind: "ssh".into(),
+        public_key,
+        fingerprint,
+        created_at: cx.now(),
+    };
     let mut tx = cx.write().await?;
     let limit = default_limit("key_pairs").unwrap_or(100);
     if store::keypairs::count(&mut tx, key.user_id.as_str()).await? >= limit {
@@ -173,15 +194,24 @@ async fn create(cx: Cx, new: NewKeyPair) -> Result<Json<KeyPairReply>, Fault> {
         )));
     }
     if !store::keypairs::insert(&mut tx, &key).await? {
-        return Err(Fault::conflict(format!("Key pair '{}' already exists.", key.name)));
+        return Err(Fault::conflict(format!(
+            "Key pair '{}' already exists.",
+            key.name
+        )));
     }
     tx.commit().await?;
-    Ok(Json(KeyPairReply { keypair: view(key, private_key) }))
+    Ok(Json(KeyPairReply {
+        keypair: view(key, private_key),
+    }))
 }
 
 fn check_name(name: &str, wide: bool) -> Result<String, Fault> {
     // Nova: letters, digits, blank, `_` and `-`; from 2.92 on also `@` and `.`.
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '-') || (wide && matches!(c, '@' | '.'));
+    let allowed = |c: char| {
+        c.is_ascii_alphanumeric()
+            || matches!(c, ' ' | '_' | '-')
+            || (wide && matches!(c, '@' | '.'))
+    };
     let trimmed = name.trim();
     if trimmed.is_empty() || name.chars().count() > 255 || !trimmed.chars().all(allowed) {
         return Err(Fault::bad_request(
@@ -210,7 +240,10 @@ async fn show_keypair(cx: Cx, req: Req<ShowKeyPair>) -> Reply<ShowKeyPair> {
         "name": key.name, "public_key": key.public_key, "fingerprint": key.fingerprint, "user_id": key.user_id,
         "created_at": key.created_at.iso_naive(), "deleted": false, "deleted_at": null, "updated_at": null, "id": 0,
     });
-    if let (true, Some(shown)) = (cx.version >= nephos_api::version::v(2, 2), shown.as_object_mut()) {
+    if let (true, Some(shown)) = (
+        cx.version >= nephos_api::version::v(2, 2),
+        shown.as_object_mut(),
+    ) {
         shown.insert("type".into(), json!(key.kind));
     }
     Ok(Json(json!({ "keypair": shown })))

@@ -16,10 +16,18 @@ const ABSOLUTE: &[(&str, &str, Version)] = &[
     ("maxServerMeta", "metadata_items", Version::LAST),
     ("maxTotalKeypairs", "key_pairs", Version::LAST),
     ("maxServerGroups", "server_groups", Version::LAST),
-    ("maxServerGroupMembers", "server_group_members", Version::LAST),
+    (
+        "maxServerGroupMembers",
+        "server_group_members",
+        Version::LAST,
+    ),
     ("maxImageMeta", "metadata_items", v(2, 39)),
     ("maxPersonality", "injected_files", v(2, 57)),
-    ("maxPersonalitySize", "injected_file_content_bytes", v(2, 57)),
+    (
+        "maxPersonalitySize",
+        "injected_file_content_bytes",
+        v(2, 57),
+    ),
     ("maxTotalFloatingIps", "floating_ips", v(2, 36)),
     ("maxSecurityGroups", "security_groups", v(2, 36)),
     ("maxSecurityGroupRules", "security_group_rules", v(2, 36)),
@@ -42,7 +50,11 @@ endpoint! {
 
 async fn show_limits(cx: Cx, req: Req<ShowLimits>) -> Reply<ShowLimits> {
     super::refuse_unknown(&cx, &req.query, v(2, 75), &["tenant_id", "reserved"])?;
-    let own = cx.caller.project_id().map(ToString::to_string).unwrap_or_default();
+    let own = cx
+        .caller
+        .project_id()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let project = match req.query.get("tenant_id") {
         Some(asked) if asked != own => {
             cx.require(rules::ShowOtherLimits, &Target::new())?;
@@ -51,7 +63,9 @@ async fn show_limits(cx: Cx, req: Req<ShowLimits>) -> Reply<ShowLimits> {
         _own => own,
     };
     if project.is_empty() {
-        return Err(Fault::bad_request("Limits belong to a project: name one by tenant_id."));
+        return Err(Fault::bad_request(
+            "Limits belong to a project: name one by tenant_id.",
+        ));
     }
     let limits = store::quota::limits(cx.db(), &project).await?;
     let used = store::quota::usage(cx.db(), &project).await?;

@@ -4,9 +4,9 @@ mod addresses;
 mod console;
 mod discovery;
 mod fault;
-mod floating_ips;
 mod flavor_extras;
 mod flavors;
+mod floating_ips;
 mod guest_data;
 mod host;
 mod hypervisors;
@@ -51,7 +51,9 @@ const MAX_PAGE: u32 = 1000;
 
 /// How many things a list shows.
 fn page_limit(asked: Option<&str>) -> Result<u32, Fault> {
-    let Some(asked) = asked else { return Ok(MAX_PAGE) };
+    let Some(asked) = asked else {
+        return Ok(MAX_PAGE);
+    };
     let limit: i64 = asked
         .parse()
         .map_err(|_| Fault::bad_request(format!("limit must be a whole number, not '{asked}'.")))?;
@@ -82,7 +84,11 @@ fn is_true(value: &serde_json::Value) -> bool {
 
 /// From `since` on (2.75 for most) a query may hold nothing that the call does not know.
 fn refuse_unknown(cx: &Cx, query: &Params, since: Version, known: &[&str]) -> Result<(), Fault> {
-    let unknown = query.0.iter().map(|(key, _)| key).find(|key| !known.contains(&key.as_str()));
+    let unknown = query
+        .0
+        .iter()
+        .map(|(key, _)| key)
+        .find(|key| !known.contains(&key.as_str()));
     match unknown.filter(|_| cx.version >= since) {
         None => Ok(()),
         Some(key) => Err(Fault::bad_request(format!(
@@ -92,7 +98,11 @@ fn refuse_unknown(cx: &Cx, query: &Params, since: Version, known: &[&str]) -> Re
 }
 
 fn asked(cx: &Cx) -> Asked<'_> {
-    Asked { caller: &cx.caller, request_id: &cx.request_id, now: cx.now() }
+    Asked {
+        caller: &cx.caller,
+        request_id: &cx.request_id,
+        now: cx.now(),
+    }
 }
 
 async fn server(cx: &Cx, id: &ServerId) -> Result<Option<Server>, Fault> {
@@ -102,7 +112,11 @@ async fn server(cx: &Cx, id: &ServerId) -> Result<Option<Server>, Fault> {
 /// Nova says "Instance <id> could not be found." whichever way it is not there.
 fn name_it(id: &ServerId) -> impl Fn(Fault) -> Fault + '_ {
     |fault| {
-        if fault.status.as_u16() == 404 { fault::no_server(id.as_str()) } else { fault }
+        if fault.status.as_u16() == 404 {
+            fault::no_server(id.as_str())
+        } else {
+            fault
+        }
     }
 }
 

@@ -15,23 +15,60 @@ pub(crate) struct NetworkPath {
 }
 
 /// What the old API showed of a network; all but id and label was nova-network's and is empty (networks.py `network_dict`).
-const KEYS: &[&str] = &["id", "cidr", "netmask", "gateway", "broadcast", "dns1", "dns2", "cidr_v6", "gateway_v6", "label", "netmask_v6"];
+const KEYS: &[&str] = &[
+    "id",
+    "cidr",
+    "netmask",
+    "gateway",
+    "broadcast",
+    "dns1",
+    "dns2",
+    "cidr_v6",
+    "gateway_v6",
+    "label",
+    "netmask_v6",
+];
 /// And to admins.
 const ADMIN_KEYS: &[&str] = &[
-    "created_at", "updated_at", "deleted_at", "deleted", "injected", "bridge", "vlan", "vpn_public_address",
-    "vpn_public_port", "vpn_private_address", "dhcp_start", "project_id", "host", "bridge_interface", "multi_host",
-    "priority", "rxtx_base", "mtu", "dhcp_server", "enable_dhcp", "share_address",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "deleted",
+    "injected",
+    "bridge",
+    "vlan",
+    "vpn_public_address",
+    "vpn_public_port",
+    "vpn_private_address",
+    "dhcp_start",
+    "project_id",
+    "host",
+    "bridge_interface",
+    "multi_host",
+    "priority",
+    "rxtx_base",
+    "mtu",
+    "dhcp_server",
+    "enable_dhcp",
+    "share_address",
 ];
 
 async fn ask(cx: &Cx, target: &str) -> Result<Value, Fault> {
     let token = cx.token().unwrap_or_default();
-    let answer = cx.siblings.hand_on(token, "network", (Method::GET, target), None).await;
+    let answer = cx
+        .siblings
+        .hand_on(token, "network", (Method::GET, target), None)
+        .await;
     answer.map_err(|why| fault::handed_on(&why))
 }
 
 async fn all(cx: &Cx) -> Result<Vec<Value>, Fault> {
     let answer = ask(cx, "/v2.0/networks").await?;
-    Ok(answer.get("networks").and_then(Value::as_array).cloned().unwrap_or_default())
+    Ok(answer
+        .get("networks")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default())
 }
 
 async fn one(cx: &Cx, id: &str) -> Result<Value, Fault> {
@@ -44,11 +81,21 @@ async fn one(cx: &Cx, id: &str) -> Result<Value, Fault> {
 }
 
 fn view(cx: &Cx, network: &Value) -> Value {
-    let for_admins = if cx.caller.is_admin() { ADMIN_KEYS } else { &[] };
-    let mut shown: Map<String, Value> =
-        KEYS.iter().chain(for_admins).map(|key| ((*key).to_owned(), Value::Null)).collect();
+    let for_admins = if cx.caller.is_admin() {
+        ADMIN_KEYS
+    } else {
+        &[]
+    };
+    let mut shown: Map<String, Value> = KEYS
+        .iter()
+        .chain(for_admins)
+        .map(|key| ((*key).to_owned(), Value::Null))
+        .collect();
     shown.insert("id".into(), network.get("id").cloned().unwrap_or_default());
-    shown.insert("label".into(), network.get("name").cloned().unwrap_or_default());
+    shown.insert(
+        "label".into(),
+        network.get("name").cloned().unwrap_or_default(),
+    );
     Value::Object(shown)
 }
 
@@ -66,7 +113,11 @@ endpoint! {
 }
 
 async fn list_networks(cx: Cx, _req: Req<ListNetworks>) -> Reply<ListNetworks> {
-    let shown: Vec<Value> = all(&cx).await?.iter().map(|network| view(&cx, network)).collect();
+    let shown: Vec<Value> = all(&cx)
+        .await?
+        .iter()
+        .map(|network| view(&cx, network))
+        .collect();
     Ok(Json(json!({ "networks": shown })))
 }
 

@@ -36,12 +36,21 @@ const QUOTAS: &[(&str, Version)] = &[
 
 /// Quotas of a project; those of a class lost the network's at 2.50 only, and got the groups' then.
 fn shown(version: Version) -> impl Iterator<Item = &'static str> {
-    QUOTAS.iter().filter(move |(_, gone)| version < *gone).map(|(name, _)| *name)
+    QUOTAS
+        .iter()
+        .filter(move |(_, gone)| version < *gone)
+        .map(|(name, _)| *name)
 }
 
 fn shown_of_class(version: Version) -> Vec<&'static str> {
     let network = |name: &str| {
-        ["fixed_ips", "floating_ips", "security_groups", "security_group_rules"].contains(&name)
+        [
+            "fixed_ips",
+            "floating_ips",
+            "security_groups",
+            "security_group_rules",
+        ]
+        .contains(&name)
     };
     let named = QUOTAS.iter().filter(|(name, gone)| match *name {
         name if network(name) => version < v(2, 50),
@@ -72,7 +81,10 @@ fn values<'n>(
         set.insert("id".into(), json!(id));
     }
     for name in names {
-        set.insert(name.to_owned(), json!(limits.get(name).copied().unwrap_or(-1)));
+        set.insert(
+            name.to_owned(),
+            json!(limits.get(name).copied().unwrap_or(-1)),
+        );
     }
     set
 }
@@ -96,7 +108,9 @@ async fn show_quotas(cx: Cx, req: Req<ShowQuotas>) -> Reply<ShowQuotas> {
     allow(&cx, rules::ShowQuotas, id)?;
     check_query(&cx, &req.query)?;
     let limits = store::quota::limits(cx.db(), id).await?;
-    Ok(Json(json!({"quota_set": values(shown(cx.version), &limits, Some(id))})))
+    Ok(Json(
+        json!({"quota_set": values(shown(cx.version), &limits, Some(id))}),
+    ))
 }
 
 endpoint! {
@@ -120,7 +134,10 @@ async fn show_quota_detail(cx: Cx, req: Req<ShowQuotaDetail>) -> Reply<ShowQuota
     for name in shown(cx.version) {
         let limit = limits.get(name).copied().unwrap_or(-1);
         let in_use = used.get(name).copied().unwrap_or(0);
-        set.insert(name.to_owned(), json!({"limit": limit, "in_use": in_use, "reserved": 0}));
+        set.insert(
+            name.to_owned(),
+            json!({"limit": limit, "in_use": in_use, "reserved": 0}),
+        );
     }
     Ok(Json(json!({ "quota_set": set })))
 }
@@ -136,7 +153,9 @@ endpoint! {
 
 async fn show_default_quotas(cx: Cx, req: Req<ShowDefaultQuotas>) -> Reply<ShowDefaultQuotas> {
     let limits = store::quota::limits(cx.db(), DEFAULT_CLASS).await?;
-    Ok(Json(json!({"quota_set": values(shown(cx.version), &limits, Some(&req.path.id))})))
+    Ok(Json(
+        json!({"quota_set": values(shown(cx.version), &limits, Some(&req.path.id))}),
+    ))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -147,7 +166,10 @@ pub(crate) struct QuotaBody {
 }
 
 /// New limits by name, and whether they are forced.
-fn asked(set: &Map<String, Value>, known: &[&'static str]) -> Result<(Vec<(&'static str, i64)>, bool), Fault> {
+fn asked(
+    set: &Map<String, Value>,
+    known: &[&'static str],
+) -> Result<(Vec<(&'static str, i64)>, bool), Fault> {
     let (mut limits, mut force) = (Vec::new(), false);
     for (key, value) in set {
         let wrong = || {
@@ -161,14 +183,18 @@ fn asked(set: &Map<String, Value>, known: &[&'static str]) -> Result<(Vec<(&'sta
             "tenant_id" | "id" => {}
             key => {
                 let name = known.iter().find(|name| **name == key).ok_or_else(|| {
-                    Fault::bad_request(format!("Additional properties are not allowed ('{key}' was unexpected)"))
+                    Fault::bad_request(format!(
+                        "Additional properties are not allowed ('{key}' was unexpected)"
+                    ))
                 })?;
                 let limit = match value {
                     Value::Number(number) => number.as_i64(),
                     Value::String(text) => text.parse().ok(),
                     _other => None,
                 };
-                let limit = limit.filter(|limit| (-1..=MAX_LIMIT).contains(limit)).ok_or_else(wrong)?;
+                let limit = limit
+                    .filter(|limit| (-1..=MAX_LIMIT).contains(limit))
+                    .ok_or_else(wrong)?;
                 limits.push((*name, limit));
             }
         }
@@ -243,7 +269,9 @@ fn class(id: &str) -> String {
 async fn show_quota_class(cx: Cx, req: Req<ShowQuotaClass>) -> Reply<ShowQuotaClass> {
     let id = &req.path.id;
     let limits = store::quota::limits(cx.db(), &class(id)).await?;
-    Ok(Json(json!({"quota_class_set": values(shown_of_class(cx.version), &limits, Some(id))})))
+    Ok(Json(
+        json!({"quota_class_set": values(shown_of_class(cx.version), &limits, Some(id))}),
+    ))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -266,7 +294,9 @@ endpoint! {
 async fn update_quota_class(cx: Cx, req: Req<UpdateQuotaClass>) -> Reply<UpdateQuotaClass> {
     let id = &req.path.id;
     if id.chars().count() > 255 {
-        return Err(Fault::bad_request("The name of a quota class has at most 255 characters."));
+        return Err(Fault::bad_request(
+            "The name of a quota class has at most 255 characters.",
+        ));
     }
     let known = shown_of_class(cx.version);
     let (limits, _no_usage_to_force) = asked(&req.body.quota_class_set, &known)?;
@@ -276,5 +306,7 @@ async fn update_quota_class(cx: Cx, req: Req<UpdateQuotaClass>) -> Reply<UpdateQ
     }
     tx.commit().await?;
     let limits = store::quota::limits(cx.db(), &class(id)).await?;
-    Ok(Json(json!({"quota_class_set": values(known, &limits, None)})))
+    Ok(Json(
+        json!({"quota_class_set": values(known, &limits, None)}),
+    ))
 }

@@ -21,21 +21,32 @@ pub(crate) struct GroupPath {
 
 async fn ask(cx: &Cx, method: Method, target: &str, body: Option<&Value>) -> Result<Value, Fault> {
     let token = cx.token().unwrap_or_default();
-    let answer = cx.siblings.hand_on(token, "network", (method, target), body).await;
+    let answer = cx
+        .siblings
+        .hand_on(token, "network", (method, target), body)
+        .await;
     answer.map_err(|why| fault::handed_on(&why))
 }
 
 fn list<'v>(answer: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
-    answer.get(key).and_then(Value::as_array).into_iter().flatten()
+    answer
+        .get(key)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }
 
 fn text(row: &Value, key: &str) -> String {
-    row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    row.get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A group and its incoming rules; the old API knew no others.
 fn view(group: &Value, names: &BTreeMap<String, (String, String)>) -> Value {
-    let rules = list(group, "security_group_rules").filter(|rule| text(rule, "direction") != "egress");
+    let rules =
+        list(group, "security_group_rules").filter(|rule| text(rule, "direction") != "egress");
     json!({
         "id": text(group, "id"), "name": text(group, "name"), "description": text(group, "description"),
         "tenant_id": owner(group), "rules": rules.map(|rule| rule_view(rule, names)).collect::<Vec<_>>(),
@@ -44,7 +55,11 @@ fn view(group: &Value, names: &BTreeMap<String, (String, String)>) -> Value {
 
 fn owner(row: &Value) -> String {
     let project = text(row, "project_id");
-    if project.is_empty() { text(row, "tenant_id") } else { project }
+    if project.is_empty() {
+        text(row, "tenant_id")
+    } else {
+        project
+    }
 }
 
 fn rule_view(rule: &Value, names: &BTreeMap<String, (String, String)>) -> Value {
@@ -65,8 +80,15 @@ fn rule_view(rule: &Value, names: &BTreeMap<String, (String, String)>) -> Value 
             group.insert("tenant_id".into(), json!(tenant));
         }
     } else {
-        let any = if text(rule, "ethertype") == "IPv6" { "::/0" } else { "0.0.0.0/0" };
-        let prefix = rule.get("remote_ip_prefix").and_then(Value::as_str).unwrap_or(any);
+        let any = if text(rule, "ethertype") == "IPv6" {
+            "::/0"
+        } else {
+            "0.0.0.0/0"
+        };
+        let prefix = rule
+            .get("remote_ip_prefix")
+            .and_then(Value::as_str)
+            .unwrap_or(any);
         range.insert("cidr".into(), json!(prefix));
     }
     json!({
@@ -77,7 +99,9 @@ fn rule_view(rule: &Value, names: &BTreeMap<String, (String, String)>) -> Value 
 
 /// Names of the groups that rules may point at.
 fn names(answer: &Value) -> BTreeMap<String, (String, String)> {
-    list(answer, "security_groups").map(|group| (text(group, "id"), (text(group, "name"), owner(group)))).collect()
+    list(answer, "security_groups")
+        .map(|group| (text(group, "id"), (text(group, "name"), owner(group))))
+        .collect()
 }
 
 endpoint! {
@@ -91,15 +115,26 @@ endpoint! {
 }
 
 async fn list_security_groups(cx: Cx, req: Req<ListSecurityGroups>) -> Reply<ListSecurityGroups> {
-    let everybody = cx.caller.is_admin() && req.query.get("all_tenants").and_then(super::truth).unwrap_or(false);
-    let project = cx.caller.project_id().map(ToString::to_string).unwrap_or_default();
+    let everybody = cx.caller.is_admin()
+        && req
+            .query
+            .get("all_tenants")
+            .and_then(super::truth)
+            .unwrap_or(false);
+    let project = cx
+        .caller
+        .project_id()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let target = match everybody {
         true => "/v2.0/security-groups".to_owned(),
         false => format!("/v2.0/security-groups?project_id={project}"),
     };
     let answer = ask(&cx, Method::GET, &target, None).await?;
     let names = names(&answer);
-    let mut shown: Vec<Value> = list(&answer, "security_groups").map(|group| view(group, &names)).collect();
+    let mut shown: Vec<Value> = list(&answer, "security_groups")
+        .map(|group| view(group, &names))
+        .collect();
     shown.sort_by_key(|group| (text(group, "tenant_id"), text(group, "name")));
     let number = |key: &str| req.query.get(key).map(str::parse::<usize>).transpose();
     let wrong = |_| Fault::bad_request("limit and offset must be whole numbers.");
@@ -110,13 +145,24 @@ async fn list_security_groups(cx: Cx, req: Req<ListSecurityGroups>) -> Reply<Lis
 }
 
 async fn one(cx: &Cx, id: &str) -> Result<Value, Fault> {
-    let answer = ask(cx, Method::GET, &format!("/v2.0/security-groups/{}", encoded(id)), None).await?;
+    let answer = ask(
+        cx,
+        Method::GET,
+        &format!("/v2.0/security-groups/{}", encoded(id)),
+        None,
+    )
+    .await?;
     Ok(answer.get("security_group").cloned().unwrap_or_default())
 }
 
 async fn shown(cx: &Cx, group: &Value) -> Result<Value, Fault> {
-    let remote = list(group, "security_group_rules").any(|rule| !text(rule, "remote_group_id").is_empty());
-    let names = if remote { names(&ask(cx, Method::GET, "/v2.0/security-groups", None).await?) } else { BTreeMap::new() };
+    let remote =
+        list(group, "security_group_rules").any(|rule| !text(rule, "remote_group_id").is_empty());
+    let names = if remote {
+        names(&ask(cx, Method::GET, "/v2.0/security-groups", None).await?)
+    } else {
+        BTreeMap::new()
+    };
     Ok(json!({"security_group": view(group, &names)}))
 }
 
@@ -151,7 +197,9 @@ fn checked(group: &NewGroup) -> Result<Value, Fault> {
     let name = name::check("name", &group.name).map_err(Fault::bad_request)?;
     let description = group.description.clone().unwrap_or_default();
     if description.chars().count() > name::MAX_NAME {
-        return Err(Fault::bad_request("Security group description should not be greater than 255 characters."));
+        return Err(Fault::bad_request(
+            "Security group description should not be greater than 255 characters.",
+        ));
     }
     Ok(json!({"security_group": {"name": name, "description": description}}))
 }
@@ -166,7 +214,10 @@ endpoint! {
     handler: create_security_group,
 }
 
-async fn create_security_group(cx: Cx, req: Req<CreateSecurityGroup>) -> Reply<CreateSecurityGroup> {
+async fn create_security_group(
+    cx: Cx,
+    req: Req<CreateSecurityGroup>,
+) -> Reply<CreateSecurityGroup> {
     let body = checked(&req.body.security_group)?;
     let made = ask(&cx, Method::POST, "/v2.0/security-groups", Some(&body)).await?;
     let group = made.get("security_group").cloned().unwrap_or_default();
@@ -184,7 +235,10 @@ endpoint! {
     handler: update_security_group,
 }
 
-async fn update_security_group(cx: Cx, req: Req<UpdateSecurityGroup>) -> Reply<UpdateSecurityGroup> {
+async fn update_security_group(
+    cx: Cx,
+    req: Req<UpdateSecurityGroup>,
+) -> Reply<UpdateSecurityGroup> {
     let body = checked(&req.body.security_group)?;
     let target = format!("/v2.0/security-groups/{}", encoded(&req.path.id));
     let changed = ask(&cx, Method::PUT, &target, Some(&body)).await?;
@@ -202,8 +256,17 @@ endpoint! {
     handler: delete_security_group,
 }
 
-async fn delete_security_group(cx: Cx, req: Req<DeleteSecurityGroup>) -> Reply<DeleteSecurityGroup> {
-    ask(&cx, Method::DELETE, &format!("/v2.0/security-groups/{}", encoded(&req.path.id)), None).await?;
+async fn delete_security_group(
+    cx: Cx,
+    req: Req<DeleteSecurityGroup>,
+) -> Reply<DeleteSecurityGroup> {
+    ask(
+        &cx,
+        Method::DELETE,
+        &format!("/v2.0/security-groups/{}", encoded(&req.path.id)),
+        None,
+    )
+    .await?;
     Ok(Accepted)
 }
 
@@ -229,9 +292,15 @@ struct NewRule {
 
 /// The rule in the network service's form.
 fn rule(new: &NewRule) -> Result<Value, Fault> {
-    let parent = new.parent_group_id.as_str().filter(|id| uuid::Uuid::try_parse(id).is_ok());
+    let parent = new
+        .parent_group_id
+        .as_str()
+        .filter(|id| uuid::Uuid::try_parse(id).is_ok());
     let parent = parent.ok_or_else(|| {
-        Fault::bad_request(format!("Security group id {} should be uuid", new.parent_group_id))
+        Fault::bad_request(format!(
+            "Security group id {} should be uuid",
+            new.parent_group_id
+        ))
     })?;
     let protocol = match &new.ip_protocol {
         None | Some(Value::Null) => None,
@@ -252,9 +321,13 @@ fn rule(new: &NewRule) -> Result<Value, Fault> {
         };
         let number = number.filter(|number| (-1..=65535).contains(number));
         let shown = asked.clone().unwrap_or_default();
-        number.map(|number| Some(number).filter(|number| *number >= 0)).ok_or_else(|| {
-            Fault::bad_request(format!("Invalid port range {shown}. Valid TCP ports should be between 1-65535"))
-        })
+        number
+            .map(|number| Some(number).filter(|number| *number >= 0))
+            .ok_or_else(|| {
+                Fault::bad_request(format!(
+                    "Invalid port range {shown}. Valid TCP ports should be between 1-65535"
+                ))
+            })
     };
     let (from, to) = (port(&new.from_port)?, port(&new.to_port)?);
     if protocol.is_none() && new.group_id.is_none() && (from.is_some() || to.is_some()) {
@@ -271,15 +344,25 @@ fn rule(new: &NewRule) -> Result<Value, Fault> {
         "direction": "ingress", "security_group_id": parent, "protocol": protocol, "port_range_min": from,
         "port_range_max": to, "ethertype": "IPv4",
     });
-    let Some(keys) = rule.as_object_mut() else { return Ok(rule) };
-    match (&new.group_id, new.cidr.as_deref().filter(|cidr| !cidr.is_empty())) {
+    let Some(keys) = rule.as_object_mut() else {
+        return Ok(rule);
+    };
+    match (
+        &new.group_id,
+        new.cidr.as_deref().filter(|cidr| !cidr.is_empty()),
+    ) {
         (Some(group), _) => {
             keys.insert("remote_group_id".into(), json!(group));
         }
         (None, cidr) => {
             let cidr = cidr.unwrap_or("0.0.0.0/0");
-            let net: IpNet = cidr.parse().map_err(|_| Fault::bad_request(format!("Invalid cidr {cidr}.")))?;
-            keys.insert("ethertype".into(), json!(if net.addr().is_ipv6() { "IPv6" } else { "IPv4" }));
+            let net: IpNet = cidr
+                .parse()
+                .map_err(|_| Fault::bad_request(format!("Invalid cidr {cidr}.")))?;
+            keys.insert(
+                "ethertype".into(),
+                json!(if net.addr().is_ipv6() { "IPv6" } else { "IPv4" }),
+            );
             keys.insert("remote_ip_prefix".into(), json!(net.to_string()));
         }
     }
@@ -304,7 +387,9 @@ async fn create_group_rule(cx: Cx, req: Req<CreateGroupRule>) -> Reply<CreateGro
         Some(_) => names(&ask(&cx, Method::GET, "/v2.0/security-groups", None).await?),
         None => BTreeMap::new(),
     };
-    Ok(Json(json!({"security_group_rule": rule_view(&made, &names)})))
+    Ok(Json(
+        json!({"security_group_rule": rule_view(&made, &names)}),
+    ))
 }
 
 endpoint! {
@@ -318,7 +403,13 @@ endpoint! {
 }
 
 async fn delete_group_rule(cx: Cx, req: Req<DeleteGroupRule>) -> Reply<DeleteGroupRule> {
-    ask(&cx, Method::DELETE, &format!("/v2.0/security-group-rules/{}", encoded(&req.path.id)), None).await?;
+    ask(
+        &cx,
+        Method::DELETE,
+        &format!("/v2.0/security-group-rules/{}", encoded(&req.path.id)),
+        None,
+    )
+    .await?;
     Ok(Accepted)
 }
 
@@ -336,18 +427,38 @@ async fn list_server_security_groups(
     req: Req<ListServerSecurityGroups>,
 ) -> Reply<ListServerSecurityGroups> {
     let id = &req.path.id;
-    let server = cx.allow(rules::ListServerGroups, server(&cx, id).await?).map_err(name_it(id))?;
-    let ports = cx.siblings.ports_of(&server.id).await.map_err(|why| fault::from_peer(&why))?;
-    let mut ids: Vec<String> = ports.into_iter().flat_map(|port| port.security_groups).collect();
+    let server = cx
+        .allow(rules::ListServerGroups, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    let ports = cx
+        .siblings
+        .ports_of(&server.id)
+        .await
+        .map_err(|why| fault::from_peer(&why))?;
+    let mut ids: Vec<String> = ports
+        .into_iter()
+        .flat_map(|port| port.security_groups)
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     if ids.is_empty() {
         return Ok(Json(json!({"security_groups": []})));
     }
-    let query: String = ids.iter().map(|id| format!("id={}&", encoded(id))).collect();
-    let answer = ask(&cx, Method::GET, &format!("/v2.0/security-groups?{query}"), None).await?;
+    let query: String = ids
+        .iter()
+        .map(|id| format!("id={}&", encoded(id)))
+        .collect();
+    let answer = ask(
+        &cx,
+        Method::GET,
+        &format!("/v2.0/security-groups?{query}"),
+        None,
+    )
+    .await?;
     let names = names(&answer);
-    let shown: Vec<Value> = list(&answer, "security_groups").map(|group| view(group, &names)).collect();
+    let shown: Vec<Value> = list(&answer, "security_groups")
+        .map(|group| view(group, &names))
+        .collect();
     Ok(Json(json!({ "security_groups": shown })))
 }
 
@@ -374,15 +485,23 @@ mod tests {
         let id = "11111111-1111-4111-8111-111111111111";
         check(
             json!({"parent_group_id": id, "ip_protocol": "TCP", "from_port": "22", "to_port": 22}),
-            Ok(json!({"protocol": "tcp", "port_range_min": 22, "remote_ip_prefix": "0.0.0.0/0", "ethertype": "IPv4"})),
+            Ok(
+                json!({"protocol": "tcp", "port_range_min": 22, "remote_ip_prefix": "0.0.0.0/0", "ethertype": "IPv4"}),
+            ),
         );
         check(
             json!({"parent_group_id": id, "ip_protocol": "icmp", "from_port": -1, "to_port": -1, "cidr": "::/0"}),
             Ok(json!({"protocol": "icmp", "port_range_min": null, "ethertype": "IPv6"})),
         );
-        check(json!({"parent_group_id": id, "group_id": id}), Ok(json!({"remote_group_id": id})));
+        check(
+            json!({"parent_group_id": id, "group_id": id}),
+            Ok(json!({"remote_group_id": id})),
+        );
         check(json!({"parent_group_id": 5}), Err("should be uuid"));
-        check(json!({"parent_group_id": id, "ip_protocol": "999"}), Err("Invalid IP protocol"));
+        check(
+            json!({"parent_group_id": id, "ip_protocol": "999"}),
+            Err("Invalid IP protocol"),
+        );
         let ports = |from, to| json!({"parent_group_id": id, "ip_protocol": "tcp", "from_port": from, "to_port": to});
         check(ports(22, 21), Err("Invalid port range 22:21"));
         check(ports(22, 65536), Err("Invalid port range"));

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::{Cx, ServerPath, asked, fault, name_it, server};
 use crate::model::server::{LockedBy, Server, VmState};
-use crate::ops::power::{self, Verb};
 use crate::ops;
+use crate::ops::power::{self, Verb};
 use crate::peers::Port;
 use crate::{rules, store};
 
@@ -21,7 +21,9 @@ async fn allowed<R: Rule>(
 ) -> Result<Authorized<Server, R>, Fault> {
     let id = &path.id;
     let server = cx.allow(rule, server(cx, id).await?).map_err(name_it(id))?;
-    server.check_unlocked(&cx.caller).map_err(|why| fault::refused(&server, verb, why))?;
+    server
+        .check_unlocked(&cx.caller)
+        .map_err(|why| fault::refused(&server, verb, why))?;
     Ok(server)
 }
 
@@ -30,7 +32,9 @@ async fn change_power<R: Rule>(
     server: &Authorized<Server, R>,
     verb: Verb,
 ) -> Result<Accepted, Fault> {
-    server.check_can(verb.from).map_err(|why| fault::refused(server, verb.action, why))?;
+    server
+        .check_can(verb.from)
+        .map_err(|why| fault::refused(server, verb.action, why))?;
     let mut tx = cx.write().await?;
     let begun = power::request(&mut tx, asked(cx), server, verb).await;
     begun.map_err(|why| fault::busy(server, verb.action, why))?;
@@ -200,14 +204,25 @@ endpoint! {
 
 async fn lock(cx: Cx, req: Req<Lock>) -> Reply<Lock> {
     let id = &req.path.id;
-    let allowed = cx.allow(rules::LockServer, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::LockServer, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let by_owner = cx.caller.project_id() == Some(&allowed.project_id);
     let reason = req.body.0.lock.and_then(|why| why.locked_reason);
-    if reason.as_ref().is_some_and(|reason| reason.is_empty() || reason.chars().count() > 255) {
-        return Err(Fault::bad_request("Invalid input for field/attribute locked_reason. 1 to 255 characters."));
+    if reason
+        .as_ref()
+        .is_some_and(|reason| reason.is_empty() || reason.chars().count() > 255)
+    {
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute locked_reason. 1 to 255 characters.",
+        ));
     }
     change(&cx, &allowed, |server| {
-        server.locked_by = Some(if by_owner { LockedBy::Owner } else { LockedBy::Admin });
+        server.locked_by = Some(if by_owner {
+            LockedBy::Owner
+        } else {
+            LockedBy::Admin
+        });
         server.locked_reason = reason;
     })
     .await
@@ -224,7 +239,9 @@ endpoint! {
 
 async fn unlock(cx: Cx, req: Req<Unlock>) -> Reply<Unlock> {
     let id = &req.path.id;
-    let allowed = cx.allow(rules::UnlockServer, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::UnlockServer, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     if allowed.locked_by == Some(LockedBy::Admin) {
         cx.require(rules::UnlockOverride, &nephos_auth::Target::new())?;
     }
@@ -284,7 +301,9 @@ async fn reset_state(cx: Cx, req: Req<ResetState>) -> Reply<ResetState> {
         }
     };
     let id = &req.path.id;
-    let allowed = cx.allow(rules::ResetState, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::ResetState, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     change(&cx, &allowed, |server| {
         server.vm_state = state;
         server.task_state = None;
@@ -318,7 +337,10 @@ async fn add_security_group(cx: Cx, req: Req<AddSecurityGroup>) -> Reply<AddSecu
     let server = allowed(&cx, rules::AddSecurityGroup, &req.path, "addSecurityGroup").await?;
     let name = &req.body.0.add.name;
     let (group, ports) = group_and_ports(&cx, &server, name).await?;
-    if ports.iter().all(|port| port.security_groups.contains(&group)) {
+    if ports
+        .iter()
+        .all(|port| port.security_groups.contains(&group))
+    {
         return Err(Fault::conflict(format!(
             "Security group {name} is already associated with the instance {}",
             server.id
@@ -354,12 +376,23 @@ endpoint! {
     handler: remove_security_group,
 }
 
-async fn remove_security_group(cx: Cx, req: Req<RemoveSecurityGroup>) -> Reply<RemoveSecurityGroup> {
-    let server = allowed(&cx, rules::RemoveSecurityGroup, &req.path, "removeSecurityGroup").await?;
+async fn remove_security_group(
+    cx: Cx,
+    req: Req<RemoveSecurityGroup>,
+) -> Reply<RemoveSecurityGroup> {
+    let server = allowed(
+        &cx,
+        rules::RemoveSecurityGroup,
+        &req.path,
+        "removeSecurityGroup",
+    )
+    .await?;
     let name = &req.body.0.remove.name;
     let (group, ports) = group_and_ports(&cx, &server, name).await?;
-    let ports: Vec<Port> =
-        ports.into_iter().filter(|port| port.security_groups.contains(&group)).collect();
+    let ports: Vec<Port> = ports
+        .into_iter()
+        .filter(|port| port.security_groups.contains(&group))
+        .collect();
     if ports.is_empty() {
         return Err(Fault::not_found(format!(
             "Security group {name} is not associated with the instance {}",
@@ -367,11 +400,17 @@ async fn remove_security_group(cx: Cx, req: Req<RemoveSecurityGroup>) -> Reply<R
         )));
     }
     for port in ports {
-        let left: Vec<String> =
-            port.security_groups.into_iter().filter(|id| *id != group).collect();
+        let left: Vec<String> = port
+            .security_groups
+            .into_iter()
+            .filter(|id| *id != group)
+            .collect();
         set_groups(&cx, &port.id, &left).await?;
     }
-    change(&cx, &server, |server| server.security_groups.retain(|known| known != name)).await
+    change(&cx, &server, |server| {
+        server.security_groups.retain(|known| known != name)
+    })
+    .await
 }
 
 async fn group_and_ports(
@@ -380,13 +419,23 @@ async fn group_and_ports(
     name: &str,
 ) -> Result<(String, Vec<Port>), Fault> {
     let peer = |why| fault::from_peer(&why);
-    let group = cx.siblings.security_group(server.project_id.as_str(), name).await.map_err(peer)?;
+    let group = cx
+        .siblings
+        .security_group(server.project_id.as_str(), name)
+        .await
+        .map_err(peer)?;
     let group = group.ok_or_else(|| {
-        Fault::not_found(format!("Security group {name} not found for project {}.", server.project_id))
+        Fault::not_found(format!(
+            "Security group {name} not found for project {}.",
+            server.project_id
+        ))
     })?;
     let ports = cx.siblings.ports_of(&server.id).await.map_err(peer)?;
     if ports.is_empty() {
-        return Err(Fault::bad_request(format!("Instance {} has no ports.", server.id)));
+        return Err(Fault::bad_request(format!(
+            "Instance {} has no ports.",
+            server.id
+        )));
     }
     Ok((group, ports))
 }

@@ -35,7 +35,11 @@ const MAX_COUNT: i64 = 1000;
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct CreateBody {
     server: NewServer,
-    #[serde(default, rename = "os:scheduler_hints", alias = "OS-SCH-HNT:scheduler_hints")]
+    #[serde(
+        default,
+        rename = "os:scheduler_hints",
+        alias = "OS-SCH-HNT:scheduler_hints"
+    )]
     #[schema(value_type = Option<Object>)]
     hints: Option<serde_json::Map<String, Value>>,
 }
@@ -188,11 +192,14 @@ async fn create_servers(cx: Cx, req: Req<CreateServers>) -> Reply<CreateServers>
     let count = fitting(&cx, &first, &limits, (least, most)).await?;
     let servers = copies(&first, count);
     let first = servers.first().unwrap_or(&first);
-    let usage = servers.iter().map(Server::usage).fold(Usage::default(), |sum, one| Usage {
-        instances: sum.instances + one.instances,
-        cores: sum.cores + one.cores,
-        ram: sum.ram + one.ram,
-    });
+    let usage = servers
+        .iter()
+        .map(Server::usage)
+        .fold(Usage::default(), |sum, one| Usage {
+            instances: sum.instances + one.instances,
+            cores: sum.cores + one.cores,
+            ram: sum.ram + one.ram,
+        });
     let mut tx = cx.write().await?;
     let taken = store::quota::take(&mut tx, first.project_id.as_str(), &limits, usage).await?;
     if let Err(over) = taken {
@@ -234,7 +241,9 @@ fn check_many(new: &NewServer, most: u32) -> Result<(), Fault> {
         }
     }
     if new.hostname.is_some() {
-        return Err(Fault::bad_request("Unable to launch multiple instances with a single hostname."));
+        return Err(Fault::bad_request(
+            "Unable to launch multiple instances with a single hostname.",
+        ));
     }
     Ok(())
 }
@@ -249,12 +258,14 @@ async fn check_place(cx: &Cx, server: &Server) -> Result<(), Fault> {
         && *zone != cx.config.default_zone
         && !hosts.iter().any(|host| host.zone == *zone)
     {
-        return Err(Fault::bad_request("The requested availability zone is not available"));
+        return Err(Fault::bad_request(
+            "The requested availability zone is not available",
+        ));
     }
     match &server.wanted_host {
-        Some(name) if !hosts.iter().any(|host| host.host == *name) => {
-            Err(Fault::bad_request(format!("Compute host {name} could not be found.")))
-        }
+        Some(name) if !hosts.iter().any(|host| host.host == *name) => Err(Fault::bad_request(
+            format!("Compute host {name} could not be found."),
+        )),
         _known => Ok(()),
     }
 }
@@ -266,16 +277,26 @@ fn check_limits(server: &Server, limits: &BTreeMap<String, i64>) -> Result<(), F
     };
     if over("metadata_items", server.metadata.len()) {
         let limit = limits.get("metadata_items").copied().unwrap_or(0);
-        return Err(Fault::forbidden(format!("Maximum number of metadata items exceeds {limit}")));
+        return Err(Fault::forbidden(format!(
+            "Maximum number of metadata items exceeds {limit}"
+        )));
     }
     if over("injected_files", server.files.len()) {
         return Err(Fault::forbidden("Personality file limit exceeded"));
     }
     let size = |file: &(String, String)| STANDARD.decode(&file.1).map_or(0, |bytes| bytes.len());
-    if server.files.iter().any(|file| over("injected_file_content_bytes", size(file))) {
+    if server
+        .files
+        .iter()
+        .any(|file| over("injected_file_content_bytes", size(file)))
+    {
         return Err(Fault::forbidden("Personality file content exceeds maximum"));
     }
-    if server.files.iter().any(|file| over("injected_file_path_bytes", file.0.len())) {
+    if server
+        .files
+        .iter()
+        .any(|file| over("injected_file_path_bytes", file.0.len()))
+    {
         return Err(Fault::forbidden("Personality file path exceeds maximum"));
     }
     Ok(())
@@ -292,12 +313,19 @@ async fn fitting(
         return Ok(most);
     }
     let used = store::quota::usage(cx.db(), server.project_id.as_str()).await?;
-    let room = server.usage().each().into_iter().filter_map(|(resource, each)| {
-        let limit = limits.get(resource).copied().filter(|limit| *limit >= 0)?;
-        let free = (limit - used.get(resource).copied().unwrap_or(0)).max(0);
-        free.checked_div(each)
-    });
-    let room = room.min().and_then(|room| u32::try_from(room).ok()).unwrap_or(most);
+    let room = server
+        .usage()
+        .each()
+        .into_iter()
+        .filter_map(|(resource, each)| {
+            let limit = limits.get(resource).copied().filter(|limit| *limit >= 0)?;
+            let free = (limit - used.get(resource).copied().unwrap_or(0)).max(0);
+            free.checked_div(each)
+        });
+    let room = room
+        .min()
+        .and_then(|room| u32::try_from(room).ok())
+        .unwrap_or(most);
     // Less than the least is for the quota itself to refuse, in its own words.
     Ok(room.clamp(least, most))
 }
@@ -306,9 +334,16 @@ fn reply(cx: &Cx, new: &NewServer, first: &Server) -> With<Json<CreatedReply>> {
     let wants_reservation = new.return_reservation_id.as_ref().is_some_and(is_true);
     if wants_reservation {
         let reservation_id = Some(first.reservation_id.clone());
-        return With::new(Json(CreatedReply { server: None, reservation_id }));
+        return With::new(Json(CreatedReply {
+            server: None,
+            reservation_id,
+        }));
     }
-    let groups = first.security_groups.iter().map(|name| json!({ "name": name })).collect();
+    let groups = first
+        .security_groups
+        .iter()
+        .map(|name| json!({ "name": name }))
+        .collect();
     let created = Created {
         id: first.id.to_string(),
         links: links(cx, "servers", first.id.as_str()),
@@ -317,13 +352,28 @@ fn reply(cx: &Cx, new: &NewServer, first: &Server) -> With<Json<CreatedReply>> {
         admin_pass: first.admin_pass.clone().unwrap_or_default(),
     };
     let location = cx.url(&format!("/v2.1/servers/{}", first.id));
-    With::new(Json(CreatedReply { server: Some(created), reservation_id: None }))
-        .header(header::LOCATION, &location)
+    With::new(Json(CreatedReply {
+        server: Some(created),
+        reservation_id: None,
+    }))
+    .header(header::LOCATION, &location)
 }
 
 fn check_hints(hints: Option<&serde_json::Map<String, Value>>) -> Result<(), Fault> {
-    let known = ["group", "same_host", "different_host", "query", "target_cell", "build_near_host_ip", "cidr"];
-    match hints.into_iter().flatten().find(|(key, _)| known.contains(&key.as_str())) {
+    let known = [
+        "group",
+        "same_host",
+        "different_host",
+        "query",
+        "target_cell",
+        "build_near_host_ip",
+        "cidr",
+    ];
+    match hints
+        .into_iter()
+        .flatten()
+        .find(|(key, _)| known.contains(&key.as_str()))
+    {
         None => Ok(()),
         Some((key, _)) => Err(Fault::bad_request(format!(
             "The scheduler hint '{key}' is not offered by this cloud. Leave it out."
@@ -333,7 +383,9 @@ fn check_hints(hints: Option<&serde_json::Map<String, Value>>) -> Result<(), Fau
 
 fn counts(new: &NewServer) -> Result<(u32, u32), Fault> {
     let number = |count: Option<&Number>, name: &str| {
-        count.map(|count| count.whole(name, 1, MAX_COUNT)).transpose()
+        count
+            .map(|count| count.whole(name, 1, MAX_COUNT))
+            .transpose()
     };
     let least = number(new.min_count.as_ref(), "min_count")?;
     let most = number(new.max_count.as_ref(), "max_count")?;
@@ -346,7 +398,10 @@ fn counts(new: &NewServer) -> Result<(u32, u32), Fault> {
     if least > most {
         return Err(Fault::bad_request("min_count must be <= max_count"));
     }
-    Ok((u32::try_from(least).unwrap_or(1), u32::try_from(most).unwrap_or(1)))
+    Ok((
+        u32::try_from(least).unwrap_or(1),
+        u32::try_from(most).unwrap_or(1),
+    ))
 }
 
 async fn references(cx: &Cx, new: &NewServer) -> Result<References, Fault> {
@@ -370,7 +425,13 @@ async fn references(cx: &Cx, new: &NewServer) -> Result<References, Fault> {
     let image = image_copy(&image).map_err(Fault::bad_request)?;
     check_fits(&flavor, &image)?;
     let groups = groups(cx, new).await?;
-    Ok(References { flavor, image, key: key?, nics: nics?, groups })
+    Ok(References {
+        flavor,
+        image,
+        key: key?,
+        nics: nics?,
+        groups,
+    })
 }
 
 fn flavor_ref(asked: &Value) -> Result<String, Fault> {
@@ -382,18 +443,25 @@ fn flavor_ref(asked: &Value) -> Result<String, Fault> {
     // Old clients send the flavor's URL.
     let id = text.rsplit('/').next().unwrap_or_default();
     if id.is_empty() {
-        return Err(Fault::bad_request("Invalid input for field/attribute flavorRef. It must be a flavor's id."));
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute flavorRef. It must be a flavor's id.",
+        ));
     }
     Ok(id.to_owned())
 }
 
 fn image_ref(new: &NewServer) -> Result<String, Fault> {
-    if new.block_device_mapping.as_ref().is_some_and(|mapping| !mapping.is_empty()) {
+    if new
+        .block_device_mapping
+        .as_ref()
+        .is_some_and(|mapping| !mapping.is_empty())
+    {
         return Err(no_volumes());
     }
     let devices = new.block_device_mapping_v2.as_deref().unwrap_or_default();
     let local = |device: &BlockDevice| {
-        device.source_type == "image" && device.destination_type.as_deref().unwrap_or("local") == "local"
+        device.source_type == "image"
+            && device.destination_type.as_deref().unwrap_or("local") == "local"
     };
     if devices.len() > 1 || devices.iter().any(|device| !local(device)) {
         return Err(no_volumes());
@@ -411,7 +479,9 @@ fn image_ref(new: &NewServer) -> Result<String, Fault> {
 }
 
 fn no_volumes() -> Fault {
-    Fault::bad_request("Block Device Mapping is Invalid: this cloud has no volumes yet; boot from an image.")
+    Fault::bad_request(
+        "Block Device Mapping is Invalid: this cloud has no volumes yet; boot from an image.",
+    )
 }
 
 async fn key(cx: &Cx, name: Option<&str>) -> Result<Option<(String, String)>, Fault> {
@@ -442,7 +512,11 @@ fn check_fits(flavor: &Flavor, image: &ImageCopy) -> Result<(), Fault> {
 
 async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
     let token = cx.token().unwrap_or_default();
-    let project = cx.caller.project_id().cloned().unwrap_or_else(|| ProjectId::from(""));
+    let project = cx
+        .caller
+        .project_id()
+        .cloned()
+        .unwrap_or_else(|| ProjectId::from(""));
     let list = match &new.networks {
         Some(Networks::Word(word)) if cx.version < v(2, 37) => {
             return Err(Fault::bad_request(format!(
@@ -450,7 +524,9 @@ async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
             )));
         }
         Some(Networks::Word(word)) if word == "none" => return Ok(Vec::new()),
-        Some(Networks::Word(word)) if word == "auto" => return automatic(cx, token, &project).await,
+        Some(Networks::Word(word)) if word == "auto" => {
+            return automatic(cx, token, &project).await;
+        }
         Some(Networks::Word(word)) => {
             return Err(Fault::bad_request(format!(
                 "Invalid input for field/attribute networks. '{word}' is neither 'auto' nor 'none'."
@@ -462,14 +538,19 @@ async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
             ));
         }
         None => return automatic(cx, token, &project).await,
-        Some(Networks::List(list)) if list.is_empty() => return automatic(cx, token, &project).await,
+        Some(Networks::List(list)) if list.is_empty() => {
+            return automatic(cx, token, &project).await;
+        }
         Some(Networks::List(list)) => list,
     };
     let ids: Vec<String> = list.iter().filter_map(|wish| wish.uuid.clone()).collect();
     let known = if ids.is_empty() {
         Vec::new()
     } else {
-        cx.siblings.networks(token, &ids).await.map_err(|why| fault::from_peer(&why))?
+        cx.siblings
+            .networks(token, &ids)
+            .await
+            .map_err(|why| fault::from_peer(&why))?
     };
     let mut nics = Vec::new();
     // Tags came with 2.32, were lost from 2.37 to 2.41, and are back since 2.42.
@@ -477,7 +558,9 @@ async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
     for wish in list {
         if let Some(tag) = &wish.tag {
             if !tags {
-                return Err(Fault::bad_request("Additional properties are not allowed ('tag' was unexpected)"));
+                return Err(Fault::bad_request(
+                    "Additional properties are not allowed ('tag' was unexpected)",
+                ));
             }
             super::server_tags::check(std::slice::from_ref(tag))?;
         }
@@ -490,7 +573,9 @@ async fn one_nic(cx: &Cx, token: &str, wish: &NetworkRef, known: &[Network]) -> 
     if let Some(ip) = &wish.fixed_ip
         && ip.parse::<IpAddr>().is_err()
     {
-        return Err(Fault::bad_request(format!("Invalid fixed IP address ({ip})")));
+        return Err(Fault::bad_request(format!(
+            "Invalid fixed IP address ({ip})"
+        )));
     }
     if let Some(port) = &wish.port {
         let found = cx.siblings.port_of_caller(token, port).await;
@@ -510,10 +595,14 @@ async fn one_nic(cx: &Cx, token: &str, wish: &NetworkRef, known: &[Network]) -> 
         });
     }
     let Some(id) = &wish.uuid else {
-        return Err(Fault::bad_request("Invalid input for field/attribute networks. Each needs 'uuid' or 'port'."));
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute networks. Each needs 'uuid' or 'port'.",
+        ));
     };
     let Some(network) = known.iter().find(|network| network.id == *id) else {
-        return Err(Fault::bad_request(format!("Network {id} could not be found.")));
+        return Err(Fault::bad_request(format!(
+            "Network {id} could not be found."
+        )));
     };
     check_network(cx, network)?;
     Ok(Nic {
@@ -542,19 +631,35 @@ pub(crate) fn check_network(cx: &Cx, network: &Network) -> Result<(), Fault> {
 }
 
 /// Nova: the project's only network, or the only one shared with it; several are for the user to choose from.
-pub(crate) async fn automatic(cx: &Cx, token: &str, project: &ProjectId) -> Result<Vec<Nic>, Fault> {
-    let all = cx.siblings.networks(token, &[]).await.map_err(|why| fault::from_peer(&why))?;
+pub(crate) async fn automatic(
+    cx: &Cx,
+    token: &str,
+    project: &ProjectId,
+) -> Result<Vec<Nic>, Fault> {
+    let all = cx
+        .siblings
+        .networks(token, &[])
+        .await
+        .map_err(|why| fault::from_peer(&why))?;
     let project = project.as_str();
-    let own = all.iter().filter(|network| network.project_id == project && !network.external);
+    let own = all
+        .iter()
+        .filter(|network| network.project_id == project && !network.external);
     let own: Vec<&Network> = own.filter(|network| !network.subnets.is_empty()).collect();
     let found = if own.is_empty() {
-        all.iter().filter(|network| network.shared && !network.subnets.is_empty()).collect()
+        all.iter()
+            .filter(|network| network.shared && !network.subnets.is_empty())
+            .collect()
     } else {
         own
     };
     match found.as_slice() {
         [] => Ok(Vec::new()),
-        [network] => Ok(vec![Nic { network_id: network.id.clone(), ours: true, ..Nic::default() }]),
+        [network] => Ok(vec![Nic {
+            network_id: network.id.clone(),
+            ours: true,
+            ..Nic::default()
+        }]),
         _several => Err(Fault::conflict(
             "Multiple possible networks found, use a Network ID to be more specific.",
         )),
@@ -562,14 +667,22 @@ pub(crate) async fn automatic(cx: &Cx, token: &str, project: &ProjectId) -> Resu
 }
 
 async fn groups(cx: &Cx, new: &NewServer) -> Result<Vec<String>, Fault> {
-    let Some(asked) = &new.security_groups else { return Ok(vec!["default".to_owned()]) };
-    let project = cx.caller.project_id().map_or("", |project| project.as_str());
+    let Some(asked) = &new.security_groups else {
+        return Ok(vec!["default".to_owned()]);
+    };
+    let project = cx
+        .caller
+        .project_id()
+        .map_or("", |project| project.as_str());
     let mut names: Vec<String> = Vec::new();
     for group in asked {
         let found = cx.siblings.security_group(project, &group.name).await;
         let found = found.map_err(|why| fault::from_peer(&why))?;
         if found.is_none() && group.name != "default" {
-            return Err(Fault::bad_request(format!("Security group {} not found.", group.name)));
+            return Err(Fault::bad_request(format!(
+                "Security group {} not found.",
+                group.name
+            )));
         }
         if !names.contains(&group.name) {
             names.push(group.name.clone());
@@ -587,8 +700,14 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
     let project_id = project.ok_or_else(|| {
         Fault::forbidden("A server belongs to a project: use a token that is scoped to one.")
     })?;
-    if new.trusted_image_certificates.as_ref().is_some_and(|ids| !ids.is_empty()) {
-        return Err(Fault::bad_request("This cloud does not check image signatures: leave trusted_image_certificates out."));
+    if new
+        .trusted_image_certificates
+        .as_ref()
+        .is_some_and(|ids| !ids.is_empty())
+    {
+        return Err(Fault::bad_request(
+            "This cloud does not check image signatures: leave trusted_image_certificates out.",
+        ));
     }
     let (wanted_zone, wanted_host) = zone_and_host(cx, new)?;
     let id = ServerId::from(nephos_runtime::ids::uuid());
@@ -612,7 +731,10 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
         project_id,
         user_id: cx.caller.user_id.clone(),
         name,
-        description: new.description.clone().or_else(|| (cx.version < v(2, 19)).then(|| new.name.clone())),
+        description: new
+            .description
+            .clone()
+            .or_else(|| (cx.version < v(2, 19)).then(|| new.name.clone())),
         hostname,
         image: references.image,
         flavor: references.flavor,
@@ -641,10 +763,21 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
         locked_reason: None,
         fault: None,
         excluded_hosts: Vec::new(),
-        reservation_id: format!("r-{}", nephos_runtime::ids::hex().get(..8).unwrap_or_default()),
+        reservation_id: format!(
+            "r-{}",
+            nephos_runtime::ids::hex().get(..8).unwrap_or_default()
+        ),
         launch_index: 0,
-        access_ipv4: address("accessIPv4", new.access_ipv4.as_deref().unwrap_or_default(), false)?,
-        access_ipv6: address("accessIPv6", new.access_ipv6.as_deref().unwrap_or_default(), true)?,
+        access_ipv4: address(
+            "accessIPv4",
+            new.access_ipv4.as_deref().unwrap_or_default(),
+            false,
+        )?,
+        access_ipv6: address(
+            "accessIPv6",
+            new.access_ipv6.as_deref().unwrap_or_default(),
+            true,
+        )?,
         disk_config: disk_config(new.disk_config.as_deref().unwrap_or("MANUAL"))?,
         created_at: now,
         updated_at: now,
@@ -654,16 +787,24 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
 
 /// `zone`, or for admins `zone:host`; from 2.74 on `host` by its own key.
 fn zone_and_host(cx: &Cx, new: &NewServer) -> Result<(Option<String>, Option<String>), Fault> {
-    let asked = new.availability_zone.as_deref().filter(|zone| !zone.is_empty());
+    let asked = new
+        .availability_zone
+        .as_deref()
+        .filter(|zone| !zone.is_empty());
     let (zone, host) = match asked.and_then(|asked| asked.split_once(':')) {
         Some((zone, host)) => {
             let host = host.split(':').next().unwrap_or_default();
-            (Some(zone.to_owned()).filter(|zone| !zone.is_empty()), Some(host.to_owned()))
+            (
+                Some(zone.to_owned()).filter(|zone| !zone.is_empty()),
+                Some(host.to_owned()),
+            )
         }
         None => (asked.map(str::to_owned), None),
     };
     let host = host.filter(|host| !host.is_empty());
-    let host = host.or_else(|| new.host.clone()).or_else(|| new.hypervisor_hostname.clone());
+    let host = host
+        .or_else(|| new.host.clone())
+        .or_else(|| new.hypervisor_hostname.clone());
     if host.is_some() {
         cx.require(rules::CreateServerOnHost, &Target::new())?;
     }
@@ -700,7 +841,9 @@ fn user_data(text: &str) -> Result<String, Fault> {
         )));
     }
     if STANDARD.decode(&compact).is_err() {
-        return Err(Fault::bad_request("Invalid input for field/attribute user_data. It must be base64."));
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute user_data. It must be base64.",
+        ));
     }
     Ok(compact)
 }

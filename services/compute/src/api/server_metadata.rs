@@ -57,7 +57,9 @@ async fn change<R: Rule>(
     allowed: &Authorized<Server, R>,
     with: impl FnOnce(&mut Items) -> Result<(), Fault> + Send,
 ) -> Result<Items, Fault> {
-    allowed.check_unlocked(&cx.caller).map_err(|why| fault::refused(allowed, "update metadata", why))?;
+    allowed
+        .check_unlocked(&cx.caller)
+        .map_err(|why| fault::refused(allowed, "update metadata", why))?;
     let limits = store::quota::limits(cx.db(), allowed.project_id.as_str()).await?;
     let most = limits.get("metadata_items").copied().unwrap_or(128);
     let mut tx = cx.write().await?;
@@ -65,7 +67,9 @@ async fn change<R: Rule>(
     let mut fresh = fresh.ok_or_else(|| fault::no_server(allowed.id.as_str()))?;
     with(&mut fresh.metadata)?;
     if most >= 0 && fresh.metadata.len() > usize::try_from(most).unwrap_or(usize::MAX) {
-        return Err(Fault::forbidden(format!("Maximum number of metadata items exceeds {most}")));
+        return Err(Fault::forbidden(format!(
+            "Maximum number of metadata items exceeds {most}"
+        )));
     }
     fresh.updated_at = cx.now();
     store::servers::update(&mut tx, &fresh).await?;
@@ -84,8 +88,12 @@ endpoint! {
 
 async fn list_metadata(cx: Cx, req: Req<ListMetadata>) -> Reply<ListMetadata> {
     let id = &req.path.id;
-    let server = cx.allow(rules::ShowMetadata, server(&cx, id).await?).map_err(name_it(id))?;
-    Ok(Json(MetadataBody { metadata: server.into_inner().metadata }))
+    let server = cx
+        .allow(rules::ShowMetadata, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    Ok(Json(MetadataBody {
+        metadata: server.into_inner().metadata,
+    }))
 }
 
 endpoint! {
@@ -100,7 +108,9 @@ endpoint! {
 
 async fn create_metadata(cx: Cx, req: Req<CreateMetadata>) -> Reply<CreateMetadata> {
     let id = &req.path.id;
-    let allowed = cx.allow(rules::CreateMetadata, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::CreateMetadata, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let asked = check(&req.body.metadata)?;
     let metadata = change(&cx, &allowed, |items| {
         items.extend(asked);
@@ -122,7 +132,9 @@ endpoint! {
 
 async fn replace_metadata(cx: Cx, req: Req<ReplaceMetadata>) -> Reply<ReplaceMetadata> {
     let id = &req.path.id;
-    let allowed = cx.allow(rules::ReplaceMetadata, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::ReplaceMetadata, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let asked = check(&req.body.metadata)?;
     let metadata = change(&cx, &allowed, |items| {
         *items = asked;
@@ -147,9 +159,13 @@ endpoint! {
 
 async fn show_metadata_item(cx: Cx, req: Req<ShowMetadataItem>) -> Reply<ShowMetadataItem> {
     let ItemPath { id, key } = &req.path;
-    let server = cx.allow(rules::ShowMetadataItem, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::ShowMetadataItem, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let value = server.metadata.get(key).cloned().ok_or_else(no_item)?;
-    Ok(Json(ItemBody { meta: BTreeMap::from([(key.clone(), value)]) }))
+    Ok(Json(ItemBody {
+        meta: BTreeMap::from([(key.clone(), value)]),
+    }))
 }
 
 endpoint! {
@@ -164,7 +180,9 @@ endpoint! {
 
 async fn update_metadata_item(cx: Cx, req: Req<UpdateMetadataItem>) -> Reply<UpdateMetadataItem> {
     let ItemPath { id, key } = &req.path;
-    let allowed = cx.allow(rules::UpdateMetadata, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::UpdateMetadata, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let meta = check(&req.body.meta)?;
     if meta.len() != 1 || !meta.contains_key(key) {
         return Err(Fault::bad_request("Request body and URI mismatch"));
@@ -189,7 +207,12 @@ endpoint! {
 
 async fn delete_metadata_item(cx: Cx, req: Req<DeleteMetadataItem>) -> Reply<DeleteMetadataItem> {
     let ItemPath { id, key } = &req.path;
-    let allowed = cx.allow(rules::DeleteMetadata, server(&cx, id).await?).map_err(name_it(id))?;
-    change(&cx, &allowed, |items| items.remove(key).map(|_| ()).ok_or_else(no_item)).await?;
+    let allowed = cx
+        .allow(rules::DeleteMetadata, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    change(&cx, &allowed, |items| {
+        items.remove(key).map(|_| ()).ok_or_else(no_item)
+    })
+    .await?;
     Ok(Empty)
 }

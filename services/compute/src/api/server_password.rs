@@ -17,7 +17,9 @@ endpoint! {
 
 async fn show_password(cx: Cx, req: Req<ShowPassword>) -> Reply<ShowPassword> {
     let id = &req.path.id;
-    let server = cx.allow(rules::ShowPassword, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::ShowPassword, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     Ok(Json(json!({"password": server.guest_password})))
 }
 
@@ -32,7 +34,9 @@ endpoint! {
 
 async fn clear_password(cx: Cx, req: Req<ClearPassword>) -> Reply<ClearPassword> {
     let id = &req.path.id;
-    let server = cx.allow(rules::ClearPassword, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::ClearPassword, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let mut tx = cx.write().await?;
     store::servers::clear_guest_password(&mut tx, &server.id).await?;
     tx.commit().await?;

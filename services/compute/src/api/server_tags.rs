@@ -48,7 +48,9 @@ pub(crate) fn check(tags: &[String]) -> Result<Vec<String>, Fault> {
 }
 
 fn too_many() -> Fault {
-    Fault::bad_request(format!("The number of tags exceeded the per-server limit {MAX_TAGS}"))
+    Fault::bad_request(format!(
+        "The number of tags exceeded the per-server limit {MAX_TAGS}"
+    ))
 }
 
 endpoint! {
@@ -63,8 +65,12 @@ endpoint! {
 
 async fn list_tags(cx: Cx, req: Req<ListTags>) -> Reply<ListTags> {
     let id = &req.path.id;
-    let server = cx.allow(rules::ShowTags, server(&cx, id).await?).map_err(name_it(id))?;
-    Ok(Json(TagsBody { tags: server.into_inner().tags }))
+    let server = cx
+        .allow(rules::ShowTags, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    Ok(Json(TagsBody {
+        tags: server.into_inner().tags,
+    }))
 }
 
 endpoint! {
@@ -80,7 +86,9 @@ endpoint! {
 
 async fn replace_tags(cx: Cx, req: Req<ReplaceTags>) -> Reply<ReplaceTags> {
     let id = &req.path.id;
-    let allowed = cx.allow(rules::ReplaceTags, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::ReplaceTags, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let tags = check(&req.body.tags)?;
     let new = tags.clone();
     change(&cx, &allowed, |server| server.tags = new).await?;
@@ -99,7 +107,9 @@ endpoint! {
 
 async fn delete_tags(cx: Cx, req: Req<DeleteTags>) -> Reply<DeleteTags> {
     let id = &req.path.id;
-    let allowed = cx.allow(rules::DeleteTags, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::DeleteTags, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     change(&cx, &allowed, |server| server.tags.clear()).await?;
     Ok(Empty)
 }
@@ -116,8 +126,14 @@ endpoint! {
 
 async fn show_tag(cx: Cx, req: Req<ShowTag>) -> Reply<ShowTag> {
     let TagPath { id, tag } = &req.path;
-    let server = cx.allow(rules::ShowTag, server(&cx, id).await?).map_err(name_it(id))?;
-    if server.tags.contains(tag) { Ok(Empty) } else { Err(no_tag(id, tag)) }
+    let server = cx
+        .allow(rules::ShowTag, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    if server.tags.contains(tag) {
+        Ok(Empty)
+    } else {
+        Err(no_tag(id, tag))
+    }
 }
 
 fn no_tag(id: &ServerId, tag: &str) -> Fault {
@@ -136,7 +152,9 @@ endpoint! {
 
 async fn add_tag(cx: Cx, req: Req<AddTag>) -> Reply<AddTag> {
     let TagPath { id, tag } = &req.path;
-    let allowed = cx.allow(rules::AddTag, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::AddTag, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     check(std::slice::from_ref(tag))?;
     if allowed.tags.contains(tag) {
         return Ok(With::new(Empty).status(StatusCode::NO_CONTENT));
@@ -150,7 +168,10 @@ async fn add_tag(cx: Cx, req: Req<AddTag>) -> Reply<AddTag> {
         server.tags.dedup();
     })
     .await?;
-    let location = cx.url(&format!("/v2.1/servers/{id}/tags/{}", crate::peers::encoded(tag)));
+    let location = cx.url(&format!(
+        "/v2.1/servers/{id}/tags/{}",
+        crate::peers::encoded(tag)
+    ));
     Ok(With::new(Empty).header(header::LOCATION, &location))
 }
 
@@ -166,10 +187,15 @@ endpoint! {
 
 async fn delete_tag(cx: Cx, req: Req<DeleteTag>) -> Reply<DeleteTag> {
     let TagPath { id, tag } = &req.path;
-    let allowed = cx.allow(rules::DeleteTag, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::DeleteTag, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     if !allowed.tags.contains(tag) {
         return Err(no_tag(id, tag));
     }
-    change(&cx, &allowed, |server| server.tags.retain(|known| known != tag)).await?;
+    change(&cx, &allowed, |server| {
+        server.tags.retain(|known| known != tag)
+    })
+    .await?;
     Ok(Empty)
 }

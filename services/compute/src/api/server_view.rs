@@ -122,7 +122,12 @@ impl<'a> Viewer<'a> {
                 hosts.insert(row.host, (row.inventory.hypervisor_hostname, up));
             }
         }
-        Ok(Self { cx, hosts, admin, single })
+        Ok(Self {
+            cx,
+            hosts,
+            admin,
+            single,
+        })
     }
 
     pub(crate) fn view(&self, server: Server) -> ServerView {
@@ -131,15 +136,19 @@ impl<'a> Viewer<'a> {
             "vcpus": flavor.vcpus, "ram": flavor.ram_mib, "disk": flavor.disk_gib, "ephemeral": flavor.ephemeral_gib,
             "swap": flavor.swap_mib, "original_name": flavor.name, "extra_specs": flavor.extra_specs,
         });
-        let fault = server.fault.as_ref().filter(|_| server.vm_state == VmState::Error).map(|fault| {
-            let mut shown = json!({
-                "code": fault.code, "message": fault.message, "created": fault.created.iso(),
+        let fault = server
+            .fault
+            .as_ref()
+            .filter(|_| server.vm_state == VmState::Error)
+            .map(|fault| {
+                let mut shown = json!({
+                    "code": fault.code, "message": fault.message, "created": fault.created.iso(),
+                });
+                if let (true, Some(shown)) = (self.admin, shown.as_object_mut()) {
+                    shown.insert("details".into(), json!(fault.details));
+                }
+                shown
             });
-            if let (true, Some(shown)) = (self.admin, shown.as_object_mut()) {
-                shown.insert("details".into(), json!(fault.details));
-            }
-            shown
-        });
         let image = json!({
             "id": server.image.id,
             "links": [{"rel": "bookmark", "href": self.cx.url(&format!("/images/{}", server.image.id))}],
@@ -190,7 +199,14 @@ impl<'a> Viewer<'a> {
 
     fn for_admins(&self, server: &Server) -> AdminView {
         let host = server.host.as_ref().and_then(|host| self.hosts.get(host));
-        let property = |key: &str| server.image.properties.get(key).cloned().unwrap_or_default();
+        let property = |key: &str| {
+            server
+                .image
+                .properties
+                .get(key)
+                .cloned()
+                .unwrap_or_default()
+        };
         AdminView {
             host: server.host.clone(),
             hypervisor: host.map(|(name, _)| name.clone()),
@@ -223,13 +239,18 @@ fn groups(server: &Server) -> Option<Vec<Value>> {
     if server.vm_state == VmState::Building && server.security_groups.is_empty() {
         return None;
     }
-    let names = server.security_groups.iter().map(|name| json!({ "name": name }));
+    let names = server
+        .security_groups
+        .iter()
+        .map(|name| json!({ "name": name }));
     Some(names.collect())
 }
 
 /// Tells a project whether two of its servers share a host, and nothing else (Nova: SHA-224 of project and host).
 pub(crate) fn host_id(server: &Server) -> String {
-    let Some(host) = &server.host else { return String::new() };
+    let Some(host) = &server.host else {
+        return String::new();
+    };
     let digest = Sha224::digest(format!("{}{host}", server.project_id));
     hex::encode(digest)
 }

@@ -1,7 +1,7 @@
 //! `/servers`: list, show, update, delete. Making them is `server_create.rs`.
 
-use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, Shape, endpoint};
 use nephos_api::version::v;
+use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, Shape, endpoint};
 use nephos_db::{Arg, Direction, Page, ToArg as _};
 use nephos_types::Timestamp;
 use regex::{Regex, RegexBuilder};
@@ -56,7 +56,9 @@ endpoint! {
 
 async fn show_server(cx: Cx, req: Req<ShowServer>) -> Reply<ShowServer> {
     let id = &req.path.id;
-    let server = cx.allow(rules::ShowServer, server(&cx, id).await?).map_err(name_it(id))?;
+    let server = cx
+        .allow(rules::ShowServer, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let view = Viewer::new(&cx, true).await?.view(server.into_inner());
     Ok(Json(ServerReply { server: view }))
 }
@@ -77,7 +79,10 @@ async fn list_servers(cx: Cx, req: Req<ListServers>) -> Reply<ListServers> {
         id: server.id.into(),
         name: server.name,
     };
-    Ok(Json(BriefServerList { servers: servers.into_iter().map(brief).collect(), servers_links }))
+    Ok(Json(BriefServerList {
+        servers: servers.into_iter().map(brief).collect(),
+        servers_links,
+    }))
 }
 
 endpoint! {
@@ -92,8 +97,14 @@ endpoint! {
 async fn list_servers_detail(cx: Cx, req: Req<ListServersDetail>) -> Reply<ListServersDetail> {
     let (servers, servers_links) = listed(&cx, "/v2.1/servers/detail", &req.query).await?;
     let viewer = Viewer::new(&cx, false).await?;
-    let servers = servers.into_iter().map(|server| viewer.view(server)).collect();
-    Ok(Json(ServerList { servers, servers_links }))
+    let servers = servers
+        .into_iter()
+        .map(|server| viewer.view(server))
+        .collect();
+    Ok(Json(ServerList {
+        servers,
+        servers_links,
+    }))
 }
 
 /// Rows that are read at once while a filter is looked at in the rows.
@@ -109,7 +120,9 @@ async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Server>, Vec
         None => None,
         Some(marker) => {
             let missing = || Fault::bad_request(format!("marker [{marker}] not found"));
-            let at = store::servers::get(cx.db(), marker).await?.ok_or_else(missing)?;
+            let at = store::servers::get(cx.db(), marker)
+                .await?
+                .ok_or_else(missing)?;
             Some(position(&sort, &at))
         }
     };
@@ -117,20 +130,29 @@ async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Server>, Vec
     // Without looks, one statement is the page.
     let chunk = if looks.is_empty() { limit } else { SCAN };
     loop {
-        let page = Page { sort: sort.clone(), after: after.take(), limit: Some(chunk) };
+        let page = Page {
+            sort: sort.clone(),
+            after: after.take(),
+            limit: Some(chunk),
+        };
         let rows = store::servers::list(cx.db(), &filter, page).await?;
         let last = rows.len() < usize::try_from(chunk).unwrap_or(usize::MAX);
         after = rows.last().map(|row| position(&sort, row));
-        let passing = rows.into_iter().filter(|row| looks.iter().all(|look| look.passes(row)));
+        let passing = rows
+            .into_iter()
+            .filter(|row| looks.iter().all(|look| look.passes(row)));
         found.extend(passing.take(wanted - found.len()));
         if last || found.len() >= wanted {
             break;
         }
     }
-    let next = found.last().filter(|_| found.len() == wanted).map(|server| Link {
-        rel: "next",
-        href: next_url(cx, path, query, server.id.as_str()),
-    });
+    let next = found
+        .last()
+        .filter(|_| found.len() == wanted)
+        .map(|server| Link {
+            rel: "next",
+            href: next_url(cx, path, query, server.id.as_str()),
+        });
     Ok((found, next.into_iter().collect()))
 }
 
@@ -138,18 +160,72 @@ async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Server>, Vec
 pub(crate) fn next_url(cx: &Cx, path: &str, query: &Params, marker: &str) -> String {
     let kept = query.0.iter().filter(|(key, _)| key != "marker");
     let kept = kept.map(|(key, value)| format!("{}={}&", encoded(key), encoded(value)));
-    cx.url(&format!("{path}?{}marker={}", kept.collect::<String>(), encoded(marker)))
+    cx.url(&format!(
+        "{path}?{}marker={}",
+        kept.collect::<String>(),
+        encoded(marker)
+    ))
 }
 
 /// Everything that a list of servers may be asked by (nova.api.openstack.compute.schemas.servers).
 const KNOWN: &[&str] = &[
-    "user_id", "project_id", "tenant_id", "launch_index", "image_ref", "image", "kernel_id", "ramdisk_id", "hostname",
-    "key_name", "instance_type_id", "flavor", "reservation_id", "launched_at", "terminated_at", "created_at",
-    "availability_zone", "name", "display_name", "host", "power_state", "vm_state", "task_state", "status", "progress",
-    "access_ip_v4", "access_ip_v6", "config_drive", "deleted", "display_description", "description", "node", "uuid",
-    "root_device_name", "cell_name", "locked_by", "tags", "tags-any", "not-tags", "not-tags-any", "ip", "ip6",
-    "changes-since", "changes-before", "all_tenants", "limit", "marker", "sort_key", "sort_dir", "soft_deleted",
-    "locked", "block_device_mapping", "services", "metadata", "system_metadata", "info_cache", "security_groups",
+    "user_id",
+    "project_id",
+    "tenant_id",
+    "launch_index",
+    "image_ref",
+    "image",
+    "kernel_id",
+    "ramdisk_id",
+    "hostname",
+    "key_name",
+    "instance_type_id",
+    "flavor",
+    "reservation_id",
+    "launched_at",
+    "terminated_at",
+    "created_at",
+    "availability_zone",
+    "name",
+    "display_name",
+    "host",
+    "power_state",
+    "vm_state",
+    "task_state",
+    "status",
+    "progress",
+    "access_ip_v4",
+    "access_ip_v6",
+    "config_drive",
+    "deleted",
+    "display_description",
+    "description",
+    "node",
+    "uuid",
+    "root_device_name",
+    "cell_name",
+    "locked_by",
+    "tags",
+    "tags-any",
+    "not-tags",
+    "not-tags-any",
+    "ip",
+    "ip6",
+    "changes-since",
+    "changes-before",
+    "all_tenants",
+    "limit",
+    "marker",
+    "sort_key",
+    "sort_dir",
+    "soft_deleted",
+    "locked",
+    "block_device_mapping",
+    "services",
+    "metadata",
+    "system_metadata",
+    "info_cache",
+    "security_groups",
     "pci_devices",
 ];
 
@@ -173,12 +249,19 @@ fn sort(query: &Params) -> Result<Vec<(&'static str, Direction)>, Fault> {
     let mut sort = Vec::new();
     let mut directions = query.all("sort_dir");
     for key in query.all("sort_key") {
-        let column = SORT_KEYS.iter().find(|(name, _)| *name == key).map(|(_, column)| *column);
-        let column = column.ok_or_else(|| Fault::bad_request(format!("Invalid sort key '{key}'")))?;
+        let column = SORT_KEYS
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, column)| *column);
+        let column =
+            column.ok_or_else(|| Fault::bad_request(format!("Invalid sort key '{key}'")))?;
         sort.push((column, direction(directions.next().unwrap_or("desc"))?));
     }
     if sort.is_empty() {
-        sort.push(("created_at", direction(directions.next().unwrap_or("desc"))?));
+        sort.push((
+            "created_at",
+            direction(directions.next().unwrap_or("desc"))?,
+        ));
     }
     sort.push(("id", Direction::Desc));
     Ok(sort)
@@ -188,7 +271,9 @@ fn direction(word: &str) -> Result<Direction, Fault> {
     match word {
         "asc" => Ok(Direction::Asc),
         "desc" => Ok(Direction::Desc),
-        other => Err(Fault::bad_request(format!("Invalid sort direction '{other}'"))),
+        other => Err(Fault::bad_request(format!(
+            "Invalid sort direction '{other}'"
+        ))),
     }
 }
 
@@ -216,9 +301,17 @@ fn filter(cx: &Cx, query: &Params) -> Result<Filter, Fault> {
         None => false,
         Some("" | "1" | "true" | "True" | "t" | "yes" | "on") => true,
         Some("0" | "false" | "False" | "f" | "no" | "off") => false,
-        Some(other) => return Err(Fault::bad_request(format!("Invalid value '{other}' for all_tenants."))),
+        Some(other) => {
+            return Err(Fault::bad_request(format!(
+                "Invalid value '{other}' for all_tenants."
+            )));
+        }
     };
-    let own = cx.caller.project_id().map(|project| project.to_string()).unwrap_or_default();
+    let own = cx
+        .caller
+        .project_id()
+        .map(|project| project.to_string())
+        .unwrap_or_default();
     let asked_project = query.get("project_id").or_else(|| query.get("tenant_id"));
     if everybody {
         cx.require(rules::ListAllServers, &nephos_auth::Target::new())?;
@@ -228,7 +321,10 @@ fn filter(cx: &Cx, query: &Params) -> Result<Filter, Fault> {
         (false, Some(asked)) if cx.caller.is_admin() => Some(asked.to_owned()),
         (false, _) => Some(own),
     };
-    let mut filter = Filter { project_id, ..Filter::default() };
+    let mut filter = Filter {
+        project_id,
+        ..Filter::default()
+    };
     let admin = cx.caller.is_admin();
     let wide = admin || cx.version >= v(2, 83);
     for (key, column, allowed) in [
@@ -249,8 +345,15 @@ fn filter(cx: &Cx, query: &Params) -> Result<Filter, Fault> {
     }
     filter.vm_states = states(cx, query, wide)?;
     let time = |key: &str| -> Result<Option<Timestamp>, Fault> {
-        let wrong = |text: &str| Fault::bad_request(format!("Invalid input for query parameters {key}. Value: {text}."));
-        query.get(key).map(|text| Timestamp::parse(text).ok_or_else(|| wrong(text))).transpose()
+        let wrong = |text: &str| {
+            Fault::bad_request(format!(
+                "Invalid input for query parameters {key}. Value: {text}."
+            ))
+        };
+        query
+            .get(key)
+            .map(|text| Timestamp::parse(text).ok_or_else(|| wrong(text)))
+            .transpose()
     };
     filter.changed_since = time("changes-since")?;
     if cx.version >= v(2, 66) {
@@ -258,10 +361,15 @@ fn filter(cx: &Cx, query: &Params) -> Result<Filter, Fault> {
         if let (Some(since), Some(before)) = (filter.changed_since, filter.changed_before)
             && since > before
         {
-            return Err(Fault::bad_request("The value of changes-since must be less than or equal to changes-before."));
+            return Err(Fault::bad_request(
+                "The value of changes-since must be less than or equal to changes-before.",
+            ));
         }
     }
-    if query.get("deleted").is_some_and(|word| word == "true" || word == "True") {
+    if query
+        .get("deleted")
+        .is_some_and(|word| word == "true" || word == "True")
+    {
         // Rows die with their servers: of deleted ones there is nothing to list.
         filter.vm_states = Some(Vec::new());
     }
@@ -280,16 +388,23 @@ fn states(cx: &Cx, query: &Params, wide: bool) -> Result<Option<Vec<&'static str
             "SUSPENDED" => Some(VmState::Suspended),
             "ERROR" => Some(VmState::Error),
             // Known to Nova, and no server here ever is that.
-            "DELETED" | "MIGRATING" | "PASSWORD" | "REBUILD" | "RESCUE" | "RESIZE" | "REVERT_RESIZE" | "SHELVED"
-            | "SHELVED_OFFLOADED" | "SOFT_DELETED" | "UNKNOWN" | "VERIFY_RESIZE" => None,
+            "DELETED" | "MIGRATING" | "PASSWORD" | "REBUILD" | "RESCUE" | "RESIZE"
+            | "REVERT_RESIZE" | "SHELVED" | "SHELVED_OFFLOADED" | "SOFT_DELETED" | "UNKNOWN"
+            | "VERIFY_RESIZE" => None,
             // 2.38: what is no status is refused; before, it found none.
-            _other if cx.version >= v(2, 38) => return Err(Fault::bad_request("Invalid status value")),
+            _other if cx.version >= v(2, 38) => {
+                return Err(Fault::bad_request("Invalid status value"));
+            }
             _other => None,
         };
-        states.get_or_insert_default().extend(state.map(VmState::word));
+        states
+            .get_or_insert_default()
+            .extend(state.map(VmState::word));
     }
     if let Some(state) = query.get("vm_state").filter(|_| wide) {
-        states.get_or_insert_default().extend(VmState::parse(state).map(VmState::word));
+        states
+            .get_or_insert_default()
+            .extend(VmState::parse(state).map(VmState::word));
     }
     Ok(states)
 }
@@ -365,7 +480,9 @@ fn looks(cx: &Cx, query: &Params) -> Result<Vec<Look>, Fault> {
     }
     if let (Some(word), true) = (query.get("locked"), at(73)) {
         let wanted = super::truth(word);
-        looks.push(Look::Locked(wanted.ok_or_else(|| Fault::bad_request(format!("Invalid value '{word}' for locked.")))?));
+        looks.push(Look::Locked(wanted.ok_or_else(|| {
+            Fault::bad_request(format!("Invalid value '{word}' for locked."))
+        })?));
     }
     if let Some(word) = query.get("config_drive").filter(|_| wide) {
         looks.push(Look::ConfigDrive(super::truth(word).unwrap_or(false)));
@@ -378,9 +495,14 @@ fn looks(cx: &Cx, query: &Params) -> Result<Vec<Look>, Fault> {
 
 /// Patterns are the user's: their size is bounded, and this engine's time is linear.
 fn pattern(key: &str, text: &str) -> Result<Regex, Fault> {
-    RegexBuilder::new(text).size_limit(1 << 18).build().map_err(|_| {
-        Fault::bad_request(format!("Invalid input for query parameters {key}: '{text}' is no regular expression."))
-    })
+    RegexBuilder::new(text)
+        .size_limit(1 << 18)
+        .build()
+        .map_err(|_| {
+            Fault::bad_request(format!(
+                "Invalid input for query parameters {key}: '{text}' is no regular expression."
+            ))
+        })
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -418,7 +540,9 @@ endpoint! {
 
 async fn update_server(cx: Cx, req: Req<UpdateServer>) -> Reply<UpdateServer> {
     let id = &req.path.id;
-    let allowed = cx.allow(rules::UpdateServer, server(&cx, id).await?).map_err(name_it(id))?;
+    let allowed = cx
+        .allow(rules::UpdateServer, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let mut tx = cx.write().await?;
     let fresh = store::servers::lock(&mut tx, &allowed.id).await?;
     let mut server = fresh.ok_or_else(|| fault::no_server(id.as_str()))?;
@@ -459,8 +583,12 @@ endpoint! {
 
 async fn delete_server(cx: Cx, req: Req<DeleteServer>) -> Reply<DeleteServer> {
     let id = &req.path.id;
-    let server = cx.allow(rules::DeleteServer, server(&cx, id).await?).map_err(name_it(id))?;
-    server.check_unlocked(&cx.caller).map_err(|why| fault::refused(&server, "delete", why))?;
+    let server = cx
+        .allow(rules::DeleteServer, server(&cx, id).await?)
+        .map_err(name_it(id))?;
+    server
+        .check_unlocked(&cx.caller)
+        .map_err(|why| fault::refused(&server, "delete", why))?;
     let mut tx = cx.write().await?;
     let begun = ops::delete::request(&mut tx, asked(&cx), &server).await;
     begun.map_err(|why| fault::busy(&server, "delete", why))?;

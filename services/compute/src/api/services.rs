@@ -69,9 +69,16 @@ async fn list_services(cx: Cx, req: Req<ListServices>) -> Reply<ListServices> {
     let rows = store::hosts::list(cx.db()).await?;
     let wanted = |row: &HostRow| {
         req.query.get("host").is_none_or(|host| host == row.host)
-            && req.query.get("binary").is_none_or(|binary| binary == BINARY)
+            && req
+                .query
+                .get("binary")
+                .is_none_or(|binary| binary == BINARY)
     };
-    let services = rows.into_iter().filter(wanted).map(|row| view(&cx, row)).collect();
+    let services = rows
+        .into_iter()
+        .filter(wanted)
+        .map(|row| view(&cx, row))
+        .collect();
     Ok(Json(ServiceList { services }))
 }
 
@@ -107,20 +114,31 @@ async fn update_service(cx: Cx, req: Req<UpdateService>) -> Reply<UpdateService>
     if uuid::Uuid::try_parse(id).is_err() {
         return Err(Fault::bad_request(format!("Invalid uuid {id}")));
     }
-    let ServiceUpdate { status, disabled_reason, forced_down } = req.body.0;
+    let ServiceUpdate {
+        status,
+        disabled_reason,
+        forced_down,
+    } = req.body.0;
     if status.is_none() && forced_down.is_none() {
-        return Err(Fault::bad_request("No updates were requested. Fields 'status' or 'forced_down' should be specified."));
+        return Err(Fault::bad_request(
+            "No updates were requested. Fields 'status' or 'forced_down' should be specified.",
+        ));
     }
     let rows = store::hosts::list(cx.db()).await?;
     let found = rows.into_iter().find(|row| row.service_id == *id);
-    let mut row = found.ok_or_else(|| Fault::not_found(format!("Service {id} could not be found.")))?;
+    let mut row =
+        found.ok_or_else(|| Fault::not_found(format!("Service {id} could not be found.")))?;
     match status.as_deref() {
         None => {}
         Some("enabled") if disabled_reason.is_some() => {
-            return Err(Fault::bad_request("Specifying 'disabled_reason' when status is 'enabled' is invalid."));
+            return Err(Fault::bad_request(
+                "Specifying 'disabled_reason' when status is 'enabled' is invalid.",
+            ));
         }
         Some("enabled") => (row.disabled, row.disabled_reason) = (false, None),
-        Some("disabled") => (row.disabled, row.disabled_reason) = (true, disabled_reason.map(reason).transpose()?),
+        Some("disabled") => {
+            (row.disabled, row.disabled_reason) = (true, disabled_reason.map(reason).transpose()?)
+        }
         Some(other) => {
             return Err(Fault::bad_request(format!(
                 "Invalid input for field/attribute status. '{other}' is neither enabled nor disabled."
@@ -129,12 +147,16 @@ async fn update_service(cx: Cx, req: Req<UpdateService>) -> Reply<UpdateService>
     }
     row.forced_down = forced_down.unwrap_or(row.forced_down);
     save(&cx, &row).await?;
-    Ok(Json(ServiceReply { service: view(&cx, row) }))
+    Ok(Json(ServiceReply {
+        service: view(&cx, row),
+    }))
 }
 
 fn reason(text: String) -> Result<String, Fault> {
     if text.trim().is_empty() || text.chars().count() > 255 {
-        return Err(Fault::bad_request("Invalid input for field/attribute disabled_reason. 1 to 255 characters."));
+        return Err(Fault::bad_request(
+            "Invalid input for field/attribute disabled_reason. 1 to 255 characters.",
+        ));
     }
     Ok(text)
 }
@@ -180,7 +202,9 @@ async fn enable_service(cx: Cx, req: Req<EnableService>) -> Reply<EnableService>
     let mut row = by_name(&cx, &req.body).await?;
     (row.disabled, row.disabled_reason) = (false, None);
     save(&cx, &row).await?;
-    Ok(Json(json!({"service": {"host": row.host, "binary": BINARY, "status": "enabled"}})))
+    Ok(Json(
+        json!({"service": {"host": row.host, "binary": BINARY, "status": "enabled"}}),
+    ))
 }
 
 endpoint! {
@@ -197,7 +221,9 @@ async fn disable_service(cx: Cx, req: Req<DisableService>) -> Reply<DisableServi
     let mut row = by_name(&cx, &req.body).await?;
     (row.disabled, row.disabled_reason) = (true, None);
     save(&cx, &row).await?;
-    Ok(Json(json!({"service": {"host": row.host, "binary": BINARY, "status": "disabled"}})))
+    Ok(Json(
+        json!({"service": {"host": row.host, "binary": BINARY, "status": "disabled"}}),
+    ))
 }
 
 endpoint! {
@@ -216,7 +242,8 @@ async fn disable_service_why(cx: Cx, req: Req<DisableServiceWhy>) -> Reply<Disab
     let mut row = by_name(&cx, &req.body).await?;
     (row.disabled, row.disabled_reason) = (true, Some(why.clone()));
     save(&cx, &row).await?;
-    let shown = json!({"host": row.host, "binary": BINARY, "status": "disabled", "disabled_reason": why});
+    let shown =
+        json!({"host": row.host, "binary": BINARY, "status": "disabled", "disabled_reason": why});
     Ok(Json(json!({ "service": shown })))
 }
 
@@ -236,5 +263,7 @@ async fn force_down_service(cx: Cx, req: Req<ForceDownService>) -> Reply<ForceDo
     let mut row = by_name(&cx, &req.body).await?;
     row.forced_down = down;
     save(&cx, &row).await?;
-    Ok(Json(json!({"service": {"host": row.host, "binary": BINARY, "forced_down": down}})))
+    Ok(Json(
+        json!({"service": {"host": row.host, "binary": BINARY, "forced_down": down}}),
+    ))
 }

@@ -43,10 +43,32 @@ pub(crate) const SERVER_CREATE: &[Change] = &[
 
 /// The keys of `POST /servers` at the newest version.
 pub(crate) const SERVER_CREATE_KEYS: &[&str] = &[
-    "name", "imageRef", "flavorRef", "adminPass", "metadata", "networks", "OS-DCF:diskConfig", "accessIPv4",
-    "accessIPv6", "availability_zone", "block_device_mapping", "block_device_mapping_v2", "config_drive",
-    "key_name", "min_count", "max_count", "return_reservation_id", "security_groups", "user_data", "description",
-    "tags", "personality", "trusted_image_certificates", "host", "hypervisor_hostname", "hostname",
+    "name",
+    "imageRef",
+    "flavorRef",
+    "adminPass",
+    "metadata",
+    "networks",
+    "OS-DCF:diskConfig",
+    "accessIPv4",
+    "accessIPv6",
+    "availability_zone",
+    "block_device_mapping",
+    "block_device_mapping_v2",
+    "config_drive",
+    "key_name",
+    "min_count",
+    "max_count",
+    "return_reservation_id",
+    "security_groups",
+    "user_data",
+    "description",
+    "tags",
+    "personality",
+    "trusted_image_certificates",
+    "host",
+    "hypervisor_hostname",
+    "hostname",
     "os:scheduler_hints",
 ];
 
@@ -55,8 +77,14 @@ pub(crate) const SERVER_UPDATE: &[Change] =
     &[added(v(2, 19), "description"), added(v(2, 90), "hostname")];
 
 /// A flavor.
-pub(crate) const FLAVOR_VIEW: &[Change] =
-    &[added(v(2, 55), "description"), added(v(2, 61), "extra_specs"), changed(v(2, 75), swap_as_text)];
+pub(crate) const FLAVOR_VIEW: &[Change] = &[
+    added(v(2, 55), "description"),
+    added(v(2, 61), "extra_specs"),
+    changed(v(2, 75), swap_as_text),
+];
+
+/// A flavor in a list without details.
+pub(crate) const FLAVOR_BRIEF: &[Change] = &[added(v(2, 55), "description")];
 
 /// The body of `POST /flavors`.
 pub(crate) const FLAVOR_CREATE: &[Change] = &[added(v(2, 55), "description")];
@@ -104,14 +132,19 @@ pub(crate) const HYPERVISOR_VIEW: &[Change] = &[
 pub(crate) const HYPERVISOR_BRIEF: &[Change] = &[before(v(2, 53), "id", number_for_id)];
 
 /// A service.
-pub(crate) const SERVICE_VIEW: &[Change] =
-    &[added(v(2, 11), "forced_down"), before(v(2, 53), "id", number_for_id)];
+pub(crate) const SERVICE_VIEW: &[Change] = &[
+    added(v(2, 11), "forced_down"),
+    before(v(2, 53), "id", number_for_id),
+];
 
 /// Something that was done to a server.
 pub(crate) const ACTION_VIEW: &[Change] = &[added(v(2, 58), "updated_at")];
 
 fn flavor_as_link(server: &mut Object) {
-    let (id, link) = (server.shift_remove("_flavor_id"), server.shift_remove("_flavor_link"));
+    let (id, link) = (
+        server.shift_remove("_flavor_id"),
+        server.shift_remove("_flavor_link"),
+    );
     if let (Some(id), Some(link)) = (id, link) {
         let flavor = json!({"id": id, "links": [{"rel": "bookmark", "href": link}]});
         server.insert("flavor".to_owned(), flavor);
@@ -125,15 +158,41 @@ fn hostname_for_admins(server: &mut Object) {
 }
 
 const BASICS: &[&str] = &[
-    "id", "name", "status", "image", "flavor", "fault", "user_id", "tenant_id", "created", "updated", "progress",
-    "metadata", "links", "addresses", "hostId", "OS-DCF:diskConfig", "accessIPv4", "accessIPv6", "locked",
-    "description", "tags", "trusted_image_certificates", "server_groups", "locked_reason",
+    "id",
+    "name",
+    "status",
+    "image",
+    "flavor",
+    "fault",
+    "user_id",
+    "tenant_id",
+    "created",
+    "updated",
+    "progress",
+    "metadata",
+    "links",
+    "addresses",
+    "hostId",
+    "OS-DCF:diskConfig",
+    "accessIPv4",
+    "accessIPv6",
+    "locked",
+    "description",
+    "tags",
+    "trusted_image_certificates",
+    "server_groups",
+    "locked_reason",
 ];
 
 fn only_basics(server: &mut Object) {
     server.retain(|key, _| key.starts_with('_') || BASICS.contains(&key.as_str()));
     let lists = server.get_mut("addresses").and_then(Value::as_object_mut);
-    for entry in lists.into_iter().flat_map(|lists| lists.values_mut()).filter_map(Value::as_array_mut).flatten() {
+    for entry in lists
+        .into_iter()
+        .flat_map(|lists| lists.values_mut())
+        .filter_map(Value::as_array_mut)
+        .flatten()
+    {
         super::server_view::without_kind(entry);
     }
 }

@@ -34,7 +34,10 @@ endpoint! {
 
 async fn list_zones(cx: Cx, _req: Req<ListZones>) -> Reply<ListZones> {
     let zones = zones(&cx).await?;
-    let all: Vec<Value> = zones.iter().map(|(name, hosts)| view(name, hosts, Value::Null)).collect();
+    let all: Vec<Value> = zones
+        .iter()
+        .map(|(name, hosts)| view(name, hosts, Value::Null))
+        .collect();
     Ok(Json(json!({ "availabilityZoneInfo": all })))
 }
 
@@ -59,6 +62,9 @@ async fn list_zones_detail(cx: Cx, _req: Req<ListZonesDetail>) -> Reply<ListZone
             .collect();
         Value::Object(shown)
     };
-    let all: Vec<Value> = zones.iter().map(|(name, hosts)| view(name, hosts, detail(hosts))).collect();
+    let all: Vec<Value> = zones
+        .iter()
+        .map(|(name, hosts)| view(name, hosts, detail(hosts)))
+        .collect();
     Ok(Json(json!({ "availabilityZoneInfo": all })))
 }

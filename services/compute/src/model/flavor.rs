@@ -67,8 +67,13 @@ impl Flavor {
     #[must_use]
     pub fn traits(&self) -> (Vec<&str>, Vec<&str>) {
         let with = |word: &'static str| {
-            let found = self.extra_specs.iter().filter(move |(_, value)| value.as_str() == word);
-            found.filter_map(|(key, _)| key.strip_prefix("trait:")).collect()
+            let found = self
+                .extra_specs
+                .iter()
+                .filter(move |(_, value)| value.as_str() == word);
+            found
+                .filter_map(|(key, _)| key.strip_prefix("trait:"))
+                .collect()
         };
         (with("required"), with("forbidden"))
     }
@@ -95,10 +100,19 @@ mod tests {
             created_at: Timestamp(0),
         };
         let wanted = flavor.resources();
-        assert_eq!((wanted["VCPU"], wanted["MEMORY_MB"], wanted["DISK_GB"]), (2, 512, 13));
-        flavor.extra_specs.insert("resources:VCPU".into(), "0".into());
-        flavor.extra_specs.insert("resources:CUSTOM_GPU".into(), "1".into());
-        flavor.extra_specs.insert("trait:HW_CPU_X86_AVX".into(), "required".into());
+        assert_eq!(
+            (wanted["VCPU"], wanted["MEMORY_MB"], wanted["DISK_GB"]),
+            (2, 512, 13)
+        );
+        flavor
+            .extra_specs
+            .insert("resources:VCPU".into(), "0".into());
+        flavor
+            .extra_specs
+            .insert("resources:CUSTOM_GPU".into(), "1".into());
+        flavor
+            .extra_specs
+            .insert("trait:HW_CPU_X86_AVX".into(), "required".into());
         let wanted = flavor.resources();
         assert_eq!(wanted.get("VCPU"), None);
         assert_eq!(wanted["CUSTOM_GPU"], 1);

@@ -12,8 +12,16 @@ use super::server::Server;
 
 /// Versions of the OpenStack documents that are listed; all have the same content.
 const OPENSTACK_VERSIONS: &[&str] = &[
-    "2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06", "2017-02-22",
-    "2018-08-27", "2020-10-14", "latest",
+    "2012-08-10",
+    "2013-04-04",
+    "2013-10-17",
+    "2015-10-15",
+    "2016-06-30",
+    "2016-10-06",
+    "2017-02-22",
+    "2018-08-27",
+    "2020-10-14",
+    "latest",
 ];
 /// Versions of the EC2 documents that are listed.
 const EC2_VERSIONS: &[&str] = &["2009-04-04", "latest"];
@@ -33,20 +41,27 @@ pub fn meta_data(server: &Server) -> Value {
         "dedicated_cpus": [],
     });
     if let (false, Some(object)) = (server.files.is_empty(), data.as_object_mut()) {
-        let entry = |(index, (path, _)): (usize, &(String, String))| {
-            json!({"path": path, "content_path": format!("/content/{index:04}")})
-        };
-        object.insert("files".into(), server.files.iter().enumerate().map(entry).collect());
+        let entry = |(index, (path, _)): (usize, &(String, String))| json!({"path": path, "content_path": format!("/content/{index:04}")});
+        object.insert(
+            "files".into(),
+            server.files.iter().enumerate().map(entry).collect(),
+        );
     }
     if let (Some((name, text)), Some(object)) = (&server.key, data.as_object_mut()) {
         object.insert("public_keys".into(), json!({ (name.as_str()): text }));
-        object.insert("keys".into(), json!([{"name": name, "type": "ssh", "data": text}]));
+        object.insert(
+            "keys".into(),
+            json!([{"name": name, "type": "ssh", "data": text}]),
+        );
     }
     data
 }
 
 fn devices(server: &Server) -> Vec<Value> {
-    let tagged = server.nics.iter().filter_map(|nic| Some((nic.tag.as_ref()?, nic.bound.as_ref()?)));
+    let tagged = server
+        .nics
+        .iter()
+        .filter_map(|nic| Some((nic.tag.as_ref()?, nic.bound.as_ref()?)));
     tagged
         .map(|(tag, bound)| json!({"type": "nic", "bus": "none", "address": "none", "mac": bound.mac, "tags": [tag]}))
         .collect()
@@ -89,7 +104,11 @@ fn network(
         let kind = if six { "ipv6_dhcp" } else { "ipv4_dhcp" };
         return json!({"id": id, "type": kind, "link": link, "network_id": network_id});
     }
-    let (any, none) = if six { ("::", "::") } else { ("0.0.0.0", "0.0.0.0") };
+    let (any, none) = if six {
+        ("::", "::")
+    } else {
+        ("0.0.0.0", "0.0.0.0")
+    };
     let routes: Vec<Value> = address
         .gateway
         .iter()
@@ -106,7 +125,10 @@ fn network(
 /// The user data, decoded.
 #[must_use]
 pub fn user_data(server: &Server) -> Option<Vec<u8>> {
-    server.user_data.as_ref().and_then(|text| STANDARD.decode(text).ok())
+    server
+        .user_data
+        .as_ref()
+        .and_then(|text| STANDARD.decode(text).ok())
 }
 
 /// The files of a config drive.
@@ -136,9 +158,15 @@ pub fn config_drive(server: &Server) -> BTreeMap<String, Vec<u8>> {
         "ami-launch-index": server.launch_index,
     });
     if let (Some((name, text)), Some(object)) = (&server.key, ec2.as_object_mut()) {
-        object.insert("public-keys".into(), json!({"0": format!("0={name}"), "openssh-key": text}));
+        object.insert(
+            "public-keys".into(),
+            json!({"0": format!("0={name}"), "openssh-key": text}),
+        );
     }
-    files.insert("ec2/latest/meta-data.json".to_owned(), ec2.to_string().into_bytes());
+    files.insert(
+        "ec2/latest/meta-data.json".to_owned(),
+        ec2.to_string().into_bytes(),
+    );
     files
 }
 
@@ -157,7 +185,12 @@ fn file(server: &Server, number: &str) -> Option<Vec<u8>> {
 }
 
 fn openstack_files(server: &Server) -> Vec<&'static str> {
-    let mut names = vec!["meta_data.json", "network_data.json", "vendor_data.json", "vendor_data2.json"];
+    let mut names = vec![
+        "meta_data.json",
+        "network_data.json",
+        "vendor_data.json",
+        "vendor_data2.json",
+    ];
     if server.user_data.is_some() {
         names.push("user_data");
     }
@@ -198,9 +231,9 @@ fn content(server: &Server, parts: &[&str]) -> Option<Vec<u8>> {
         [] => Some(lines(EC2_VERSIONS.iter().copied())),
         ["openstack"] => Some(lines(OPENSTACK_VERSIONS.iter().copied())),
         ["openstack", "content", number] => file(server, number),
-        ["openstack", version] if OPENSTACK_VERSIONS.contains(version) => {
-            Some(lines(openstack_files(server).into_iter().chain(["password"])))
-        }
+        ["openstack", version] if OPENSTACK_VERSIONS.contains(version) => Some(lines(
+            openstack_files(server).into_iter().chain(["password"]),
+        )),
         ["openstack", version, "password"] if OPENSTACK_VERSIONS.contains(version) => {
             Some(server.guest_password.clone().into_bytes())
         }
@@ -221,13 +254,24 @@ fn ec2(server: &Server, rest: &[&str]) -> Option<Vec<u8>> {
     let text = |text: &str| Some(text.as_bytes().to_vec());
     let first = |wanted: fn(&super::server::BoundAddress) -> Option<&String>| {
         let addresses = server.nics.iter().filter_map(|nic| nic.bound.as_ref());
-        addresses.flat_map(|bound| &bound.addresses).find_map(wanted).cloned()
+        addresses
+            .flat_map(|bound| &bound.addresses)
+            .find_map(wanted)
+            .cloned()
     };
     match rest {
         [] => {
             let mut names = vec![
-                "ami-id", "ami-launch-index", "hostname", "instance-id", "instance-type", "local-hostname",
-                "local-ipv4", "placement/", "public-hostname", "public-ipv4",
+                "ami-id",
+                "ami-launch-index",
+                "hostname",
+                "instance-id",
+                "instance-type",
+                "local-hostname",
+                "local-ipv4",
+                "placement/",
+                "public-hostname",
+                "public-ipv4",
             ];
             if server.key.is_some() {
                 names.push("public-keys/");
@@ -239,11 +283,16 @@ fn ec2(server: &Server, rest: &[&str]) -> Option<Vec<u8>> {
         ["hostname" | "local-hostname" | "public-hostname"] => text(&server.hostname),
         ["instance-id"] => text(&ec2_id(server)),
         ["instance-type"] => text(&server.flavor.name),
-        ["local-ipv4"] => text(&first(|address| Some(&address.ip).filter(|ip| !ip.contains(':')))?),
+        ["local-ipv4"] => text(&first(|address| {
+            Some(&address.ip).filter(|ip| !ip.contains(':'))
+        })?),
         ["public-ipv4"] => text(&first(|address| address.floating.first()).unwrap_or_default()),
         ["placement"] => text("availability-zone"),
         ["placement", "availability-zone"] => text(server.zone.as_deref().unwrap_or_default()),
-        ["public-keys"] => server.key.as_ref().and_then(|(name, _)| text(&format!("0={name}"))),
+        ["public-keys"] => server
+            .key
+            .as_ref()
+            .and_then(|(name, _)| text(&format!("0={name}"))),
         ["public-keys", "0"] => server.key.as_ref().and_then(|_| text("openssh-key")),
         ["public-keys", "0", "openssh-key"] => server.key.as_ref().and_then(|(_, key)| text(key)),
         _unknown => None,
@@ -252,7 +301,13 @@ fn ec2(server: &Server, rest: &[&str]) -> Option<Vec<u8>> {
 
 /// EC2 wants `i-` and hexadecimal digits; Nova counts, we take the beginning of the id.
 fn ec2_id(server: &Server) -> String {
-    let hex: String = server.id.as_str().chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    let hex: String = server
+        .id
+        .as_str()
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(8)
+        .collect();
     format!("i-{hex}")
 }
 

@@ -11,7 +11,9 @@ pub const MAX_NAME: usize = 255;
 pub fn check(field: &str, name: &str) -> Result<String, String> {
     let trimmed = name.trim();
     if trimmed.is_empty() {
-        return Err(format!("Invalid input for field/attribute {field}. It must not be empty."));
+        return Err(format!(
+            "Invalid input for field/attribute {field}. It must not be empty."
+        ));
     }
     if name.chars().count() > MAX_NAME {
         return Err(format!(
@@ -32,14 +34,24 @@ pub fn check(field: &str, name: &str) -> Result<String, String> {
 pub fn hostname(name: &str, server_id: &str) -> String {
     let kept: String = name
         .chars()
-        .map(|character| if character == ' ' || character == '_' { '-' } else { character })
+        .map(|character| {
+            if character == ' ' || character == '_' {
+                '-'
+            } else {
+                character
+            }
+        })
         .filter(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '.'))
         .collect();
     let kept = kept.to_ascii_lowercase();
     let kept = kept.trim_matches(['-', '.']);
     let short: String = kept.chars().take(63).collect();
     let short = short.trim_end_matches(['-', '.']);
-    if short.is_empty() { format!("Server-{server_id}") } else { short.to_owned() }
+    if short.is_empty() {
+        format!("Server-{server_id}")
+    } else {
+        short.to_owned()
+    }
 }
 
 #[cfg(test)]

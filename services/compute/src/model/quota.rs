@@ -21,7 +21,10 @@ pub const DEFAULTS: &[(&str, i64)] = &[
 /// The default limit of a resource.
 #[must_use]
 pub fn default_limit(resource: &str) -> Option<i64> {
-    DEFAULTS.iter().find(|(name, _)| *name == resource).map(|(_, limit)| *limit)
+    DEFAULTS
+        .iter()
+        .find(|(name, _)| *name == resource)
+        .map(|(_, limit)| *limit)
 }
 
 /// What servers use up.
@@ -39,6 +42,10 @@ impl Usage {
     /// By resource name.
     #[must_use]
     pub const fn each(&self) -> [(&'static str, i64); 3] {
-        [("instances", self.instances), ("cores", self.cores), ("ram", self.ram)]
+        [
+            ("instances", self.instances),
+            ("cores", self.cores),
+            ("ram", self.ram),
+        ]
     }
 }

@@ -53,20 +53,34 @@ type Filter = fn(&Host, &Wish) -> bool;
 
 /// The constraints, cheapest to understand first; each with words and advice.
 const FILTERS: &[(&str, &str, Filter)] = &[
-    ("is disabled", "An operator can enable hosts.", |host, _| !host.disabled),
-    ("does not report", "An operator should look at its agent.", |host, _| host.up),
-    ("is in another availability zone", "Leave the zone out, or choose another.", |host, wish| {
-        wish.zone.as_ref().is_none_or(|zone| *zone == host.zone)
+    ("is disabled", "An operator can enable hosts.", |host, _| {
+        !host.disabled
     }),
-    ("is not the host asked for", "Leave the host out.", |host, wish| {
-        wish.host.as_ref().is_none_or(|name| *name == host.name)
-    }),
-    ("was tried and failed", "The log of its agent says why.", |host, wish| {
-        !wish.excluded.contains(&host.name)
-    }),
-    ("has no room", "A smaller flavor may fit, or delete servers that are not needed.", |host, _| {
-        host.has_room
-    }),
+    (
+        "does not report",
+        "An operator should look at its agent.",
+        |host, _| host.up,
+    ),
+    (
+        "is in another availability zone",
+        "Leave the zone out, or choose another.",
+        |host, wish| wish.zone.as_ref().is_none_or(|zone| *zone == host.zone),
+    ),
+    (
+        "is not the host asked for",
+        "Leave the host out.",
+        |host, wish| wish.host.as_ref().is_none_or(|name| *name == host.name),
+    ),
+    (
+        "was tried and failed",
+        "The log of its agent says why.",
+        |host, wish| !wish.excluded.contains(&host.name),
+    ),
+    (
+        "has no room",
+        "A smaller flavor may fit, or delete servers that are not needed.",
+        |host, _| host.has_room,
+    ),
 ];
 
 /// The host to try, or why there is none.
@@ -75,12 +89,17 @@ const FILTERS: &[(&str, &str, Filter)] = &[
 /// How many hosts each constraint removed.
 pub fn choose(hosts: &[Host], wish: &Wish) -> Result<Host, Explanation> {
     let mut left: Vec<&Host> = hosts.iter().collect();
-    let mut explanation = Explanation { hosts: hosts.len(), removed: Vec::new() };
+    let mut explanation = Explanation {
+        hosts: hosts.len(),
+        removed: Vec::new(),
+    };
     for (what, advice, keeps) in FILTERS {
         let (stay, gone): (Vec<_>, Vec<_>) = left.into_iter().partition(|host| keeps(host, wish));
         if !gone.is_empty() {
             let names = gone.into_iter().map(|host| host.name.clone()).collect();
-            explanation.removed.push((what, (*advice).to_owned(), names));
+            explanation
+                .removed
+                .push((what, (*advice).to_owned(), names));
         }
         left = stay;
     }
@@ -89,7 +108,10 @@ pub fn choose(hosts: &[Host], wish: &Wish) -> Result<Host, Explanation> {
     let most = left.iter().map(|host| host.ram_free_mib).max().unwrap_or(0);
     left.retain(|host| host.ram_free_mib >= most - most / 10);
     left.sort_by(|a, b| a.name.cmp(&b.name));
-    let chosen = wish.spread.checked_rem(left.len()).and_then(|at| left.get(at));
+    let chosen = wish
+        .spread
+        .checked_rem(left.len())
+        .and_then(|at| left.get(at));
     chosen.map(|host| (*host).clone()).ok_or(explanation)
 }
 
@@ -103,18 +125,30 @@ impl Explanation {
         let parts: Vec<String> = self
             .removed
             .iter()
-            .map(|(what, advice, hosts)| format!("{} of {} {what}. {advice}", hosts.len(), self.hosts))
+            .map(|(what, advice, hosts)| {
+                format!("{} of {} {what}. {advice}", hosts.len(), self.hosts)
+            })
             .collect();
-        let room = if wish.room.is_empty() { String::new() } else { format!(" for {}", wish.room) };
+        let room = if wish.room.is_empty() {
+            String::new()
+        } else {
+            format!(" for {}", wish.room)
+        };
         format!("No valid host was found{room}. {}", parts.join(" "))
     }
 
     /// For admins: the names too.
     #[must_use]
     pub fn details(&self) -> String {
-        let by: BTreeMap<&str, &Vec<String>> =
-            self.removed.iter().map(|(what, _, hosts)| (*what, hosts)).collect();
-        by.iter().map(|(what, hosts)| format!("{}: {what}", hosts.join(", "))).collect::<Vec<_>>().join("; ")
+        let by: BTreeMap<&str, &Vec<String>> = self
+            .removed
+            .iter()
+            .map(|(what, _, hosts)| (*what, hosts))
+            .collect();
+        by.iter()
+            .map(|(what, hosts)| format!("{}: {what}", hosts.join(", ")))
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 }
 
@@ -141,7 +175,10 @@ mod tests {
         assert_eq!(choose(&hosts, &Wish::default()).unwrap().name, "b");
         hosts[1].up = false;
         assert_eq!(choose(&hosts, &Wish::default()).unwrap().name, "a");
-        let second = Wish { spread: 3, ..Wish::default() };
+        let second = Wish {
+            spread: 3,
+            ..Wish::default()
+        };
         assert_eq!(choose(&hosts, &second).unwrap().name, "c");
     }
 
@@ -151,13 +188,25 @@ mod tests {
         hosts[0].disabled = true;
         hosts[1].zone = "other".to_owned();
         hosts[2].has_room = false;
-        let wish = Wish { zone: Some("nova".into()), room: "64 VCPU".into(), ..Wish::default() };
+        let wish = Wish {
+            zone: Some("nova".into()),
+            room: "64 VCPU".into(),
+            ..Wish::default()
+        };
         let why = choose(&hosts, &wish).unwrap_err();
         let message = why.message(&wish);
         assert!(message.contains("for 64 VCPU"), "{message}");
         assert!(message.contains("1 of 3 is disabled"), "{message}");
-        assert!(message.contains("1 of 3 has no room. A smaller flavor"), "{message}");
+        assert!(
+            message.contains("1 of 3 has no room. A smaller flavor"),
+            "{message}"
+        );
         assert!(why.details().contains("b: is in another availability zone"));
-        assert!(choose(&[], &wish).unwrap_err().message(&wish).contains("No host has joined"));
+        assert!(
+            choose(&[], &wish)
+                .unwrap_err()
+                .message(&wish)
+                .contains("No host has joined")
+        );
     }
 }

@@ -51,9 +51,16 @@ impl VmState {
     /// Reads the word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Building, Self::Active, Self::Stopped, Self::Paused, Self::Suspended, Self::Error]
-            .into_iter()
-            .find(|state| state.word() == word)
+        [
+            Self::Building,
+            Self::Active,
+            Self::Stopped,
+            Self::Paused,
+            Self::Suspended,
+            Self::Error,
+        ]
+        .into_iter()
+        .find(|state| state.word() == word)
     }
 }
 
@@ -308,7 +315,9 @@ impl Server {
     #[must_use]
     pub fn progress(&self) -> Option<u8> {
         match self.status() {
-            "ACTIVE" | "REBOOT" | "HARD_REBOOT" => Some(if self.status() == "ACTIVE" { 100 } else { 0 }),
+            "ACTIVE" | "REBOOT" | "HARD_REBOOT" => {
+                Some(if self.status() == "ACTIVE" { 100 } else { 0 })
+            }
             "BUILD" => Some(0),
             _other => None,
         }
@@ -352,12 +361,21 @@ impl Server {
     /// What its host is told.
     #[must_use]
     pub fn spec(&self) -> spec::ServerSpec {
-        let ports = self.nics.iter().filter(|nic| !nic.leaving).filter_map(|nic| {
-            let bound = nic.bound.as_ref()?;
-            let port_id = spec::PortId::from(nic.port_id.as_str());
-            let tap = spec::PortSpec::tap_name(&port_id);
-            Some(spec::PortSpec { tap, port_id, mac: bound.mac.clone(), mtu: bound.mtu })
-        });
+        let ports = self
+            .nics
+            .iter()
+            .filter(|nic| !nic.leaving)
+            .filter_map(|nic| {
+                let bound = nic.bound.as_ref()?;
+                let port_id = spec::PortId::from(nic.port_id.as_str());
+                let tap = spec::PortSpec::tap_name(&port_id);
+                Some(spec::PortSpec {
+                    tap,
+                    port_id,
+                    mac: bound.mac.clone(),
+                    mtu: bound.mtu,
+                })
+            });
         let reboot = (self.reboot_sequence > 0).then(|| spec::Reboot {
             sequence: self.reboot_sequence,
             how: if self.reboot_kind == "hard" {
@@ -383,7 +401,10 @@ impl Server {
                 ram_mib: self.flavor.ram_mib,
                 disk_gib: self.flavor.disk_gib,
             },
-            boot: spec::Boot { image: self.image.spec(), kernel: None },
+            boot: spec::Boot {
+                image: self.image.spec(),
+                kernel: None,
+            },
             disk_epoch: 0,
             ports: ports.collect(),
             config_drive,
@@ -405,10 +426,17 @@ impl Server {
             let list = networks
                 .entry(bound.network.clone())
                 .or_insert_with(|| Value::Array(Vec::new()));
-            let Some(list) = list.as_array_mut() else { continue };
+            let Some(list) = list.as_array_mut() else {
+                continue;
+            };
             for address in &bound.addresses {
                 list.push(shown(&address.ip, "fixed", &bound.mac));
-                list.extend(address.floating.iter().map(|ip| shown(ip, "floating", &bound.mac)));
+                list.extend(
+                    address
+                        .floating
+                        .iter()
+                        .map(|ip| shown(ip, "floating", &bound.mac)),
+                );
             }
         }
         Value::Object(networks)
@@ -424,7 +452,10 @@ impl ImageCopy {
         };
         spec::ImageSpec {
             id: self.id.clone(),
-            hash: spec::ImageHash { algo, value: self.hash_value.clone() },
+            hash: spec::ImageHash {
+                algo,
+                value: self.hash_value.clone(),
+            },
             size_bytes: self.size_bytes,
             disk_format: self.disk_format.clone(),
         }

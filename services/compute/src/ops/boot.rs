@@ -33,7 +33,9 @@ impl Reconcile<Compute> for Boot {
     const KIND: &'static str = Boot::NAME;
 
     async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
-        let Some(server) = super::server(cx, &op.resource_id).await? else { return Ok(Next::Done) };
+        let Some(server) = super::server(cx, &op.resource_id).await? else {
+            return Ok(Next::Done);
+        };
         if server.want == "absent" {
             return leave(cx, &server).await;
         }
@@ -58,7 +60,9 @@ impl Reconcile<Compute> for Boot {
         tx: &mut Tx,
     ) -> Result<(), nephos_db::Error> {
         let id = op.resource_id.as_str().into();
-        let Some(mut server) = store::servers::lock(tx, &id).await? else { return Ok(()) };
+        let Some(mut server) = store::servers::lock(tx, &id).await? else {
+            return Ok(());
+        };
         server.vm_state = VmState::Error;
         server.task_state = None;
         server.updated_at = cx.now();
@@ -91,7 +95,11 @@ impl Reconcile<Compute> for Boot {
 ///
 /// A few offers do for most servers; all hosts are looked at before it is said that none fits.
 async fn claim(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
-    let few = cx.siblings.candidates(server, FEW).await.map_err(step_error)?;
+    let few = cx
+        .siblings
+        .candidates(server, FEW)
+        .await
+        .map_err(step_error)?;
     let providers: Vec<String> = few.iter().map(|offer| offer.provider.clone()).collect();
     let rows = store::hosts::states(cx.db(), Some(&providers)).await?;
     let wish = wish(server);
@@ -102,18 +110,31 @@ async fn claim(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
     if let Some(provider) = cx.siblings.claimed(&server.id).await.map_err(step_error)? {
         return settle_on(cx, server, &provider).await;
     }
-    let offers = if few.len() < FEW { few } else { cx.siblings.candidates(server, ALL).await.map_err(step_error)? };
+    let offers = if few.len() < FEW {
+        few
+    } else {
+        cx.siblings
+            .candidates(server, ALL)
+            .await
+            .map_err(step_error)?
+    };
     let rows = store::hosts::states(cx.db(), None).await?;
     match schedule::choose(&hosts(cx, &rows, &offers), &wish) {
         Ok(host) => take_room(cx, server, &host, &offers).await,
-        Err(why) => Ok(Next::Fail(Failure { code: 500, message: why.message(&wish), details: why.details() })),
+        Err(why) => Ok(Next::Fail(Failure {
+            code: 500,
+            message: why.message(&wish),
+            details: why.details(),
+        })),
     }
 }
 
 fn hosts(cx: &OpCx<Compute>, rows: &[HostState], offers: &[Candidate]) -> Vec<Host> {
     let since = cx.now().plus_secs(-cx.config.host_down_after_secs);
     let host = |row: &HostState| {
-        let offer = offers.iter().find(|offer| offer.provider == row.provider_id);
+        let offer = offers
+            .iter()
+            .find(|offer| offer.provider == row.provider_id);
         Host {
             name: row.host.clone(),
             provider: row.provider_id.clone(),
@@ -165,16 +186,14 @@ fn wish(server: &Server) -> Wish {
         host: server.wanted_host.clone(),
         excluded: server.excluded_hosts.clone(),
         room: room.join(", "),
-        spread: server.id.as_str().bytes().fold(7, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte))),
+        spread: server.id.as_str().bytes().fold(7, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(usize::from(byte))
+        }),
     }
 }
 
 /// Notes the host whose provider has the claim.
-async fn settle_on(
-    cx: &OpCx<Compute>,
-    server: &Server,
-    provider: &str,
-) -> Result<Next, StepError> {
+async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Result<Next, StepError> {
     let Some(row) = store::hosts::of_provider(cx.db(), provider).await? else {
         // A claim on a host that does not exist any more: give it back and choose again.
         cx.siblings.release(&server.id).await.map_err(step_error)?;
@@ -202,7 +221,9 @@ async fn tell_host(
     server: &Server,
     plugged: Vec<ports::Plugged>,
 ) -> Result<Next, StepError> {
-    let Some(host) = &server.host else { return Ok(Next::Again) };
+    let Some(host) = &server.host else {
+        return Ok(Next::Again);
+    };
     if plugged.is_empty() {
         let told = feed::published(cx.db(), place(host, &server.id)).await?;
         if told == Some(server.generation) {
@@ -242,13 +263,14 @@ async fn finish(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<N
 }
 
 /// The host could not: it is left, and another is tried.
-async fn try_elsewhere(
-    cx: &OpCx<Compute>,
-    server: &Server,
-    why: &str,
-) -> Result<Next, StepError> {
+async fn try_elsewhere(cx: &OpCx<Compute>, server: &Server, why: &str) -> Result<Next, StepError> {
     if server.excluded_hosts.len() + 1 >= TRIES || server.wanted_host.is_some() {
-        let hosts = server.excluded_hosts.iter().chain(&server.host).cloned().collect::<Vec<_>>();
+        let hosts = server
+            .excluded_hosts
+            .iter()
+            .chain(&server.host)
+            .cloned()
+            .collect::<Vec<_>>();
         return Ok(Next::Fail(Failure {
             code: 500,
             message: format!("The server could not be started: {why}"),
@@ -310,4 +332,3 @@ async fn history(
     };
     store::actions::finish(tx, outcome).await
 }
-

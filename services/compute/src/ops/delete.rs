@@ -21,7 +21,9 @@ pub(crate) async fn request<R>(
     asked: Asked<'_>,
     server: &Authorized<Server, R>,
 ) -> Result<(), EnqueueError> {
-    let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else { return Ok(()) };
+    let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
+        return Ok(());
+    };
     fresh.task_state = Some("deleting".to_owned());
     fresh.updated_at = asked.now;
     store::servers::update(tx, &fresh).await?;
@@ -39,7 +41,9 @@ impl Reconcile<Compute> for Delete {
     const KIND: &'static str = "server.delete";
 
     async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
-        let Some(server) = super::server(cx, &op.resource_id).await? else { return Ok(Next::Done) };
+        let Some(server) = super::server(cx, &op.resource_id).await? else {
+            return Ok(Next::Done);
+        };
         if let Some(next) = release::release_next(cx, &server).await? {
             return Ok(next);
         }
@@ -70,13 +74,18 @@ impl Reconcile<Compute> for Delete {
         tx: &mut Tx,
     ) -> Result<(), nephos_db::Error> {
         let id = op.resource_id.as_str().into();
-        let Some(mut server) = store::servers::lock(tx, &id).await? else { return Ok(()) };
+        let Some(mut server) = store::servers::lock(tx, &id).await? else {
+            return Ok(());
+        };
         server.vm_state = VmState::Error;
         server.task_state = None;
         server.updated_at = cx.now();
         server.fault = Some(ServerFault {
             code: failure.code,
-            message: format!("It could not be deleted: {} Deleting it again tries again.", failure.message),
+            message: format!(
+                "It could not be deleted: {} Deleting it again tries again.",
+                failure.message
+            ),
             details: failure.details.clone(),
             created: cx.now(),
         });

@@ -56,8 +56,14 @@ pub(crate) fn inventories(host: &HostInventory, config: &Config) -> Value {
         })
     };
     let mut all = serde_json::Map::new();
-    all.insert("VCPU".into(), class(u64::from(host.vcpus), 0, config.cpu_allocation_ratio));
-    all.insert("MEMORY_MB".into(), class(host.ram_mib, config.reserved_host_memory_mib, 1.0));
+    all.insert(
+        "VCPU".into(),
+        class(u64::from(host.vcpus), 0, config.cpu_allocation_ratio),
+    );
+    all.insert(
+        "MEMORY_MB".into(),
+        class(host.ram_mib, config.reserved_host_memory_mib, 1.0),
+    );
     if host.disk_gib > 0 {
         all.insert("DISK_GB".into(), class(host.disk_gib, 0, 1.0));
     }
@@ -69,7 +75,9 @@ impl Reconcile<Compute> for Register {
 
     async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
         let host = op.resource_id.strip_prefix("host/").unwrap_or_default();
-        let Some(row) = store::hosts::get(cx.db(), host).await? else { return Ok(Next::Done) };
+        let Some(row) = store::hosts::get(cx.db(), host).await? else {
+            return Ok(Next::Done);
+        };
         let wanted = inventories(&row.inventory, &cx.config);
         let text = wanted.to_string();
         if row.registered == text {

@@ -7,7 +7,7 @@ use nephos_runtime::crash_point;
 use nephos_types::Wake;
 use serde_json::json;
 
-use super::{PORTS, Asked, HostSays, LOOK_AGAIN, Work, begin, host_says, place, ports, publish};
+use super::{Asked, HostSays, LOOK_AGAIN, PORTS, Work, begin, host_says, place, ports, publish};
 use crate::model::server::{Nic, Server};
 use crate::{Compute, store};
 
@@ -24,7 +24,9 @@ pub(crate) async fn attach<R>(
     nic: Nic,
 ) -> Result<(), EnqueueError> {
     begin(tx, asked, work(&server.id, "attach_interface")).await?;
-    let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else { return Ok(()) };
+    let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
+        return Ok(());
+    };
     fresh.nics.push(nic);
     fresh.generation += 1;
     fresh.updated_at = asked.now;
@@ -40,7 +42,9 @@ pub(crate) async fn detach<R>(
     port: &str,
 ) -> Result<(), EnqueueError> {
     begin(tx, asked, work(&server.id, "detach_interface")).await?;
-    let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else { return Ok(()) };
+    let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
+        return Ok(());
+    };
     for nic in fresh.nics.iter_mut().filter(|nic| nic.port_id == port) {
         nic.leaving = true;
     }
@@ -51,14 +55,22 @@ pub(crate) async fn detach<R>(
 }
 
 fn work<'a>(server: &'a crate::model::spec::ServerId, action: &'static str) -> Work<'a> {
-    Work { kind: Interfaces::KIND, server, action, args: json!({}), deadline_secs: DEADLINE_SECS }
+    Work {
+        kind: Interfaces::KIND,
+        server,
+        action,
+        args: json!({}),
+        deadline_secs: DEADLINE_SECS,
+    }
 }
 
 impl Reconcile<Compute> for Interfaces {
     const KIND: &'static str = "server.interfaces";
 
     async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
-        let Some(server) = super::server(cx, &op.resource_id).await? else { return Ok(Next::Done) };
+        let Some(server) = super::server(cx, &op.resource_id).await? else {
+            return Ok(Next::Done);
+        };
         if let Some(plugged) = ports::ensure(cx, &server).await? {
             let mut tx = cx.write("network").await?;
             let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
@@ -86,7 +98,10 @@ impl Reconcile<Compute> for Interfaces {
             }
         }
         let leaving = |port: &crate::peers::Port| {
-            server.nics.iter().any(|nic| nic.leaving && nic.port_id == port.id)
+            server
+                .nics
+                .iter()
+                .any(|nic| nic.leaving && nic.port_id == port.id)
         };
         if ports::release(cx, &server, leaving).await? {
             return Ok(Next::Again);
@@ -115,7 +130,9 @@ impl Reconcile<Compute> for Interfaces {
         tx: &mut Tx,
     ) -> Result<(), nephos_db::Error> {
         let id = op.resource_id.as_str().into();
-        let Some(mut server) = store::servers::lock(tx, &id).await? else { return Ok(()) };
+        let Some(mut server) = store::servers::lock(tx, &id).await? else {
+            return Ok(());
+        };
         server.nics.retain(|nic| nic.bound.is_some());
         for nic in &mut server.nics {
             nic.leaving = false;

@@ -67,7 +67,9 @@ pub(crate) async fn begin(
     work: Work<'_>,
 ) -> Result<(), EnqueueError> {
     history(tx, asked, &work).await?;
-    nephos_ops::enqueue(tx, asked.now, new(asked, &work)).await.map(|_| ())
+    nephos_ops::enqueue(tx, asked.now, new(asked, &work))
+        .await
+        .map(|_| ())
 }
 
 /// Begins work on a server in place of whatever is under way.
@@ -77,12 +79,17 @@ pub(crate) async fn supersede(
     work: Work<'_>,
 ) -> Result<(), EnqueueError> {
     history(tx, asked, &work).await?;
-    nephos_ops::supersede(tx, asked.now, new(asked, &work)).await.map(|_| ())
+    nephos_ops::supersede(tx, asked.now, new(asked, &work))
+        .await
+        .map(|_| ())
 }
 
 async fn history(tx: &mut Tx, asked: Asked<'_>, work: &Work<'_>) -> Result<(), nephos_db::Error> {
-    let asked =
-        store::actions::Asked { caller: asked.caller, request_id: asked.request_id, at: asked.now };
+    let asked = store::actions::Asked {
+        caller: asked.caller,
+        request_id: asked.request_id,
+        at: asked.now,
+    };
     store::actions::insert(tx, work.server, work.action, asked).await
 }
 
@@ -102,7 +109,11 @@ fn new<'a>(asked: Asked<'a>, work: &Work<'a>) -> New<'a> {
 pub(crate) fn step_error(why: PeerError) -> StepError {
     // 401 and 409 pass too: a token was replaced, another writer was quicker; the next look decides anew.
     let passes = why.is_transient() || why.is_conflict() || why.status == Some(401);
-    if passes { StepError::Transient(why.to_string()) } else { StepError::Permanent(why.to_string()) }
+    if passes {
+        StepError::Transient(why.to_string())
+    } else {
+        StepError::Permanent(why.to_string())
+    }
 }
 
 /// The server an operation works on; none when it is gone.
@@ -112,13 +123,25 @@ pub(crate) async fn server(cx: &OpCx<Compute>, id: &str) -> Result<Option<Server
 
 /// The place of a server in the feed of a host.
 pub(crate) fn place<'a>(host: &'a str, server: &'a ServerId) -> Place<'a> {
-    Place { topic: FEED, host, kind: KIND_SERVER, id: server.as_str() }
+    Place {
+        topic: FEED,
+        host,
+        kind: KIND_SERVER,
+        id: server.as_str(),
+    }
 }
 
 /// Tells the host what the server should be.
 pub(crate) async fn publish(tx: &mut Tx, now: Timestamp, server: &Server) -> Result<(), StepError> {
     if let Some(host) = &server.host {
-        feed::publish(tx, now, place(host, &server.id), server.generation, &server.spec()).await?;
+        feed::publish(
+            tx,
+            now,
+            place(host, &server.id),
+            server.generation,
+            &server.spec(),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -134,11 +157,10 @@ pub(crate) enum HostSays {
     Failed(String),
 }
 
-pub(crate) async fn host_says(
-    cx: &OpCx<Compute>,
-    server: &Server,
-) -> Result<HostSays, StepError> {
-    let Some(host) = &server.host else { return Ok(HostSays::Working) };
+pub(crate) async fn host_says(cx: &OpCx<Compute>, server: &Server) -> Result<HostSays, StepError> {
+    let Some(host) = &server.host else {
+        return Ok(HostSays::Working);
+    };
     let seen = feed::observed(cx.db(), KIND_SERVER, server.id.as_str()).await?;
     let seen = seen.into_iter().find(|seen| seen.host == *host);
     let Some(seen) = seen.filter(|seen| seen.observed.generation_seen >= server.generation) else {

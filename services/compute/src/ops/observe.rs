@@ -27,11 +27,16 @@ pub(crate) async fn take(
         }
         nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
         let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
-        match (store::servers::lock(tx, &seen.id.as_str().into()).await?, guest) {
+        match (
+            store::servers::lock(tx, &seen.id.as_str().into()).await?,
+            guest,
+        ) {
             (Some(server), Ok(guest)) => follow(tx, now, host, server, &guest).await?,
             // Its row is gone: nothing will ever ask what was seen of it.
             (None, _) => feed::forget(tx, KIND_SERVER, &seen.id).await?,
-            (Some(_), Err(why)) => tracing::warn!(host, server = seen.id, %why, "a report is not readable"),
+            (Some(_), Err(why)) => {
+                tracing::warn!(host, server = seen.id, %why, "a report is not readable")
+            }
         }
     }
     Ok(())

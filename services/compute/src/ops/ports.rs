@@ -24,8 +24,12 @@ pub(super) async fn ensure(
     cx: &OpCx<Compute>,
     server: &Server,
 ) -> Result<Option<Vec<Plugged>>, StepError> {
-    let wanted: Vec<(usize, &Nic)> =
-        server.nics.iter().enumerate().filter(|(_, nic)| nic.bound.is_none() && !nic.leaving).collect();
+    let wanted: Vec<(usize, &Nic)> = server
+        .nics
+        .iter()
+        .enumerate()
+        .filter(|(_, nic)| nic.bound.is_none() && !nic.leaving)
+        .collect();
     if wanted.is_empty() {
         return Ok(None);
     }
@@ -43,7 +47,11 @@ pub(super) async fn ensure(
             Some(at) => here.swap_remove(at),
             None => plug(cx, server, nic).await?,
         };
-        let bound = cx.siblings.describe(&port, nic.ours).await.map_err(step_error)?;
+        let bound = cx
+            .siblings
+            .describe(&port, nic.ours)
+            .await
+            .map_err(step_error)?;
         plugged.push(Plugged { index, port, bound });
     }
     Ok(Some(plugged))
@@ -55,7 +63,11 @@ fn fits(port: &Port, nic: &Nic, server: &Server) -> bool {
     let address_fits = match &nic.fixed_ip {
         Some(ip) => has(ip),
         // Not one that was made for an interface with an address of its own.
-        None => !server.nics.iter().filter_map(|other| other.fixed_ip.as_ref()).any(has),
+        None => !server
+            .nics
+            .iter()
+            .filter_map(|other| other.fixed_ip.as_ref())
+            .any(has),
     };
     nic.ours && port.network_id == nic.network_id && address_fits
 }
@@ -64,19 +76,31 @@ async fn plug(cx: &OpCx<Compute>, server: &Server, nic: &Nic) -> Result<Port, St
     if nic.ours {
         let groups = security_groups(cx, server).await?;
         crash_point!("port.before_create");
-        let port = cx.siblings.create_port(server, nic, &groups).await.map_err(port_error)?;
+        let port = cx
+            .siblings
+            .create_port(server, nic, &groups)
+            .await
+            .map_err(port_error)?;
         crash_point!("port.created");
         return Ok(port);
     }
     crash_point!("port.before_bind");
-    let port = cx.siblings.bind_port(server, &nic.port_id).await.map_err(port_error)?;
+    let port = cx
+        .siblings
+        .bind_port(server, &nic.port_id)
+        .await
+        .map_err(port_error)?;
     crash_point!("port.bound");
     Ok(port)
 }
 
 /// An address that is taken or a quota that is used up does not pass by itself.
 fn port_error(why: PeerError) -> StepError {
-    if why.is_conflict() { StepError::Permanent(why.message) } else { step_error(why) }
+    if why.is_conflict() {
+        StepError::Permanent(why.message)
+    } else {
+        step_error(why)
+    }
 }
 
 /// Writes what was plugged into the row that is about to be stored.
@@ -99,9 +123,15 @@ async fn security_groups(cx: &OpCx<Compute>, server: &Server) -> Result<Vec<Stri
     let mut ids = Vec::new();
     for name in &server.security_groups {
         let project = server.project_id.as_str();
-        let found = cx.siblings.security_group(project, name).await.map_err(step_error)?;
+        let found = cx
+            .siblings
+            .security_group(project, name)
+            .await
+            .map_err(step_error)?;
         ids.push(found.ok_or_else(|| {
-            StepError::Permanent(format!("Security group {name} was removed before the server could use it."))
+            StepError::Permanent(format!(
+                "Security group {name} was removed before the server could use it."
+            ))
         })?);
     }
     Ok(ids)
@@ -116,12 +146,21 @@ pub(super) async fn release(
     let mut ports = cx.siblings.ports_of(&server.id).await.map_err(step_error)?;
     ports.retain(which);
     for port in &ports {
-        let given = server.nics.iter().any(|nic| nic.port_id == port.id && !nic.ours);
+        let given = server
+            .nics
+            .iter()
+            .any(|nic| nic.port_id == port.id && !nic.ours);
         crash_point!("port.before_release");
         if given {
-            cx.siblings.unbind_port(&port.id).await.map_err(step_error)?;
+            cx.siblings
+                .unbind_port(&port.id)
+                .await
+                .map_err(step_error)?;
         } else {
-            cx.siblings.remove_port(&port.id).await.map_err(step_error)?;
+            cx.siblings
+                .remove_port(&port.id)
+                .await
+                .map_err(step_error)?;
         }
         crash_point!("port.released");
     }

@@ -56,7 +56,13 @@ pub(crate) const HARD_REBOOT: Verb = Verb {
     task_state: "rebooting_hard",
     want: "running",
     reboot: Some("hard"),
-    from: &[VmState::Active, VmState::Stopped, VmState::Paused, VmState::Suspended, VmState::Error],
+    from: &[
+        VmState::Active,
+        VmState::Stopped,
+        VmState::Paused,
+        VmState::Suspended,
+        VmState::Error,
+    ],
 };
 pub(crate) const PAUSE: Verb = Verb {
     action: "pause",
@@ -102,7 +108,9 @@ pub(crate) async fn request<R>(
         deadline_secs: DEADLINE_SECS,
     };
     begin(tx, asked, work).await?;
-    let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else { return Ok(()) };
+    let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
+        return Ok(());
+    };
     fresh.task_state = Some(verb.task_state.to_owned());
     verb.want.clone_into(&mut fresh.want);
     fresh.generation += 1;
@@ -119,9 +127,13 @@ impl Reconcile<Compute> for Power {
     const KIND: &'static str = "server.power";
 
     async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
-        let Some(server) = super::server(cx, &op.resource_id).await? else { return Ok(Next::Done) };
+        let Some(server) = super::server(cx, &op.resource_id).await? else {
+            return Ok(Next::Done);
+        };
         let Some(host) = &server.host else {
-            return Ok(Next::Fail(Failure::new("The server is on no host. Delete it and make it anew.")));
+            return Ok(Next::Fail(Failure::new(
+                "The server is on no host. Delete it and make it anew.",
+            )));
         };
         let told = feed::published(cx.db(), place(host, &server.id)).await?;
         if told != Some(server.generation) {
@@ -161,7 +173,9 @@ impl Reconcile<Compute> for Power {
         tx: &mut Tx,
     ) -> Result<(), nephos_db::Error> {
         let id = op.resource_id.as_str().into();
-        let Some(mut server) = store::servers::lock(tx, &id).await? else { return Ok(()) };
+        let Some(mut server) = store::servers::lock(tx, &id).await? else {
+            return Ok(());
+        };
         server.vm_state = VmState::Error;
         server.task_state = None;
         server.updated_at = cx.now();

@@ -14,7 +14,11 @@ const DEADLINE_SECS: i64 = 600;
 pub(crate) struct Refresh;
 
 /// Notes that there is news about a server's ports. It runs beside other work on the server: it changes no wish.
-pub(crate) async fn request(tx: &mut Tx, asked: Asked<'_>, server: &ServerId) -> Result<(), EnqueueError> {
+pub(crate) async fn request(
+    tx: &mut Tx,
+    asked: Asked<'_>,
+    server: &ServerId,
+) -> Result<(), EnqueueError> {
     let resource = format!("{PREFIX}{server}");
     let new = New {
         topic: OPS,
@@ -26,7 +30,9 @@ pub(crate) async fn request(tx: &mut Tx, asked: Asked<'_>, server: &ServerId) ->
         deadline_secs: DEADLINE_SECS,
     };
     match nephos_ops::enqueue(tx, asked.now, new).await {
-        Err(EnqueueError::Busy { .. }) => Ok(nephos_ops::nudge(tx, asked.now, OPS, &resource).await?),
+        Err(EnqueueError::Busy { .. }) => {
+            Ok(nephos_ops::nudge(tx, asked.now, OPS, &resource).await?)
+        }
         other => other.map(|_| ()),
     }
 }
@@ -38,16 +44,25 @@ impl Reconcile<Compute> for Refresh {
 
     async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
         let id = op.resource_id.strip_prefix(PREFIX).unwrap_or_default();
-        let Some(server) = super::server(cx, id).await? else { return Ok(Next::Done) };
+        let Some(server) = super::server(cx, id).await? else {
+            return Ok(Next::Done);
+        };
         let mut news = Vec::new();
         for port in cx.siblings.ports_of(&server.id).await.map_err(step_error)? {
-            let bound = cx.siblings.describe(&port, false).await.map_err(step_error)?;
+            let bound = cx
+                .siblings
+                .describe(&port, false)
+                .await
+                .map_err(step_error)?;
             news.push((port.id, bound));
         }
         let mut tx = cx.finish("finish").await?;
         if let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? {
             for (port, bound) in news {
-                let nic = fresh.nics.iter_mut().find(|nic| nic.port_id == port && nic.bound.is_some());
+                let nic = fresh
+                    .nics
+                    .iter_mut()
+                    .find(|nic| nic.port_id == port && nic.bound.is_some());
                 if let Some(nic) = nic {
                     nic.bound = Some(bound);
                 }

@@ -32,7 +32,11 @@ async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<N
     let since = cx.now().plus_secs(-cx.config.host_down_after_secs);
     let up = store::hosts::is_up(cx.db(), host, since).await?;
     // A dead host is not waited for: it removes by itself what it finds unwanted when it comes back.
-    let gone = !up || matches!(host_says(cx, server).await?, HostSays::Settled(GuestState::Absent));
+    let gone = !up
+        || matches!(
+            host_says(cx, server).await?,
+            HostSays::Settled(GuestState::Absent)
+        );
     if !gone {
         if server.want == "absent" && is_told(cx, server, host).await? {
             return Ok(Next::After(LOOK_AGAIN));
@@ -55,7 +59,13 @@ async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<N
     let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
-    feed::withdraw(&mut tx, cx.now(), place(host, &server.id), fresh.generation + 1).await?;
+    feed::withdraw(
+        &mut tx,
+        cx.now(),
+        place(host, &server.id),
+        fresh.generation + 1,
+    )
+    .await?;
     feed::forget(&mut tx, KIND_SERVER, server.id.as_str()).await?;
     withdraw_console(cx, &mut tx, host, server).await?;
     fresh.host = None;
@@ -76,7 +86,12 @@ async fn withdraw_console(
     host: &str,
     server: &Server,
 ) -> Result<(), StepError> {
-    let place = feed::Place { topic: FEED, host, kind: KIND_CONSOLE, id: server.id.as_str() };
+    let place = feed::Place {
+        topic: FEED,
+        host,
+        kind: KIND_CONSOLE,
+        id: server.id.as_str(),
+    };
     if let Some(asked) = feed::published(cx.db(), place).await? {
         feed::withdraw(tx, cx.now(), place, asked + 1).await?;
         feed::forget(tx, KIND_CONSOLE, server.id.as_str()).await?;
@@ -97,7 +112,9 @@ impl Reconcile<Compute> for Release {
     const KIND: &'static str = "server.release";
 
     async fn step(&self, cx: &OpCx<Compute>, op: &Operation) -> Result<Next, StepError> {
-        let Some(server) = super::server(cx, &op.resource_id).await? else { return Ok(Next::Done) };
+        let Some(server) = super::server(cx, &op.resource_id).await? else {
+            return Ok(Next::Done);
+        };
         Ok(release_next(cx, &server).await?.unwrap_or(Next::Done))
     }
 

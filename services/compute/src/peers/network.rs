@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    FACTS, FACTS_SECS, Facts, FixedIp, FloatingIp, Named, Network, Port, Siblings, Subnet, absent_is_fine, encoded, owner,
-    unwrapped,
+    FACTS, FACTS_SECS, Facts, FixedIp, FloatingIp, Named, Network, Port, Siblings, Subnet,
+    absent_is_fine, encoded, owner, unwrapped,
 };
 use crate::model::server::{BoundAddress, BoundNic, Nic, Server};
 use crate::model::spec::ServerId;
@@ -24,15 +24,26 @@ impl Siblings {
         struct List {
             networks: Vec<Network>,
         }
-        let query: String = ids.iter().map(|id| format!("id={}&", encoded(id))).collect();
+        let query: String = ids
+            .iter()
+            .map(|id| format!("id={}&", encoded(id)))
+            .collect();
         let target = format!("/v2.0/networks?{query}");
-        let list: List = self.peers.get("network", target).as_token(token).send().await?.json()?;
+        let list: List = self
+            .peers
+            .get("network", target)
+            .as_token(token)
+            .send()
+            .await?
+            .json()?;
         Ok(list.networks)
     }
 
     /// A port, as the caller sees it.
     pub(crate) async fn port_of_caller(&self, token: &str, id: &str) -> Result<Port, PeerError> {
-        let call = self.peers.get("network", format!("/v2.0/ports/{}", encoded(id)));
+        let call = self
+            .peers
+            .get("network", format!("/v2.0/ports/{}", encoded(id)));
         unwrapped(call.as_token(token).send().await?.json()?, "port")
     }
 
@@ -51,7 +62,13 @@ impl Siblings {
                 "/v2.0/security-groups?fields=id&project_id={project}&{key}={}",
                 encoded(name)
             );
-            let list: List = self.peers.get("network", target).as_service().send().await?.json()?;
+            let list: List = self
+                .peers
+                .get("network", target)
+                .as_service()
+                .send()
+                .await?
+                .json()?;
             if let Some(found) = list.security_groups.into_iter().next() {
                 return Ok(Some(found.id));
             }
@@ -66,8 +83,31 @@ impl Siblings {
             ports: Vec<Port>,
         }
         let target = format!("/v2.0/ports?device_id={server}");
-        let list: List = self.peers.get("network", target).as_service().send().await?.json()?;
+        let list: List = self
+            .peers
+            .get("network", target)
+            .as_service()
+            .send()
+            .await?
+            .json()?;
         Ok(list.ports)
+    }
+
+    /// Every port that is plugged into a server, of whatever project.
+    pub(crate) async fn ports_of_servers(&self) -> Result<Vec<Port>, PeerError> {
+        #[derive(Deserialize)]
+        struct List {
+            ports: Vec<Port>,
+        }
+        let list: List = self
+            .peers
+            .get("network", "/v2.0/ports")
+            .as_service()
+            .send()
+            .await?
+            .json()?;
+        let of_server = |port: &Port| port.device_owner.starts_with("compute:");
+        Ok(list.ports.into_iter().filter(of_server).collect())
     }
 
     /// Makes a port for a server on its host.
@@ -89,7 +129,10 @@ impl Siblings {
                 object.insert("fixed_ips".into(), json!([{ "ip_address": ip }]));
             }
         }
-        let call = self.peers.post("network", "/v2.0/ports").json(&json!({ "port": port }));
+        let call = self
+            .peers
+            .post("network", "/v2.0/ports")
+            .json(&json!({ "port": port }));
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
@@ -98,14 +141,20 @@ impl Siblings {
         let body = json!({"port": {
             "device_id": server.id, "device_owner": owner(server), "binding:host_id": server.host,
         }});
-        let call = self.peers.put("network", format!("/v2.0/ports/{port}")).json(&body);
+        let call = self
+            .peers
+            .put("network", format!("/v2.0/ports/{port}"))
+            .json(&body);
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
     /// Gives a port back to its owner.
     pub(crate) async fn unbind_port(&self, port: &str) -> Result<(), PeerError> {
         let body = json!({"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}});
-        let call = self.peers.put("network", format!("/v2.0/ports/{port}")).json(&body);
+        let call = self
+            .peers
+            .put("network", format!("/v2.0/ports/{port}"))
+            .json(&body);
         absent_is_fine(call.as_service().send().await)
     }
 
@@ -123,7 +172,10 @@ impl Siblings {
         groups: &[String],
     ) -> Result<(), PeerError> {
         let body = json!({"port": {"security_groups": groups}});
-        let call = self.peers.put("network", format!("/v2.0/ports/{port}")).json(&body);
+        let call = self
+            .peers
+            .put("network", format!("/v2.0/ports/{port}"))
+            .json(&body);
         call.as_token(token).send().await.map(|_| ())
     }
 
@@ -138,7 +190,13 @@ impl Siblings {
             Vec::new()
         } else {
             let target = format!("/v2.0/floatingips?port_id={}", port.id);
-            let found: Floating = self.peers.get("network", target).as_service().send().await?.json()?;
+            let found: Floating = self
+                .peers
+                .get("network", target)
+                .as_service()
+                .send()
+                .await?
+                .json()?;
             found.floatingips
         };
         let address = |fixed: &FixedIp| {
@@ -148,7 +206,9 @@ impl Siblings {
                 subnet_id: fixed.subnet_id.clone(),
                 cidr: subnet.map(|subnet| subnet.cidr.clone()).unwrap_or_default(),
                 gateway: subnet.and_then(|subnet| subnet.gateway_ip.clone()),
-                dns: subnet.map(|subnet| subnet.dns_nameservers.clone()).unwrap_or_default(),
+                dns: subnet
+                    .map(|subnet| subnet.dns_nameservers.clone())
+                    .unwrap_or_default(),
                 dhcp: subnet.is_some_and(|subnet| subnet.enable_dhcp),
                 floating: floating
                     .iter()
@@ -173,13 +233,24 @@ impl Siblings {
         let oldest = self.clock.now().plus_secs(-FACTS_SECS);
         let kept = {
             let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-            facts.get(network).filter(|(at, _)| *at >= oldest).map(|(_, facts)| facts.clone())
+            facts
+                .get(network)
+                .filter(|(at, _)| *at >= oldest)
+                .map(|(_, facts)| facts.clone())
         };
         if let Some(facts) = kept {
             return Ok(facts);
         }
-        let shown = self.peers.get("network", format!("/v2.0/networks/{network}")).as_service().send();
-        let subnets = self.peers.get("network", format!("/v2.0/subnets?network_id={network}")).as_service().send();
+        let shown = self
+            .peers
+            .get("network", format!("/v2.0/networks/{network}"))
+            .as_service()
+            .send();
+        let subnets = self
+            .peers
+            .get("network", format!("/v2.0/subnets?network_id={network}"))
+            .as_service()
+            .send();
         let (shown, subnets) = tokio::try_join!(shown, subnets)?;
         let found = Facts {
             network: unwrapped(shown.json()?, "network")?,

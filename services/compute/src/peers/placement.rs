@@ -19,7 +19,10 @@ impl Siblings {
         struct Allocations {
             allocations: BTreeMap<String, Value>,
         }
-        let call = self.peers.get("placement", format!("/allocations/{server}")).version(PLACEMENT);
+        let call = self
+            .peers
+            .get("placement", format!("/allocations/{server}"))
+            .version(PLACEMENT);
         let found: Allocations = call.as_service().send().await?.json()?;
         Ok(found.allocations.into_keys().next())
     }
@@ -61,22 +64,34 @@ impl Siblings {
         }
         let (required, forbidden) = server.flavor.traits();
         let forbidden = forbidden.into_iter().map(|name| format!("!{name}"));
-        let traits: Vec<String> =
-            required.into_iter().map(str::to_owned).chain(forbidden).collect();
-        let mut target =
-            format!("/allocation_candidates?limit={limit}&resources={}", wanted.join(","));
+        let traits: Vec<String> = required
+            .into_iter()
+            .map(str::to_owned)
+            .chain(forbidden)
+            .collect();
+        let mut target = format!(
+            "/allocation_candidates?limit={limit}&resources={}",
+            wanted.join(",")
+        );
         if !traits.is_empty() {
             target.push_str(&format!("&required={}", encoded(&traits.join(","))));
         }
         let call = self.peers.get("placement", target).version(PLACEMENT);
         let answer: Answer = call.as_service().send().await?.json()?;
-        let offers = answer.allocation_requests.into_iter().filter_map(|request| {
-            let provider = request.allocations.keys().next()?.clone();
-            let summary = answer.provider_summaries.get(&provider);
-            let ram = summary.and_then(|summary| summary.resources.get("MEMORY_MB"));
-            let ram_free_mib = ram.map_or(0, |ram| ram.capacity.saturating_sub(ram.used));
-            Some(Candidate { provider, allocations: json!(request.allocations), ram_free_mib })
-        });
+        let offers = answer
+            .allocation_requests
+            .into_iter()
+            .filter_map(|request| {
+                let provider = request.allocations.keys().next()?.clone();
+                let summary = answer.provider_summaries.get(&provider);
+                let ram = summary.and_then(|summary| summary.resources.get("MEMORY_MB"));
+                let ram_free_mib = ram.map_or(0, |ram| ram.capacity.saturating_sub(ram.used));
+                Some(Candidate {
+                    provider,
+                    allocations: json!(request.allocations),
+                    ram_free_mib,
+                })
+            });
         Ok(offers.collect())
     }
 
@@ -90,14 +105,48 @@ impl Siblings {
             "allocations": candidate.allocations, "project_id": server.project_id,
             "user_id": server.user_id, "consumer_generation": null, "consumer_type": "INSTANCE",
         });
-        let call = self.peers.put("placement", format!("/allocations/{}", server.id)).json(&body);
-        call.version(PLACEMENT).as_service().send().await.map(|_| ())
+        let call = self
+            .peers
+            .put("placement", format!("/allocations/{}", server.id))
+            .json(&body);
+        call.version(PLACEMENT)
+            .as_service()
+            .send()
+            .await
+            .map(|_| ())
     }
 
     /// Gives a server's room back.
     pub(crate) async fn release(&self, server: &ServerId) -> Result<(), PeerError> {
-        let call = self.peers.delete("placement", format!("/allocations/{server}"));
+        let call = self
+            .peers
+            .delete("placement", format!("/allocations/{server}"));
         absent_is_fine(call.version(PLACEMENT).as_service().send().await)
+    }
+
+    /// Who has room on a provider.
+    pub(crate) async fn claims_on(&self, provider: &str) -> Result<Vec<String>, PeerError> {
+        #[derive(Deserialize)]
+        struct Allocations {
+            allocations: BTreeMap<String, Value>,
+        }
+        let target = format!("/resource_providers/{provider}/allocations");
+        let sent = self
+            .peers
+            .get("placement", target)
+            .version(PLACEMENT)
+            .as_service()
+            .send()
+            .await;
+        match sent {
+            Ok(answer) => Ok(answer
+                .json::<Allocations>()?
+                .allocations
+                .into_keys()
+                .collect()),
+            Err(why) if why.is_not_found() => Ok(Vec::new()),
+            Err(why) => Err(why),
+        }
     }
 
     /// Tells placement what a host has.
@@ -112,21 +161,41 @@ impl Siblings {
             generation: i64,
         }
         let target = format!("/resource_providers/{provider}");
-        let shown = self.peers.get("placement", &target).version(PLACEMENT).as_service().send().await;
+        let shown = self
+            .peers
+            .get("placement", &target)
+            .version(PLACEMENT)
+            .as_service()
+            .send()
+            .await;
         let generation = match shown {
             Ok(answer) => answer.json::<Provider>()?.generation,
             Err(why) if why.is_not_found() => {
                 let body = json!({"uuid": provider, "name": host.host});
-                let call = self.peers.post("placement", "/resource_providers").json(&body);
-                call.version(PLACEMENT).as_service().send().await?.json::<Provider>()?.generation
+                let call = self
+                    .peers
+                    .post("placement", "/resource_providers")
+                    .json(&body);
+                call.version(PLACEMENT)
+                    .as_service()
+                    .send()
+                    .await?
+                    .json::<Provider>()?
+                    .generation
             }
             Err(why) => return Err(why),
         };
         let body = json!({
             "resource_provider_generation": generation, "inventories": inventories,
         });
-        let call = self.peers.put("placement", format!("{target}/inventories")).json(&body);
-        call.version(PLACEMENT).as_service().send().await.map(|_| ())
+        let call = self
+            .peers
+            .put("placement", format!("{target}/inventories"))
+            .json(&body);
+        call.version(PLACEMENT)
+            .as_service()
+            .send()
+            .await
+            .map(|_| ())
     }
 }
-

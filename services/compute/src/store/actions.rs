@@ -100,7 +100,14 @@ pub(crate) async fn finish(tx: &mut Tx, outcome: Outcome<'_>) -> Result<(), Erro
         event: outcome.event.to_owned(),
         start_time: outcome.started_at.0,
         finish_time: Some(outcome.at.0),
-        result: Some(if outcome.failure.is_some() { "Error" } else { "Success" }.to_owned()),
+        result: Some(
+            if outcome.failure.is_some() {
+                "Error"
+            } else {
+                "Success"
+            }
+            .to_owned(),
+        ),
         host: outcome.host.map(str::to_owned),
         details: outcome.failure.map(str::to_owned),
     };
@@ -144,6 +151,7 @@ pub(crate) async fn owner(db: &Db, server: &str) -> Result<Option<String>, Error
 }
 
 pub(crate) async fn prune(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
-    tx.exec("DELETE FROM actions WHERE started_at < $1", args![before]).await?;
+    tx.exec("DELETE FROM actions WHERE started_at < $1", args![before])
+        .await?;
     Ok(())
 }

@@ -63,7 +63,11 @@ pub(crate) async fn list(db: &Db, filter: &Filter, page: Page) -> Result<Vec<Fla
 }
 
 pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Flavor>, Error> {
-    Ok(db.fetch_where(&Where::new(SELECT).eq("id", id)).await?.into_iter().next())
+    Ok(db
+        .fetch_where(&Where::new(SELECT).eq("id", id))
+        .await?
+        .into_iter()
+        .next())
 }
 
 /// Inserts unless id or name is taken; says whether it did.
@@ -102,8 +106,10 @@ pub(crate) async fn update(tx: &mut Tx, flavor: &Flavor) -> Result<(), Error> {
 }
 
 pub(crate) async fn remove(tx: &mut Tx, id: &FlavorId) -> Result<(), Error> {
-    tx.exec("DELETE FROM flavor_access WHERE flavor_id = $1", args![id]).await?;
-    tx.exec("DELETE FROM flavors WHERE id = $1", args![id]).await?;
+    tx.exec("DELETE FROM flavor_access WHERE flavor_id = $1", args![id])
+        .await?;
+    tx.exec("DELETE FROM flavors WHERE id = $1", args![id])
+        .await?;
     Ok(())
 }
 
@@ -114,7 +120,8 @@ pub(crate) async fn access(db: &Db, id: &FlavorId) -> Result<Vec<String>, Error>
 
 /// Says whether it was not there before.
 pub(crate) async fn add_access(tx: &mut Tx, id: &FlavorId, project: &str) -> Result<bool, Error> {
-    let sql = "INSERT INTO flavor_access (flavor_id, project_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let sql =
+        "INSERT INTO flavor_access (flavor_id, project_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     Ok(tx.exec(sql, args![id, project]).await? == 1)
 }
 

@@ -1,6 +1,6 @@
 //! Hosts in SQL.
 
-use nephos_db::{Where, Db, Error, FromRow, Row, Tx, args};
+use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
 use nephos_types::Timestamp;
 
 use super::{json, parsed};
@@ -97,7 +97,8 @@ impl FromRow for HostState {
 
 /// The hosts of these providers, or all.
 pub(crate) async fn states(db: &Db, providers: Option<&[String]>) -> Result<Vec<HostState>, Error> {
-    let query = Where::new("SELECT host, provider_id, zone, disabled, forced_down, seen_at FROM hosts");
+    let query =
+        Where::new("SELECT host, provider_id, zone, disabled, forced_down, seen_at FROM hosts");
     let query = match providers {
         Some(providers) => query.in_("provider_id", providers),
         None => query,
@@ -114,17 +115,27 @@ pub(crate) async fn of_provider(db: &Db, provider: &str) -> Result<Option<HostSt
 /// Whether a host has reported lately and nobody declared it dead.
 pub(crate) async fn is_up(db: &Db, host: &str, since: Timestamp) -> Result<bool, Error> {
     let sql = "SELECT COUNT(*) FROM hosts WHERE host = $1 AND seen_at > $2 AND forced_down = $3";
-    Ok(db.fetch_scalar::<i64>(sql, args![host, since, false]).await? > 0)
+    Ok(db
+        .fetch_scalar::<i64>(sql, args![host, since, false])
+        .await?
+        > 0)
 }
 
 /// The inventory that placement was told last.
 pub(crate) async fn registered(tx: &mut Tx, host: &str) -> Result<Option<String>, Error> {
-    tx.fetch_opt("SELECT registered FROM hosts WHERE host = $1", args![host]).await
+    tx.fetch_opt("SELECT registered FROM hosts WHERE host = $1", args![host])
+        .await
 }
 
 /// Notes that a host has reported, making it known at its first report. Says whether it is known.
 pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, host: &str) -> Result<bool, Error> {
-    Ok(tx.exec("UPDATE hosts SET seen_at = $1 WHERE host = $2", args![now, host]).await? == 1)
+    Ok(tx
+        .exec(
+            "UPDATE hosts SET seen_at = $1 WHERE host = $2",
+            args![now, host],
+        )
+        .await?
+        == 1)
 }
 
 /// What a host says of itself.
@@ -148,7 +159,11 @@ pub(crate) async fn put(
 }
 
 pub(crate) async fn set_registered(tx: &mut Tx, host: &str, registered: &str) -> Result<(), Error> {
-    tx.exec("UPDATE hosts SET registered = $1 WHERE host = $2", args![registered, host]).await?;
+    tx.exec(
+        "UPDATE hosts SET registered = $1 WHERE host = $2",
+        args![registered, host],
+    )
+    .await?;
     Ok(())
 }
 

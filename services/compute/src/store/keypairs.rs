@@ -17,10 +17,12 @@ impl FromRow for KeyPair {
     }
 }
 
-const SELECT: &str = "SELECT user_id, name, kind, public_key, fingerprint, created_at FROM keypairs";
+const SELECT: &str =
+    "SELECT user_id, name, kind, public_key, fingerprint, created_at FROM keypairs";
 
 pub(crate) async fn list(db: &Db, user: &str, page: Page) -> Result<Vec<KeyPair>, Error> {
-    db.fetch_where(&Where::new(SELECT).eq("user_id", user).page(page)).await
+    db.fetch_where(&Where::new(SELECT).eq("user_id", user).page(page))
+        .await
 }
 
 pub(crate) async fn get(db: &Db, user: &str, name: &str) -> Result<Option<KeyPair>, Error> {
@@ -29,7 +31,11 @@ pub(crate) async fn get(db: &Db, user: &str, name: &str) -> Result<Option<KeyPai
 }
 
 pub(crate) async fn count(tx: &mut Tx, user: &str) -> Result<i64, Error> {
-    tx.fetch_scalar("SELECT COUNT(*) FROM keypairs WHERE user_id = $1", args![user]).await
+    tx.fetch_scalar(
+        "SELECT COUNT(*) FROM keypairs WHERE user_id = $1",
+        args![user],
+    )
+    .await
 }
 
 /// Says whether the name was free.
@@ -38,7 +44,14 @@ pub(crate) async fn insert(tx: &mut Tx, key: &KeyPair) -> Result<bool, Error> {
         .exec(
             "INSERT INTO keypairs (user_id, name, kind, public_key, fingerprint, created_at) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
-            args![key.user_id, key.name, key.kind, key.public_key, key.fingerprint, key.created_at],
+            args![
+                key.user_id,
+                key.name,
+                key.kind,
+                key.public_key,
+                key.fingerprint,
+                key.created_at
+            ],
         )
         .await?;
     Ok(inserted == 1)

@@ -1,6 +1,7 @@
 //! SQL. One file per aggregate; one function, one statement.
 
 pub(crate) mod actions;
+pub(crate) mod check;
 pub(crate) mod flavors;
 pub(crate) mod hosts;
 pub(crate) mod keypairs;

@@ -28,12 +28,17 @@ impl FromRow for Named {
 
 /// The limits of a project, or of the default class.
 pub(crate) async fn limits(db: &Db, scope: &str) -> Result<BTreeMap<String, i64>, Error> {
-    let mut limits: BTreeMap<String, i64> =
-        DEFAULTS.iter().map(|(name, limit)| ((*name).to_owned(), *limit)).collect();
+    let mut limits: BTreeMap<String, i64> = DEFAULTS
+        .iter()
+        .map(|(name, limit)| ((*name).to_owned(), *limit))
+        .collect();
     for scope in [DEFAULT_CLASS, scope] {
         let sql = "SELECT resource, hard_limit AS value FROM quota_limits WHERE scope = $1";
         let set = db.fetch_all::<Named>(sql, args![scope]).await?;
-        limits.extend(set.into_iter().map(|Named(resource, limit)| (resource, limit)));
+        limits.extend(
+            set.into_iter()
+                .map(|Named(resource, limit)| (resource, limit)),
+        );
     }
     Ok(limits)
 }
@@ -54,7 +59,8 @@ pub(crate) async fn set_limit(
 }
 
 pub(crate) async fn reset(tx: &mut Tx, scope: &str) -> Result<(), Error> {
-    tx.exec("DELETE FROM quota_limits WHERE scope = $1", args![scope]).await?;
+    tx.exec("DELETE FROM quota_limits WHERE scope = $1", args![scope])
+        .await?;
     Ok(())
 }
 
@@ -62,7 +68,10 @@ pub(crate) async fn reset(tx: &mut Tx, scope: &str) -> Result<(), Error> {
 pub(crate) async fn usage(db: &Db, project: &str) -> Result<BTreeMap<String, i64>, Error> {
     let sql = "SELECT resource, used AS value FROM quota_usage WHERE project_id = $1";
     let used = db.fetch_all::<Named>(sql, args![project]).await?;
-    Ok(used.into_iter().map(|Named(resource, used)| (resource, used)).collect())
+    Ok(used
+        .into_iter()
+        .map(|Named(resource, used)| (resource, used))
+        .collect())
 }
 
 /// Takes what servers will use, or says what there is not enough of; then the transaction must be dropped.
@@ -73,7 +82,11 @@ pub(crate) async fn take(
     wanted: Usage,
 ) -> Result<Result<(), Over>, Error> {
     for (resource, amount) in wanted.each() {
-        let limit = limits.get(resource).copied().or_else(|| default_limit(resource)).unwrap_or(-1);
+        let limit = limits
+            .get(resource)
+            .copied()
+            .or_else(|| default_limit(resource))
+            .unwrap_or(-1);
         let used: i64 = tx
             .fetch_scalar(
                 "INSERT INTO quota_usage (project_id, resource, used) VALUES ($1, $2, $3) \
@@ -83,7 +96,12 @@ pub(crate) async fn take(
             )
             .await?;
         if limit >= 0 && used > limit {
-            return Ok(Err(Over { resource, wanted: amount, used: used - amount, limit }));
+            return Ok(Err(Over {
+                resource,
+                wanted: amount,
+                used: used - amount,
+                limit,
+            }));
         }
     }
     Ok(Ok(()))

@@ -100,12 +100,20 @@ pub(crate) async fn list(db: &Db, filter: &Filter, page: Page) -> Result<Vec<Ser
 }
 
 pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Server>, Error> {
-    Ok(db.fetch_where(&Where::new(SELECT).eq("id", id)).await?.into_iter().next())
+    Ok(db
+        .fetch_where(&Where::new(SELECT).eq("id", id))
+        .await?
+        .into_iter()
+        .next())
 }
 
 /// The server as it is inside a transaction.
 pub(crate) async fn lock(tx: &mut Tx, id: &ServerId) -> Result<Option<Server>, Error> {
-    Ok(tx.fetch_where(&Where::new(SELECT).eq("id", id)).await?.into_iter().next())
+    Ok(tx
+        .fetch_where(&Where::new(SELECT).eq("id", id))
+        .await?
+        .into_iter()
+        .next())
 }
 
 pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {
@@ -210,18 +218,27 @@ pub(crate) async fn update(tx: &mut Tx, server: &Server) -> Result<(), Error> {
 }
 
 pub(crate) async fn remove(tx: &mut Tx, id: &ServerId) -> Result<(), Error> {
-    tx.exec("DELETE FROM servers WHERE id = $1", args![id]).await?;
+    tx.exec("DELETE FROM servers WHERE id = $1", args![id])
+        .await?;
     Ok(())
 }
 
 /// Keeps the password that a guest made; says whether it had none.
-pub(crate) async fn set_guest_password(tx: &mut Tx, id: &ServerId, text: &str) -> Result<bool, Error> {
+pub(crate) async fn set_guest_password(
+    tx: &mut Tx,
+    id: &ServerId,
+    text: &str,
+) -> Result<bool, Error> {
     let sql = "UPDATE servers SET guest_password = $1 WHERE id = $2 AND guest_password = ''";
     Ok(tx.exec(sql, args![text, id]).await? == 1)
 }
 
 pub(crate) async fn clear_guest_password(tx: &mut Tx, id: &ServerId) -> Result<(), Error> {
-    tx.exec("UPDATE servers SET guest_password = '' WHERE id = $1", args![id]).await?;
+    tx.exec(
+        "UPDATE servers SET guest_password = '' WHERE id = $1",
+        args![id],
+    )
+    .await?;
     Ok(())
 }
 
@@ -260,7 +277,10 @@ pub(crate) async fn use_of_hosts(db: &Db) -> Result<BTreeMap<String, HostUse>, E
             args![],
         )
         .await?;
-    Ok(rows.into_iter().map(|HostUseRow(host, used)| (host, used)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|HostUseRow(host, used)| (host, used))
+        .collect())
 }
 
 struct OnHost(String, String, String);

@@ -1,0 +1,150 @@
+//! The consistency check: everything that servers have outside their rows, compared with the rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nephos_db::Error;
+use nephos_peer::PeerError;
+
+use crate::{Compute, store};
+
+/// Something that does not fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub what: String,
+    /// With what.
+    pub id: String,
+    /// What helps.
+    pub hint: String,
+}
+
+impl Finding {
+    fn new(what: impl Into<String>, id: impl Into<String>, hint: &str) -> Self {
+        Self {
+            what: what.into(),
+            id: id.into(),
+            hint: hint.to_owned(),
+        }
+    }
+}
+
+impl Compute {
+    /// Looks for what does not fit together, here and at the siblings. Changes nothing.
+    pub async fn check(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if let Err(why) = self.check_here(&mut findings).await {
+            findings.push(Finding::new(
+                format!("cannot be checked: {why}"),
+                "database",
+                "Look at the database.",
+            ));
+        }
+        if let Err(why) = self.check_siblings(&mut findings).await {
+            findings.push(Finding::new(
+                format!("cannot be checked: {why}"),
+                why_service(&why),
+                "Start that service and check again.",
+            ));
+        }
+        findings
+    }
+
+    /// Mends what can be mended by counting: quota usage. Says how many numbers were wrong.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn repair(&self) -> Result<usize, Error> {
+        let mut tx = self.core.db.write().await?;
+        let wrong = store::check::recount(&mut tx).await?;
+        tx.commit().await?;
+        Ok(wrong)
+    }
+
+    async fn check_here(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        let db = &self.core.db;
+        for (id, state) in store::check::stuck(db).await? {
+            let hint = "Delete the server, or let an admin reset its state.";
+            findings.push(Finding::new(
+                format!("is {state}, and nobody works on it"),
+                id,
+                hint,
+            ));
+        }
+        for id in store::check::feed_orphans(db).await? {
+            findings.push(Finding::new(
+                "is wanted on a host, and is no server there",
+                id,
+                "Its host keeps a guest that nobody owns; delete its feed item.",
+            ));
+        }
+        let counted = store::check::counted(db).await?;
+        let noted = store::check::noted(db).await?;
+        let keys: BTreeSet<_> = counted.keys().chain(noted.keys()).collect();
+        for key in keys {
+            let (real, known) = (counted.get(key).unwrap_or(&0), noted.get(key).unwrap_or(&0));
+            if real != known {
+                let what = format!("quota usage of {} is noted as {known} and is {real}", key.1);
+                findings.push(Finding::new(what, &*key.0, "Repair counts it anew."));
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_siblings(&self, findings: &mut Vec<Finding>) -> Result<(), Trouble> {
+        let servers: BTreeMap<String, Option<String>> =
+            store::check::hosts_of_servers(&self.core.db).await?;
+        let mut claimed: BTreeMap<String, String> = BTreeMap::new();
+        for host in store::hosts::states(&self.core.db, None).await? {
+            for consumer in self.siblings.claims_on(&host.provider_id).await? {
+                if !servers.contains_key(&consumer) {
+                    let what = format!("has room on host {} and is no server", host.host);
+                    findings.push(Finding::new(
+                        what,
+                        &*consumer,
+                        "Delete the allocation in placement.",
+                    ));
+                }
+                claimed.insert(consumer, host.host.clone());
+            }
+        }
+        let placed = servers
+            .iter()
+            .filter_map(|(id, host)| Some((id, host.as_ref()?)));
+        for (id, host) in placed {
+            if claimed.get(id) != Some(host) {
+                let what = format!("is on host {host} and has no room there");
+                findings.push(Finding::new(
+                    what,
+                    &**id,
+                    "Delete the server and make it anew.",
+                ));
+            }
+        }
+        for port in self.siblings.ports_of_servers().await? {
+            if !servers.contains_key(&port.device_id) {
+                let what = format!("is plugged into {}, which is no server", port.device_id);
+                findings.push(Finding::new(
+                    what,
+                    port.id,
+                    "Delete the port in the network service.",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error(transparent)]
+    Db(#[from] Error),
+}
+
+const fn why_service(why: &Trouble) -> &'static str {
+    match why {
+        Trouble::Peer(why) => why.service,
+        Trouble::Db(_) => "database",
+    }
+}

@@ -1,0 +1,125 @@
+//! What the consistency check counts.
+
+use std::collections::BTreeMap;
+
+use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+
+struct Pair(String, String);
+
+impl FromRow for Pair {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self(row.get("id")?, row.get("value")?))
+    }
+}
+
+/// Servers that are on their way somewhere while no operation is live.
+pub(crate) async fn stuck(db: &Db) -> Result<Vec<(String, String)>, Error> {
+    let rows = db
+        .fetch_all::<Pair>(
+            "SELECT id, COALESCE(task_state, vm_state) AS value FROM servers \
+             WHERE (task_state IS NOT NULL OR vm_state = 'building') AND NOT EXISTS \
+             (SELECT 1 FROM operations WHERE resource_id = servers.id AND finished_at IS NULL) ORDER BY id",
+            args![],
+        )
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|Pair(id, state)| (id, state))
+        .collect())
+}
+
+/// What hosts are told to have while no server is there.
+pub(crate) async fn feed_orphans(db: &Db) -> Result<Vec<String>, Error> {
+    db.fetch_all(
+        "SELECT id FROM feed_items WHERE spec IS NOT NULL AND NOT EXISTS \
+         (SELECT 1 FROM servers WHERE servers.id = feed_items.id AND servers.host = feed_items.host) ORDER BY id",
+        args![],
+    )
+    .await
+}
+
+struct Used(String, String, i64);
+
+impl FromRow for Used {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self(
+            row.get("project_id")?,
+            row.get("resource")?,
+            row.get("used")?,
+        ))
+    }
+}
+
+type Usage = BTreeMap<(String, String), i64>;
+
+const COUNTED: &str = "SELECT project_id, 'instances' AS resource, CAST(COUNT(*) AS BIGINT) AS used FROM servers \
+     GROUP BY project_id UNION ALL \
+     SELECT project_id, 'cores' AS resource, CAST(SUM(vcpus) AS BIGINT) AS used FROM servers GROUP BY project_id UNION ALL \
+     SELECT project_id, 'ram' AS resource, CAST(SUM(ram_mib) AS BIGINT) AS used FROM servers GROUP BY project_id";
+
+fn by_key(rows: Vec<Used>) -> Usage {
+    rows.into_iter()
+        .map(|Used(project, resource, used)| ((project, resource), used))
+        .collect()
+}
+
+/// What servers really use of quotas.
+pub(crate) async fn counted(db: &Db) -> Result<Usage, Error> {
+    Ok(by_key(db.fetch_all(COUNTED, args![]).await?))
+}
+
+/// What is noted that they use.
+pub(crate) async fn noted(db: &Db) -> Result<Usage, Error> {
+    let sql = "SELECT project_id, resource, used FROM quota_usage";
+    Ok(by_key(db.fetch_all(sql, args![]).await?))
+}
+
+/// Notes what servers really use; says how many numbers were wrong.
+pub(crate) async fn recount(tx: &mut Tx) -> Result<usize, Error> {
+    let counted = by_key(tx.fetch_all(COUNTED, args![]).await?);
+    let noted = by_key(
+        tx.fetch_all(
+            "SELECT project_id, resource, used FROM quota_usage",
+            args![],
+        )
+        .await?,
+    );
+    let keys: std::collections::BTreeSet<_> = counted.keys().chain(noted.keys()).cloned().collect();
+    let mut wrong = 0;
+    for (project, resource) in keys {
+        let key = (project, resource);
+        let (real, known) = (
+            counted.get(&key).copied().unwrap_or(0),
+            noted.get(&key).copied().unwrap_or(0),
+        );
+        if real != known {
+            wrong += 1;
+            tx.exec(
+                "INSERT INTO quota_usage (project_id, resource, used) VALUES ($1, $2, $3) \
+                 ON CONFLICT (project_id, resource) DO UPDATE SET used = excluded.used",
+                args![key.0, key.1, real],
+            )
+            .await?;
+        }
+    }
+    Ok(wrong)
+}
+
+struct Placed(String, Option<String>);
+
+impl FromRow for Placed {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self(row.get("id")?, row.get("host")?))
+    }
+}
+
+/// Every server, and the host it is on.
+pub(crate) async fn hosts_of_servers(db: &Db) -> Result<BTreeMap<String, Option<String>>, Error> {
+    let rows = db
+        .fetch_all::<Placed>("SELECT id, host FROM servers", args![])
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|Placed(id, host)| (id, host))
+        .collect())
+}
