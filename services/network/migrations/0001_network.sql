@@ -247,3 +247,9 @@ CREATE TABLE stale (
   since BIGINT NOT NULL,
   PRIMARY KEY (kind, id)
 );
+
+-- Servers whose addresses changed and whose service has not been told yet.
+CREATE TABLE server_news (
+  server_id TEXT PRIMARY KEY,
+  since BIGINT NOT NULL
+);

@@ -22,6 +22,7 @@ use nephos_auth::RuleInfo;
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_ops::feed::Feed;
+use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
 
 pub use config::Config;
@@ -33,6 +34,7 @@ pub struct Network {
     config: Config,
     bus: Bus,
     feed: Feed,
+    peers: Option<Peers>,
 }
 
 pub(crate) type Svc = Network;
@@ -53,6 +55,16 @@ impl Network {
             config,
             bus,
             feed,
+            peers: None,
+        }
+    }
+
+    /// Tells the compute service of servers whose addresses changed.
+    #[must_use]
+    pub fn telling(self, peers: Peers) -> Self {
+        Self {
+            peers: Some(peers),
+            ..self
         }
     }
 

@@ -15,6 +15,7 @@ pub(crate) mod rbac;
 pub(crate) mod routers;
 pub(crate) mod rules;
 pub(crate) mod security_groups;
+pub(crate) mod server_news;
 pub(crate) mod stale;
 pub(crate) mod subnet_pools;
 pub(crate) mod subnets;
