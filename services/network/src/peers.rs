@@ -20,8 +20,8 @@ pub(crate) async fn tell_of_addresses(peers: &Peers, servers: &[String]) -> Resu
         .send()
         .await
     {
-        Ok(_) => Ok(()),
-        Err(why) if why.is_not_found() => Ok(()),
-        Err(why) => Err(why),
+        Err(why) if why.is_transient() => Err(why),
+        // It answered: it knows none of them any more, or will look by itself.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
