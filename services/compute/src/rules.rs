@@ -55,12 +55,16 @@ nephos_auth::rules! {
     pub DeleteServer = "os_compute_api:servers:delete", PROJECT_MEMBER_OR_ADMIN;
     /// Delete a server whatever its state.
     pub ForceDeleteServer = "os_compute_api:os-deferred-delete:force", PROJECT_MEMBER_OR_ADMIN;
+    /// Bring a deleted server back.
+    pub RestoreServer = "os_compute_api:os-deferred-delete:restore", PROJECT_MEMBER_OR_ADMIN;
     /// Start a server.
     pub StartServer = "os_compute_api:servers:start", PROJECT_MEMBER_OR_ADMIN;
     /// Stop a server.
     pub StopServer = "os_compute_api:servers:stop", PROJECT_MEMBER_OR_ADMIN;
     /// Reboot a server.
     pub RebootServer = "os_compute_api:servers:reboot", PROJECT_MEMBER_OR_ADMIN;
+    /// Make a server's disk anew from an image.
+    pub RebuildServer = "os_compute_api:servers:rebuild", PROJECT_MEMBER_OR_ADMIN;
     /// Freeze a server.
     pub PauseServer = "os_compute_api:os-pause-server:pause", PROJECT_MEMBER_OR_ADMIN;
     /// Let a frozen server go on.

@@ -168,7 +168,7 @@ impl Cloud {
     async fn add_network(&mut self, ground: &Ground<'_>, config: &Config) -> anyhow::Result<()> {
         let core = ground.core::<Network>().await?;
         let own = config.file.section("network")?;
-        let network = Network::new(core, own, ground.bus.clone()).telling(self.peers.clone());
+        let network = Network::new(core, own, ground.bus.clone(), self.peers.clone());
         self.add("/network", &Arc::new(network), Network::start)
     }
 

@@ -248,8 +248,9 @@ CREATE TABLE stale (
   PRIMARY KEY (kind, id)
 );
 
--- Servers whose addresses changed and whose service has not been told yet.
-CREATE TABLE server_news (
+-- Servers whose addresses changed and of which compute was not told yet.
+CREATE TABLE news (
   server_id TEXT PRIMARY KEY,
-  since BIGINT NOT NULL
+  since BIGINT NOT NULL,
+  change BIGINT NOT NULL
 );

@@ -12,6 +12,7 @@ mod config;
 mod driver;
 pub mod model;
 mod ops;
+mod peers;
 mod rules;
 mod store;
 
@@ -34,7 +35,7 @@ pub struct Network {
     config: Config,
     bus: Bus,
     feed: Feed,
-    peers: Option<Peers>,
+    peers: Peers,
 }
 
 pub(crate) type Svc = Network;
@@ -43,7 +44,7 @@ pub(crate) type Cx = nephos_api::Cx<Svc>;
 impl Network {
     /// The service over its database.
     #[must_use]
-    pub fn new(core: Core, config: Config, bus: Bus) -> Self {
+    pub fn new(core: Core, config: Config, bus: Bus, peers: Peers) -> Self {
         let feed = Feed {
             db: core.db.clone(),
             bus: bus.clone(),
@@ -55,20 +56,12 @@ impl Network {
             config,
             bus,
             feed,
-            peers: None,
+            peers,
         }
     }
 
-    /// Tells the compute service of servers whose addresses changed.
-    #[must_use]
-    pub fn telling(self, peers: Peers) -> Self {
-        Self {
-            peers: Some(peers),
-            ..self
-        }
-    }
-
-    /// What goes on without requests: rewriting shared documents, placing routers, forgetting tombstones.
+    /// What goes on without requests: rewriting shared documents, placing routers, telling compute of changed
+    /// addresses, forgetting tombstones.
     #[must_use]
     pub fn start(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
         ops::start(self, shutdown)
@@ -79,7 +72,8 @@ impl Network {
     /// # Errors
     /// When the database refuses.
     pub async fn settle(&self) -> Result<(), nephos_db::Error> {
-        ops::settle(self).await
+        ops::settle(self).await?;
+        ops::tell(self).await
     }
 
     /// What does not fit together inside this service.

@@ -22,9 +22,7 @@ use crate::model::port::{FLOATING_IP, Port};
 use crate::model::refusal::Refusal;
 use crate::model::router::{FloatingIp, FloatingStatus};
 use crate::rules;
-use crate::store::{
-    Reader, floating_ips, ports, publish_router, quotas, routers, server_news, subnets, tags,
-};
+use crate::store::{Reader, floating_ips, ports, publish_router, quotas, routers, subnets, tags};
 
 pub(crate) struct FloatingKind;
 
@@ -279,7 +277,6 @@ async fn create(cx: &Cx, tx: &mut Tx, new: &NewFloating) -> Result<FloatingIp, F
         tags::insert(tx, &one.id, tag).await?;
     }
     tell(cx, tx, one.router_id.as_deref()).await?;
-    tell_server(cx, tx, one.port_id.as_deref()).await?;
     reload(tx, &one.id).await
 }
 
@@ -291,13 +288,6 @@ async fn reload(tx: &mut Tx, id: &str) -> Result<FloatingIp, Fault> {
 async fn tell(cx: &Cx, tx: &mut Tx, router: Option<&str>) -> Result<(), Fault> {
     if let Some(router) = router {
         publish_router::router(tx, cx.now(), router).await?;
-    }
-    Ok(())
-}
-
-async fn tell_server(cx: &Cx, tx: &mut Tx, port: Option<&str>) -> Result<(), Fault> {
-    if let Some(port) = port {
-        server_news::mark_port(tx, cx.now(), port).await?;
     }
     Ok(())
 }
@@ -424,7 +414,6 @@ async fn update_floating_ip(cx: Cx, req: Req<UpdateFloatingIp>) -> Reply<UpdateF
     }
     one.updated_at = cx.now();
     let old_router = one.router_id.clone();
-    let old_port = one.port_id.clone();
     let mut tx = cx.write().await?;
     // Neutron takes a body without anything for "stands for nothing any more".
     let blank = change.description.is_none() && change.fixed_ip_address.is_none();
@@ -452,8 +441,6 @@ async fn update_floating_ip(cx: Cx, req: Req<UpdateFloatingIp>) -> Reply<UpdateF
     if one.router_id != old_router {
         tell(&cx, &mut tx, one.router_id.as_deref()).await?;
     }
-    tell_server(&cx, &mut tx, old_port.as_deref()).await?;
-    tell_server(&cx, &mut tx, one.port_id.as_deref()).await?;
     let one = reload(&mut tx, id).await?;
     tx.commit().await?;
     Ok(Json(One::of(&view(&one), &Keys::default())?))
@@ -475,7 +462,6 @@ async fn delete_floating_ip(cx: Cx, req: Req<DeleteFloatingIp>) -> Reply<DeleteF
     let mut tx = cx.write().await?;
     floating_ips::discard(&mut tx, &one).await?;
     tell(&cx, &mut tx, one.router_id.as_deref()).await?;
-    tell_server(&cx, &mut tx, one.port_id.as_deref()).await?;
     tx.commit().await?;
     Ok(Empty)
 }

@@ -16,7 +16,7 @@ use crate::model::router::FloatingStatus;
 use crate::model::spec::{HostReport, KIND_HOST, KIND_NETWORK, KIND_PORT, KIND_ROUTER};
 use crate::rules;
 use crate::store::publish::{self, place};
-use crate::store::{floating_ips, hosts, ports, stale};
+use crate::store::{Reader, floating_ips, hosts, ports, routers, stale};
 
 /// Most things that a host reports at once.
 const MAX_OBSERVED: usize = 20_000;
@@ -124,13 +124,22 @@ async fn note_router(tx: &mut Tx, host: &str, seen: &Observed) -> Result<(), Fau
         return Ok(());
     };
     let up = seen.state == "up";
-    if up && seen.generation_seen < wanted {
+    let found = routers::get(&mut Reader::Tx(tx), &seen.id).await?;
+    let is_off = found.is_some_and(|router| !router.admin_state_up);
+    // A router that is switched off and reported down is as it was wanted: its ports are plugged in.
+    let as_wanted = up || (is_off && seen.state == "down");
+    if as_wanted && seen.generation_seen < wanted {
         return Ok(());
     }
-    let (port, floating) = if up {
-        (PortStatus::Active, FloatingStatus::Active)
+    let port = if as_wanted {
+        PortStatus::Active
     } else {
-        (PortStatus::Down, FloatingStatus::Down)
+        PortStatus::Down
+    };
+    let floating = if up {
+        FloatingStatus::Active
+    } else {
+        FloatingStatus::Down
     };
     ports::set_router_status(tx, &seen.id, host, port).await?;
     floating_ips::set_status(tx, &seen.id, floating).await?;

@@ -21,6 +21,7 @@ mod port_view;
 mod ports;
 mod quotas;
 mod rbac;
+mod resource;
 mod router_gateway;
 mod router_interfaces;
 mod router_routes;

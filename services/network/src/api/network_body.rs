@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use crate::Cx;
 use crate::api::envelope::{Keys, Kind};
 use crate::api::input::{Flag, Int, Name};
+use crate::api::resource;
 use crate::model::network::Network;
-use crate::model::sharing;
 use crate::rules;
 
 pub(crate) struct NetworkKind;
@@ -101,7 +101,7 @@ pub(super) fn view(cx: &Cx, network: &Network) -> NetworkView {
         project_id: network.project_id.clone(),
         status: "ACTIVE",
         admin_state_up: network.admin_state_up,
-        shared: network.grants.shared_with(sharing::own(&cx.caller)),
+        shared: network.grants.shared_with(resource::own(&cx.caller)),
         external: network.external,
         is_default: network.is_default,
         mtu: network.mtu,

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use crate::Cx;
 use crate::api::envelope::Kind;
 use crate::api::input::{Flag, Int, Name};
+use crate::api::resource;
 use crate::model::port::parse_range;
-use crate::model::sharing;
 use crate::model::subnet_pool::SubnetPool;
 
 pub(crate) struct PoolKind;
@@ -119,7 +119,7 @@ pub(super) fn view(cx: &Cx, pool: &SubnetPool) -> PoolView {
         max_prefixlen: pool.max_prefixlen,
         default_quota: pool.default_quota,
         address_scope_id: pool.address_scope_id.clone(),
-        shared: pool.grants.shared_with(sharing::own(&cx.caller)),
+        shared: pool.grants.shared_with(resource::own(&cx.caller)),
         is_default: pool.is_default,
         tags: pool.tags.clone(),
         revision_number: pool.revision,

@@ -33,7 +33,7 @@ pub(crate) fn start(network: &Arc<Network>, shutdown: &Shutdown) -> Vec<Task> {
             shutdown.clone(),
             move || rewrite_for_ever(Arc::clone(&rewriter)),
         ),
-        supervise("network.tell", clock.clone(), shutdown.clone(), move || {
+        supervise("network.news", clock.clone(), shutdown.clone(), move || {
             tell::for_ever(Arc::clone(&teller))
         }),
         supervise("network.tidy", clock, shutdown.clone(), move || {
@@ -74,8 +74,12 @@ pub(crate) async fn settle(network: &Network) -> Result<(), Error> {
             rewrite(network, &kind, &id).await?;
         }
     }
-    place_routers(network).await?;
-    tell::all(network).await
+    place_routers(network).await
+}
+
+/// Tells compute of what it was not told of yet.
+pub(crate) async fn tell(network: &Network) -> Result<(), Error> {
+    tell::once(network).await
 }
 
 async fn rewrite(network: &Network, kind: &str, id: &str) -> Result<(), Error> {

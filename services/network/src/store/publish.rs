@@ -17,9 +17,7 @@ use crate::model::spec::{
     PortSpec, RemotePort, SecurityGroupSpec, SubnetSpec,
 };
 use crate::model::subnet::Subnet;
-use crate::store::{
-    Reader, Result, networks, parsed, port_links, security_groups, server_news, stale, subnets,
-};
+use crate::store::{Reader, Result, networks, parsed, port_links, security_groups, stale, subnets};
 
 /// The topic that hosts' polls listen to.
 pub(crate) const FEED: &str = "network.feed";
@@ -76,12 +74,6 @@ async fn mark_shared(
     };
     if reach(before) != reach(after) {
         stale::mark(tx, now, KIND_NETWORK, &any.network_id).await?;
-    }
-    if let (Some(before), Some(after)) = (before, after)
-        && after.device_owner.starts_with("compute:")
-        && before.fixed_ips != after.fixed_ips
-    {
-        server_news::mark(tx, now, &after.device_id).await?;
     }
     let members = |port: Option<&Port>| {
         port.map(|port| (port.fixed_ips.clone(), port.security_groups.clone()))
