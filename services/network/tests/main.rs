@@ -1,7 +1,12 @@
 //! The network service as a client sees it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod cloud;
+mod crash;
 mod feeds;
 mod matrix;
 mod networks;

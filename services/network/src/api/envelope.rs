@@ -204,26 +204,8 @@ fn collect<T: ToSchema>(schemas: &mut Collected) {
     T::schemas(schemas);
 }
 
-macro_rules! wrapped {
-    ($wrapper:ident, $inner:ident, $suffix:literal, |$kind:ident| $schema:expr) => {
-        impl<$kind: Kind> PartialSchema for $wrapper<$kind> {
-            fn schema() -> RefOr<Schema> {
-                $schema
-            }
-        }
-        impl<$kind: Kind> ToSchema for $wrapper<$kind> {
-            fn name() -> Cow<'static, str> {
-                Cow::Owned(format!(
-                    "{}{}",
-                    <$kind::$inner as ToSchema>::name(),
-                    $suffix
-                ))
-            }
-            fn schemas(schemas: &mut Collected) {
-                collect::<$kind::$inner>(schemas);
-            }
-        }
-    };
+fn wrapped_name<T: ToSchema>(suffix: &str) -> Cow<'static, str> {
+    Cow::Owned(format!("{}{suffix}", T::name()))
 }
 
 fn one_of<T: ToSchema>(key: &str) -> RefOr<Schema> {
@@ -241,14 +223,79 @@ fn list_of<T: ToSchema>(key: &str) -> RefOr<Schema> {
         .into()
 }
 
-wrapped!(One, View, "One", |K| one_of::<K::View>(K::ONE));
-wrapped!(Many, View, "Many", |K| list_of::<K::View>(K::MANY));
-wrapped!(Made, View, "Made", |K| ObjectBuilder::new()
-    .property(K::ONE, reference::<K::View>())
-    .property(K::MANY, ArrayBuilder::new().items(reference::<K::View>()))
-    .into());
-wrapped!(New, New, "Body", |K| ObjectBuilder::new()
-    .property(K::ONE, reference::<K::New>())
-    .property(K::MANY, ArrayBuilder::new().items(reference::<K::New>()))
-    .into());
-wrapped!(Change, Change, "Body", |K| one_of::<K::Change>(K::ONE));
+fn either_of<T: ToSchema>((one, many): (&str, &str)) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .property(one, reference::<T>())
+        .property(many, ArrayBuilder::new().items(reference::<T>()))
+        .into()
+}
+
+impl<K: Kind> PartialSchema for One<K> {
+    fn schema() -> RefOr<Schema> {
+        one_of::<K::View>(K::ONE)
+    }
+}
+impl<K: Kind> ToSchema for One<K> {
+    fn name() -> Cow<'static, str> {
+        wrapped_name::<K::View>("One")
+    }
+    fn schemas(schemas: &mut Collected) {
+        collect::<K::View>(schemas);
+    }
+}
+
+impl<K: Kind> PartialSchema for Many<K> {
+    fn schema() -> RefOr<Schema> {
+        list_of::<K::View>(K::MANY)
+    }
+}
+impl<K: Kind> ToSchema for Many<K> {
+    fn name() -> Cow<'static, str> {
+        wrapped_name::<K::View>("Many")
+    }
+    fn schemas(schemas: &mut Collected) {
+        collect::<K::View>(schemas);
+    }
+}
+
+impl<K: Kind> PartialSchema for Made<K> {
+    fn schema() -> RefOr<Schema> {
+        either_of::<K::View>((K::ONE, K::MANY))
+    }
+}
+impl<K: Kind> ToSchema for Made<K> {
+    fn name() -> Cow<'static, str> {
+        wrapped_name::<K::View>("Made")
+    }
+    fn schemas(schemas: &mut Collected) {
+        collect::<K::View>(schemas);
+    }
+}
+
+impl<K: Kind> PartialSchema for New<K> {
+    fn schema() -> RefOr<Schema> {
+        either_of::<K::New>((K::ONE, K::MANY))
+    }
+}
+impl<K: Kind> ToSchema for New<K> {
+    fn name() -> Cow<'static, str> {
+        wrapped_name::<K::New>("Body")
+    }
+    fn schemas(schemas: &mut Collected) {
+        collect::<K::New>(schemas);
+    }
+}
+
+impl<K: Kind> PartialSchema for Change<K> {
+    fn schema() -> RefOr<Schema> {
+        one_of::<K::Change>(K::ONE)
+    }
+}
+impl<K: Kind> ToSchema for Change<K> {
+    fn name() -> Cow<'static, str> {
+        wrapped_name::<K::Change>("Body")
+    }
+    fn schemas(schemas: &mut Collected) {
+        collect::<K::Change>(schemas);
+    }
+}

@@ -144,7 +144,7 @@ fn default_wishes(port: &Port, subnets: &[Subnet]) -> Vec<Wish> {
             .enumerate()
             .filter(|(_, subnet)| {
                 subnet.ip_version() == version
-                    && !(subnet.is_auto() && !port.is_router())
+                    && (port.is_router() || !subnet.is_auto())
                     && subnet.serves(&port.device_owner)
             })
             .map(|(at, _)| at)

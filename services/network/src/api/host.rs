@@ -15,6 +15,7 @@ use crate::model::refusal::Refusal;
 use crate::model::router::FloatingStatus;
 use crate::model::spec::{HostReport, KIND_HOST, KIND_NETWORK, KIND_PORT, KIND_ROUTER};
 use crate::rules;
+use crate::store::publish::{self, place};
 use crate::store::{floating_ips, hosts, ports, stale};
 
 /// Most things that a host reports at once.
@@ -118,12 +119,7 @@ async fn note(tx: &mut Tx, now: Timestamp, host: &str, seen: &Observed) -> Resul
 
 /// A router that is up as it was last wanted has its ports and floating IPs up.
 async fn note_router(tx: &mut Tx, host: &str, seen: &Observed) -> Result<(), Fault> {
-    let wanted: Option<i64> = tx
-        .fetch_opt(
-            "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL",
-            nephos_db::args![host, KIND_ROUTER, seen.id],
-        )
-        .await?;
+    let wanted = publish::generation(tx, place(host, KIND_ROUTER, &seen.id)).await?;
     let Some(wanted) = wanted else {
         return Ok(());
     };

@@ -360,24 +360,18 @@ async fn delete_port(cx: Cx, req: Req<DeletePort>) -> Reply<DeletePort> {
 
 /// A router's port may go only when the router is gone already: what is left of a broken past.
 async fn check_not_in_use(tx: &mut Tx, port: &Port) -> Result<(), Fault> {
-    match port.device_owner.as_str() {
+    let owner = port.device_id.as_str();
+    let owned = match port.device_owner.as_str() {
         ROUTER_INTERFACE | ROUTER_GATEWAY => {
-            if routers::get(&mut Reader::Tx(tx), &port.device_id)
-                .await?
-                .is_some()
-            {
-                port.check_may_delete()?;
-            }
+            routers::get(&mut Reader::Tx(tx), owner).await?.is_some()
         }
-        FLOATING_IP => {
-            if floating_ips::get(&mut Reader::Tx(tx), &port.device_id)
-                .await?
-                .is_some()
-            {
-                port.check_may_delete()?;
-            }
-        }
-        _other => {}
+        FLOATING_IP => floating_ips::get(&mut Reader::Tx(tx), owner)
+            .await?
+            .is_some(),
+        _other => false,
+    };
+    if owned {
+        port.check_may_delete()?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::{Resource, Target};
-use nephos_db::{Tx, args};
+use nephos_db::Tx;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +15,7 @@ use crate::model::refusal::Refusal;
 use crate::model::sharing::{self, EVERYBODY, EXTERNAL, SHARED};
 use crate::rules;
 use crate::store::rbac::{self, RbacPolicy};
-use crate::store::{Reader, address_scopes, networks, quotas, security_groups, subnet_pools};
+use crate::store::{Reader, address_scopes, networks, quotas, security_groups, subnet_pools, tags};
 
 pub(crate) struct RbacKind;
 
@@ -283,19 +283,13 @@ async fn set_external(tx: &mut Tx, network: &str) -> Result<(), Fault> {
 
 /// Counts the change as one of the shared thing.
 async fn bump(tx: &mut Tx, policy: &RbacPolicy) -> Result<(), Fault> {
-    match policy.object_type.as_str() {
-        "network" => networks::bump(tx, &policy.object_id).await?,
-        "security_group" => {
-            let sql = "UPDATE security_groups SET revision = revision + 1 WHERE id = $1";
-            tx.exec(sql, args![policy.object_id]).await?;
-        }
-        "subnetpool" => {
-            let sql = "UPDATE subnet_pools SET revision = revision + 1 WHERE id = $1";
-            tx.exec(sql, args![policy.object_id]).await?;
-        }
-        _scope_has_no_revision => {}
-    }
-    Ok(())
+    let collection = match policy.object_type.as_str() {
+        "network" => "networks",
+        "security_group" => "security-groups",
+        "subnetpool" => "subnetpools",
+        _scopes_count_nothing => return Ok(()),
+    };
+    Ok(tags::count_change(tx, collection, &policy.object_id).await?)
 }
 
 endpoint! {
@@ -369,7 +363,7 @@ async fn check_not_needed(
     if next == Some(EVERYBODY) || next == Some(&policy.target_project) {
         return Ok(());
     }
-    let users = users_of(tx, policy).await?;
+    let users = rbac::users_of(tx, policy).await?;
     let others = rbac::query()
         .eq("object_id", &policy.object_id)
         .eq("action", &policy.action)
@@ -395,31 +389,4 @@ async fn check_not_needed(
         )
         .into()),
     }
-}
-
-/// The projects, other than its owner, that use the thing.
-async fn users_of(tx: &mut Tx, policy: &RbacPolicy) -> Result<Vec<String>, Fault> {
-    let sql = match (policy.object_type.as_str(), policy.action.as_str()) {
-        ("network", EXTERNAL) => {
-            "SELECT DISTINCT r.project_id FROM routers r JOIN networks n ON n.id = r.gateway_network_id \
-             WHERE n.id = $1 AND r.project_id <> n.project_id"
-        }
-        ("network", _shared) => {
-            "SELECT DISTINCT p.project_id FROM ports p JOIN networks n ON n.id = p.network_id \
-             WHERE n.id = $1 AND p.project_id <> n.project_id AND p.project_id <> ''"
-        }
-        ("subnetpool", _) => {
-            "SELECT DISTINCT s.project_id FROM subnets s JOIN subnet_pools p ON p.id = s.subnet_pool_id \
-             WHERE p.id = $1 AND s.project_id <> p.project_id"
-        }
-        ("address_scope", _) => {
-            "SELECT DISTINCT p.project_id FROM subnet_pools p JOIN address_scopes a ON a.id = p.address_scope_id \
-             WHERE a.id = $1 AND p.project_id <> a.project_id"
-        }
-        _group => {
-            "SELECT DISTINCT p.project_id FROM ports p JOIN port_groups l ON l.port_id = p.id \
-             JOIN security_groups g ON g.id = l.security_group_id WHERE g.id = $1 AND p.project_id <> g.project_id"
-        }
-    };
-    Ok(tx.fetch_all(sql, args![policy.object_id]).await?)
 }

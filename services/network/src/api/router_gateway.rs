@@ -17,7 +17,7 @@ use crate::model::refusal::Refusal;
 use crate::model::router::Router;
 use crate::model::sharing;
 use crate::rules;
-use crate::store::{Reader, floating_ips, networks, ports, publish};
+use crate::store::{Reader, floating_ips, networks, ports, publish, routers};
 
 /// Which network, how, under which addresses. Empty: none.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -182,11 +182,7 @@ pub(super) async fn clear(cx: &Cx, tx: &mut Tx, router: &mut Router) -> Result<(
     router.gateway_network_id = String::new();
     router.external_fixed_ips = Vec::new();
     // The row lets go of the port before the port goes.
-    tx.exec(
-        "UPDATE routers SET gateway_port_id = NULL, gateway_network_id = '' WHERE id = $1",
-        nephos_db::args![router.id],
-    )
-    .await?;
+    routers::unset_gateway(tx, &router.id).await?;
     api_ports::remove(tx, cx.now(), &port).await?;
     publish::network(tx, cx.now(), &port.network_id).await?;
     Ok(())

@@ -125,17 +125,8 @@ fn check<T: Resource>(
 
 /// Counts the change of tags as a change of the thing.
 async fn bump(tx: &mut Tx, path: &OfThing) -> Result<(), Fault> {
-    let sql = match path.collection.as_str() {
-        "networks" => "UPDATE networks SET revision = revision + 1 WHERE id = $1",
-        "subnets" => "UPDATE subnets SET revision = revision + 1 WHERE id = $1",
-        "ports" => "UPDATE ports SET revision = revision + 1 WHERE id = $1",
-        "routers" => "UPDATE routers SET revision = revision + 1 WHERE id = $1",
-        "floatingips" => "UPDATE floating_ips SET revision = revision + 1 WHERE id = $1",
-        "subnetpools" => "UPDATE subnet_pools SET revision = revision + 1 WHERE id = $1",
-        _groups => "UPDATE security_groups SET revision = revision + 1 WHERE id = $1",
-    };
-    tx.exec(sql, nephos_db::args![path.id]).await?;
-    Ok(())
+    let kind = path.collection.as_str();
+    Ok(tags::count_change(tx, kind, &path.id).await?)
 }
 
 impl OneTag {

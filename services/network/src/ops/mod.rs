@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nephos_db::Error;
 use nephos_ops::feed;
-use nephos_runtime::{Shutdown, Task, supervise};
+use nephos_runtime::{Shutdown, Task, crash_point, supervise};
 
 use crate::Network;
 use crate::model::spec::{KIND_NETWORK, KIND_SECURITY_GROUP};
@@ -73,6 +73,7 @@ pub(crate) async fn settle(network: &Network) -> Result<(), Error> {
 
 async fn rewrite(network: &Network, kind: &str, id: &str) -> Result<(), Error> {
     let now = network.core.clock.now();
+    crash_point!("stale.before_rewrite");
     let mut tx = network.core.db.write().await?;
     stale::take(&mut tx, kind, id).await?;
     match kind {
@@ -80,14 +81,19 @@ async fn rewrite(network: &Network, kind: &str, id: &str) -> Result<(), Error> {
         KIND_SECURITY_GROUP => publish::group(&mut tx, now, id).await?,
         _unknown => {}
     }
-    tx.commit().await
+    crash_point!("stale.before_commit");
+    tx.commit().await?;
+    crash_point!("stale.rewritten");
+    Ok(())
 }
 
 async fn place_routers(network: &Network) -> Result<(), Error> {
     for id in routers::homeless(&network.core.db).await? {
+        crash_point!("router.before_place");
         let mut tx = network.core.db.write().await?;
         publish_router::router(&mut tx, network.core.clock.now(), &id).await?;
         tx.commit().await?;
+        crash_point!("router.placed");
     }
     Ok(())
 }

@@ -151,14 +151,18 @@ fn host_name(port: &Port) -> String {
     })
 }
 
+/// The generation in which a thing is wanted on a host; none when it is not.
+pub(crate) async fn generation(tx: &mut Tx, place: Place<'_>) -> Result<Option<i64>, Error> {
+    let Place { host, kind, id, .. } = place;
+    tx.fetch_opt(
+        "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL",
+        args![host, kind, id],
+    )
+    .await
+}
+
 async fn is_told(tx: &mut Tx, host: &str, kind: &str, id: &str) -> Result<bool, Error> {
-    let told: Option<i64> = tx
-        .fetch_opt(
-            "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL",
-            args![host, kind, id],
-        )
-        .await?;
-    Ok(told.is_some())
+    Ok(generation(tx, place(host, kind, id)).await?.is_some())
 }
 
 async fn ensure_network(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use nephos_db::{FromRow, Row, Tx, Where, args};
 
-use crate::model::sharing::{Grant, Grants};
+use crate::model::sharing::{EXTERNAL, Grant, Grants};
 use crate::store::{Reader, Result, quotas};
 
 /// One grant as its own resource.
@@ -121,4 +121,34 @@ async fn drop_all(tx: &mut Tx, query: &Where) -> Result<(), nephos_db::Error> {
         quotas::give(tx, &policy.project_id, "rbac_policy", 1).await?;
     }
     Ok(())
+}
+
+/// The projects, other than its owner, that use the thing.
+pub(crate) async fn users_of(
+    tx: &mut Tx,
+    policy: &RbacPolicy,
+) -> Result<Vec<String>, nephos_db::Error> {
+    let sql = match (policy.object_type.as_str(), policy.action.as_str()) {
+        ("network", EXTERNAL) => {
+            "SELECT DISTINCT r.project_id FROM routers r JOIN networks n ON n.id = r.gateway_network_id \
+             WHERE n.id = $1 AND r.project_id <> n.project_id"
+        }
+        ("network", _shared) => {
+            "SELECT DISTINCT p.project_id FROM ports p JOIN networks n ON n.id = p.network_id \
+             WHERE n.id = $1 AND p.project_id <> n.project_id AND p.project_id <> ''"
+        }
+        ("subnetpool", _) => {
+            "SELECT DISTINCT s.project_id FROM subnets s JOIN subnet_pools p ON p.id = s.subnet_pool_id \
+             WHERE p.id = $1 AND s.project_id <> p.project_id"
+        }
+        ("address_scope", _) => {
+            "SELECT DISTINCT p.project_id FROM subnet_pools p JOIN address_scopes a ON a.id = p.address_scope_id \
+             WHERE a.id = $1 AND p.project_id <> a.project_id"
+        }
+        _group => {
+            "SELECT DISTINCT p.project_id FROM ports p JOIN port_groups l ON l.port_id = p.id \
+             JOIN security_groups g ON g.id = l.security_group_id WHERE g.id = $1 AND p.project_id <> g.project_id"
+        }
+    };
+    tx.fetch_all(sql, args![policy.object_id]).await
 }

@@ -124,6 +124,16 @@ pub(crate) async fn bump(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), Er
     Ok(())
 }
 
+/// Lets go of the gateway's port, which is about to go.
+pub(crate) async fn unset_gateway(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE routers SET gateway_port_id = NULL, gateway_network_id = '' WHERE id = $1",
+        args![id],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Notes where it lives.
 pub(crate) async fn place(tx: &mut Tx, id: &str, host: &str) -> Result<(), Error> {
     tx.exec(

@@ -46,3 +46,22 @@ pub(crate) async fn clear(tx: &mut Tx, id: &str) -> Result<(), nephos_db::Error>
         .await?;
     Ok(())
 }
+
+/// Counts a change of tags as a change of the thing, by the name of its collection in the API.
+pub(crate) async fn count_change(
+    tx: &mut Tx,
+    collection: &str,
+    id: &str,
+) -> Result<(), nephos_db::Error> {
+    let sql = match collection {
+        "networks" => "UPDATE networks SET revision = revision + 1 WHERE id = $1",
+        "subnets" => "UPDATE subnets SET revision = revision + 1 WHERE id = $1",
+        "ports" => "UPDATE ports SET revision = revision + 1 WHERE id = $1",
+        "routers" => "UPDATE routers SET revision = revision + 1 WHERE id = $1",
+        "floatingips" => "UPDATE floating_ips SET revision = revision + 1 WHERE id = $1",
+        "subnetpools" => "UPDATE subnet_pools SET revision = revision + 1 WHERE id = $1",
+        _groups => "UPDATE security_groups SET revision = revision + 1 WHERE id = $1",
+    };
+    tx.exec(sql, args![id]).await?;
+    Ok(())
+}
