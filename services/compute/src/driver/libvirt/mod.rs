@@ -14,6 +14,7 @@ mod images;
 pub mod kvm_probe;
 mod lane;
 mod link;
+mod verbs;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,9 +22,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use nephos_runtime::Clock;
-use nephos_types::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -34,10 +33,8 @@ use self::domain_xml::{Host, Said, VirtType};
 use self::images::Images;
 use self::lane::Lanes;
 use self::link::{Link, find, unless_late};
-use super::{Answer, Changes, Deadlines, Driver, DriverError, Found, FoundPort, ImageSource, Mark};
-use crate::model::spec::{
-    CpuInfo, GuestState, HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec,
-};
+use super::{Answer, Changes, Deadlines, DriverError, Found, FoundPort, ImageSource};
+use crate::model::spec::{CpuInfo, GuestState, HostInventory, ServerId, ServerSpec};
 
 /// What is configured.
 #[derive(Clone, Debug)]
@@ -356,242 +353,6 @@ fn read(domain: &Domain) -> Result<Read, virt::error::Error> {
             None
         },
     })
-}
-
-fn run(domain: &Domain) -> Result<(), virt::error::Error> {
-    if !domain.is_active()? {
-        domain.create()?;
-    } else if domain.get_state()?.0 == sys::VIR_DOMAIN_PAUSED {
-        domain.resume()?;
-    }
-    Ok(())
-}
-
-fn switch_off(domain: &Domain) -> Result<(), virt::error::Error> {
-    if domain.is_active()? {
-        unless_late(domain.destroy())?;
-    }
-    if domain.has_managed_save(0)? {
-        domain.managed_save_remove(0)?;
-    }
-    Ok(())
-}
-
-impl Driver for LibvirtDriver {
-    fn list(&self) -> Answer<'_, BTreeSet<ServerId>> {
-        self.call("", "list servers", self.deadlines.look, Shared::list)
-    }
-
-    fn look<'a>(&'a self, server: &'a ServerId) -> Answer<'a, Found> {
-        let id = server.clone();
-        self.call(
-            server.as_str(),
-            "look at a server",
-            self.deadlines.look,
-            move |shared| shared.look(&id),
-        )
-    }
-
-    fn missing_taps<'a>(&'a self, ports: &'a [PortSpec]) -> Answer<'a, Vec<String>> {
-        let missing = ports.iter().filter(|port| !host::has_device(&port.tap));
-        let missing = missing.map(|port| port.tap.clone()).collect();
-        std::future::ready(Ok(missing)).boxed()
-    }
-
-    fn ensure_image<'a>(&'a self, image: &'a ImageSpec) -> Answer<'a, ()> {
-        self.shared.images.ensure(image).boxed()
-    }
-
-    fn ensure_disk<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
-        self.shared
-            .disks
-            .ensure_disk(spec, &self.shared.images, &self.clock)
-            .boxed()
-    }
-
-    fn remove_old_disks<'a>(&'a self, server: &'a ServerId, keep: i64) -> Answer<'a, ()> {
-        let id = server.clone();
-        self.call(
-            server.as_str(),
-            "remove old disks",
-            self.deadlines.change,
-            move |shared| shared.disks.remove_old_disks(&id, keep),
-        )
-    }
-
-    fn ensure_config_drive<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
-        let (id, spec) = (spec.server_id.as_str(), spec.clone());
-        self.call(
-            id,
-            "make the config drive",
-            self.deadlines.change,
-            move |shared| shared.disks.ensure_config_drive(&spec),
-        )
-    }
-
-    fn ensure_defined<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
-        let (id, spec) = (spec.server_id.as_str(), spec.clone());
-        self.call(
-            id,
-            "define a server",
-            self.deadlines.change,
-            move |shared| shared.define(&spec),
-        )
-    }
-
-    fn set_mark<'a>(&'a self, server: &'a ServerId, mark: &'a Mark) -> Answer<'a, ()> {
-        let xml = domain_xml::mark_alone(mark, &self.shared.boot_id);
-        self.on_domain(
-            server,
-            "mark a server",
-            self.deadlines.change,
-            move |domain| {
-                let kind = i32::try_from(sys::VIR_DOMAIN_METADATA_ELEMENT).unwrap_or(2);
-                let (key, uri) = (Some(domain_xml::MARK_KEY), Some(domain_xml::MARK_NS));
-                let flags = sys::VIR_DOMAIN_AFFECT_CONFIG;
-                domain
-                    .set_metadata(kind, Some(&xml), key, uri, flags)
-                    .map(|_| ())
-            },
-        )
-    }
-
-    fn ensure_running<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
-        self.on_domain(server, "start a server", self.deadlines.power, run)
-    }
-
-    fn ask_to_shut_down<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
-        self.on_domain(
-            server,
-            "shut a server down",
-            self.deadlines.change,
-            |domain| unless_late(domain.shutdown_flags(sys::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)),
-        )
-    }
-
-    fn ensure_off<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
-        self.on_domain(
-            server,
-            "switch a server off",
-            self.deadlines.power,
-            switch_off,
-        )
-    }
-
-    fn ensure_paused<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
-        self.on_domain(server, "pause a server", self.deadlines.change, |domain| {
-            unless_late(domain.suspend())
-        })
-    }
-
-    fn ensure_suspended<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
-        self.on_domain(server, "suspend a server", self.deadlines.power, |domain| {
-            unless_late(domain.managed_save(0))
-        })
-    }
-
-    fn ensure_plugged<'a>(&'a self, server: &'a ServerId, port: &'a PortSpec) -> Answer<'a, ()> {
-        let xml = domain_xml::interface(port);
-        self.on_domain(
-            server,
-            "plug an interface",
-            self.deadlines.change,
-            move |domain| {
-                domain
-                    .attach_device_flags(&xml, sys::VIR_DOMAIN_AFFECT_LIVE)
-                    .map(|_| ())
-            },
-        )
-    }
-
-    fn ask_to_unplug<'a>(&'a self, server: &'a ServerId, port: &'a FoundPort) -> Answer<'a, ()> {
-        let xml = domain_xml::found_interface(port);
-        self.on_domain(
-            server,
-            "unplug an interface",
-            self.deadlines.change,
-            move |domain| match domain.detach_device_flags(&xml, sys::VIR_DOMAIN_AFFECT_LIVE) {
-                Err(error) if error.message().contains("already in the process of unplug") => {
-                    Ok(())
-                }
-                done => unless_late(done),
-            },
-        )
-    }
-
-    fn remove_definition<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
-        let id = server.clone();
-        self.call(
-            server.as_str(),
-            "undefine a server",
-            self.deadlines.change,
-            move |shared| shared.remove_definition(&id),
-        )
-    }
-
-    fn remove_files<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
-        let id = server.clone();
-        self.call(
-            server.as_str(),
-            "remove files",
-            self.deadlines.change,
-            move |shared| shared.remove_files(&id),
-        )
-    }
-
-    fn console_output<'a>(&'a self, server: &'a ServerId, max_bytes: u64) -> Answer<'a, Vec<u8>> {
-        let id = server.clone();
-        self.call(
-            server.as_str(),
-            "read the console",
-            self.deadlines.look,
-            move |shared| shared.disks.console(&id, max_bytes),
-        )
-    }
-
-    fn inventory(&self) -> Answer<'_, HostInventory> {
-        self.call(
-            "host",
-            "look at the host",
-            self.deadlines.change,
-            Shared::inventory,
-        )
-    }
-
-    fn remove_unused_images<'a>(
-        &'a self,
-        keep: &'a BTreeSet<ImageHash>,
-        unused_since: Timestamp,
-    ) -> Answer<'a, u64> {
-        let keep = keep.clone();
-        self.call(
-            "images",
-            "remove unused images",
-            self.deadlines.change,
-            move |shared| {
-                shared
-                    .images
-                    .remove_unused(&keep, &shared.disks.used_images(), unused_since)
-            },
-        )
-    }
-
-    fn changed(&self) -> BoxFuture<'_, Option<ServerId>> {
-        self.changes.next().boxed()
-    }
-
-    fn is_worn_out(&self) -> bool {
-        self.lanes.is_worn_out()
-    }
-
-    fn fingerprint(&self, spec: &ServerSpec) -> String {
-        // A spec that has no paths is refused at its first step.
-        let paths = self.shared.disks.paths(spec, &self.shared.images);
-        paths.map_or_else(
-            |_| super::fingerprint(spec),
-            |paths| domain_xml::fingerprint(spec, &self.shared.host, &paths),
-        )
-    }
 }
 
 /// Opens libvirt at `uri` once: `nephos config check` and tests ask before they rely on it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use self::bench::{Host, Shelf, Tap, blank, config_drive, guest_image, sh, spec};
 use super::*;
+use crate::driver::Driver as _;
 use crate::model::spec::{Progress, Reboot, RebootKind, Want};
 
 #[tokio::test]

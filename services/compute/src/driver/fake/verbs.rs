@@ -1,0 +1,290 @@
+//! The verbs of a simulated host.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use nephos_types::Timestamp;
+
+use super::{Definition, FakeDriver, Guest, Power, Verb, found_port};
+use crate::driver::{
+    Answer, Driver, DriverError, Found, FoundPort, Mark, config_drive_fingerprint, fingerprint,
+};
+use crate::model::spec::{
+    CpuInfo, HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec,
+};
+
+impl Driver for FakeDriver {
+    fn list(&self) -> Answer<'_, BTreeSet<ServerId>> {
+        self.call(Verb::Look, self.latency().look, |host| {
+            Ok(host.servers.keys().cloned().collect())
+        })
+    }
+
+    fn look<'a>(&'a self, server: &'a ServerId) -> Answer<'a, Found> {
+        self.call(Verb::Look, self.latency().look, move |host| {
+            Ok(host
+                .servers
+                .get(server)
+                .map_or_else(Found::nothing, Guest::found))
+        })
+    }
+
+    fn missing_taps<'a>(&'a self, ports: &'a [PortSpec]) -> Answer<'a, Vec<String>> {
+        self.call(Verb::Look, Duration::ZERO, move |host| {
+            let missing = ports.iter().filter(|port| !host.has_tap(&port.tap));
+            Ok(missing.map(|port| port.tap.clone()).collect())
+        })
+    }
+
+    fn ensure_image<'a>(&'a self, image: &'a ImageSpec) -> Answer<'a, ()> {
+        let is_cached = self
+            .world
+            .with(&self.host, |host| host.images.contains_key(&image.hash))
+            .unwrap_or(false);
+        let takes = if is_cached {
+            Duration::ZERO
+        } else {
+            self.latency().image
+        };
+        let now = self.world.0.clock.now();
+        self.call(Verb::Image, takes, move |host| {
+            host.images.insert(image.hash.clone(), now);
+            Ok(())
+        })
+    }
+
+    fn ensure_disk<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        self.call(Verb::Disk, self.latency().change, move |host| {
+            if !host.images.contains_key(&spec.boot.image.hash) {
+                let image = &spec.boot.image.id;
+                return Err(DriverError::Failed(format!("image {image} is not cached")));
+            }
+            let guest = host.servers.entry(spec.server_id.clone()).or_default();
+            guest.disks.insert(spec.disk_epoch);
+            Ok(())
+        })
+    }
+
+    fn remove_old_disks<'a>(&'a self, server: &'a ServerId, keep: i64) -> Answer<'a, ()> {
+        self.call(Verb::Disk, self.latency().change, move |host| {
+            if let Some(guest) = host.servers.get_mut(server) {
+                guest.disks.retain(|epoch| *epoch == keep);
+            }
+            Ok(())
+        })
+    }
+
+    fn ensure_config_drive<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        self.call(Verb::ConfigDrive, self.latency().change, move |host| {
+            let guest = host.servers.entry(spec.server_id.clone()).or_default();
+            guest.config_drive = spec.config_drive.as_ref().map(config_drive_fingerprint);
+            Ok(())
+        })
+    }
+
+    fn ensure_defined<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        self.call(Verb::Define, self.latency().change, move |host| {
+            let guest = host.guest(&spec.server_id)?;
+            if !guest.disks.contains(&spec.disk_epoch) {
+                return Err(DriverError::Failed("the root disk is not there".to_owned()));
+            }
+            let ports = spec
+                .ports
+                .iter()
+                .map(|port| (port.tap.clone(), found_port(port)));
+            guest.defined = Some(Definition {
+                fingerprint: fingerprint(spec),
+                name: spec.labels.name.clone(),
+                ports: ports.collect(),
+            });
+            Ok(())
+        })
+    }
+
+    fn set_mark<'a>(&'a self, server: &'a ServerId, mark: &'a Mark) -> Answer<'a, ()> {
+        self.call(Verb::Mark, self.latency().look, move |host| {
+            host.guest(server)?.mark = mark.clone();
+            Ok(())
+        })
+    }
+
+    fn ensure_running<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.call(Verb::Run, self.latency().power, move |host| {
+            host.run(server)
+        })
+    }
+
+    fn ask_to_shut_down<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        let takes = self.latency().shut_down;
+        let (world, name, id) = (self.world.clone(), self.host.clone(), server.clone());
+        self.call(Verb::Stop, self.latency().look, move |host| {
+            if takes.is_zero() {
+                host.guest_shuts_down(server);
+            } else {
+                nephos_runtime::spawn("simulated-shutdown", async move {
+                    world.0.clock.sleep(takes).await;
+                    world.guest_shuts_down(&name, &id);
+                });
+            }
+            Ok(())
+        })
+    }
+
+    fn ensure_off<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.call(Verb::Stop, self.latency().power, move |host| {
+            if let Some(guest) = host.servers.get_mut(server) {
+                guest.switch_off();
+            }
+            Ok(())
+        })
+    }
+
+    fn ensure_paused<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.call(Verb::Stop, self.latency().change, move |host| {
+            let guest = host.guest(server)?;
+            if guest.power == Power::On {
+                guest.power = Power::Paused;
+            }
+            Ok(())
+        })
+    }
+
+    fn ensure_suspended<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.call(Verb::Stop, self.latency().power, move |host| {
+            let guest = host.guest(server)?;
+            if matches!(guest.power, Power::On | Power::Paused) {
+                guest.power = Power::Saved;
+            }
+            Ok(())
+        })
+    }
+
+    fn ensure_plugged<'a>(&'a self, server: &'a ServerId, port: &'a PortSpec) -> Answer<'a, ()> {
+        self.call(Verb::Plug, self.latency().change, move |host| {
+            if !host.has_tap(&port.tap) {
+                return Err(DriverError::Failed(format!(
+                    "there is no device {}",
+                    port.tap
+                )));
+            }
+            host.guest(server)?
+                .plugged
+                .insert(port.tap.clone(), found_port(port));
+            Ok(())
+        })
+    }
+
+    fn ask_to_unplug<'a>(&'a self, server: &'a ServerId, port: &'a FoundPort) -> Answer<'a, ()> {
+        self.call(Verb::Plug, self.latency().change, move |host| {
+            let guest = host.guest(server)?;
+            if !guest.is_deaf {
+                guest.plugged.remove(&port.tap);
+            }
+            Ok(())
+        })
+    }
+
+    fn remove_definition<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.call(Verb::Remove, self.latency().change, move |host| {
+            let Some(guest) = host.servers.get_mut(server) else {
+                return Ok(());
+            };
+            if matches!(guest.power, Power::On | Power::Paused) {
+                return Err(DriverError::Failed(format!("server {server} is running")));
+            }
+            guest.defined = None;
+            guest.power = Power::Off;
+            guest.mark = Mark::default();
+            if guest.is_empty() {
+                host.servers.remove(server);
+            }
+            Ok(())
+        })
+    }
+
+    fn remove_files<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.call(Verb::Remove, self.latency().change, move |host| {
+            if host
+                .servers
+                .get(server)
+                .is_some_and(|guest| guest.defined.is_some())
+            {
+                return Err(DriverError::Failed(format!(
+                    "server {server} is still defined"
+                )));
+            }
+            host.servers.remove(server);
+            Ok(())
+        })
+    }
+
+    fn console_output<'a>(&'a self, server: &'a ServerId, max_bytes: u64) -> Answer<'a, Vec<u8>> {
+        self.call(Verb::Look, self.latency().look, move |host| {
+            let Some(guest) = host.servers.get(server) else {
+                return Ok(Vec::new());
+            };
+            let max = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+            let from = guest.console.len().saturating_sub(max);
+            Ok(guest.console.get(from..).unwrap_or_default().to_vec())
+        })
+    }
+
+    fn inventory(&self) -> Answer<'_, HostInventory> {
+        let name = self.host.clone();
+        let uptime_secs = self.world.0.clock.monotonic().as_secs();
+        self.call(Verb::Look, self.latency().look, move |host| {
+            let running = host
+                .servers
+                .values()
+                .filter(|guest| guest.power == Power::On)
+                .count();
+            Ok(HostInventory {
+                hypervisor_hostname: name.clone(),
+                host: name,
+                hypervisor_type: "fake".to_owned(),
+                hypervisor_version: 1000,
+                virt_type: "fake".to_owned(),
+                host_ip: "127.0.0.1".to_owned(),
+                vcpus: host.size.vcpus,
+                ram_mib: host.size.ram_mib,
+                disk_gib: host.size.disk_gib,
+                disk_free_gib: host.size.disk_gib,
+                ram_free_mib: host.size.ram_mib,
+                cpu: CpuInfo {
+                    arch: "x86_64".to_owned(),
+                    model: "simulated".to_owned(),
+                    vendor: "Nephos".to_owned(),
+                    sockets: 1,
+                    cores: host.size.vcpus,
+                    threads: 1,
+                    ..CpuInfo::default()
+                },
+                running_servers: u32::try_from(running).unwrap_or(u32::MAX),
+                uptime_secs,
+            })
+        })
+    }
+
+    fn remove_unused_images<'a>(
+        &'a self,
+        keep: &'a BTreeSet<ImageHash>,
+        unused_since: Timestamp,
+    ) -> Answer<'a, u64> {
+        self.call(Verb::Remove, self.latency().look, move |host| {
+            let before = host.images.len();
+            host.images
+                .retain(|hash, used| keep.contains(hash) || *used >= unused_since);
+            Ok(u64::try_from(before.saturating_sub(host.images.len())).unwrap_or(0))
+        })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, Option<ServerId>> {
+        self.changes.next().boxed()
+    }
+
+    fn outlives_us(&self) -> bool {
+        false
+    }
+}
