@@ -59,6 +59,7 @@ CREATE TABLE servers (
   generation BIGINT NOT NULL,
   reboot_sequence BIGINT NOT NULL,
   reboot_kind TEXT NOT NULL,
+  disk_epoch BIGINT NOT NULL,
   networks TEXT NOT NULL,
   security_groups TEXT NOT NULL,
   metadata TEXT NOT NULL,

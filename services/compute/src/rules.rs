@@ -61,6 +61,8 @@ nephos_auth::rules! {
     pub StopServer = "os_compute_api:servers:stop", PROJECT_MEMBER_OR_ADMIN;
     /// Reboot a server.
     pub RebootServer = "os_compute_api:servers:reboot", PROJECT_MEMBER_OR_ADMIN;
+    /// Make a server's disk anew from an image.
+    pub RebuildServer = "os_compute_api:servers:rebuild", PROJECT_MEMBER_OR_ADMIN;
     /// Freeze a server.
     pub PauseServer = "os_compute_api:os-pause-server:pause", PROJECT_MEMBER_OR_ADMIN;
     /// Let a frozen server go on.

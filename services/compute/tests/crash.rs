@@ -173,3 +173,32 @@ async fn a_life_killed_anywhere_is_the_same_life() {
 async fn a_misfortune_killed_anywhere_is_the_same_misfortune() {
     killed_everywhere(misfortune, 20).await;
 }
+
+/// Rebuilt while it runs.
+async fn another_disk() -> (Vec<Value>, u32) {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let body = json!({"rebuild": {"imageRef": cloud.image_id}});
+    cloud.act(&id, body).await.expect(202);
+    cloud.settle().await;
+    let disks: Vec<i64> = cloud
+        .simulated
+        .snapshot("one")
+        .values()
+        .flat_map(|found| found.disks.clone())
+        .collect();
+    let story = vec![json!([seen(&cloud.show(&id).await), around(&cloud), disks])];
+    cloud
+        .member()
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(204);
+    cloud.settle().await;
+    cloud.assert_nothing_left().await;
+    (story, cloud.killed)
+}
+
+#[tokio::test]
+async fn a_rebuild_killed_anywhere_is_the_same_rebuild() {
+    killed_everywhere(another_disk, 20).await;
+}

@@ -254,6 +254,13 @@ impl Things<'_> {
                 self.action("active", json!({"reboot": {"type": "HARD"}}))
                     .await
             }
+            "Rebuild" => {
+                self.action(
+                    "active",
+                    json!({"rebuild": {"imageRef": self.cloud.image_id}}),
+                )
+                .await
+            }
             "Pause" => self.action("active", json!({"pause": null})).await,
             "Unpause" => self.action("paused", json!({"unpause": null})).await,
             "Suspend" => self.action("active", json!({"suspend": null})).await,

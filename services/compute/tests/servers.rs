@@ -737,3 +737,65 @@ async fn security_groups_are_those_of_the_ports() {
         .await
         .expect(404);
 }
+
+#[tokio::test]
+async fn a_rebuilt_server_is_the_same_with_another_disk() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let before = cloud.show(&id).await;
+    let other = cloud
+        .image
+        .add_image(&json!({"name": "other", "os_hash_value": "cd".repeat(64)}));
+    let body = json!({"rebuild": {"imageRef": other, "name": "new", "metadata": {"a": "b"}, "adminPass": "secret"}});
+    let rebuilt = cloud.act(&id, body).await.expect(202);
+    assert!(rebuilt.header("location").unwrap().ends_with(&id));
+    let server = &rebuilt.json["server"];
+    assert_eq!(
+        (
+            &server["image"]["id"],
+            &server["name"],
+            &server["adminPass"]
+        ),
+        (&json!(other), &json!("new"), &json!("secret"))
+    );
+    assert_eq!(cloud.show(&id).await["status"], "REBUILD");
+    cloud.settle().await;
+    let after = cloud.show(&id).await;
+    assert_eq!(
+        (&after["status"], &after["metadata"], &after["image"]["id"]),
+        (&json!("ACTIVE"), &json!({"a": "b"}), &json!(other))
+    );
+    assert_eq!(
+        after["addresses"], before["addresses"],
+        "its addresses stay"
+    );
+    assert_eq!(
+        cloud
+            .simulated
+            .snapshot("one")
+            .values()
+            .next()
+            .unwrap()
+            .disks
+            .iter()
+            .collect::<Vec<_>>(),
+        [&1]
+    );
+
+    cloud.act(&id, json!({"os-stop": null})).await.expect(202);
+    cloud.settle().await;
+    cloud
+        .act(&id, json!({"rebuild": {"imageRef": cloud.image_id}}))
+        .await
+        .expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.show(&id).await["status"], "SHUTOFF");
+    cloud
+        .act(
+            &id,
+            json!({"rebuild": {"imageRef": "11111111-1111-4111-8111-111111111111"}}),
+        )
+        .await
+        .expect(400);
+    cloud.act(&id, json!({"rebuild": {}})).await.expect(400);
+}

@@ -72,6 +72,11 @@ async fn call(
             target: format!("/v2.1/servers/{server}"),
             body: json!({"server": {"name": "web"}}),
         }),
+        "Rebuild" => Some(Call {
+            method: Method::POST,
+            target: format!("/v2.1/servers/{server}/action"),
+            body: json!({"rebuild": {"imageRef": cloud.image_id}}),
+        }),
         "ListFlavors" => get("/flavors"),
         "ListFlavorsDetail" => get("/flavors/detail"),
         "ShowFlavor" => get("/flavors/small"),
@@ -155,8 +160,8 @@ async fn every_row_of_a_reply_table_changes_the_reply_at_its_version() {
             rows += 1;
             let name = row.info.name;
             // Admins saw host names of guests all along: only others see that they came.
-            let of_server =
-                matches!(change.kind, ChangeKind::Rewrite(_)) && name.ends_with("Server");
+            let of_server = matches!(change.kind, ChangeKind::Rewrite(_))
+                && (name.ends_with("Server") || name == "Rebuild");
             let ask = cloud.ask.as_persona(if of_server {
                 Persona::Member
             } else {
@@ -167,6 +172,9 @@ async fn every_row_of_a_reply_table_changes_the_reply_at_its_version() {
                 let call = call(&cloud, &server, name, version, rows * 2 + seen.len()).await;
                 let call = call.unwrap_or_else(|| panic!("how is {name} asked?"));
                 seen.push(object(&shape, &shown(&ask, call, version).await));
+                if name == "Rebuild" {
+                    cloud.settle().await;
+                }
             }
             let has = |at: usize| seen[at].get(change.key).is_some();
             match change.kind {

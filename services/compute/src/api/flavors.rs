@@ -213,7 +213,7 @@ fn next(cx: &Cx, path: &str, query: &Params, last: Option<&str>) -> Vec<Link> {
     let Some(last) = last else { return Vec::new() };
     vec![Link {
         rel: "next",
-        href: super::servers::next_url(cx, path, query, last),
+        href: super::server_list::next_url(cx, path, query, last),
     }]
 }
 

@@ -240,7 +240,7 @@ async fn shown(cx: &Cx, path: &str, query: &Params) -> Result<Shown, Fault> {
                 true => row.provider_id.clone(),
                 false => row.number.to_string(),
             });
-            let href = super::servers::next_url(cx, path, query, &marker.unwrap_or_default());
+            let href = super::server_list::next_url(cx, path, query, &marker.unwrap_or_default());
             links.push(Link { rel: "next", href });
         }
     }

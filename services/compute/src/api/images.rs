@@ -178,7 +178,7 @@ async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Value>, Opti
         .filter(|_| more)
         .map(|image| text(image, "id").to_owned());
     let links = last.map(
-        |last| json!([{"rel": "next", "href": super::servers::next_url(cx, path, query, &last)}]),
+        |last| json!([{"rel": "next", "href": super::server_list::next_url(cx, path, query, &last)}]),
     );
     Ok((images, links))
 }

@@ -141,7 +141,7 @@ async fn list_actions(cx: Cx, req: Req<ListActions>) -> Reply<ListActions> {
                 .unwrap_or_default();
             links.push(Link {
                 rel: "next",
-                href: super::servers::next_url(&cx, &path, query, &marker),
+                href: super::server_list::next_url(&cx, &path, query, &marker),
             });
         }
     }

@@ -263,11 +263,12 @@ async fn nic(cx: &Cx, server: &Server, wish: Attachment) -> Result<Nic, Fault> {
             let network = known.iter().find(|network| network.id == id);
             let network = network
                 .ok_or_else(|| Fault::not_found(format!("Network {id} could not be found.")))?;
-            super::server_create::check_network(cx, network)?;
+            super::server_references::check_network(cx, network)?;
             id
         }
         None => {
-            let mut found = super::server_create::automatic(cx, token, &server.project_id).await?;
+            let mut found =
+                super::server_references::automatic(cx, token, &server.project_id).await?;
             let none = || Fault::bad_request("No network is available: name one by net_id.");
             found.pop().ok_or_else(none)?.network_id
         }

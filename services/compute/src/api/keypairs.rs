@@ -102,7 +102,7 @@ async fn list_keypairs(cx: Cx, req: Req<ListKeyPairs>) -> Reply<ListKeyPairs> {
     let mut reply = json!({"keypairs": keys.iter().map(entry).collect::<Vec<_>>()});
     let full = keys.len() == usize::try_from(limit).unwrap_or(usize::MAX);
     if let (true, Some(last), Some(reply)) = (full, keys.last(), reply.as_object_mut()) {
-        let href = super::servers::next_url(&cx, "/v2.1/os-keypairs", &req.query, &last.name);
+        let href = super::server_list::next_url(&cx, "/v2.1/os-keypairs", &req.query, &last.name);
         reply.insert(
             "keypairs_links".into(),
             json!([{"rel": "next", "href": href}]),

@@ -20,8 +20,12 @@ mod quotas;
 mod security_groups;
 mod server_actions;
 mod server_create;
+mod server_fields;
+mod server_list;
 mod server_metadata;
 mod server_password;
+mod server_rebuild;
+mod server_references;
 mod server_tags;
 mod server_view;
 mod servers;
@@ -199,6 +203,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         server_metadata::UpdateMetadataItem,
         server_password::ClearPassword,
         server_password::ShowPassword,
+        server_rebuild::Rebuild,
         server_tags::AddTag,
         server_tags::DeleteTag,
         server_tags::DeleteTags,
@@ -206,8 +211,8 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         server_tags::ReplaceTags,
         server_tags::ShowTag,
         servers::DeleteServer,
-        servers::ListServers,
-        servers::ListServersDetail,
+        server_list::ListServers,
+        server_list::ListServersDetail,
         servers::ShowServer,
         servers::UpdateServer,
         services::DisableService,

@@ -165,11 +165,10 @@ pub(crate) struct QuotaBody {
     quota_set: Map<String, Value>,
 }
 
+type Limits = Vec<(&'static str, i64)>;
+
 /// New limits by name, and whether they are forced.
-fn asked(
-    set: &Map<String, Value>,
-    known: &[&'static str],
-) -> Result<(Vec<(&'static str, i64)>, bool), Fault> {
+fn asked(set: &Map<String, Value>, known: &[&'static str]) -> Result<(Limits, bool), Fault> {
     let (mut limits, mut force) = (Vec::new(), false);
     for (key, value) in set {
         let wrong = || {

@@ -2,33 +2,28 @@
 //! is the boot operation's.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header;
 use nephos_api::version::v;
 use nephos_api::{Fault, Json, Reply, Req, Shape, With, endpoint};
-use nephos_auth::Target;
-use nephos_types::ProjectId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::flavors::{Link, Number, links, visible};
+use super::flavors::{Link, Number, links};
+use super::server_fields::{address, disk_config, files, hostname, user_data, zone_and_host};
+use super::server_references::{References, references};
 use super::versions::{SERVER_CREATE, SERVER_CREATE_KEYS};
 use super::{Cx, asked, fault, is_true};
-use crate::model::flavor::Flavor;
 use crate::model::name;
 use crate::model::quota::Usage;
-use crate::model::server::{ImageCopy, Nic, Server, VmState, power};
+use crate::model::server::{Server, VmState, power};
 use crate::model::spec::ServerId;
 use crate::ops::{self, Work};
-use crate::peers::{Network, image_copy};
 use crate::{rules, store};
 
-/// User data, decoded (Nova's limit is 65535 characters of base64).
-const USER_DATA_CHARS: usize = 65_535;
 /// Servers of one request.
 const MAX_COUNT: i64 = 1000;
 
@@ -46,100 +41,100 @@ pub(crate) struct CreateBody {
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct NewServer {
-    name: String,
+    pub(super) name: String,
     #[serde(default, rename = "imageRef")]
-    image: Option<String>,
+    pub(super) image: Option<String>,
     #[serde(rename = "flavorRef")]
-    flavor: Value,
+    pub(super) flavor: Value,
     #[serde(default, rename = "adminPass")]
-    admin_pass: Option<String>,
+    pub(super) admin_pass: Option<String>,
     #[serde(default)]
-    metadata: BTreeMap<String, String>,
+    pub(super) metadata: BTreeMap<String, String>,
     #[serde(default)]
-    networks: Option<Networks>,
+    pub(super) networks: Option<Networks>,
     #[serde(default, rename = "OS-DCF:diskConfig")]
-    disk_config: Option<String>,
+    pub(super) disk_config: Option<String>,
     #[serde(default, rename = "accessIPv4")]
-    access_ipv4: Option<String>,
+    pub(super) access_ipv4: Option<String>,
     #[serde(default, rename = "accessIPv6")]
-    access_ipv6: Option<String>,
+    pub(super) access_ipv6: Option<String>,
     #[serde(default)]
-    availability_zone: Option<String>,
+    pub(super) availability_zone: Option<String>,
     #[serde(default)]
-    block_device_mapping: Option<Vec<Value>>,
+    pub(super) block_device_mapping: Option<Vec<Value>>,
     #[serde(default)]
-    block_device_mapping_v2: Option<Vec<BlockDevice>>,
+    pub(super) block_device_mapping_v2: Option<Vec<BlockDevice>>,
     #[serde(default)]
-    config_drive: Option<Value>,
+    pub(super) config_drive: Option<Value>,
     #[serde(default)]
-    key_name: Option<String>,
+    pub(super) key_name: Option<String>,
     #[serde(default)]
-    min_count: Option<Number>,
+    pub(super) min_count: Option<Number>,
     #[serde(default)]
-    max_count: Option<Number>,
+    pub(super) max_count: Option<Number>,
     #[serde(default)]
-    return_reservation_id: Option<Value>,
+    pub(super) return_reservation_id: Option<Value>,
     #[serde(default)]
-    security_groups: Option<Vec<GroupRef>>,
+    pub(super) security_groups: Option<Vec<GroupRef>>,
     #[serde(default)]
-    user_data: Option<String>,
+    pub(super) user_data: Option<String>,
     #[serde(default)]
-    description: Option<String>,
+    pub(super) description: Option<String>,
     #[serde(default)]
-    tags: Option<Vec<String>>,
+    pub(super) tags: Option<Vec<String>>,
     #[serde(default)]
-    personality: Option<Vec<File>>,
+    pub(super) personality: Option<Vec<File>>,
     #[serde(default)]
-    trusted_image_certificates: Option<Vec<String>>,
+    pub(super) trusted_image_certificates: Option<Vec<String>>,
     #[serde(default)]
-    host: Option<String>,
+    pub(super) host: Option<String>,
     #[serde(default)]
-    hypervisor_hostname: Option<String>,
+    pub(super) hypervisor_hostname: Option<String>,
     #[serde(default)]
-    hostname: Option<String>,
+    pub(super) hostname: Option<String>,
 }
 
 /// `auto`, `none`, or a list.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
-enum Networks {
+pub(super) enum Networks {
     Word(String),
     List(Vec<NetworkRef>),
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NetworkRef {
+pub(super) struct NetworkRef {
     #[serde(default)]
-    uuid: Option<String>,
+    pub(super) uuid: Option<String>,
     #[serde(default)]
-    port: Option<String>,
+    pub(super) port: Option<String>,
     #[serde(default)]
-    fixed_ip: Option<String>,
+    pub(super) fixed_ip: Option<String>,
     #[serde(default)]
-    tag: Option<String>,
+    pub(super) tag: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
-struct BlockDevice {
+pub(super) struct BlockDevice {
     #[serde(default)]
-    uuid: Option<String>,
+    pub(super) uuid: Option<String>,
     #[serde(default)]
-    source_type: String,
+    pub(super) source_type: String,
     #[serde(default)]
-    destination_type: Option<String>,
+    pub(super) destination_type: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct File {
-    path: String,
-    contents: String,
+pub(super) struct File {
+    pub(super) path: String,
+    pub(super) contents: String,
 }
 
 #[derive(Deserialize, ToSchema)]
-struct GroupRef {
-    name: String,
+pub(super) struct GroupRef {
+    pub(super) name: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -168,15 +163,6 @@ endpoint! {
     body: Json<CreateBody> as Shape::one("server", SERVER_CREATE).keys(SERVER_CREATE_KEYS),
     reply: With<Json<CreatedReply>>,
     handler: create_servers,
-}
-
-/// What the siblings and our own tables say of a request's references.
-struct References {
-    flavor: Flavor,
-    image: ImageCopy,
-    key: Option<(String, String)>,
-    nics: Vec<Nic>,
-    groups: Vec<String>,
 }
 
 async fn create_servers(cx: Cx, req: Req<CreateServers>) -> Reply<CreateServers> {
@@ -404,296 +390,6 @@ fn counts(new: &NewServer) -> Result<(u32, u32), Fault> {
     ))
 }
 
-async fn references(cx: &Cx, new: &NewServer) -> Result<References, Fault> {
-    let flavor_id = flavor_ref(&new.flavor)?;
-    let image_id = image_ref(new)?;
-    let token = cx.token().unwrap_or_default();
-    let (flavor, image, key, nics) = tokio::join!(
-        visible(cx, &flavor_id),
-        cx.siblings.image(token, &image_id, &cx.request_id),
-        key(cx, new.key_name.as_deref()),
-        nics(cx, new),
-    );
-    let flavor = flavor.map_err(|why| Fault::bad_request(why.message))?;
-    let image = image.map_err(|why| {
-        if why.is_not_found() {
-            Fault::bad_request(format!("Can not find requested image: {image_id}"))
-        } else {
-            fault::from_peer(&why)
-        }
-    })?;
-    let image = image_copy(&image).map_err(Fault::bad_request)?;
-    check_fits(&flavor, &image)?;
-    let groups = groups(cx, new).await?;
-    Ok(References {
-        flavor,
-        image,
-        key: key?,
-        nics: nics?,
-        groups,
-    })
-}
-
-fn flavor_ref(asked: &Value) -> Result<String, Fault> {
-    let text = match asked {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _other => String::new(),
-    };
-    // Old clients send the flavor's URL.
-    let id = text.rsplit('/').next().unwrap_or_default();
-    if id.is_empty() {
-        return Err(Fault::bad_request(
-            "Invalid input for field/attribute flavorRef. It must be a flavor's id.",
-        ));
-    }
-    Ok(id.to_owned())
-}
-
-fn image_ref(new: &NewServer) -> Result<String, Fault> {
-    if new
-        .block_device_mapping
-        .as_ref()
-        .is_some_and(|mapping| !mapping.is_empty())
-    {
-        return Err(no_volumes());
-    }
-    let devices = new.block_device_mapping_v2.as_deref().unwrap_or_default();
-    let local = |device: &BlockDevice| {
-        device.source_type == "image"
-            && device.destination_type.as_deref().unwrap_or("local") == "local"
-    };
-    if devices.len() > 1 || devices.iter().any(|device| !local(device)) {
-        return Err(no_volumes());
-    }
-    let by_device = devices.first().and_then(|device| device.uuid.clone());
-    let asked = new.image.clone().filter(|id| !id.is_empty()).or(by_device);
-    let text = asked.ok_or_else(|| {
-        Fault::bad_request("Invalid imageRef provided. A server needs an image: volumes to boot from are not offered.")
-    })?;
-    let id = text.rsplit('/').next().unwrap_or_default().to_owned();
-    if uuid::Uuid::try_parse(&id).is_err() {
-        return Err(Fault::bad_request("Invalid imageRef provided."));
-    }
-    Ok(id)
-}
-
-fn no_volumes() -> Fault {
-    Fault::bad_request(
-        "Block Device Mapping is Invalid: this cloud has no volumes yet; boot from an image.",
-    )
-}
-
-async fn key(cx: &Cx, name: Option<&str>) -> Result<Option<(String, String)>, Fault> {
-    let Some(name) = name else { return Ok(None) };
-    let found = store::keypairs::get(cx.db(), cx.caller.user_id.as_str(), name).await?;
-    let key = found.ok_or_else(|| Fault::bad_request("Invalid key_name provided."))?;
-    Ok(Some((key.name, key.public_key)))
-}
-
-fn check_fits(flavor: &Flavor, image: &ImageCopy) -> Result<(), Fault> {
-    if image.min_ram_mib > flavor.ram_mib {
-        return Err(Fault::bad_request(format!(
-            "Flavor's memory is too small for requested image: it has {} MiB, the image needs {} MiB.",
-            flavor.ram_mib, image.min_ram_mib
-        )));
-    }
-    let disk_bytes = flavor.disk_gib.saturating_mul(1 << 30);
-    let raw_too_big = image.disk_format == "raw" && image.size_bytes > disk_bytes;
-    if flavor.disk_gib > 0 && (image.min_disk_gib > flavor.disk_gib || raw_too_big) {
-        return Err(Fault::bad_request(format!(
-            "Flavor's disk is too small for requested image: it has {} GiB, the image needs {} GiB.",
-            flavor.disk_gib,
-            image.min_disk_gib.max(image.size_bytes.div_ceil(1 << 30))
-        )));
-    }
-    Ok(())
-}
-
-async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
-    let token = cx.token().unwrap_or_default();
-    let project = cx
-        .caller
-        .project_id()
-        .cloned()
-        .unwrap_or_else(|| ProjectId::from(""));
-    let list = match &new.networks {
-        Some(Networks::Word(word)) if cx.version < v(2, 37) => {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute networks. '{word}' needs microversion 2.37."
-            )));
-        }
-        Some(Networks::Word(word)) if word == "none" => return Ok(Vec::new()),
-        Some(Networks::Word(word)) if word == "auto" => {
-            return automatic(cx, token, &project).await;
-        }
-        Some(Networks::Word(word)) => {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute networks. '{word}' is neither 'auto' nor 'none'."
-            )));
-        }
-        None if cx.version >= v(2, 37) => {
-            return Err(Fault::bad_request(
-                "Invalid input for field/attribute server. 'networks' is a required property",
-            ));
-        }
-        None => return automatic(cx, token, &project).await,
-        Some(Networks::List(list)) if list.is_empty() => {
-            return automatic(cx, token, &project).await;
-        }
-        Some(Networks::List(list)) => list,
-    };
-    let ids: Vec<String> = list.iter().filter_map(|wish| wish.uuid.clone()).collect();
-    let known = if ids.is_empty() {
-        Vec::new()
-    } else {
-        cx.siblings
-            .networks(token, &ids)
-            .await
-            .map_err(|why| fault::from_peer(&why))?
-    };
-    let mut nics = Vec::new();
-    // Tags came with 2.32, were lost from 2.37 to 2.41, and are back since 2.42.
-    let tags = cx.version >= v(2, 42) || (v(2, 32)..v(2, 37)).contains(&cx.version);
-    for wish in list {
-        if let Some(tag) = &wish.tag {
-            if !tags {
-                return Err(Fault::bad_request(
-                    "Additional properties are not allowed ('tag' was unexpected)",
-                ));
-            }
-            super::server_tags::check(std::slice::from_ref(tag))?;
-        }
-        nics.push(one_nic(cx, token, wish, &known).await?);
-    }
-    Ok(nics)
-}
-
-async fn one_nic(cx: &Cx, token: &str, wish: &NetworkRef, known: &[Network]) -> Result<Nic, Fault> {
-    if let Some(ip) = &wish.fixed_ip
-        && ip.parse::<IpAddr>().is_err()
-    {
-        return Err(Fault::bad_request(format!(
-            "Invalid fixed IP address ({ip})"
-        )));
-    }
-    if let Some(port) = &wish.port {
-        let found = cx.siblings.port_of_caller(token, port).await;
-        let found = found.map_err(|why| match why.is_not_found() {
-            true => Fault::bad_request(format!("Port id {port} could not be found.")),
-            false => fault::from_peer(&why),
-        })?;
-        if !found.device_id.is_empty() {
-            return Err(Fault::conflict(format!("Port {port} is still in use.")));
-        }
-        return Ok(Nic {
-            network_id: found.network_id,
-            port_id: found.id,
-            ours: false,
-            tag: wish.tag.clone(),
-            ..Nic::default()
-        });
-    }
-    let Some(id) = &wish.uuid else {
-        return Err(Fault::bad_request(
-            "Invalid input for field/attribute networks. Each needs 'uuid' or 'port'.",
-        ));
-    };
-    let Some(network) = known.iter().find(|network| network.id == *id) else {
-        return Err(Fault::bad_request(format!(
-            "Network {id} could not be found."
-        )));
-    };
-    check_network(cx, network)?;
-    Ok(Nic {
-        network_id: id.clone(),
-        fixed_ip: wish.fixed_ip.clone(),
-        ours: true,
-        tag: wish.tag.clone(),
-        ..Nic::default()
-    })
-}
-
-pub(crate) fn check_network(cx: &Cx, network: &Network) -> Result<(), Fault> {
-    if network.subnets.is_empty() {
-        return Err(Fault::bad_request(format!(
-            "Network {} requires a subnet in order to boot instances on.",
-            network.id
-        )));
-    }
-    if network.external && !network.shared && !cx.caller.is_admin() {
-        return Err(Fault::forbidden(format!(
-            "It is not allowed to create an interface on external network {}",
-            network.id
-        )));
-    }
-    Ok(())
-}
-
-/// Nova: the project's only network, or the only one shared with it; several are for the user to choose from.
-pub(crate) async fn automatic(
-    cx: &Cx,
-    token: &str,
-    project: &ProjectId,
-) -> Result<Vec<Nic>, Fault> {
-    let all = cx
-        .siblings
-        .networks(token, &[])
-        .await
-        .map_err(|why| fault::from_peer(&why))?;
-    let project = project.as_str();
-    let own = all
-        .iter()
-        .filter(|network| network.project_id == project && !network.external);
-    let own: Vec<&Network> = own.filter(|network| !network.subnets.is_empty()).collect();
-    let found = if own.is_empty() {
-        all.iter()
-            .filter(|network| network.shared && !network.subnets.is_empty())
-            .collect()
-    } else {
-        own
-    };
-    match found.as_slice() {
-        [] => Ok(Vec::new()),
-        [network] => Ok(vec![Nic {
-            network_id: network.id.clone(),
-            ours: true,
-            ..Nic::default()
-        }]),
-        _several => Err(Fault::conflict(
-            "Multiple possible networks found, use a Network ID to be more specific.",
-        )),
-    }
-}
-
-async fn groups(cx: &Cx, new: &NewServer) -> Result<Vec<String>, Fault> {
-    let Some(asked) = &new.security_groups else {
-        return Ok(vec!["default".to_owned()]);
-    };
-    let project = cx
-        .caller
-        .project_id()
-        .map_or("", |project| project.as_str());
-    let mut names: Vec<String> = Vec::new();
-    for group in asked {
-        let found = cx.siblings.security_group(project, &group.name).await;
-        let found = found.map_err(|why| fault::from_peer(&why))?;
-        if found.is_none() && group.name != "default" {
-            return Err(Fault::bad_request(format!(
-                "Security group {} not found.",
-                group.name
-            )));
-        }
-        if !names.contains(&group.name) {
-            names.push(group.name.clone());
-        }
-    }
-    if names.is_empty() {
-        names.push("default".to_owned());
-    }
-    Ok(names)
-}
-
 /// The first server of the request; the others are copies of it.
 fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Fault> {
     let project = cx.caller.project_id().cloned();
@@ -755,6 +451,7 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
         generation: 1,
         reboot_sequence: 0,
         reboot_kind: String::new(),
+        disk_epoch: 0,
         nics: references.nics,
         security_groups: references.groups,
         metadata: super::server_metadata::check(&new.metadata)?,
@@ -785,32 +482,6 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
     })
 }
 
-/// `zone`, or for admins `zone:host`; from 2.74 on `host` by its own key.
-fn zone_and_host(cx: &Cx, new: &NewServer) -> Result<(Option<String>, Option<String>), Fault> {
-    let asked = new
-        .availability_zone
-        .as_deref()
-        .filter(|zone| !zone.is_empty());
-    let (zone, host) = match asked.and_then(|asked| asked.split_once(':')) {
-        Some((zone, host)) => {
-            let host = host.split(':').next().unwrap_or_default();
-            (
-                Some(zone.to_owned()).filter(|zone| !zone.is_empty()),
-                Some(host.to_owned()),
-            )
-        }
-        None => (asked.map(str::to_owned), None),
-    };
-    let host = host.filter(|host| !host.is_empty());
-    let host = host
-        .or_else(|| new.host.clone())
-        .or_else(|| new.hypervisor_hostname.clone());
-    if host.is_some() {
-        cx.require(rules::CreateServerOnHost, &Target::new())?;
-    }
-    Ok((zone, host))
-}
-
 fn copies(first: &Server, count: u32) -> Vec<Server> {
     let mut all = vec![first.clone()];
     if count == 1 {
@@ -831,75 +502,4 @@ fn copies(first: &Server, count: u32) -> Vec<Server> {
         }
     }
     all
-}
-
-fn user_data(text: &str) -> Result<String, Fault> {
-    let compact: String = text.split_whitespace().collect();
-    if text.len() > USER_DATA_CHARS {
-        return Err(Fault::bad_request(format!(
-            "Invalid input for field/attribute user_data. It is longer than {USER_DATA_CHARS} characters."
-        )));
-    }
-    if STANDARD.decode(&compact).is_err() {
-        return Err(Fault::bad_request(
-            "Invalid input for field/attribute user_data. It must be base64.",
-        ));
-    }
-    Ok(compact)
-}
-
-/// An address that the owner notes; empty is none.
-pub(crate) fn address(field: &str, text: &str, six: bool) -> Result<String, Fault> {
-    if text.is_empty() {
-        return Ok(String::new());
-    }
-    match text.parse::<IpAddr>() {
-        Ok(address) if address.is_ipv6() == six => Ok(address.to_string()),
-        _other => Err(Fault::bad_request(format!(
-            "Invalid input for field/attribute {field}. Value: {text}. It is no IPv{} address.",
-            if six { 6 } else { 4 }
-        ))),
-    }
-}
-
-/// `AUTO` or `MANUAL`.
-pub(crate) fn disk_config(word: &str) -> Result<String, Fault> {
-    match word {
-        "AUTO" | "MANUAL" => Ok(word.to_owned()),
-        other => Err(Fault::bad_request(format!(
-            "Invalid input for field/attribute OS-DCF:diskConfig. '{other}' is neither AUTO nor MANUAL."
-        ))),
-    }
-}
-
-fn files(asked: &[File]) -> Result<Vec<(String, String)>, Fault> {
-    let file = |file: &File| {
-        let compact: String = file.contents.split_whitespace().collect();
-        match STANDARD.decode(&compact) {
-            Ok(_) if !file.path.is_empty() => Ok((file.path.clone(), compact)),
-            _wrong => Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute contents. The file '{}' needs a path and base64 content.",
-                file.path
-            ))),
-        }
-    };
-    asked.iter().map(file).collect()
-}
-
-/// A host name that the user chose: letters, digits and hyphens; from 2.94 on with dots; 255 characters.
-pub(crate) fn hostname(cx: &Cx, text: &str) -> Result<String, Fault> {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-    };
-    let dotted = text.contains('.') && cx.version < v(2, 94);
-    if text.len() > 255 || dotted || !text.split('.').all(label) {
-        return Err(Fault::bad_request(format!(
-            "Invalid input for field/attribute hostname. '{text}' is no host name."
-        )));
-    }
-    Ok(text.to_owned())
 }

@@ -109,6 +109,50 @@ pub(crate) const SERVER_UPDATED: &[Change] = &[
     added(v(2, 96), "pinned_availability_zone"),
 ];
 
+/// A server in the reply to a rebuild.
+pub(crate) const SERVER_REBUILT: &[Change] = &[
+    added(v(2, 9), "locked"),
+    added(v(2, 19), "description"),
+    added(v(2, 26), "tags"),
+    before(v(2, 47), "flavor", flavor_as_link),
+    added(v(2, 54), "key_name"),
+    added(v(2, 57), "user_data"),
+    added(v(2, 63), "trusted_image_certificates"),
+    added(v(2, 71), "server_groups"),
+    added(v(2, 73), "locked_reason"),
+    changed(v(2, 75), only_rebuilt),
+    changed(v(2, 90), hostname_for_admins),
+    added(v(2, 96), "pinned_availability_zone"),
+];
+
+/// The body of a rebuild.
+pub(crate) const REBUILD: &[Change] = &[
+    added(v(2, 19), "description"),
+    added(v(2, 54), "key_name"),
+    removed(v(2, 57), "personality"),
+    added(v(2, 57), "user_data"),
+    added(v(2, 63), "trusted_image_certificates"),
+    added(v(2, 90), "hostname"),
+];
+
+/// The keys of a rebuild at the newest version.
+pub(crate) const REBUILD_KEYS: &[&str] = &[
+    "imageRef",
+    "name",
+    "adminPass",
+    "metadata",
+    "OS-DCF:diskConfig",
+    "accessIPv4",
+    "accessIPv6",
+    "personality",
+    "preserve_ephemeral",
+    "description",
+    "key_name",
+    "user_data",
+    "trusted_image_certificates",
+    "hostname",
+];
+
 /// A hypervisor with details.
 pub(crate) const HYPERVISOR_VIEW: &[Change] = &[
     before(v(2, 28), "cpu_info", cpu_info_as_text),
@@ -185,7 +229,16 @@ const BASICS: &[&str] = &[
 ];
 
 fn only_basics(server: &mut Object) {
-    server.retain(|key, _| key.starts_with('_') || BASICS.contains(&key.as_str()));
+    only(server, &[]);
+}
+
+fn only_rebuilt(server: &mut Object) {
+    only(server, &["adminPass", "key_name", "user_data"]);
+}
+
+fn only(server: &mut Object, more: &[&str]) {
+    let kept = |key: &str| key.starts_with('_') || BASICS.contains(&key) || more.contains(&key);
+    server.retain(|key, _| kept(key.as_str()));
     let lists = server.get_mut("addresses").and_then(Value::as_object_mut);
     for entry in lists
         .into_iter()

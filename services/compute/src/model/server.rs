@@ -236,6 +236,8 @@ pub struct Server {
     pub reboot_sequence: i64,
     /// How the last one was asked for: `soft`, `hard`.
     pub reboot_kind: String,
+    /// Raised by a rebuild: another disk.
+    pub disk_epoch: i64,
     /// Its interfaces.
     pub nics: Vec<Nic>,
     /// Names of the security groups of ports that we make.
@@ -302,6 +304,7 @@ impl Server {
                 Some("rebooting_hard" | "reboot_pending_hard" | "reboot_started_hard"),
             )
             | (VmState::Stopped | VmState::Error, Some("rebooting_hard")) => "HARD_REBOOT",
+            (VmState::Active | VmState::Stopped | VmState::Error, Some("rebuilding")) => "REBUILD",
             (VmState::Building, _) => "BUILD",
             (VmState::Active, _) => "ACTIVE",
             (VmState::Stopped, _) => "SHUTOFF",
@@ -318,7 +321,7 @@ impl Server {
             "ACTIVE" | "REBOOT" | "HARD_REBOOT" => {
                 Some(if self.status() == "ACTIVE" { 100 } else { 0 })
             }
-            "BUILD" => Some(0),
+            "BUILD" | "REBUILD" => Some(0),
             _other => None,
         }
     }
@@ -405,7 +408,7 @@ impl Server {
                 image: self.image.spec(),
                 kernel: None,
             },
-            disk_epoch: 0,
+            disk_epoch: self.disk_epoch,
             ports: ports.collect(),
             config_drive,
             console: spec::ConsoleSpec::default(),

@@ -7,6 +7,7 @@ pub(crate) mod interfaces;
 pub(crate) mod observe;
 mod ports;
 pub(crate) mod power;
+pub(crate) mod rebuild;
 pub(crate) mod refresh;
 mod release;
 

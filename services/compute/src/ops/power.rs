@@ -4,7 +4,7 @@ use nephos_auth::Authorized;
 use nephos_db::Tx;
 use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError, feed};
 use nephos_runtime::crash_point;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Asked, HostSays, LOOK_AGAIN, Work, begin, host_says, observe, place, publish};
 use crate::model::server::{Server, ServerFault, VmState};
@@ -20,6 +20,8 @@ pub(crate) struct Power;
 pub(crate) struct Verb {
     /// Nova's name of the action.
     pub action: &'static str,
+    /// Nova's name of its part in the history.
+    pub event: &'static str,
     /// Nova's word while it lasts.
     pub task_state: &'static str,
     /// What the host should make of it.
@@ -32,6 +34,7 @@ pub(crate) struct Verb {
 
 pub(crate) const START: Verb = Verb {
     action: "start",
+    event: "compute_start_instance",
     task_state: "powering-on",
     want: "running",
     reboot: None,
@@ -39,6 +42,7 @@ pub(crate) const START: Verb = Verb {
 };
 pub(crate) const STOP: Verb = Verb {
     action: "stop",
+    event: "compute_stop_instance",
     task_state: "powering-off",
     want: "stopped",
     reboot: None,
@@ -46,6 +50,7 @@ pub(crate) const STOP: Verb = Verb {
 };
 pub(crate) const SOFT_REBOOT: Verb = Verb {
     action: "reboot",
+    event: "compute_reboot_instance",
     task_state: "rebooting",
     want: "running",
     reboot: Some("soft"),
@@ -53,6 +58,7 @@ pub(crate) const SOFT_REBOOT: Verb = Verb {
 };
 pub(crate) const HARD_REBOOT: Verb = Verb {
     action: "reboot",
+    event: "compute_reboot_instance",
     task_state: "rebooting_hard",
     want: "running",
     reboot: Some("hard"),
@@ -66,6 +72,7 @@ pub(crate) const HARD_REBOOT: Verb = Verb {
 };
 pub(crate) const PAUSE: Verb = Verb {
     action: "pause",
+    event: "compute_pause_instance",
     task_state: "pausing",
     want: "paused",
     reboot: None,
@@ -73,6 +80,7 @@ pub(crate) const PAUSE: Verb = Verb {
 };
 pub(crate) const UNPAUSE: Verb = Verb {
     action: "unpause",
+    event: "compute_unpause_instance",
     task_state: "unpausing",
     want: "running",
     reboot: None,
@@ -80,6 +88,7 @@ pub(crate) const UNPAUSE: Verb = Verb {
 };
 pub(crate) const SUSPEND: Verb = Verb {
     action: "suspend",
+    event: "compute_suspend_instance",
     task_state: "suspending",
     want: "suspended",
     reboot: None,
@@ -87,6 +96,7 @@ pub(crate) const SUSPEND: Verb = Verb {
 };
 pub(crate) const RESUME: Verb = Verb {
     action: "resume",
+    event: "compute_resume_instance",
     task_state: "resuming",
     want: "running",
     reboot: None,
@@ -104,7 +114,7 @@ pub(crate) async fn request<R>(
         kind: Power::KIND,
         server: &server.id,
         action: verb.action,
-        args: json!({"want": verb.want}),
+        args: json!({"event": verb.event}),
         deadline_secs: DEADLINE_SECS,
     };
     begin(tx, asked, work).await?;
@@ -200,7 +210,11 @@ async fn history(
     let outcome = store::actions::Outcome {
         server: &server.id,
         request_id: &op.request_id,
-        event: "compute_power",
+        event: op
+            .args
+            .get("event")
+            .and_then(Value::as_str)
+            .unwrap_or("compute_power"),
         host: server.host.as_deref(),
         failure,
         started_at: op.created_at,

@@ -11,7 +11,7 @@ use crate::model::spec::ServerId;
 
 const SELECT: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, key_data, \
      user_data, config_drive, admin_pass, guest_password, files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
-     power_state, generation, reboot_sequence, reboot_kind, networks, security_groups, metadata, tags, locked_by, \
+     power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
      locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
      created_at, updated_at, launched_at FROM servers";
 
@@ -49,6 +49,7 @@ impl FromRow for Server {
             generation: row.get("generation")?,
             reboot_sequence: row.get("reboot_sequence")?,
             reboot_kind: row.get("reboot_kind")?,
+            disk_epoch: row.get("disk_epoch")?,
             nics: parsed(&row.get::<String>("networks")?)?,
             security_groups: parsed(&row.get::<String>("security_groups")?)?,
             metadata: parsed(&row.get::<String>("metadata")?)?,
@@ -121,12 +122,12 @@ pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {
     tx.exec(
         "INSERT INTO servers (id, project_id, user_id, name, description, hostname, image_id, image, flavor_id, \
          flavor, key_name, key_data, user_data, config_drive, wanted_zone, wanted_host, zone, host, vm_state, \
-         task_state, want, power_state, generation, reboot_sequence, reboot_kind, networks, \
+         task_state, want, power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, \
          security_groups, metadata, tags, locked_by, locked_reason, fault, excluded_hosts, reservation_id, \
          launch_index, access_ipv4, access_ipv6, disk_config, created_at, updated_at, launched_at, admin_pass, \
          guest_password, files, vcpus, ram_mib, disk_gib) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL, NULL, $17, $18, \
-         $19, $20, $21, 0, '', $22, $23, $24, $25, NULL, NULL, NULL, '[]', $26, $27, $28, $29, $30, $31, $31, NULL, \
+         $19, $20, $21, 0, '', 0, $22, $23, $24, $25, NULL, NULL, NULL, '[]', $26, $27, $28, $29, $30, $31, $31, NULL, \
          $32, '', $33, $34, $35, $36)",
         args![
             server.id,
@@ -210,6 +211,28 @@ pub(crate) async fn update(tx: &mut Tx, server: &Server) -> Result<(), Error> {
             server.updated_at,
             server.launched_at,
             json(&server.security_groups)?,
+            server.id,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Writes what only a rebuild changes.
+pub(crate) async fn update_content(tx: &mut Tx, server: &Server) -> Result<(), Error> {
+    let (key_name, key_data) = server.key.clone().unzip();
+    tx.exec(
+        "UPDATE servers SET image_id = $1, image = $2, key_name = $3, key_data = $4, user_data = $5, \
+         admin_pass = $6, files = $7, disk_epoch = $8 WHERE id = $9",
+        args![
+            server.image.id,
+            json(&server.image)?,
+            key_name,
+            key_data,
+            server.user_data,
+            server.admin_pass.as_ref().filter(|_| server.config_drive),
+            json(&server.files)?,
+            server.disk_epoch,
             server.id,
         ],
     )
