@@ -17,7 +17,8 @@ use super::{InventoryPath, ProviderPath, dated, one_provider, write};
 use crate::model::inventory::{Inventory, MAX};
 use crate::model::provider::{Provider, Stocked};
 use crate::model::{ClassName, ProviderId};
-use crate::store::{self, Writing, inventories, providers};
+use crate::store::inventories::{self, in_use, remove_others};
+use crate::store::{self, Writing, providers};
 use crate::{Cx, rules};
 
 /// Largest ratio: the largest single-precision number.
@@ -327,38 +328,6 @@ async fn replace(
         inventories::put(w, &provider.id, class, inventory).await?;
     }
     Ok(providers::raise(w, provider).await?)
-}
-
-/// Removes the inventories of all other classes; refuses when one of them is used.
-pub(crate) async fn remove_others(
-    w: &mut Writing,
-    provider: &Provider,
-    kept: &BTreeMap<ClassName, Inventory>,
-) -> Result<Result<(), String>, nephos_db::Error> {
-    let old = inventories::of_provider(w, &provider.id).await?;
-    let gone = old.iter().filter(|(class, _)| !kept.contains_key(*class));
-    let gone: Vec<(&ClassName, &Inventory)> = gone.collect();
-    let used = gone.iter().filter(|(_, inventory)| inventory.used > 0);
-    // Upstream lists the classes in the order of their ids, which is that of the standard list.
-    let mut used: Vec<&str> = used.map(|(class, _)| class.as_str()).collect();
-    used.sort_by_key(|class| {
-        let standard = crate::model::names::STANDARD_CLASSES.iter();
-        standard
-            .clone()
-            .position(|name| name == class)
-            .unwrap_or(usize::MAX)
-    });
-    if !used.is_empty() {
-        return Ok(Err(in_use(&used.join(", "), &provider.id)));
-    }
-    for (class, _) in gone {
-        inventories::remove(w, &provider.id, class).await?;
-    }
-    Ok(Ok(()))
-}
-
-fn in_use(classes: &str, provider: &ProviderId) -> String {
-    format!("Inventory for '{classes}' on resource provider '{provider}' in use.")
 }
 
 endpoint! {

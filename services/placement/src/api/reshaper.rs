@@ -11,13 +11,14 @@ use utoipa::ToSchema;
 use super::allocations::{ConsumersBody, STEPS, consumers_schema, of_version};
 use super::fault::{INVENTORY_IN_USE, PROVIDER_NOT_FOUND, conflict, no_provider};
 use super::form::{Checked, Form};
-use super::inventories::{InventoriesBody, inventories_schema, remove_others};
+use super::inventories::{InventoriesBody, inventories_schema};
 use super::schema::{self, Object, Schema};
 use super::write;
 use crate::model::inventory::Inventory;
 use crate::model::provider::Provider;
 use crate::model::{ClassName, ProviderId};
-use crate::store::{self, Writing, claims, inventories, providers};
+use crate::store::inventories::{self, remove_others};
+use crate::store::{self, Writing, claims, providers};
 use crate::{Cx, rules};
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -6,7 +6,8 @@ use nephos_db::{Error, FromRow, Row, args};
 
 use super::Writing;
 use crate::model::inventory::Inventory;
-use crate::model::{ClassName, ProviderId};
+use crate::model::provider::Provider;
+use crate::model::{ClassName, ProviderId, names};
 
 impl FromRow for Inventory {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -107,4 +108,37 @@ pub(crate) async fn remove(
     )
     .await?;
     Ok(())
+}
+
+/// Removes the inventories of all other classes; refuses when one of them is used.
+pub(crate) async fn remove_others(
+    w: &mut Writing,
+    provider: &Provider,
+    kept: &BTreeMap<ClassName, Inventory>,
+) -> Result<Result<(), String>, Error> {
+    let old = of_provider(w, &provider.id).await?;
+    let gone = old.iter().filter(|(class, _)| !kept.contains_key(*class));
+    let gone: Vec<(&ClassName, &Inventory)> = gone.collect();
+    let used = gone.iter().filter(|(_, inventory)| inventory.used > 0);
+    // Upstream lists the classes in the order of their ids, which is that of the standard list.
+    let mut used: Vec<&str> = used.map(|(class, _)| class.as_str()).collect();
+    used.sort_by_key(|class| {
+        let standard = names::STANDARD_CLASSES.iter();
+        standard
+            .clone()
+            .position(|name| name == class)
+            .unwrap_or(usize::MAX)
+    });
+    if !used.is_empty() {
+        return Ok(Err(in_use(&used.join(", "), &provider.id)));
+    }
+    for (class, _) in gone {
+        remove(w, &provider.id, class).await?;
+    }
+    Ok(Ok(()))
+}
+
+/// What is said of stock that allocations lean on.
+pub(crate) fn in_use(classes: &str, provider: &ProviderId) -> String {
+    format!("Inventory for '{classes}' on resource provider '{provider}' in use.")
 }
