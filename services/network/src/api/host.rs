@@ -117,21 +117,21 @@ async fn note(tx: &mut Tx, now: Timestamp, host: &str, seen: &Observed) -> Resul
     Ok(())
 }
 
-/// A router that is up as it was last wanted has its ports and floating IPs up.
+/// A router that is as it was last wanted has its ports up, and its floating IPs too unless it is switched off: what
+/// is plugged into a router that is switched off stays plugged in.
 async fn note_router(tx: &mut Tx, host: &str, seen: &Observed) -> Result<(), Fault> {
     let wanted = publish::generation(tx, place(host, KIND_ROUTER, &seen.id)).await?;
     let Some(wanted) = wanted else {
         return Ok(());
     };
-    let up = seen.state == "up";
-    if up && seen.generation_seen < wanted {
+    let (port, floating) = match seen.state.as_str() {
+        "up" => (PortStatus::Active, FloatingStatus::Active),
+        "down" => (PortStatus::Active, FloatingStatus::Down),
+        _failed => (PortStatus::Down, FloatingStatus::Down),
+    };
+    if port == PortStatus::Active && seen.generation_seen < wanted {
         return Ok(());
     }
-    let (port, floating) = if up {
-        (PortStatus::Active, FloatingStatus::Active)
-    } else {
-        (PortStatus::Down, FloatingStatus::Down)
-    };
     ports::set_router_status(tx, &seen.id, host, port).await?;
     floating_ips::set_status(tx, &seen.id, floating).await?;
     Ok(())
