@@ -26,7 +26,7 @@ pub enum LogFormat {
 impl Default for LogConfig {
     fn default() -> Self {
         Self {
-            filter: "info,sqlx=warn,lapin=warn".to_owned(),
+            filter: "info,sqlx=warn,lapin=warn,actix_server=warn".to_owned(),
             format: LogFormat::Text,
         }
     }

@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 static REGISTRY: LazyLock<Mutex<Registry>> =
     LazyLock::new(|| Mutex::new(Registry::with_prefix("nephos")));
@@ -55,7 +55,9 @@ impl Durations {
     pub fn new(name: &'static str, help: &'static str, label: &'static str) -> Self {
         let make: fn() -> Histogram = || Histogram::new(exponential_buckets(0.0005, 2.0, 16));
         let family = Family::new_with_constructor(make);
-        registry(|registry| registry.register(name, help, family.clone()));
+        registry(|registry| {
+            registry.register_with_unit(name, help, Unit::Seconds, family.clone());
+        });
         Self { label, family }
     }
 

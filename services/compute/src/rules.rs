@@ -55,6 +55,8 @@ nephos_auth::rules! {
     pub DeleteServer = "os_compute_api:servers:delete", PROJECT_MEMBER_OR_ADMIN;
     /// Delete a server whatever its state.
     pub ForceDeleteServer = "os_compute_api:os-deferred-delete:force", PROJECT_MEMBER_OR_ADMIN;
+    /// Bring a deleted server back.
+    pub RestoreServer = "os_compute_api:os-deferred-delete:restore", PROJECT_MEMBER_OR_ADMIN;
     /// Start a server.
     pub StartServer = "os_compute_api:servers:start", PROJECT_MEMBER_OR_ADMIN;
     /// Stop a server.

@@ -1,7 +1,6 @@
 //! Compute as a client sees it, over simulated siblings and simulated hosts.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a test fails by panicking"

@@ -254,6 +254,7 @@ impl Things<'_> {
                 self.action("active", json!({"reboot": {"type": "HARD"}}))
                     .await
             }
+            "Restore" => self.action("active", json!({"restore": null})).await,
             "Rebuild" => {
                 self.action(
                     "active",

@@ -63,6 +63,7 @@ async fn an_identity_provider_gets_a_domain_and_its_protocols_a_mapping() {
     admin.put(&map, json!({"mapping": {}})).await.expect(400);
     admin.put(&map, mapping()).await.expect(201);
     admin.put(&protocol, with("m")).await.expect(201);
+    admin.patch(&protocol, with("nothing")).await.expect(400);
     let nowhere = format!("{BASE}/identity_providers/none/protocols");
     admin
         .put(&format!("{nowhere}/x"), with("m"))

@@ -1,4 +1,9 @@
 //! Identity as its clients see it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests"
+)]
 
 mod access;
 mod auth;
@@ -8,5 +13,6 @@ mod directory;
 mod federation;
 mod grants;
 mod limits;
+mod passwords;
 mod policy;
 mod trusts;

@@ -130,7 +130,7 @@ fn body(name: &str) -> Value {
             let key = kinds.to_lowercase();
             match (verb, key.as_str()) {
                 ("", _) | (_, "impliedrole" | "projecttag") => Value::Null,
-                ("Create", _) => json!({key: {"name": uuid::Uuid::new_v4().to_string()}}),
+                ("Create", _) => json!({key: {"name": nephos_runtime::ids::hex()}}),
                 _ => json!({key: {"description": "x"}}),
             }
         }

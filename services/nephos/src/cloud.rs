@@ -167,7 +167,8 @@ impl Cloud {
 
     async fn add_network(&mut self, ground: &Ground<'_>, config: &Config) -> anyhow::Result<()> {
         let core = ground.core::<Network>().await?;
-        let network = Network::new(core, config.file.section("network")?, ground.bus.clone());
+        let own = config.file.section("network")?;
+        let network = Network::new(core, own, ground.bus.clone(), self.peers.clone());
         self.add("/network", &Arc::new(network), Network::start)
     }
 

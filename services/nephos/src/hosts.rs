@@ -23,8 +23,6 @@ use crate::state;
 const LANES: usize = 5;
 /// Network namespaces of ours begin so.
 const NAMESPACES: &str = "nephos-";
-/// This machine's own address in the external network `public`: the way from it to floating IPs.
-const PUBLIC_ADDRESS: &str = "172.24.4.1/24";
 /// What QEMU runs as where its own user cannot pass through to the disks.
 const ROOT: &str = "+0:+0";
 
@@ -92,7 +90,7 @@ impl Ground<'_> {
             .metadata_secret
             .clone_from(&self.secrets.metadata_secret);
         for reached in settings.physical_networks.values_mut() {
-            reached.host_address = PUBLIC_ADDRESS.parse().ok();
+            reached.host_address = Some(self.settings().public_address);
         }
         let (peers, clock) = (self.cloud.peers.clone(), self.cloud.clock.clone());
         let agent = Arc::new(network::Agent::new(peers, clock.clone(), settings, driver));

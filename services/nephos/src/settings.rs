@@ -1,9 +1,10 @@
 //! `nephos.toml` as the process reads it: where things are. What a service may be told stands in its own section.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use ipnet::{IpNet, Ipv4Net};
 use nephos_runtime::config::ConfigFile;
 use nephos_runtime::logging::LogConfig;
 use serde::Deserialize;
@@ -31,6 +32,9 @@ pub struct Settings {
     pub region: String,
     /// The name of this host in the services; default: the machine's.
     pub host: Option<String>,
+    /// This machine's own address in the external network `public`, with its prefix length: the way from it to floating
+    /// IPs.
+    pub public_address: IpNet,
 }
 
 impl Default for Settings {
@@ -44,6 +48,7 @@ impl Default for Settings {
             bus: None,
             region: "RegionOne".to_owned(),
             host: None,
+            public_address: Ipv4Net::new_assert(Ipv4Addr::new(172, 24, 4, 1), 24).into(),
         }
     }
 }

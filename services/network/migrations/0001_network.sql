@@ -247,3 +247,10 @@ CREATE TABLE stale (
   since BIGINT NOT NULL,
   PRIMARY KEY (kind, id)
 );
+
+-- Servers whose addresses changed and of which compute was not told yet.
+CREATE TABLE news (
+  server_id TEXT PRIMARY KEY,
+  since BIGINT NOT NULL,
+  change BIGINT NOT NULL
+);

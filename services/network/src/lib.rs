@@ -12,6 +12,7 @@ mod config;
 mod driver;
 pub mod model;
 mod ops;
+mod peers;
 mod rules;
 mod store;
 
@@ -22,6 +23,7 @@ use nephos_auth::RuleInfo;
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_ops::feed::Feed;
+use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
 
 pub use config::Config;
@@ -33,6 +35,7 @@ pub struct Network {
     config: Config,
     bus: Bus,
     feed: Feed,
+    peers: Peers,
 }
 
 pub(crate) type Svc = Network;
@@ -41,7 +44,7 @@ pub(crate) type Cx = nephos_api::Cx<Svc>;
 impl Network {
     /// The service over its database.
     #[must_use]
-    pub fn new(core: Core, config: Config, bus: Bus) -> Self {
+    pub fn new(core: Core, config: Config, bus: Bus, peers: Peers) -> Self {
         let feed = Feed {
             db: core.db.clone(),
             bus: bus.clone(),
@@ -53,10 +56,12 @@ impl Network {
             config,
             bus,
             feed,
+            peers,
         }
     }
 
-    /// What goes on without requests: rewriting shared documents, placing routers, forgetting tombstones.
+    /// What goes on without requests: rewriting shared documents, placing routers, telling compute of changed
+    /// addresses, forgetting tombstones.
     #[must_use]
     pub fn start(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
         ops::start(self, shutdown)
@@ -67,7 +72,8 @@ impl Network {
     /// # Errors
     /// When the database refuses.
     pub async fn settle(&self) -> Result<(), nephos_db::Error> {
-        ops::settle(self).await
+        ops::settle(self).await?;
+        ops::tell(self).await
     }
 
     /// What does not fit together inside this service.

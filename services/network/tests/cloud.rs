@@ -17,7 +17,12 @@ impl Cloud {
     pub async fn new() -> Self {
         let world = World::new();
         let core = world.core::<Network>().await;
-        let network = Arc::new(Network::new(core, Config::default(), world.bus.clone()));
+        let network = Arc::new(Network::new(
+            core,
+            Config::default(),
+            world.bus.clone(),
+            world.peers().await,
+        ));
         let app = world.app(Arc::clone(&network));
         let ask = world.ask(&app);
         Self {

@@ -10,6 +10,7 @@ mod crash;
 mod feeds;
 mod matrix;
 mod networks;
+mod news;
 mod pools;
 mod ports;
 mod routers;

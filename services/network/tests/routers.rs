@@ -87,6 +87,41 @@ async fn the_ports_of_a_router_that_is_switched_off_stay_plugged_in() {
 }
 
 #[tokio::test]
+async fn the_ports_of_a_router_that_is_switched_off_are_plugged_in_all_the_same() {
+    let cloud = Cloud::new().await;
+    cloud.host("gw", "192.0.2.9").await;
+    let it = routed(&cloud).await;
+    let member = cloud.member();
+    let ports = format!("/v2.0/ports?device_id={}", it.router);
+    let report = |state: &str, generation: &Value| {
+        json!([{"kind": "router", "id": it.router, "generation_seen": generation, "state": state,
+            "at": "2026-01-02T03:04:05Z"}])
+    };
+    let off = json!({"router": {"admin_state_up": false}});
+    member
+        .put(&format!("/v2.0/routers/{}", it.router), off)
+        .await
+        .expect(200);
+    let items = cloud.feed("gw").await;
+    let item = items.iter().find(|item| item["kind"] == "router").unwrap();
+    assert_eq!(item["spec"]["admin_state_up"], false);
+    cloud
+        .observed("gw", report("failed", &item["generation"]))
+        .await;
+    assert_eq!(
+        member.get(&ports).await.expect(200).json["ports"][0]["status"],
+        "DOWN"
+    );
+    cloud
+        .observed("gw", report("down", &item["generation"]))
+        .await;
+    assert_eq!(
+        member.get(&ports).await.expect(200).json["ports"][0]["status"],
+        "ACTIVE"
+    );
+}
+
+#[tokio::test]
 async fn interfaces_come_and_go_and_block_deletion_meanwhile() {
     let cloud = Cloud::new().await;
     cloud.host("gw", "192.0.2.9").await;

@@ -188,6 +188,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         server_actions::Reboot,
         server_actions::RemoveSecurityGroup,
         server_actions::ResetState,
+        server_actions::Restore,
         server_actions::Resume,
         server_actions::Start,
         server_actions::Stop,

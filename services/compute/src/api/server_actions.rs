@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Cx, ServerPath, asked, fault, name_it, server};
-use crate::model::server::{LockedBy, Server, VmState};
+use crate::model::server::{LockedBy, Refused, Server, VmState};
 use crate::ops;
 use crate::ops::power::{self, Verb};
 use crate::peers::Port;
@@ -178,6 +178,21 @@ async fn force_delete(cx: Cx, req: Req<ForceDelete>) -> Reply<ForceDelete> {
     begun.map_err(|why| fault::busy(&server, "force_delete", why))?;
     tx.commit().await?;
     Ok(Empty)
+}
+
+endpoint! {
+    /// Bring a deleted server back; here a deleted server is gone at once.
+    Restore: POST "/v2.1/servers/{id}/action" ["restore"] => 202,
+    policy: Loaded<rules::RestoreServer>,
+    path: ServerPath,
+    reply: Accepted,
+    handler: restore,
+}
+
+async fn restore(cx: Cx, req: Req<Restore>) -> Reply<Restore> {
+    let server = allowed(&cx, rules::RestoreServer, &req.path, "restore").await?;
+    let state = Refused::State(format!("vm_state {}", server.vm_state.word()));
+    Err(fault::refused(&server, "restore", state))
 }
 
 #[derive(Deserialize, ToSchema)]

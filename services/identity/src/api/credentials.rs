@@ -315,7 +315,6 @@ pub(crate) struct KeysPath {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct KeyPath {
-    user_id: String,
     access: String,
 }
 
@@ -389,17 +388,11 @@ async fn list_ec2_credentials(cx: Cx, req: Req<ListEc2Credentials>) -> Reply<Lis
     list::reply(&cx, (&path, &req.query), &[], keys)
 }
 
-/// The key of the path, which must be that user's.
+/// The access key names its owner, whoever the path names; one that is not there is 404 for everybody.
 async fn load_key<R: Rule>(cx: &Cx, rule: R, path: &KeyPath) -> Result<Credential, Fault> {
     let found = store::access::credential(cx.db(), &id_of_access(&path.access)).await?;
-    let owner = found.as_ref().map(|key| key.user_id.as_str());
-    let target = match owner {
-        Some(owner) => of_keys(owner),
-        None => Target::new(),
-    };
-    require(cx, rule, &target)?;
-    let key = found.filter(|key| key.user_id.as_str() == path.user_id);
-    let key = key.ok_or_else(|| not_found("credential", &path.access))?;
+    let key = found.ok_or_else(|| not_found("credential", &path.access))?;
+    require(cx, rule, &of_keys(key.user_id.as_str()))?;
     check_lent(cx, key.project_id.as_ref())?;
     Ok(key)
 }

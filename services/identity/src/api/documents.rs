@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use nephos_api::{Empty, Endpoint, Fault, Json, Params, Req};
 use nephos_auth::{Rule, Target};
+use nephos_db::Tx;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 use utoipa::openapi::RefOr;
@@ -225,12 +226,14 @@ where
     permit::<R>(&cx)?;
     check_parent::<K>(&cx, &req.path.parent).await?;
     let Json(Under(given)) = req.body;
-    insert::<K>(&cx, &req.path, given).await
+    let tx = cx.write().await?;
+    insert::<K>(&cx, tx, &req.path, given).await
 }
 
-/// Makes a record of what was given.
+/// Makes a record of what was given, with what was written before it in the transaction.
 pub(crate) async fn insert<K: Kind>(
     cx: &Cx,
+    mut tx: Tx,
     path: &DocumentPath,
     given: Given<K>,
 ) -> Result<Json<One<Document<K>>>, Fault> {
@@ -239,7 +242,6 @@ pub(crate) async fn insert<K: Kind>(
     body.0.insert("id".to_owned(), json!(path.id));
     K::check(&body)?;
     let place = (K::ONE, path.parent.as_str(), path.id.as_str());
-    let mut tx = cx.write().await?;
     let inserted = store::documents::insert(&mut tx, place, &body).await;
     inserted.map_err(|error| taken(error, K::ONE, format!("ID {}", path.id)))?;
     commit::<K>(cx, tx).await?;
@@ -295,7 +297,7 @@ where
     Ok(Empty)
 }
 
-async fn commit<K: Kind>(cx: &Cx, tx: nephos_db::Tx) -> Result<(), Fault> {
+async fn commit<K: Kind>(cx: &Cx, tx: Tx) -> Result<(), Fault> {
     if K::IN_SNAPSHOT {
         return Ok(cx.commit_snapshot(tx).await?);
     }

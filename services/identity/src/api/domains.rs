@@ -7,7 +7,7 @@ use nephos_types::{DomainId, ProjectId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::fault::{reach, require, taken};
+use super::fault::{not_found, reach, require, taken};
 use super::list;
 use super::projects::{RESERVED, check_tags, ends_tokens_of, immutable, same_name, save};
 use super::shape::{Keyed, Many, Named, One, Under};
@@ -138,7 +138,10 @@ async fn list_domains(cx: Cx, req: Req<ListDomains>) -> Reply<ListDomains> {
 /// Loads the domain and asks the rule.
 async fn load<R: Rule>(cx: &Cx, rule: R, id: &str) -> Result<Authorized<Domain, R>, Fault> {
     let found = store::projects::get(cx.db(), id).await?;
-    reach(cx, rule, (id, found.and_then(Project::into_domain)))
+    let domain = found.and_then(Project::into_domain);
+    // Keystone says to everybody that there is none.
+    let domain = domain.ok_or_else(|| not_found("domain", id))?;
+    reach(cx, rule, (id, Some(domain)))
 }
 
 endpoint! {

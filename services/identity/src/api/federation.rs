@@ -4,6 +4,7 @@
 //! shown in tokens, as clients expect.
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
+use nephos_db::Tx;
 use nephos_runtime::ids;
 use nephos_types::ProjectId;
 use serde_json::{Value, json};
@@ -249,7 +250,7 @@ endpoint! {
     path: DocumentPath,
     body: Json<Under<Given<Protocol>>>,
     reply: Json<One<Document<Protocol>>>,
-    handler: documents::update::<_, Protocol, rules::UpdateProtocol>,
+    handler: update_protocol,
 }
 endpoint! {
     /// Remove a protocol.
@@ -359,25 +360,30 @@ async fn create_identity_provider(
         ));
     }
     check_remote_ids(&cx, &given).await?;
-    let domain_id = match given.get("domain_id").and_then(Value::as_str) {
-        Some(id) => {
-            let domain = store::projects::get(cx.db(), id).await?;
-            if !domain.is_some_and(|domain| domain.is_domain) {
-                return Err(not_found("domain", id));
-            }
-            id.to_owned()
+    let asked = given
+        .get("domain_id")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    if let Some(id) = &asked {
+        let domain = store::projects::get(cx.db(), id).await?;
+        if !domain.is_some_and(|domain| domain.is_domain) {
+            return Err(not_found("domain", id));
         }
-        None => new_domain(&cx, &req.path.id).await?,
+    }
+    let mut tx = cx.write().await?;
+    let domain_id = match asked {
+        Some(id) => id,
+        None => new_domain(&mut tx, &req.path.id).await?,
     };
     given.default_to("domain_id", json!(domain_id));
     given.default_to("enabled", json!(false));
     given.default_to("description", Value::Null);
     given.default_to("remote_ids", json!([]));
     given.default_to("authorization_ttl", Value::Null);
-    documents::insert(&cx, &req.path, given).await
+    documents::insert(&cx, tx, &req.path, given).await
 }
 
-async fn new_domain(cx: &Cx, idp: &str) -> Result<String, Fault> {
+async fn new_domain(tx: &mut Tx, idp: &str) -> Result<String, Fault> {
     let id = ids::hex();
     let domain = Project {
         id: ProjectId(id.clone()),
@@ -391,9 +397,7 @@ async fn new_domain(cx: &Cx, idp: &str) -> Result<String, Fault> {
         tags: Vec::new(),
         extra: Extra::default(),
     };
-    let mut tx = cx.write().await?;
-    store::projects::insert(&mut tx, &domain).await?;
-    tx.commit().await?;
+    store::projects::insert(tx, &domain).await?;
     Ok(id)
 }
 
@@ -414,20 +418,27 @@ async fn check_remote_ids(cx: &Cx, given: &Given<IdentityProvider>) -> Result<()
 
 async fn create_protocol(cx: Cx, req: Req<CreateProtocol>) -> Reply<CreateProtocol> {
     permit::<rules::CreateProtocol>(&cx)?;
-    let mapping = req
-        .body
-        .0
-        .0
-        .get("mapping_id")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let found = store::documents::get(cx.db(), Mapping::ONE, "", mapping).await?;
-    if !mapping.is_empty() && found.is_none() {
-        return Err(Fault::bad_request(format!(
-            "Could not find mapping: {mapping}."
-        )));
-    }
+    check_mapping(&cx, &req.body.0.0).await?;
     documents::create::<CreateProtocol, Protocol, rules::CreateProtocol>(cx, req).await
+}
+
+async fn update_protocol(cx: Cx, req: Req<UpdateProtocol>) -> Reply<UpdateProtocol> {
+    permit::<rules::UpdateProtocol>(&cx)?;
+    check_mapping(&cx, &req.body.0.0).await?;
+    documents::update::<UpdateProtocol, Protocol, rules::UpdateProtocol>(cx, req).await
+}
+
+/// A protocol refers to a mapping that exists.
+async fn check_mapping(cx: &Cx, given: &Given<Protocol>) -> Result<(), Fault> {
+    let Some(mapping) = given.get("mapping_id").and_then(Value::as_str) else {
+        return Ok(());
+    };
+    match store::documents::get(cx.db(), Mapping::ONE, "", mapping).await? {
+        Some(_) => Ok(()),
+        None => Err(Fault::bad_request(format!(
+            "Could not find mapping: {mapping}."
+        ))),
+    }
 }
 
 async fn create_service_provider(
@@ -439,7 +450,8 @@ async fn create_service_provider(
     given.default_to("enabled", json!(false));
     given.default_to("description", Value::Null);
     given.default_to("relay_state_prefix", json!(RELAY_STATE_PREFIX));
-    documents::insert(&cx, &req.path, given).await
+    let tx = cx.write().await?;
+    documents::insert(&cx, tx, &req.path, given).await
 }
 
 /// The rows of this file.

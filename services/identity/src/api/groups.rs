@@ -177,7 +177,11 @@ endpoint! {
     handler: delete_group,
 }
 async fn delete_group(cx: Cx, req: Req<DeleteGroup>) -> Reply<DeleteGroup> {
-    let group = load(&cx, rules::DeleteGroup, &req.path.group_id).await?;
+    let id = &req.path.group_id;
+    // Keystone says to everybody that there is none.
+    let found = store::groups::get(cx.db(), id).await?;
+    let found = found.ok_or_else(|| not_found("group", id))?;
+    let group = reach(&cx, rules::DeleteGroup, (id, Some(found)))?;
     let gives_roles = !store::assignments::list(cx.db(), Some(&group.id))
         .await?
         .is_empty();

@@ -113,9 +113,9 @@ async fn create_implied_role(cx: Cx, req: Req<CreateImpliedRole>) -> Reply<Creat
             implied.id
         )));
     }
-    if implied.domain_id.is_some() && implied.domain_id != prior.domain_id {
+    if implied.domain_id.is_some() && prior.domain_id.is_none() {
         return Err(Fault::forbidden(
-            "A role of a domain can be implied by roles of the same domain only.",
+            "A global role cannot imply the role of a domain.",
         ));
     }
     let mut tx = cx.write().await?;

@@ -1,5 +1,6 @@
 //! HTTP. One file per resource.
 
+mod access_rules;
 mod app_credentials;
 mod assignments;
 mod auth;
@@ -19,8 +20,10 @@ mod limits;
 mod list;
 mod login;
 mod policies;
+mod project_tags;
 mod projects;
 mod regions;
+mod registered_limits;
 mod revocations;
 mod roles;
 mod scope;
@@ -37,6 +40,7 @@ use crate::Svc;
 /// Every call there is.
 pub(crate) fn endpoints() -> nephos_api::Endpoints<Svc> {
     let files = [
+        access_rules::endpoints(),
         app_credentials::endpoints(),
         assignments::endpoints(),
         auth::endpoints(),
@@ -50,8 +54,10 @@ pub(crate) fn endpoints() -> nephos_api::Endpoints<Svc> {
         implied_roles::endpoints(),
         limits::endpoints(),
         policies::endpoints(),
+        project_tags::endpoints(),
         projects::endpoints(),
         regions::endpoints(),
+        registered_limits::endpoints(),
         revocations::endpoints(),
         roles::endpoints(),
         trusts::endpoints(),

@@ -141,6 +141,8 @@ where
     D: nephos_auth::Rule,
 {
     let found = store::roles::get(cx.db(), id).await?;
+    // Which rule to ask depends on the role, so Keystone says to everybody that there is none.
+    let found = Some(found.ok_or_else(|| not_found("role", id))?);
     if found.as_ref().is_some_and(|role| role.domain_id.is_some()) {
         return Ok(reach(cx, rules.1, (id, found))?.into_inner());
     }

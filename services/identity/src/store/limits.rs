@@ -27,7 +27,7 @@ impl FromRow for Limit {
         Ok(Self {
             id: row.get("id")?,
             project_id: project.then(|| ProjectId(owner.clone())),
-            domain_id: (!project).then(|| DomainId(owner)),
+            domain_id: (!project).then_some(DomainId(owner)),
             service_id: row.get("service_id")?,
             region_id: none_if_empty(row.get("region_id")?),
             resource_name: row.get("resource_name")?,

@@ -41,6 +41,8 @@ pub use crate::driver::{Driver, DriverError};
 
 /// The service whose feed it is.
 const SERVICE: &str = "network";
+/// Most things of one report.
+const REPORT_SIZE: usize = 2000;
 /// How long the control plane may hold a question back until there is news.
 const WAIT_SECS: u64 = 25;
 /// After an error the feed is asked again after this long.
@@ -200,13 +202,13 @@ impl Agent {
         if due.is_empty() {
             return true;
         }
-        match teller.report(&due).await {
-            Ok(()) => reports.told(),
-            Err(why) => {
+        for some in due.chunks(REPORT_SIZE) {
+            if let Err(why) = teller.report(some).await {
                 debug!(%why, "cannot report; it is told again");
                 return false;
             }
         }
+        reports.told();
         true
     }
 }

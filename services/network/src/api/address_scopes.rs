@@ -10,9 +10,10 @@ use crate::Cx;
 use crate::api::envelope::{self, Keys, Kind, Made, Many, One};
 use crate::api::input::{self, Flag, Int, Name};
 use crate::api::listing::{Filter, Listing, asked_fields, flag, visible};
+use crate::api::resource;
 use crate::api::{ById, allow};
 use crate::model::refusal::Refusal;
-use crate::model::sharing::{self, EVERYBODY, Grant, Grants, SHARED};
+use crate::model::sharing::{EVERYBODY, Grant, Grants, SHARED};
 use crate::model::subnet_pool::AddressScope;
 use crate::rules;
 use crate::store::rbac::{self, RbacPolicy};
@@ -62,7 +63,7 @@ fn view(cx: &Cx, scope: &AddressScope) -> ScopeView {
         project_id: scope.project_id.clone(),
         name: scope.name.clone(),
         ip_version: scope.ip_version,
-        shared: scope.grants.shared_with(sharing::own(&cx.caller)),
+        shared: scope.grants.shared_with(resource::own(&cx.caller)),
     }
 }
 

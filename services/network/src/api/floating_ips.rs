@@ -43,8 +43,7 @@ pub(crate) struct NewFloating {
     port_id: Option<String>,
     fixed_ip_address: Option<String>,
     description: Option<Name>,
-    #[serde(default)]
-    tags: Vec<String>,
+    tags: Option<Vec<String>>,
     project_id: Option<String>,
     tenant_id: Option<String>,
 }
@@ -263,7 +262,7 @@ async fn create(cx: &Cx, tx: &mut Tx, new: &NewFloating) -> Result<FloatingIp, F
         created_at: now,
         updated_at: now,
         port_details: None,
-        tags: input::check_tags(&new.tags)?,
+        tags: input::check_tags(new.tags.as_deref().unwrap_or_default())?,
     };
     if let Some(port_id) = &new.port_id {
         associate(cx, tx, &mut one, (port_id, new.fixed_ip_address.as_deref())).await?;

@@ -16,7 +16,7 @@ use crate::model::router::FloatingStatus;
 use crate::model::spec::{HostReport, KIND_HOST, KIND_NETWORK, KIND_PORT, KIND_ROUTER};
 use crate::rules;
 use crate::store::publish::{self, place};
-use crate::store::{floating_ips, hosts, ports, stale};
+use crate::store::{Reader, floating_ips, hosts, ports, routers, stale};
 
 /// Most things that a host reports at once.
 const MAX_OBSERVED: usize = 20_000;
@@ -117,21 +117,30 @@ async fn note(tx: &mut Tx, now: Timestamp, host: &str, seen: &Observed) -> Resul
     Ok(())
 }
 
-/// A router that is as it was last wanted has its ports up, and its floating IPs too unless it is switched off: what
-/// is plugged into a router that is switched off stays plugged in.
+/// A router that is up as it was last wanted has its ports and floating IPs up.
 async fn note_router(tx: &mut Tx, host: &str, seen: &Observed) -> Result<(), Fault> {
     let wanted = publish::generation(tx, place(host, KIND_ROUTER, &seen.id)).await?;
     let Some(wanted) = wanted else {
         return Ok(());
     };
-    let (port, floating) = match seen.state.as_str() {
-        "up" => (PortStatus::Active, FloatingStatus::Active),
-        "down" => (PortStatus::Active, FloatingStatus::Down),
-        _failed => (PortStatus::Down, FloatingStatus::Down),
-    };
-    if port == PortStatus::Active && seen.generation_seen < wanted {
+    let up = seen.state == "up";
+    let found = routers::get(&mut Reader::Tx(tx), &seen.id).await?;
+    let is_off = found.is_some_and(|router| !router.admin_state_up);
+    // A router that is switched off and reported down is as it was wanted: its ports are plugged in.
+    let as_wanted = up || (is_off && seen.state == "down");
+    if as_wanted && seen.generation_seen < wanted {
         return Ok(());
     }
+    let port = if as_wanted {
+        PortStatus::Active
+    } else {
+        PortStatus::Down
+    };
+    let floating = if up {
+        FloatingStatus::Active
+    } else {
+        FloatingStatus::Down
+    };
     ports::set_router_status(tx, &seen.id, host, port).await?;
     floating_ips::set_status(tx, &seen.id, floating).await?;
     Ok(())

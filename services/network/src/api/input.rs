@@ -5,8 +5,8 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use crate::Cx;
+use crate::api::resource;
 use crate::model::refusal::{Class, Refusal};
-use crate::model::sharing;
 
 /// A text of at most 255 characters.
 #[derive(Clone, Debug, Default, ToSchema)]
@@ -81,7 +81,7 @@ pub(super) fn project(
     project_id: Option<&String>,
     tenant_id: Option<&String>,
 ) -> Result<String, Fault> {
-    let own = sharing::own(&cx.caller);
+    let own = resource::own(&cx.caller);
     let Some(named) = project_id.or(tenant_id) else {
         return Ok(own.to_owned());
     };

@@ -7,8 +7,8 @@ use nephos_db::{Arg, Direction, FromRow, Page, Row, ToArg, Where, args};
 
 use crate::Cx;
 use crate::api::envelope::{Keys, Kind, Link, Many, Shown};
+use crate::api::resource;
 use crate::model::refusal::Refusal;
-use crate::model::sharing;
 
 /// How a filter compares.
 #[derive(Clone, Copy)]
@@ -128,7 +128,7 @@ impl Listing {
                     Refusal::request(format!("['{key}'] is invalid attribute for filtering"))
                 })?;
             let values: Vec<&str> = params.all(key).collect();
-            let own = sharing::own(&cx.caller);
+            let own = resource::own(&cx.caller);
             query = filter.narrow(query, &values, own).ok_or_else(|| {
                 Refusal::request(format!("Invalid input for filter {key}: {values:?}"))
             })?;
@@ -447,7 +447,7 @@ pub(super) fn visible(cx: &Cx, query: Where, own: &'static str, granted: &'stati
     if cx.caller.is_admin() || cx.caller.has_role("service") {
         return query;
     }
-    let project = sharing::own(&cx.caller);
+    let project = resource::own(&cx.caller);
     let mut groups = vec![Where::group().raw(own, args![project])];
     if !granted.is_empty() {
         groups.push(Where::group().raw(granted, args![project]));

@@ -4,152 +4,21 @@ use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::{Authorized, Target};
 use nephos_db::{Tx, Where, args};
 use nephos_types::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::Cx;
-use crate::api::envelope::{self, Keys, Kind, Made, Many, One};
-use crate::api::input::{self, Flag, Int, Name};
+use crate::api::envelope::{self, Keys, Made, Many, One};
+use crate::api::input::{self, Flag, Int};
 use crate::api::listing::{Filter, Listing, asked_fields, flag, visible};
+use crate::api::network_body::{NetworkChange, NetworkKind, NewNetwork, keys, view};
 use crate::api::{ById, allow};
 use crate::model::network::{MTU_MIN_V4, Network, NetworkType};
 use crate::model::refusal::Refusal;
-use crate::model::sharing::{self, EVERYBODY, EXTERNAL, Grant, Grants, SHARED};
+use crate::model::sharing::{EVERYBODY, EXTERNAL, Grant, Grants, SHARED};
 use crate::rules;
 use crate::store::{
     Reader, floating_ips, networks, ports, publish, publish_router, quotas, rbac, routers,
     security_groups, subnets, tags,
 };
-
-pub(crate) struct NetworkKind;
-
-impl Kind for NetworkKind {
-    const ONE: &'static str = "network";
-    const MANY: &'static str = "networks";
-    type View = NetworkView;
-    type New = NewNetwork;
-    type Change = NetworkChange;
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewNetwork {
-    name: Option<Name>,
-    description: Option<Name>,
-    admin_state_up: Option<Flag>,
-    shared: Option<Flag>,
-    #[serde(rename = "router:external")]
-    external: Option<Flag>,
-    is_default: Option<Flag>,
-    mtu: Option<Int>,
-    port_security_enabled: Option<Flag>,
-    #[serde(default)]
-    availability_zone_hints: Vec<String>,
-    #[serde(rename = "provider:network_type")]
-    network_type: Option<String>,
-    #[serde(rename = "provider:physical_network")]
-    physical_network: Option<String>,
-    #[serde(rename = "provider:segmentation_id")]
-    segmentation_id: Option<Int>,
-    #[serde(default)]
-    tags: Vec<String>,
-    project_id: Option<String>,
-    tenant_id: Option<String>,
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NetworkChange {
-    name: Option<Name>,
-    description: Option<Name>,
-    admin_state_up: Option<Flag>,
-    shared: Option<Flag>,
-    #[serde(rename = "router:external")]
-    external: Option<Flag>,
-    is_default: Option<Flag>,
-    mtu: Option<Int>,
-    port_security_enabled: Option<Flag>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct NetworkView {
-    id: String,
-    name: String,
-    description: String,
-    tenant_id: String,
-    project_id: String,
-    status: &'static str,
-    admin_state_up: bool,
-    shared: bool,
-    #[serde(rename = "router:external")]
-    external: bool,
-    is_default: bool,
-    mtu: u32,
-    port_security_enabled: bool,
-    subnets: Vec<String>,
-    ipv4_address_scope: Option<String>,
-    ipv6_address_scope: Option<String>,
-    availability_zone_hints: Vec<String>,
-    availability_zones: Vec<String>,
-    #[serde(rename = "provider:network_type")]
-    network_type: &'static str,
-    #[serde(rename = "provider:physical_network")]
-    physical_network: Option<String>,
-    #[serde(rename = "provider:segmentation_id")]
-    segmentation_id: Option<u32>,
-    tags: Vec<String>,
-    revision_number: i64,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-fn view(cx: &Cx, network: &Network) -> NetworkView {
-    NetworkView {
-        id: network.id.clone(),
-        name: network.name.clone(),
-        description: network.description.clone(),
-        tenant_id: network.project_id.clone(),
-        project_id: network.project_id.clone(),
-        status: "ACTIVE",
-        admin_state_up: network.admin_state_up,
-        shared: network.grants.shared_with(sharing::own(&cx.caller)),
-        external: network.external,
-        is_default: network.is_default,
-        mtu: network.mtu,
-        port_security_enabled: network.port_security_enabled,
-        subnets: network.subnets.clone(),
-        ipv4_address_scope: network.ipv4_scope.clone(),
-        ipv6_address_scope: network.ipv6_scope.clone(),
-        availability_zone_hints: network.zone_hints.clone(),
-        availability_zones: vec![cx.config.availability_zone.clone()],
-        network_type: network.network_type.as_str(),
-        physical_network: (!network.physical_network.is_empty())
-            .then(|| network.physical_network.clone()),
-        segmentation_id: (network.vni > 0).then_some(network.vni),
-        tags: network.tags.clone(),
-        revision_number: network.revision,
-        created_at: network.created_at,
-        updated_at: network.updated_at,
-    }
-}
-
-/// What only some see, by the network's project.
-fn keys(cx: &Cx, network: &Network, asked: Vec<String>) -> Keys {
-    let target = Target::of_project(&network.project_id);
-    let mut hidden = Vec::new();
-    if !cx.may(rules::GetNetworkProviderNetworkType, &target) {
-        hidden.extend([
-            "provider:network_type",
-            "provider:physical_network",
-            "provider:segmentation_id",
-        ]);
-    }
-    // Neutron shows this attribute of external networks only.
-    if !network.external {
-        hidden.push("is_default");
-    }
-    Keys { asked, hidden }
-}
 
 const LISTING: Listing = Listing {
     id: "id",
@@ -321,7 +190,10 @@ fn plan(cx: &Cx, new: &NewNetwork) -> Result<(Network, bool), Fault> {
         network_type,
         physical_network,
         vni,
-        zone_hints: zone_hints(cx, &new.availability_zone_hints)?,
+        zone_hints: zone_hints(
+            cx,
+            new.availability_zone_hints.as_deref().unwrap_or_default(),
+        )?,
         revision: 1,
         created_at: now,
         updated_at: now,
@@ -329,7 +201,7 @@ fn plan(cx: &Cx, new: &NewNetwork) -> Result<(Network, bool), Fault> {
         subnets: Vec::new(),
         ipv4_scope: None,
         ipv6_scope: None,
-        tags: input::check_tags(&new.tags)?,
+        tags: input::check_tags(new.tags.as_deref().unwrap_or_default())?,
     };
     if network.is_default && !network.external {
         return Err(Refusal::input("is_default needs a network with router:external").into());

@@ -73,8 +73,7 @@ pub(crate) struct NewPort {
     pub vnic_type: Option<String>,
     #[serde(rename = "binding:profile")]
     pub profile: Option<Value>,
-    #[serde(default)]
-    pub tags: Vec<String>,
+    pub tags: Option<Vec<String>>,
     pub project_id: Option<String>,
     pub tenant_id: Option<String>,
 }

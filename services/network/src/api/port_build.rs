@@ -91,7 +91,7 @@ pub(super) fn plan(
     };
     port.address_pairs = pairs(new.allowed_address_pairs.as_deref(), &port.mac)?;
     port.dhcp_options = options(&[], new.extra_dhcp_opts.as_deref().unwrap_or_default())?;
-    port.tags = input::check_tags(&new.tags)?;
+    port.tags = input::check_tags(new.tags.as_deref().unwrap_or_default())?;
     Ok(port)
 }
 

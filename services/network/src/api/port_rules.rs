@@ -5,9 +5,9 @@ use nephos_auth::{Rule, Target};
 
 use crate::Cx;
 use crate::api::port_body::{FixedIpBody, NewPort, PortChange};
+use crate::api::resource;
 use crate::model::network::Network;
 use crate::model::port::Port;
-use crate::model::sharing;
 use crate::rules;
 
 /// The target of rules about a port of this project in this network.
@@ -17,7 +17,7 @@ fn target(cx: &Cx, project: &str, network: &Network) -> Target {
         .with("network:tenant_id", network.project_id.as_str())
         .with(
             "shared",
-            network.grants.shared_with(sharing::own(&cx.caller)),
+            network.grants.shared_with(resource::own(&cx.caller)),
         )
 }
 

@@ -12,16 +12,17 @@ use crate::api::listing::{Filter, Listing, asked_fields, visible};
 use crate::api::port_body::{NewPort, PortChange, PortKind};
 use crate::api::port_build::{self, Insert};
 use crate::api::port_view::{keys, view};
+use crate::api::resource;
 use crate::api::{ById, allow, fixed_ips, port_rules};
 use crate::model::network::Network;
 use crate::model::port::{
     FLOATING_IP, Port, PortStatus, ROUTER_GATEWAY, ROUTER_INTERFACE, make_mac,
 };
 use crate::model::refusal::Refusal;
-use crate::model::sharing;
 use crate::rules;
 use crate::store::{
-    Reader, floating_ips, networks, port_links, ports, publish, publish_router, quotas, routers,
+    Reader, floating_ips, networks, news, port_links, ports, publish, publish_router, quotas,
+    routers,
 };
 
 const LISTING: Listing = Listing {
@@ -212,7 +213,7 @@ async fn plan(cx: &Cx, new: &NewPort) -> Result<Port, Fault> {
 async fn usable_network(cx: &Cx, id: &str) -> Result<Network, Fault> {
     let found = networks::bare(&mut Reader::Db(cx.db()), id).await?;
     let visible =
-        found.filter(|network| sharing::visible(&cx.caller, &network.project_id, &network.grants));
+        found.filter(|network| resource::visible(&cx.caller, &network.project_id, &network.grants));
     visible.ok_or_else(|| Refusal::no_network(id).into())
 }
 
@@ -312,6 +313,9 @@ async fn update(
         port_links::insert(tx, &port.id, &port.security_groups).await?;
     }
     publish::port(tx, port.updated_at, Some(before), Some(port)).await?;
+    if before.fixed_ips != port.fixed_ips || before.mac != port.mac {
+        news::of_port(tx, port.updated_at, Some(&port.id)).await?;
+    }
     if port.is_router() {
         publish_router::router(tx, port.updated_at, &port.device_id).await?;
     }

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use crate::Cx;
 use crate::api::input::{Flag, Int};
+use crate::api::resource;
 use crate::model::refusal::Refusal;
-use crate::model::sharing;
 use crate::rules;
 use crate::store::quotas::{self, Amount, RESOURCES};
 
@@ -65,7 +65,7 @@ pub(crate) struct QuotaChange {
 
 /// A project sees its own quota; others' are for those whom the rule names.
 fn check_sees(cx: &Cx, project: &str) -> Result<(), Fault> {
-    if project == sharing::own(&cx.caller) {
+    if project == resource::own(&cx.caller) {
         return Ok(());
     }
     cx.require(rules::GetQuota, &Target::of_project(project))
@@ -133,7 +133,7 @@ endpoint! {
     handler: show_own_project,
 }
 async fn show_own_project(cx: Cx, _req: Req<ShowOwnProject>) -> Reply<ShowOwnProject> {
-    let own = sharing::own(&cx.caller);
+    let own = resource::own(&cx.caller);
     if own.is_empty() {
         return Err(Refusal::invalid(
             "QuotaMissingTenant",

@@ -10,9 +10,10 @@ use crate::Cx;
 use crate::api::envelope::{self, Keys, Kind, Made, Many, One};
 use crate::api::input;
 use crate::api::listing::{Filter, Listing, asked_fields, visible};
+use crate::api::resource;
 use crate::api::{ById, allow};
 use crate::model::refusal::Refusal;
-use crate::model::sharing::{self, EVERYBODY, EXTERNAL, SHARED};
+use crate::model::sharing::{EVERYBODY, EXTERNAL, SHARED};
 use crate::rules;
 use crate::store::rbac::{self, RbacPolicy};
 use crate::store::{Reader, address_scopes, networks, quotas, security_groups, subnet_pools, tags};
@@ -254,7 +255,7 @@ async fn check_owner(cx: &Cx, tx: &mut Tx, new: &NewRbac) -> Result<(), Fault> {
             .await?
             .map(|x| x.project_id),
     };
-    let own = sharing::own(&cx.caller);
+    let own = resource::own(&cx.caller);
     let may = cx.caller.is_admin() || owner.as_deref() == Some(own);
     match owner.filter(|_| may) {
         None => Err(Refusal::missing(

@@ -10,12 +10,12 @@ use crate::Cx;
 use crate::api::input::Flag;
 use crate::api::port_body::FixedIpBody;
 use crate::api::port_build::{self, Insert};
+use crate::api::resource;
 use crate::api::{fixed_ips, ports as api_ports};
 use crate::model::network::Network;
 use crate::model::port::{FixedIp, Port, ROUTER_GATEWAY};
 use crate::model::refusal::Refusal;
 use crate::model::router::Router;
-use crate::model::sharing;
 use crate::rules;
 use crate::store::{Reader, floating_ips, networks, ports, publish, routers};
 
@@ -117,7 +117,7 @@ pub(super) async fn set(
 pub(super) async fn external(cx: &Cx, tx: &mut Tx, id: &str) -> Result<Network, Fault> {
     let found = networks::bare(&mut Reader::Tx(tx), id).await?;
     let found =
-        found.filter(|network| sharing::visible(&cx.caller, &network.project_id, &network.grants));
+        found.filter(|network| resource::visible(&cx.caller, &network.project_id, &network.grants));
     let Some(network) = found else {
         return Err(Refusal::no_network(id).into());
     };

@@ -38,10 +38,8 @@ pub(crate) struct NewRouter {
     description: Option<Name>,
     admin_state_up: Option<Flag>,
     external_gateway_info: Option<GatewayBody>,
-    #[serde(default)]
-    availability_zone_hints: Vec<String>,
-    #[serde(default)]
-    tags: Vec<String>,
+    availability_zone_hints: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
     project_id: Option<String>,
     tenant_id: Option<String>,
 }
@@ -211,13 +209,16 @@ fn plan(cx: &Cx, new: &NewRouter) -> Result<Router, Fault> {
         gateway_network_id: String::new(),
         enable_snat: true,
         routes: Vec::new(),
-        zone_hints: zone_hints(cx, &new.availability_zone_hints)?,
+        zone_hints: zone_hints(
+            cx,
+            new.availability_zone_hints.as_deref().unwrap_or_default(),
+        )?,
         host: String::new(),
         revision: 1,
         created_at: now,
         updated_at: now,
         external_fixed_ips: Vec::new(),
-        tags: input::check_tags(&new.tags)?,
+        tags: input::check_tags(new.tags.as_deref().unwrap_or_default())?,
     })
 }
 

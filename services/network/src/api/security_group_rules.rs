@@ -11,11 +11,11 @@ use crate::Cx;
 use crate::api::envelope::{self, Keys, Kind, Made, Many, One};
 use crate::api::input::{self, Int, Name};
 use crate::api::listing::{Filter, Listing, asked_fields, visible};
+use crate::api::resource;
 use crate::api::security_groups::ensure_own_default;
 use crate::api::{ById, allow};
 use crate::model::refusal::Refusal;
 use crate::model::security_group::{Rule, SecurityGroup, Wanted, direction_word};
-use crate::model::sharing;
 use crate::model::spec::Direction;
 use crate::rules;
 use crate::store::{Reader, publish, quotas, rules as store, security_groups};
@@ -163,7 +163,7 @@ endpoint! {
     handler: list_rules,
 }
 async fn list_rules(cx: Cx, req: Req<ListSecurityGroupRules>) -> Reply<ListSecurityGroupRules> {
-    let own = sharing::own(&cx.caller);
+    let own = resource::own(&cx.caller);
     let target = Target::of_project(own).with("security_group:project_id", own);
     cx.require(rules::GetSecurityGroupRule, &target)?;
     ensure_own_default(&cx).await?;

@@ -11,11 +11,12 @@ use crate::Cx;
 use crate::api::envelope::{self, Keys, Kind, Made, Many, One};
 use crate::api::input::{self, Flag, Name};
 use crate::api::listing::{Filter, Listing, asked_fields, flag, visible};
+use crate::api::resource;
 use crate::api::security_group_rules::{RuleView, rule_view};
 use crate::api::{ById, allow};
 use crate::model::refusal::{Class, Refusal};
 use crate::model::security_group::{DEFAULT, SecurityGroup};
-use crate::model::sharing::{self, Grants};
+use crate::model::sharing::Grants;
 use crate::rules;
 use crate::store::{
     Reader, port_links, publish, quotas, rules as store_rules, security_groups, tags,
@@ -37,8 +38,7 @@ pub(crate) struct NewGroup {
     name: Option<Name>,
     description: Option<Name>,
     stateful: Option<Flag>,
-    #[serde(default)]
-    tags: Vec<String>,
+    tags: Option<Vec<String>>,
     project_id: Option<String>,
     tenant_id: Option<String>,
 }
@@ -75,7 +75,7 @@ fn view(cx: &Cx, group: &SecurityGroup) -> GroupView {
         tenant_id: group.project_id.clone(),
         project_id: group.project_id.clone(),
         stateful: group.stateful,
-        shared: group.grants.shared_with(sharing::own(&cx.caller)),
+        shared: group.grants.shared_with(resource::own(&cx.caller)),
         security_group_rules: group.rules.iter().map(rule_view).collect(),
         tags: group.tags.clone(),
         revision_number: group.revision,
@@ -124,7 +124,7 @@ fn shared_is(query: Where, values: &[&str], own: &str) -> Option<Where> {
 
 /// Every project has a default group from the moment somebody looks.
 pub(super) async fn ensure_own_default(cx: &Cx) -> Result<(), Fault> {
-    let own = sharing::own(&cx.caller);
+    let own = resource::own(&cx.caller);
     if own.is_empty() {
         return Ok(());
     }
@@ -230,7 +230,7 @@ fn plan(cx: &Cx, new: &NewGroup) -> Result<SecurityGroup, Fault> {
         updated_at: now,
         rules: Vec::new(),
         grants: Grants::default(),
-        tags: input::check_tags(&new.tags)?,
+        tags: input::check_tags(new.tags.as_deref().unwrap_or_default())?,
     })
 }
 

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use crate::Cx;
 use crate::api::envelope::Kind;
 use crate::api::input::{Flag, Int, Name};
+use crate::api::resource;
 use crate::model::address::Pool;
-use crate::model::sharing;
 use crate::model::spec::Route;
 use crate::model::subnet::{IPV6_MODES, Subnet};
 
@@ -100,8 +100,7 @@ pub(crate) struct NewSubnet {
     pub service_types: Option<Vec<String>>,
     /// Networks have one segment here.
     pub segment_id: Option<String>,
-    #[serde(default)]
-    pub tags: Vec<String>,
+    pub tags: Option<Vec<String>>,
     pub project_id: Option<String>,
     pub tenant_id: Option<String>,
 }
@@ -171,7 +170,7 @@ pub(super) fn view(cx: &Cx, subnet: &Subnet) -> SubnetView {
         ipv6_address_mode: some(&subnet.ipv6_address_mode),
         subnetpool_id: subnet.subnet_pool_id.clone(),
         service_types: subnet.service_types.clone(),
-        shared: subnet.grants.shared_with(sharing::own(&cx.caller)),
+        shared: subnet.grants.shared_with(resource::own(&cx.caller)),
         external: subnet.external,
         tags: subnet.tags.clone(),
         revision_number: subnet.revision,

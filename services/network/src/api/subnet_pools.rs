@@ -4,140 +4,22 @@ use ipnet::IpNet;
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::Target;
 use nephos_db::{Tx, Where, args};
-use nephos_types::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Cx;
-use crate::api::envelope::{self, Keys, Kind, Made, Many, One};
-use crate::api::input::{self, Flag, Int, Name};
+use crate::api::envelope::{self, Keys, Made, Many, One};
+use crate::api::input::{self, Flag, Int};
 use crate::api::listing::{Filter, Listing, asked_fields, flag, visible};
+use crate::api::subnet_pool_body::{NewPool, PoolChange, PoolKind, Prefixes, view};
 use crate::api::{ById, allow};
 use crate::model::address;
-use crate::model::port::parse_range;
 use crate::model::refusal::{Class, Refusal};
-use crate::model::sharing::{self, EVERYBODY, Grant, Grants, SHARED};
+use crate::model::sharing::{EVERYBODY, Grant, Grants, SHARED};
 use crate::model::subnet_pool::{SubnetPool, version};
 use crate::rules;
 use crate::store::rbac::{self, RbacPolicy};
 use crate::store::{Reader, address_scopes, quotas, subnet_pools, subnets, tags};
-
-pub(crate) struct PoolKind;
-
-impl Kind for PoolKind {
-    const ONE: &'static str = "subnetpool";
-    const MANY: &'static str = "subnetpools";
-    type View = PoolView;
-    type New = NewPool;
-    type Change = PoolChange;
-}
-
-/// One prefix or several.
-#[derive(Clone, Debug, ToSchema)]
-#[schema(value_type = Vec<String>)]
-pub(crate) struct Prefixes(Vec<IpNet>);
-
-impl<'de> Deserialize<'de> for Prefixes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            One(String),
-            Many(Vec<String>),
-        }
-        let texts = match Form::deserialize(deserializer)? {
-            Form::One(text) => vec![text],
-            Form::Many(texts) => texts,
-        };
-        let read = |text: &String| {
-            parse_range(text).map(|range| range.trunc()).ok_or_else(|| {
-                serde::de::Error::custom(format!("'{text}' is not a valid IP subnet"))
-            })
-        };
-        texts.iter().map(read).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewPool {
-    name: Name,
-    description: Option<Name>,
-    prefixes: Prefixes,
-    default_prefixlen: Option<Int>,
-    min_prefixlen: Option<Int>,
-    max_prefixlen: Option<Int>,
-    default_quota: Option<Int>,
-    address_scope_id: Option<String>,
-    shared: Option<Flag>,
-    is_default: Option<Flag>,
-    #[serde(default)]
-    tags: Vec<String>,
-    project_id: Option<String>,
-    tenant_id: Option<String>,
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PoolChange {
-    name: Option<Name>,
-    description: Option<Name>,
-    prefixes: Option<Prefixes>,
-    default_prefixlen: Option<Int>,
-    min_prefixlen: Option<Int>,
-    max_prefixlen: Option<Int>,
-    #[serde(default, deserialize_with = "nephos_api::given::deserialize")]
-    default_quota: Option<Option<Int>>,
-    #[serde(default, deserialize_with = "nephos_api::given::deserialize")]
-    address_scope_id: Option<Option<String>>,
-    is_default: Option<Flag>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PoolView {
-    id: String,
-    name: String,
-    description: String,
-    tenant_id: String,
-    project_id: String,
-    ip_version: u8,
-    #[schema(value_type = Vec<String>)]
-    prefixes: Vec<IpNet>,
-    default_prefixlen: u8,
-    min_prefixlen: u8,
-    max_prefixlen: u8,
-    default_quota: Option<i64>,
-    address_scope_id: Option<String>,
-    shared: bool,
-    is_default: bool,
-    tags: Vec<String>,
-    revision_number: i64,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-fn view(cx: &Cx, pool: &SubnetPool) -> PoolView {
-    PoolView {
-        id: pool.id.clone(),
-        name: pool.name.clone(),
-        description: pool.description.clone(),
-        tenant_id: pool.project_id.clone(),
-        project_id: pool.project_id.clone(),
-        ip_version: pool.ip_version,
-        prefixes: pool.prefixes.clone(),
-        default_prefixlen: pool.default_prefixlen,
-        min_prefixlen: pool.min_prefixlen,
-        max_prefixlen: pool.max_prefixlen,
-        default_quota: pool.default_quota,
-        address_scope_id: pool.address_scope_id.clone(),
-        shared: pool.grants.shared_with(sharing::own(&cx.caller)),
-        is_default: pool.is_default,
-        tags: pool.tags.clone(),
-        revision_number: pool.revision,
-        created_at: pool.created_at,
-        updated_at: pool.updated_at,
-    }
-}
 
 const LISTING: Listing = Listing {
     id: "id",
@@ -308,7 +190,7 @@ fn plan(cx: &Cx, new: &NewPool) -> Result<SubnetPool, Fault> {
         created_at: now,
         updated_at: now,
         grants: Grants::default(),
-        tags: input::check_tags(&new.tags)?,
+        tags: input::check_tags(new.tags.as_deref().unwrap_or_default())?,
     };
     pool.check()?;
     Ok(pool)

@@ -1,10 +1,9 @@
 //! A network.
 
-use nephos_auth::{Caller, Resource, Target};
 use nephos_types::Timestamp;
 
 use crate::model::refusal::Refusal;
-use crate::model::sharing::{self, Grants};
+use crate::model::sharing::Grants;
 use crate::model::spec::Segment;
 
 /// The smallest MTU of IPv4, by RFC 791.
@@ -118,25 +117,5 @@ impl Network {
                 "Network MTU {mtu} is below the minimum of {least} that IPv{ip_version} needs in subnet {subnet}. Raise the network's mtu."
             ),
         ))
-    }
-}
-
-impl Resource for Network {
-    const KIND: &'static str = "Network";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(&self.project_id)
-    }
-
-    fn target(&self, target: &mut Target) {
-        target.set("network:project_id", self.project_id.as_str());
-        target.set("network:tenant_id", self.project_id.as_str());
-        // Whom a grant does not reach does not see the network at all, so any grant will do here.
-        target.set("shared", self.grants.any(sharing::SHARED));
-        target.set("router:external", self.external);
-    }
-
-    fn visible_to(&self, caller: &Caller) -> bool {
-        sharing::visible(caller, &self.project_id, &self.grants)
     }
 }

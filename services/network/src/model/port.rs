@@ -3,14 +3,12 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use nephos_auth::{Caller, Resource, Target};
 use nephos_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::model::refusal::Refusal;
-use crate::model::sharing;
 
 /// A router's port in a network of its project.
 pub const ROUTER_INTERFACE: &str = "network:router_interface";
@@ -208,27 +206,6 @@ impl Port {
             ));
         }
         Ok(())
-    }
-}
-
-impl Resource for Port {
-    const KIND: &'static str = "Port";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(&self.project_id)
-    }
-
-    fn target(&self, target: &mut Target) {
-        target.set("network:project_id", self.network_project.as_str());
-        target.set("network:tenant_id", self.network_project.as_str());
-        target.set("device_owner", self.device_owner.as_str());
-    }
-
-    fn visible_to(&self, caller: &Caller) -> bool {
-        let own = sharing::own(caller);
-        caller.is_admin()
-            || caller.has_role("service")
-            || (!own.is_empty() && (own == self.project_id || own == self.network_project))
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 
-use nephos_auth::{Caller, Resource, Target};
 use nephos_types::Timestamp;
 
-use crate::model::sharing;
 use crate::model::spec::Route;
 
 /// A router.
@@ -43,14 +41,6 @@ pub struct Router {
     pub external_fixed_ips: Vec<crate::model::port::FixedIp>,
     /// Its tags.
     pub tags: Vec<String>,
-}
-
-impl Resource for Router {
-    const KIND: &'static str = "Router";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(&self.project_id)
-    }
 }
 
 /// Whether a floating IP works.
@@ -125,20 +115,4 @@ pub struct PortDetails {
     pub device_id: String,
     /// Which kind of thing that is.
     pub device_owner: String,
-}
-
-impl Resource for FloatingIp {
-    const KIND: &'static str = "FloatingIP";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(&self.project_id)
-    }
-
-    fn target(&self, target: &mut Target) {
-        target.set("floating_network_id", self.network_id.as_str());
-    }
-
-    fn visible_to(&self, caller: &Caller) -> bool {
-        caller.is_admin() || caller.has_role("service") || sharing::own(caller) == self.project_id
-    }
 }

@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use nephos_auth::{Caller, Resource, Target};
 use nephos_types::Timestamp;
 
 use crate::model::port::parse_range;
 use crate::model::refusal::Refusal;
-use crate::model::sharing::{self, Grants};
+use crate::model::sharing::Grants;
 use crate::model::spec::{Direction, RuleSpec};
 
 /// The group that every project has.
@@ -406,36 +405,6 @@ pub fn first_rules(group: &str, is_default: bool) -> Vec<Wanted> {
         rules.push(rule(Direction::Ingress, 6, Some(group)));
     }
     rules
-}
-
-impl Resource for SecurityGroup {
-    const KIND: &'static str = "SecurityGroup";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(&self.project_id)
-    }
-
-    fn target(&self, target: &mut Target) {
-        target.set("shared", self.grants.any(sharing::SHARED));
-        target.set("security_group:project_id", self.project_id.as_str());
-    }
-
-    fn visible_to(&self, caller: &Caller) -> bool {
-        sharing::visible(caller, &self.project_id, &self.grants)
-    }
-}
-
-impl Resource for Rule {
-    const KIND: &'static str = "SecurityGroupRule";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(&self.project_id)
-    }
-
-    fn target(&self, target: &mut Target) {
-        target.set("security_group:project_id", self.group_project.as_str());
-        target.set("security_group:tenant_id", self.group_project.as_str());
-    }
 }
 
 #[cfg(test)]

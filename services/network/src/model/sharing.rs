@@ -1,7 +1,5 @@
 //! What is shared with whom.
 
-use nephos_auth::Caller;
-
 /// The target that means everybody.
 pub const EVERYBODY: &str = "*";
 /// The action that lets others use a thing.
@@ -37,27 +35,11 @@ impl Grants {
         self.0.iter().any(|grant| grant.action == action)
     }
 
-    /// Whether any grant, of whatever action, reaches the caller.
+    /// Whether any grant, of whatever action, reaches the project.
     #[must_use]
-    pub fn reach(&self, caller: &Caller) -> bool {
-        let project = own(caller);
+    pub fn reach(&self, project: &str) -> bool {
         self.0
             .iter()
             .any(|grant| grant.target == EVERYBODY || grant.target == project)
     }
-}
-
-/// The caller's project; empty without one.
-#[must_use]
-pub fn own(caller: &Caller) -> &str {
-    caller.project_id().map_or("", |project| project.as_str())
-}
-
-/// Whether the caller sees a thing of `owner` with these grants: operators and other services see everything.
-#[must_use]
-pub fn visible(caller: &Caller, owner: &str, grants: &Grants) -> bool {
-    caller.is_admin()
-        || caller.has_role("service")
-        || (!owner.is_empty() && own(caller) == owner)
-        || grants.reach(caller)
 }

@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use nephos_auth::{Caller, Resource, Target};
 use nephos_types::Timestamp;
 
 use crate::model::address::{self, Pool};
 use crate::model::refusal::Refusal;
-use crate::model::sharing::{self, Grants};
+use crate::model::sharing::Grants;
 use crate::model::spec::Route;
 
 /// The modes of IPv6 advertisement and addressing.
@@ -267,26 +266,6 @@ pub fn check_pools(pools: &[Pool], cidr: IpNet) -> Result<(), Refusal> {
             "OverlappingAllocationPools",
             format!("Found overlapping allocation pools: {a} {b} for subnet {cidr}."),
         )),
-    }
-}
-
-impl Resource for Subnet {
-    const KIND: &'static str = "Subnet";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(&self.project_id)
-    }
-
-    fn target(&self, target: &mut Target) {
-        target.set("network:project_id", self.network_project.as_str());
-        target.set("network:tenant_id", self.network_project.as_str());
-        target.set("shared", self.grants.any(sharing::SHARED));
-        target.set("router:external", self.external);
-    }
-
-    fn visible_to(&self, caller: &Caller) -> bool {
-        sharing::visible(caller, &self.project_id, &self.grants)
-            || sharing::own(caller) == self.network_project
     }
 }
 

@@ -1,12 +1,11 @@
 //! Pools from which subnets are cut, and the scopes in which pools do not overlap.
 
 use ipnet::IpNet;
-use nephos_auth::{Caller, Resource, Target};
 use nephos_types::Timestamp;
 
 use crate::model::address;
 use crate::model::refusal::Refusal;
-use crate::model::sharing::{self, Grants};
+use crate::model::sharing::Grants;
 
 /// A pool of prefixes.
 #[derive(Clone, Debug)]
@@ -153,22 +152,6 @@ pub const fn version(prefix: IpNet) -> u8 {
     }
 }
 
-impl Resource for SubnetPool {
-    const KIND: &'static str = "SubnetPool";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(&self.project_id)
-    }
-
-    fn target(&self, target: &mut Target) {
-        target.set("shared", self.grants.any(sharing::SHARED));
-    }
-
-    fn visible_to(&self, caller: &Caller) -> bool {
-        sharing::visible(caller, &self.project_id, &self.grants)
-    }
-}
-
 /// A scope in which addresses are used once.
 #[derive(Clone, Debug)]
 pub struct AddressScope {
@@ -182,22 +165,6 @@ pub struct AddressScope {
     pub ip_version: u8,
     /// Who else may use it.
     pub grants: Grants,
-}
-
-impl Resource for AddressScope {
-    const KIND: &'static str = "AddressScope";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(&self.project_id)
-    }
-
-    fn target(&self, target: &mut Target) {
-        target.set("shared", self.grants.any(sharing::SHARED));
-    }
-
-    fn visible_to(&self, caller: &Caller) -> bool {
-        sharing::visible(caller, &self.project_id, &self.grants)
-    }
 }
 
 #[cfg(test)]

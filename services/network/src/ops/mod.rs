@@ -1,5 +1,7 @@
 //! What goes on without requests.
 
+mod tell;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ pub(crate) fn start(network: &Arc<Network>, shutdown: &Shutdown) -> Vec<Task> {
     let clock = network.core.clock.clone();
     let rewriter = Arc::clone(network);
     let tidier = Arc::clone(network);
+    let teller = Arc::clone(network);
     vec![
         supervise(
             "network.stale",
@@ -30,6 +33,9 @@ pub(crate) fn start(network: &Arc<Network>, shutdown: &Shutdown) -> Vec<Task> {
             shutdown.clone(),
             move || rewrite_for_ever(Arc::clone(&rewriter)),
         ),
+        supervise("network.news", clock.clone(), shutdown.clone(), move || {
+            tell::for_ever(Arc::clone(&teller))
+        }),
         supervise("network.tidy", clock, shutdown.clone(), move || {
             tidy_for_ever(Arc::clone(&tidier))
         }),
@@ -69,6 +75,11 @@ pub(crate) async fn settle(network: &Network) -> Result<(), Error> {
         }
     }
     place_routers(network).await
+}
+
+/// Tells compute of what it was not told of yet.
+pub(crate) async fn tell(network: &Network) -> Result<(), Error> {
+    tell::once(network).await
 }
 
 async fn rewrite(network: &Network, kind: &str, id: &str) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use nephos_db::{Error, FromRow, Row, Tx, Where, args};
 
 use crate::model::router::{FloatingIp, FloatingStatus, PortDetails};
-use crate::store::{Reader, Result, parsed, parsed_opt, ports, quotas, tags};
+use crate::store::{Reader, Result, news, parsed, parsed_opt, ports, quotas, tags};
 
 const SELECT: &str = "SELECT f.id, f.project_id, f.description, f.network_id, f.floating_ip, f.floating_port_id, \
      f.port_id, f.fixed_ip, f.router_id, f.status, f.revision, f.created_at, f.updated_at, p.name AS port_name, \
@@ -47,6 +47,15 @@ impl FromRow for FloatingIp {
             port_details,
             tags: Vec::new(),
         })
+    }
+}
+
+/// Which port a floating IP stands for.
+struct PortOf(Option<String>);
+
+impl FromRow for PortOf {
+    fn from_row(row: &Row) -> Result<Self, nephos_db::Error> {
+        Ok(Self(row.get("port_id")?))
     }
 }
 
@@ -97,11 +106,22 @@ pub(crate) async fn insert(tx: &mut Tx, one: &FloatingIp) -> Result<bool, Error>
             ],
         )
         .await?;
+    news::of_port(tx, one.created_at, one.port_id.as_deref()).await?;
     Ok(made > 0)
 }
 
 /// The row as it is now, if nobody changed it since it was read.
 pub(crate) async fn update(tx: &mut Tx, one: &FloatingIp) -> Result<bool, Error> {
+    let before: Option<PortOf> = tx
+        .fetch_opt(
+            "SELECT port_id FROM floating_ips WHERE id = $1",
+            args![one.id],
+        )
+        .await?;
+    if let Some(PortOf(before)) = before {
+        news::of_port(tx, one.updated_at, before.as_deref()).await?;
+    }
+    news::of_port(tx, one.updated_at, one.port_id.as_deref()).await?;
     let changed = tx
         .exec(
             "UPDATE floating_ips SET description = $1, port_id = $2, fixed_ip = $3, router_id = $4, status = $5, \
@@ -192,6 +212,7 @@ pub(crate) async fn drop_idle(tx: &mut Tx, network: &str) -> Result<(), Error> {
 
 /// Takes a floating IP, its port and its place in the quota away.
 pub(crate) async fn discard(tx: &mut Tx, one: &FloatingIp) -> Result<(), Error> {
+    news::of_port(tx, one.updated_at, one.port_id.as_deref()).await?;
     remove(tx, &one.id).await?;
     ports::remove(tx, &one.floating_port_id).await?;
     quotas::give(tx, &one.project_id, "floatingip", 1).await

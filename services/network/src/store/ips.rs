@@ -35,11 +35,13 @@ pub(crate) async fn of(
     reader: &mut Reader<'_>,
     ports: &[String],
 ) -> Result<HashMap<String, Vec<FixedIp>>, DbError> {
-    let query = Where::new("SELECT port_id, subnet_id, ip FROM port_ips")
-        .in_("port_id", ports)
-        .tail("ORDER BY port_id, place");
+    let query = |ports: &[String]| {
+        Where::new("SELECT port_id, subnet_id, ip FROM port_ips")
+            .in_("port_id", ports)
+            .tail("ORDER BY port_id, place")
+    };
     let mut found: HashMap<String, Vec<FixedIp>> = HashMap::new();
-    for PortIp { port_id, fixed } in reader.find::<PortIp>(&query).await? {
+    for PortIp { port_id, fixed } in reader.find_for::<PortIp>(ports, query).await? {
         found.entry(port_id).or_default().push(fixed);
     }
     Ok(found)

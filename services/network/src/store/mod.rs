@@ -6,6 +6,7 @@ pub(crate) mod floating_ips;
 pub(crate) mod hosts;
 pub(crate) mod ips;
 pub(crate) mod networks;
+pub(crate) mod news;
 pub(crate) mod port_links;
 pub(crate) mod ports;
 pub(crate) mod publish;
@@ -51,6 +52,20 @@ impl Reader<'_> {
             Self::Db(db) => db.fetch_where(query).await,
             Self::Tx(tx) => tx.fetch_where(query).await,
         }
+    }
+
+    /// The rows that belong to these ids, however many; no statement takes more values than both engines can.
+    pub async fn find_for<T: FromRow>(
+        &mut self,
+        ids: &[String],
+        query: impl Fn(&[String]) -> Where,
+    ) -> Result<Vec<T>, nephos_db::Error> {
+        const AT_ONCE: usize = 10_000;
+        let mut found = Vec::new();
+        for some in ids.chunks(AT_ONCE) {
+            found.extend(self.find(&query(some)).await?);
+        }
+        Ok(found)
     }
 }
 

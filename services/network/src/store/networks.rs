@@ -112,11 +112,13 @@ async fn subnets_of(
 ) -> Result<HashMap<String, Vec<SubnetRow>>, Error> {
     let select = "SELECT s.id, s.network_id, s.ip_version, p.address_scope_id FROM subnets s \
          LEFT JOIN subnet_pools p ON p.id = s.subnet_pool_id";
-    let query = Where::new(select)
-        .in_("s.network_id", ids)
-        .tail("ORDER BY s.created_at, s.id");
+    let query = |ids: &[String]| {
+        Where::new(select)
+            .in_("s.network_id", ids)
+            .tail("ORDER BY s.created_at, s.id")
+    };
     let mut found: HashMap<String, Vec<SubnetRow>> = HashMap::new();
-    for row in reader.find::<SubnetRow>(&query).await? {
+    for row in reader.find_for::<SubnetRow>(ids, query).await? {
         found.entry(row.network_id.clone()).or_default().push(row);
     }
     Ok(found)

@@ -11,11 +11,13 @@ pub(crate) async fn of(
     reader: &mut Reader<'_>,
     ports: &[String],
 ) -> Result<HashMap<String, Vec<String>>, Error> {
-    let query = Where::new("SELECT port_id AS a, security_group_id AS b FROM port_groups")
-        .in_("port_id", ports)
-        .tail("ORDER BY port_id, place");
+    let query = |ports: &[String]| {
+        Where::new("SELECT port_id AS a, security_group_id AS b FROM port_groups")
+            .in_("port_id", ports)
+            .tail("ORDER BY port_id, place")
+    };
     let mut found: HashMap<String, Vec<String>> = HashMap::new();
-    for Pair(port, group) in reader.find(&query).await? {
+    for Pair(port, group) in reader.find_for(ports, query).await? {
         found.entry(port).or_default().push(group);
     }
     Ok(found)

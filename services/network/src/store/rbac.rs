@@ -51,7 +51,8 @@ pub(crate) async fn of(
     ids: &[String],
 ) -> Result<HashMap<String, Grants>, nephos_db::Error> {
     let mut found: HashMap<String, Grants> = HashMap::new();
-    for policy in find(reader, &query().in_("object_id", ids)).await? {
+    let of_some = |ids: &[String]| query().in_("object_id", ids);
+    for policy in reader.find_for::<RbacPolicy>(ids, of_some).await? {
         let grant = Grant {
             action: policy.action,
             target: policy.target_project,

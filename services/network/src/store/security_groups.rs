@@ -50,11 +50,13 @@ pub(crate) async fn find(
     if ids.is_empty() {
         return Ok(found);
     }
-    let of_groups = rules::query()
-        .in_("r.security_group_id", &ids)
-        .tail("ORDER BY r.created_at, r.id");
+    let of_groups = |ids: &[String]| {
+        rules::query()
+            .in_("r.security_group_id", ids)
+            .tail("ORDER BY r.created_at, r.id")
+    };
     let mut by_group: HashMap<String, Vec<Rule>> = HashMap::new();
-    for rule in rules::find(reader, &of_groups).await? {
+    for rule in reader.find_for::<Rule>(&ids, of_groups).await? {
         by_group
             .entry(rule.security_group_id.clone())
             .or_default()

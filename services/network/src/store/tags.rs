@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nephos_db::{Page, Tx, Where, args};
+use nephos_db::{Tx, Where, args};
 
 use crate::store::{Pair, Reader, Result};
 
@@ -11,14 +11,13 @@ pub(crate) async fn of(
     reader: &mut Reader<'_>,
     ids: &[String],
 ) -> Result<HashMap<String, Vec<String>>, nephos_db::Error> {
-    let query = Where::new("SELECT resource_id AS a, tag AS b FROM tags")
-        .in_("resource_id", ids)
-        .page(Page {
-            sort: vec![("tag", nephos_db::Direction::Asc)],
-            ..Page::default()
-        });
+    let query = |ids: &[String]| {
+        Where::new("SELECT resource_id AS a, tag AS b FROM tags")
+            .in_("resource_id", ids)
+            .tail("ORDER BY tag")
+    };
     let mut found: HashMap<String, Vec<String>> = HashMap::new();
-    for Pair(id, tag) in reader.find(&query).await? {
+    for Pair(id, tag) in reader.find_for(ids, query).await? {
         found.entry(id).or_default().push(tag);
     }
     Ok(found)

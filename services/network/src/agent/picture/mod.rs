@@ -74,6 +74,12 @@ pub(super) struct Place<'a> {
     pub tunnel: Option<String>,
     /// Whether the host itself is a member of the network.
     pub with_host: bool,
+    /// Where its metadata service listens; none: no guest here asks.
+    metadata: Option<String>,
+    /// The Ethernet addresses of its gateways.
+    routers: BTreeMap<IpAddr, Mac>,
+    /// The Ethernet addresses of its ports on other hosts.
+    elsewhere: BTreeSet<Mac>,
 }
 
 /// Draws the picture.
@@ -83,9 +89,18 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
         picture.problems.insert(owner.clone(), why.clone());
     }
     physical(&mut picture, settings);
+    let with_guests = documents.ports.values();
+    let with_guests: BTreeSet<&str> = with_guests.map(|port| port.network_id.as_str()).collect();
     let mut places = BTreeMap::new();
     for spec in documents.networks.values() {
-        match network(&mut picture, documents, settings, spec) {
+        let placed = network(&mut picture, settings, spec).map(|mut place| {
+            place.routers = gateways(documents, spec);
+            if with_guests.contains(spec.id.as_str()) {
+                place.metadata = Some(metadata(&mut picture, settings, &place));
+            }
+            place
+        });
+        match placed {
             Ok(place) => _ = places.insert(spec.id.as_str(), place),
             Err(why) => {
                 _ = picture
@@ -102,7 +117,7 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
                 .insert(Owner::new(KIND_PORT, &spec.id), why);
             continue;
         };
-        if let Err(why) = port(&mut picture, documents, settings, spec, place) {
+        if let Err(why) = port(&mut picture, spec, place) {
             picture
                 .problems
                 .insert(Owner::new(KIND_PORT, &spec.id), why);
@@ -163,11 +178,14 @@ fn bridge_mac(name: &str) -> Mac {
 
 fn network<'a>(
     picture: &mut Picture,
-    documents: &Documents,
     settings: &Settings,
     spec: &'a NetworkSpec,
 ) -> Result<Place<'a>, String> {
-    let place = match &spec.segment {
+    let elsewhere = spec
+        .remote
+        .iter()
+        .filter(|remote| remote.vtep != settings.vtep);
+    let mut place = match &spec.segment {
         Segment::Flat { physical_network } => {
             let physical = settings
                 .physical_networks
@@ -178,14 +196,16 @@ fn network<'a>(
                 bridge: physical.bridge.clone(),
                 tunnel: None,
                 with_host: physical.host_address.is_some(),
+                metadata: None,
+                routers: BTreeMap::new(),
+                elsewhere: BTreeSet::new(),
             }
         }
         Segment::Vxlan { vni } => tunnel(picture, settings, spec, *vni)?,
     };
-    let mut ports = documents.ports.values();
-    if ports.any(|port| port.network_id == spec.id) {
-        metadata(picture, settings, &place);
-    }
+    place.elsewhere = elsewhere
+        .filter_map(|remote| Mac::parse(&remote.mac))
+        .collect();
     Ok(place)
 }
 
@@ -256,11 +276,14 @@ fn tunnel<'a>(
         bridge,
         tunnel: Some(tunnel),
         with_host: false,
+        metadata: None,
+        routers: BTreeMap::new(),
+        elsewhere: BTreeSet::new(),
     })
 }
 
 /// The space in which the metadata service of a network listens, as 169.254.169.254.
-fn metadata(picture: &mut Picture, settings: &Settings, place: &Place<'_>) {
+fn metadata(picture: &mut Picture, settings: &Settings, place: &Place<'_>) -> String {
     let spec = place.spec;
     let owner = Owner::new(KIND_NETWORK, &spec.id);
     let space = settings.metadata_space(&spec.id);
@@ -293,7 +316,8 @@ fn metadata(picture: &mut Picture, settings: &Settings, place: &Place<'_>) {
         }
     }
     quiet(picture, &space);
-    picture.metadata.entry(space).or_default();
+    picture.metadata.entry(space.clone()).or_default();
+    space
 }
 
 /// A pair of links that leads from a network's bridge into a space.
@@ -359,13 +383,7 @@ pub(super) fn quiet(picture: &mut Picture, space: &str) {
     }
 }
 
-fn port(
-    picture: &mut Picture,
-    documents: &Documents,
-    settings: &Settings,
-    spec: &PortSpec,
-    place: &Place<'_>,
-) -> Result<(), String> {
+fn port(picture: &mut Picture, spec: &PortSpec, place: &Place<'_>) -> Result<(), String> {
     let mac = Mac::parse(&spec.mac).ok_or_else(|| format!("{} is no MAC address", spec.mac))?;
     if spec.tap != format!("tap{}", short(&spec.id)) {
         return Err(format!("{} is not the name of its tap", spec.tap));
@@ -384,18 +402,15 @@ fn port(
         Owner::new(KIND_PORT, &spec.id),
     );
     // While it is said to be elsewhere (it is about to move here), its frames go there.
-    let mut remote = place.spec.remote.iter();
-    if !remote.any(|remote| Mac::parse(&remote.mac) == Some(mac) && remote.vtep != settings.vtep) {
+    if !place.elsewhere.contains(&mac) {
         picture.plane.space(HOST).forwards.insert(Forward {
             link: spec.tap.clone(),
             mac,
             host: None,
         });
     }
-    let routers = gateways(documents, place.spec);
-    picture
-        .guests
-        .insert(spec.tap.clone(), Guest::of(spec, mac, place.spec, &routers));
+    let guest = Guest::of(spec, mac, place.spec, &place.routers);
+    picture.guests.insert(spec.tap.clone(), guest);
     let asker = Asker {
         server: spec.device_id.clone(),
         project: spec.project_id.clone(),
@@ -403,10 +418,9 @@ fn port(
     };
     let mut sources: BTreeSet<IpAddr> = spec.fixed_ips.iter().map(|fixed| fixed.ip).collect();
     sources.insert(mac.link_local().into());
-    for (space, askers) in &mut picture.metadata {
-        if space.ends_with(&place.spec.id) {
-            askers.extend(sources.iter().map(|ip| (*ip, asker.clone())));
-        }
+    let space = place.metadata.as_ref();
+    if let Some(askers) = space.and_then(|space| picture.metadata.get_mut(space)) {
+        askers.extend(sources.into_iter().map(|ip| (ip, asker.clone())));
     }
     Ok(())
 }

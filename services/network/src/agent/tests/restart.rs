@@ -144,9 +144,7 @@ fn what_somebody_changed_by_hand_is_put_back() {
         bench.apply().await;
         let whole = everything();
         for meddling in [
-            format!(
-                "nft delete rule bridge nephos_sg inward handle $(nft -a list chain bridge nephos_sg inward | grep -o 'handle [0-9]*$' | tail -1 | cut -d' ' -f2)"
-            ),
+            "nft delete rule bridge nephos_sg inward handle $(nft -a list chain bridge nephos_sg inward | grep -o 'handle [0-9]*$' | tail -1 | cut -d' ' -f2)".to_owned(),
             format!("nft flush chain bridge nephos_sg in_{}", tap(11)),
             "nft delete table bridge nephos_sg".to_owned(),
             "nft delete table inet nephos_ct".to_owned(),

@@ -62,8 +62,7 @@ impl Control {
         let Incoming::Bytes(body) = &request.body else {
             panic!()
         };
-        let body: Value = serde_json::from_slice(body).unwrap();
-        let observed: Vec<Observed> = serde_json::from_value(body["observed"].clone()).unwrap();
+        let observed: Vec<Observed> = serde_json::from_slice(body).unwrap();
         self.observed.lock().unwrap().extend(observed);
         json!({})
     }

@@ -213,8 +213,7 @@ fn shape_link(name: &str, link: &Link) -> io::Result<()> {
     let there = route.link(name)?;
     let already = there
         .attributes
-        .iter()
-        .any(|attribute| *attribute == LinkAttribute::Controller(controller));
+        .contains(&LinkAttribute::Controller(controller));
     if !already && (controller != 0 || has_controller(&there)) {
         wanted
             .attributes
