@@ -15,6 +15,8 @@ BOOT = 150
 @pytest.fixture(scope="module")
 def before(real):
     """What the host looked like when nobody had anything yet."""
+    wait_for("the external network's bridge is there", lambda: "nx-public" in real.host()["links"], 30)
+    time.sleep(1)
     return real.host()
 
 

@@ -1,19 +1,18 @@
 //! Keystone v3: who somebody is, what they may do where, and where the services are.
 //!
 //! The way through the rooms: `api/` one file per resource, `api/auth.rs` with `login.rs` (who?) and `scope.rs`
-//! (with which roles where?); `snapshot.rs` keeps roles and catalog in memory, `passwords.rs` hashes aside.
+//! (with which roles where?); `store/snapshot.rs` keeps roles and catalog in memory,
+//! `store/passwords.rs` hashes aside; `ops/bootstrap.rs` makes what a cloud begins with.
 //!
 //! Invariants: a token says everything a service needs, so nobody asks identity on the way of a request; whatever ends a
 //! token before its time is a revocation, written in the transaction of the change and in force in this process when
 //! that change is answered; a wrong user and a wrong password take the same way.
 
 mod api;
-mod bootstrap;
 mod config;
 mod model;
-mod passwords;
+mod ops;
 mod rules;
-mod snapshot;
 mod store;
 
 use std::sync::{Arc, Mutex};
@@ -26,11 +25,11 @@ use nephos_runtime::{Shutdown, Task, supervise};
 use nephos_types::Timestamp;
 use tokio::sync::watch;
 
-pub use bootstrap::{Bootstrap, CatalogEntry, ServiceUser};
 pub use config::Config;
+pub use ops::bootstrap::{Bootstrap, CatalogEntry, ServiceUser};
 
-use passwords::Passwords;
-use snapshot::Snapshot;
+use store::passwords::Passwords;
+use store::snapshot::Snapshot;
 
 /// Keystone v3.
 pub struct Identity {

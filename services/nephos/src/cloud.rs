@@ -95,7 +95,6 @@ struct Ground<'a> {
     settings: &'a Settings,
     clock: Clock,
     bus: Bus,
-    directory: Directory,
     verifier: Verifier,
 }
 
@@ -118,7 +117,6 @@ impl Cloud {
             verifier: Verifier::new(clock.clone()),
             bus: Bus::local(),
             clock: clock.clone(),
-            directory: directory.clone(),
         };
         let mut cloud = Self {
             mounts: Vec::new(),

@@ -253,6 +253,22 @@ nephos_auth::rules! {
         "(rule:admin_only) or (rule:service_api)";
     /// Show a service provider.
     pub GetServiceProvider = "get_service_provider", "role:reader";
+    /// Show the networks of a DHCP agent.
+    pub GetDhcpNetworks = "get_dhcp-networks", ADMIN;
+    /// Create a network on a DHCP agent.
+    pub CreateDhcpNetwork = "create_dhcp-network", ADMIN;
+    /// Delete a network on a DHCP agent.
+    pub DeleteDhcpNetwork = "delete_dhcp-network", ADMIN;
+    /// Show the routers of an L3 agent.
+    pub GetL3Routers = "get_l3-routers", ADMIN;
+    /// Create a router on an L3 agent.
+    pub CreateL3Router = "create_l3-router", ADMIN;
+    /// Delete a router on an L3 agent.
+    pub DeleteL3Router = "delete_l3-router", ADMIN;
+    /// Show the DHCP agents of a network.
+    pub GetDhcpAgents = "get_dhcp-agents", ADMIN;
+    /// Show the L3 agents of a router.
+    pub GetL3Agents = "get_l3-agents", ADMIN;
     /// Ask what a host is to have, and tell what it has.
     pub HostFeed = "host_feed", "rule:service_api";
 }

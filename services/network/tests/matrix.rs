@@ -37,6 +37,45 @@ async fn call(cloud: &Cloud, name: &str) -> Option<(String, Value)> {
                 },
             )
         }
+        "ListAgentRouters" => (
+            format!("/v2.0/agents/{}/l3-routers", agent(cloud, "L3").await),
+            null,
+        ),
+        "AddAgentRouter" => {
+            let router = make(&cloud.member(), "router", json!({})).await;
+            let target = format!("/v2.0/agents/{}/l3-routers", agent(cloud, "L3").await);
+            (target, json!({"router_id": router}))
+        }
+        "RemoveAgentRouter" => {
+            let router = make(&cloud.member(), "router", json!({})).await;
+            let target = format!("/v2.0/agents/{}/l3-routers", agent(cloud, "L3").await);
+            cloud
+                .admin()
+                .post(&target, json!({"router_id": router}))
+                .await
+                .expect(201);
+            (format!("{target}/{router}"), null)
+        }
+        "ListRouterAgents" => {
+            let router = make(&cloud.member(), "router", json!({})).await;
+            (format!("/v2.0/routers/{router}/l3-agents"), null)
+        }
+        "ListAgentNetworks" => (
+            format!("/v2.0/agents/{}/dhcp-networks", agent(cloud, "DHCP").await),
+            null,
+        ),
+        "AddAgentNetwork" => {
+            let target = format!("/v2.0/agents/{}/dhcp-networks", agent(cloud, "DHCP").await);
+            (target, json!({"network_id": cloud.net().await}))
+        }
+        "RemoveAgentNetwork" => {
+            let target = format!("/v2.0/agents/{}/dhcp-networks", agent(cloud, "DHCP").await);
+            (format!("{target}/{}", cloud.net().await), null)
+        }
+        "ListNetworkAgents" => (
+            format!("/v2.0/networks/{}/dhcp-agents", cloud.net().await),
+            null,
+        ),
         "ListAvailabilityZones" => ("/v2.0/availability_zones".into(), null),
         "ListServiceProviders" => ("/v2.0/service-providers".into(), null),
         "ListIpAvailabilities" => ("/v2.0/network-ip-availabilities".into(), null),
@@ -102,6 +141,14 @@ async fn call(cloud: &Cloud, name: &str) -> Option<(String, Value)> {
         }
         _tags => return tags(cloud, name).await,
     })
+}
+
+/// An agent of a host that does this job.
+async fn agent(cloud: &Cloud, job: &str) -> String {
+    cloud.host("h1", "192.0.2.1").await;
+    let target = format!("/v2.0/agents?agent_type={job}%20agent");
+    let agents = cloud.admin().get(&target).await.expect(200).json;
+    agents["agents"][0]["id"].as_str().unwrap().to_owned()
 }
 
 async fn tags(cloud: &Cloud, name: &str) -> Option<(String, Value)> {

@@ -246,7 +246,12 @@ async fn hosts_are_agents_that_live_while_they_report() {
     let cloud = Cloud::new().await;
     cloud.host("h1", "192.0.2.1").await;
     let admin = cloud.admin();
-    let agents = admin.get("/v2.0/agents?host=h1").await.expect(200).json["agents"].clone();
+    let agents = admin
+        .get("/v2.0/agents?host=h1&agent_type=L3%20agent")
+        .await
+        .expect(200)
+        .json["agents"]
+        .clone();
     assert_eq!(agents[0]["alive"], true);
     cloud
         .world

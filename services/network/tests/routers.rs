@@ -377,3 +377,34 @@ async fn a_floating_ip_needs_a_router_on_the_way() {
         .expect(404);
     cloud.assert_consistent().await;
 }
+
+#[tokio::test]
+async fn an_operator_moves_a_router_from_host_to_host() {
+    let cloud = Cloud::new().await;
+    cloud.host("a", "192.0.2.1").await;
+    cloud.host("b", "192.0.2.2").await;
+    let it = routed(&cloud).await;
+    let admin = cloud.admin();
+    let home = format!("/v2.0/routers/{}/l3-agents", it.router);
+    let here = admin.get(&home).await.expect(200).json["agents"][0].clone();
+    assert_eq!(here["host"], "a");
+    let on = format!("/v2.0/agents/{}/l3-routers", here["id"].as_str().unwrap());
+    let listed = admin.get(&on).await.expect(200).json;
+    assert_eq!(listed["routers"][0]["id"], it.router);
+    admin
+        .delete(&format!("{on}/{}", it.router))
+        .await
+        .expect(204);
+    assert_eq!(
+        admin.get(&home).await.expect(200).json["agents"][0]["host"],
+        "b"
+    );
+    assert_eq!(cloud.feed("a").await, Vec::<Value>::new());
+    assert_ne!(cloud.document("b", "router", &it.router).await, Value::Null);
+    let back = admin
+        .post(&on, json!({"router_id": it.router}))
+        .await
+        .expect(409);
+    assert_eq!(fault(&back), "RouterHostedByL3Agent");
+    cloud.assert_consistent().await;
+}

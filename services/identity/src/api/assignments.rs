@@ -14,7 +14,7 @@ use super::list::{flag, is_true};
 use super::shape::Links;
 use crate::model::assignment::{ActorKind, Assignment, SYSTEM, TargetKind};
 use crate::model::directory::{Group, Project, User};
-use crate::snapshot::Snapshot;
+use crate::store::snapshot::Snapshot;
 use crate::{Cx, Svc, rules, store};
 
 /// Role assignments.

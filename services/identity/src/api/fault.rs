@@ -7,7 +7,7 @@ use nephos_api::{Dialect, Fault};
 use nephos_auth::{Authorized, Resource, Rule, Target};
 use serde_json::json;
 
-use crate::passwords::HashError;
+use crate::store::passwords::HashError;
 use crate::{Cx, StartError, rules};
 
 /// Keystone's words.

@@ -28,6 +28,7 @@ mod revocations;
 mod roles;
 mod scope;
 mod shape;
+mod targets;
 mod token_view;
 mod trusts;
 mod users;

@@ -1,6 +1,5 @@
 //! Application credentials, their access rules, and credentials of other kinds.
 
-use nephos_auth::{Resource, Target};
 use nephos_types::{ProjectId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -30,20 +29,6 @@ impl AppCredential {
     }
 }
 
-impl Resource for AppCredential {
-    const KIND: &'static str = "Application Credential";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("user_id", &self.user_id);
-        target.set("target.user.id", &self.user_id);
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
-    }
-}
-
 /// One kind of request that an application credential may make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct AccessRule {
@@ -53,19 +38,6 @@ pub(crate) struct AccessRule {
     pub path: String,
     #[serde(skip)]
     pub user_id: String,
-}
-
-impl Resource for AccessRule {
-    const KIND: &'static str = "Access Rule";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("target.user.id", &self.user_id);
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
-    }
 }
 
 /// A credential of any kind that Keystone keeps for others: `ec2`, `cert`, `totp`.
@@ -79,17 +51,4 @@ pub(crate) struct Credential {
     pub blob: String,
     #[serde(flatten)]
     pub extra: Extra,
-}
-
-impl Resource for Credential {
-    const KIND: &'static str = "credential";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("target.credential.user_id", &self.user_id);
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
-    }
 }

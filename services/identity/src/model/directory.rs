@@ -1,6 +1,5 @@
 //! Domains, projects, users, groups and roles.
 
-use nephos_auth::{Resource, Target};
 use nephos_types::{DomainId, ProjectId, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -58,33 +57,6 @@ impl Project {
     }
 }
 
-impl Resource for Project {
-    const KIND: &'static str = "project";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("target.project.id", &self.id);
-        target.set("target.project.domain_id", self.domain_id.as_ref());
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
-    }
-}
-
-impl Resource for Domain {
-    const KIND: &'static str = "domain";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("target.domain.id", &self.id);
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
-    }
-}
-
 /// A user. The password is elsewhere.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct User {
@@ -101,21 +73,6 @@ pub(crate) struct User {
     pub extra: Extra,
 }
 
-impl Resource for User {
-    const KIND: &'static str = "user";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("user_id", &self.id);
-        target.set("target.user.id", &self.id);
-        target.set("target.user.domain_id", &self.domain_id);
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
-    }
-}
-
 /// A group of users of any domain.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Group {
@@ -125,20 +82,6 @@ pub(crate) struct Group {
     pub description: String,
     #[serde(flatten)]
     pub extra: Extra,
-}
-
-impl Resource for Group {
-    const KIND: &'static str = "group";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("target.group.id", &self.id);
-        target.set("target.group.domain_id", &self.domain_id);
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
-    }
 }
 
 /// A role; one of a domain never appears in a token, only what it implies does.
@@ -157,20 +100,5 @@ impl Role {
     /// Whether it may be neither changed nor removed.
     pub(crate) fn immutable(&self) -> bool {
         self.options.is_true("immutable")
-    }
-}
-
-impl Resource for Role {
-    const KIND: &'static str = "role";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("target.role.id", &self.id);
-        target.set("target.role.name", &self.name);
-        target.set("target.role.domain_id", self.domain_id.as_ref());
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
     }
 }

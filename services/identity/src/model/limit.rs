@@ -1,6 +1,5 @@
 //! Limits: a default for everybody, and what one project or domain has instead.
 
-use nephos_auth::{Resource, Target};
 use nephos_types::{DomainId, ProjectId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -32,24 +31,4 @@ pub(crate) struct Limit {
     /// The domain of the project, for the rule.
     #[serde(skip)]
     pub project_domain_id: Option<String>,
-}
-
-impl Resource for Limit {
-    const KIND: &'static str = "limit for";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("target.limit.project_id", self.project_id.as_ref());
-        target.set("target.limit.domain.id", self.domain_id.as_ref());
-        if self.project_id.is_some() {
-            target.set(
-                "target.limit.project.domain_id",
-                self.project_domain_id.as_ref(),
-            );
-        }
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
-    }
 }

@@ -1,6 +1,5 @@
 //! Trusts: a trustor lends roles on a project to a trustee.
 
-use nephos_auth::{Resource, Target};
 use nephos_types::{ProjectId, Timestamp, UserId};
 
 use crate::model::extra::Extra;
@@ -29,19 +28,5 @@ impl Trust {
     /// Whether its time is over.
     pub(crate) fn expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
-    }
-}
-
-impl Resource for Trust {
-    const KIND: &'static str = "trust";
-    fn project_id(&self) -> Option<&str> {
-        None
-    }
-    fn target(&self, target: &mut Target) {
-        target.set("target.trust.trustor_user_id", &self.trustor_user_id);
-        target.set("target.trust.trustee_user_id", &self.trustee_user_id);
-    }
-    fn visible_to(&self, _caller: &nephos_auth::Caller) -> bool {
-        true
     }
 }

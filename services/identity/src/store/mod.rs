@@ -6,10 +6,12 @@ pub(crate) mod catalog;
 pub(crate) mod documents;
 pub(crate) mod groups;
 pub(crate) mod limits;
+pub(crate) mod passwords;
 pub(crate) mod policies;
 pub(crate) mod projects;
 pub(crate) mod revocations;
 pub(crate) mod roles;
+pub(crate) mod snapshot;
 pub(crate) mod trusts;
 pub(crate) mod users;
 

@@ -21,6 +21,37 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6e65_7068_6f73_4167_a56e_7473_2121_212
 
 pub(crate) struct AgentKind;
 
+/// What an agent is asked as. One process on each host does all of it; tools know it as several agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Plugs ports in.
+    Network,
+    /// Answers DHCP.
+    Dhcp,
+    /// Houses routers.
+    Router,
+}
+
+impl Job {
+    const ALL: [Self; 3] = [Self::Network, Self::Dhcp, Self::Router];
+
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Network => "Nephos network agent",
+            Self::Dhcp => "DHCP agent",
+            Self::Router => "L3 agent",
+        }
+    }
+
+    /// Whether the host does it.
+    const fn is_done_by(self, host: &Host) -> bool {
+        match self {
+            Self::Network | Self::Dhcp => true,
+            Self::Router => host.report.gateway,
+        }
+    }
+}
+
 impl Kind for AgentKind {
     const ONE: &'static str = "agent";
     const MANY: &'static str = "agents";
@@ -54,12 +85,12 @@ pub(crate) struct AgentView {
     resources_synced: Option<bool>,
 }
 
-fn view(cx: &Cx, host: &Host) -> AgentView {
+pub(super) fn agent_of(cx: &Cx, host: &Host, job: Job) -> AgentView {
     let time = |at: Timestamp| at.format("%Y-%m-%d %H:%M:%S");
     let report = &host.report;
     AgentView {
-        id: id_of(host),
-        agent_type: "Nephos network agent",
+        id: id_of(host, job),
+        agent_type: job.kind(),
         binary: "nephos",
         topic: "N/A",
         host: report.host.clone(),
@@ -80,17 +111,20 @@ fn view(cx: &Cx, host: &Host) -> AgentView {
     }
 }
 
-fn id_of(host: &Host) -> String {
-    nephos_runtime::ids::derived(&NAMESPACE, &host.report.host).to_string()
+fn id_of(host: &Host, job: Job) -> String {
+    let name = format!("{}/{}", host.report.host, job.kind());
+    nephos_runtime::ids::derived(&NAMESPACE, &name).to_string()
 }
 
-async fn load(cx: &Cx, id: &str) -> Result<Host, Fault> {
-    let all = hosts::all(cx.db()).await?;
-    all.into_iter()
-        .find(|host| id_of(host) == id)
-        .ok_or_else(|| {
-            Refusal::missing("AgentNotFound", format!("Agent {id} could not be found.")).into()
-        })
+/// The host behind an agent's id, and as what it is asked.
+pub(super) async fn load(cx: &Cx, id: &str) -> Result<(Host, Job), Fault> {
+    for host in hosts::all(cx.db()).await? {
+        let job = Job::ALL.into_iter().find(|job| id_of(&host, *job) == id);
+        if let Some(job) = job {
+            return Ok((host, job));
+        }
+    }
+    Err(Refusal::missing("AgentNotFound", format!("Agent {id} could not be found.")).into())
 }
 
 endpoint! {
@@ -118,18 +152,12 @@ async fn list_agents(cx: Cx, req: Req<ListAgents>) -> Reply<ListAgents> {
     ];
     let mut items = Vec::new();
     for host in hosts::all(cx.db()).await? {
-        let view = view(&cx, &host);
-        let whole = envelope::show(&view, &Keys::default())?;
-        let fits = filters.iter().all(|name| {
-            let wanted = req.query.get(name);
-            let has = whole.get(*name).map(|value| match value {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            });
-            wanted.is_none_or(|wanted| has.is_some_and(|has| has.eq_ignore_ascii_case(wanted)))
-        });
-        if fits {
-            items.push(envelope::show(&view, &keys)?);
+        for job in Job::ALL.into_iter().filter(|job| job.is_done_by(&host)) {
+            let view = agent_of(&cx, &host, job);
+            let whole = envelope::show(&view, &Keys::default())?;
+            if filters.iter().all(|name| fits(&req.query, &whole, name)) {
+                items.push(envelope::show(&view, &keys)?);
+            }
         }
     }
     Ok(Json(Many {
@@ -137,6 +165,17 @@ async fn list_agents(cx: Cx, req: Req<ListAgents>) -> Reply<ListAgents> {
         links: Vec::new(),
         kind: std::marker::PhantomData,
     }))
+}
+
+/// Whether an agent has what a filter asks for.
+fn fits(query: &Params, agent: &envelope::Shown, name: &str) -> bool {
+    let has = agent.get(name).map(|value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    });
+    query
+        .get(name)
+        .is_none_or(|wanted| has.is_some_and(|has| has.eq_ignore_ascii_case(wanted)))
 }
 
 endpoint! {
@@ -149,12 +188,12 @@ endpoint! {
     handler: show_agent,
 }
 async fn show_agent(cx: Cx, req: Req<ShowAgent>) -> Reply<ShowAgent> {
-    let host = load(&cx, &req.path.id).await?;
+    let (host, job) = load(&cx, &req.path.id).await?;
     let keys = Keys {
         asked: asked_fields(&req.query),
         hidden: Vec::new(),
     };
-    Ok(Json(One::of(&view(&cx, &host), &keys)?))
+    Ok(Json(One::of(&agent_of(&cx, &host, job), &keys)?))
 }
 
 endpoint! {
@@ -167,7 +206,7 @@ endpoint! {
     handler: update_agent,
 }
 async fn update_agent(cx: Cx, req: Req<UpdateAgent>) -> Reply<UpdateAgent> {
-    let mut host = load(&cx, &req.path.id).await?;
+    let (mut host, job) = load(&cx, &req.path.id).await?;
     let change = &req.body.0.0;
     if let Some(Flag(up)) = change.admin_state_up {
         host.admin_state_up = up;
@@ -178,7 +217,7 @@ async fn update_agent(cx: Cx, req: Req<UpdateAgent>) -> Reply<UpdateAgent> {
     let mut tx = cx.write().await?;
     hosts::update(&mut tx, &host).await?;
     tx.commit().await?;
-    Ok(Json(One::of(&view(&cx, &host), &Keys::default())?))
+    Ok(Json(One::of(&agent_of(&cx, &host, job), &Keys::default())?))
 }
 
 endpoint! {
@@ -190,7 +229,7 @@ endpoint! {
     handler: delete_agent,
 }
 async fn delete_agent(cx: Cx, req: Req<DeleteAgent>) -> Reply<DeleteAgent> {
-    let host = load(&cx, &req.path.id).await?;
+    let (host, _job) = load(&cx, &req.path.id).await?;
     let mut tx = cx.write().await?;
     hosts::remove(&mut tx, &host.report.host).await?;
     tx.commit().await?;

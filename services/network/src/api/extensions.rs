@@ -8,7 +8,7 @@ use crate::Cx;
 use crate::model::refusal::Refusal;
 
 /// Alias, name, what it adds.
-const EXTENSIONS: [(&str, &str, &str); 53] = [
+const EXTENSIONS: [(&str, &str, &str); 55] = [
     (
         "address-scope",
         "Address scope",
@@ -233,6 +233,16 @@ const EXTENSIONS: [(&str, &str, &str); 53] = [
         "subnet-external-network",
         "Subnet belongs to an external network",
         "Subnets say whether their network is external.",
+    ),
+    (
+        "l3_agent_scheduler",
+        "L3 Agent Scheduler",
+        "On which hosts routers live.",
+    ),
+    (
+        "dhcp_agent_scheduler",
+        "DHCP Agent Scheduler",
+        "On which hosts DHCP is answered.",
     ),
 ];
 

@@ -26,6 +26,7 @@ mod router_gateway;
 mod router_interfaces;
 mod router_routes;
 mod routers;
+mod schedulers;
 mod security_group_rules;
 mod security_groups;
 mod subnet_body;
@@ -100,6 +101,14 @@ pub(crate) fn endpoints() -> Endpoints<Network> {
         routers::ListRouters,
         routers::ShowRouter,
         routers::UpdateRouter,
+        schedulers::AddAgentNetwork,
+        schedulers::AddAgentRouter,
+        schedulers::ListAgentNetworks,
+        schedulers::ListAgentRouters,
+        schedulers::ListNetworkAgents,
+        schedulers::ListRouterAgents,
+        schedulers::RemoveAgentNetwork,
+        schedulers::RemoveAgentRouter,
         security_group_rules::CreateSecurityGroupRules,
         security_group_rules::DeleteSecurityGroupRule,
         security_group_rules::ListSecurityGroupRules,

@@ -110,3 +110,27 @@ pub(crate) async fn networks(tx: &mut Tx, host: &str) -> Result<Vec<String>, Err
     )
     .await
 }
+
+/// Another live gateway host than this one, with the fewest routers.
+pub(crate) async fn other_gateway(
+    tx: &mut Tx,
+    now: Timestamp,
+    but: &str,
+) -> Result<Option<String>, Error> {
+    tx.fetch_opt(
+        "SELECT h.host FROM hosts h LEFT JOIN routers r ON r.host = h.host \
+         WHERE h.gateway AND h.admin_state_up AND h.seen_at >= $1 AND h.host <> $2 \
+         GROUP BY h.host ORDER BY COUNT(r.id), h.host LIMIT 1",
+        args![now.plus_secs(-ALIVE_SECS), but],
+    )
+    .await
+}
+
+/// The hosts that have something of a network.
+pub(crate) async fn of_network(db: &Db, network: &str) -> Result<Vec<String>, Error> {
+    db.fetch_all(
+        "SELECT DISTINCT host FROM ports WHERE network_id = $1 AND host <> '' ORDER BY host",
+        args![network],
+    )
+    .await
+}

@@ -7,7 +7,7 @@ use nephos_db::{Error, Tx};
 use nephos_ops::feed;
 use nephos_types::Timestamp;
 
-use crate::model::port::Port;
+use crate::model::port::{Port, ROUTER_GATEWAY, ROUTER_INTERFACE};
 use crate::model::router::Router;
 use crate::model::spec::{FloatingIpSpec, KIND_ROUTER, RouterGateway, RouterLeg, RouterSpec};
 use crate::model::subnet::Subnet;
@@ -69,6 +69,33 @@ pub(crate) async fn router(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), 
     feed::publish_changed(tx, now, place(&found.host, KIND_ROUTER, id), &spec).await?;
     for id in networks {
         network(tx, now, &id).await?;
+    }
+    Ok(())
+}
+
+/// Whether a router has a leg anywhere.
+pub(crate) async fn has_work(tx: &mut Tx, id: &str) -> Result<bool, Error> {
+    let query = ports::query()
+        .eq("p.device_id", id)
+        .in_("p.device_owner", [ROUTER_INTERFACE, ROUTER_GATEWAY]);
+    let legs: Vec<Port> = tx.fetch_where(&query).await?;
+    Ok(!legs.is_empty())
+}
+
+/// A router was given another home, or none: its ports follow, its old host is told, its new one too.
+pub(crate) async fn moved(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
+    let host = routers::get(&mut Reader::Tx(tx), id)
+        .await?
+        .map_or(String::new(), |router| router.host);
+    ports::place_router(tx, id, &host, now).await?;
+    if !host.is_empty() {
+        return router(tx, now, id).await;
+    }
+    withdraw(tx, now, id, "").await?;
+    let query = ports::query().eq("p.device_id", id);
+    let legs: Vec<Port> = tx.fetch_where(&query).await?;
+    for leg in legs.iter().filter(|port| port.is_router()) {
+        network(tx, now, &leg.network_id).await?;
     }
     Ok(())
 }

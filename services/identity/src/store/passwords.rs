@@ -1,4 +1,4 @@
-//! Hashing passwords: slow on purpose, so it happens on threads of its own, a few at a time.
+//! How passwords are stored: as hashes that are slow on purpose, so it happens on threads of its own, a few at a time.
 //!
 //! Invariants: a password that was wrong is never cached; what was right is known for at most a minute and only by a
 //! keyed digest that includes the stored hash, so that a changed password is wrong at once.
