@@ -71,6 +71,15 @@ impl Router {
         let endpoints = walk(&self.root, &parts, &mut values)?;
         Some(Found { endpoints, values })
     }
+
+    /// Whether `path` ends in the place of a name with nothing in it.
+    pub fn lacks_name(&self, path: &str) -> bool {
+        let named = format!("{path}-");
+        path.ends_with('/')
+            && self
+                .find(&named)
+                .is_some_and(|found| found.values.last().is_some_and(|last| last == "-"))
+    }
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
