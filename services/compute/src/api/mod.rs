@@ -18,6 +18,7 @@ mod limits;
 mod networks;
 mod quotas;
 mod security_groups;
+mod resource;
 mod server_actions;
 mod server_create;
 mod server_fields;
