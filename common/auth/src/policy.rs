@@ -321,7 +321,8 @@ mod tests {
         let overrides = Overrides::parse("anyone: ''").unwrap();
         let policy = Policy::new(&[], &overrides).unwrap();
         let domain = Scope::Domain {
-            domain_id: "d".into(),
+            id: "d".into(),
+            name: "d".into(),
         };
         for (scope, allowed) in [
             (Scope::System, false),
