@@ -1,6 +1,9 @@
 //! The policy rules of compute: Nova's names and secure defaults (nova/policies).
 
 use nephos_auth::personas::*;
+use nephos_auth::{Resource, Target};
+
+use crate::model::server::Server;
 
 nephos_auth::rules! {
     /// List flavors.
@@ -217,4 +220,16 @@ nephos_auth::rules! {
     pub ExternalEvents = "os_compute_api:os-server-external-events:create", ADMIN_OR_SERVICE;
     /// Read and report as a host's agent.
     pub HostFeed = "os_compute_api:host-feed", SERVICE;
+}
+
+impl Resource for Server {
+    const KIND: &'static str = "Instance";
+
+    fn project_id(&self) -> Option<&str> {
+        Some(self.project_id.as_str())
+    }
+
+    fn target(&self, target: &mut Target) {
+        target.set("user_id", &self.user_id);
+    }
 }

@@ -17,7 +17,7 @@ use nephos_placement::Placement;
 use nephos_runtime::config::ConfigFile;
 use nephos_runtime::{Clock, Shutdown, Task};
 
-use crate::fsck::{Database, Sources};
+use crate::fsck::{Database, OnHost, Sources};
 use crate::secrets::Secrets;
 use crate::settings::{Config, Settings};
 
@@ -28,74 +28,38 @@ pub const SERVICES: [&str; 5] = ["identity", "placement", "image", "network", "c
 pub struct Cloud {
     /// What the HTTP listener serves.
     pub mounts: Vec<Mount>,
-    /// Where each service is found.
-    pub directory: Directory,
     /// The way to the services, as the service account.
     pub peers: Peers,
     /// The time.
     pub clock: Clock,
+    /// Compute, which knows whether its servers and what they have elsewhere fit together.
+    pub compute: Arc<Compute>,
+    /// Network, which knows whether it fits together.
+    pub network: Arc<Network>,
+    image: Arc<Image>,
+    databases: Vec<(&'static str, Db)>,
     starts: Vec<Start>,
 }
 
 type Start = Box<dyn Fn(&Shutdown) -> Vec<Task> + Send + Sync>;
 
-/// What the consistency check asks: the running cloud over HTTP, or, while none runs, one that is opened here.
-///
-/// # Errors
-/// When something cannot be opened.
-pub async fn sources(config: &Config, secrets: &Secrets, running: bool) -> anyhow::Result<Sources> {
-    let settings = &config.settings;
-    let clock = Clock::system();
-    let directory = if running {
-        let directory = Directory::default();
-        for name in SERVICES {
-            directory.set(
-                name,
-                Transport::Http(format!("http://{}/{name}", settings.listen)),
-            );
-        }
-        directory
-    } else {
-        Cloud::open(config, secrets, clock.clone()).await?.directory
-    };
-    let account = Credentials {
-        user: "admin".to_owned(),
-        password: secrets.admin_password.clone(),
-        project: "admin".to_owned(),
-    };
-    let admin = Peers::new(directory, account, clock.clone(), settings.origin())?;
-    let mut databases = Vec::new();
-    for service in WITH_OPERATIONS {
-        let url = url(settings, service).await?;
-        let db = Db::open(&url, clock.clone(), Arc::new(nephos_runtime::NoWakes)).await?;
-        databases.push(Database { service, db });
-    }
-    Ok(Sources {
-        admin,
-        databases,
-        host: None,
-        clock,
-    })
-}
-
-/// Services whose databases hold operations.
-const WITH_OPERATIONS: [&str; 2] = ["image", "compute"];
-
-async fn url(settings: &Settings, service: &str) -> Result<DbUrl, nephos_db::Error> {
-    match &settings.database {
-        Some(server) => DbUrl::create_database(server, &format!("nephos_{service}")).await,
-        None => Ok(DbUrl::sqlite(
-            settings.state("db").join(format!("{service}.sqlite")),
-        )),
-    }
-}
-
 /// What every service is built from.
 struct Ground<'a> {
+    config: &'a Config,
     settings: &'a Settings,
+    secrets: &'a Secrets,
     clock: Clock,
     bus: Bus,
     verifier: Verifier,
+    peers: Peers,
+}
+
+/// What the services of a process are served by and found at.
+#[derive(Default)]
+struct Offer {
+    mounts: Vec<Mount>,
+    directory: Directory,
+    starts: Vec<Start>,
 }
 
 impl Cloud {
@@ -105,82 +69,60 @@ impl Cloud {
     /// Which service could not be built, and why.
     pub async fn open(config: &Config, secrets: &Secrets, clock: Clock) -> anyhow::Result<Self> {
         let settings = &config.settings;
-        let directory = Directory::default();
+        let mut offer = Offer::default();
         let account = Credentials {
             user: SERVICE_USER.to_owned(),
             password: secrets.service_password.clone(),
             project: "service".to_owned(),
         };
-        let peers = Peers::new(directory.clone(), account, clock.clone(), settings.origin())?;
-        let ground = Ground {
-            settings,
-            verifier: Verifier::new(clock.clone()),
-            bus: Bus::local(),
-            clock: clock.clone(),
+        let origin = settings.origin();
+        let peers = Peers::new(offer.directory.clone(), account, clock.clone(), origin)?;
+        let bus = match &settings.bus {
+            Some(url) => Bus::amqp(url, clock.clone()).context("[nephos] bus")?,
+            None => Bus::local(),
         };
-        let mut cloud = Self {
-            mounts: Vec::new(),
-            directory,
+        let ground = Ground {
+            config,
+            settings,
+            secrets,
+            verifier: Verifier::new(clock.clone()),
+            bus,
+            clock: clock.clone(),
+            peers: peers.clone(),
+        };
+        let identity = ground.identity().await?;
+        let placement = ground.placement().await?;
+        let image = ground.image().await?;
+        let network = ground.network().await?;
+        let compute = ground.compute().await?;
+        offer.add("/identity", &identity, Identity::start)?;
+        offer.add("/placement", &placement, Placement::start)?;
+        offer.add("/image", &image, Image::start)?;
+        offer.add("/network", &network, Network::start)?;
+        offer.add("/compute", &compute, Compute::start)?;
+        let databases = vec![
+            (Image::NAME, image.core().db.clone()),
+            (Compute::NAME, compute.core().db.clone()),
+        ];
+        Ok(Self {
+            mounts: offer.mounts,
             peers,
             clock,
-            starts: Vec::new(),
-        };
-        cloud.add_identity(&ground, config, secrets).await?;
-        cloud.add_placement(&ground, config).await?;
-        cloud.add_image(&ground, config).await?;
-        cloud.add_network(&ground, config).await?;
-        cloud.add_compute(&ground, config, secrets).await?;
-        Ok(cloud)
+            compute,
+            network,
+            image,
+            databases,
+            starts: offer.starts,
+        })
     }
 
-    async fn add_identity(
-        &mut self,
-        ground: &Ground<'_>,
-        config: &Config,
-        secrets: &Secrets,
-    ) -> anyhow::Result<()> {
-        let core = ground.core::<Identity>().await?;
-        let ring = KeyRing::open(&ground.settings.state("keys"), self.clock.clone())?;
-        let identity = Identity::new(core, &ring, config.file.section("identity")?)?;
-        identity
-            .bootstrap(&bootstrap(ground.settings, secrets))
-            .await?;
-        self.add("/identity", &Arc::new(identity), Identity::start)
-    }
-
-    async fn add_placement(&mut self, ground: &Ground<'_>, config: &Config) -> anyhow::Result<()> {
-        let core = ground.core::<Placement>().await?;
-        let placement = Placement::new(core, config.file.section("placement")?);
-        self.add("/placement", &Arc::new(placement), Placement::start)
-    }
-
-    async fn add_image(&mut self, ground: &Ground<'_>, config: &Config) -> anyhow::Result<()> {
-        let mut own: nephos_image::Config = config.file.section("image")?;
-        // A relative folder stands in the state directory.
-        own.folder = ground.settings.state_dir.join(&own.folder);
-        let core = ground.core::<Image>().await?;
-        let image = Image::new(core, ground.bus.clone(), own)?;
-        self.add("/image", &Arc::new(image), Image::start)
-    }
-
-    async fn add_network(&mut self, ground: &Ground<'_>, config: &Config) -> anyhow::Result<()> {
-        let core = ground.core::<Network>().await?;
-        let own = config.file.section("network")?;
-        let network = Network::new(core, own, ground.bus.clone(), self.peers.clone());
-        self.add("/network", &Arc::new(network), Network::start)
-    }
-
-    async fn add_compute(
-        &mut self,
-        ground: &Ground<'_>,
-        config: &Config,
-        secrets: &Secrets,
-    ) -> anyhow::Result<()> {
-        let mut own: nephos_compute::Config = config.file.section("compute")?;
-        own.metadata_secret.clone_from(&secrets.metadata_secret);
-        let core = ground.core::<Compute>().await?;
-        let compute = Compute::new(core, self.peers.clone(), ground.bus.clone(), own);
-        self.add("/compute", &Arc::new(compute), Compute::start)
+    /// Takes over what a process that was killed left behind. Before requests are taken, and never while another
+    /// process runs this cloud.
+    ///
+    /// # Errors
+    /// When a database refuses.
+    pub async fn take_over(&self) -> anyhow::Result<()> {
+        Ok(self.image.take_over().await?)
     }
 
     /// Starts the work of every service.
@@ -192,6 +134,25 @@ impl Cloud {
             .collect()
     }
 
+    /// What the consistency check asks. It changes nothing, so another process may run this cloud meanwhile.
+    #[must_use]
+    pub fn sources(&self, host: Option<OnHost>) -> Sources {
+        let database = |(service, db): &(&'static str, Db)| Database {
+            service,
+            db: db.clone(),
+        };
+        Sources {
+            compute: Arc::clone(&self.compute),
+            network: Arc::clone(&self.network),
+            peers: self.peers.clone(),
+            databases: self.databases.iter().map(database).collect(),
+            host,
+            clock: self.clock.clone(),
+        }
+    }
+}
+
+impl Offer {
     /// Serves a service under its prefix and lets its siblings find it.
     fn add<S: Service>(
         &mut self,
@@ -203,8 +164,8 @@ impl Cloud {
             App::new(Arc::clone(service))
                 .map_err(|why| anyhow::anyhow!("the calls of {}: {why}", S::NAME))?,
         );
-        self.directory
-            .set(S::NAME, Transport::Local(Arc::clone(&app)));
+        let local = Transport::Local(Arc::clone(&app));
+        self.directory.set(S::NAME, local);
         self.mounts.push(Mount {
             prefix,
             service: app,
@@ -217,6 +178,48 @@ impl Cloud {
 }
 
 impl Ground<'_> {
+    async fn identity(&self) -> anyhow::Result<Arc<Identity>> {
+        let core = self.core::<Identity>().await?;
+        let ring = KeyRing::open(&self.settings.state("keys"), self.clock.clone())?;
+        let identity = Identity::new(core, &ring, self.config.file.section("identity")?)?;
+        identity
+            .bootstrap(&bootstrap(self.settings, self.secrets))
+            .await?;
+        Ok(Arc::new(identity))
+    }
+
+    async fn placement(&self) -> anyhow::Result<Arc<Placement>> {
+        let own = self.config.file.section("placement")?;
+        Ok(Arc::new(Placement::new(
+            self.core::<Placement>().await?,
+            own,
+        )))
+    }
+
+    async fn image(&self) -> anyhow::Result<Arc<Image>> {
+        let mut own: nephos_image::Config = self.config.file.section("image")?;
+        // A relative folder stands in the state directory.
+        own.folder = self.settings.state_dir.join(&own.folder);
+        let core = self.core::<Image>().await?;
+        Ok(Arc::new(Image::new(core, self.bus.clone(), own)?))
+    }
+
+    async fn network(&self) -> anyhow::Result<Arc<Network>> {
+        let own = self.config.file.section("network")?;
+        let (bus, peers) = (self.bus.clone(), self.peers.clone());
+        let core = self.core::<Network>().await?;
+        Ok(Arc::new(Network::new(core, own, bus, peers)))
+    }
+
+    async fn compute(&self) -> anyhow::Result<Arc<Compute>> {
+        let mut own: nephos_compute::Config = self.config.file.section("compute")?;
+        own.metadata_secret
+            .clone_from(&self.secrets.metadata_secret);
+        let (bus, peers) = (self.bus.clone(), self.peers.clone());
+        let core = self.core::<Compute>().await?;
+        Ok(Arc::new(Compute::new(core, peers, bus, own)))
+    }
+
     /// What service `S` is built from: its database with its tables, its rules.
     async fn core<S: Service>(&self) -> anyhow::Result<Core> {
         let db = self
@@ -236,7 +239,14 @@ impl Ground<'_> {
     }
 
     async fn open<S: Service>(&self) -> Result<Db, nephos_db::Error> {
-        let url = url(self.settings, S::NAME).await?;
+        let url = match &self.settings.database {
+            Some(server) => DbUrl::create_database(server, &format!("nephos_{}", S::NAME)).await?,
+            None => DbUrl::sqlite(
+                self.settings
+                    .state("db")
+                    .join(format!("{}.sqlite", S::NAME)),
+            ),
+        };
         let db = Db::open(&url, self.clock.clone(), Arc::new(self.bus.clone())).await?;
         db.migrate(&S::migrations()).await?;
         Ok(db)

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use nephos_compute::agent::feed::{Binding, ImageService};
 use nephos_compute::agent::{Agent, Settings as AgentSettings};
-use nephos_compute::driver::Driver;
 use nephos_compute::driver::fake::{HostSize, Latency, World};
 use nephos_compute::driver::libvirt::domain_xml::VirtType;
 use nephos_compute::driver::libvirt::{LibvirtDriver, Settings as LibvirtSettings};
+use nephos_compute::driver::{Answer, Driver, DriverError, ImageBytes, ImageSource};
+use nephos_compute::model::spec::ImageSpec;
 use nephos_network::agent as network;
-use nephos_runtime::{Shutdown, Task};
+use nephos_runtime::{Clock, Shutdown, Task};
 
 use crate::cloud::Cloud;
 use crate::hypervisor;
@@ -25,6 +26,12 @@ const LANES: usize = 5;
 const NAMESPACES: &str = "nephos-";
 /// What QEMU runs as where its own user cannot pass through to the disks.
 const ROOT: &str = "+0:+0";
+
+/// Whether this machine has been a host of the cloud, and not only simulated ones.
+#[must_use]
+pub fn is_real(settings: &Settings) -> bool {
+    settings.state("host").join("agent.lock").exists()
+}
 
 /// What hosts are started with.
 pub struct Ground<'a> {
@@ -59,7 +66,8 @@ impl Ground<'_> {
     /// When there is no hypervisor to talk to.
     pub async fn this(&self) -> anyhow::Result<Vec<Task>> {
         let name = self.config.settings.host();
-        let driver = libvirt(self.cloud, self.config).await?;
+        let source = Arc::new(ImageService(self.cloud.peers.clone()));
+        let driver = libvirt(source, self.config, self.cloud.clock.clone()).await?;
         tracing::info!(host = name, guests = ?driver.virt_type(), "this machine is a host");
         let mut tasks = self.compute(&name, Arc::new(driver));
         tasks.push(self.network(&name, Arc::new(network::Kernel::new(NAMESPACES))));
@@ -78,20 +86,10 @@ impl Ground<'_> {
     }
 
     fn network(&self, name: &str, driver: Arc<dyn network::Driver>) -> Task {
-        // Each host keeps a feed of its own; tunnels end at its address, of which one machine has no use.
-        let folder = self
-            .settings()
-            .state("host")
-            .join(format!("network-{name}"));
-        let vtep = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let mut settings = network::Settings::new(name, folder, vtep);
-        settings.namespace_prefix = NAMESPACES.to_owned();
+        let mut settings = network_settings(self.settings(), name);
         settings
             .metadata_secret
             .clone_from(&self.secrets.metadata_secret);
-        for reached in settings.physical_networks.values_mut() {
-            reached.host_address = Some(self.settings().public_address);
-        }
         let (peers, clock) = (self.cloud.peers.clone(), self.cloud.clock.clone());
         let agent = Arc::new(network::Agent::new(peers, clock.clone(), settings, driver));
         let until = self.shutdown.clone();
@@ -106,7 +104,49 @@ impl Ground<'_> {
     }
 }
 
-async fn libvirt(cloud: &Cloud, config: &Config) -> anyhow::Result<LibvirtDriver> {
+fn network_settings(settings: &Settings, host: &str) -> network::Settings {
+    // Each host keeps a feed of its own; tunnels end at its address, of which one machine has no use.
+    let folder = settings.state("host").join(format!("network-{host}"));
+    let mut own = network::Settings::new(host, folder, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    own.namespace_prefix = NAMESPACES.to_owned();
+    for reached in own.physical_networks.values_mut() {
+        reached.host_address = Some(settings.public_address);
+    }
+    own
+}
+
+/// Whoever only removes needs no images.
+struct NoImages;
+
+impl ImageSource for NoImages {
+    fn open<'a>(&'a self, image: &'a ImageSpec) -> Answer<'a, ImageBytes> {
+        let refused = DriverError::Refused(format!("image {} is not needed", image.id));
+        Box::pin(std::future::ready(Err(refused)))
+    }
+}
+
+/// Removes every guest and the data plane of the cloud from this machine. The cloud does not run.
+///
+/// # Errors
+/// The first thing that could not be removed.
+pub async fn remove_everything(config: &Config) -> anyhow::Result<()> {
+    let driver = libvirt(Arc::new(NoImages), config, Clock::system()).await?;
+    for server in driver.list().await? {
+        driver.ensure_off(&server).await?;
+        driver.remove_definition(&server).await?;
+        driver.remove_files(&server).await?;
+    }
+    let settings = network_settings(&config.settings, &config.settings.host());
+    let kernel: Arc<dyn network::Driver> = Arc::new(network::Kernel::new(NAMESPACES));
+    network::remove_everything(&settings, &kernel).await?;
+    Ok(())
+}
+
+async fn libvirt(
+    source: Arc<dyn ImageSource>,
+    config: &Config,
+    clock: Clock,
+) -> anyhow::Result<LibvirtDriver> {
     let compute: nephos_compute::Config = config.file.section("compute")?;
     let folder = config.settings.state("host");
     let uri = hypervisor::ensure(&compute.libvirt_uri, &config.settings.state_dir)?;
@@ -137,6 +177,5 @@ async fn libvirt(cloud: &Cloud, config: &Config) -> anyhow::Result<LibvirtDriver
         run_as,
         lanes: LANES,
     };
-    let source = Arc::new(ImageService(cloud.peers.clone()));
-    Ok(LibvirtDriver::open(settings, source, cloud.clock.clone()).await?)
+    Ok(LibvirtDriver::open(settings, source, clock).await?)
 }

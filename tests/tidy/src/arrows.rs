@@ -28,7 +28,6 @@ const ROOMS: [(&str, &[&str]); 8] = [
             "nephos_runtime",
             "nephos_db",
             "nephos_bus",
-            "nephos_auth",
             "nephos_api",
             "nephos_ops",
             "nephos_peer",
@@ -85,8 +84,15 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("rules.rs", &["crate::"]),
 ];
 
-/// Rooms without rules of their own.
-const FREE_ROOMS: [&str; 3] = ["lib.rs", "config.rs", "fsck.rs"];
+/// Files beside lib.rs, each allowed by docs/adr/0002.
+const FREE_ROOMS: [&str; 6] = [
+    "lib.rs",
+    "config.rs",
+    "check.rs",
+    "bootstrap.rs",
+    "passwords.rs",
+    "snapshot.rs",
+];
 
 /// One door per outside world: the crate's name in code, and the only places that may say it.
 const DOORS: [(&str, &[&str]); 9] = [
@@ -94,7 +100,10 @@ const DOORS: [(&str, &[&str]); 9] = [
     ("lapin", &["common/bus/"]),
     ("actix_web", &["common/api/"]),
     ("aws_sdk_s3", &["common/blob/"]),
-    ("reqwest", &["common/peer/"]),
+    (
+        "reqwest",
+        &["common/peer/", "services/image/src/ops/fetch.rs"],
+    ),
     ("virt", &["services/compute/src/driver/libvirt/"]),
     ("virt_sys", &["services/compute/src/driver/libvirt/"]),
     ("rtnetlink", &["services/network/src/driver/"]),
@@ -195,6 +204,8 @@ pub fn check_rooms(files: &[File]) -> Vec<Finding> {
 fn room(path: &str) -> Option<&str> {
     let (service, inside) = path.strip_prefix("services/")?.split_once("/src/")?;
     let room = inside.split('/').next()?;
+    // A room that has outgrown one file is a folder of the same name.
+    let room = if room == "peers" { "peers.rs" } else { room };
     (service != "nephos").then_some(room)
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use nephos::running;
 use nephos::settings::Config;
+use nephos::{hosts, hypervisor, running};
 use nephos_runtime::Clock;
 use nix::sys::signal::Signal;
 
@@ -15,8 +15,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub fn run(config: &Config, clean: bool) -> anyhow::Result<()> {
     super::block_on(async {
         stop(config).await?;
-        if clean {
-            anyhow::bail!("nothing can be cleaned yet");
+        if clean && hosts::is_real(&config.settings) {
+            hosts::remove_everything(config).await?;
+            hypervisor::remove_private(&config.settings.state_dir)?;
+            say("Its guests and its network are gone from this machine.");
         }
         Ok(())
     })
@@ -32,10 +34,6 @@ async fn stop(config: &Config) -> anyhow::Result<()> {
     running::signal(pid, Signal::SIGTERM)?;
     while running::pid(state_dir)? == Some(pid) {
         if clock.monotonic() > PATIENCE {
-            say(&format!(
-                "Process {pid} did not end within {} s; killing it.",
-                PATIENCE.as_secs()
-            ));
             running::signal(pid, Signal::SIGKILL)?;
         }
         anyhow::ensure!(

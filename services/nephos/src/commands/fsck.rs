@@ -2,19 +2,19 @@
 
 use std::process::ExitCode;
 
-use nephos::cloud;
-use nephos::fsck::Finding;
-use nephos::running;
+use nephos::cloud::Cloud;
+use nephos::fsck::{Finding, OnHost};
 use nephos::secrets::Secrets;
 use nephos::settings::Config;
 use nephos::state::make_dirs;
+use nephos::{hosts, hypervisor};
+use nephos_runtime::Clock;
 use serde_json::json;
 
 use crate::terminal::{complain, say};
 
 pub fn run(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
-    let findings = super::block_on(check(config));
-    let findings = match findings {
+    let findings = match super::block_on(check(config)) {
         Ok(findings) => findings,
         Err(why) => {
             complain(&format!("nephos: the check could not be made: {why:#}"));
@@ -24,26 +24,38 @@ pub fn run(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
     if as_json {
         say(&json!({ "findings": findings }).to_string());
     } else {
-        for Finding { kind, id, what } in &findings {
-            say(&format!("{kind}: {id}: {what}"));
+        for Finding { by, id, what, hint } in &findings {
+            say(&format!("{by}: {id}: {what}. {hint}"));
         }
         say(&format!("{} findings", findings.len()));
     }
-    Ok(if findings.is_empty() {
+    let fits = findings.is_empty();
+    Ok(if fits {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-/// A cloud that runs is asked over HTTP; one that does not is opened here.
 async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
     let settings = &config.settings;
-    let running = running::pid(&settings.state_dir)?.is_some();
     make_dirs(&settings.state_dir)?;
     let secrets = Secrets::ensure(&settings.state_dir)?;
-    cloud::sources(config, &secrets, running)
-        .await?
-        .check()
-        .await
+    let clock = Clock::system();
+    let cloud = Cloud::open(config, &secrets, clock.clone()).await?;
+    let folder = settings.state("host");
+    // Simulated hosts leave no servers' folder; then there is nothing to look at.
+    let host = if hosts::is_real(settings) {
+        let compute: nephos_compute::Config = config.file.section("compute")?;
+        let uri = hypervisor::ensure(&compute.libvirt_uri, &settings.state_dir)?;
+        Some(OnHost {
+            name: settings.host(),
+            uri,
+            folder,
+            clock,
+        })
+    } else {
+        None
+    };
+    cloud.sources(host).check().await
 }

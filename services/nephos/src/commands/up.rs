@@ -60,6 +60,7 @@ async fn serve(
     let cloud = Cloud::open(config, secrets, clock.clone()).await?;
     accounts::ensure(&cloud.peers, &secrets.user_password).await?;
     credentials::write(settings, secrets)?;
+    cloud.take_over().await?;
     let mut tasks = cloud.start(&shutdown);
     let http = shell::serve(
         listener,

@@ -1,12 +1,22 @@
 //! What is on this host.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use nephos_compute::driver::libvirt;
+use nephos_runtime::Clock;
 
 /// How to look at this host.
 #[derive(Clone, Debug)]
 pub struct OnHost {
     /// Its name in the services.
     pub name: String,
+    /// libvirt's URI.
+    pub uri: String,
+    /// Where guests' files are.
+    pub folder: PathBuf,
+    /// The time.
+    pub clock: Clock,
 }
 
 /// What of ours is here.
@@ -23,9 +33,37 @@ pub(super) struct HostPicture {
 
 impl OnHost {
     pub(super) async fn look(&self) -> anyhow::Result<HostPicture> {
+        let domains = libvirt::defined(&self.uri, &self.name, self.clock.clone()).await?;
         Ok(HostPicture {
             name: self.name.clone(),
-            ..HostPicture::default()
+            domains: domains.into_iter().map(|server| server.0).collect(),
+            files: names(&self.folder.join("servers"))?,
+            taps: taps()?,
         })
     }
+}
+
+fn names(folder: &Path) -> std::io::Result<BTreeSet<String>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(why) => return Err(why),
+    };
+    entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect()
+}
+
+/// Tap devices named as ours are: `tap` and the start of a port's id.
+fn taps() -> std::io::Result<BTreeSet<String>> {
+    let devices = std::fs::read_to_string("/proc/net/dev")?;
+    let names = devices
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.trim());
+    let ours = |name: &&str| {
+        name.strip_prefix("tap")
+            .is_some_and(|id| id.len() == 11 && id.contains('-'))
+    };
+    Ok(names.filter(ours).map(str::to_owned).collect())
 }

@@ -1,14 +1,18 @@
 //! The consistency check: what every service and this host know, side by side, and what of it does not fit.
 //!
-//! `picture` asks, `rules` compares and asks nothing. Work in flight looks like a fault for a moment, so a finding counts
-//! only if a second look some seconds later finds it again.
+//! Services check themselves and what they have at their siblings; here the rest is compared: operations that nobody
+//! ends, and what is on this host. Work in flight looks like a fault for a moment, so a finding counts only if later
+//! looks find it again.
 
 mod host;
 mod picture;
 mod rules;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use nephos_compute::Compute;
+use nephos_network::Network;
 use nephos_peer::Peers;
 use nephos_runtime::Clock;
 use serde::Serialize;
@@ -16,27 +20,35 @@ use serde::Serialize;
 pub use host::OnHost;
 pub use picture::Database;
 
-/// Work in flight settles within this time or is found again.
-const SECOND_LOOK: Duration = Duration::from_secs(3);
-/// Looks before a finding is believed.
-const LOOKS: usize = 3;
+/// Pauses between the looks: work in flight settles within them or is found again.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
 
 /// Something that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    /// What kind of fault it is: `allocation without server`.
-    pub kind: &'static str,
+    /// Who found it: a service, or `host`.
+    pub by: &'static str,
     /// The thing concerned.
     pub id: String,
-    /// What was found, in words.
+    /// What is wrong with it.
     pub what: String,
+    /// What helps.
+    pub hint: String,
 }
 
 /// What a check may ask.
 pub struct Sources {
+    /// Compares servers with what they have at siblings.
+    pub compute: Arc<Compute>,
+    /// Compares ports, addresses and what hosts were told.
+    pub network: Arc<Network>,
     /// The services, as an administrator.
-    pub admin: Peers,
-    /// The databases, for what no API shows: operations.
+    pub peers: Peers,
+    /// The databases that hold operations.
     pub databases: Vec<Database>,
     /// This host; none when its hosts are simulated.
     pub host: Option<OnHost>,
@@ -50,19 +62,28 @@ impl Sources {
     /// # Errors
     /// When a service or database does not answer.
     pub async fn check(&self) -> anyhow::Result<Vec<Finding>> {
-        let mut findings = rules::check(&self.look().await?);
-        for _ in 1..LOOKS {
+        let mut findings = self.look().await?;
+        for pause in PAUSES {
             if findings.is_empty() {
                 break;
             }
-            self.clock.sleep(SECOND_LOOK).await;
-            let again = rules::check(&self.look().await?);
-            findings.retain(|finding| {
-                again
-                    .iter()
-                    .any(|other| other.kind == finding.kind && other.id == finding.id)
-            });
+            self.clock.sleep(pause).await;
+            let again = self.look().await?;
+            findings.retain(|finding| again.contains(finding));
         }
+        Ok(findings)
+    }
+
+    async fn look(&self) -> anyhow::Result<Vec<Finding>> {
+        let mut findings = rules::check(&self.picture().await?);
+        let finding = |by, what, id, hint| Finding { by, id, what, hint };
+        for found in self.compute.check().await {
+            findings.push(finding("compute", found.what, found.id, found.hint));
+        }
+        for found in self.network.check().await? {
+            findings.push(finding("network", found.what, found.id, found.hint));
+        }
+        findings.sort();
         Ok(findings)
     }
 }

@@ -1,4 +1,4 @@
-//! What must hold between the services, and between them and the host.
+//! What must hold between the services and the host, and of work that is under way.
 
 use std::collections::BTreeSet;
 
@@ -9,139 +9,35 @@ use super::picture::{Picture, Server};
 /// Everything that does not hold.
 pub(super) fn check(picture: &Picture) -> Vec<Finding> {
     let mut findings = Vec::new();
-    allocations(picture, &mut findings);
-    stuck(picture, &mut findings);
-    ports(picture, &mut findings);
-    usage(picture, &mut findings);
+    overdue(picture, &mut findings);
     if let Some(host) = &picture.host {
         on_host(picture, host, &mut findings);
     }
-    findings.sort();
     findings
 }
 
-fn find(kind: &'static str, id: &str, what: String) -> Finding {
-    Finding {
-        kind,
-        id: id.to_owned(),
-        what,
-    }
-}
-
-/// Whether an operation works on it now.
-fn is_moving(picture: &Picture, id: &str) -> bool {
-    picture.operations.iter().any(|live| live.resource == id)
-}
-
-fn allocations(picture: &Picture, findings: &mut Vec<Finding>) {
-    for (consumer, host) in &picture.allocations {
-        if is_moving(picture, consumer) {
-            continue;
-        }
-        match picture.servers.get(consumer) {
-            None => {
-                let what = format!(
-                    "placement holds resources of {host} for it, and there is no such server"
-                );
-                findings.push(find("allocation without server", consumer, what));
-            }
-            Some(server) if server.host.as_ref() != Some(host) => {
-                let at = server.host.as_deref().unwrap_or("no host");
-                let what = format!("placement holds resources of {host} for it, and it is on {at}");
-                findings.push(find("allocation on another host", consumer, what));
-            }
-            Some(_) => {}
-        }
-    }
-    for server in picture.servers.values() {
-        let Some(host) = &server.host else { continue };
-        let held = picture
-            .allocations
-            .contains(&(server.id.clone(), host.clone()));
-        if !held && !is_moving(picture, &server.id) && !server.status.starts_with("SHELVED") {
-            let what = format!("it is on {host}, and placement holds nothing for it there");
-            findings.push(find("server without allocation", &server.id, what));
-        }
-    }
-}
-
-/// Work that will never end, and states that nobody will end.
-fn stuck(picture: &Picture, findings: &mut Vec<Finding>) {
-    for live in picture
-        .operations
-        .iter()
-        .filter(|live| live.deadline.plus_secs(60) < picture.now)
-    {
-        let what = format!(
-            "{} of {} in {} is past its deadline in step {}",
-            live.kind, live.resource, live.service, live.step
-        );
-        findings.push(find("operation past its deadline", &live.id, what));
-    }
-    for server in picture.servers.values() {
-        let changing = server.status == "BUILD" || server.task_state.is_some();
-        if changing && !is_moving(picture, &server.id) {
-            let task = server.task_state.as_deref().unwrap_or("nothing");
-            let what = format!(
-                "it is {} (doing: {task}), and no operation works on it",
-                server.status
-            );
-            findings.push(find("stuck server", &server.id, what));
-        }
-    }
-}
-
-fn ports(picture: &Picture, findings: &mut Vec<Finding>) {
-    for port in picture
-        .ports
-        .iter()
-        .filter(|port| port.device_owner.starts_with("compute:"))
-    {
-        if is_moving(picture, &port.device_id) {
-            continue;
-        }
-        match picture.servers.get(&port.device_id) {
-            None => {
-                let what = format!(
-                    "it belongs to the server {}, which does not exist",
-                    port.device_id
-                );
-                findings.push(find("port without server", &port.id, what));
-            }
-            Some(server)
-                if !port.host.is_empty()
-                    && server.host.as_deref().is_some_and(|host| host != port.host) =>
-            {
-                let what = format!(
-                    "it is bound to {}, and its server {} is on {:?}",
-                    port.host, server.id, server.host
-                );
-                findings.push(find("port on another host", &port.id, what));
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-fn usage(picture: &Picture, findings: &mut Vec<Finding>) {
-    for usage in picture
-        .usage
-        .iter()
-        .filter(|usage| usage.kept != usage.counted)
-    {
-        let what = format!(
-            "{} are counted as used, and there are {}",
-            usage.kept, usage.counted
-        );
-        findings.push(find(
-            "quota usage",
-            &format!("{} of {}", usage.what, usage.project),
-            what,
-        ));
+/// An operation ends at its deadline at the latest; a worker that runs sees to that.
+fn overdue(picture: &Picture, findings: &mut Vec<Finding>) {
+    let late = |deadline: nephos_types::Timestamp| deadline.plus_secs(60) < picture.now;
+    for live in picture.operations.iter().filter(|live| late(live.deadline)) {
+        findings.push(Finding {
+            by: live.service,
+            id: live.id.clone(),
+            what: format!(
+                "operation {} of {} is past its deadline in step {}",
+                live.kind, live.resource, live.step
+            ),
+            hint: "Start the cloud: its workers end it.".to_owned(),
+        });
     }
 }
 
 fn on_host(picture: &Picture, host: &HostPicture, findings: &mut Vec<Finding>) {
+    let moving: BTreeSet<&str> = picture
+        .operations
+        .iter()
+        .map(|live| live.resource.as_str())
+        .collect();
     let here = |server: &&Server| server.host.as_ref() == Some(&host.name);
     let servers: BTreeSet<&str> = picture
         .servers
@@ -149,45 +45,48 @@ fn on_host(picture: &Picture, host: &HostPicture, findings: &mut Vec<Finding>) {
         .filter(here)
         .map(|server| server.id.as_str())
         .collect();
-    let settled = |id: &str| !is_moving(picture, id);
-    for id in host
-        .domains
-        .iter()
-        .filter(|id| !servers.contains(id.as_str()) && settled(id))
-    {
-        findings.push(find(
-            "guest without server",
+    let orphan = |id: &&String| !servers.contains(id.as_str()) && !moving.contains(id.as_str());
+    let mut find = |id: &str, what: &str, hint: &str| {
+        findings.push(Finding {
+            by: "host",
+            id: id.to_owned(),
+            what: what.to_owned(),
+            hint: hint.to_owned(),
+        });
+    };
+    for id in host.domains.iter().filter(orphan) {
+        find(
             id,
-            format!("{} runs it or has it defined", host.name),
-        ));
+            "a guest that is no server of this host",
+            "The host's agent removes it a minute after its start.",
+        );
     }
-    for id in host
-        .files
-        .iter()
-        .filter(|id| !servers.contains(id.as_str()) && settled(id))
-    {
-        findings.push(find(
-            "files without server",
+    for id in host.files.iter().filter(orphan) {
+        find(
             id,
-            format!("{} keeps files of it", host.name),
-        ));
+            "files of a guest that is no server of this host",
+            "The host's agent removes them a minute after its start.",
+        );
     }
     let taps: BTreeSet<String> = picture.ports.iter().map(|port| tap(&port.id)).collect();
     for name in host.taps.iter().filter(|name| !taps.contains(*name)) {
-        findings.push(find(
-            "tap without port",
+        find(
             name,
-            format!("the device is on {}", host.name),
-        ));
+            "a tap device of no port",
+            "The host's network agent removes it within a minute.",
+        );
     }
-    for server in picture.servers.values().filter(here) {
-        if server.status == "ACTIVE" && settled(&server.id) && !host.domains.contains(&server.id) {
-            let what = format!(
-                "it should run on {}, where nothing of it is defined",
-                host.name
-            );
-            findings.push(find("server without guest", &server.id, what));
-        }
+    let missing = |server: &&Server| {
+        server.status == "ACTIVE"
+            && !moving.contains(server.id.as_str())
+            && !host.domains.contains(&server.id)
+    };
+    for server in picture.servers.values().filter(here).filter(missing) {
+        find(
+            &server.id,
+            "a server that is not defined on its host",
+            "Start the cloud: the host's agent defines it.",
+        );
     }
 }
 
@@ -199,42 +98,19 @@ fn tap(port: &str) -> String {
 mod tests {
     use nephos_types::Timestamp;
 
-    use super::super::picture::{Flavor, Live, Port, Usage};
+    use super::super::picture::{Live, Port};
     use super::*;
-
-    fn server(id: &str, status: &str, host: Option<&str>) -> Server {
-        Server {
-            id: id.into(),
-            status: status.into(),
-            host: host.map(Into::into),
-            flavor: Flavor { vcpus: 1, ram: 64 },
-            ..Server::default()
-        }
-    }
-
-    fn port(id: &str, server: &str, host: &str) -> Port {
-        Port {
-            id: id.into(),
-            device_id: server.into(),
-            device_owner: "compute:nova".into(),
-            host: host.into(),
-        }
-    }
 
     /// One server in good order on one host.
     fn good() -> Picture {
         let mut picture = Picture::default();
-        picture
-            .servers
-            .insert("s1".into(), server("s1", "ACTIVE", Some("h1")));
-        picture.allocations.insert(("s1".into(), "h1".into()));
-        picture.ports.push(port("p1", "s1", "h1"));
-        picture.usage.push(Usage {
-            project: "x".into(),
-            what: "cores".into(),
-            kept: 1,
-            counted: 1,
-        });
+        let server = Server {
+            id: "s1".into(),
+            status: "ACTIVE".into(),
+            host: Some("h1".into()),
+        };
+        picture.servers.insert("s1".into(), server);
+        picture.ports.push(Port { id: "p1".into() });
         picture.host = Some(HostPicture {
             name: "h1".into(),
             domains: ["s1".to_owned()].into(),
@@ -244,116 +120,65 @@ mod tests {
         picture
     }
 
-    #[track_caller]
-    fn finds(kind: &str, id: &str, spoil: impl FnOnce(&mut Picture)) {
-        let mut picture = good();
-        spoil(&mut picture);
-        let found = check(&picture);
-        assert!(
-            found
-                .iter()
-                .any(|finding| finding.kind == kind && finding.id == id),
-            "{kind} of {id} not in {found:?}"
-        );
-        let live = |resource: &str| Live {
+    fn live(resource: &str, deadline: Timestamp) -> Live {
+        Live {
             service: "compute",
-            id: "o".into(),
+            id: format!("o-{resource}"),
             kind: "server.boot".into(),
             resource: resource.into(),
             step: "claim".into(),
-            deadline: Timestamp(i64::MAX),
-        };
-        // What is being worked on is no finding, but for what no operation explains.
-        picture.operations.extend(["s1", "s2"].map(live));
-        let explained = [
-            "quota usage",
-            "tap without port",
-            "operation past its deadline",
-        ];
-        let left: Vec<_> = check(&picture)
-            .into_iter()
-            .filter(|finding| !explained.contains(&finding.kind))
-            .collect();
-        assert_eq!(left, []);
+            deadline,
+        }
+    }
+
+    #[track_caller]
+    fn finds(id: &str, what: &str, spoil: impl FnOnce(&mut HostPicture)) {
+        let mut picture = good();
+        spoil(picture.host.as_mut().unwrap());
+        let found = check(&picture);
+        let hit = |finding: &Finding| finding.id == id && finding.what.contains(what);
+        assert!(
+            found.len() == 1 && found.iter().all(hit),
+            "{what} of {id} is not {found:?}"
+        );
     }
 
     #[test]
-    fn a_cloud_in_good_order_has_no_findings() {
+    fn a_host_in_good_order_has_no_findings() {
         assert_eq!(check(&good()), []);
     }
 
     #[test]
-    fn every_corruption_is_found() {
-        finds("allocation without server", "s2", |picture| {
-            picture.allocations.insert(("s2".into(), "h1".into()));
+    fn what_is_on_the_host_and_belongs_to_nobody_is_found() {
+        finds("s2", "a guest", |host| {
+            host.domains.extend(["s2".to_owned()])
         });
-        finds("allocation on another host", "s1", |picture| {
-            picture.allocations.insert(("s1".into(), "h2".into()));
+        finds("s2", "files", |host| host.files.extend(["s2".to_owned()]));
+        finds("tapp2", "a tap", |host| {
+            host.taps.extend(["tapp2".to_owned()])
         });
-        finds("server without allocation", "s1", |picture| {
-            picture.allocations.clear()
-        });
-        finds("port without server", "p2", |picture| {
-            picture.ports.push(port("p2", "s2", ""))
-        });
-        finds("port on another host", "p1", |picture| {
-            picture.ports = vec![port("p1", "s1", "h2")]
-        });
-        finds("stuck server", "s1", |picture| {
-            picture
-                .servers
-                .insert("s1".into(), server("s1", "BUILD", Some("h1")));
-        });
-        finds("quota usage", "cores of x", |picture| {
-            picture.usage = vec![Usage {
-                project: "x".into(),
-                what: "cores".into(),
-                kept: 2,
-                counted: 1,
-            }];
-        });
-        let on_host = |spoil: fn(&mut HostPicture)| {
-            move |picture: &mut Picture| spoil(picture.host.as_mut().unwrap())
-        };
-        finds(
-            "guest without server",
-            "s2",
-            on_host(|host| host.domains.extend(["s2".into()])),
-        );
-        finds(
-            "files without server",
-            "s2",
-            on_host(|host| host.files.extend(["s2".into()])),
-        );
-        finds(
-            "tap without port",
-            "tapp2",
-            on_host(|host| host.taps.extend(["tapp2".into()])),
-        );
-        finds(
-            "server without guest",
-            "s1",
-            on_host(|host| host.domains.clear()),
-        );
+        finds("s1", "not defined", |host| host.domains.clear());
+    }
+
+    #[test]
+    fn what_is_being_worked_on_is_no_finding() {
+        let mut picture = good();
+        let host = picture.host.as_mut().unwrap();
+        host.domains = ["s2".to_owned()].into();
+        host.files.extend(["s2".to_owned()]);
+        picture.operations = ["s1", "s2"].map(|id| live(id, Timestamp(i64::MAX))).into();
+        assert_eq!(check(&picture), []);
     }
 
     #[test]
     fn an_operation_past_its_deadline_is_found() {
         let mut picture = good();
         picture.now = Timestamp(0).plus_secs(1000);
-        picture.operations.push(Live {
-            service: "compute",
-            id: "o1".into(),
-            kind: "server.boot".into(),
-            resource: "s1".into(),
-            step: "claim".into(),
-            deadline: Timestamp(0),
-        });
+        picture.operations.push(live("s1", Timestamp(0)));
         let found = check(&picture);
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!(
-            (found[0].kind, found[0].id.as_str()),
-            ("operation past its deadline", "o1")
+        assert!(
+            found.len() == 1 && found.iter().all(|finding| finding.id == "o-s1"),
+            "{found:?}"
         );
     }
 }

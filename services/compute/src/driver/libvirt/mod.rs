@@ -169,6 +169,41 @@ impl LibvirtDriver {
 }
 
 /// Only one agent may work on a directory; the lock ends with the process, however that ends.
+/// Domains that say they are of `host`, and whether they run.
+fn owned(link: &Link, host: &str) -> Result<Vec<(ServerId, bool)>, DriverError> {
+    link.with("list servers", |connect| {
+        let mut servers = Vec::new();
+        for domain in connect.list_all_domains(0)? {
+            // One that goes while we list is not there.
+            let Ok(xml) = domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE) else {
+                continue;
+            };
+            let said = domain_xml::read(&xml, "").unwrap_or_default();
+            if said.host.as_deref() == Some(host) {
+                let server = ServerId(domain.get_uuid_string()?);
+                servers.push((server, domain.is_active().unwrap_or(false)));
+            }
+        }
+        Ok(servers)
+    })
+}
+
+/// The servers that are defined for this host, whether or not its agent runs.
+///
+/// # Errors
+/// When libvirt does not answer.
+pub async fn defined(
+    uri: &str,
+    host: &str,
+    clock: Clock,
+) -> Result<BTreeSet<ServerId>, DriverError> {
+    let link = Link::new(uri, clock, Arc::default());
+    let host = host.to_owned();
+    let asked = tokio::task::spawn_blocking(move || owned(&link, &host)).await;
+    let found = asked.map_err(|why| DriverError::Failed(why.to_string()))??;
+    Ok(found.into_iter().map(|(server, _)| server).collect())
+}
+
 fn lock(dir: &Path) -> Result<Flock<std::fs::File>, DriverError> {
     let path = dir.join("agent.lock");
     let file = std::fs::create_dir_all(dir).and_then(|()| std::fs::File::create(&path));
@@ -248,20 +283,7 @@ impl Shared {
 
     /// Our domains, and whether they run.
     fn owned(&self) -> Result<Vec<(ServerId, bool)>, DriverError> {
-        self.link.with("list servers", |connect| {
-            let mut servers = Vec::new();
-            for domain in connect.list_all_domains(0)? {
-                // One that goes while we list is not there.
-                let Ok(said) = self.said(&domain) else {
-                    continue;
-                };
-                if said.host.as_ref() == Some(&self.host.name) {
-                    let server = ServerId(domain.get_uuid_string()?);
-                    servers.push((server, domain.is_active().unwrap_or(false)));
-                }
-            }
-            Ok(servers)
-        })
+        owned(&self.link, &self.host.name)
     }
 
     fn cpu(&self) -> Result<CpuInfo, DriverError> {
