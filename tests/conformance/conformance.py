@@ -71,6 +71,7 @@ def configure(cloud, folder, served):
     admin = cloud.sdk("nephos-admin")
     image = folder / "served/image"
     image.write_bytes(os.urandom(1 << 20))
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", f"{image}.qcow2", "1M"], check=True)
     images = [
         admin.create_image(name, filename=str(image), disk_format="raw", container_format="bare", visibility="public", wait=True)
         for name in ("one", "two")
@@ -106,7 +107,7 @@ def configure(cloud, folder, served):
             "interface_attach": True, "config_drive": True, "disk_config": True, "hostname_fqdn_sanitization": True,
             "enable_instance_password": True,
         },
-        "image": {"http_image": f"http://{served}/image"},
+        "image": {"http_image": f"http://{served}/image", "http_qcow2_image": f"http://{served}/image.qcow2"},
         "image-feature-enabled": {"import_image": True, "do_secure_hash": True, "manage_locations": True},
         "enforce_scope": {"keystone": True, "nova": True, "neutron": True, "glance": True, "placement": True},
         "placement": {"min_microversion": "1.0", "max_microversion": "latest"},

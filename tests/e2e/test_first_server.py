@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cloud import ROOT, is_open, run, ssh, wait_for
+from cloud import IMAGE, ROOT, is_open, run, ssh, wait_for
 
 # A guest under emulation, on a machine that does other things as well.
 BOOT = 150
@@ -151,6 +151,20 @@ def test_guests_outlive_the_cloud_and_are_found_again(real, first, key):
     assert real.fsck() == []
 
 
+def test_what_belongs_to_nobody_on_the_host_is_found(real, first):
+    stray = real.state / "host/servers/00000000-1111-4222-8333-444444444444"
+    stray.mkdir()
+    run("ip", "tuntap", "add", "taptestfsck-1", "mode", "tap")
+    try:
+        found = {(finding["by"], finding["id"]) for finding in real.fsck()}
+    finally:
+        run("ip", "link", "delete", "taptestfsck-1", check=False)
+        if stray.exists():
+            stray.rmdir()
+    assert ("host", stray.name) in found and ("host", "taptestfsck-1") in found, found
+    wait_for("all is well again", lambda: real.fsck() == [], 30)
+
+
 def test_when_all_is_deleted_nothing_is_left(real, first, before):
     for name in ("first", "second"):
         real.openstack("server", "delete", "--wait", name, check=False)
@@ -179,3 +193,16 @@ def test_when_all_is_deleted_nothing_is_left(real, first, before):
     assert real.fsck() == []
     hypervisors = real.admin("hypervisor", "list", "-f", "json", "--long")
     assert subprocess.list2cmdline([str(row) for row in hypervisors]), "the host is still there"
+
+
+def test_down_clean_removes_guests_and_network_from_the_machine(real):
+    image = real.admin("image", "create", "--file", IMAGE, "--disk-format", "qcow2", "--public", "left", "-f", "json")
+    network = real.openstack("network", "create", "left", "-f", "json")
+    real.openstack("subnet", "create", "--network", "left", "--subnet-range", "10.30.0.0/24", "left")
+    real.openstack("server", "create", "--image", image["id"], "--flavor", "m1.nano", "--network", network["id"], "--wait", "left")
+    assert real.domains()
+    real.nephos("down", "--clean")
+    assert real.domains() == set()
+    now = real.host()
+    assert now["links"] == {"lo"} and not now["files"] and "nephos" not in now["rules"], now
+    assert run("pgrep", "-f", "qemu-system", check=False).stdout == "", "a guest still runs"

@@ -74,12 +74,20 @@ impl Router {
 
     /// Whether `path` ends in the place of a name with nothing in it.
     pub fn lacks_name(&self, path: &str) -> bool {
-        let named = format!("{path}-");
-        path.ends_with('/')
-            && self
-                .find(&named)
-                .is_some_and(|found| found.values.last().is_some_and(|last| last == "-"))
+        path.ends_with('/') && lacks_name(&self.root, &segments(path).collect::<Vec<_>>())
     }
+}
+
+fn lacks_name(node: &Node, parts: &[&str]) -> bool {
+    let Some((first, rest)) = parts.split_first() else {
+        return node.name.as_ref().is_some_and(|name| !name.here.is_empty());
+    };
+    let literal = node.literal.get(*first);
+    literal.is_some_and(|next| lacks_name(next, rest))
+        || node
+            .name
+            .as_ref()
+            .is_some_and(|next| lacks_name(next, rest))
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {

@@ -121,6 +121,29 @@ async fn the_ports_of_a_router_that_is_switched_off_are_plugged_in_all_the_same(
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_tells_while_a_port_is_changed_is_kept() {
+    let cloud = Cloud::new().await;
+    cloud.host("gw", "192.0.2.9").await;
+    let it = routed(&cloud).await;
+    let target = format!(
+        "/v2.0/ports?device_id={}&device_owner=network:router_interface",
+        it.router
+    );
+    let legs = cloud.member().get(&target).await.expect(200).json;
+    let target = format!("/v2.0/ports/{}", legs["ports"][0]["id"].as_str().unwrap());
+    for turn in 0..20 {
+        report(&cloud, &it.router, "failed").await;
+        let name = json!({"port": {"name": format!("leg {turn}")}});
+        let member = cloud.member();
+        let (changed, ()) =
+            tokio::join!(member.put(&target, name), report(&cloud, &it.router, "up"));
+        changed.expect(200);
+        let leg = member.get(&target).await.expect(200).json;
+        assert_eq!(leg["port"]["status"], "ACTIVE", "turn {turn}");
+    }
+}
+
 #[tokio::test]
 async fn interfaces_come_and_go_and_block_deletion_meanwhile() {
     let cloud = Cloud::new().await;
