@@ -2,12 +2,15 @@
 
 import collections
 import configparser
+import functools
+import http.server
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -63,11 +66,12 @@ def work(list_path, out_path):
         suite.run(verdicts)
 
 
-def configure(cloud, folder):
-    """tempest.conf for this cloud, which has in it what the tests expect to find."""
+def configure(cloud, folder, served):
+    """tempest.conf for this cloud, which has in it what the tests expect to find. `served` serves its image."""
     admin = cloud.sdk("nephos-admin")
-    image = folder / "image"
+    image = folder / "served/image"
     image.write_bytes(os.urandom(1 << 20))
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", f"{image}.qcow2", "1M"], check=True)
     images = [
         admin.create_image(name, filename=str(image), disk_format="raw", container_format="bare", visibility="public", wait=True)
         for name in ("one", "two")
@@ -87,16 +91,31 @@ def configure(cloud, folder):
             "use_dynamic_credentials": True, "tempest_roles": "member", "admin_username": "admin", "admin_password": password,
             "admin_project_name": "admin", "admin_domain_name": "Default",
         },
-        "identity": {"uri_v3": f"{cloud.url}/identity/v3", "auth_version": "v3", "region": "RegionOne"},
-        "identity-feature-enabled": {"api_v2": False, "trust": True, "enforce_scope": True},
+        "identity": {
+            "uri_v3": f"{cloud.url}/identity/v3", "auth_version": "v3", "region": "RegionOne",
+            "user_lockout_failure_attempts": 2, "user_lockout_duration": 5, "user_unique_last_password_count": 2,
+        },
+        "identity-feature-enabled": {
+            "api_v2": False, "trust": True, "access_rules": True, "security_compliance": True, "enforce_scope": True,
+        },
         "service_available": {"cinder": False, "swift": False, "neutron": True, "glance": True, "nova": True},
         "compute": {
             "image_ref": images[0].id, "image_ref_alt": images[1].id, "flavor_ref": flavors[0].id,
             "flavor_ref_alt": flavors[1].id, "min_microversion": "2.1", "max_microversion": "latest", "min_compute_nodes": 2,
         },
+        "compute-feature-enabled": {
+            "interface_attach": True, "config_drive": True, "disk_config": True, "hostname_fqdn_sanitization": True,
+            "enable_instance_password": True,
+        },
+        "image": {"http_image": f"http://{served}/image", "http_qcow2_image": f"http://{served}/image.qcow2"},
+        "image-feature-enabled": {"import_image": True, "do_secure_hash": True, "manage_locations": True},
+        "enforce_scope": {"keystone": True, "nova": True, "neutron": True, "glance": True, "placement": True},
         "placement": {"min_microversion": "1.0", "max_microversion": "latest"},
         "network": {"public_network_id": public.id, "floating_network_name": "public"},
-        "network-feature-enabled": {"ipv6": True, "floating_ips": True},
+        "network-feature-enabled": {
+            "ipv6": True, "ipv6_subnet_attributes": True, "floating_ips": True, "port_security": True,
+            "port_admin_state_change": True,
+        },
         "validation": {"run_validation": False},
     }
     file = configparser.RawConfigParser()
@@ -108,6 +127,20 @@ def configure(cloud, folder):
             file.set(section, key, str(value))
     with open(folder / "tempest.conf", "w") as out:
         file.write(out)
+
+
+def serve(folder):
+    """Serves the folder `served` in the folder; the host and port it is at."""
+    (folder / "served").mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_args):
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder / "served"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"127.0.0.1:{server.server_port}"
 
 
 def run(wanted, folder):
@@ -147,13 +180,17 @@ def main(path):
 
     wanted = names(path)
     folder = Path(tempfile.mkdtemp(prefix="nephos-tempest-"))
-    # Some tests are about several stores.
-    config = "[image]\nstores = ['one', 'two']\n"
+    served = serve(folder)
+    # Some tests are about several stores, one gives the address of an image, others are about passwords.
+    config = (
+        f"[image]\nstores = ['one', 'two']\nweb_download_hosts = ['{served}']\n"
+        "[identity]\nlockout_tries = 2\nlockout_secs = 5\nremembered_passwords = 2\n"
+    )
     cloud = Cloud(folder / "cloud", 8774, simulate=2, config=config)
     began = time.monotonic()
     try:
         cloud.up()
-        configure(cloud, folder)
+        configure(cloud, folder, served)
         verdicts = run(wanted, folder)
     finally:
         cloud.clean()

@@ -88,6 +88,9 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for Json<T> {
         let bytes = parts.body_bytes();
         if let Some(shape) = shape {
             let mut value: Value = serde_json::from_slice(&bytes).map_err(malformed)?;
+            if parts.lenient {
+                shape.drop_unexpected(&mut value, parts.version);
+            }
             refuse_unexpected(shape, &mut value, parts.version, parts.dialect)?;
             return serde_path_to_error::deserialize(value)
                 .map(Json)

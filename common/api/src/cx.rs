@@ -18,6 +18,8 @@ pub trait Service: Sized + Send + Sync + 'static {
     const TYPE: &'static str = Self::NAME;
     /// How it words its answers.
     const DIALECT: &'static Dialect;
+    /// Whether it knows projects only: then nobody may do anything for the system or for a domain.
+    const PROJECTS_ONLY: bool = true;
 
     /// What every service has.
     fn core(&self) -> &Core;

@@ -125,6 +125,8 @@ pub struct Parts<'a> {
     pub headers: HeaderMap,
     /// The negotiated version.
     pub version: Version,
+    /// Whether keys that the body should not have are dropped and not refused.
+    pub lenient: bool,
     /// The service's words.
     pub dialect: &'a Dialect,
     /// The body; collected unless the endpoint streams.

@@ -149,6 +149,28 @@ pub struct Dialect {
     pub request_id_header: Option<&'static str>,
     /// Whether the service answers a path that exists, asked with another method, by 404 instead of 405.
     pub hides_methods: bool,
+    /// Whether a slash at the end of a path stands before a name that is missing: then `/images/` is not `/images`.
+    pub strict_slash: bool,
+    /// An older API that the same endpoints serve.
+    pub older: Option<Older>,
+}
+
+/// An older API, served by the endpoints of a newer one at their oldest version. Keys of bodies that it does not know
+/// are dropped, not refused, and it negotiates no versions.
+#[derive(Clone, Copy, Debug)]
+pub struct Older {
+    /// Where it is.
+    pub path: &'static str,
+    /// Where the newer one is.
+    pub served_at: &'static str,
+}
+
+impl Older {
+    /// The newer API's path for one of the older API's.
+    pub(crate) fn translate(self, path: &str) -> Option<String> {
+        let rest = path.strip_prefix(self.path)?;
+        (rest.starts_with('/') && rest != "/").then(|| format!("{}{rest}", self.served_at))
+    }
 }
 
 /// What a service says about versions.
@@ -222,6 +244,8 @@ impl Dialect {
             max_body_bytes: 1024 * 1024,
             request_id_header: None,
             hides_methods: false,
+            strict_slash: false,
+            older: None,
         }
     }
 }

@@ -23,7 +23,7 @@ pub use cx::{Core, Cx, Req, Service};
 pub use endpoint::{
     Access, AccessRow, Authenticated, Endpoint, EndpointInfo, Endpoints, Loaded, Parts, Public, Row,
 };
-pub use fault::{Dialect, Fault, RenderFaultAt, VersionWords, Versioning};
+pub use fault::{Dialect, Fault, Older, RenderFaultAt, VersionWords, Versioning};
 pub use http_types::{Dispatch, Incoming, Payload, Request, Response};
 pub use path::{FromPath, FromQuery, Params};
 pub use pipeline::App;

@@ -89,6 +89,7 @@ fn request_id(headers: &HeaderMap) -> RequestId {
 /// What negotiation and routing found out before the handler runs.
 struct Route<'a> {
     version: Version,
+    lenient: bool,
     found: Found<'a>,
 }
 
@@ -125,7 +126,7 @@ impl<S: Service> Inner<S> {
 
     async fn route_and_run(
         &self,
-        request: Request,
+        mut request: Request,
         id: &RequestId,
         label: &mut &'static str,
         told: &mut Option<Version>,
@@ -133,13 +134,30 @@ impl<S: Service> Inner<S> {
         if request.path == "/openapi.json" {
             return Ok(json_reply(&openapi::document(S::NAME, &self.infos)));
         }
-        let version = negotiate(S::DIALECT, &request.headers)?;
-        *told = Some(version);
+        let newer = S::DIALECT
+            .older
+            .and_then(|older| older.translate(&request.path));
+        let lenient = newer.is_some();
+        let version = match newer {
+            Some(path) => {
+                request.path = path;
+                oldest(S::DIALECT)
+            }
+            None => *told.insert(negotiate(S::DIALECT, &request.headers)?),
+        };
+        if S::DIALECT.strict_slash && self.router.lacks_name(&request.path) {
+            return Err(router::no_such_path());
+        }
         let found = self
             .router
             .find(&request.path)
             .ok_or_else(router::no_such_path)?;
-        self.run(request, id, Route { version, found }, label).await
+        let route = Route {
+            version,
+            lenient,
+            found,
+        };
+        self.run(request, id, route, label).await
     }
 
     async fn run(
@@ -149,7 +167,11 @@ impl<S: Service> Inner<S> {
         route: Route<'_>,
         label: &mut &'static str,
     ) -> Result<Written, Fault> {
-        let Route { version, found } = route;
+        let Route {
+            version,
+            lenient,
+            found,
+        } = route;
         let Bearer { token, caller } = self.authenticate(&request, &found)?;
         let body = std::mem::replace(&mut request.body, Incoming::Bytes(bytes::Bytes::new()));
         let streams = found
@@ -178,6 +200,7 @@ impl<S: Service> Inner<S> {
             query: request.query,
             headers: request.headers,
             version,
+            lenient,
             dialect: S::DIALECT,
             body,
         };
@@ -343,6 +366,13 @@ fn unauthorized(base_url: &str) -> Fault {
             header::WWW_AUTHENTICATE,
             &format!("Keystone uri=\"{origin}/identity\""),
         )
+}
+
+fn oldest(dialect: &Dialect) -> Version {
+    match dialect.versioning {
+        Versioning::Microversion { min, .. } => min,
+        Versioning::None => Version::ZERO,
+    }
 }
 
 fn negotiate(dialect: &Dialect, headers: &HeaderMap) -> Result<Version, Fault> {

@@ -71,6 +71,23 @@ impl Router {
         let endpoints = walk(&self.root, &parts, &mut values)?;
         Some(Found { endpoints, values })
     }
+
+    /// Whether `path` ends in the place of a name with nothing in it.
+    pub fn lacks_name(&self, path: &str) -> bool {
+        path.ends_with('/') && lacks_name(&self.root, &segments(path).collect::<Vec<_>>())
+    }
+}
+
+fn lacks_name(node: &Node, parts: &[&str]) -> bool {
+    let Some((first, rest)) = parts.split_first() else {
+        return node.name.as_ref().is_some_and(|name| !name.here.is_empty());
+    };
+    let literal = node.literal.get(*first);
+    literal.is_some_and(|next| lacks_name(next, rest))
+        || node
+            .name
+            .as_ref()
+            .is_some_and(|next| lacks_name(next, rest))
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {

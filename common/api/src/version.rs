@@ -213,13 +213,21 @@ impl Shape {
     pub fn unexpected(&self, body: &mut Value, version: Version) -> Vec<String> {
         let mut found = Vec::new();
         self.visit(body, &mut |object| {
-            let unknown = object.keys().filter(|key| {
-                let key = key.as_str();
-                !(self.keys.is_empty() || self.keys.contains(&key)) || self.absent(key, version)
-            });
+            let unknown = object.keys().filter(|key| !self.takes(key, version));
             found.extend(unknown.cloned());
         });
         found
+    }
+
+    /// Drops the keys of a request that `version` does not know.
+    pub fn drop_unexpected(&self, body: &mut Value, version: Version) {
+        self.visit(body, &mut |object| {
+            object.retain(|key, _| self.takes(key, version));
+        });
+    }
+
+    fn takes(&self, key: &str, version: Version) -> bool {
+        (self.keys.is_empty() || self.keys.contains(&key)) && !self.absent(key, version)
     }
 
     fn absent(&self, key: &str, version: Version) -> bool {

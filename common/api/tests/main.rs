@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use nephos_api::version::{Change, added, before, hide, v};
 use nephos_api::{
-    Accepted, App, Bytes, Core, Dialect, Endpoints, Json, Loaded, Params, Public, Reply, Req,
-    Service, Shape, Versioning, With, endpoint, routes,
+    Accepted, App, Bytes, Core, Dialect, Endpoints, Json, Loaded, Older, Params, Public, Reply,
+    Req, Service, Shape, Versioning, With, endpoint, routes,
 };
 use nephos_auth::personas::{ADMIN, PROJECT_MEMBER_OR_ADMIN};
 use nephos_auth::{Resource, RuleInfo};
@@ -43,6 +43,11 @@ static DIALECT: Dialect = Dialect {
         max: v(1, 4),
     },
     max_body_bytes: 1000,
+    strict_slash: true,
+    older: Some(Older {
+        path: "/v0",
+        served_at: "/v1",
+    }),
     ..Dialect::plain(
         |fault, id| json!({"fault": {"code": fault.status.as_u16(), "message": fault.message, "id": id}}),
     )
@@ -282,6 +287,29 @@ async fn a_reply_and_a_request_have_the_shape_of_the_asked_version() {
         .post("/v1/toys", colored)
         .await
         .expect(201);
+}
+
+#[tokio::test]
+async fn an_older_api_forgets_unknown_keys_and_knows_no_versions() {
+    let (_world, ask) = toys().await;
+    let member = ask.as_persona(Persona::Member);
+    let body = json!({"toy": {"name": "bear", "color": "red", "smell": "wood"}});
+    let asked = member.at("toys latest");
+    let made = asked.post("/v0/toys", body).await.expect(201);
+    assert_eq!(made.json["toy"]["maker"], "me");
+    assert_eq!(made.header("openstack-api-version"), None);
+    member.get("/v0").await.expect(404);
+    member.get("/v0toys").await.expect(404);
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_stands_before_a_name_that_is_missing() {
+    let (_world, ask) = toys().await;
+    let admin = ask.as_persona(Persona::Admin);
+    let body = json!({"toy": {"name": "bear"}});
+    admin.post("/v1/toys/", body).await.expect(404);
+    admin.get("/v1/toys/").await.expect(404);
+    admin.get("/v1/count/").await.expect(203);
 }
 
 #[tokio::test]

@@ -12,7 +12,10 @@ use crate::target::Target;
 
 /// A service's compiled rules. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Policy(Arc<HashMap<String, Expr>>);
+pub struct Policy {
+    rules: Arc<HashMap<String, Expr>>,
+    projects_only: bool,
+}
 
 /// Why rules cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +77,18 @@ impl Policy {
                 other => other?,
             }
         }
-        Ok(Self(Arc::new(compiled)))
+        Ok(Self {
+            rules: Arc::new(compiled),
+            projects_only: false,
+        })
+    }
+
+    /// Whether everything is denied to callers who act for the system or for a domain, as in a service that knows
+    /// projects only.
+    #[must_use]
+    pub fn projects_only(mut self, only: bool) -> Self {
+        self.projects_only = only;
+        self
     }
 
     /// Whether the rule allows the caller to touch the target. A rule that is not known denies.
@@ -86,7 +100,10 @@ impl Policy {
     /// The same by name, for rules whose names are made of data (Neutron's `create_port:binding:profile`).
     #[must_use]
     pub fn check_named(&self, rule: &str, caller: &Caller, target: &Target) -> bool {
-        self.0
+        if self.projects_only && matches!(caller.scope, Scope::System | Scope::Domain { .. }) {
+            return false;
+        }
+        self.rules
             .get(rule)
             .is_some_and(|expr| self.eval(expr, caller, target))
     }
@@ -94,7 +111,7 @@ impl Policy {
     /// The expression in force for a rule, for the policy sample and for tests.
     #[must_use]
     pub fn expression(&self, rule: &str) -> Option<&Expr> {
-        self.0.get(rule)
+        self.rules.get(rule)
     }
 
     /// Terminates: depth is limited by the parser and references have no cycles.
@@ -297,6 +314,27 @@ mod tests {
         );
         check("rule:project_member_or_admin", &caller, &mine, true);
         check("rule:project_manager_or_admin", &caller, &mine, false);
+    }
+
+    #[test]
+    fn a_service_of_projects_serves_no_other_scope() {
+        let overrides = Overrides::parse("anyone: ''").unwrap();
+        let policy = Policy::new(&[], &overrides).unwrap();
+        let domain = Scope::Domain {
+            id: "d".into(),
+            name: "d".into(),
+        };
+        for (scope, allowed) in [
+            (Scope::System, false),
+            (domain, false),
+            (Scope::Unscoped, true),
+        ] {
+            let caller = Caller::new("u", scope, &["admin"]);
+            let target = Target::new();
+            assert!(policy.check_named("anyone", &caller, &target));
+            let closed = policy.clone().projects_only(true);
+            assert_eq!(closed.check_named("anyone", &caller, &target), allowed);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod call;
 mod directory;
 mod error;
 pub mod feed;
+pub mod outside;
 mod session;
 
 pub use call::{Answer, Call};

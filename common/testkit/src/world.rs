@@ -74,6 +74,7 @@ impl World {
             .expect("a database");
         db.migrate(&S::migrations()).await.expect("the tables");
         let policy = Policy::new(S::rules(), &Overrides::default()).expect("the default rules");
+        let policy = policy.projects_only(S::PROJECTS_ONLY);
         Core {
             db,
             policy,

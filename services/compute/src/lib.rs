@@ -7,7 +7,6 @@
 
 pub mod agent;
 mod api;
-mod check;
 mod config;
 pub mod driver;
 pub mod model;
@@ -19,7 +18,6 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use check::Finding;
 pub use config::Config;
 use nephos_api::{Core, Dialect, Endpoints, Service};
 use nephos_auth::RuleInfo;
@@ -29,6 +27,7 @@ use nephos_ops::feed::Feed;
 use nephos_ops::{Worker, WorkerParts};
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
+pub use ops::check::Finding;
 
 /// The service type that [`nephos_api::endpoint!`] looks for.
 pub(crate) type Svc = Compute;

@@ -82,8 +82,11 @@ async fn flavors_are_made_listed_and_deleted_and_servers_keep_theirs() {
 async fn a_private_flavor_is_seen_by_those_who_may() {
     let cloud = Cloud::new().await;
     let admin = cloud.admin();
-    let body = json!({"flavor": {"id": "own", "name": "own", "ram": 1, "vcpus": 1, "disk": 0, "os-flavor-access:is_public": false}});
-    admin.post("/v2.1/flavors", body).await.expect(200);
+    let body = json!({"flavor": {"id": "own", "name": "own", "ram": 1, "vcpus": 1, "disk": 0, "os-flavor-access:is_public": "False"}});
+    let made = admin.post("/v2.1/flavors", body).await.expect(200).json;
+    assert_eq!(made["flavor"]["os-flavor-access:is_public"], false);
+    let unclear = json!({"flavor": {"name": "unclear", "ram": 1, "vcpus": 1, "disk": 0, "os-flavor-access:is_public": "perhaps"}});
+    admin.post("/v2.1/flavors", unclear).await.expect(400);
     cloud.member().get("/v2.1/flavors/own").await.expect(404);
     let add = json!({"addTenantAccess": {"tenant": Persona::Member.project()}});
     let access = admin

@@ -97,6 +97,7 @@ impl Things<'_> {
         match name {
             "ListVersions" => Some(("/".to_owned(), none())),
             "ShowVersion" => Some(("/v2.1".to_owned(), none())),
+            "ShowOlderVersion" => Some(("/v2".to_owned(), none())),
             "ListExtensions" => some("/extensions", none()),
             "ListFlavors" => some("/flavors", none()),
             "ListFlavorsDetail" => some("/flavors/detail", none()),

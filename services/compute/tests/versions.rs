@@ -267,13 +267,17 @@ async fn every_row_of_a_body_table_says_when_a_key_is_taken() {
 async fn versions_are_told_and_kept_to() {
     let cloud = Cloud::new().await;
     let root = cloud.ask.get("/").await.expect(200).json;
+    // Clients expect the older API first.
+    assert_eq!(root["versions"][0]["id"], "v2.0");
     assert_eq!(
         (
-            &root["versions"][0]["min_version"],
-            &root["versions"][0]["version"]
+            &root["versions"][1]["min_version"],
+            &root["versions"][1]["version"]
         ),
         (&json!("2.1"), &json!("2.96"))
     );
+    let older = cloud.ask.get("/v2/").await.expect(200).json;
+    assert_eq!(older["version"]["status"], "SUPPORTED");
     let version = cloud.ask.get("/v2.1/").await.expect(200).json;
     assert_eq!(
         version["version"]["links"][0]["href"],

@@ -261,6 +261,7 @@ impl Identity {
 impl Service for Identity {
     const NAME: &'static str = "identity";
     const DIALECT: &'static Dialect = &api::DIALECT;
+    const PROJECTS_ONLY: bool = false;
 
     fn core(&self) -> &Core {
         &self.core

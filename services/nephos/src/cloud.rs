@@ -228,7 +228,8 @@ impl Ground<'_> {
             .with_context(|| format!("the database of {}", S::NAME))?;
         let overrides = self.overrides(S::NAME)?;
         let policy = Policy::new(S::rules(), &overrides)
-            .with_context(|| format!("the rules of {}", S::NAME))?;
+            .with_context(|| format!("the rules of {}", S::NAME))?
+            .projects_only(S::PROJECTS_ONLY);
         Ok(Core {
             db,
             policy,

@@ -50,35 +50,40 @@ async fn a_router_waits_for_a_host_and_is_told_to_it_whole() {
         cloud.document("gw", "network", &it.outside).await["segment"]["physical_network"],
         "public"
     );
-    let ports = cloud
-        .member()
-        .get(&format!("/v2.0/ports?device_id={}", it.router))
-        .await
-        .expect(200)
-        .json;
-    assert_eq!(ports["ports"][0]["status"], "DOWN");
-    let generation = cloud
-        .feed("gw")
-        .await
-        .iter()
-        .find(|item| item["kind"] == "router")
-        .unwrap()["generation"]
-        .clone();
-    cloud
-        .observed(
-            "gw",
-            json!([{"kind": "router", "id": it.router, "generation_seen": generation, "state": "up",
-        "at": "2026-01-02T03:04:05Z"}]),
-        )
-        .await;
-    let ports = cloud
-        .member()
-        .get(&format!("/v2.0/ports?device_id={}", it.router))
-        .await
-        .expect(200)
-        .json;
-    assert_eq!(ports["ports"][0]["status"], "ACTIVE");
+    assert_eq!(leg_status(&cloud, &it.router).await, "DOWN");
+    report(&cloud, &it.router, "up").await;
+    assert_eq!(leg_status(&cloud, &it.router).await, "ACTIVE");
     cloud.assert_consistent().await;
+}
+
+/// The status of a router's first port.
+async fn leg_status(cloud: &Cloud, router: &str) -> Value {
+    let target = format!("/v2.0/ports?device_id={router}");
+    let ports = cloud.member().get(&target).await.expect(200).json;
+    ports["ports"][0]["status"].clone()
+}
+
+/// The host reports of the router as it was last told to it.
+async fn report(cloud: &Cloud, router: &str, state: &str) {
+    let feed = cloud.feed("gw").await;
+    let item = feed.iter().find(|item| item["kind"] == "router").unwrap();
+    let seen = json!([{"kind": "router", "id": router, "generation_seen": item["generation"], "state": state,
+        "at": "2026-01-02T03:04:05Z"}]);
+    cloud.observed("gw", seen).await;
+}
+
+#[tokio::test]
+async fn the_ports_of_a_router_that_is_switched_off_stay_plugged_in() {
+    let cloud = Cloud::new().await;
+    cloud.host("gw", "192.0.2.9").await;
+    let it = routed(&cloud).await;
+    let off = json!({"router": {"admin_state_up": false}});
+    let target = format!("/v2.0/routers/{}", it.router);
+    cloud.member().put(&target, off).await.expect(200);
+    report(&cloud, &it.router, "down").await;
+    assert_eq!(leg_status(&cloud, &it.router).await, "ACTIVE");
+    report(&cloud, &it.router, "failed").await;
+    assert_eq!(leg_status(&cloud, &it.router).await, "DOWN");
 }
 
 #[tokio::test]
@@ -114,6 +119,29 @@ async fn the_ports_of_a_router_that_is_switched_off_are_plugged_in_all_the_same(
         member.get(&ports).await.expect(200).json["ports"][0]["status"],
         "ACTIVE"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_host_tells_while_a_port_is_changed_is_kept() {
+    let cloud = Cloud::new().await;
+    cloud.host("gw", "192.0.2.9").await;
+    let it = routed(&cloud).await;
+    let target = format!(
+        "/v2.0/ports?device_id={}&device_owner=network:router_interface",
+        it.router
+    );
+    let legs = cloud.member().get(&target).await.expect(200).json;
+    let target = format!("/v2.0/ports/{}", legs["ports"][0]["id"].as_str().unwrap());
+    for turn in 0..20 {
+        report(&cloud, &it.router, "failed").await;
+        let name = json!({"port": {"name": format!("leg {turn}")}});
+        let member = cloud.member();
+        let (changed, ()) =
+            tokio::join!(member.put(&target, name), report(&cloud, &it.router, "up"));
+        changed.expect(200);
+        let leg = member.get(&target).await.expect(200).json;
+        assert_eq!(leg["port"]["status"], "ACTIVE", "turn {turn}");
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,9 @@ endpoint! {
 }
 
 async fn list_versions(cx: Cx, _req: Req<ListVersions>) -> Reply<ListVersions> {
-    Ok(Json(json!({ "versions": [version(&cx)] })))
+    Ok(Json(
+        json!({ "versions": [older_version(&cx), version(&cx)] }),
+    ))
 }
 
 endpoint! {
@@ -28,14 +30,37 @@ endpoint! {
 }
 
 async fn show_version(cx: Cx, _req: Req<ShowVersion>) -> Reply<ShowVersion> {
-    let mut version = version(&cx);
+    Ok(Json(detailed(version(&cx), "2.1")))
+}
+
+endpoint! {
+    /// Show version 2.0 of the API: version 2.1 for clients that know no microversions.
+    ShowOlderVersion: GET "/v2" => 200,
+    policy: Public,
+    reply: Json<Value>,
+    handler: show_older_version,
+}
+
+async fn show_older_version(cx: Cx, _req: Req<ShowOlderVersion>) -> Reply<ShowOlderVersion> {
+    Ok(Json(detailed(older_version(&cx), "2")))
+}
+
+fn detailed(mut version: Value, media: &str) -> Value {
     if let Some(version) = version.as_object_mut() {
-        let types = json!([{
-            "base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1",
-        }]);
-        version.insert("media-types".to_owned(), types);
+        let media = format!("application/vnd.openstack.compute+json;version={media}");
+        version.insert(
+            "media-types".to_owned(),
+            json!([{"base": "application/json", "type": media}]),
+        );
     }
-    Ok(Json(json!({ "version": version })))
+    json!({ "version": version })
+}
+
+fn older_version(cx: &Cx) -> Value {
+    json!({
+        "id": "v2.0", "status": "SUPPORTED", "version": "", "min_version": "", "updated": "2011-01-21T11:33:21Z",
+        "links": [{"rel": "self", "href": cx.url("/v2/")}],
+    })
 }
 
 fn version(cx: &Cx) -> Value {

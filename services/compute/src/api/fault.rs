@@ -1,6 +1,6 @@
 //! Nova's words for refusals, and the one place where errors of this service become HTTP.
 
-use nephos_api::{Dialect, Fault, Versioning};
+use nephos_api::{Dialect, Fault, Older, Versioning};
 use nephos_ops::EnqueueError;
 use nephos_peer::PeerError;
 use nephos_types::RequestId;
@@ -20,6 +20,11 @@ pub(crate) static DIALECT: Dialect = Dialect {
     },
     request_id_header: Some("x-compute-request-id"),
     hides_methods: true,
+    strict_slash: true,
+    older: Some(Older {
+        path: "/v2",
+        served_at: "/v2.1",
+    }),
     ..Dialect::plain(render)
 };
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::versions::{FLAVOR_BRIEF, FLAVOR_CREATE, FLAVOR_VIEW};
-use super::{Cx, page_limit};
+use super::{Cx, page_limit, truth};
 use crate::model::flavor::{Flavor, FlavorId, MAX_SIZE};
 use crate::model::name;
 use crate::{rules, store};
@@ -310,7 +310,7 @@ pub(crate) struct NewFlavor {
     #[serde(default)]
     rxtx_factor: Option<Number>,
     #[serde(default, rename = "os-flavor-access:is_public")]
-    is_public: Option<bool>,
+    is_public: Option<Truth>,
     #[serde(default)]
     description: Option<String>,
 }
@@ -350,6 +350,31 @@ impl Number {
     }
 }
 
+/// Yes or no, or the text of it.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+enum Truth {
+    /// As it should be.
+    Truth(bool),
+    /// As some clients send it.
+    Text(String),
+}
+
+impl Truth {
+    fn read(&self, name: &str) -> Result<bool, Fault> {
+        match self {
+            Self::Truth(truth) => Ok(*truth),
+            Self::Text(text) => truth(text).ok_or_else(|| {
+                Fault::bad_request(format!(
+                    "Invalid input for field/attribute {name}. Value: {text}. '{text}' is not one of [True, 'True', 'TRUE', \
+                     'true', '1', 'ON', 'On', 'on', 'YES', 'Yes', 'yes', False, 'False', 'FALSE', 'false', '0', 'OFF', 'Off', \
+                     'off', 'NO', 'No', 'no']"
+                ))
+            }),
+        }
+    }
+}
+
 endpoint! {
     /// Make a flavor.
     CreateFlavor: POST "/v2.1/flavors" => 200,
@@ -362,6 +387,8 @@ endpoint! {
 
 async fn create_flavor(cx: Cx, req: Req<CreateFlavor>) -> Reply<CreateFlavor> {
     let new = &req.body.0.flavor;
+    let is_public = new.is_public.as_ref();
+    let is_public = is_public.map_or(Ok(true), |truth| truth.read("os-flavor-access:is_public"))?;
     let flavor = Flavor {
         id: flavor_id(new.id.as_ref())?,
         name: name::check("name", &new.name).map_err(Fault::bad_request)?,
@@ -382,7 +409,7 @@ async fn create_flavor(cx: Cx, req: Req<CreateFlavor>) -> Reply<CreateFlavor> {
                     )
                 })?,
         },
-        is_public: new.is_public.unwrap_or(true),
+        is_public,
         extra_specs: BTreeMap::new(),
         created_at: cx.now(),
     };

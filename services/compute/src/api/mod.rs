@@ -17,6 +17,7 @@ mod keypairs;
 mod limits;
 mod networks;
 mod quotas;
+mod resource;
 mod security_groups;
 mod server_actions;
 mod server_create;
@@ -63,7 +64,6 @@ fn page_limit(asked: Option<&str>) -> Result<u32, Fault> {
         .map_err(|_| Fault::bad_request(format!("limit must be a whole number, not '{asked}'.")))?;
     match u32::try_from(limit) {
         Err(_) => Err(Fault::bad_request("limit must not be negative.")),
-        Ok(0) => Ok(MAX_PAGE),
         Ok(limit) => Ok(limit.min(MAX_PAGE)),
     }
 }
@@ -130,6 +130,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         addresses::ShowNetworkAddresses,
         console::ConsoleOutput,
         discovery::ListVersions,
+        discovery::ShowOlderVersion,
         discovery::ShowVersion,
         discovery::ListExtensions,
         flavors::CreateFlavor,

@@ -194,7 +194,9 @@ struct NewGroup {
 }
 
 fn checked(group: &NewGroup) -> Result<Value, Fault> {
-    let name = name::check("name", &group.name).map_err(Fault::bad_request)?;
+    // Nova looks at the name without the blanks around it and keeps it with them.
+    name::check("name", &group.name).map_err(Fault::bad_request)?;
+    let name = &group.name;
     let description = group.description.clone().unwrap_or_default();
     if description.chars().count() > name::MAX_NAME {
         return Err(Fault::bad_request(

@@ -58,7 +58,7 @@ async fn change<R: Rule>(
     with: impl FnOnce(&mut Items) -> Result<(), Fault> + Send,
 ) -> Result<Items, Fault> {
     allowed
-        .check_unlocked(&cx.caller)
+        .check_unlocked(cx.caller.is_admin())
         .map_err(|why| fault::refused(allowed, "update metadata", why))?;
     let limits = store::quota::limits(cx.db(), allowed.project_id.as_str()).await?;
     let most = limits.get("metadata_items").copied().unwrap_or(128);

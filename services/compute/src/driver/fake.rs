@@ -315,8 +315,10 @@ impl Host {
         }
         let guest = self.guest(server)?;
         if guest.power == Power::Off {
+            let taps = definition.ports.keys();
+            let devices: String = taps.map(|tap| format!("  {tap}: up\r\n")).collect();
             let text = format!(
-                "Nephos simulated guest: nothing runs here.\r\n\r\n{} login: ",
+                "Nephos simulated guest: nothing runs here.\r\nDevices:\r\n{devices}\r\n{} login: ",
                 definition.name
             );
             guest.console.extend_from_slice(text.as_bytes());

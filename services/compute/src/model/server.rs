@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use nephos_auth::{Caller, Resource, Target};
 use nephos_types::{ProjectId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -272,18 +271,6 @@ pub struct Server {
     pub launched_at: Option<Timestamp>,
 }
 
-impl Resource for Server {
-    const KIND: &'static str = "Instance";
-
-    fn project_id(&self) -> Option<&str> {
-        Some(self.project_id.as_str())
-    }
-
-    fn target(&self, target: &mut Target) {
-        target.set("user_id", &self.user_id);
-    }
-}
-
 /// Why an action is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -344,8 +331,8 @@ impl Server {
     ///
     /// # Errors
     /// [`Refused::Locked`].
-    pub fn check_unlocked(&self, caller: &Caller) -> Result<(), Refused> {
-        if self.locked_by.is_some() && !caller.is_admin() {
+    pub fn check_unlocked(&self, by_admin: bool) -> Result<(), Refused> {
+        if self.locked_by.is_some() && !by_admin {
             return Err(Refused::Locked);
         }
         Ok(())

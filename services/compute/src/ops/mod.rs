@@ -1,6 +1,7 @@
 //! Reconcilers, one file per verb. Each step looks at the world, does one thing that can be repeated, and comes back.
 
 pub(crate) mod boot;
+pub mod check;
 pub(crate) mod delete;
 pub(crate) mod host;
 pub(crate) mod interfaces;

@@ -11,6 +11,7 @@ use crate::ops::upload::UploadError;
 /// Glance's words: what its HTTP library writes for a client that takes JSON.
 pub(crate) static DIALECT: Dialect = Dialect {
     forbidden: |rule| format!("You are not authorized to complete {rule} action."),
+    strict_slash: true,
     ..Dialect::plain(render)
 };
 

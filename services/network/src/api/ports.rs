@@ -228,17 +228,18 @@ endpoint! {
 }
 async fn update_port(cx: Cx, req: Req<UpdatePort>) -> Reply<UpdatePort> {
     let id = req.path.id.as_str();
-    let found = ports::get(&mut Reader::Db(cx.db()), id).await?;
+    // Read where it is written, because hosts tell of their ports at any time.
+    let mut tx = cx.write().await?;
+    let found = ports::get(&mut Reader::Tx(&mut tx), id).await?;
     let before = allow(&cx, rules::UpdatePort, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), before.revision)?;
     let change = &req.body.0.0;
-    let network = networks::bare(&mut Reader::Db(cx.db()), &before.network_id).await?;
+    let network = networks::bare(&mut Reader::Tx(&mut tx), &before.network_id).await?;
     let network = network.ok_or_else(|| Refusal::no_network(&before.network_id))?;
     port_rules::check_change(&cx, change, &before, &network)?;
     let mut port = before.clone();
     apply(&mut port, change)?;
     port.updated_at = cx.now();
-    let mut tx = cx.write().await?;
     update(&mut tx, &before, &mut port, change).await?;
     tx.commit().await?;
     Ok(Json(One::of(&view(&port), &keys(&cx, Vec::new()))?))

@@ -124,8 +124,9 @@ pub(crate) async fn update(tx: &mut Tx, one: &FloatingIp) -> Result<bool, Error>
     news::of_port(tx, one.updated_at, one.port_id.as_deref()).await?;
     let changed = tx
         .exec(
-            "UPDATE floating_ips SET description = $1, port_id = $2, fixed_ip = $3, router_id = $4, status = $5, \
-             revision = revision + 1, updated_at = $6 WHERE id = $7 AND revision = $8",
+            "UPDATE floating_ips SET description = $1, port_id = $2, fixed_ip = $3, router_id = $4, \
+             status = CASE WHEN COALESCE(port_id, '') = COALESCE($2, '') AND COALESCE(router_id, '') = COALESCE($4, '') \
+             THEN status ELSE $5 END, revision = revision + 1, updated_at = $6 WHERE id = $7 AND revision = $8",
             args![
                 one.description,
                 one.port_id,

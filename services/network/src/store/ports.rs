@@ -108,11 +108,13 @@ pub(crate) async fn insert(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
     Ok(made > 0)
 }
 
-/// The row as it is now, if nobody changed it since it was read. A MAC that is in use fails as unique.
+/// The row as it is now, if nobody changed it since it was read. A MAC that is in use fails as unique. The status of a
+/// port that stays where it is belongs to its host, which may have told of it meanwhile.
 pub(crate) async fn update(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
     let changed = tx
         .exec(
-            "UPDATE ports SET name = $1, description = $2, mac = $3, admin_state_up = $4, status = $5, device_id = $6, \
+            "UPDATE ports SET name = $1, description = $2, mac = $3, admin_state_up = $4, \
+             status = CASE WHEN host = $8 AND device_id = $6 THEN status ELSE $5 END, device_id = $6, \
              device_owner = $7, host = $8, vnic_type = $9, profile = $10, port_security_enabled = $11, \
              address_pairs = $12, dhcp_options = $13, revision = revision + 1, updated_at = $14 \
              WHERE id = $15 AND revision = $16",
