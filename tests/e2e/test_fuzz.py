@@ -25,5 +25,6 @@ def test_schemathesis_finds_no_server_error(simulated, service):
         "--checks", "not_a_server_error", "--max-examples", "8", "--max-time", "40", "--phases", "examples,fuzzing", "--workers", "2",
         "--header", f"X-Auth-Token: {token}", "--seed", "1", "--no-color", "--request-timeout", "20",
         "--suppress-health-check", "all", "--exclude-method", "DELETE", check=False, limit=400,
+        cwd=simulated.folder,
     )
     assert done.returncode == 0, done.stdout[-6000:]
