@@ -151,19 +151,6 @@ def test_guests_outlive_the_cloud_and_are_found_again(real, first, key):
     assert real.fsck() == []
 
 
-def test_what_belongs_to_nobody_on_the_host_is_found_or_goes(real, first):
-    stray = real.state / "host/servers/00000000-1111-4222-8333-444444444444"
-    stray.mkdir()
-    run("ip", "tuntap", "add", "taptestfsck-1", "mode", "tap")
-    try:
-        wait_for("the stray tap goes", lambda: "taptestfsck-1" not in real.host()["links"], 40)
-        assert ("host", stray.name) in {(finding["by"], finding["id"]) for finding in real.fsck()}
-    finally:
-        if stray.exists():
-            stray.rmdir()
-    wait_for("all is well again", lambda: real.fsck() == [], 30)
-
-
 def test_when_all_is_deleted_nothing_is_left(real, first, before):
     for name in ("first", "second"):
         real.openstack("server", "delete", "--wait", name, check=False)
