@@ -354,21 +354,21 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let now = self.now();
         match outcome {
             Ok(Next::Again) => return Ok(true),
-            Ok(Next::After(pause)) => self.rest(op, now.plus(pause)).await?,
-            Ok(Next::Wait { until }) => self.rest(op, until).await?,
+            Ok(Next::After(pause)) => return self.rest(op, now.plus(pause)).await,
+            Ok(Next::Wait { until }) => return self.rest(op, until).await,
             Ok(Next::Done) => self.end(cx, op).await?,
             Ok(Next::Fail(failure)) => self.fail(cx, reconciler, op, &failure).await?,
             Err(StepError::Permanent(why)) => {
                 self.fail(cx, reconciler, op, &Failure::new(why)).await?;
             }
             Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
-            Err(StepError::Transient(why)) => self.retry(op, &why).await?,
-            Err(StepError::Db(why)) => self.retry(op, &why.to_string()).await?,
+            Err(StepError::Transient(why)) => return self.retry(op, &why).await,
+            Err(StepError::Db(why)) => return self.retry(op, &why.to_string()).await,
         }
         Ok(false)
     }
 
-    async fn retry(&self, op: &Operation, why: &str) -> Result<(), StepError> {
+    async fn retry(&self, op: &Operation, why: &str) -> Result<bool, StepError> {
         let exponent = u32::try_from(op.attempt.clamp(0, 6)).unwrap_or(6);
         let base = Duration::from_millis(500) * 2u32.pow(exponent);
         // Jitter of up to a quarter, from the id: two operations that failed together do not come back together.
@@ -383,26 +383,19 @@ impl<S: Send + Sync + 'static> Worker<S> {
         self.rest(op, self.now().plus(pause)).await
     }
 
-    /// Gives the lease back until `until`; at once, when there was news meanwhile.
-    async fn rest(&self, op: &Operation, until: Timestamp) -> Result<(), StepError> {
+    /// Gives the lease back until `until`. True: there was news meanwhile, so the lease is kept and the step called again
+    /// (or the lease is lost, which the next look at the row finds out).
+    async fn rest(&self, op: &Operation, until: Timestamp) -> Result<bool, StepError> {
         let mut tx = self.0.parts.db.write().await?;
-        let nudged = tx
-            .fetch_opt::<i64>(
-                "UPDATE operations SET run_at = CASE WHEN nudges = $1 THEN $2 ELSE $3 END, \
-                 lease_owner = NULL, lease_until = 0 WHERE id = $4 AND lease_owner = $5 AND finished_at IS NULL \
-                 RETURNING nudges",
-                args![op.nudges, until, self.now(), op.id, &*self.0.owner],
+        let resting = tx
+            .exec(
+                "UPDATE operations SET run_at = $1, lease_owner = NULL, lease_until = 0 \
+                 WHERE id = $2 AND lease_owner = $3 AND nudges = $4 AND finished_at IS NULL",
+                args![until, op.id, &*self.0.owner, op.nudges],
             )
             .await?;
-        match nudged {
-            Some(nudges) if nudges != op.nudges => {
-                tx.wake(Wake::new(self.0.parts.topic, op.id.as_str()));
-            }
-            Some(_) => {}
-            None => return Err(StepError::LeaseLost),
-        }
         tx.commit().await?;
-        Ok(())
+        Ok(resting == 0)
     }
 
     /// Ends an operation whose step said so without ending it itself.
