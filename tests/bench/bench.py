@@ -15,7 +15,7 @@ from cloud import IMAGE, Cloud, wait_for  # noqa: E402
 
 BIN = Path(sys.argv[1]).resolve()
 black_box.NEPHOS = BIN / "nephos"
-SERVERS, PROVIDERS, BURST = 1000, 1000, 2000
+PROVIDERS, BURST, LOGINS = 1000, 2000, 200
 
 
 def show(what, figure, unit, aim):
@@ -109,10 +109,23 @@ def simulated():
         page = load("get", url, "--token", admin, "--count", "100", "--header", "openstack-api-version: placement 1.39")
         show(f"allocation candidates over {PROVIDERS} providers: p50", page["p50_ms"], "ms", "<= 30")
         show("resident memory after all this", rss_mib(process.pid), "MiB", "-")
+        show("log-ins with a password not seen before, one after the other", logins(cloud), "/s", "-")
+        show(f"resident memory after {LOGINS} of them", rss_mib(process.pid), "MiB", "-")
         process.terminate()
         process.wait()
     finally:
         cloud.clean()
+
+
+def logins(cloud):
+    """Log-ins per second whose password has to be hashed: wrong ones always are."""
+    began = time.monotonic()
+    for number in range(LOGINS):
+        user = {"name": "demo", "domain": {"id": "default"}, "password": f"wrong {number}"}
+        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}}
+        status, _, answer = cloud.get("/identity/v3/auth/tokens", None, "POST", body)
+        assert status == 401, answer
+    return LOGINS / (time.monotonic() - began)
 
 
 def providers(cloud, token):
