@@ -181,10 +181,7 @@ async fn show_floating_ip(cx: Cx, req: Req<ShowFloatingIp>) -> Reply<ShowFloatin
     let id = req.path.id.as_str();
     let found = floating_ips::get(&mut Reader::Db(cx.db()), id).await?;
     let one = allow(&cx, rules::GetFloatingip, (id, found))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&view(&one), &keys)?))
 }
 

@@ -160,10 +160,7 @@ async fn show_router(cx: Cx, req: Req<ShowRouter>) -> Reply<ShowRouter> {
     let id = req.path.id.as_str();
     let found = routers::get(&mut Reader::Db(cx.db()), id).await?;
     let router = allow(&cx, rules::GetRouter, (id, found))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&view(&cx, &router), &keys)?))
 }
 

@@ -198,10 +198,7 @@ async fn show_rule(cx: Cx, req: Req<ShowSecurityGroupRule>) -> Reply<ShowSecurit
     let id = req.path.id.as_str();
     let found = store::get(&mut Reader::Db(cx.db()), id).await?;
     let rule = allow(&cx, rules::GetSecurityGroupRule, (id, found))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&rule_view(&rule), &keys)?))
 }
 
