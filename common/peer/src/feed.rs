@@ -25,6 +25,31 @@ pub struct Desired {
     pub items: BTreeMap<(String, String), Arc<FeedItem>>,
 }
 
+impl Desired {
+    /// What one page says.
+    #[must_use]
+    pub fn of(page: FeedPage) -> Self {
+        let mut desired = Self::default();
+        desired.merge(page);
+        desired
+    }
+
+    fn merge(&mut self, page: FeedPage) {
+        if page.complete {
+            self.items.clear();
+            self.complete = true;
+        }
+        for item in page.items {
+            let (key, item) = keyed(Arc::new(item));
+            match item.spec {
+                Some(_) => self.items.insert(key, item),
+                None => self.items.remove(&key),
+            };
+        }
+        self.revision = page.revision;
+    }
+}
+
 /// Pulls one service's feed for one host.
 #[derive(Debug)]
 pub struct FeedClient {
@@ -102,7 +127,8 @@ impl FeedClient {
             .send()
             .await?
             .json()?;
-        self.merge(page);
+        self.unkept |= page.complete || !page.items.is_empty();
+        self.desired.merge(page);
         self.keep().await;
         Ok(self.desired.clone())
     }
@@ -120,22 +146,6 @@ impl FeedClient {
             .send()
             .await?;
         Ok(())
-    }
-
-    fn merge(&mut self, page: FeedPage) {
-        self.unkept |= page.complete || !page.items.is_empty();
-        if page.complete {
-            self.desired.items.clear();
-            self.desired.complete = true;
-        }
-        for item in page.items {
-            let (key, item) = keyed(Arc::new(item));
-            match item.spec {
-                Some(_) => self.desired.items.insert(key, item),
-                None => self.desired.items.remove(&key),
-            };
-        }
-        self.desired.revision = page.revision;
     }
 
     /// Writes the document to disk, if it is time, on a thread that may wait for the disk.

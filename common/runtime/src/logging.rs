@@ -82,9 +82,15 @@ mod tests {
 
     #[test]
     fn a_full_disk_costs_the_line_and_is_counted() {
-        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
         writeln!(Lossy(full), "a line").unwrap();
         let text = crate::metrics::render();
-        assert!(text.contains("nephos_log_writes_lost_total{why=\"full\"} 1"), "{text}");
+        assert!(
+            text.contains("nephos_log_writes_lost_total{why=\"full\"} 1"),
+            "{text}"
+        );
     }
 }

@@ -19,7 +19,10 @@ pub fn give_back_large_blocks() {
         (libc::M_ARENA_MAX, arenas),
     ] {
         // A refusal leaves the allocator as it was, which is well enough.
-        #[expect(unsafe_code, reason = "mallopt has no other binding; it takes two numbers and keeps no pointer")]
+        #[expect(
+            unsafe_code,
+            reason = "mallopt has no other binding; it takes two numbers and keeps no pointer"
+        )]
         let _taken = unsafe { libc::mallopt(parameter, value) };
     }
 }

@@ -35,8 +35,11 @@ impl Kind for GroupKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewGroup {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     stateful: Option<Flag>,
     tags: Option<Vec<String>>,
     project_id: Option<String>,
@@ -46,8 +49,11 @@ pub(crate) struct NewGroup {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GroupChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     stateful: Option<Flag>,
 }
 
