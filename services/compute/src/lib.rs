@@ -123,10 +123,13 @@ impl Compute {
     async fn keep_house(&self) -> Result<(), nephos_db::Error> {
         loop {
             let now = self.core.clock.now();
-            let mut tx = self.core.db.write().await?;
-            store::actions::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
-            nephos_ops::feed::prune(&mut tx, now).await?;
-            tx.commit().await?;
+            let prune = || async {
+                let mut tx = self.core.db.write().await?;
+                store::actions::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
+                nephos_ops::feed::prune(&mut tx, now).await?;
+                tx.commit().await
+            };
+            self.core.db.again(prune).await?;
             self.core.clock.sleep(Duration::from_secs(3600)).await;
         }
     }

@@ -16,4 +16,5 @@ mod hosts;
 mod matrix;
 mod servers;
 mod siblings;
+mod together;
 mod versions;

@@ -92,7 +92,7 @@ async fn withdraw_console(
         kind: KIND_CONSOLE,
         id: server.id.as_str(),
     };
-    if let Some(asked) = feed::published(cx.db(), place).await? {
+    if let Some(asked) = feed::published_in(tx, place).await? {
         feed::withdraw(tx, cx.now(), place, asked + 1).await?;
         feed::forget(tx, KIND_CONSOLE, server.id.as_str()).await?;
     }
