@@ -62,7 +62,7 @@ impl Service for Compute {
 
     fn migrations() -> Vec<Migration> {
         let mut all = vec![nephos_ops::MIGRATION, nephos_ops::feed::MIGRATION];
-        all.extend(migrations!("0001_compute"));
+        all.extend(migrations!("0001_compute", "0002_hosts"));
         all
     }
 }

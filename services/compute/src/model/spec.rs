@@ -21,6 +21,12 @@ nephos_types::id! {
     PortId
 }
 
+/// What the hypervisor of its host calls a server; an operator gives it to `virsh`.
+#[must_use]
+pub fn guest_name(server: &ServerId) -> String {
+    format!("nephos-{server}")
+}
+
 /// The feed's word for a server.
 pub const KIND_SERVER: &str = "server";
 /// The feed's word for the host itself: its observation carries a [`HostInventory`].
