@@ -5,7 +5,9 @@ use nephos_ops::{Failure, New, Next, OpCx, Operation, Reconcile, StepError, feed
 use nephos_runtime::crash_point;
 use serde_json::json;
 
-use super::{HostSays, LOOK_AGAIN, OPS, host_says, place, ports, publish, release, room, step_error};
+use super::{
+    HostSays, LOOK_AGAIN, OPS, host_says, place, ports, publish, release, room, step_error,
+};
 use crate::model::schedule::{Host, Wish};
 use crate::model::server::{Server, ServerFault, VmState, power};
 use crate::model::spec::GuestState;

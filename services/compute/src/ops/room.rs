@@ -34,7 +34,9 @@ pub(super) async fn find(
         }
     }
     let rows = store::hosts::states(cx.db(), None).await?;
-    let only = rows.iter().find(|row| wish.host.as_ref() == Some(&row.host));
+    let only = rows
+        .iter()
+        .find(|row| wish.host.as_ref() == Some(&row.host));
     let only = only.map(|row| row.provider_id.as_str());
     let all = offers(cx, flavor, only, ALL).await?;
     let mut why = match schedule::choose(&hosts(cx, &rows, &all), wish) {

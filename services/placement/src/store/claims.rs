@@ -139,11 +139,7 @@ fn check_generation(claim: &Claim, consumer: Option<&Consumer>) -> Result<(), Re
     })
 }
 
-async fn check_classes(
-    w: &mut Writing,
-    shares: &[&Share],
-    stock: &Stock,
-) -> Result<(), Refused> {
+async fn check_classes(w: &mut Writing, shares: &[&Share], stock: &Stock) -> Result<(), Refused> {
     // What a provider has stock of is a class.
     let in_doubt = shares
         .iter()
