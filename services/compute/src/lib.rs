@@ -127,6 +127,10 @@ impl Compute {
             store::actions::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
             nephos_ops::feed::prune(&mut tx, now).await?;
             tx.commit().await?;
+            let wrong = self.repair().await?;
+            if wrong > 0 {
+                tracing::warn!(wrong, "quota usage was noted wrongly, and is counted anew");
+            }
             self.core.clock.sleep(Duration::from_secs(3600)).await;
         }
     }

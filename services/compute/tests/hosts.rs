@@ -332,3 +332,23 @@ async fn hosts_that_join_get_numbers_of_their_own() {
     numbers.sort_unstable();
     assert_eq!(numbers, [1, 2, 3]);
 }
+
+#[tokio::test]
+async fn a_host_whose_hypervisor_does_not_answer_is_down_until_it_does() {
+    let mut cloud = Cloud::new().await;
+    let service = cloud.ask.as_persona(nephos_testkit::Persona::Service);
+    let away = json!([{"kind": "host", "id": "one", "generation_seen": 0, "state": "no-hypervisor",
+        "detail": "connection refused", "at": 0}]);
+    let target = "/host/v1/observed?host=one";
+    service.put(target, away).await.expect(204);
+    let state = |cloud: &Cloud| {
+        let admin = cloud.admin();
+        async move {
+            let listed = admin.get("/v2.1/os-services").await.expect(200).json;
+            listed["services"][0]["state"].clone()
+        }
+    };
+    assert_eq!(state(&cloud).await, "down");
+    cloud.work_for(1).await;
+    assert_eq!(state(&cloud).await, "up");
+}
