@@ -62,7 +62,7 @@ impl Service for Compute {
 
     fn migrations() -> Vec<Migration> {
         let mut all = vec![nephos_ops::MIGRATION, nephos_ops::feed::MIGRATION];
-        all.extend(migrations!("0001_compute"));
+        all.extend(migrations!("0001_compute", "0002_hosts"));
         all
     }
 }
@@ -130,6 +130,10 @@ impl Compute {
                 tx.commit().await
             };
             self.core.db.again(prune).await?;
+            let wrong = self.repair().await?;
+            if wrong > 0 {
+                tracing::warn!(wrong, "quota usage was noted wrongly, and is counted anew");
+            }
             self.core.clock.sleep(Duration::from_secs(3600)).await;
         }
     }
