@@ -428,6 +428,6 @@ async fn the_trust_bundle_is_for_services() {
         .await;
     let bundle = nova.get("/trust/v1/bundle").await.expect(200).json;
     let bundle: nephos_auth::TrustBundle = serde_json::from_value(bundle).unwrap();
-    assert_eq!(bundle, cloud.identity.trust_bundle());
+    assert_eq!(bundle, *cloud.identity.trust_bundle());
     assert_eq!(bundle.keys.len(), 2);
 }

@@ -1,12 +1,53 @@
-//! The first ordinary user: `demo`, member of the project `demo`. Made if it is not there; what became of it since stays.
+//! The accounts of a cloud: those of its services, its administrator, and the first ordinary user.
 
-use nephos_peer::{PeerError, Peers};
+use nephos_identity::ServiceUser;
+use nephos_peer::{Credentials, PeerError, Peers};
 use serde_json::{Value, json};
 
-/// The name of both the user and the project.
-const NAME: &str = "demo";
+use crate::secrets::Secrets;
 
-/// Makes the user and the project unless they are there.
+/// The name of both the first user and its project.
+const NAME: &str = "demo";
+/// The account by which services and agents call each other.
+const SERVICE_USER: &str = "nephos";
+
+/// The account of a service.
+#[must_use]
+pub fn of_service(_name: &str, secrets: &Secrets) -> Credentials {
+    Credentials {
+        user: SERVICE_USER.to_owned(),
+        password: secrets.service_password.clone(),
+        project: "service".to_owned(),
+    }
+}
+
+/// The account of agents.
+#[must_use]
+pub fn of_agents(secrets: &Secrets) -> Credentials {
+    of_service("agents", secrets)
+}
+
+/// The accounts of all services, as identity makes them.
+#[must_use]
+pub fn service_users(secrets: &Secrets) -> Vec<ServiceUser> {
+    vec![ServiceUser {
+        name: SERVICE_USER.to_owned(),
+        password: secrets.service_password.clone(),
+        admin: true,
+    }]
+}
+
+/// The administrator, in whose name the commands of this program ask.
+#[must_use]
+pub fn admin(secrets: &Secrets) -> Credentials {
+    Credentials {
+        user: "admin".to_owned(),
+        password: secrets.admin_password.clone(),
+        project: "admin".to_owned(),
+    }
+}
+
+/// Makes the user `demo`, member of the project `demo`, unless they are there; what became of them since stays.
 ///
 /// # Errors
 /// When the identity service refuses.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use nephos::cloud::SERVICES;
+use nephos::services;
 use nephos::settings::Config;
 use nephos_compute::driver::libvirt::kvm_probe;
 
@@ -34,6 +34,8 @@ enum Command {
     Status,
     /// Brings the tables of every service up to date and ends.
     Migrate,
+    /// Makes tables, signing keys, accounts and catalog, and ends; `up` does it by itself.
+    Bootstrap,
     /// Compares what the services and this host know, and says what does not fit.
     Fsck(Fsck),
     /// Works with nephos.toml.
@@ -90,7 +92,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(kvm_probe::probe_main());
     }
     let path = arguments.config.as_deref();
-    let config = Config::read(path, &SERVICES)?;
+    let config = Config::read(path, &services::names())?;
     match &arguments.command {
         Command::Up(up) if up.detach => {
             commands::detach::run(&config, path, up.simulate)?;
@@ -99,6 +101,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Down(down) => commands::down::run(&config, down.clean)?,
         Command::Status => return commands::status::run(&config),
         Command::Migrate => commands::migrate::run(&config)?,
+        Command::Bootstrap => commands::bootstrap::run(&config)?,
         Command::Fsck(fsck) => return commands::fsck::run(&config, fsck.json),
         Command::Config(ConfigCommand::Check) => commands::config::check(&config)?,
         Command::ProbeKvm => {}

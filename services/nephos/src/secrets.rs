@@ -19,9 +19,27 @@ pub struct Secrets {
     pub service_password: String,
     /// Signs the requests that a network agent passes on to the metadata service.
     pub metadata_secret: String,
+    /// Seals the keys that sign tokens.
+    pub signing_secret: String,
 }
 
 impl Secrets {
+    /// Reads `state_dir/secrets.toml`, which a start has made.
+    ///
+    /// # Errors
+    /// When the file is not there, cannot be read or lacks one.
+    pub fn read(state_dir: &Path) -> anyhow::Result<Self> {
+        let path = state_dir.join("secrets.toml");
+        let secrets: Self = ConfigFile::read(&path, true)?.section("secrets")?;
+        anyhow::ensure!(
+            !secrets.clone().fill(),
+            "{} is not there, or not whole; `nephos up` or `nephos bootstrap` makes it, and further machines of a cloud \
+             get a copy",
+            path.display()
+        );
+        Ok(secrets)
+    }
+
     /// Reads `state_dir/secrets.toml`; makes what is missing.
     ///
     /// # Errors
@@ -32,11 +50,13 @@ impl Secrets {
         if secrets.fill() {
             let text = format!(
                 "# Made at the first start; whoever reads this file owns the cloud.\n[secrets]\n\
-                 admin_password = \"{}\"\nuser_password = \"{}\"\nservice_password = \"{}\"\nmetadata_secret = \"{}\"\n",
+                 admin_password = \"{}\"\nuser_password = \"{}\"\nservice_password = \"{}\"\nmetadata_secret = \"{}\"\n\
+                 signing_secret = \"{}\"\n",
                 secrets.admin_password,
                 secrets.user_password,
                 secrets.service_password,
                 secrets.metadata_secret,
+                secrets.signing_secret,
             );
             write_private(&path, &text)?;
         }
@@ -50,6 +70,7 @@ impl Secrets {
             &mut self.user_password,
             &mut self.service_password,
             &mut self.metadata_secret,
+            &mut self.signing_secret,
         ] {
             if secret.is_empty() {
                 *secret = nephos_runtime::ids::hex();

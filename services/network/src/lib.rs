@@ -18,16 +18,16 @@ mod store;
 
 use std::sync::Arc;
 
-use nephos_api::{Core, Dialect, Endpoints, Service};
+use nephos_api::{Check, Core, Dialect, Endpoints, Service};
 use nephos_auth::RuleInfo;
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_ops::feed::Feed;
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
+use nephos_types::Finding;
 
 pub use config::Config;
-pub use store::check::Finding;
 
 /// The network service.
 pub struct Network {
@@ -75,12 +75,11 @@ impl Network {
         ops::settle(self).await?;
         ops::tell(self).await
     }
+}
 
-    /// What does not fit together inside this service.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn check(&self) -> Result<Vec<Finding>, nephos_db::Error> {
+impl Check for Network {
+    /// Inside this service.
+    async fn check(&self) -> Result<Vec<Finding>, nephos_db::Error> {
         store::check::run(&self.core.db).await
     }
 }

@@ -4,6 +4,7 @@
 //! since (descriptions, further assignments) stays; passwords and URLs follow the settings.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use nephos_db::Tx;
 use nephos_runtime::ids;
@@ -30,6 +31,8 @@ pub struct Bootstrap {
     pub catalog: Vec<CatalogEntry>,
     /// The accounts with which services log in.
     pub service_users: Vec<ServiceUser>,
+    /// The folder in which earlier versions kept the signing keys; they are taken over once.
+    pub key_folder: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Bootstrap {
@@ -97,6 +100,7 @@ impl Identity {
     /// # Errors
     /// When the database or a key cannot be used.
     pub async fn bootstrap(&self, wanted: &Bootstrap) -> Result<(), StartError> {
+        self.ensure_keys(wanted.key_folder.as_deref()).await?;
         let mut accounts = vec![("admin", wanted.admin_password.as_str())];
         let services = wanted.service_users.iter();
         accounts.extend(services.map(|user| (user.name.as_str(), user.password.as_str())));

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod bootstrap;
 pub mod config;
 pub mod detach;
 pub mod down;

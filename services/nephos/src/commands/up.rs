@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nephos::cloud::Cloud;
-use nephos::hosts::Ground;
+use nephos::hosts::{Hosts, Machine};
 use nephos::running::{Claim, Running};
 use nephos::secrets::Secrets;
+use nephos::services::Parts;
 use nephos::settings::Config;
 use nephos::state::make_dirs;
 use nephos::{accounts, credentials};
@@ -57,28 +58,31 @@ async fn serve(
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     ignore_hangup()?;
-    let cloud = Cloud::open(config, secrets, clock.clone()).await?;
-    accounts::ensure(&cloud.peers, &secrets.user_password).await?;
+    Cloud::ensure_databases(config).await?;
+    let cloud = Cloud::open(config, secrets, clock.clone(), Parts::all()).await?;
+    cloud.migrate().await?;
+    cloud.bootstrap().await?;
+    cloud.load().await?;
     credentials::write(settings, secrets)?;
     cloud.take_over().await?;
     let mut tasks = cloud.start(&shutdown);
     let http = shell::serve(
         listener,
-        cloud.mounts.clone(),
+        cloud.mounts(),
         settings.http_workers(),
         shutdown.clone(),
     )?;
     tasks.push(http);
-    let ground = Ground {
-        cloud: &cloud,
+    let hosts = Hosts {
+        machine: simulate.map_or(Machine::This, Machine::Simulated),
         config,
         secrets,
+        directory: cloud.ground().directory.clone(),
+        account: accounts::of_agents(secrets),
+        clock: clock.clone(),
         shutdown: &shutdown,
     };
-    tasks.extend(match simulate {
-        Some(count) => ground.simulate(count),
-        None => ground.this().await?,
-    });
+    tasks.extend(hosts.start(&Parts::all()).await?);
     tracing::info!(url = settings.origin(), took = ?clock.monotonic(), "the cloud answers");
     shutdown.wait().await;
     wind_down(&clock, tasks).await;
