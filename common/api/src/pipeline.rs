@@ -68,7 +68,9 @@ impl<S: Service> Dispatch for App<S> {
         let inner = Arc::clone(&self.0);
         let id = request_id(&request.headers);
         let span = tracing::info_span!("request", service = S::NAME, request_id = %id);
-        async move { inner.answer(request, id).await }
+        let behalf = id.clone();
+        let answer = async move { inner.answer(request, id).await };
+        nephos_runtime::request::under(behalf, answer)
             .instrument(span)
             .boxed()
     }

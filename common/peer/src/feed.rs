@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
 
-use crate::{PeerError, Peers};
+use crate::{PeerError, Peers, disk};
 
 /// Everything wanted on a host, as far as the agent knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,7 +124,6 @@ impl FeedClient {
         }
     }
 
-    /// Writes beside and renames, so that the file is whole at whatever instant the process ends.
     fn keep(&self) -> std::io::Result<()> {
         if self.file.as_os_str().is_empty() {
             return Ok(());
@@ -135,27 +134,9 @@ impl FeedClient {
             revision: self.desired.revision,
             items,
         };
-        let beside = self.file.with_extension("new");
-        if let Some(folder) = self.file.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        write_private(&beside, &serde_json::to_vec(&kept)?)?;
-        std::fs::rename(&beside, &self.file)
+        // The document holds user data and keys: nobody else may read it.
+        disk::replace(&self.file, &serde_json::to_vec(&kept)?)
     }
-}
-
-/// The document holds user data and keys: nobody else may read it.
-fn write_private(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 fn keyed(item: FeedItem) -> ((String, String), FeedItem) {

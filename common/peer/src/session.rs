@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use nephos_runtime::Clock;
 use nephos_types::Timestamp;
 use serde::Deserialize;
@@ -14,6 +14,8 @@ use crate::{Call, Directory, PeerError};
 
 /// How long a sibling may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A sibling that sends nothing for so long has given up; longer than any answer is held back.
+const STALL: Duration = Duration::from_secs(60);
 /// A token is replaced this long before it ends.
 const RENEW_BEFORE_SECS: i64 = 300;
 
@@ -72,6 +74,10 @@ impl Peers {
         let _already_chosen = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
+            // Nothing of the cloud goes by a proxy that the environment names.
+            .no_proxy()
+            // Data that does not flow any more.
+            .read_timeout(STALL)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|why| PeerError::silent("http", why))?;
@@ -143,9 +149,15 @@ impl Peers {
         *self.0.token.lock().await = Some((token, ends));
     }
 
-    /// Forgets the kept token: it was refused.
-    pub(crate) async fn forget_token(&self) {
-        *self.0.token.lock().await = None;
+    /// Forgets the kept token if it is the one that was refused; another call may have replaced it meanwhile.
+    pub(crate) async fn forget_token(&self, refused: Option<&HeaderValue>) {
+        let mut kept = self.0.token.lock().await;
+        let same = |(token, _): &(String, Timestamp)| {
+            refused.is_some_and(|refused| refused.as_bytes() == token.as_bytes())
+        };
+        if kept.as_ref().is_some_and(same) {
+            *kept = None;
+        }
     }
 
     async fn log_in(&self) -> Result<(String, Timestamp), PeerError> {

@@ -37,6 +37,7 @@ pub fn bootstrap(public_url: &str) -> Bootstrap {
             password: SERVICE_PASSWORD.to_owned(),
             admin: false,
         }],
+        retired_users: Vec::new(),
         key_folder: None,
     }
 }

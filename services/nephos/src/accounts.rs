@@ -5,36 +5,50 @@ use nephos_peer::{Credentials, PeerError, Peers};
 use serde_json::{Value, json};
 
 use crate::secrets::Secrets;
+use crate::services::SERVICES;
 
 /// The name of both the first user and its project.
 const NAME: &str = "demo";
-/// The account by which services and agents call each other.
-const SERVICE_USER: &str = "nephos";
+/// The account of agents.
+const AGENTS: &str = "nephos-agents";
+/// Accounts of earlier versions.
+pub const RETIRED: [&str; 1] = ["nephos"];
 
-/// The account of a service.
-#[must_use]
-pub fn of_service(_name: &str, secrets: &Secrets) -> Credentials {
-    Credentials {
-        user: SERVICE_USER.to_owned(),
-        password: secrets.service_password.clone(),
+/// The account of a service. It has the role `service` and nothing else; what that may do at a sibling, the sibling's
+/// rules say.
+///
+/// # Errors
+/// When its password is not known here.
+pub fn of_service(account: &str, secrets: &Secrets) -> anyhow::Result<Credentials> {
+    Ok(Credentials {
+        user: account.to_owned(),
+        password: secrets.of_account(account)?,
         project: "service".to_owned(),
-    }
+    })
 }
 
 /// The account of agents.
-#[must_use]
-pub fn of_agents(secrets: &Secrets) -> Credentials {
-    of_service("agents", secrets)
+///
+/// # Errors
+/// When its password is not known here.
+pub fn of_agents(secrets: &Secrets) -> anyhow::Result<Credentials> {
+    of_service(AGENTS, secrets)
 }
 
 /// The accounts of all services, as identity makes them.
-#[must_use]
-pub fn service_users(secrets: &Secrets) -> Vec<ServiceUser> {
-    vec![ServiceUser {
-        name: SERVICE_USER.to_owned(),
-        password: secrets.service_password.clone(),
-        admin: true,
-    }]
+///
+/// # Errors
+/// When a password is not known here.
+pub fn service_users(secrets: &Secrets) -> anyhow::Result<Vec<ServiceUser>> {
+    let services = SERVICES.iter().map(|offer| offer.account);
+    let user = |name: &str| {
+        Ok(ServiceUser {
+            name: name.to_owned(),
+            password: secrets.of_account(name)?,
+            admin: false,
+        })
+    };
+    services.chain([AGENTS]).map(user).collect()
 }
 
 /// The administrator, in whose name the commands of this program ask.

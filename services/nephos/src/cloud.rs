@@ -1,19 +1,21 @@
 //! The services that a process runs, built and knowing each other.
 //!
-//! What changes something is a verb of its own: [`Cloud::open`] changes nothing, [`Cloud::migrate`] makes tables,
-//! [`Cloud::bootstrap`] makes the first things of a cloud.
+//! What changes something is a verb of its own: [`Cloud::look`] and [`Cloud::open`] change nothing, [`Cloud::migrate`]
+//! makes tables, [`Cloud::bootstrap`] makes the first things of a cloud.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use nephos_api::shell::Mount;
 use nephos_auth::Verifier;
-use nephos_peer::{Directory, Peers, Transport};
+use nephos_peer::trust::{Trust, TrustParts};
+use nephos_peer::{Directory, Peers, Replicas, Transport};
 use nephos_runtime::{Clock, Shutdown, Task};
 
 use crate::fsck::{OnHost, Sources};
 use crate::secrets::Secrets;
-use crate::services::{self, Ground, Parts, Role, Run, SERVICES};
+use crate::running::Running;
+use crate::services::{self, Ground, Parts, Role, Run, SERVICES, TRUSTED, TRUSTED_ACCOUNT};
 use crate::settings::Config;
 use crate::{accounts, databases};
 
@@ -23,10 +25,28 @@ pub struct Cloud<'a> {
     services: Vec<Arc<dyn Run>>,
     mounts: Vec<Mount>,
     parts: Parts,
+    /// Held while this process works.
+    locks: Vec<Running>,
 }
 
 impl<'a> Cloud<'a> {
-    /// Builds `parts` over databases that are there, and changes nothing by it.
+    /// Builds `parts` to look at what is there, and changes nothing by it. Another process may run this cloud meanwhile.
+    ///
+    /// # Errors
+    /// Which service could not be built, and why.
+    pub async fn look(
+        config: &'a Config,
+        secrets: &'a Secrets,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        for offer in &SERVICES {
+            databases::must_be_there(&config.settings, offer.name)?;
+        }
+        Self::build(config, secrets, clock, Parts::apis()).await
+    }
+
+    /// Builds `parts` to work with. On SQLite no other process may work with the same databases; on PostgreSQL the
+    /// databases are made where they are missing.
     ///
     /// # Errors
     /// Which service could not be built, and why.
@@ -36,11 +56,27 @@ impl<'a> Cloud<'a> {
         clock: Clock,
         parts: Parts,
     ) -> anyhow::Result<Self> {
+        let mut locks = Vec::new();
+        for offer in SERVICES.iter().filter(|offer| parts.builds(offer.name)) {
+            locks.extend(databases::claim(&config.settings, offer.name)?);
+            databases::ensure(&config.settings, offer.name).await?;
+        }
+        let mut cloud = Self::build(config, secrets, clock, parts).await?;
+        cloud.locks = locks;
+        Ok(cloud)
+    }
+
+    async fn build(
+        config: &'a Config,
+        secrets: &'a Secrets,
+        clock: Clock,
+        parts: Parts,
+    ) -> anyhow::Result<Self> {
         let ground = Ground {
             config,
             secrets,
             bus: services::bus(&config.settings, clock.clone())?,
-            directory: Directory::default(),
+            directory: elsewhere(config),
             verifier: Verifier::new(clock.clone()),
             clock,
         };
@@ -63,18 +99,8 @@ impl<'a> Cloud<'a> {
             services: built,
             mounts,
             parts,
+            locks: Vec::new(),
         })
-    }
-
-    /// Makes the databases of all services where they are missing; before [`Cloud::open`].
-    ///
-    /// # Errors
-    /// When the server does not answer or refuses.
-    pub async fn ensure_databases(config: &Config) -> anyhow::Result<()> {
-        for offer in &SERVICES {
-            databases::ensure(&config.settings, offer.name).await?;
-        }
-        Ok(())
     }
 
     /// Brings the tables of every service up to date.
@@ -143,6 +169,30 @@ impl<'a> Cloud<'a> {
         tasks
     }
 
+    /// Follows the keys and revocations of another process; none when this one answers for identity itself, or checks no
+    /// tokens.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn trust(&self) -> anyhow::Result<Option<Trust>> {
+        if self.parts.has(TRUSTED, Role::Api) || !self.parts.any(Role::Api) {
+            return Ok(None);
+        }
+        let ground = &self.ground;
+        Ok(Some(Trust::new(TrustParts {
+            peers: ground.peers_as(accounts::of_service(TRUSTED_ACCOUNT, ground.secrets)?)?,
+            verifier: ground.verifier.clone(),
+            clock: ground.clock.clone(),
+            file: ground.settings().state("trust.json"),
+        })))
+    }
+
+    /// What this process runs.
+    #[must_use]
+    pub const fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
     /// What the HTTP listener serves.
     #[must_use]
     pub fn mounts(&self) -> Vec<Mount> {
@@ -175,4 +225,26 @@ impl<'a> Cloud<'a> {
             clock: self.ground.clock.clone(),
         })
     }
+}
+
+/// The way to a cloud that runs in other processes, as its administrator.
+///
+/// # Errors
+/// When no HTTP client can be made.
+pub fn from_outside(config: &Config, secrets: &Secrets, clock: Clock) -> anyhow::Result<Peers> {
+    let origin = config.settings.origin();
+    let account = accounts::admin(secrets);
+    Ok(Peers::new(elsewhere(config), account, clock, origin)?)
+}
+
+/// Every service where other processes run it.
+fn elsewhere(config: &Config) -> Directory {
+    let directory = Directory::default();
+    for offer in &SERVICES {
+        let at = |origin: String| format!("{origin}{}", offer.prefix);
+        let copies = config.origins(offer.name).into_iter().map(at).collect();
+        let there = Transport::Http(Arc::new(Replicas::new(copies)));
+        directory.set(offer.name, there);
+    }
+    directory
 }

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use nephos_db::{Db, DbUrl, FromRow, Kind, Row, args};
 
+use crate::running::{self, Claim, Running};
 use crate::services::Run;
 use crate::settings::Settings;
 
@@ -31,6 +32,25 @@ pub async fn ensure(settings: &Settings, service: &str) -> anyhow::Result<()> {
     }
     // A SQLite file is made when it is opened.
     Ok(())
+}
+
+/// Says that this process alone works with the database of a service: SQLite serves one process. Held as long as the
+/// answer is. A PostgreSQL server serves many.
+///
+/// # Errors
+/// Which process has it, and what to do.
+pub fn claim(settings: &Settings, service: &str) -> anyhow::Result<Option<Running>> {
+    if settings.database.is_some() {
+        return Ok(None);
+    }
+    let path = file(settings, service).with_extension("lock");
+    match running::claim(&path)? {
+        Claim::Ours(held) => Ok(Some(held)),
+        Claim::Theirs(pid) => anyhow::bail!(
+            "process {pid} works with the SQLite database of {service}, which serves one process. Stop that one, or let \
+             several work together on PostgreSQL: `database = \"postgres://…\"` in [nephos] of nephos.toml"
+        ),
+    }
 }
 
 /// Refuses to go on when the database of a service has never been made: opening it would make it.
@@ -126,5 +146,23 @@ mod tests {
         check("postgres://u:p%2F@h/y?sslmode=require", "postgres://u:p%2F@h/x?sslmode=require");
         assert!(on_server("mysql://h", "x").is_err());
         assert!(on_server("h", "x").is_err());
+    }
+
+    #[test]
+    fn a_second_process_on_a_sqlite_file_learns_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings {
+            state_dir: folder.path().to_owned(),
+            ..Settings::default()
+        };
+        std::fs::create_dir(settings.state("db")).unwrap();
+        let held = claim(&settings, "x").unwrap();
+        assert!(held.is_some());
+        let why = claim(&settings, "x").unwrap_err().to_string();
+        let pid = std::process::id().to_string();
+        assert!(why.contains(&pid) && why.contains("postgres://"), "{why}");
+        claim(&settings, "y").unwrap();
+        settings.database = Some("postgres://h".to_owned());
+        assert!(claim(&settings, "x").unwrap().is_none());
     }
 }

@@ -31,6 +31,8 @@ pub struct Bootstrap {
     pub catalog: Vec<CatalogEntry>,
     /// The accounts with which services log in.
     pub service_users: Vec<ServiceUser>,
+    /// Accounts of services that there were once and that are removed with their tokens.
+    pub retired_users: Vec<String>,
     /// The folder in which earlier versions kept the signing keys; they are taken over once.
     pub key_folder: Option<PathBuf>,
 }
@@ -126,6 +128,14 @@ impl Identity {
             if known.users.contains_key(name) {
                 let mut revocation = self.revocation();
                 revocation.user_id = Some(user);
+                ends.push(revocation);
+            }
+        }
+        for name in &wanted.retired_users {
+            if let Some(user) = known.users.get(name) {
+                store::users::remove(&mut tx, user.as_str()).await?;
+                let mut revocation = self.revocation();
+                revocation.user_id = Some(user.clone());
                 ends.push(revocation);
             }
         }

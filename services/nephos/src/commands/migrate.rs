@@ -20,7 +20,6 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         );
     }
     super::block_on(async {
-        Cloud::ensure_databases(config).await?;
         let cloud = Cloud::open(config, &secrets, Clock::system(), Parts::apis()).await?;
         cloud.migrate().await
     })?;

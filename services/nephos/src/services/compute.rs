@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use nephos_api::Core;
+use nephos_api::{Core, Service as _};
 use nephos_compute::agent::feed::{Binding, ImageService};
 use nephos_compute::agent::{Agent, Settings as AgentSettings};
 use nephos_compute::driver::fake::{HostSize, Latency, World};
@@ -27,6 +27,7 @@ impl Offered for Compute {
     type Section = Config;
     const PREFIX: &'static str = "/compute";
     const ROLES: &'static [Role] = &[Role::Api, Role::Worker, Role::Agent];
+    const ACCOUNT: &'static str = "nova";
     const CATALOG: Option<(&'static str, &'static str)> = Some(("nova", "/compute/v2.1"));
 
     fn build(core: Core, ground: &Ground<'_>) -> anyhow::Result<Self> {

@@ -9,6 +9,7 @@ use nephos_peer::{Credentials, Directory, Peers};
 use nephos_runtime::Clock;
 use serde::de::DeserializeOwned;
 
+use super::Offered;
 use crate::accounts;
 use crate::databases;
 use crate::secrets::Secrets;
@@ -41,16 +42,16 @@ impl Ground<'_> {
     ///
     /// # Errors
     /// Names the key and what was expected.
-    pub fn section<T: DeserializeOwned>(&self, name: &str) -> anyhow::Result<T> {
+    pub fn section<T: DeserializeOwned + Default>(&self, name: &str) -> anyhow::Result<T> {
         Ok(self.config.file.section(name)?)
     }
 
     /// The way of service `S` to its siblings, with its own account.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
-    pub fn peers<S: Service>(&self) -> anyhow::Result<Peers> {
-        self.peers_as(accounts::of_service(S::NAME, self.secrets))
+    /// When its password is not known here.
+    pub(super) fn peers<S: Offered>(&self) -> anyhow::Result<Peers> {
+        self.peers_as(accounts::of_service(S::ACCOUNT, self.secrets)?)
     }
 
     /// The way to the services with some account.

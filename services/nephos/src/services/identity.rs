@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephos_api::Core;
+use nephos_api::{Core, Service as _};
 use nephos_identity::{Bootstrap, CatalogEntry, Config, Identity};
 use nephos_runtime::{Shutdown, Task};
 
@@ -13,10 +13,15 @@ impl Offered for Identity {
     type Section = Config;
     const PREFIX: &'static str = "/identity";
     const ROLES: &'static [Role] = &[Role::Api, Role::Worker];
+    const ACCOUNT: &'static str = "keystone";
     const CATALOG: Option<(&'static str, &'static str)> = Some(("keystone", "/identity"));
 
     fn build(core: Core, ground: &Ground<'_>) -> anyhow::Result<Self> {
         let mut own: Config = ground.section(Self::NAME)?;
+        anyhow::ensure!(
+            !ground.secrets.signing_secret.is_empty(),
+            "secrets.toml has no `signing_secret`, with which the keys of tokens are sealed"
+        );
         own.signing_secret
             .clone_from(&ground.secrets.signing_secret);
         Ok(Self::new(core, ground.bus.clone(), own)?)
@@ -37,7 +42,8 @@ impl Offered for Identity {
             region: settings.region.clone(),
             public_url: settings.origin(),
             catalog: SERVICES.iter().filter_map(entry).collect(),
-            service_users: accounts::service_users(secrets),
+            service_users: accounts::service_users(secrets)?,
+            retired_users: accounts::RETIRED.map(str::to_owned).into(),
             key_folder: Some(settings.state("keys")),
         };
         Ok(Self::bootstrap(self, &wanted).await?)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephos_api::Core;
+use nephos_api::{Core, Service as _};
 use nephos_image::{Config, Image};
 use nephos_runtime::{Shutdown, Task};
 
@@ -12,6 +12,7 @@ impl Offered for Image {
     type Section = Config;
     const PREFIX: &'static str = "/image";
     const ROLES: &'static [Role] = &[Role::Api, Role::Worker];
+    const ACCOUNT: &'static str = "glance";
     const CATALOG: Option<(&'static str, &'static str)> = Some(("glance", "/image"));
 
     fn build(core: Core, ground: &Ground<'_>) -> anyhow::Result<Self> {

@@ -37,14 +37,21 @@ pub static SERVICES: [Offer; 5] = [
     Offer::of::<nephos_compute::Compute>(),
 ];
 
+/// The service whose keys sign tokens.
+pub const TRUSTED: &str = nephos_identity::Identity::NAME;
+/// Its account, with which a process fetches them.
+pub const TRUSTED_ACCOUNT: &str = <nephos_identity::Identity as Offered>::ACCOUNT;
+
 /// What a service's file here says of it.
 trait Offered: Service + Check {
     /// Its section of `nephos.toml`.
-    type Section: DeserializeOwned;
+    type Section: DeserializeOwned + Default;
     /// `/compute`: the prefix of its calls.
     const PREFIX: &'static str;
     /// What can run by itself.
     const ROLES: &'static [Role];
+    /// The account with which it calls its siblings, named as upstream names it.
+    const ACCOUNT: &'static str;
     /// How the catalog calls it and where it is below the public URL; none: it is not in the catalog.
     const CATALOG: Option<(&'static str, &'static str)>;
 
@@ -97,6 +104,8 @@ pub struct Offer {
     pub kind: &'static str,
     /// What of it can run by itself.
     pub roles: &'static [Role],
+    /// The account with which it calls its siblings.
+    pub account: &'static str,
     /// Its name and path in the catalog.
     pub catalog: Option<(&'static str, &'static str)>,
     section: fn(&ConfigFile) -> anyhow::Result<()>,
@@ -112,6 +121,7 @@ impl Offer {
             prefix: S::PREFIX,
             kind: S::TYPE,
             roles: S::ROLES,
+            account: S::ACCOUNT,
             catalog: S::CATALOG,
             section: check_section::<S>,
             build: |ground| build::<S>(ground).boxed(),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use nephos_api::Core;
+use nephos_api::{Core, Service as _};
 use nephos_network::{Config, Network, agent};
 use nephos_runtime::{Shutdown, Task};
 
@@ -18,6 +18,7 @@ impl Offered for Network {
     type Section = Config;
     const PREFIX: &'static str = "/network";
     const ROLES: &'static [Role] = &[Role::Api, Role::Worker, Role::Agent];
+    const ACCOUNT: &'static str = "neutron";
     const CATALOG: Option<(&'static str, &'static str)> = Some(("neutron", "/network"));
 
     fn build(core: Core, ground: &Ground<'_>) -> anyhow::Result<Self> {

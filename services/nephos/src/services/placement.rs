@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nephos_api::Core;
+use nephos_api::{Core, Service as _};
 use nephos_placement::{Config, Placement};
 use nephos_runtime::{Shutdown, Task};
 
@@ -12,6 +12,7 @@ impl Offered for Placement {
     type Section = Config;
     const PREFIX: &'static str = "/placement";
     const ROLES: &'static [Role] = &[Role::Api];
+    const ACCOUNT: &'static str = "placement";
     const CATALOG: Option<(&'static str, &'static str)> = Some(("placement", "/placement"));
 
     fn build(core: Core, ground: &Ground<'_>) -> anyhow::Result<Self> {
