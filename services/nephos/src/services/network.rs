@@ -1,6 +1,7 @@
 //! Network, and what it runs on hosts.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nephos_api::{Core, Service as _};
@@ -33,29 +34,44 @@ impl Offered for Network {
     async fn agents(hosts: &Hosts<'_>) -> anyhow::Result<Vec<Task>> {
         let mut tasks = Vec::new();
         for name in hosts.names() {
-            let driver: Arc<dyn agent::Driver> = match hosts.machine {
-                Machine::This => Arc::new(agent::Kernel::new(NAMESPACES)),
-                Machine::Simulated(_) => Arc::new(agent::Fake::default()),
+            let own = match hosts.machine {
+                Machine::This => {
+                    let folder = hosts.config.settings.state("host");
+                    Own {
+                        driver: Arc::new(agent::Kernel::new(NAMESPACES)),
+                        feed_file: folder.join(format!("network-{name}/network-feed.json")),
+                    }
+                }
+                // Its network is gone with this process, so that there is nothing to come back to.
+                Machine::Simulated(_) => Own {
+                    driver: Arc::new(agent::Fake::default()),
+                    feed_file: PathBuf::new(),
+                },
             };
-            tasks.push(start(hosts, &name, driver)?);
+            tasks.push(start(hosts, &name, own)?);
         }
         Ok(tasks)
     }
 
     async fn leave(config: &crate::settings::Config) -> anyhow::Result<()> {
-        let settings = settings(&config.settings, &config.settings.host());
+        let host = config.settings.host();
+        let settings = settings(&config.settings, &host, PathBuf::new());
         let kernel: Arc<dyn agent::Driver> = Arc::new(agent::Kernel::new(NAMESPACES));
         agent::remove_everything(&settings, &kernel).await?;
         Ok(())
     }
 }
 
-fn start(
-    hosts: &Hosts<'_>,
-    name: &str,
+/// What a host has of its own.
+struct Own {
     driver: Arc<dyn agent::Driver>,
-) -> anyhow::Result<Task> {
-    let mut settings = settings(&hosts.config.settings, name);
+    /// Where what is wanted on it is kept.
+    feed_file: PathBuf,
+}
+
+fn start(hosts: &Hosts<'_>, name: &str, own: Own) -> anyhow::Result<Task> {
+    let Own { driver, feed_file } = own;
+    let mut settings = settings(&hosts.config.settings, name, feed_file);
     settings
         .metadata_secret
         .clone_from(&hosts.secrets.metadata_secret);
@@ -73,10 +89,9 @@ fn start(
     ))
 }
 
-fn settings(settings: &Settings, host: &str) -> agent::Settings {
-    // Each host keeps a feed of its own; tunnels end at its address, of which one machine has no use.
-    let folder = settings.state("host").join(format!("network-{host}"));
-    let mut own = agent::Settings::new(host, folder, IpAddr::V4(Ipv4Addr::LOCALHOST));
+fn settings(settings: &Settings, host: &str, feed_file: PathBuf) -> agent::Settings {
+    // Tunnels end at its address, of which one machine has no use.
+    let mut own = agent::Settings::new(host, feed_file, IpAddr::V4(Ipv4Addr::LOCALHOST));
     own.namespace_prefix = NAMESPACES.to_owned();
     for reached in own.physical_networks.values_mut() {
         reached.host_address = Some(settings.public_address);
