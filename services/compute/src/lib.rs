@@ -27,7 +27,6 @@ use nephos_ops::feed::Feed;
 use nephos_ops::{Worker, WorkerParts};
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
-pub use ops::check::Finding;
 
 /// The service type that [`nephos_api::endpoint!`] looks for.
 pub(crate) type Svc = Compute;
