@@ -1,14 +1,14 @@
 //! The agent's half of a host feed: pull the whole wanted state, keep it on disk, report what is seen.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
 
-use crate::{PeerError, Peers};
+use crate::{PeerError, Peers, disk};
 
 /// The document goes to disk at most this often: each time costs a write of all of it and the disk's own time, and what
 /// the file lacks after a power cut comes with the first answer of the service.
@@ -23,6 +23,31 @@ pub struct Desired {
     pub complete: bool,
     /// The wanted things by kind and id; what is gone is not in it.
     pub items: BTreeMap<(String, String), Arc<FeedItem>>,
+}
+
+impl Desired {
+    /// What one page says.
+    #[must_use]
+    pub fn of(page: FeedPage) -> Self {
+        let mut desired = Self::default();
+        desired.merge(page);
+        desired
+    }
+
+    fn merge(&mut self, page: FeedPage) {
+        if page.complete {
+            self.items.clear();
+            self.complete = true;
+        }
+        for item in page.items {
+            let (key, item) = keyed(Arc::new(item));
+            match item.spec {
+                Some(_) => self.items.insert(key, item),
+                None => self.items.remove(&key),
+            };
+        }
+        self.revision = page.revision;
+    }
 }
 
 /// Pulls one service's feed for one host.
@@ -102,7 +127,8 @@ impl FeedClient {
             .send()
             .await?
             .json()?;
-        self.merge(page);
+        self.unkept |= page.complete || !page.items.is_empty();
+        self.desired.merge(page);
         self.keep().await;
         Ok(self.desired.clone())
     }
@@ -122,22 +148,6 @@ impl FeedClient {
         Ok(())
     }
 
-    fn merge(&mut self, page: FeedPage) {
-        self.unkept |= page.complete || !page.items.is_empty();
-        if page.complete {
-            self.desired.items.clear();
-            self.desired.complete = true;
-        }
-        for item in page.items {
-            let (key, item) = keyed(Arc::new(item));
-            match item.spec {
-                Some(_) => self.desired.items.insert(key, item),
-                None => self.desired.items.remove(&key),
-            };
-        }
-        self.desired.revision = page.revision;
-    }
-
     /// Writes the document to disk, if it is time, on a thread that may wait for the disk.
     async fn keep(&mut self) {
         let now = self.peers.clock().monotonic();
@@ -151,37 +161,17 @@ impl FeedClient {
             items: self.desired.items.values().cloned().collect(),
         };
         let file = self.file.clone();
-        let written = tokio::task::spawn_blocking(move || write(&file, &kept)).await;
+        let written = tokio::task::spawn_blocking(move || {
+            // The document holds user data and keys: nobody else may read it.
+            disk::replace(&file, &serde_json::to_vec(&kept)?)
+        })
+        .await;
         if let Err(why) = written.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
             tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk");
         }
         self.unkept = false;
         self.kept_at = Some(now);
     }
-}
-
-/// Writes beside and renames, so that the file is whole at whatever instant the process ends.
-fn write(file: &Path, kept: &Kept) -> std::io::Result<()> {
-    let beside = file.with_extension("new");
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    write_private(&beside, &serde_json::to_vec(kept)?)?;
-    std::fs::rename(&beside, file)
-}
-
-/// The document holds user data and keys: nobody else may read it.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 fn keyed(item: Arc<FeedItem>) -> ((String, String), Arc<FeedItem>) {

@@ -15,6 +15,8 @@ use crate::{Call, Directory, PeerError};
 
 /// How long a sibling may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A sibling that sends nothing for so long has given up; longer than any answer is held back.
+const STALL: Duration = Duration::from_secs(60);
 /// A token is replaced this long before it ends.
 const RENEW_BEFORE_SECS: i64 = 300;
 
@@ -83,6 +85,10 @@ impl Peers {
         let _already_chosen = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
+            // Nothing of the cloud goes by a proxy that the environment names.
+            .no_proxy()
+            // Data that does not flow any more.
+            .read_timeout(STALL)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|why| PeerError::silent("http", why))?;

@@ -262,6 +262,18 @@ impl Cloud {
         panic!("still under way: {stuck:?}");
     }
 
+    /// Works for so long, whether or not anything comes to its end.
+    pub(crate) async fn work_for(&mut self, secs: u64) {
+        for _second in 0..secs {
+            self.drain().await;
+            for host in self.hosts.values_mut() {
+                host.sync(&self.ask).await;
+            }
+            self.world.clock.advance(Duration::from_secs(1));
+            quiet().await;
+        }
+    }
+
     /// Does what is due; a worker that a crash point kills is replaced by a new one.
     /// Says whether there was anything.
     async fn drain(&mut self) -> bool {

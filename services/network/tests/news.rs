@@ -76,8 +76,8 @@ async fn compute_hears_of_floating_ips_that_come_and_go_even_if_it_was_away() {
     let floating = json!({"floating_network_id": outside, "port_id": port});
     let floating = make(&cloud.member(), "floatingip", floating).await;
     cloud.network.settle().await.unwrap();
-    // It has just started and does not trust our token yet: that is no answer to what it was told.
-    *compute.answer.lock().unwrap() = StatusCode::UNAUTHORIZED;
+    // A refusal is no answer to what it was told either: its rules may be put right.
+    *compute.answer.lock().unwrap() = StatusCode::FORBIDDEN;
     cloud.network.settle().await.unwrap();
     assert_eq!(heard(), Vec::<String>::new());
     *compute.answer.lock().unwrap() = StatusCode::OK;

@@ -11,6 +11,7 @@ pub(crate) mod power;
 pub(crate) mod rebuild;
 pub(crate) mod refresh;
 mod release;
+mod room;
 
 use nephos_auth::Caller;
 use nephos_db::Tx;

@@ -8,6 +8,7 @@
 mod answers;
 mod apply;
 mod connections;
+mod differences;
 mod documents;
 mod guest;
 mod metadata;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+pub use self::differences::{Difference, differences};
 use self::documents::Documents;
 use self::metadata::Relay;
 use self::pass::Pass;

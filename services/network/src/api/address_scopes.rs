@@ -32,8 +32,10 @@ impl Kind for ScopeKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewScope {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
     ip_version: Int,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     shared: Option<Flag>,
     project_id: Option<String>,
     tenant_id: Option<String>,
@@ -42,7 +44,9 @@ pub(crate) struct NewScope {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScopeChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     shared: Option<Flag>,
 }
 

@@ -63,7 +63,9 @@ impl Kind for AgentKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AgentChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     admin_state_up: Option<Flag>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
 }
 

@@ -34,8 +34,11 @@ impl Kind for RouterKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRouter {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     admin_state_up: Option<Flag>,
     external_gateway_info: Option<GatewayBody>,
     availability_zone_hints: Option<Vec<String>>,
@@ -47,8 +50,11 @@ pub(crate) struct NewRouter {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouterChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     admin_state_up: Option<Flag>,
     #[serde(default, deserialize_with = "nephos_api::given::deserialize")]
     external_gateway_info: Option<Option<GatewayBody>>,

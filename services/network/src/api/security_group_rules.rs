@@ -58,6 +58,7 @@ pub(crate) struct NewRule {
     port_range_max: Option<Int>,
     remote_group_id: Option<String>,
     remote_ip_prefix: Option<String>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
     /// There are no address groups here.
     remote_address_group_id: Option<String>,

@@ -19,7 +19,7 @@ use crate::model::security_group::{DEFAULT, SecurityGroup};
 use crate::model::sharing::Grants;
 use crate::rules;
 use crate::store::{
-    Reader, port_links, publish, quotas, rules as store_rules, security_groups, tags,
+    Reader, news, port_links, publish, quotas, rules as store_rules, security_groups, tags,
 };
 
 pub(crate) struct GroupKind;
@@ -35,8 +35,11 @@ impl Kind for GroupKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewGroup {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     stateful: Option<Flag>,
     tags: Option<Vec<String>>,
     project_id: Option<String>,
@@ -46,8 +49,11 @@ pub(crate) struct NewGroup {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GroupChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     stateful: Option<Flag>,
 }
 
@@ -290,6 +296,9 @@ async fn update_security_group(
     input::check_unchanged(updated, "Security group", id)?;
     group.revision += 1;
     publish::group(&mut tx, cx.now(), id).await?;
+    if change.name.is_some() {
+        news::of_group(&mut tx, cx.now(), id).await?;
+    }
     tx.commit().await?;
     Ok(Json(One::of(&view(&cx, &group), &Keys::default())?))
 }
