@@ -7,7 +7,7 @@ mod compute;
 mod ground;
 mod identity;
 mod image;
-mod network;
+pub(crate) mod network;
 mod parts;
 mod placement;
 
