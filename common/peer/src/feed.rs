@@ -1,7 +1,7 @@
 //! The agent's half of a host feed: pull the whole wanted state, keep it on disk, report what is seen.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 

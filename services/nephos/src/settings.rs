@@ -151,6 +151,12 @@ impl Config {
         })
     }
 
+    /// Whether the file says where services of other processes are.
+    #[must_use]
+    pub fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
     /// Origins at which copies of a service listen, for a process that does not run it: from `[peers]`, else
     /// `internal_listen`, else where clients reach the cloud.
     #[must_use]
@@ -208,7 +214,9 @@ mod tests {
         assert_eq!(config.origins("compute"), ["https://c.example"]);
         assert_eq!(config.origins("image"), ["http://a:1"]);
         assert_eq!(config.origins("network"), ["http://b:1", "http://c:1"]);
-        let why = read("[peers]\nnova = 'http://a:1'\n").unwrap_err().to_string();
+        let why = read("[peers]\nnova = 'http://a:1'\n")
+            .unwrap_err()
+            .to_string();
         assert!(why.contains("nova") && why.contains("compute"), "{why}");
     }
 
