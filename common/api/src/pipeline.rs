@@ -215,15 +215,12 @@ impl<S: Service> Inner<S> {
             base_url: request.base_url,
         };
         let cx = Cx::new(Arc::clone(&self.service), asked);
-        match AssertUnwindSafe((row.run)(cx, parts)).catch_unwind().await {
-            Ok(outcome) => outcome,
-            // A test's own crash is not an error to hide.
-            Err(panic) if panic.is::<Crashed>() => std::panic::resume_unwind(panic),
-            Err(_) => {
-                error!(endpoint = row.info.name, "handler panicked");
-                Err(Fault::internal("The request could not be carried out."))
-            }
+        if !matches!(parts.body, Incoming::Bytes(_)) {
+            // What has streamed by does not come again.
+            return handle(row, cx, parts).await;
         }
+        let db = &self.service.core().db;
+        db.again(|| handle(row, cx.clone(), parts.again())).await
     }
 
     /// The caller of the token, if there is one. A path that only serves callers refuses the rest before it reads a body.
@@ -348,6 +345,23 @@ impl<S: Service> Inner<S> {
             {
                 headers.insert(name, value);
             }
+        }
+    }
+}
+
+/// Runs the handler; its panic is a fault like others.
+async fn handle<S: Service>(
+    row: &Row<S>,
+    cx: Cx<S>,
+    parts: Parts<'static>,
+) -> Result<Written, Fault> {
+    match AssertUnwindSafe((row.run)(cx, parts)).catch_unwind().await {
+        Ok(outcome) => outcome,
+        // A test's own crash is not an error to hide.
+        Err(panic) if panic.is::<Crashed>() => std::panic::resume_unwind(panic),
+        Err(_) => {
+            error!(endpoint = row.info.name, "handler panicked");
+            Err(Fault::internal("The request could not be carried out."))
         }
     }
 }

@@ -197,22 +197,28 @@ impl<'a> Call<'a> {
             .body
             .clone()
             .map_err(|why| PeerError::silent(service, why))?;
-        let response = self.attempt(body.clone()).await?;
-        if response.status != StatusCode::UNAUTHORIZED || !matches!(self.token, Who::Service) {
-            return Ok(response);
+        let token = self.token().await?;
+        let response = self.attempt(token.as_deref(), body.clone()).await?;
+        match (&self.token, token) {
+            (Who::Service, Some(refused)) if response.status == StatusCode::UNAUTHORIZED => {
+                self.peers.forget_token(&refused);
+            }
+            _others_token_or_believed => return Ok(response),
         }
-        let refused = self.headers.get(TOKEN).cloned();
-        self.peers.forget_token(refused.as_ref()).await;
-        self.attempt(body).await
+        let token = self.token().await?;
+        self.attempt(token.as_deref(), body).await
     }
 
-    async fn attempt(&mut self, body: Bytes) -> Result<Response, PeerError> {
-        let token = match &self.token {
+    async fn token(&self) -> Result<Option<String>, PeerError> {
+        Ok(match &self.token {
             Who::Nobody => None,
             Who::Service => Some(self.peers.service_token().await?),
             Who::Token(token) => Some(token.clone()),
-        };
-        if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(&token).ok()) {
+        })
+    }
+
+    async fn attempt(&mut self, token: Option<&str>, body: Bytes) -> Result<Response, PeerError> {
+        if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(token).ok()) {
             value.set_sensitive(true);
             self.headers.insert(TOKEN, value);
         }

@@ -32,7 +32,7 @@ impl Check for Compute {
 }
 
 impl Compute {
-    /// Mends what can be mended by counting: quota usage. Says how many numbers were wrong.
+    /// Mends what can be mended by counting: quota usage. Says how many numbers were wrong. Housekeeping does it too.
     ///
     /// # Errors
     /// When the database refuses.
@@ -67,7 +67,11 @@ impl Compute {
             let (real, known) = (counted.get(key).unwrap_or(&0), noted.get(key).unwrap_or(&0));
             if real != known {
                 let what = format!("quota usage of {} is noted as {known} and is {real}", key.1);
-                findings.push(Finding::new(what, &*key.0, "Repair counts it anew."));
+                findings.push(Finding::new(
+                    what,
+                    &*key.0,
+                    "The service counts it anew within the hour.",
+                ));
             }
         }
         Ok(())
