@@ -1,0 +1,1 @@
+//! The orchestration service as clients see it.
