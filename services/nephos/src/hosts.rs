@@ -1,6 +1,7 @@
 //! What runs on hosts: this machine as a host, or simulated ones.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -55,7 +56,10 @@ impl Ground<'_> {
         for number in 1..=count {
             let name = format!("sim-{number}");
             tasks.extend(self.compute(&name, Arc::new(world.host(&name, HostSize::default()))));
-            tasks.push(self.network(&name, Arc::new(network::Fake::default())));
+            // Its network is gone with this process, so that there is nothing to come back to.
+            let nothing_kept = PathBuf::new();
+            let driver = Arc::new(network::Fake::default());
+            tasks.push(self.network(&name, driver, nothing_kept));
         }
         tasks
     }
@@ -70,7 +74,12 @@ impl Ground<'_> {
         let driver = libvirt(source, self.config, self.cloud.clock.clone()).await?;
         tracing::info!(host = name, guests = ?driver.virt_type(), "this machine is a host");
         let mut tasks = self.compute(&name, Arc::new(driver));
-        tasks.push(self.network(&name, Arc::new(network::Kernel::new(NAMESPACES))));
+        let kept = self
+            .settings()
+            .state("host")
+            .join(format!("network-{name}/network-feed.json"));
+        let driver = Arc::new(network::Kernel::new(NAMESPACES));
+        tasks.push(self.network(&name, driver, kept));
         Ok(tasks)
     }
 
@@ -85,8 +94,8 @@ impl Ground<'_> {
         binding.start(&self.settings().state("host"), self.shutdown)
     }
 
-    fn network(&self, name: &str, driver: Arc<dyn network::Driver>) -> Task {
-        let mut settings = network_settings(self.settings(), name);
+    fn network(&self, name: &str, driver: Arc<dyn network::Driver>, feed_file: PathBuf) -> Task {
+        let mut settings = network_settings(self.settings(), name, feed_file);
         settings
             .metadata_secret
             .clone_from(&self.secrets.metadata_secret);
@@ -104,10 +113,9 @@ impl Ground<'_> {
     }
 }
 
-fn network_settings(settings: &Settings, host: &str) -> network::Settings {
-    // Each host keeps a feed of its own; tunnels end at its address, of which one machine has no use.
-    let folder = settings.state("host").join(format!("network-{host}"));
-    let mut own = network::Settings::new(host, folder, IpAddr::V4(Ipv4Addr::LOCALHOST));
+fn network_settings(settings: &Settings, host: &str, feed_file: PathBuf) -> network::Settings {
+    // Tunnels end at its address, of which one machine has no use.
+    let mut own = network::Settings::new(host, feed_file, IpAddr::V4(Ipv4Addr::LOCALHOST));
     own.namespace_prefix = NAMESPACES.to_owned();
     for reached in own.physical_networks.values_mut() {
         reached.host_address = Some(settings.public_address);
@@ -136,7 +144,7 @@ pub async fn remove_everything(config: &Config) -> anyhow::Result<()> {
         driver.remove_definition(&server).await?;
         driver.remove_files(&server).await?;
     }
-    let settings = network_settings(&config.settings, &config.settings.host());
+    let settings = network_settings(&config.settings, &config.settings.host(), PathBuf::new());
     let kernel: Arc<dyn network::Driver> = Arc::new(network::Kernel::new(NAMESPACES));
     network::remove_everything(&settings, &kernel).await?;
     Ok(())

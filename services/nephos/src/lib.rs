@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod fsck;
 pub mod hosts;
 pub mod hypervisor;
+pub mod memory;
 pub mod running;
 pub mod secrets;
 pub mod settings;

@@ -75,6 +75,7 @@ enum ConfigCommand {
 }
 
 fn main() -> ExitCode {
+    nephos::memory::give_back_large_blocks();
     let arguments = Arguments::parse();
     match run(&arguments) {
         Ok(code) => code,

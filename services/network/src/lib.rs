@@ -25,7 +25,9 @@ use nephos_db::{Migration, migrations};
 use nephos_ops::feed::Feed;
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
+use nephos_types::feed::FeedPage;
 
+pub use api::extensions::EXTENSIONS;
 pub use config::Config;
 pub use store::check::Finding;
 
@@ -82,6 +84,14 @@ impl Network {
     /// When the database refuses.
     pub async fn check(&self) -> Result<Vec<Finding>, nephos_db::Error> {
         store::check::run(&self.core.db).await
+    }
+
+    /// Everything that is wanted on a host.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn wanted_on(&self, host: &str) -> Result<FeedPage, nephos_db::Error> {
+        self.feed.since(host, 0, 0).await
     }
 }
 

@@ -314,7 +314,7 @@ impl Asked {
         {
             let before = self.answered.get(&item.id).copied();
             if item.generation > before.unwrap_or(self.young_after) {
-                new.push(item.clone());
+                new.push(FeedItem::clone(item));
             }
             answered.insert(item.id.clone(), item.generation);
         }

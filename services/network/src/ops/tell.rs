@@ -30,7 +30,7 @@ pub(crate) async fn once(network: &Network) -> Result<(), Error> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let servers: Vec<String> = waiting.iter().map(|(server, _)| server.clone()).collect();
+        let servers: Vec<String> = waiting.iter().map(|news| news.server.clone()).collect();
         crash_point!("news.before_tell");
         if let Err(why) = peers::tell_of_addresses(&network.peers, &servers).await {
             info!(%why, "compute was not told of changed addresses; trying again");
@@ -38,8 +38,8 @@ pub(crate) async fn once(network: &Network) -> Result<(), Error> {
         }
         crash_point!("news.told");
         let mut tx = network.core.db.write().await?;
-        for (server, change) in &waiting {
-            news::told(&mut tx, server, *change).await?;
+        for news in &waiting {
+            news::told(&mut tx, news).await?;
         }
         tx.commit().await?;
     }
