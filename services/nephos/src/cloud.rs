@@ -12,6 +12,7 @@ use nephos_db::{Db, DbUrl};
 use nephos_identity::{Bootstrap, CatalogEntry, Identity, ServiceUser};
 use nephos_image::Image;
 use nephos_network::Network;
+use nephos_orchestration::Orchestration;
 use nephos_peer::{Credentials, Directory, Peers, Transport};
 use nephos_placement::Placement;
 use nephos_runtime::config::ConfigFile;
@@ -22,7 +23,14 @@ use crate::secrets::Secrets;
 use crate::settings::{Config, Settings};
 
 /// Sections of `nephos.toml` that belong to services.
-pub const SERVICES: [&str; 5] = ["identity", "placement", "image", "network", "compute"];
+pub const SERVICES: [&str; 6] = [
+    "identity",
+    "placement",
+    "image",
+    "network",
+    "compute",
+    "orchestration",
+];
 
 /// All services of a cloud, built and not yet working.
 pub struct Cloud {
@@ -36,6 +44,8 @@ pub struct Cloud {
     pub compute: Arc<Compute>,
     /// Network, which knows whether it fits together.
     pub network: Arc<Network>,
+    /// Orchestration, which knows whether somebody is at work on what is in progress.
+    pub orchestration: Arc<Orchestration>,
     image: Arc<Image>,
     databases: Vec<(&'static str, Db)>,
     starts: Vec<Start>,
@@ -95,14 +105,17 @@ impl Cloud {
         let image = ground.image().await?;
         let network = ground.network().await?;
         let compute = ground.compute().await?;
+        let orchestration = ground.orchestration().await?;
         offer.add("/identity", &identity, Identity::start)?;
         offer.add("/placement", &placement, Placement::start)?;
         offer.add("/image", &image, Image::start)?;
         offer.add("/network", &network, Network::start)?;
         offer.add("/compute", &compute, Compute::start)?;
+        offer.add("/orchestration", &orchestration, Orchestration::start)?;
         let databases = vec![
             (Image::NAME, image.core().db.clone()),
             (Compute::NAME, compute.core().db.clone()),
+            (Orchestration::NAME, orchestration.core().db.clone()),
         ];
         Ok(Self {
             mounts: offer.mounts,
@@ -110,6 +123,7 @@ impl Cloud {
             clock,
             compute,
             network,
+            orchestration,
             image,
             databases,
             starts: offer.starts,
@@ -144,6 +158,7 @@ impl Cloud {
         Sources {
             compute: Arc::clone(&self.compute),
             network: Arc::clone(&self.network),
+            orchestration: Arc::clone(&self.orchestration),
             peers: self.peers.clone(),
             databases: self.databases.iter().map(database).collect(),
             host,
@@ -220,6 +235,16 @@ impl Ground<'_> {
         Ok(Arc::new(Compute::new(core, peers, bus, own)))
     }
 
+    async fn orchestration(&self) -> anyhow::Result<Arc<Orchestration>> {
+        let mut own: nephos_orchestration::Config = self.config.file.section("orchestration")?;
+        if own.public_url.is_empty() {
+            own.public_url = format!("{}/orchestration", self.settings.origin());
+        }
+        let (bus, peers) = (self.bus.clone(), self.peers.clone());
+        let core = self.core::<Orchestration>().await?;
+        Ok(Arc::new(Orchestration::new(core, peers, bus, own)))
+    }
+
     /// What service `S` is built from: its database with its tables, its rules.
     async fn core<S: Service>(&self) -> anyhow::Result<Core> {
         let db = self
@@ -267,12 +292,17 @@ impl Ground<'_> {
 const SERVICE_USER: &str = "nephos";
 
 /// The catalog: names, types and paths as DevStack has them.
-const CATALOG: [(&str, &str, &str); 5] = [
+const CATALOG: [(&str, &str, &str); 6] = [
     ("keystone", "identity", "/identity"),
     ("placement", "placement", "/placement"),
     ("glance", "image", "/image"),
     ("neutron", "network", "/network"),
     ("nova", "compute", "/compute/v2.1"),
+    (
+        "heat",
+        "orchestration",
+        "/orchestration/v1/$(project_id)s",
+    ),
 ];
 
 fn bootstrap(settings: &Settings, secrets: &Secrets) -> Bootstrap {
@@ -304,5 +334,6 @@ pub fn check_sections(file: &ConfigFile) -> anyhow::Result<()> {
     file.section::<nephos_image::Config>("image")?;
     file.section::<nephos_network::Config>("network")?;
     file.section::<nephos_compute::Config>("compute")?;
+    file.section::<nephos_orchestration::Config>("orchestration")?;
     Ok(())
 }

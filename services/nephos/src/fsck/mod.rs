@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use nephos_compute::Compute;
 use nephos_network::Network;
+use nephos_orchestration::Orchestration;
 use nephos_peer::Peers;
 use nephos_runtime::Clock;
 use serde::Serialize;
@@ -46,6 +47,8 @@ pub struct Sources {
     pub compute: Arc<Compute>,
     /// Compares ports, addresses and what hosts were told.
     pub network: Arc<Network>,
+    /// Looks for stacks that nobody works on.
+    pub orchestration: Arc<Orchestration>,
     /// The services, as an administrator.
     pub peers: Peers,
     /// The databases that hold operations.
@@ -82,6 +85,9 @@ impl Sources {
         }
         for found in self.network.check().await? {
             findings.push(finding("network", found.what, found.id, found.hint));
+        }
+        for found in self.orchestration.check().await? {
+            findings.push(finding("orchestration", found.what, found.id, found.hint));
         }
         findings.sort();
         Ok(findings)

@@ -5,7 +5,8 @@ use nephos_auth::Target;
 use nephos_ops::nudge;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, schema::Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::fault::{enqueue, in_progress, no_stack};
 use super::stacks::{StackPath, project, renewed_trust};
@@ -15,9 +16,16 @@ use crate::store::stacks;
 use crate::{Cx, rules};
 
 /// One action: `{"suspend": null}`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct ActionBody(#[schema(value_type = Object)] Map<String, Value>);
+pub(crate) struct ActionBody(Map<String, Value>);
+
+impl PartialSchema for ActionBody {
+    fn schema() -> RefOr<Schema> {
+        utoipa::openapi::ObjectBuilder::new().into()
+    }
+}
+impl ToSchema for ActionBody {}
 
 endpoint! {
     /// Suspend, resume or check a stack, or cancel what it is doing.
@@ -31,9 +39,9 @@ endpoint! {
 async fn act_on_stack(cx: Cx, req: Req<ActOnStack>) -> Reply<ActOnStack> {
     let project = project(&cx, &req.path.tenant_id)?;
     let target = Target::of_project(project);
-    let mut keys = req.body.0.keys();
+    let mut keys = req.body.0.0.keys();
     let (Some(action), None) = (keys.next(), keys.next()) else {
-        return Err(Fault::bad_request(if req.body.0.is_empty() {
+        return Err(Fault::bad_request(if req.body.0.0.is_empty() {
             "No action specified"
         } else {
             "Multiple actions specified"

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, schema::Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::Cx;
 use crate::model::stack::{Resource, Stack};
@@ -11,9 +12,16 @@ use crate::ops::facts::View;
 use crate::store::events::Event;
 
 /// Any document.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Document(#[schema(value_type = Object)] pub Value);
+pub(crate) struct Document(pub Value);
+
+impl PartialSchema for Document {
+    fn schema() -> RefOr<Schema> {
+        utoipa::openapi::ObjectBuilder::new().into()
+    }
+}
+impl ToSchema for Document {}
 
 fn link(href: String, rel: &str) -> Value {
     json!({"href": href, "rel": rel})

@@ -1,7 +1,8 @@
 //! A template with values for its parameters and with what is known of its resources: what functions are worked out in.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 
@@ -35,8 +36,8 @@ pub(crate) struct Scene {
     pub facade: Value,
     /// Whether values that are not known yet count as nothing instead of as a reason to wait.
     pub ahead: bool,
-    unknown_touched: Cell<bool>,
-    conditions: RefCell<HashMap<String, Option<bool>>>,
+    unknown_touched: AtomicBool,
+    conditions: Mutex<HashMap<String, Option<bool>>>,
 }
 
 impl Scene {
@@ -90,8 +91,8 @@ impl Scene {
             facts: HashMap::new(),
             facade: Value::Null,
             ahead: lenient,
-            unknown_touched: Cell::new(false),
-            conditions: RefCell::default(),
+            unknown_touched: AtomicBool::new(false),
+            conditions: Mutex::default(),
         })
     }
 
@@ -112,9 +113,9 @@ impl Scene {
 
     /// A value, and whether something in it is not known yet.
     pub fn work_out(&self, value: &Value) -> Result<(Value, bool), Trouble> {
-        self.unknown_touched.set(false);
+        self.unknown_touched.store(false, Ordering::Relaxed);
         let worked_out = evaluate(self, value);
-        let unknown = self.unknown_touched.replace(false);
+        let unknown = self.unknown_touched.swap(false, Ordering::Relaxed);
         match worked_out {
             Err(Trouble::Wrong(_)) if unknown => Ok((Value::Null, true)),
             Err(why) => Err(why),
@@ -184,6 +185,13 @@ impl Scene {
         map.into_iter().chain(own).collect()
     }
 
+    /// Conditions that are worked out, or (without a value) being worked out.
+    fn known_conditions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<bool>>> {
+        self.conditions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the text of a function names a resource of the template.
     pub fn has_resource(&self, name: &str) -> bool {
         self.template.resource(name).is_some()
@@ -212,7 +220,7 @@ impl World for Scene {
                 .iter()
                 .any(|parameter| parameter.name == name)
         {
-            self.unknown_touched.set(true);
+            self.unknown_touched.store(true, Ordering::Relaxed);
             return Ok(Value::Null);
         }
         Err(Trouble::wrong(format!(
@@ -230,7 +238,7 @@ impl World for Scene {
             )));
         }
         if self.ahead {
-            self.unknown_touched.set(true);
+            self.unknown_touched.store(true, Ordering::Relaxed);
             return Ok(json!(name));
         }
         Err(Trouble::NotYet(name.to_owned()))
@@ -246,7 +254,7 @@ impl World for Scene {
             )));
         }
         if self.ahead {
-            self.unknown_touched.set(true);
+            self.unknown_touched.store(true, Ordering::Relaxed);
             return Ok(Value::Null);
         }
         Err(Trouble::NotYet(name.to_owned()))
@@ -262,7 +270,7 @@ impl World for Scene {
     }
 
     fn condition(&self, name: &str) -> Result<bool, Trouble> {
-        let known = self.conditions.borrow().get(name).copied();
+        let known = self.known_conditions().get(name).copied();
         match known {
             Some(Some(value)) => return Ok(value),
             Some(None) => {
@@ -274,11 +282,9 @@ impl World for Scene {
         }
         let unknown = || Trouble::wrong(format!("Invalid condition \"{name}\""));
         let condition = self.template.conditions.get(name).ok_or_else(unknown)?;
-        self.conditions.borrow_mut().insert(name.to_owned(), None);
+        self.known_conditions().insert(name.to_owned(), None);
         let value = holds(self, condition)?;
-        self.conditions
-            .borrow_mut()
-            .insert(name.to_owned(), Some(value));
+        self.known_conditions().insert(name.to_owned(), Some(value));
         Ok(value)
     }
 
