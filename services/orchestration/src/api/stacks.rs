@@ -91,7 +91,7 @@ pub(crate) fn judged(
     let mut scene = Scene::new(template, environment, files, names, lenient)?;
     let judged = judge::judge(&mut scene, 1)?;
     for name in judged.kinds.iter().collect::<BTreeSet<_>>() {
-        if **name == "OS::Nova::Flavor" && !cx.may(rules::FlavorType, &PolicyTarget::new()) {
+        if **name == *"OS::Nova::Flavor" && !cx.may(rules::FlavorType, &PolicyTarget::new()) {
             return Err(
                 Fault::forbidden(format!("You are not authorized to use {name}."))
                     .kind("Forbidden"),

@@ -36,6 +36,8 @@ pub(crate) struct Scene {
     pub facade: Value,
     /// Whether values that are not known yet count as nothing instead of as a reason to wait.
     pub ahead: bool,
+    /// Whether it is about the template only: what is given to it and does not fit is let pass.
+    pub lenient: bool,
     unknown_touched: AtomicBool,
     conditions: Mutex<HashMap<String, Option<bool>>>,
 }
@@ -91,6 +93,7 @@ impl Scene {
             facts: HashMap::new(),
             facade: Value::Null,
             ahead: lenient,
+            lenient,
             unknown_touched: AtomicBool::new(false),
             conditions: Mutex::default(),
         })

@@ -3,9 +3,11 @@
 //! First what the template has, each resource after those that it needs; then what nobody wants any more, each after
 //! those that needed it. Making a stack, updating it and going back are the same.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use nephos_db::Tx;
 use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError, nudge};
 use nephos_runtime::crash_point;
@@ -136,8 +138,8 @@ fn jobs<'a>(stack: &Stack, view: &'a View) -> Result<Vec<Job<'a>>, Trouble> {
             continue;
         }
         open += 1;
-        let needs = request::required(&view.scene, &definition.name);
-        if needs.iter().all(|name| settled(name)) {
+        let needs = view.needs.get(&definition.name);
+        if needs.into_iter().flatten().all(|name| settled(name)) {
             jobs.push(Job::Make(definition));
         }
     }
@@ -190,16 +192,14 @@ async fn advance(
         view,
         trust: trust.as_deref(),
     };
-    let work = jobs.into_iter().map(|job| {
-        let ground = &ground;
-        async move {
-            match job {
-                Job::Make(definition) => Box::pin(make(ground, definition)).await,
-                Job::Remove(row) => Box::pin(discard(ground, row)).await,
-            }
-        }
-    });
-    let came: Vec<Result<When, StepError>> = futures_util::stream::iter(work)
+    let mut work: Vec<BoxFuture<'_, Result<When, StepError>>> = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        work.push(match job {
+            Job::Make(definition) => make(&ground, definition).boxed(),
+            Job::Remove(row) => discard(&ground, row).boxed(),
+        });
+    }
+    let came = futures_util::stream::iter(work)
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
@@ -268,6 +268,21 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// The resources that this one needs.
+    fn requires(&self, definition: &Definition) -> BTreeSet<String> {
+        self.view
+            .needs
+            .get(&definition.name)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// A new making of a resource.
+    fn planned(&self, definition: &Definition) -> Resource {
+        let whole = (definition, self.requires(definition));
+        request::planned(self.stack, &self.view.scene, whole, self.cx.now())
+    }
+
     /// Writes a resource, with an event if its state is another one.
     pub async fn save(
         &self,
@@ -310,12 +325,7 @@ impl<'a> Ground<'a> {
 /// Works on a resource that the template has.
 async fn make(ground: &Ground<'_>, definition: &Definition) -> Result<When, StepError> {
     let Some(row) = ground.view.current(&definition.name) else {
-        let row = request::planned(
-            ground.stack,
-            &ground.view.scene,
-            definition,
-            ground.cx.now(),
-        );
+        let row = ground.planned(definition);
         let mut tx = ground.cx.write("plan").await?;
         resources::insert(&mut tx, &row).await?;
         tx.commit().await?;
@@ -385,7 +395,7 @@ fn describe(row: &mut Resource, ground: &Ground<'_>, definition: &Definition, sa
     row.description.clone_from(&definition.description);
     row.metadata = said.metadata.clone();
     row.retain = definition.retain;
-    row.requires = request::required(&ground.view.scene, &definition.name);
+    row.requires = ground.requires(definition);
 }
 
 /// Begins to make a resource: its row says so before anything of it is there.
@@ -488,6 +498,11 @@ async fn judge_again(
                 Status::InProgress,
                 "state changed".to_owned(),
             );
+            // Who asks for another size gets it, whatever policies made of it.
+            let size = "desired_capacity";
+            if said.properties.get(size) != row.properties.get(size) {
+                row.data.remove("size");
+            }
             row.changing_to = Some(said.properties);
             row.generation = ground.stack.generation;
             row.data.remove("tries");
@@ -509,12 +524,7 @@ async fn replace(
 ) -> Result<When, StepError> {
     let mut old = row.clone();
     old.superseded = true;
-    let mut new = request::planned(
-        ground.stack,
-        &ground.view.scene,
-        definition,
-        ground.cx.now(),
-    );
+    let mut new = ground.planned(definition);
     // A hook that was cleared for the old one counts.
     new.cleared.clone_from(&row.cleared);
     crash_point!("stack.replace");

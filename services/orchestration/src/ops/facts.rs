@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::environment::{Environment, is_file};
 use crate::model::fact::Fact;
+use crate::model::graph::{self, Needs};
 use crate::model::kind::{self, How, Kind};
 use crate::model::refusal::Refusal;
 use crate::model::scene::{Names, Scene};
@@ -17,6 +18,8 @@ use crate::store::{resources, stacks};
 /// A stack with everything about it.
 pub(crate) struct View {
     pub scene: Scene,
+    /// What each resource of the template needs.
+    pub needs: Needs,
     /// Those that are superseded included.
     pub resources: Vec<Resource>,
 }
@@ -62,8 +65,10 @@ pub(crate) fn view<'a>(db: &'a Db, stack: &'a Stack) -> BoxFuture<'a, Result<Vie
             let fact = fact(db, row).await?;
             scene.facts.insert(row.name.clone(), fact);
         }
+        let needs = graph::needs(&scene)?;
         Ok(View {
             scene,
+            needs,
             resources: rows,
         })
     }

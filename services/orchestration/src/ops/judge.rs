@@ -192,18 +192,8 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
         }
         Target::File(_) => given,
     };
-    if target.kind().is_some_and(Kind::nested)
-        && [
-            "template",
-            "count",
-            "servers",
-            "desired_capacity",
-            "min_size",
-            "max_size",
-        ]
-        .iter()
-        .any(|name| later.iter().any(|known| known == name))
-    {
+    // What a group is made of is judged when it is known.
+    if target.kind().is_some_and(Kind::nested) && !later.is_empty() {
         return Ok(judged);
     }
     let Some(nested) = nested(scene, (&definition.name, &target), &properties, (&[], None))? else {
@@ -242,23 +232,20 @@ pub(crate) fn inner_scene(
             && !later.contains(&parameter.name)
             && !later.iter().any(|name| name == "parameters")
     });
-    if let Some(parameter) = missing {
-        return Err(Refusal::of(
-            "StackValidationFailed",
-            format!("Property {} not assigned", parameter.name),
-        ));
+    if let Some(parameter) = missing.filter(|_| !scene.lenient) {
+        return Err(Refusal::invalid(format!(
+            "Property {} not assigned",
+            parameter.name
+        )));
     }
-    let stranger = environment
-        .parameters
-        .keys()
-        .find(|name| !template.parameters.iter().any(|known| known.name == **name));
-    if let Some(stranger) = stranger {
-        return Err(Refusal::of(
-            "StackValidationFailed",
-            format!("Unknown Property {stranger}"),
-        ));
+    let declared = |name: &String| template.parameters.iter().any(|known| known.name == *name);
+    let stranger = environment.parameters.keys().find(|name| !declared(name));
+    if let Some(stranger) = stranger.filter(|_| !scene.lenient) {
+        return Err(Refusal::invalid(format!("Unknown Property {stranger}")));
     }
+    environment.parameters.retain(|name, _| declared(name));
     let mut inner = Scene::new(template, environment, scene.files.clone(), names, true)?;
+    inner.lenient = scene.lenient;
     inner.facade = facade(definition);
     Ok(inner)
 }

@@ -1,6 +1,7 @@
 //! Removes a stack: its resources, each after those that needed it, then what it was lent, then itself.
 
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use nephos_db::Tx;
 use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
@@ -57,11 +58,12 @@ impl Reconcile<Svc> for Remove {
         }
         let environment = Environment::read(Some(&stack.wanted.environment)).unwrap_or_default();
         let trust = trust_of(cx, &stack).await?;
-        let work = ready.into_iter().map(|row| {
-            let (stack, environment, trust) = (&stack, &environment, trust.as_deref());
-            async move { Box::pin(discard(cx, op, (stack, environment, trust), row)).await }
-        });
-        let came: Vec<_> = futures_util::stream::iter(work)
+        let mut work: Vec<BoxFuture<'_, Result<When, StepError>>> = Vec::with_capacity(ready.len());
+        for row in ready {
+            let around = (&stack, &environment, trust.as_deref());
+            work.push(discard(cx, op, around, row).boxed());
+        }
+        let came = futures_util::stream::iter(work)
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;

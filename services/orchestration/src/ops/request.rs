@@ -38,9 +38,7 @@ pub(crate) async fn create(
     if !stacks::insert(tx, stack).await? {
         return Ok(false);
     }
-    for definition in enabled(scene) {
-        resources::insert(tx, &planned(stack, scene, definition, asked.now)).await?;
-    }
+    newcomers(tx, stack, (scene, &[]), asked.now).await?;
     events::of_stack(tx, stack, asked.now).await?;
     enqueue(tx, asked, stack, <Converge as Reconcile<Svc>>::KIND).await?;
     Ok(true)
@@ -70,12 +68,14 @@ pub(crate) async fn newcomers(
     (scene, rows): (&Scene, &[Resource]),
     now: Timestamp,
 ) -> Result<(), nephos_db::Error> {
-    for definition in enabled(scene) {
+    let needs = graph::needs(scene).unwrap_or_default();
+    for definition in scene.enabled().unwrap_or_default() {
         let known = rows
             .iter()
             .any(|row| row.name == definition.name && !row.superseded);
         if !known {
-            resources::insert(tx, &planned(stack, scene, definition, now)).await?;
+            let requires = needs.get(&definition.name).cloned().unwrap_or_default();
+            resources::insert(tx, &planned(stack, scene, (definition, requires), now)).await?;
         }
     }
     Ok(())
@@ -133,15 +133,11 @@ async fn enqueue(
     supersede(tx, asked.now, new).await.map(|_operation| ())
 }
 
-fn enabled(scene: &Scene) -> Vec<&Definition> {
-    scene.enabled().unwrap_or_default()
-}
-
 /// A resource that is not begun.
 pub(crate) fn planned(
     stack: &Stack,
     scene: &Scene,
-    definition: &Definition,
+    (definition, requires): (&Definition, BTreeSet<String>),
     now: Timestamp,
 ) -> Resource {
     let target = judge::target(scene, definition);
@@ -164,7 +160,7 @@ pub(crate) fn planned(
         data: Map::new(),
         observed: Value::Null,
         metadata: definition.metadata.clone(),
-        requires: required(scene, &definition.name),
+        requires,
         generation: 0,
         superseded: false,
         retain: definition.retain,
@@ -174,10 +170,4 @@ pub(crate) fn planned(
         created_at: now,
         updated_at: now,
     }
-}
-
-/// The resources that this one needs.
-pub(crate) fn required(scene: &Scene, name: &str) -> BTreeSet<String> {
-    let needs = graph::needs(scene).unwrap_or_default();
-    needs.get(name).cloned().unwrap_or_default()
 }

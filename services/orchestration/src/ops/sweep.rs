@@ -1,6 +1,7 @@
 //! Checks, suspends or resumes every resource of a stack as it is.
 
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use nephos_db::Tx;
 use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
@@ -77,11 +78,11 @@ impl Reconcile<Svc> for Sweep {
             view: &view,
             trust: trust.as_deref(),
         };
-        let work = ready.into_iter().map(|row| {
-            let ground = &ground;
-            async move { Box::pin(one(ground, row)).await }
-        });
-        let came: Vec<_> = futures_util::stream::iter(work)
+        let mut work: Vec<BoxFuture<'_, Result<When, StepError>>> = Vec::with_capacity(ready.len());
+        for row in ready {
+            work.push(one(&ground, row).boxed());
+        }
+        let came = futures_util::stream::iter(work)
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;

@@ -255,8 +255,6 @@ fn handle_id(reference: &str) -> ResourceId {
 pub(super) async fn wait(work: &Work<'_>) -> Did {
     let id = handle_id(work.text("handle").unwrap_or_default());
     let handle = resources::find(work.cx.db(), &id).await?;
-    let handle =
-        handle.filter(|handle| handle.stack_id == work.stack.id || !handle.stack_id.0.is_empty());
     let Some(handle) = handle else {
         return Err(Why::Refused(format!("{id} is no wait condition handle.")));
     };
