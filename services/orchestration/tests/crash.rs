@@ -57,9 +57,11 @@ where
             name: name.to_owned(),
             nth,
         });
-        let worker = cloud.orchestration.worker();
-        let work = async { worker.settle(Duration::from_secs(600)).await };
-        let crashed = AssertUnwindSafe(work).catch_unwind().await;
+        let crashed = {
+            let worker = cloud.orchestration.worker();
+            let work = async { worker.settle(Duration::from_secs(600)).await };
+            AssertUnwindSafe(work).catch_unwind().await
+        };
         crash::set(Mode::Off);
         assert!(crashed.is_err(), "{name} {nth} was not reached");
         let cloud = cloud.restarted().await;

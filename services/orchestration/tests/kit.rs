@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephos_api::App;
 use nephos_orchestration::{Config, Orchestration};
 use nephos_peer::Transport;
 use nephos_testkit::{Answer, Ask, Persona, World};
@@ -15,7 +14,6 @@ use crate::siblings::Siblings;
 pub struct Cloud {
     pub world: World,
     pub orchestration: Arc<Orchestration>,
-    pub app: App<Orchestration>,
     pub ask: Ask,
     pub siblings: Siblings,
 }
@@ -44,7 +42,6 @@ async fn start(world: World, siblings: Siblings) -> Cloud {
     Cloud {
         world,
         orchestration,
-        app,
         ask,
         siblings,
     }
@@ -64,8 +61,15 @@ impl Cloud {
     /// The same cloud after the process was killed and started again.
     pub async fn restarted(self) -> Self {
         let Self {
-            world, siblings, ..
+            world,
+            siblings,
+            orchestration,
+            ask,
         } = self;
+        // A process that is gone holds no database open.
+        let stand_in = Transport::Local(Arc::new(siblings.clone()));
+        world.directory.set("orchestration", stand_in);
+        drop((orchestration, ask));
         let cloud = start(world, siblings).await;
         cloud.world.clock.advance(Duration::from_secs(31));
         cloud

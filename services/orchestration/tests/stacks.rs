@@ -149,7 +149,7 @@ async fn a_failed_creation_that_may_roll_back_leaves_nothing() {
 async fn a_stack_that_takes_too_long_fails_and_can_be_deleted() {
     let cloud = cloud().await;
     let body = template(
-        json!({"slow": {"type": "OS::Heat::TestResource", "properties": {"wait_secs": -1}}}),
+        json!({"slow": {"type": "OS::Heat::TestResource", "properties": {"action_wait_secs": {"create": -1}}}}),
     );
     let stack = cloud
         .create("s", json!({"template": body, "timeout_mins": 1}))

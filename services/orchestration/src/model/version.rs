@@ -20,7 +20,6 @@ const VERSIONS: [(&str, Option<&str>); 11] = [
 ];
 
 impl Version {
-    pub const V2014_10: Self = Self(1);
     pub const V2015_04: Self = Self(2);
     pub const V2015_10: Self = Self(3);
     pub const V2016_04: Self = Self(4);

@@ -11,6 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use nephos_db::Tx;
 use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError, nudge};
 use nephos_runtime::crash_point;
+use nephos_types::Timestamp;
 use serde_json::{Map, Value, json};
 use tracing::info;
 
@@ -48,8 +49,7 @@ impl Reconcile<Svc> for Converge {
             let reason = format!("Stack {} cancelled", stack.action.word());
             return fail(cx, &stack, &rows, (&reason, Some(how.as_str()))).await;
         }
-        let limit = stack.timeout_mins.unwrap_or(cx.config.action_timeout_mins);
-        if cx.now() > stack.started_at.plus_secs(limit.saturating_mul(60)) {
+        if cx.now() > gives_up_at(&stack, cx) {
             let reason = format!("{} timed out", title(stack.action));
             return fail(cx, &stack, &rows, (&reason, None)).await;
         }
@@ -203,7 +203,26 @@ async fn advance(
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    soonest(came)
+    Ok(in_time(soonest(came)?, stack, cx))
+}
+
+/// When an action on a stack is given up.
+pub(super) fn gives_up_at(stack: &Stack, cx: &OpCx<Svc>) -> Timestamp {
+    let limit = stack.timeout_mins.unwrap_or(cx.config.action_timeout_mins);
+    stack.started_at.plus_secs(limit.saturating_mul(60))
+}
+
+/// Not later than when it is given up.
+pub(super) fn in_time(next: Next, stack: &Stack, cx: &OpCx<Svc>) -> Next {
+    let Next::After(wait) = next else {
+        return next;
+    };
+    let left = gives_up_at(stack, cx)
+        .plus_secs(1)
+        .0
+        .saturating_sub(cx.now().0);
+    let left = Duration::from_micros(u64::try_from(left).unwrap_or(0).max(1));
+    Next::After(wait.min(left))
 }
 
 /// The trust of the outermost stack.

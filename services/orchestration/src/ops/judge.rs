@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::model::environment::{Environment, Mapped};
 use crate::model::function::Trouble;
-use crate::model::graph::{self, Needs};
+use crate::model::graph;
 use crate::model::group;
 use crate::model::kind::{self, How, Kind};
 use crate::model::property::fill;
@@ -119,7 +119,6 @@ pub(crate) fn nested(
 /// What a judgement found out on its way.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Judged {
-    pub needs: Needs,
     /// Every type that is used, nested templates included.
     pub kinds: Vec<&'static str>,
     /// Resources in all.
@@ -148,10 +147,7 @@ fn judge_ahead(scene: &Scene, depth: i64) -> Result<Judged, Refusal> {
     let needs = graph::needs(scene)?;
     graph::order(&needs)?;
     check_outputs(scene)?;
-    let mut judged = Judged {
-        needs,
-        ..Judged::default()
-    };
+    let mut judged = Judged::default();
     let enabled = scene
         .enabled()
         .map_err(|why| Refusal::invalid(why.to_string()))?;

@@ -8,7 +8,7 @@ use nephos_runtime::crash_point;
 use tracing::{info, warn};
 
 use super::AT_ONCE;
-use super::converge::{give_up, soonest, tell_parent, trust_of};
+use super::converge::{give_up, gives_up_at, in_time, soonest, tell_parent, trust_of};
 use super::facts::View;
 use super::resource::{self, Outcome, Why, Work};
 use crate::Svc;
@@ -35,8 +35,7 @@ impl Reconcile<Svc> for Remove {
         if rows.is_empty() {
             return finish(cx, &stack).await;
         }
-        let limit = stack.timeout_mins.unwrap_or(cx.config.action_timeout_mins);
-        let late = cx.now() > stack.started_at.plus_secs(limit.saturating_mul(60));
+        let late = cx.now() > gives_up_at(&stack, cx);
         let failed: Vec<&Resource> = rows.iter().filter(|row| is_failed(row, op)).collect();
         let free = |row: &&Resource| {
             !is_failed(row, op)
@@ -67,7 +66,7 @@ impl Reconcile<Svc> for Remove {
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
-        soonest(came)
+        Ok(in_time(soonest(came)?, &stack, cx))
     }
 
     async fn failed(

@@ -7,7 +7,9 @@ use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
 
 use super::AT_ONCE;
-use super::converge::{Ground, When, apply, give_up, soonest, tell_parent, trust_of};
+use super::converge::{
+    Ground, When, apply, give_up, gives_up_at, in_time, soonest, tell_parent, trust_of,
+};
 use super::facts::{self, ViewError};
 use super::resource;
 use crate::Svc;
@@ -35,13 +37,7 @@ impl Reconcile<Svc> for Sweep {
             .iter()
             .filter(|row| !row.superseded && row.action != Action::Init)
             .collect();
-        let late = cx.now()
-            > stack.started_at.plus_secs(
-                stack
-                    .timeout_mins
-                    .unwrap_or(cx.config.action_timeout_mins)
-                    .saturating_mul(60),
-            );
+        let late = cx.now() > gives_up_at(&stack, cx);
         if late {
             return Ok(Next::Fail(Failure::new(format!(
                 "{} timed out",
@@ -86,7 +82,7 @@ impl Reconcile<Svc> for Sweep {
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
-        soonest(came)
+        Ok(in_time(soonest(came)?, &stack, cx))
     }
 
     async fn failed(
