@@ -1,14 +1,14 @@
 //! The agent's half of a host feed: pull the whole wanted state, keep it on disk, report what is seen.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
 
-use crate::{PeerError, Peers};
+use crate::{PeerError, Peers, disk};
 
 /// The document goes to disk at most this often: each time costs a write of all of it and the disk's own time, and what
 /// the file lacks after a power cut comes with the first answer of the service.
@@ -161,37 +161,17 @@ impl FeedClient {
             items: self.desired.items.values().cloned().collect(),
         };
         let file = self.file.clone();
-        let written = tokio::task::spawn_blocking(move || write(&file, &kept)).await;
+        let written = tokio::task::spawn_blocking(move || {
+            // The document holds user data and keys: nobody else may read it.
+            disk::replace(&file, &serde_json::to_vec(&kept)?)
+        })
+        .await;
         if let Err(why) = written.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
             tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk");
         }
         self.unkept = false;
         self.kept_at = Some(now);
     }
-}
-
-/// Writes beside and renames, so that the file is whole at whatever instant the process ends.
-fn write(file: &Path, kept: &Kept) -> std::io::Result<()> {
-    let beside = file.with_extension("new");
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    write_private(&beside, &serde_json::to_vec(kept)?)?;
-    std::fs::rename(&beside, file)
-}
-
-/// The document holds user data and keys: nobody else may read it.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 fn keyed(item: Arc<FeedItem>) -> ((String, String), Arc<FeedItem>) {

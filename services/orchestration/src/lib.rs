@@ -18,13 +18,14 @@ mod store;
 
 use std::sync::Arc;
 
-use nephos_api::{Core, Dialect, Endpoints, Service};
+use nephos_api::{Check, Core, Dialect, Endpoints, Service};
 use nephos_auth::RuleInfo;
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_ops::{Worker, WorkerParts};
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
+use nephos_types::Finding;
 
 pub use config::Config;
 
@@ -85,25 +86,13 @@ impl Orchestration {
             reconcilers: ops::reconcilers(),
         })
     }
-
-    /// Stacks and resources that do not fit together: what is in progress without anybody at work on it.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn check(&self) -> Result<Vec<Found>, nephos_db::Error> {
-        store::stacks::adrift(&self.core.db).await
-    }
 }
 
-/// Something that does not fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The stack.
-    pub id: String,
-    /// What is wrong with it.
-    pub what: String,
-    /// What helps.
-    pub hint: String,
+impl Check for Orchestration {
+    /// Stacks that are in progress without anybody at work on them.
+    async fn check(&self) -> Result<Vec<Finding>, nephos_db::Error> {
+        store::stacks::adrift(&self.core.db).await
+    }
 }
 
 impl Service for Orchestration {

@@ -104,14 +104,22 @@ impl Siblings {
         id.map(str::to_owned).ok_or_else(|| damaged("identity"))
     }
 
-    /// Gives the roles back; a trust that is gone is given back.
+    /// Gives the roles back, in the name of whoever lent them; a trust that is gone or lends nothing is given back.
     pub async fn give_back(&self, trust: &str) -> Result<(), PeerError> {
+        let token = match self.token(trust).await {
+            Ok(token) => token,
+            Err(why) if why.is_transient() => return Err(why),
+            Err(_lends_nothing) => return Ok(()),
+        };
+        let target = format!("/v3/OS-TRUST/trusts/{}", encoded(trust));
+        let sent = self
+            .peers
+            .delete("identity", target)
+            .as_token(&token)
+            .send()
+            .await;
         self.tokens.lock().await.remove(trust);
-        let call = self.peers.delete(
-            "identity",
-            format!("/v3/OS-TRUST/trusts/{}", encoded(trust)),
-        );
-        match call.as_service().send().await {
+        match sent {
             Ok(_) => Ok(()),
             Err(why) if why.is_not_found() => Ok(()),
             Err(why) => Err(why),

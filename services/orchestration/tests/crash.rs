@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use nephos_api::Check as _;
 use nephos_runtime::crash::{self, Mode};
 use serde_json::{Value, json};
 

@@ -2,14 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use nephos_api::Service as _;
+use nephos_bus::Bus;
 use nephos_db::{Db, FromRow, Row, args};
+use nephos_network::Network;
+use nephos_ops::feed::Feed;
 use nephos_peer::Peers;
 use nephos_types::Timestamp;
+use nephos_types::feed::FeedPage;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Sources;
 use super::host::HostPicture;
+use crate::services::has_operations;
 
 /// Things asked for at a time.
 const PAGE: usize = 1000;
@@ -50,20 +56,14 @@ pub(super) struct Live {
     pub(super) deadline: Timestamp,
 }
 
-/// The database of a service that has operations.
-pub struct Database {
-    /// The service.
-    pub service: &'static str,
-    /// Its database.
-    pub db: Db,
-}
-
 impl Sources {
     pub(super) async fn picture(&self) -> anyhow::Result<Picture> {
         // Operations first: one that ends while the rest is read leaves a thing that is settled.
         let mut operations = Vec::new();
-        for database in &self.databases {
-            operations.extend(live(database).await?);
+        for service in &self.services {
+            if has_operations(&**service) {
+                operations.extend(live(service.name(), service.db()).await?);
+            }
         }
         let mut picture = Picture {
             operations,
@@ -79,9 +79,25 @@ impl Sources {
                 .collect();
             picture.ports =
                 listed(&self.peers, "network", "/v2.0/ports?fields=id", "ports").await?;
-            picture.host = Some(host.look().await?);
+            picture.host = Some(host.look(self.wanted_on(&host.name).await?).await?);
         }
         Ok(picture)
+    }
+}
+
+impl Sources {
+    /// Everything that the network service wants on a host; nothing when it is another process's service.
+    async fn wanted_on(&self, host: &str) -> Result<FeedPage, nephos_db::Error> {
+        let Some(network) = self.services.iter().find(|one| one.name() == Network::NAME) else {
+            return Ok(FeedPage::default());
+        };
+        let feed = Feed {
+            db: network.db().clone(),
+            bus: Bus::local(),
+            clock: self.clock.clone(),
+            topic: "",
+        };
+        feed.since(host, 0, 0).await
     }
 }
 
@@ -114,18 +130,14 @@ async fn listed<T: serde::de::DeserializeOwned>(
     Ok(all)
 }
 
-async fn live(database: &Database) -> Result<Vec<Live>, nephos_db::Error> {
-    let rows = database
-        .db
+async fn live(service: &'static str, db: &Db) -> Result<Vec<Live>, nephos_db::Error> {
+    let rows = db
         .fetch_all::<LiveRow>(
             "SELECT id, kind, resource_id, step, deadline FROM operations WHERE finished_at IS NULL ORDER BY id",
             args![],
         )
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| row.of(database.service))
-        .collect())
+    Ok(rows.into_iter().map(|row| row.of(service)).collect())
 }
 
 struct LiveRow {

@@ -19,7 +19,7 @@ use crate::model::security_group::{DEFAULT, SecurityGroup};
 use crate::model::sharing::Grants;
 use crate::rules;
 use crate::store::{
-    Reader, port_links, publish, quotas, rules as store_rules, security_groups, tags,
+    Reader, news, port_links, publish, quotas, rules as store_rules, security_groups, tags,
 };
 
 pub(crate) struct GroupKind;
@@ -296,6 +296,9 @@ async fn update_security_group(
     input::check_unchanged(updated, "Security group", id)?;
     group.revision += 1;
     publish::group(&mut tx, cx.now(), id).await?;
+    if change.name.is_some() {
+        news::of_group(&mut tx, cx.now(), id).await?;
+    }
     tx.commit().await?;
     Ok(Json(One::of(&view(&cx, &group), &Keys::default())?))
 }

@@ -63,9 +63,12 @@ async fn rewrite_for_ever(network: Arc<Network>) -> Result<(), Error> {
 
 async fn tidy_for_ever(network: Arc<Network>) -> Result<(), Error> {
     loop {
-        let mut tx = network.core.db.write().await?;
-        feed::prune(&mut tx, network.core.clock.now()).await?;
-        tx.commit().await?;
+        let prune = || async {
+            let mut tx = network.core.db.write().await?;
+            feed::prune(&mut tx, network.core.clock.now()).await?;
+            tx.commit().await
+        };
+        network.core.db.again(prune).await?;
         network.core.clock.sleep(TIDY).await;
     }
 }
@@ -80,7 +83,8 @@ pub(crate) async fn settle(network: &Network) -> Result<(), Error> {
 async fn rewrite_marked(network: &Network) -> Result<bool, Error> {
     let marked = stale::all(&network.core.db).await?;
     for Pair(kind, id) in &marked {
-        rewrite(network, kind, id).await?;
+        let rewrite = || rewrite(network, kind, id);
+        network.core.db.again(rewrite).await?;
     }
     Ok(!marked.is_empty())
 }
@@ -109,9 +113,12 @@ async fn rewrite(network: &Network, kind: &str, id: &str) -> Result<(), Error> {
 async fn place_routers(network: &Network) -> Result<(), Error> {
     for id in routers::homeless(&network.core.db).await? {
         crash_point!("router.before_place");
-        let mut tx = network.core.db.write().await?;
-        publish_router::router(&mut tx, network.core.clock.now(), &id).await?;
-        tx.commit().await?;
+        let place = || async {
+            let mut tx = network.core.db.write().await?;
+            publish_router::router(&mut tx, network.core.clock.now(), &id).await?;
+            tx.commit().await
+        };
+        network.core.db.again(place).await?;
         crash_point!("router.placed");
     }
     Ok(())

@@ -37,7 +37,7 @@ pub(crate) async fn once(network: &Network) -> Result<(), Error> {
             return Ok(());
         }
         crash_point!("news.told");
-        let mut tx = network.core.db.write().await?;
+        let mut tx = network.core.db.guarded().await?;
         for news in &waiting {
             news::told(&mut tx, news).await?;
         }

@@ -25,6 +25,23 @@ pub(crate) async fn of_port(tx: &mut Tx, now: Timestamp, port: Option<&str>) -> 
     Ok(())
 }
 
+/// There is news for the servers whose ports have this security group: it is called something else now.
+pub(crate) async fn of_group(tx: &mut Tx, now: Timestamp, group: &str) -> Result<(), Error> {
+    let noted = tx
+        .exec(
+            "INSERT INTO news (server_id, since, change) SELECT DISTINCT device_id, $1, 1 FROM ports \
+             JOIN port_groups ON port_groups.port_id = ports.id WHERE port_groups.security_group_id = $2 \
+             AND device_id <> '' AND substr(device_owner, 1, 8) = 'compute:' \
+             ON CONFLICT (server_id) DO UPDATE SET change = news.change + 1",
+            args![now, group],
+        )
+        .await?;
+    if noted > 0 {
+        tx.wake(Wake::new(TOPIC, ""));
+    }
+    Ok(())
+}
+
 /// A server that compute was not told of yet, and which of its changes is the newest.
 pub(crate) struct News {
     pub(crate) server: String,

@@ -108,10 +108,10 @@ pub(super) async fn give_up(
     id: &StackId,
     reason: &str,
 ) -> Result<(), nephos_db::Error> {
-    let Some(mut stack) = stacks::find(cx.db(), id).await? else {
+    let Some(mut stack) = stacks::find_in(tx, id).await? else {
         return Ok(());
     };
-    let rows = resources::of_stack(cx.db(), id).await?;
+    let rows = resources::of_stack_in(tx, id).await?;
     abort(cx, tx, &stack, &rows).await?;
     (stack.status, stack.reason) = (Status::Failed, reason.to_owned());
     stacks::set_state(tx, id, (stack.action, Status::Failed), reason).await?;

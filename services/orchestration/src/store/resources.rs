@@ -57,6 +57,12 @@ pub(crate) async fn of_stack(db: &Db, stack: &StackId) -> Result<Vec<Resource>, 
         .await
 }
 
+/// The same, within a transaction.
+pub(crate) async fn of_stack_in(tx: &mut Tx, stack: &StackId) -> Result<Vec<Resource>, Error> {
+    tx.fetch_where(&Where::new(SELECT).eq("stack_id", stack))
+        .await
+}
+
 /// The one of this name that is not superseded.
 pub(crate) async fn named(db: &Db, stack: &StackId, name: &str) -> Result<Option<Resource>, Error> {
     let select = Where::new(SELECT)

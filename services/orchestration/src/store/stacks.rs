@@ -1,7 +1,7 @@
 //! Stacks.
 
 use nephos_db::{Db, Direction, Error, FromRow, Page, Row, Tx, Where, args};
-use nephos_types::Timestamp;
+use nephos_types::{Finding, Timestamp};
 use serde_json::{Value, json};
 
 use super::{json as parsed, json_opt, word};
@@ -54,6 +54,14 @@ const SELECT: &str = "SELECT id, name, project_id, user_id, user_name, parent_id
 
 pub(crate) async fn find(db: &Db, id: &StackId) -> Result<Option<Stack>, Error> {
     Ok(db
+        .fetch_where(&Where::new(SELECT).eq("id", id))
+        .await?
+        .pop())
+}
+
+/// The same, within a transaction.
+pub(crate) async fn find_in(tx: &mut Tx, id: &StackId) -> Result<Option<Stack>, Error> {
+    Ok(tx
         .fetch_where(&Where::new(SELECT).eq("id", id))
         .await?
         .pop())
@@ -278,14 +286,13 @@ impl FromRow for Adrift {
 }
 
 /// Stacks in progress that no operation works on.
-pub(crate) async fn adrift(db: &Db) -> Result<Vec<crate::Found>, Error> {
+pub(crate) async fn adrift(db: &Db) -> Result<Vec<Finding>, Error> {
     let sql = "SELECT id, name FROM stacks WHERE status = 'IN_PROGRESS' AND NOT EXISTS (SELECT 1 FROM operations \
          WHERE operations.resource_id = stacks.id AND operations.finished_at IS NULL) ORDER BY id";
     let found = db.fetch_all::<Adrift>(sql, args![]).await?;
-    let describe = |Adrift(id, name)| crate::Found {
-        id,
-        what: format!("stack {name} is in progress and nobody works on it"),
-        hint: "update or delete the stack".to_owned(),
+    let describe = |Adrift(id, name)| {
+        let what = format!("stack {name} is in progress and nobody works on it");
+        Finding::new(what, id, "update or delete the stack")
     };
     Ok(found.into_iter().map(describe).collect())
 }

@@ -256,6 +256,7 @@ async fn update(work: &Work<'_>, child: &Stack, wanted: Wanted) -> Result<(), Wh
     next.wanted = wanted;
     next.facade = work.definition.map(judge::facade).unwrap_or_default();
     let scene = facts::scene_of(&next, &next.wanted).map_err(|why| Why::Refused(why.message))?;
+    let rows = resources::of_stack(work.cx.db(), &child.id).await?;
     crash_point!("nested.update");
     let mut tx = work.cx.write("nested").await?;
     let asked = request::Asked {
@@ -263,7 +264,6 @@ async fn update(work: &Work<'_>, child: &Stack, wanted: Wanted) -> Result<(), Wh
         request_id: &work.op.request_id,
         now,
     };
-    let rows = resources::of_stack(work.cx.db(), &child.id).await?;
     request::update(&mut tx, &asked, next, (&scene, &rows))
         .await
         .map_err(enqueue_error)?;
