@@ -707,7 +707,9 @@ pub(super) async fn tell_parent(
     stack: &Stack,
 ) -> Result<(), nephos_db::Error> {
     match &stack.parent_id {
-        Some(parent) => nudge(tx, cx.now(), TOPIC, parent.as_str()).await,
+        Some(parent) => nudge(tx, cx.now(), TOPIC, parent.as_str())
+            .await
+            .map(|_told| ()),
         None => Ok(()),
     }
 }
