@@ -255,7 +255,12 @@ mod tests {
 
     #[test]
     fn the_clouds_own_calls_are_known_however_they_are_spelt() {
-        for own in ["/host/v1/feed", "//host/v1/feed", "/%68ost/v1/feed", "/trust/v1/bundle"] {
+        for own in [
+            "/host/v1/feed",
+            "//host/v1/feed",
+            "/%68ost/v1/feed",
+            "/trust/v1/bundle",
+        ] {
             assert!(is_own(own), "{own}");
         }
         for other in ["", "/", "/v2.1/os-hosts", "/hosts", "/v3/host"] {
