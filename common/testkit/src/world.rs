@@ -17,6 +17,9 @@ use crate::ask::{Ask, BASE};
 /// When every test begins: 2026-01-02T03:04:05Z.
 pub const START: Timestamp = Timestamp(1_767_323_045_000_000);
 
+/// The folder of keys.
+const KEYS: &str = "keys";
+
 /// A place for services under test: a folder, a virtual clock, keys, a bus. Dropped, it leaves nothing.
 pub struct World {
     /// The virtual clock.
@@ -43,6 +46,9 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let key = keys::generate().expect("a key");
         let issuer = Issuer::new(&key).expect("a signing key");
+        let keys = folder.path().join(KEYS);
+        std::fs::create_dir(&keys).expect("a folder for keys");
+        std::fs::write(keys.join("000001.pem"), &key).expect("a file with the key");
         let verifier = Verifier::new(clock.clone());
         let bundle = TrustBundle {
             epoch: 1,
@@ -58,6 +64,12 @@ impl World {
             clock,
             folder,
         }
+    }
+
+    /// The folder with the key that signs the personas' tokens, for an identity service that is to believe them.
+    #[must_use]
+    pub fn key_folder(&self) -> std::path::PathBuf {
+        self.folder.path().join(KEYS)
     }
 
     /// A folder for files of the test.

@@ -61,7 +61,7 @@ impl Service for Compute {
 
     fn migrations() -> Vec<Migration> {
         let mut all = vec![nephos_ops::MIGRATION, nephos_ops::feed::MIGRATION];
-        all.extend(migrations!("0001_compute", "0002_hosts"));
+        all.extend(migrations!("0001_compute", "0002_hosts", "0003_groups"));
         all
     }
 }

@@ -65,6 +65,8 @@ nephos_auth::rules! {
     pub RebootServer = "os_compute_api:servers:reboot", PROJECT_MEMBER_OR_ADMIN;
     /// Make a server's disk anew from an image.
     pub RebuildServer = "os_compute_api:servers:rebuild", PROJECT_MEMBER_OR_ADMIN;
+    /// Make a server anew on another host, because its own is lost.
+    pub EvacuateServer = "os_compute_api:os-evacuate", ADMIN;
     /// Freeze a server.
     pub PauseServer = "os_compute_api:os-pause-server:pause", PROJECT_MEMBER_OR_ADMIN;
     /// Let a frozen server go on.
@@ -189,6 +191,32 @@ nephos_auth::rules! {
     pub ListServices = "os_compute_api:os-services:list", ADMIN;
     /// Take a host out of service, or back.
     pub UpdateService = "os_compute_api:os-services:update", ADMIN;
+    /// List aggregates.
+    pub ListAggregates = "os_compute_api:os-aggregates:index", ADMIN;
+    /// Show an aggregate.
+    pub ShowAggregate = "os_compute_api:os-aggregates:show", ADMIN;
+    /// Make an aggregate.
+    pub CreateAggregate = "os_compute_api:os-aggregates:create", ADMIN;
+    /// Change an aggregate.
+    pub UpdateAggregate = "os_compute_api:os-aggregates:update", ADMIN;
+    /// Delete an aggregate.
+    pub DeleteAggregate = "os_compute_api:os-aggregates:delete", ADMIN;
+    /// Add a host to an aggregate.
+    pub AddHost = "os_compute_api:os-aggregates:add_host", ADMIN;
+    /// Take a host out of an aggregate.
+    pub RemoveHost = "os_compute_api:os-aggregates:remove_host", ADMIN;
+    /// Change an aggregate's metadata.
+    pub SetAggregateMetadata = "os_compute_api:os-aggregates:set_metadata", ADMIN;
+    /// List one's own server groups.
+    pub ListGroups = "os_compute_api:os-server-groups:index", PROJECT_READER_OR_ADMIN;
+    /// List everybody's server groups.
+    pub ListAllGroups = "os_compute_api:os-server-groups:index:all_projects", ADMIN;
+    /// Show a server group.
+    pub ShowServerGroup = "os_compute_api:os-server-groups:show", PROJECT_READER_OR_ADMIN;
+    /// Make a server group.
+    pub CreateServerGroup = "os_compute_api:os-server-groups:create", PROJECT_MEMBER_OR_ADMIN;
+    /// Delete a server group.
+    pub DeleteServerGroup = "os_compute_api:os-server-groups:delete", PROJECT_MEMBER_OR_ADMIN;
     /// See zones.
     pub ListZones = "os_compute_api:os-availability-zone:list", ANY;
     /// See zones with their hosts.

@@ -18,11 +18,12 @@ const OURS: &[&str] = &[
     "delete.",
     "power.",
     "interfaces.",
+    "evacuate.",
     "host.",
 ];
 
 /// What a client sees of a server that does not differ from run to run.
-fn seen(server: &Value) -> Value {
+pub(crate) fn seen(server: &Value) -> Value {
     let addresses: BTreeMap<&String, usize> = server["addresses"]
         .as_object()
         .into_iter()
@@ -137,7 +138,7 @@ async fn misfortune() -> (Vec<Value>, u32) {
     (story, cloud.killed)
 }
 
-async fn killed_everywhere<F>(run: impl Fn() -> F, least: usize)
+pub(crate) async fn killed_everywhere<F>(run: impl Fn() -> F, least: usize)
 where
     F: Future<Output = (Vec<Value>, u32)>,
 {

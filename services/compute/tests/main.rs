@@ -9,8 +9,10 @@
 mod check;
 mod cloud;
 mod crash;
+mod evacuate;
 mod faults;
 mod flavors;
+mod groups;
 mod guest;
 mod hosts;
 mod matrix;

@@ -47,6 +47,14 @@ impl Things<'_> {
         tx.commit().await.unwrap();
     }
 
+    /// Only what a lost host had is evacuated.
+    async fn lost_host(&self) {
+        let mut tx = self.cloud.db.write().await.unwrap();
+        let sql = "UPDATE hosts SET forced_down = $1";
+        tx.exec(sql, args![true]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
     fn set_groups(&self, groups: Value) {
         let mut network = self.cloud.network.state();
         network
@@ -55,6 +63,23 @@ impl Things<'_> {
             .unwrap()
             .get_mut(&self.port)
             .unwrap()["security_groups"] = groups;
+    }
+
+    async fn aggregate(&self) -> String {
+        let body = json!({"aggregate": {"name": self.fresh("aggregate")}});
+        let made = self.cloud.admin().post("/v2.1/os-aggregates", body).await;
+        made.expect(200).json["aggregate"]["id"].to_string()
+    }
+
+    async fn server_group(&self) -> String {
+        let body = json!({"server_group": {"name": "g", "policies": ["affinity"]}});
+        let made = self
+            .cloud
+            .member()
+            .post("/v2.1/os-server-groups", body)
+            .await;
+        let id = &made.expect(200).json["server_group"]["id"];
+        id.as_str().unwrap().to_owned()
     }
 
     async fn flavor(&self, public: bool) -> String {
@@ -195,6 +220,42 @@ impl Things<'_> {
                 "/os-services/force-down",
                 json!({"host": "one", "binary": "nova-compute", "forced_down": false}),
             ),
+            "ListAggregates" => some("/os-aggregates", none()),
+            "CreateAggregate" => some(
+                "/os-aggregates",
+                json!({"aggregate": {"name": self.fresh("set")}}),
+            ),
+            "ShowAggregate" | "DeleteAggregate" => some(
+                &format!("/os-aggregates/{}", self.aggregate().await),
+                none(),
+            ),
+            "UpdateAggregate" => some(
+                &format!("/os-aggregates/{}", self.aggregate().await),
+                json!({"aggregate": {"name": self.fresh("set")}}),
+            ),
+            "AddHost" => some(
+                &format!("/os-aggregates/{}/action", self.aggregate().await),
+                json!({"add_host": {"host": "one"}}),
+            ),
+            "RemoveHost" => {
+                let target = format!("/v2.1/os-aggregates/{}/action", self.aggregate().await);
+                let add = json!({"add_host": {"host": "one"}});
+                self.cloud.admin().post(&target, add).await.expect(200);
+                Some((target, json!({"remove_host": {"host": "one"}})))
+            }
+            "SetAggregateMetadata" => some(
+                &format!("/os-aggregates/{}/action", self.aggregate().await),
+                json!({"set_metadata": {"metadata": {"k": "v"}}}),
+            ),
+            "ListServerGroups" => some("/os-server-groups", none()),
+            "CreateServerGroup" => some(
+                "/os-server-groups",
+                json!({"server_group": {"name": "g", "policies": ["affinity"]}}),
+            ),
+            "ShowServerGroup" | "DeleteServerGroup" => some(
+                &format!("/os-server-groups/{}", self.server_group().await),
+                none(),
+            ),
             "ListZones" => some("/os-availability-zone", none()),
             "ListZonesDetail" => some("/os-availability-zone/detail", none()),
             "ShowLimits" => some("/limits", none()),
@@ -203,7 +264,7 @@ impl Things<'_> {
             "ShowDefaultQuotas" => some(&format!("/os-quota-sets/{project}/defaults"), none()),
             "UpdateQuotas" => some(
                 &format!("/os-quota-sets/{project}"),
-                json!({"quota_set": {"cores": -1, "instances": -1, "ram": -1}}),
+                json!({"quota_set": {"cores": -1, "instances": -1, "ram": -1, "server_groups": -1}}),
             ),
             "DeleteQuotas" => some("/os-quota-sets/nobody", none()),
             "ShowQuotaClass" => some("/os-quota-class-sets/default", none()),
@@ -262,6 +323,15 @@ impl Things<'_> {
                     json!({"rebuild": {"imageRef": self.cloud.image_id}}),
                 )
                 .await
+            }
+            "EvacuateOld" => {
+                self.lost_host().await;
+                self.action("active", json!({"evacuate": {"onSharedStorage": false}}))
+                    .await
+            }
+            "Evacuate" => {
+                self.lost_host().await;
+                self.action("active", json!({"evacuate": {}})).await
             }
             "Pause" => self.action("active", json!({"pause": null})).await,
             "Unpause" => self.action("paused", json!({"unpause": null})).await,

@@ -201,7 +201,7 @@ impl Placement {
     }
 
     fn claim(&mut self, consumer: &str, body: &Value) -> Answer {
-        if self.allocations.contains_key(consumer) {
+        if self.allocations.contains_key(consumer) && body["consumer_generation"].is_null() {
             return (
                 409,
                 json!({"errors": [{"status": 409, "code": "placement.concurrent_update", "detail": "there"}]}),
@@ -237,7 +237,13 @@ impl Placement {
                     .into_iter()
                     .map(|(id, used)| (id, json!({ "resources": used })))
                     .collect();
-                (200, json!({ "allocations": shown }))
+                if shown.is_empty() {
+                    return (200, json!({ "allocations": {} }));
+                }
+                (
+                    200,
+                    json!({ "allocations": shown, "consumer_generation": 1 }),
+                )
             }
             ("PUT", ["allocations", consumer]) => self.claim(consumer, &asked.body),
             ("DELETE", ["allocations", consumer]) => match self.allocations.remove(*consumer) {

@@ -123,6 +123,56 @@ async fn call(
                 body: json!({"status": "enabled"}),
             })
         }
+        "ListAggregates" => {
+            aggregate(cloud, count).await;
+            get("/os-aggregates")
+        }
+        "ShowAggregate" => get(&format!("/os-aggregates/{}", aggregate(cloud, count).await)),
+        "CreateAggregate" => Some(Call {
+            method: Method::POST,
+            target: "/v2.1/os-aggregates".to_owned(),
+            body: json!({"aggregate": {"name": format!("a{count}")}}),
+        }),
+        "UpdateAggregate" => Some(Call {
+            method: Method::PUT,
+            target: format!("/v2.1/os-aggregates/{}", aggregate(cloud, count).await),
+            body: json!({"aggregate": {"name": format!("b{count}")}}),
+        }),
+        "AddHost" | "RemoveHost" | "SetAggregateMetadata" => {
+            let target = format!(
+                "/v2.1/os-aggregates/{}/action",
+                aggregate(cloud, count).await
+            );
+            let add = json!({"add_host": {"host": "one"}});
+            if name == "RemoveHost" {
+                cloud.admin().post(&target, add.clone()).await.expect(200);
+            }
+            let body = match name {
+                "AddHost" => add,
+                "RemoveHost" => json!({"remove_host": {"host": "one"}}),
+                _metadata => json!({"set_metadata": {"metadata": {"k": "v"}}}),
+            };
+            Some(Call {
+                method: Method::POST,
+                target,
+                body,
+            })
+        }
+        "ListServerGroups" => {
+            server_group(cloud).await;
+            get("/os-server-groups?all_projects=1")
+        }
+        "ShowServerGroup" => get(&format!("/os-server-groups/{}", server_group(cloud).await)),
+        "CreateServerGroup" if server_group(cloud).await.is_empty() => None,
+        "CreateServerGroup" => Some(Call {
+            method: Method::POST,
+            target: "/v2.1/os-server-groups".to_owned(),
+            body: if version >= nephos_api::version::v(2, 64) {
+                json!({"server_group": {"name": "g", "policy": "affinity"}})
+            } else {
+                json!({"server_group": {"name": "g", "policies": ["affinity"]}})
+            },
+        }),
         "ListActions" => get(&format!("/servers/{server}/os-instance-actions")),
         "ShowAction" => {
             let target = format!("/v2.1/servers/{server}/os-instance-actions");
@@ -134,6 +184,25 @@ async fn call(
         }
         _unknown => None,
     }
+}
+
+/// An aggregate to look at; the number of the call keeps their names apart.
+async fn aggregate(cloud: &Cloud, count: usize) -> String {
+    let body = json!({"aggregate": {"name": format!("aggregate-{count}")}});
+    let made = cloud.admin().post("/v2.1/os-aggregates", body).await;
+    made.expect(200).json["aggregate"]["id"].to_string()
+}
+
+/// A server group of the admin's project; there is room for many.
+async fn server_group(cloud: &Cloud) -> String {
+    let project = Persona::Admin.project();
+    let unlimited = json!({"quota_set": {"server_groups": -1}});
+    let target = format!("/v2.1/os-quota-sets/{project}");
+    cloud.admin().put(&target, unlimited).await.expect(200);
+    let body = json!({"server_group": {"name": "g", "policies": ["affinity"]}});
+    let made = cloud.admin().post("/v2.1/os-server-groups", body).await;
+    let id = &made.expect(200).json["server_group"]["id"];
+    id.as_str().unwrap().to_owned()
 }
 
 async fn shown(ask: &Ask, call: Call, version: Version) -> Value {

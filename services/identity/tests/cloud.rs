@@ -50,10 +50,11 @@ impl Cloud {
     pub async fn with(config: Config) -> Self {
         let world = World::new();
         let identity = Self::open(&world, config).await;
-        identity
-            .bootstrap(&bootstrap("http://cloud.test"))
-            .await
-            .unwrap();
+        let wanted = Bootstrap {
+            key_folder: Some(world.key_folder()),
+            ..bootstrap("http://cloud.test")
+        };
+        identity.bootstrap(&wanted).await.unwrap();
         Self::around(world, identity)
     }
 

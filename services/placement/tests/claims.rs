@@ -227,3 +227,43 @@ async fn usages_are_summed_by_project_and_type() {
         .expect(200);
     assert_eq!(old.json["usages"], json!({"DISK_GB": 6, "VCPU": 3}));
 }
+
+#[tokio::test]
+async fn a_claim_of_many_classes_is_written_and_given_back_whole() {
+    let cloud = Cloud::new().await;
+    let classes = ["VCPU", "MEMORY_MB", "DISK_GB", "PCI_DEVICE", "VGPU"];
+    let stock: Vec<(&str, i64)> = classes.iter().map(|class| (*class, 9)).collect();
+    for host in [1, 2] {
+        cloud.provider(host, None, &stock).await;
+    }
+    let taken = |amount: i64, count: usize| -> Value {
+        let pairs = classes.iter().take(count);
+        let map = pairs.map(|class| ((*class).to_owned(), json!(amount)));
+        Value::Object(map.collect())
+    };
+    let all = json!({
+        uuid(1): {"resources": taken(2, 5)}, uuid(2): {"resources": taken(3, 4)},
+    });
+    cloud.claim(9, Value::Null, all).await.expect(204);
+    let used = |amounts: [i64; 5]| -> Value {
+        let pairs = classes.iter().zip(amounts);
+        Value::Object(
+            pairs
+                .map(|(class, used)| ((*class).to_owned(), json!(used)))
+                .collect(),
+        )
+    };
+    assert_eq!(cloud.used(1).await, used([2; 5]));
+    assert_eq!(cloud.used(2).await, used([3, 3, 3, 3, 0]));
+    let moved = json!({ uuid(2): {"resources": taken(1, 3)} });
+    cloud.claim(9, json!(1), moved).await.expect(204);
+    assert_eq!(cloud.used(1).await, used([0; 5]));
+    assert_eq!(cloud.used(2).await, used([1, 1, 1, 0, 0]));
+    cloud
+        .admin
+        .delete(&format!("/allocations/{}", uuid(9)))
+        .await
+        .expect(204);
+    assert_eq!(cloud.used(2).await, used([0; 5]));
+    cloud.check().await;
+}

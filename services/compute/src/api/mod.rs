@@ -1,6 +1,7 @@
 //! HTTP: one file per resource, the route list below.
 
 mod addresses;
+mod aggregates;
 mod console;
 mod discovery;
 mod fault;
@@ -21,7 +22,9 @@ mod resource;
 mod security_groups;
 mod server_actions;
 mod server_create;
+mod server_evacuate;
 mod server_fields;
+mod server_groups;
 mod server_list;
 mod server_metadata;
 mod server_password;
@@ -128,6 +131,14 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
     let mut all = routes![
         addresses::ListAddresses,
         addresses::ShowNetworkAddresses,
+        aggregates::AddHost,
+        aggregates::CreateAggregate,
+        aggregates::DeleteAggregate,
+        aggregates::ListAggregates,
+        aggregates::RemoveHost,
+        aggregates::SetAggregateMetadata,
+        aggregates::ShowAggregate,
+        aggregates::UpdateAggregate,
         console::ConsoleOutput,
         discovery::ListVersions,
         discovery::ShowOlderVersion,
@@ -197,6 +208,12 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         server_actions::Unlock,
         server_actions::Unpause,
         server_create::CreateServers,
+        server_evacuate::Evacuate,
+        server_evacuate::EvacuateOld,
+        server_groups::CreateServerGroup,
+        server_groups::DeleteServerGroup,
+        server_groups::ListServerGroups,
+        server_groups::ShowServerGroup,
         server_metadata::CreateMetadata,
         server_metadata::DeleteMetadataItem,
         server_metadata::ListMetadata,

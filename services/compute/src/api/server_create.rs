@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header;
 use nephos_api::version::v;
 use nephos_api::{Fault, Json, Reply, Req, Shape, With, endpoint};
+use nephos_db::Tx;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -167,11 +168,12 @@ endpoint! {
 
 async fn create_servers(cx: Cx, req: Req<CreateServers>) -> Reply<CreateServers> {
     let CreateBody { server: new, hints } = req.body.0;
-    check_hints(hints.as_ref())?;
+    let group = group_hint(hints.as_ref())?;
     let (least, most) = counts(&new)?;
     check_many(&new, most)?;
     let references = references(&cx, &new).await?;
-    let first = plan(&cx, &new, references)?;
+    let mut first = plan(&cx, &new, references)?;
+    first.group_id = group;
     check_place(&cx, &first).await?;
     let limits = store::quota::limits(cx.db(), first.project_id.as_str()).await?;
     check_limits(&first, &limits)?;
@@ -191,6 +193,7 @@ async fn create_servers(cx: Cx, req: Req<CreateServers>) -> Reply<CreateServers>
     if let Err(over) = taken {
         return Err(fault::over_quota(&over));
     }
+    join_group(&mut tx, first, servers.len(), &limits).await?;
     for server in &servers {
         store::servers::insert(&mut tx, server).await?;
         let work = Work {
@@ -345,9 +348,9 @@ fn reply(cx: &Cx, new: &NewServer, first: &Server) -> With<Json<CreatedReply>> {
     .header(header::LOCATION, &location)
 }
 
-fn check_hints(hints: Option<&serde_json::Map<String, Value>>) -> Result<(), Fault> {
+/// The group that the hint names; other hints that Nova knows are refused, the rest means nothing to it either.
+fn group_hint(hints: Option<&serde_json::Map<String, Value>>) -> Result<Option<String>, Fault> {
     let known = [
-        "group",
         "same_host",
         "different_host",
         "query",
@@ -360,11 +363,48 @@ fn check_hints(hints: Option<&serde_json::Map<String, Value>>) -> Result<(), Fau
         .flatten()
         .find(|(key, _)| known.contains(&key.as_str()))
     {
-        None => Ok(()),
-        Some((key, _)) => Err(Fault::bad_request(format!(
-            "The scheduler hint '{key}' is not offered by this cloud. Leave it out."
+        None => {}
+        Some((key, _)) => {
+            return Err(Fault::bad_request(format!(
+                "The scheduler hint '{key}' is not offered by this cloud. Leave it out."
+            )));
+        }
+    }
+    let Some(group) = hints.and_then(|hints| hints.get("group")) else {
+        return Ok(None);
+    };
+    let id = group
+        .as_str()
+        .filter(|id| uuid::Uuid::try_parse(id).is_ok());
+    match id {
+        Some(id) => Ok(Some(id.to_owned())),
+        None => Err(Fault::bad_request(format!(
+            "Invalid input for field/attribute group. Value: {group}. It is not a 'uuid'"
         ))),
     }
+}
+
+/// Checks, alone with the group, that it is the caller's and that its quota has room for so many more servers.
+async fn join_group(
+    tx: &mut Tx,
+    first: &Server,
+    more: usize,
+    limits: &BTreeMap<String, i64>,
+) -> Result<(), Fault> {
+    let Some(id) = &first.group_id else {
+        return Ok(());
+    };
+    let members = store::server_groups::count(tx, id, first.project_id.as_str()).await?;
+    let members = members
+        .ok_or_else(|| Fault::bad_request(format!("Instance group {id} could not be found.")))?;
+    let limit = limits.get("server_group_members").copied().unwrap_or(-1);
+    let wanted = i64::try_from(more).unwrap_or(i64::MAX);
+    if limit >= 0 && members.saturating_add(wanted) > limit {
+        return Err(Fault::forbidden(format!(
+            "Quota exceeded, too many servers in group: it has {members} of {limit}."
+        )));
+    }
+    Ok(())
 }
 
 fn counts(new: &NewServer) -> Result<(u32, u32), Fault> {
@@ -479,6 +519,7 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
         created_at: now,
         updated_at: now,
         launched_at: None,
+        group_id: None,
     })
 }
 

@@ -184,7 +184,9 @@ impl<'a> Viewer<'a> {
             security_groups: groups(&server),
             locked: server.locked_by.is_some(),
             trusted_image_certificates: None,
-            server_groups: self.single.then(Vec::new),
+            server_groups: self
+                .single
+                .then(|| server.group_id.iter().cloned().collect()),
             pinned_availability_zone: server.wanted_zone.clone(),
             id: server.id.into(),
             name: server.name,

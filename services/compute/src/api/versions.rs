@@ -153,6 +153,36 @@ pub(crate) const REBUILD_KEYS: &[&str] = &[
     "hostname",
 ];
 
+/// The body of an evacuation.
+pub(crate) const EVACUATE: &[Change] = &[
+    removed(v(2, 14), "onSharedStorage"),
+    added(v(2, 29), "force"),
+    removed(v(2, 68), "force"),
+];
+
+/// The keys of an evacuation.
+pub(crate) const EVACUATE_KEYS: &[&str] = &["host", "adminPass", "onSharedStorage", "force"];
+
+/// A server group.
+pub(crate) const GROUP_VIEW: &[Change] = &[
+    added(v(2, 13), "project_id"),
+    added(v(2, 13), "user_id"),
+    added(v(2, 64), "policy"),
+    added(v(2, 64), "rules"),
+    removed(v(2, 64), "policies"),
+    removed(v(2, 64), "metadata"),
+];
+
+/// The body of `POST /os-server-groups`.
+pub(crate) const GROUP_CREATE: &[Change] = &[
+    removed(v(2, 64), "policies"),
+    added(v(2, 64), "policy"),
+    added(v(2, 64), "rules"),
+];
+
+/// An aggregate.
+pub(crate) const AGGREGATE_VIEW: &[Change] = &[added(v(2, 41), "uuid")];
+
 /// A hypervisor with details.
 pub(crate) const HYPERVISOR_VIEW: &[Change] = &[
     before(v(2, 28), "cpu_info", cpu_info_as_text),

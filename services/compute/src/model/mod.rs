@@ -7,4 +7,5 @@ pub mod name;
 pub mod quota;
 pub mod schedule;
 pub mod server;
+pub mod server_group;
 pub mod spec;

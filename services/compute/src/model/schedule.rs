@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use super::server_group::Members;
+
 /// A host as the scheduler sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
@@ -36,6 +38,8 @@ pub struct Wish {
     pub excluded: Vec<String>,
     /// What room means, for people: `1 VCPU, 128 MEMORY_MB, 1 DISK_GB`.
     pub room: String,
+    /// The group it is in.
+    pub group: Option<Members>,
     /// Chooses among hosts that are about as good, so that servers made at the same time do not all want the same one.
     pub spread: usize,
 }
@@ -92,6 +96,15 @@ const FILTERS: &[(&str, &str, Filter)] = &[
         |host, wish| !wish.excluded.contains(&host.name),
     ),
     (
+        "may take no more servers of the group, or has none of them",
+        "Another server group, or none, may fit.",
+        |host, wish| {
+            wish.group
+                .as_ref()
+                .is_none_or(|group| group.allow(&host.name))
+        },
+    ),
+    (
         NO_ROOM,
         "A smaller flavor may fit, or delete servers that are not needed.",
         |host, _| host.has_room,
@@ -117,6 +130,12 @@ pub fn choose(hosts: &[Host], wish: &Wish) -> Result<Host, Explanation> {
                 .push((what, (*advice).to_owned(), names));
         }
         left = stay;
+    }
+    // What a soft policy prefers comes before all else.
+    if let Some(group) = &wish.group {
+        let penalty = |host: &&Host| group.penalty(&host.name);
+        let least = left.iter().map(penalty).min().unwrap_or(0);
+        left.retain(|host| penalty(host) == least);
     }
     // Most free memory first (Nova's RAMWeigher spreads by default), within a tenth; by name, so that the same world
     // gives the same answer.

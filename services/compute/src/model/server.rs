@@ -272,6 +272,8 @@ pub struct Server {
     pub updated_at: Timestamp,
     /// When it first ran.
     pub launched_at: Option<Timestamp>,
+    /// The group of servers that it is in.
+    pub group_id: Option<String>,
 }
 
 /// Why an action is refused.

@@ -90,7 +90,7 @@ impl Reconcile<Compute> for Boot {
 
 /// Finds room and claims it.
 async fn claim(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
-    let why = match room::find(cx, &server.flavor, &wish(server)).await? {
+    let why = match room::find(cx, &server.flavor, &wish(cx, server).await?).await? {
         Ok((host, offer)) => return take_room(cx, server, &host, &offer).await,
         Err(why) => why,
     };
@@ -123,14 +123,15 @@ async fn take_room(
     settle_on(cx, server, &host.provider).await
 }
 
-fn wish(server: &Server) -> Wish {
-    Wish {
+async fn wish(cx: &OpCx<Compute>, server: &Server) -> Result<Wish, StepError> {
+    Ok(Wish {
         zone: server.wanted_zone.clone(),
         host: server.wanted_host.clone(),
         excluded: server.excluded_hosts.clone(),
         room: room::words(&server.flavor),
+        group: room::group(cx, server).await?,
         spread: room::spread(&server.id),
-    }
+    })
 }
 
 /// Notes the host whose provider has the claim.
@@ -141,6 +142,17 @@ async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Resul
         return Ok(Next::Again);
     };
     let mut tx = cx.write("schedule").await?;
+    let others = match &server.group_id {
+        Some(group) => store::server_groups::others_for_sure(&mut tx, group, &server.id).await?,
+        None => None,
+    };
+    if others.is_some_and(|others| !others.allow(&row.host)) {
+        // Another member of its group was placed meanwhile: this host does not do any more.
+        drop(tx);
+        crash_point!("boot.before_giving_up_room");
+        cx.siblings.release(&server.id).await.map_err(step_error)?;
+        return Ok(Next::Again);
+    }
     let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
@@ -249,6 +261,10 @@ async fn leave(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
     };
     "running".clone_into(&mut fresh.want);
     fresh.task_state = Some("scheduling".to_owned());
+    // What was made for it there is gone.
+    for nic in fresh.nics.iter_mut().filter(|nic| nic.ours) {
+        nic.port_id.clear();
+    }
     store::servers::update(&mut tx, &fresh).await?;
     tx.commit().await?;
     crash_point!("boot.left");

@@ -3,6 +3,7 @@
 pub(crate) mod boot;
 pub mod check;
 pub(crate) mod delete;
+pub(crate) mod evacuate;
 pub(crate) mod host;
 pub(crate) mod interfaces;
 pub(crate) mod observe;
@@ -38,6 +39,7 @@ pub(crate) fn reconcilers() -> Reconcilers<Compute> {
     Reconcilers::new()
         .with(boot::Boot)
         .with(delete::Delete)
+        .with(evacuate::Evacuate)
         .with(release::Release)
         .with(power::Power)
         .with(interfaces::Interfaces)

@@ -49,7 +49,7 @@ pub(super) async fn ensure(
         };
         let bound = cx
             .siblings
-            .describe(&port, nic.ours)
+            .describe(&port, nic.ours && nic.port_id.is_empty())
             .await
             .map_err(step_error)?;
         plugged.push(Plugged { index, port, bound });
@@ -69,11 +69,12 @@ fn fits(port: &Port, nic: &Nic, server: &Server) -> bool {
             .filter_map(|other| other.fixed_ip.as_ref())
             .any(has),
     };
-    nic.ours && port.network_id == nic.network_id && address_fits
+    nic.ours && nic.port_id.is_empty() && port.network_id == nic.network_id && address_fits
 }
 
 async fn plug(cx: &OpCx<Compute>, server: &Server, nic: &Nic) -> Result<Port, StepError> {
-    if nic.ours {
+    // One that was made already moves with the server.
+    if nic.ours && nic.port_id.is_empty() {
         let groups = security_groups(cx, server).await?;
         crash_point!("port.before_create");
         let port = cx

@@ -5,6 +5,8 @@ use nephos_ops::{Failure, OpCx, StepError};
 use super::step_error;
 use crate::model::flavor::Flavor;
 use crate::model::schedule::{self, Host, Room, Wish};
+use crate::model::server::Server;
+use crate::model::server_group::Members;
 use crate::model::spec::ServerId;
 use crate::peers::{Candidate, Explained};
 use crate::store::hosts::HostState;
@@ -23,7 +25,7 @@ pub(super) async fn find(
     flavor: &Flavor,
     wish: &Wish,
 ) -> Result<Result<(Host, Candidate), Failure>, StepError> {
-    if wish.host.is_none() && wish.zone.is_none() {
+    if wish.host.is_none() && wish.zone.is_none() && wish.group.is_none() {
         let few = offers(cx, flavor, None, FEW).await?;
         let providers: Vec<String> = few.iter().map(|offer| offer.provider.clone()).collect();
         let rows = store::hosts::states(cx.db(), Some(&providers)).await?;
@@ -127,6 +129,21 @@ fn room(told: Explained) -> Room {
             .map(|(step, what)| (step.removed, what.clone()))
             .collect(),
     }
+}
+
+/// Where the other members of its group are, if it is in one.
+pub(super) async fn group(
+    cx: &OpCx<Compute>,
+    server: &Server,
+) -> Result<Option<Members>, StepError> {
+    let Some(id) = &server.group_id else {
+        return Ok(None);
+    };
+    let Some(group) = store::server_groups::get(cx.db(), id).await? else {
+        return Ok(None);
+    };
+    let others = store::server_groups::others(cx.db(), &group, &server.id).await?;
+    Ok(Some(others))
 }
 
 /// What room means, for people.

@@ -172,6 +172,33 @@ impl Siblings {
             .map(|_| ())
     }
 
+    /// Claims room in place of what the server has: in one transaction of placement, so it never has neither.
+    pub(crate) async fn move_claim(
+        &self,
+        server: &Server,
+        candidate: &Candidate,
+    ) -> Result<(), PeerError> {
+        #[derive(Deserialize)]
+        struct Held {
+            #[serde(default)]
+            consumer_generation: Option<i64>,
+        }
+        let target = format!("/allocations/{}", server.id);
+        let call = self.peers.get("placement", &target).version(PLACEMENT);
+        let held: Held = call.as_service().send().await?.json()?;
+        let body = json!({
+            "allocations": candidate.allocations, "project_id": server.project_id,
+            "user_id": server.user_id, "consumer_generation": held.consumer_generation,
+            "consumer_type": "INSTANCE",
+        });
+        let call = self.peers.put("placement", target).json(&body);
+        call.version(PLACEMENT)
+            .as_service()
+            .send()
+            .await
+            .map(|_| ())
+    }
+
     /// Gives a server's room back.
     pub(crate) async fn release(&self, server: &ServerId) -> Result<(), PeerError> {
         let call = self

@@ -55,7 +55,8 @@ type Usage = BTreeMap<(String, String), i64>;
 const COUNTED: &str = "SELECT project_id, 'instances' AS resource, CAST(COUNT(*) AS BIGINT) AS used FROM servers \
      GROUP BY project_id UNION ALL \
      SELECT project_id, 'cores' AS resource, CAST(SUM(vcpus) AS BIGINT) AS used FROM servers GROUP BY project_id UNION ALL \
-     SELECT project_id, 'ram' AS resource, CAST(SUM(ram_mib) AS BIGINT) AS used FROM servers GROUP BY project_id";
+     SELECT project_id, 'ram' AS resource, CAST(SUM(ram_mib) AS BIGINT) AS used FROM servers GROUP BY project_id UNION ALL \
+     SELECT project_id, 'server_groups' AS resource, CAST(COUNT(*) AS BIGINT) AS used FROM server_groups GROUP BY project_id";
 
 fn by_key(rows: Vec<Used>) -> Usage {
     rows.into_iter()
@@ -63,7 +64,7 @@ fn by_key(rows: Vec<Used>) -> Usage {
         .collect()
 }
 
-/// What servers really use of quotas.
+/// What servers and their groups really use of quotas.
 pub(crate) async fn counted(db: &Db) -> Result<Usage, Error> {
     Ok(by_key(db.fetch_all(COUNTED, args![]).await?))
 }

@@ -1,11 +1,13 @@
 //! SQL. One file per aggregate; one function, one statement.
 
 pub(crate) mod actions;
+pub(crate) mod aggregates;
 pub(crate) mod check;
 pub(crate) mod flavors;
 pub(crate) mod hosts;
 pub(crate) mod keypairs;
 pub(crate) mod quota;
+pub(crate) mod server_groups;
 pub(crate) mod servers;
 
 use nephos_db::Error;

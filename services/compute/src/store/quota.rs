@@ -82,27 +82,41 @@ pub(crate) async fn take(
     wanted: Usage,
 ) -> Result<Result<(), Over>, Error> {
     for (resource, amount) in wanted.each() {
-        let limit = limits
-            .get(resource)
-            .copied()
-            .or_else(|| default_limit(resource))
-            .unwrap_or(-1);
-        let used: i64 = tx
-            .fetch_scalar(
-                "INSERT INTO quota_usage (project_id, resource, used) VALUES ($1, $2, $3) \
-                 ON CONFLICT (project_id, resource) DO UPDATE SET used = quota_usage.used + excluded.used \
-                 RETURNING used",
-                args![project, resource, amount],
-            )
-            .await?;
-        if limit >= 0 && used > limit {
-            return Ok(Err(Over {
-                resource,
-                wanted: amount,
-                used: used - amount,
-                limit,
-            }));
+        let taken = take_one(tx, project, limits, (resource, amount)).await?;
+        if taken.is_err() {
+            return Ok(taken);
         }
+    }
+    Ok(Ok(()))
+}
+
+/// Takes so much of one resource, likewise.
+pub(crate) async fn take_one(
+    tx: &mut Tx,
+    project: &str,
+    limits: &BTreeMap<String, i64>,
+    (resource, amount): (&'static str, i64),
+) -> Result<Result<(), Over>, Error> {
+    let limit = limits
+        .get(resource)
+        .copied()
+        .or_else(|| default_limit(resource))
+        .unwrap_or(-1);
+    let used: i64 = tx
+        .fetch_scalar(
+            "INSERT INTO quota_usage (project_id, resource, used) VALUES ($1, $2, $3) \
+             ON CONFLICT (project_id, resource) DO UPDATE SET used = quota_usage.used + excluded.used \
+             RETURNING used",
+            args![project, resource, amount],
+        )
+        .await?;
+    if limit >= 0 && used > limit {
+        return Ok(Err(Over {
+            resource,
+            wanted: amount,
+            used: used - amount,
+            limit,
+        }));
     }
     Ok(Ok(()))
 }
@@ -110,11 +124,21 @@ pub(crate) async fn take(
 /// Gives back what a server used.
 pub(crate) async fn give_back(tx: &mut Tx, project: &str, used: Usage) -> Result<(), Error> {
     for (resource, amount) in used.each() {
-        tx.exec(
-            "UPDATE quota_usage SET used = used - $1 WHERE project_id = $2 AND resource = $3",
-            args![amount, project, resource],
-        )
-        .await?;
+        give_back_one(tx, project, (resource, amount)).await?;
     }
+    Ok(())
+}
+
+/// Gives back so much of one resource.
+pub(crate) async fn give_back_one(
+    tx: &mut Tx,
+    project: &str,
+    (resource, amount): (&'static str, i64),
+) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE quota_usage SET used = used - $1 WHERE project_id = $2 AND resource = $3",
+        args![amount, project, resource],
+    )
+    .await?;
     Ok(())
 }

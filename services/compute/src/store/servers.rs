@@ -13,21 +13,21 @@ const SELECT: &str = "SELECT id, project_id, user_id, name, description, hostnam
      user_data, config_drive, admin_pass, guest_password, files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
      power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
      locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
-     created_at, updated_at, launched_at FROM servers";
+     created_at, updated_at, launched_at, group_id FROM servers";
 
 /// Without what may be large: user data, files, the key's text, passwords.
 const SELECT_BRIEF: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, '' AS key_data, \
      CAST(NULL AS TEXT) AS user_data, config_drive, CAST(NULL AS TEXT) AS admin_pass, '' AS guest_password, '[]' AS files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
      power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
      locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
-     created_at, updated_at, launched_at FROM servers";
+     created_at, updated_at, launched_at, group_id FROM servers";
 
 /// The same with user data, which admins are shown.
 const SELECT_WITH_USER_DATA: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, '' AS key_data, \
      user_data, config_drive, CAST(NULL AS TEXT) AS admin_pass, '' AS guest_password, '[]' AS files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
      power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
      locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
-     created_at, updated_at, launched_at FROM servers";
+     created_at, updated_at, launched_at, group_id FROM servers";
 
 impl FromRow for Server {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -83,6 +83,7 @@ impl FromRow for Server {
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
             launched_at: row.get("launched_at")?,
+            group_id: row.get("group_id")?,
         })
     }
 }
@@ -164,10 +165,10 @@ pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {
          task_state, want, power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, \
          security_groups, metadata, tags, locked_by, locked_reason, fault, excluded_hosts, reservation_id, \
          launch_index, access_ipv4, access_ipv6, disk_config, created_at, updated_at, launched_at, admin_pass, \
-         guest_password, files, vcpus, ram_mib, disk_gib) \
+         guest_password, files, vcpus, ram_mib, disk_gib, group_id) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL, NULL, $17, $18, \
          $19, $20, $21, 0, '', 0, $22, $23, $24, $25, NULL, NULL, NULL, '[]', $26, $27, $28, $29, $30, $31, $31, NULL, \
-         $32, '', $33, $34, $35, $36)",
+         $32, '', $33, $34, $35, $36, $37)",
         args![
             server.id,
             server.project_id,
@@ -206,6 +207,7 @@ pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {
             server.flavor.vcpus,
             server.flavor.ram_mib,
             server.flavor.disk_gib,
+            server.group_id,
         ],
     )
     .await?;

@@ -421,3 +421,28 @@ fn a_request_with_an_endless_product_comes_to_an_end() {
     };
     assert!(find(&cloud, &impossible, 50, 0).candidates.is_empty());
 }
+
+#[test]
+fn under_a_limit_every_tree_is_offered_to_somebody() {
+    let cloud = flat(7);
+    let request = Request {
+        groups: vec![Group {
+            resources: vec![("VCPU".into(), 1)],
+            ..Group::default()
+        }],
+        limit: Some(2),
+        nested: true,
+        ..Request::default()
+    };
+    let offered = |start: usize| -> Vec<usize> {
+        let found = find(&cloud, &request, 100, start).candidates.into_iter();
+        found
+            .map(|candidate| candidate.shares[0].provider)
+            .collect()
+    };
+    assert_eq!(offered(0), [0, 1]);
+    assert_eq!(offered(6), [6, 0]);
+    assert_eq!(offered(9), [2, 3]);
+    let all: BTreeSet<usize> = (0..7).flat_map(offered).collect();
+    assert_eq!(all.len(), 7);
+}
