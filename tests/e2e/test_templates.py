@@ -47,9 +47,10 @@ def test_one_server_with_a_floating_ip(stacks):
     made = create(stacks, "server.yaml", "one")
     assert made["address"].startswith("198.51.100."), made
     assert made["private_address"].startswith("10.10.0."), made
-    changed = stack(stacks, "update", "--wait", "--existing", "--parameter", "cidr=10.11.0.0/24", "one")
-    assert "UPDATE_COMPLETE" in changed, changed
-    assert outputs(stacks, "one")["private_address"].startswith("10.11.0.")
+    stack(stacks, "update", "--wait", "--existing", "--parameter", "ssh_cidr=192.0.2.0/24", "one")
+    assert outputs(stacks, "one") == made
+    rules = stacks.sdk().network.security_group_rules(protocol="tcp", direction="ingress")
+    assert [rule.remote_ip_prefix for rule in rules] == ["192.0.2.0/24"]
     delete(stacks, "one")
 
 

@@ -138,6 +138,13 @@ fn jobs<'a>(stack: &Stack, view: &'a View) -> Result<Vec<Job<'a>>, Trouble> {
             continue;
         }
         open += 1;
+        // What holds ports lets go of them before another one takes its place.
+        let before = |row: &&Resource| row.superseded && row.name == definition.name;
+        let mut before = view.resources.iter().filter(before);
+        if let Some(row) = before.find(|row| holds_ports(row)) {
+            jobs.push(Job::Remove(row));
+            continue;
+        }
         let needs = view.needs.get(&definition.name);
         if needs.into_iter().flatten().all(|name| settled(name)) {
             jobs.push(Job::Make(definition));
@@ -163,6 +170,14 @@ fn jobs<'a>(stack: &Stack, view: &'a View) -> Result<Vec<Job<'a>>, Trouble> {
         .filter(|row| free(row))
         .map(|row| Job::Remove(row))
         .collect())
+}
+
+/// A port is in one server only.
+fn holds_ports(row: &Resource) -> bool {
+    let nics = row.properties.get("networks").and_then(Value::as_array);
+    let mut nics = nics.into_iter().flatten();
+    row.target == "OS::Nova::Server"
+        && nics.any(|nic| nic.get("port").is_some_and(Value::is_string))
 }
 
 fn is_settled(row: &Resource, generation: i64) -> bool {
