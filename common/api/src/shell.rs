@@ -187,5 +187,6 @@ fn written(response: Response) -> HttpResponse {
         Payload::Empty => builder.finish(),
         Payload::Bytes(bytes) => builder.body(bytes),
         Payload::Stream { length, chunks } => builder.no_chunking(length).streaming(chunks),
+        Payload::Open(chunks) => builder.streaming(chunks),
     }
 }

@@ -9,6 +9,7 @@ mod error;
 pub mod feed;
 pub mod outside;
 mod session;
+mod through;
 
 pub use call::{Answer, Call};
 pub use directory::{Directory, Transport};
