@@ -8,6 +8,7 @@ use nephos_api::{App, Core, Dispatch, Service};
 use nephos_auth::{KeyRing, Overrides, Policy, Verifier};
 use nephos_bus::Bus;
 use nephos_compute::Compute;
+use nephos_dashboard::Dashboard;
 use nephos_db::{Db, DbUrl};
 use nephos_identity::{Bootstrap, CatalogEntry, Identity, ServiceUser};
 use nephos_image::Image;
@@ -22,7 +23,14 @@ use crate::secrets::Secrets;
 use crate::settings::{Config, Settings};
 
 /// Sections of `nephos.toml` that belong to services.
-pub const SERVICES: [&str; 5] = ["identity", "placement", "image", "network", "compute"];
+pub const SERVICES: [&str; 6] = [
+    "identity",
+    "placement",
+    "image",
+    "network",
+    "compute",
+    "dashboard",
+];
 
 /// All services of a cloud, built and not yet working.
 pub struct Cloud {
@@ -95,11 +103,13 @@ impl Cloud {
         let image = ground.image().await?;
         let network = ground.network().await?;
         let compute = ground.compute().await?;
+        let dashboard = ground.dashboard().await?;
         offer.add("/identity", &identity, Identity::start)?;
         offer.add("/placement", &placement, Placement::start)?;
         offer.add("/image", &image, Image::start)?;
         offer.add("/network", &network, Network::start)?;
         offer.add("/compute", &compute, Compute::start)?;
+        offer.add_site("/dashboard", &dashboard)?;
         let databases = vec![
             (Image::NAME, image.core().db.clone()),
             (Compute::NAME, compute.core().db.clone()),
@@ -153,6 +163,20 @@ impl Cloud {
 }
 
 impl Offer {
+    /// Serves the dashboard, which no sibling asks anything.
+    fn add_site(&mut self, prefix: &'static str, service: &Arc<Dashboard>) -> anyhow::Result<()> {
+        let app = App::new(Arc::clone(service))
+            .map_err(|why| anyhow::anyhow!("the calls of {}: {why}", Dashboard::NAME))?;
+        let service = Arc::clone(service);
+        self.mounts.push(Mount {
+            prefix,
+            service: service.site(app),
+        });
+        self.starts
+            .push(Box::new(move |shutdown| service.start(shutdown)));
+        Ok(())
+    }
+
     /// Serves a service under its prefix and lets its siblings find it.
     fn add<S: Service>(
         &mut self,
@@ -218,6 +242,13 @@ impl Ground<'_> {
         let (bus, peers) = (self.bus.clone(), self.peers.clone());
         let core = self.core::<Compute>().await?;
         Ok(Arc::new(Compute::new(core, peers, bus, own)))
+    }
+
+    async fn dashboard(&self) -> anyhow::Result<Arc<Dashboard>> {
+        let own = self.config.file.section("dashboard")?;
+        let (bus, peers) = (self.bus.clone(), self.peers.clone());
+        let core = self.core::<Dashboard>().await?;
+        Ok(Arc::new(Dashboard::new(core, peers, bus, own)))
     }
 
     /// What service `S` is built from: its database with its tables, its rules.
@@ -304,5 +335,6 @@ pub fn check_sections(file: &ConfigFile) -> anyhow::Result<()> {
     file.section::<nephos_image::Config>("image")?;
     file.section::<nephos_network::Config>("network")?;
     file.section::<nephos_compute::Config>("compute")?;
+    file.section::<nephos_dashboard::Config>("dashboard")?;
     Ok(())
 }
