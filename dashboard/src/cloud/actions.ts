@@ -10,6 +10,8 @@ export interface Action<T> {
   command: (thing: T) => string;
   /** What goes with it; asked about before it is done. */
   danger?: string;
+  /** It asks for more in a dialog of its own, about one thing. */
+  opens?: boolean;
 }
 
 export interface ServerAction extends Action<Server> {
@@ -49,11 +51,12 @@ export const SERVER_ACTIONS: ServerAction[] = [
 ];
 
 /** For several at once: possible if it is for each; else the first reason, and whose it is. */
-export function canAll<T extends { name?: string | null; id?: string }>(action: Action<T>, things: readonly T[]): true | string {
+export function canAll<T>(action: Action<T>, things: readonly T[], name: (thing: T) => string): true | string {
   if (things.length === 0) return 'Select something first.';
+  if (action.opens && things.length > 1) return 'Select only one.';
   for (const thing of things) {
     const can = action.can(thing);
-    if (can !== true) return things.length === 1 ? can : `${thing.name ?? thing.id}: ${can}`;
+    if (can !== true) return things.length === 1 ? can : `${name(thing)}: ${can}`;
   }
   return true;
 }
