@@ -10,13 +10,13 @@ import { ago, sentence, statusType, time } from '../cloud/words';
 import { useHere } from '../cloud/session';
 
 /** A link inside the dashboard; `to` is below the project. */
-export function To({ to, children, variant }: { to: string; children: ReactNode; variant?: 'primary' | 'secondary' }) {
+export function To({ to, children, large }: { to: string; children: ReactNode; large?: boolean }) {
   const { project } = useHere();
   const navigate = useNavigate();
   const path = `/p/${project.id}${to}`;
   const href = useHref(path);
   return (
-    <Link href={href} variant={variant ?? 'secondary'} onFollow={(event) => { event.preventDefault(); void navigate(path); }}>
+    <Link href={href} variant="secondary" fontSize={large ? 'heading-xl' : undefined} onFollow={(event) => { event.preventDefault(); void navigate(path); }}>
       {children}
     </Link>
   );

@@ -36,7 +36,7 @@ export function Overview() {
     { label: 'Routers', value: routers.length, to: '/routers' },
   ];
   return (
-    <ContentLayout header={<Header variant="h1" actions={<Button variant="primary" disabled={!mayWrite} disabledReason="You may only look in this project: your role is reader." onClick={() => go('/instances/launch')}>Launch instance</Button>}>{project.name}</Header>}>
+    <ContentLayout header={<Header variant="h1" actions={<Button variant="primary" disabled={!mayWrite} disabledReason="You may only look in this project: your role is reader." onClick={() => go('/instances/launch')}>Launch instance</Button>}>Overview</Header>}>
       <SpaceBetween size="l">
         {bad.length > 0 && (
           <Alert type="error" header={bad.length === 1 ? 'One instance is in error' : `${bad.length} instances are in error`}>
@@ -48,7 +48,7 @@ export function Overview() {
             {facts.map((fact) => (
               <div key={fact.label}>
                 <Box variant="awsui-key-label">{fact.label}</Box>
-                <Box fontSize="heading-xl"><To to={fact.to}>{fact.value}</To></Box>
+                <To to={fact.to} large>{fact.value}</To>
               </div>
             ))}
           </ColumnLayout>
