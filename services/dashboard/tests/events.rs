@@ -122,7 +122,7 @@ async fn streams_have_a_limit_and_give_their_place_back() {
             .contains("Too many pages")
     );
     drop(first);
-    browser.stream(&target("servers")).await;
+    drop(browser.stream(&target("servers")).await);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     };
     say(&format!("Nephos is running as process {pid}."));
     say(&format!("Catalog:     {}/identity/v3", settings.origin()));
+    say(&format!("Dashboard:   {}/dashboard/", settings.origin()));
     say(&format!(
         "Credentials: {}",
         settings.state("clouds.yaml").display()
