@@ -8,7 +8,8 @@ up: ## a running cloud with one server in it, from nothing
 	@deploy/up
 
 down: ## stop the cloud; its data and guests stay
-	@target/debug/nephos down
+	@test ! -e .nephos || test -x target/debug/nephos || cargo build --workspace --locked
+	@test ! -e .nephos || target/debug/nephos down
 
 clean: ## stop the cloud and remove its guests, its network and its data from this machine
 	@deploy/clean

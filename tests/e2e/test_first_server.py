@@ -1,8 +1,6 @@
 """A cloud from nothing, used by its ordinary user: real guests, their network, their console; and nothing is left."""
 
 import json
-import subprocess
-import time
 
 import pytest
 
@@ -15,9 +13,12 @@ BOOT = 150
 @pytest.fixture(scope="module")
 def before(real):
     """What the host looked like when nobody had anything yet."""
-    wait_for("the external network's bridge is there", lambda: "nx-public" in real.host()["links"], 30)
-    time.sleep(1)
+    wait_for("the host is furnished", lambda: is_furnished(real.host()), 30)
     return real.host()
+
+
+def is_furnished(host):
+    return "nx-public" in host["links"] and "nephos" in host["rules"]
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +111,8 @@ def test_a_port_outside_the_security_group_is_closed_and_an_open_one_closes_at_o
     token = real.token()
     status, _, _ = real.get(f"/network/v2.0/security-group-rules/{rule['id']}", token, "DELETE")
     assert status == 204
-    removed = time.monotonic()
-    wait_for("the port closes", lambda: not is_open(first["floating"], 8080, 0.3), 10, pause=0.05)
-    assert time.monotonic() - removed < 1.5, "it took longer than a second (and one probe)"
+    # Within a second; a probe in flight at its end takes its own time.
+    wait_for("the port closes", lambda: not is_open(first["floating"], 8080, 0.3), 1.3, pause=0.05)
     assert is_open(first["floating"], 22), "ssh must stay open"
 
 
@@ -177,8 +177,17 @@ def test_when_all_is_deleted_nothing_is_left(real, first, before):
     used = {row["Name"]: row["Value"] for row in usage if row["Name"].startswith("total") and row["Name"].endswith("Used")}
     assert set(used.values()) <= {0}, used
     assert real.fsck() == []
-    hypervisors = real.admin("hypervisor", "list", "-f", "json", "--long")
-    assert subprocess.list2cmdline([str(row) for row in hypervisors]), "the host is still there"
+    assert set(allocated(real).values()) == {0}, "placement still counts something"
+
+
+def allocated(cloud):
+    """What placement says is used, of every class on every host."""
+    token = cloud.token("nephos-admin")
+    used = {}
+    for provider in cloud.get("/placement/resource_providers", token)[2]["resource_providers"]:
+        usages = cloud.get(f"/placement/resource_providers/{provider['uuid']}/usages", token)[2]["usages"]
+        used.update({(provider["name"], name): count for name, count in usages.items()})
+    return used
 
 
 def test_down_clean_removes_guests_and_network_from_the_machine(real):

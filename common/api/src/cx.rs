@@ -6,7 +6,7 @@ use http::HeaderMap;
 use nephos_auth::{Authorized, Caller, Denied, Policy, Resource, Rule, RuleInfo, Target, Verifier};
 use nephos_db::{Db, Migration, Tx};
 use nephos_runtime::Clock;
-use nephos_types::{RequestId, Timestamp};
+use nephos_types::{Finding, RequestId, Timestamp};
 
 use crate::{Dialect, Endpoint, Endpoints, Fault, Version};
 
@@ -32,6 +32,15 @@ pub trait Service: Sized + Send + Sync + 'static {
 
     /// Its tables, oldest first.
     fn migrations() -> Vec<Migration>;
+}
+
+/// A service that compares what it knows with itself and with its siblings, and changes nothing by it.
+pub trait Check: Service {
+    /// Everything that does not fit together.
+    ///
+    /// # Errors
+    /// When its database does not answer.
+    fn check(&self) -> impl Future<Output = Result<Vec<Finding>, nephos_db::Error>> + Send;
 }
 
 /// What every service has.

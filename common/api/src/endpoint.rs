@@ -133,7 +133,24 @@ pub struct Parts<'a> {
     pub body: Incoming,
 }
 
-impl Parts<'_> {
+impl<'a> Parts<'a> {
+    /// The same once more, for another try; without the body, if that is a stream.
+    pub(crate) fn again(&self) -> Parts<'a> {
+        let body = match &self.body {
+            Incoming::Bytes(bytes) => bytes.clone(),
+            Incoming::Stream(_) => bytes::Bytes::new(),
+        };
+        Parts {
+            path: self.path.clone(),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            version: self.version,
+            lenient: self.lenient,
+            dialect: self.dialect,
+            body: Incoming::Bytes(body),
+        }
+    }
+
     /// The collected body.
     pub fn body_bytes(&mut self) -> bytes::Bytes {
         match self.take_body() {

@@ -112,7 +112,11 @@ impl std::fmt::Display for Fault {
 impl From<nephos_db::Error> for Fault {
     /// What the database refused: busy or gone is 503, the rest is ours; the cause goes to the log, not to the client.
     fn from(error: nephos_db::Error) -> Self {
-        tracing::error!(%error, "database refused a statement");
+        if error.kind() == nephos_db::Kind::Conflict {
+            tracing::debug!(%error, "another transaction was quicker");
+        } else {
+            tracing::error!(%error, "database refused a statement");
+        }
         if error.is_transient() {
             Self::unavailable("The database is busy or not reachable. Try again in a moment.")
         } else {

@@ -19,7 +19,7 @@ pub mod shell;
 pub mod version;
 
 pub use body::{Body, Bytes, Json, Nothing, Stream};
-pub use cx::{Core, Cx, Req, Service};
+pub use cx::{Check, Core, Cx, Req, Service};
 pub use endpoint::{
     Access, AccessRow, Authenticated, Endpoint, EndpointInfo, Endpoints, Loaded, Parts, Public, Row,
 };

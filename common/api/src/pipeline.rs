@@ -68,7 +68,9 @@ impl<S: Service> Dispatch for App<S> {
         let inner = Arc::clone(&self.0);
         let id = request_id(&request.headers);
         let span = tracing::info_span!("request", service = S::NAME, request_id = %id);
-        async move { inner.answer(request, id).await }
+        let behalf = id.clone();
+        let answer = async move { inner.answer(request, id).await };
+        nephos_runtime::request::under(behalf, answer)
             .instrument(span)
             .boxed()
     }
@@ -172,7 +174,7 @@ impl<S: Service> Inner<S> {
             lenient,
             found,
         } = route;
-        let Bearer { token, caller } = self.authenticate(&request, &found)?;
+        let Bearer { token, caller } = self.authenticate(&request, &found).await?;
         let body = std::mem::replace(&mut request.body, Incoming::Bytes(bytes::Bytes::new()));
         let streams = found
             .endpoints
@@ -213,19 +215,20 @@ impl<S: Service> Inner<S> {
             base_url: request.base_url,
         };
         let cx = Cx::new(Arc::clone(&self.service), asked);
-        match AssertUnwindSafe((row.run)(cx, parts)).catch_unwind().await {
-            Ok(outcome) => outcome,
-            // A test's own crash is not an error to hide.
-            Err(panic) if panic.is::<Crashed>() => std::panic::resume_unwind(panic),
-            Err(_) => {
-                error!(endpoint = row.info.name, "handler panicked");
-                Err(Fault::internal("The request could not be carried out."))
-            }
+        if !matches!(parts.body, Incoming::Bytes(_)) {
+            // What has streamed by does not come again.
+            return handle(row, cx, parts).await;
         }
+        let db = &self.service.core().db;
+        db.again(|| handle(row, cx.clone(), parts.again())).await
     }
 
     /// The caller of the token, if there is one. A path that only serves callers refuses the rest before it reads a body.
-    fn authenticate(&self, request: &Request, found: &Found<'_>) -> Result<Bearer, Fault> {
+    async fn authenticate(
+        &self,
+        request: &Request,
+        found: &Found<'_>,
+    ) -> Result<Bearer, Fault> {
         let public = found
             .endpoints
             .iter()
@@ -235,7 +238,11 @@ impl<S: Service> Inner<S> {
             .headers
             .get("x-auth-token")
             .and_then(|value| value.to_str().ok());
-        let caller = token.map(|token| self.service.core().verifier.verify(token));
+        let verifier = &self.service.core().verifier;
+        let caller = match token {
+            Some(token) => Some(verifier.verify_or_ask(token).await),
+            None => None,
+        };
         match caller {
             Some(Ok(caller)) => Ok(Bearer {
                 token: token.map(Arc::from),
@@ -342,6 +349,23 @@ impl<S: Service> Inner<S> {
             {
                 headers.insert(name, value);
             }
+        }
+    }
+}
+
+/// Runs the handler; its panic is a fault like others.
+async fn handle<S: Service>(
+    row: &Row<S>,
+    cx: Cx<S>,
+    parts: Parts<'static>,
+) -> Result<Written, Fault> {
+    match AssertUnwindSafe((row.run)(cx, parts)).catch_unwind().await {
+        Ok(outcome) => outcome,
+        // A test's own crash is not an error to hide.
+        Err(panic) if panic.is::<Crashed>() => std::panic::resume_unwind(panic),
+        Err(_) => {
+            error!(endpoint = row.info.name, "handler panicked");
+            Err(Fault::internal("The request could not be carried out."))
         }
     }
 }

@@ -8,6 +8,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
 use nephos_runtime::{Shutdown, Task, metrics};
 use tokio::sync::mpsc;
 
@@ -27,21 +28,50 @@ pub struct Mount {
     pub service: Arc<dyn Dispatch>,
 }
 
-/// Serves `mounts` on `listener` until shutdown, then lets running requests end for up to 5 s.
+/// Who may see what behind a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Clients, and nobody but them: no metrics, no calls of the cloud's own processes.
+    Clients,
+    /// The cloud's own processes, hosts and operators: everything.
+    Everybody,
+}
+
+/// What a process says of its health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether calls should come here.
+    pub ready: bool,
+    /// Lines for a person, each with its end.
+    pub words: String,
+}
+
+/// What a listener serves, and how.
+#[derive(Clone)]
+pub struct Site {
+    /// The services.
+    pub mounts: Vec<Mount>,
+    /// Who may see what.
+    pub audience: Audience,
+    /// Networks of proxies whose word about the client's URL is believed.
+    pub proxies: Vec<IpNet>,
+    /// Asked by `/healthz`.
+    pub health: Arc<dyn Fn() -> Health + Send + Sync>,
+    /// Threads.
+    pub workers: usize,
+}
+
+/// Serves a site on `listener` until shutdown, then lets running requests end for up to 5 s.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve(
-    listener: TcpListener,
-    mounts: Vec<Mount>,
-    workers: usize,
-    shutdown: Shutdown,
-) -> std::io::Result<Task> {
+pub fn serve(listener: TcpListener, site: Site, shutdown: Shutdown) -> std::io::Result<Task> {
     let local = listener.local_addr()?;
-    let mounts: Arc<[Mount]> = mounts.into();
+    let workers = site.workers;
+    let site = Arc::new(site);
     let server = HttpServer::new(move || {
         let data = web::Data::new(Shell {
-            mounts: Arc::clone(&mounts),
+            site: Arc::clone(&site),
             local,
         });
         App::new().app_data(data).default_service(web::to(answer))
@@ -66,8 +96,18 @@ pub fn serve(
 }
 
 struct Shell {
-    mounts: Arc<[Mount]>,
+    site: Arc<Site>,
     local: SocketAddr,
+}
+
+/// First words below a service's prefix: calls of the cloud's own processes and hosts, which clients have no use for.
+const OWN: [&str; 2] = ["host", "trust"];
+
+/// Whether a path below a prefix is one of the cloud's own, however it is spelt.
+fn is_own(rest: &str) -> bool {
+    let decoded = percent_encoding::percent_decode_str(rest).decode_utf8_lossy();
+    let first = decoded.split('/').find(|word| !word.is_empty());
+    first.is_some_and(|first| OWN.contains(&first))
 }
 
 async fn answer(
@@ -76,17 +116,23 @@ async fn answer(
     payload: web::Payload,
 ) -> HttpResponse {
     let path = request.path();
-    if path == "/metrics" {
+    let site = &shell.site;
+    let everybody = site.audience == Audience::Everybody;
+    if path == "/metrics" && everybody {
         return HttpResponse::Ok()
             .content_type("text/plain; version=0.0.4")
             .body(metrics::render());
     }
     if path == "/healthz" {
-        return HttpResponse::Ok().body("ok\n");
+        return healthz(&(site.health)());
     }
-    let mount = shell.mounts.iter().find(|mount| {
+    let mount = site.mounts.iter().find(|mount| {
         path.strip_prefix(mount.prefix)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    let mount = mount.filter(|mount| {
+        let rest = path.strip_prefix(mount.prefix).unwrap_or_default();
+        everybody || !is_own(rest)
     });
     let Some(mount) = mount else {
         return not_mounted(&shell);
@@ -94,11 +140,21 @@ async fn answer(
     let Some(converted) = convert(&shell, mount, &request, payload).await else {
         return HttpResponse::BadRequest().body("The request could not be read.\n");
     };
-    written(mount.service.dispatch(converted).await)
+    // What was asked is done to its end, whether or not the client still waits.
+    written(nephos_runtime::finish(mount.service.dispatch(converted)).await)
+}
+
+fn healthz(health: &Health) -> HttpResponse {
+    let mut answer = if health.ready {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    answer.content_type("text/plain").body(health.words.clone())
 }
 
 fn not_mounted(shell: &Shell) -> HttpResponse {
-    let prefixes: Vec<_> = shell.mounts.iter().map(|mount| mount.prefix).collect();
+    let prefixes: Vec<_> = shell.site.mounts.iter().map(|mount| mount.prefix).collect();
     HttpResponse::NotFound()
         .content_type("text/plain")
         .body(format!(
@@ -119,11 +175,14 @@ async fn convert(
         headers.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = text("x-forwarded-proto")
+    let peer = request.peer_addr().map(|address| address.ip());
+    let proxied = peer.is_some_and(|peer| shell.site.proxies.iter().any(|net| net.contains(&peer)));
+    let forwarded = |name: &str| text(name).filter(|_| proxied);
+    let scheme = forwarded("x-forwarded-proto")
         .filter(|scheme| *scheme == "https")
         .unwrap_or("http");
     let fallback = shell.local.to_string();
-    let host = text("x-forwarded-host")
+    let host = forwarded("x-forwarded-host")
         .or_else(|| text("host"))
         .unwrap_or(&fallback);
     let base_url = format!("{scheme}://{host}{}", mount.prefix);
@@ -188,5 +247,20 @@ fn written(response: Response) -> HttpResponse {
         Payload::Bytes(bytes) => builder.body(bytes),
         Payload::Stream { length, chunks } => builder.no_chunking(length).streaming(chunks),
         Payload::Open(chunks) => builder.streaming(chunks),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_own;
+
+    #[test]
+    fn the_clouds_own_calls_are_known_however_they_are_spelt() {
+        for own in ["/host/v1/feed", "//host/v1/feed", "/%68ost/v1/feed", "/trust/v1/bundle"] {
+            assert!(is_own(own), "{own}");
+        }
+        for other in ["", "/", "/v2.1/os-hosts", "/hosts", "/v3/host"] {
+            assert!(!is_own(other), "{other}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Checking tokens without asking anybody: signature once, then a hash and a look-up.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -39,7 +40,11 @@ struct Shared {
     clock: Clock,
     trust: ArcSwap<Trust>,
     checked: Cache<[u8; 32], Arc<Checked>>,
+    ask: OnceLock<Ask>,
 }
+
+/// Asks identity for newer keys; ends when they are there or nothing newer is to be had.
+type Ask = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 struct Trust {
     epoch: u64,
@@ -76,6 +81,7 @@ impl Verifier {
             clock,
             trust: ArcSwap::from_pointee(trust),
             checked: Cache::new(CACHED_TOKENS),
+            ask: OnceLock::new(),
         }))
     }
 
@@ -117,6 +123,28 @@ impl Verifier {
     /// When it is not to be believed.
     pub fn verify(&self, token: &str) -> Result<Arc<Caller>, TokenError> {
         self.verify_late(token, Duration::ZERO)
+    }
+
+    /// How newer keys are asked for when a token names one that is not known. The first way that is given stays.
+    pub fn ask_by(
+        &self,
+        ask: impl Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static,
+    ) {
+        let _first_stays = self.0.ask.set(Box::new(ask));
+    }
+
+    /// Who the token speaks for; an unknown key is asked for once.
+    ///
+    /// # Errors
+    /// When it is not to be believed.
+    pub async fn verify_or_ask(&self, token: &str) -> Result<Arc<Caller>, TokenError> {
+        match (self.verify(token), self.0.ask.get()) {
+            (Err(TokenError::UnknownKey), Some(ask)) => {
+                ask().await;
+                self.verify(token)
+            }
+            (judged, _) => judged,
+        }
     }
 
     /// The same for a token that expired at most `grace` ago: long operations finish with the token they began with.

@@ -4,6 +4,7 @@
 //! whatever error: lapin's own recovery does not cover errors of a channel, and with queues that live as long as their
 //! connection there is nothing to recover but the listening itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use lapin::{
 };
 use nephos_runtime::Clock;
 use nephos_types::Wake;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::local::Local;
@@ -36,6 +37,9 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 /// An attempt to connect that has not ended after this long is given up.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// A word that the broker has not taken after this long finds a connection that is blocked: a broker short of memory
+/// or disk stops reading.
+const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
 /// First and longest pause between attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
@@ -50,6 +54,8 @@ pub(crate) struct Broker {
     out: mpsc::Sender<Wake>,
     connected: Arc<AtomicBool>,
 }
+
+type Topics = watch::Receiver<BTreeSet<&'static str>>;
 
 /// The task's own half.
 struct Link {
@@ -133,12 +139,18 @@ impl Link {
         let (_connection, channel, mut consumer) = connecting.ok_or_else(silent)??;
         self.connected.store(true, Ordering::Release);
         info!("connected to the message broker");
-        self.local.deliver_everything();
         let queue = consumer.queue();
+        let mut topics = self.local.topics();
+        let mut bound = BTreeSet::new();
+        self.bind(&channel, &queue, &mut topics, &mut bound).await?;
+        self.local.deliver_everything();
         let mut heard = self.clock.monotonic();
         loop {
             let clock = self.clock.clone();
             tokio::select! {
+                _more = topics.changed() => {
+                    self.bind(&channel, &queue, &mut topics, &mut bound).await?;
+                }
                 wake = self.out.recv() => {
                     let wake = wake.ok_or(End::Dropped)?;
                     self.publish(&channel, EXCHANGE, wake.topic, wake.id.as_bytes()).await?;
@@ -179,10 +191,6 @@ impl Link {
         };
         let queue = channel.queue_declare("".into(), own, table()).await?;
         let name = queue.name().clone();
-        let options = QueueBindOptions::default();
-        channel
-            .queue_bind(name.clone(), EXCHANGE.into(), "#".into(), options, table())
-            .await?;
         let listen = BasicConsumeOptions {
             no_ack: true,
             exclusive: true,
@@ -194,6 +202,30 @@ impl Link {
         Ok((connection, channel, consumer))
     }
 
+    /// Hears what somebody here listens to, and nothing else. Who began to listen looks once: what was said in between
+    /// was not heard.
+    async fn bind(
+        &self,
+        channel: &Channel,
+        queue: &ShortString,
+        topics: &mut Topics,
+        bound: &mut BTreeSet<&'static str>,
+    ) -> Result<(), End> {
+        let wanted = topics.borrow_and_update().clone();
+        for topic in wanted {
+            if bound.contains(topic) {
+                continue;
+            }
+            let (options, table) = (QueueBindOptions::default(), FieldTable::default());
+            channel
+                .queue_bind(queue.clone(), EXCHANGE.into(), topic.into(), options, table)
+                .await?;
+            bound.insert(topic);
+            self.local.deliver_named(topic, "");
+        }
+        Ok(())
+    }
+
     async fn publish(
         &self,
         channel: &Channel,
@@ -203,12 +235,16 @@ impl Link {
     ) -> Result<(), End> {
         let properties = BasicProperties::default().with_app_id(self.name.clone());
         let options = BasicPublishOptions::default();
-        let sent = channel
-            .basic_publish(exchange.into(), key.into(), options, id, properties)
-            .await?;
-        // Without confirms there is nothing to wait for; a wake may be lost.
-        drop(sent);
-        Ok(())
+        let sending = channel.basic_publish(exchange.into(), key.into(), options, id, properties);
+        let sent = self.clock.timeout(PUBLISH_WITHIN, sending).await;
+        // Without confirms there is nothing more to wait for; a wake may be lost.
+        match sent {
+            Some(sent) => {
+                drop(sent?);
+                Ok(())
+            }
+            None => Err(End::Lost("the broker takes nothing any more".to_owned())),
+        }
     }
 
     fn hear(&self, delivery: &Delivery) {

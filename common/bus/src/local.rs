@@ -1,17 +1,21 @@
 //! Delivery inside a process: per listener a bounded set of ids, so that a hundred wakes for one thing are one.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use nephos_types::Wake;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Ids that wait for one listener at most; beyond, they become one "look at everything".
 const WAITING_IDS: usize = 4096;
 
 /// The listeners of this process, by topic.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Local(Arc<Mutex<Topics>>);
+pub(crate) struct Local {
+    topics: Arc<Mutex<Topics>>,
+    /// Topics that somebody has listened to, for whoever brings wakes from outside.
+    known: Arc<watch::Sender<BTreeSet<&'static str>>>,
+}
 
 type Topics = HashMap<&'static str, Vec<Weak<Listener>>>;
 
@@ -42,10 +46,12 @@ impl Local {
             only,
             ..Listener::default()
         });
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let listeners = topics.entry(topic).or_default();
         listeners.retain(|listener| listener.strong_count() > 0);
         listeners.push(Arc::downgrade(&listener));
+        drop(topics);
+        self.known.send_if_modified(|known| known.insert(topic));
         Wakes { topic, listener }
     }
 
@@ -54,16 +60,21 @@ impl Local {
     }
 
     pub(crate) fn deliver_named(&self, topic: &str, id: &str) {
-        let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let listeners = topics.get(topic).map(Vec::as_slice).unwrap_or_default();
         for listener in listeners.iter().filter_map(Weak::upgrade) {
             listener.push(id);
         }
     }
 
+    /// Topics that somebody here has listened to, as they become more.
+    pub(crate) fn topics(&self) -> watch::Receiver<BTreeSet<&'static str>> {
+        self.known.subscribe()
+    }
+
     /// Asks every listener to look at everything.
     pub(crate) fn deliver_everything(&self) {
-        let topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         for listener in topics.values().flatten().filter_map(Weak::upgrade) {
             listener.push("");
         }

@@ -86,11 +86,14 @@ impl Broker {
         }
     }
 
-    /// SIGKILL.
+    /// SIGKILL, and until nobody listens any more: the server is a child of what we started, and ends a little later.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             self.signal(&child, Signal::SIGKILL);
             let _ended = child.wait();
+            while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                std::thread::yield_now();
+            }
         }
     }
 

@@ -10,16 +10,26 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use tokio::sync::Mutex;
 
 use crate::query::Sql;
 use crate::sqlite::Writer;
-use crate::tx::Tx;
+use crate::tx::{Isolation, Tx};
 use crate::{Arg, Error, FromArg, FromRow, Kind, Migration, Row, Where, migrate};
 
 /// SQLite readers; more than cores only wait for each other.
 const READERS: u32 = 4;
 /// PostgreSQL connections of one service in one process.
 const PG_CONNECTIONS: u32 = 10;
+/// Nothing waits for ever. And whole tables are read only where there is no other way: what a serializable transaction
+/// has read stands in the way of others.
+const PG_SESSION: [(&str, &str); 5] = [
+    ("lock_timeout", "5s"),
+    ("statement_timeout", "30s"),
+    ("idle_in_transaction_session_timeout", "30s"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+];
 /// How long a statement waits for a connection.
 const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
 
@@ -90,6 +100,8 @@ pub struct Db {
     pub(crate) engine: Engine,
     pub(crate) clock: Clock,
     pub(crate) wakes: Arc<dyn WakeSink>,
+    /// Work that is done again goes one by one: else each would stand in the next one's way again.
+    pub(crate) lane: Arc<Mutex<()>>,
 }
 
 #[derive(Clone)]
@@ -101,15 +113,6 @@ pub(crate) enum Engine {
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Db({:?})", self.kind())
-    }
-}
-
-/// `FOR UPDATE SKIP LOCKED` where the engine has it and needs it: without it, workers that claim several rows deadlock.
-#[must_use]
-pub fn lock_clause(db: &Db) -> &'static str {
-    match db.kind() {
-        EngineKind::Sqlite => "",
-        EngineKind::Postgres => " FOR UPDATE SKIP LOCKED",
     }
 }
 
@@ -139,6 +142,7 @@ impl Db {
             }
             DbUrl::Postgres(url) => {
                 let options: PgConnectOptions = url.parse().map_err(Error::from)?;
+                let options = options.options(PG_SESSION);
                 let pool = PgPoolOptions::new()
                     .max_connections(PG_CONNECTIONS)
                     .acquire_timeout(ACQUIRE_WITHIN)
@@ -151,6 +155,7 @@ impl Db {
             engine,
             clock,
             wakes,
+            lane: Arc::default(),
         })
     }
 
@@ -245,12 +250,23 @@ impl Db {
             .collect()
     }
 
-    /// Opens a write transaction.
+    /// Opens a write transaction. It is as if it were alone: what it reads stays so until its commit, or it fails with
+    /// [`Kind::Conflict`], and [`Db::again`] does it again.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn write(&self) -> Result<Tx, Error> {
-        Tx::begin(self).await
+        Tx::begin(self, Isolation::Serializable).await
+    }
+
+    /// Opens a write transaction that guards itself, and so is never in anybody's way: it is one statement that says in
+    /// its own condition what must hold, or its first statement changes a row behind which all who write the same
+    /// things stand in line.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn guarded(&self) -> Result<Tx, Error> {
+        Tx::begin(self, Isolation::Statement).await
     }
 
     async fn rows(&self, sql: Sql, args: &[Arg]) -> Result<Vec<Row>, Error> {

@@ -96,10 +96,12 @@ fn kind_of(error: &dyn sqlx::error::DatabaseError) -> Kind {
         return Kind::ForeignKey;
     }
     match error.code().as_deref() {
-        // PostgreSQL: serialization failure, deadlock. SQLite: busy, locked, busy snapshot.
-        Some("40001" | "40P01" | "5" | "6" | "517") => Kind::Conflict,
-        // PostgreSQL: shutting down, starting up, too many connections, connection lost.
-        Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08003") => Kind::Unavailable,
+        // PostgreSQL: serialization failure, deadlock, lock not to be had in time. SQLite: busy, locked, busy snapshot.
+        Some("40001" | "40P01" | "55P03" | "5" | "6" | "517") => Kind::Conflict,
+        // PostgreSQL: shutting down, starting up, too many connections, connection lost, taking too long, left open.
+        Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08003" | "57014" | "25P03") => {
+            Kind::Unavailable
+        }
         Some("53100" | "13") => Kind::Full,
         _other => Kind::Other,
     }

@@ -23,9 +23,11 @@ macro_rules! migrations {
 }
 
 pub(crate) async fn run(db: &Db, migrations: &[Migration]) -> Result<(), Error> {
-    let mut tx = db.write().await?;
+    let mut tx = db.guarded().await?;
     if db.kind() == EngineKind::Postgres {
-        // Several processes may start at once.
+        // Several processes may start at once, and large tables take their time.
+        tx.exec("SET LOCAL lock_timeout = 0", args![]).await?;
+        tx.exec("SET LOCAL statement_timeout = 0", args![]).await?;
         tx.exec("SELECT pg_advisory_xact_lock(7236470)", args![])
             .await?;
     }

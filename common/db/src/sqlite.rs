@@ -15,6 +15,8 @@ use crate::{Error, Kind};
 
 /// Transactions that share one commit at most.
 const GROUP_TURNS: u32 = 64;
+/// Whoever has not got its turn by then is told so, in real time.
+const TURN_WITHIN: Duration = Duration::from_secs(10);
 /// Those behind may be cancelled before their turn; then a waiter commits for itself after this long.
 const FLUSH_AFTER: Duration = Duration::from_millis(2);
 
@@ -32,6 +34,8 @@ pub(crate) struct Baton {
     group: Option<Group>,
     /// A turn was begun and neither committed nor undone.
     dirty: bool,
+    /// A group is being begun: whoever began it may have gone away before it knew.
+    opening: bool,
 }
 
 struct Group {
@@ -59,6 +63,7 @@ impl Writer {
             connection,
             group: None,
             dirty: false,
+            opening: false,
         }));
         Ok(Self(Arc::new(Inner {
             baton,
@@ -67,14 +72,22 @@ impl Writer {
     }
 
     pub(crate) async fn turn(&self) -> Result<Turn, Error> {
+        self.turn_within(TURN_WITHIN).await
+    }
+
+    async fn turn_within(&self, limit: Duration) -> Result<Turn, Error> {
         let waiting = Waiting::new(&self.0.waiting);
-        let mut baton = Arc::clone(&self.0.baton).lock_owned().await;
+        let baton = Arc::clone(&self.0.baton).lock_owned();
+        let late = |_| Error::new(Kind::Unavailable, "others write and do not come to an end");
+        let mut baton = tokio::time::timeout(limit, baton).await.map_err(late)?;
         drop(waiting);
         baton.clean().await?;
         if baton.group.is_none() {
+            baton.opening = true;
             sqlx::query("BEGIN IMMEDIATE")
                 .execute(&mut baton.connection)
                 .await?;
+            baton.opening = false;
             baton.group = Some(Group {
                 verdict: watch::Sender::new(Verdict::Open),
                 turns: 0,
@@ -122,6 +135,11 @@ impl Drop for Waiting<'_> {
 impl Baton {
     /// Undoes what an abandoned turn left behind.
     async fn clean(&mut self) -> Result<(), Error> {
+        if self.opening {
+            // Whether it was begun before it was given up, nobody knows; if not, this has nothing to do.
+            let _not_begun = self.connection.execute("ROLLBACK").await;
+            self.opening = false;
+        }
         if !self.dirty {
             return Ok(());
         }
@@ -222,5 +240,40 @@ impl Drop for Turn {
                 baton.commit_group().await;
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    async fn writer() -> (Writer, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("x.sqlite"))
+            .create_if_missing(true);
+        (Writer::open(&options).await.unwrap(), folder)
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_while_the_database_begins_keeps_nobody_from_writing() {
+        let (writer, _folder) = writer().await;
+        for _ in 0..20 {
+            // Once: it has asked for BEGIN and is gone before the answer.
+            assert!(writer.turn().now_or_never().is_none());
+            writer.turn().await.unwrap().commit().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_behind_a_turn_without_end_is_told_so() {
+        let (writer, _folder) = writer().await;
+        let without_end = writer.turn().await.unwrap();
+        let late = writer.turn_within(Duration::from_millis(20)).await;
+        let late = late.err().unwrap();
+        assert_eq!(late.kind(), Kind::Unavailable);
+        drop(without_end);
     }
 }

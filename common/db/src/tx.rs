@@ -7,6 +7,7 @@ use nephos_runtime::{Clock, WakeSink};
 use nephos_types::Wake;
 use sqlx::{AssertSqlSafe, Postgres};
 
+use crate::again;
 use crate::engine::Engine;
 use crate::query::Sql;
 use crate::sqlite::Turn;
@@ -28,6 +29,15 @@ pub struct Tx {
     poisoned: bool,
 }
 
+/// What a transaction sees of others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Isolation {
+    /// Nothing.
+    Serializable,
+    /// What was committed before each statement.
+    Statement,
+}
+
 enum TxEngine {
     Lite(Turn),
     Pg(sqlx::Transaction<'static, Postgres>),
@@ -42,10 +52,15 @@ impl std::fmt::Debug for Tx {
 }
 
 impl Tx {
-    pub(crate) async fn begin(db: &Db) -> Result<Self, Error> {
-        let engine = match &db.engine {
-            Engine::Lite { write, .. } => TxEngine::Lite(write.turn().await?),
-            Engine::Pg(pool) => TxEngine::Pg(pool.begin().await?),
+    pub(crate) async fn begin(db: &Db, isolation: Isolation) -> Result<Self, Error> {
+        let engine = match (&db.engine, isolation) {
+            // One writer at a time is as alone as can be.
+            (Engine::Lite { write, .. }, _) => TxEngine::Lite(write.turn().await?),
+            (Engine::Pg(pool), Isolation::Serializable) => TxEngine::Pg(
+                pool.begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
+                    .await?,
+            ),
+            (Engine::Pg(pool), Isolation::Statement) => TxEngine::Pg(pool.begin().await?),
         };
         let clock = db.clock.clone();
         let opened = clock.monotonic();
@@ -68,19 +83,15 @@ impl Tx {
         self.start()?;
         let changed = match &mut self.engine {
             TxEngine::Lite(turn) => {
-                let connection = turn.connection()?;
-                Sql::Static(sql)
-                    .lite(&args)
-                    .execute(connection)
-                    .await?
-                    .rows_affected()
+                let done = Sql::Static(sql).lite(&args).execute(turn.connection()?);
+                done.await.map(|done| done.rows_affected())
             }
-            TxEngine::Pg(tx) => Sql::Static(sql)
-                .pg(&args)
-                .execute(&mut **tx)
-                .await?
-                .rows_affected(),
+            TxEngine::Pg(tx) => {
+                let done = Sql::Static(sql).pg(&args).execute(&mut **tx);
+                done.await.map(|done| done.rows_affected())
+            }
         };
+        let changed = changed.map_err(noted)?;
         self.poisoned = false;
         Ok(changed)
     }
@@ -210,7 +221,9 @@ impl Tx {
             let _caller_gone = tell.send(committed);
         });
         let gone = |_| Error::new(Kind::Unavailable, "the commit was cut off");
-        told.await.map_err(gone)?
+        let committed = told.await.map_err(gone)?;
+        again::note(committed.as_ref().map(|&()| ()));
+        committed
     }
 
     /// Marks a statement as under way: until it has succeeded, and so also when it is cancelled, the transaction is dead.
@@ -230,17 +243,25 @@ impl Tx {
 
     async fn rows(&mut self, sql: Sql, args: &[Arg]) -> Result<Vec<Row>, Error> {
         self.start()?;
-        let rows = match &mut self.engine {
+        let rows: Result<Vec<Row>, sqlx::Error> = match &mut self.engine {
             TxEngine::Lite(turn) => {
-                let rows = sql.lite(args).fetch_all(turn.connection()?).await?;
-                rows.into_iter().map(Row::Lite).collect()
+                let rows = sql.lite(args).fetch_all(turn.connection()?).await;
+                rows.map(|rows| rows.into_iter().map(Row::Lite).collect())
             }
             TxEngine::Pg(tx) => {
-                let rows = sql.pg(args).fetch_all(&mut **tx).await?;
-                rows.into_iter().map(Row::Pg).collect()
+                let rows = sql.pg(args).fetch_all(&mut **tx).await;
+                rows.map(|rows| rows.into_iter().map(Row::Pg).collect())
             }
         };
+        let rows = rows.map_err(noted)?;
         self.poisoned = false;
         Ok(rows)
     }
+}
+
+/// The error as ours; whoever watches hears of a conflict also when it is reported in other words.
+fn noted(error: sqlx::Error) -> Error {
+    let error = Error::from(error);
+    again::note(Err(&error));
+    error
 }

@@ -186,3 +186,67 @@ async fn pages_join_to_the_whole_list() {
         .unwrap();
     assert_eq!(some, ["01"]);
 }
+
+/// Both read how many there are, and write what follows from it.
+#[tokio::test]
+async fn of_two_that_read_and_then_write_one_does_it_again() {
+    let f = fixture().await;
+    insert(&f.db, "sum", 0).await.unwrap();
+    let count = "SELECT n FROM things WHERE id = $1";
+    let note = "UPDATE things SET n = $1 WHERE id = $2";
+    if f.db.kind() == nephos_db::EngineKind::Postgres {
+        let (mut one, mut two) = (f.db.write().await.unwrap(), f.db.write().await.unwrap());
+        let seen: i64 = one.fetch_scalar(count, args!["sum"]).await.unwrap();
+        let same: i64 = two.fetch_scalar(count, args!["sum"]).await.unwrap();
+        one.exec(note, args![seen + 1, "sum"]).await.unwrap();
+        one.commit().await.unwrap();
+        let lost = two.exec(note, args![same + 1, "sum"]).await.unwrap_err();
+        assert_eq!(lost.kind(), Kind::Conflict, "{lost}");
+    }
+    let add = || async {
+        let mut tx = f.db.write().await?;
+        let seen: i64 = tx.fetch_scalar(count, args!["sum"]).await?;
+        tokio::task::yield_now().await;
+        tx.exec(note, args![seen + 1, "sum"]).await?;
+        tx.commit().await
+    };
+    let before: i64 = f.db.fetch_scalar(count, args!["sum"]).await.unwrap();
+    let eight = (0..8).map(|_| f.db.again(add));
+    for done in futures_util::future::join_all(eight).await {
+        done.unwrap();
+    }
+    let after: i64 = f.db.fetch_scalar(count, args!["sum"]).await.unwrap();
+    assert_eq!(after, before + 8);
+}
+
+/// Each checks that the other's row is not there, and writes its own: no row is written twice.
+#[tokio::test]
+async fn a_check_of_what_another_is_about_to_write_is_a_conflict() {
+    let f = fixture().await;
+    let claim = |id: &'static str, other: &'static str| {
+        let db = f.db.clone();
+        async move {
+            let mut tx = db.write().await?;
+            let there = "SELECT id FROM things WHERE id = $1";
+            let taken: Option<String> = tx.fetch_opt(there, args![other]).await?;
+            tokio::task::yield_now().await;
+            if taken.is_none() {
+                let sql = "INSERT INTO things (id, n, flag) VALUES ($1, $2, $3)";
+                tx.exec(sql, args![id, 0i64, true]).await?;
+            }
+            tx.commit().await
+        }
+    };
+    for _ in 0..10 {
+        let (one, two) = (|| claim("one", "two"), || claim("two", "one"));
+        let (one, two) = tokio::join!(f.db.again(one), f.db.again(two));
+        one.unwrap();
+        two.unwrap();
+        let rows = "SELECT COUNT(*) FROM things";
+        let rows: i64 = f.db.fetch_scalar(rows, args![]).await.unwrap();
+        assert_eq!(rows, 1);
+        let mut tx = f.db.write().await.unwrap();
+        tx.exec("DELETE FROM things", args![]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}

@@ -15,6 +15,8 @@ pub struct OpCx<S> {
     pub(crate) clock: Clock,
     pub(crate) operation: OperationId,
     pub(crate) owner: Arc<str>,
+    /// How many news the step knows of.
+    pub(crate) nudges: i64,
 }
 
 impl<S> std::ops::Deref for OpCx<S> {
@@ -68,16 +70,31 @@ impl<S> OpCx<S> {
     /// start the next operation at once. The step then returns [`Next::Done`](crate::Next::Done).
     ///
     /// # Errors
-    /// [`StepError::LeaseLost`] as in [`OpCx::write`].
+    /// [`StepError::LeaseLost`] as in [`OpCx::write`]; [`StepError::News`] when somebody had news since the step began,
+    /// which it may have looked too early to see.
     pub async fn finish(&self, step: &'static str) -> Result<Tx, StepError> {
-        self.end(step, None).await
+        let mut tx = self.db.write().await?;
+        let held = tx
+            .exec(
+                "UPDATE operations SET step = $1, finished_at = $2, lease_owner = NULL, lease_until = 0 \
+                 WHERE id = $3 AND lease_owner = $4 AND nudges = $5 AND finished_at IS NULL",
+                args![step, self.now(), self.operation, &*self.owner, self.nudges],
+            )
+            .await?;
+        if held == 1 {
+            return Ok(tx);
+        }
+        let ours = tx
+            .fetch_opt::<i64>(
+                "SELECT nudges FROM operations WHERE id = $1 AND lease_owner = $2 AND finished_at IS NULL",
+                args![self.operation, &*self.owner],
+            )
+            .await?;
+        Err(ours.map_or(StepError::LeaseLost, |_nudges| StepError::News))
     }
 
-    pub(crate) async fn end(
-        &self,
-        step: &'static str,
-        error: Option<&str>,
-    ) -> Result<Tx, StepError> {
+    /// Ends the operation for good; news do not change that.
+    pub(crate) async fn end(&self, step: &'static str, error: &str) -> Result<Tx, StepError> {
         let mut tx = self.db.write().await?;
         let held = tx
             .exec(

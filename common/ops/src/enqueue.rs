@@ -1,11 +1,14 @@
 //! How work begins: in the transaction of the request that wants it.
 
 use nephos_auth::Caller;
-use nephos_db::{Db, Tx, args};
+use nephos_db::{Db, Error, FromRow, Row, Tx, args};
 use nephos_types::{RequestId, Timestamp, Wake};
 use serde_json::Value;
 
 use crate::{Operation, OperationId};
+
+/// Work that ends whenever it is about to be told is waited for so often.
+const NUDGES: u32 = 8;
 
 /// Work to be done.
 #[derive(Clone, Debug)]
@@ -66,13 +69,43 @@ pub async fn supersede(
     new: New<'_>,
 ) -> Result<OperationId, EnqueueError> {
     let ended = tx
-        .fetch_opt::<String>(
+        .fetch_opt::<Ended>(
             "UPDATE operations SET finished_at = $1, error = $2 \
-             WHERE resource_id = $3 AND finished_at IS NULL RETURNING id",
+             WHERE resource_id = $3 AND finished_at IS NULL RETURNING id, waits_for, lease_owner",
             args![now, format!("superseded by {}", new.kind), new.resource_id],
         )
         .await?;
-    insert(tx, now, new, ended).await
+    let waits_for = ended.and_then(Ended::left_behind);
+    insert(tx, now, new, waits_for).await
+}
+
+/// What was superseded.
+struct Ended {
+    id: String,
+    waits_for: Option<String>,
+    leased: bool,
+}
+
+impl Ended {
+    /// The operation whose step may still be under way: this one's, or, if it never came to its turn, that of what it
+    /// waited for itself.
+    fn left_behind(self) -> Option<String> {
+        if self.leased {
+            Some(self.id)
+        } else {
+            self.waits_for
+        }
+    }
+}
+
+impl FromRow for Ended {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.get("id")?,
+            waits_for: row.get("waits_for")?,
+            leased: row.get::<Option<String>>("lease_owner")?.is_some(),
+        })
+    }
 }
 
 async fn insert(
@@ -113,7 +146,8 @@ async fn insert(
     Ok(id)
 }
 
-/// Tells the live operation of a resource that there is news: it looks again at once.
+/// Tells the live operation of a resource that there is news: it looks again at once. False: there is none, and nobody
+/// was told.
 ///
 /// # Errors
 /// When the database refuses.
@@ -122,7 +156,7 @@ pub async fn nudge(
     now: Timestamp,
     topic: &'static str,
     resource_id: &str,
-) -> Result<(), nephos_db::Error> {
+) -> Result<bool, Error> {
     let id = tx
         .fetch_opt::<String>(
             "UPDATE operations SET nudges = nudges + 1, run_at = $1 \
@@ -130,10 +164,40 @@ pub async fn nudge(
             args![now, resource_id],
         )
         .await?;
+    let told = id.is_some();
     if let Some(id) = id {
         tx.wake(Wake::new(topic, id));
     }
-    Ok(())
+    Ok(told)
+}
+
+/// Begins work, or tells the same kind of work that is under way that there is news: either way somebody looks at the
+/// resource after this transaction.
+///
+/// # Errors
+/// [`EnqueueError::Busy`] when work of another kind is live; the transaction stays usable.
+pub async fn enqueue_or_nudge(
+    tx: &mut Tx,
+    now: Timestamp,
+    new: New<'_>,
+) -> Result<(), EnqueueError> {
+    let mut tries = 0;
+    loop {
+        let busy = match enqueue(tx, now, new.clone()).await {
+            Ok(_begun) => return Ok(()),
+            Err(EnqueueError::Busy { kind }) => kind,
+            Err(why) => return Err(why),
+        };
+        tries += 1;
+        // No kind: what was in the way has ended since.
+        let same = busy == new.kind || busy.is_empty();
+        if !same || tries > NUDGES {
+            return Err(EnqueueError::Busy { kind: busy });
+        }
+        if nudge(tx, now, new.topic, new.resource_id).await? {
+            return Ok(());
+        }
+    }
 }
 
 /// The live operation of a resource.

@@ -210,9 +210,19 @@ async fn write(tx: &mut Tx, now: Timestamp, place: Place<'_>, item: Item) -> Res
 /// When the database refuses.
 pub async fn published(db: &Db, place: Place<'_>) -> Result<Option<i64>, Error> {
     let Place { host, kind, id, .. } = place;
-    let sql = "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL";
-    db.fetch_opt(sql, args![host, kind, id]).await
+    db.fetch_opt(PUBLISHED, args![host, kind, id]).await
 }
+
+/// As [`published`], within a transaction.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn published_in(tx: &mut Tx, place: Place<'_>) -> Result<Option<i64>, Error> {
+    let Place { host, kind, id, .. } = place;
+    tx.fetch_opt(PUBLISHED, args![host, kind, id]).await
+}
+
+const PUBLISHED: &str = "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL";
 
 /// Answers agents' polls.
 #[derive(Clone, Debug)]
@@ -253,26 +263,32 @@ impl Feed {
             .fetch_opt::<i64>(sql, args![host])
             .await?
             .unwrap_or(0);
-        let complete = since <= 0 || since > revision || self.too_old(host, since).await?;
-        let from = if complete { 0 } else { since };
         // Items may be newer than the revision read before them; the agent gets them again, which harms nothing.
-        let mut items = self
-            .db
-            .fetch_all::<ItemRow>(
-                "SELECT kind, id, generation, spec FROM feed_items WHERE host = $1 AND revision > $2 \
-                 ORDER BY revision",
-                args![host, from],
-            )
-            .await?;
-        if complete {
-            items.retain(|row| row.0.spec.is_some());
+        let known = since > 0 && since <= revision;
+        if known {
+            let items = self.items(host, since).await?;
+            // Asked after they were read: what was removed until then is missing among them.
+            if !self.too_old(host, since).await? {
+                return Ok(FeedPage {
+                    revision,
+                    complete: false,
+                    items,
+                });
+            }
         }
-        let items = items.into_iter().map(|row| row.0).collect();
+        let mut items = self.items(host, 0).await?;
+        items.retain(|item| item.spec.is_some());
         Ok(FeedPage {
             revision,
-            complete,
+            complete: true,
             items,
         })
+    }
+
+    async fn items(&self, host: &str, after: i64) -> Result<Vec<FeedItem>, Error> {
+        let sql = "SELECT kind, id, generation, spec FROM feed_items WHERE host = $1 AND revision > $2 ORDER BY revision";
+        let rows: Vec<ItemRow> = self.db.fetch_all(sql, args![host, after]).await?;
+        Ok(rows.into_iter().map(|row| row.0).collect())
     }
 
     /// Whether tombstones after `since` may have been removed already.
@@ -359,19 +375,6 @@ pub async fn observed(db: &Db, kind: &str, id: &str) -> Result<Vec<Seen>, Error>
     .await
 }
 
-/// Everything of one kind that hosts have seen.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn observed_kind(db: &Db, kind: &str) -> Result<Vec<Seen>, Error> {
-    db.fetch_all(
-        "SELECT host, kind, id, generation_seen, state, detail, at FROM feed_observed \
-         WHERE kind = $1 ORDER BY host, id",
-        args![kind],
-    )
-    .await
-}
-
 /// Forgets what was seen of a thing that is gone for good.
 ///
 /// # Errors
@@ -383,29 +386,6 @@ pub async fn forget(tx: &mut Tx, kind: &str, id: &str) -> Result<(), Error> {
     )
     .await?;
     Ok(())
-}
-
-/// When a host was last heard of; by host name.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn hosts(db: &Db) -> Result<Vec<HostSeen>, Error> {
-    db.fetch_all(
-        "SELECT host, revision, seen_at FROM feed_hosts ORDER BY host",
-        args![],
-    )
-    .await
-}
-
-/// A host that has asked or reported.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostSeen {
-    /// Its name.
-    pub host: String,
-    /// The newest revision wanted on it.
-    pub revision: i64,
-    /// When it last reported; 0: never.
-    pub seen_at: Timestamp,
 }
 
 /// What a host has seen of a thing.
@@ -446,16 +426,6 @@ impl FromRow for Seen {
                     .map_err(|why| Error::damaged(why.to_string()))?,
                 at: row.get("at")?,
             },
-        })
-    }
-}
-
-impl FromRow for HostSeen {
-    fn from_row(row: &Row) -> Result<Self, Error> {
-        Ok(Self {
-            host: row.get("host")?,
-            revision: row.get("revision")?,
-            seen_at: row.get("seen_at")?,
         })
     }
 }

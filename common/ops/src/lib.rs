@@ -10,12 +10,14 @@
 mod cx;
 mod enqueue;
 pub mod feed;
+mod lease;
 mod operation;
 mod reconcile;
+mod steps;
 mod worker;
 
 pub use cx::OpCx;
-pub use enqueue::{EnqueueError, New, enqueue, live, nudge, supersede};
+pub use enqueue::{EnqueueError, New, enqueue, enqueue_or_nudge, live, nudge, supersede};
 pub use operation::{Operation, OperationId};
 pub use reconcile::{Failure, Next, Reconcile, Reconcilers, StepError};
 pub use worker::{Worker, WorkerParts};

@@ -80,12 +80,18 @@ pub enum StepError {
     /// It may work later: tried again with growing pauses until the deadline.
     #[error("{0}")]
     Transient(String),
+    /// A sibling does not answer: as [`StepError::Transient`], with pauses of 5 s at most.
+    #[error("{0}")]
+    Away(String),
     /// It will never work.
     #[error("{0}")]
     Permanent(String),
     /// Another worker has the operation now, or it was superseded.
     #[error("the lease is lost")]
     LeaseLost,
+    /// There was news during the step, so it is not the last one: it runs again.
+    #[error("there is news")]
+    News,
     /// The database refused.
     #[error(transparent)]
     Db(#[from] nephos_db::Error),

@@ -3,6 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,10 +16,13 @@ use nephos_ops::{
     WorkerParts,
 };
 use nephos_runtime::crash::{self, Mode};
-use nephos_runtime::{Clock, crash_point};
+use nephos_runtime::{Clock, Shutdown, Task, crash_point};
 use nephos_types::feed::Observed;
 use nephos_types::{RequestId, Timestamp};
 use serde_json::json;
+use tokio::sync::Notify;
+
+mod leases;
 
 /// Toys are built in two places: in the database and in the "world", a table that stands for what a host has.
 const TABLES: Migration = Migration {
@@ -30,10 +34,44 @@ const OPS: &str = "toys.ops";
 
 struct Toys {
     db: Db,
+    clock: Clock,
+    /// A slow step has begun.
+    begun: Arc<Notify>,
+    looks: Arc<AtomicUsize>,
 }
 
 struct Build;
 struct Scrap;
+/// Looks, is told of news while it looks, and would end.
+struct Look;
+
+impl Reconcile<Toys> for Look {
+    const KIND: &'static str = "toy.look";
+
+    async fn step(&self, cx: &OpCx<Toys>, op: &Operation) -> Result<Next, StepError> {
+        if cx.first_look() {
+            cx.tell(&op.resource_id).await?;
+        }
+        if op.args.get("itself").is_none() {
+            return Ok(Next::Done);
+        }
+        let mut tx = cx.finish("finish").await?;
+        let sql = "INSERT INTO toys (id, state) VALUES ($1, 'SEEN')";
+        tx.exec(sql, args![op.resource_id]).await?;
+        tx.commit().await?;
+        Ok(Next::Done)
+    }
+
+    async fn failed(
+        &self,
+        _cx: &OpCx<Toys>,
+        _op: &Operation,
+        _failure: &Failure,
+        _tx: &mut Tx,
+    ) -> Result<(), nephos_db::Error> {
+        Ok(())
+    }
+}
 
 impl Reconcile<Toys> for Build {
     const KIND: &'static str = "toy.build";
@@ -53,6 +91,32 @@ impl Reconcile<Toys> for Build {
             }
             None if op.args.get("never").is_some() => {
                 Err(StepError::Transient("the shop is closed".to_owned()))
+            }
+            None if op.args.get("away").is_some() => {
+                Err(StepError::Away("the shop is moving".to_owned()))
+            }
+            None if op.args.get("slow").is_some() => {
+                let clock = cx.service().clock.clone();
+                cx.service().begun.notify_one();
+                clock.sleep(Duration::from_secs(60)).await;
+                cx.make(id).await?;
+                Ok(Next::Again)
+            }
+            None if op.args.get("holds").is_some() => {
+                // Not what a step should do, but nobody else may suffer for it.
+                let tx = cx.write("hold").await?;
+                cx.service().begun.notify_one();
+                cx.service().clock.sleep(Duration::from_secs(20)).await;
+                drop(tx);
+                cx.make(id).await?;
+                Ok(Next::Again)
+            }
+            Some("no") if op.args.get("talks").is_some() && cx.first_look() => {
+                // It has looked; now it is told that what it saw is old.
+                cx.tell(id).await?;
+                Ok(Next::Wait {
+                    until: cx.now().plus_secs(600),
+                })
             }
             None => {
                 crash_point!("build.before_make");
@@ -128,6 +192,17 @@ impl Reconcile<Toys> for Scrap {
 }
 
 impl Toys {
+    fn first_look(&self) -> bool {
+        self.looks.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    async fn tell(&self, id: &str) -> Result<(), nephos_db::Error> {
+        let mut tx = self.db.write().await?;
+        let told = nephos_ops::nudge(&mut tx, self.clock.now(), OPS, id).await?;
+        assert!(told, "its operation is live");
+        tx.commit().await
+    }
+
     /// A side effect outside the fence: it has to be repeatable.
     async fn make(&self, id: &str) -> Result<(), nephos_db::Error> {
         let mut tx = self.db.write().await?;
@@ -141,6 +216,8 @@ struct Shop {
     db: Db,
     clock: Clock,
     bus: Bus,
+    begun: Arc<Notify>,
+    looks: Arc<AtomicUsize>,
     _folder: tempfile::TempDir,
 }
 
@@ -174,6 +251,8 @@ async fn shop() -> Shop {
         db,
         clock,
         bus,
+        begun: Arc::default(),
+        looks: Arc::default(),
         _folder: folder,
     }
 }
@@ -183,13 +262,58 @@ impl Shop {
         Worker::new(WorkerParts {
             service: Arc::new(Toys {
                 db: self.db.clone(),
+                clock: self.clock.clone(),
+                begun: Arc::clone(&self.begun),
+                looks: Arc::clone(&self.looks),
             }),
             db: self.db.clone(),
             clock: self.clock.clone(),
             bus: self.bus.clone(),
             topic: OPS,
-            reconcilers: Reconcilers::new().with(Build).with(Scrap),
+            reconcilers: Reconcilers::new().with(Build).with(Scrap).with(Look),
         })
+    }
+
+    /// A worker at work until the test ends.
+    fn running(&self) -> (Worker<Toys>, Task) {
+        let worker = self.worker();
+        let runner = worker.clone();
+        let task = nephos_runtime::spawn("worker", async move {
+            runner.run(Shutdown::new()).await.unwrap();
+        });
+        (worker, task)
+    }
+
+    /// Moves the clock second by second until `done` says so.
+    async fn pass_until<F: Future<Output = bool>>(
+        &self,
+        seconds: u32,
+        done: impl Fn() -> F,
+    ) -> bool {
+        for _second in 0..seconds {
+            for _turn in 0..20 {
+                if done().await {
+                    return true;
+                }
+            }
+            self.clock.advance(Duration::from_secs(1));
+        }
+        done().await
+    }
+
+    async fn supersede(&self, id: &str) {
+        let mut tx = self.db.write().await.unwrap();
+        let now = self.clock.now();
+        nephos_ops::supersede(&mut tx, now, new("toy.scrap", id, json!({})))
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn exec(&self, sql: &'static str) {
+        let mut tx = self.db.write().await.unwrap();
+        tx.exec(sql, args![]).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     async fn order(&self, id: &str, args: serde_json::Value) -> Result<(), EnqueueError> {
@@ -512,13 +636,8 @@ async fn a_poll_waits_for_its_own_host_only() {
     tx.commit().await.unwrap();
     let stored = feed::observed(&shop.db, "toy", "a").await.unwrap();
     assert_eq!(stored.first().unwrap().observed, seen);
-    assert_eq!(
-        feed::hosts(&shop.db)
-            .await
-            .unwrap()
-            .first()
-            .unwrap()
-            .seen_at,
-        shop.clock.now()
-    );
+    let seen_at = shop
+        .count("SELECT seen_at FROM feed_hosts WHERE host = 'h1'")
+        .await;
+    assert_eq!(seen_at, shop.clock.now().0);
 }

@@ -1,5 +1,7 @@
 //! One call to a sibling.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -9,10 +11,13 @@ use nephos_types::RequestId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{PeerError, Peers, Transport};
+use crate::{PeerError, Peers, Replicas, Transport, outside};
 
 /// Largest answer that is read whole, in bytes.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
 /// A call being put together.
 #[derive(Debug)]
@@ -108,13 +113,10 @@ impl<'a> Call<'a> {
         self.header(HeaderName::from_static("openstack-api-version"), version)
     }
 
-    /// Under this request id, so that the work can be followed.
+    /// Under this request id instead of that of the request on whose behalf the call is made.
     #[must_use]
     pub fn request_id(self, id: &RequestId) -> Self {
-        self.header(
-            HeaderName::from_static("x-openstack-request-id"),
-            id.as_str(),
-        )
+        self.header(REQUEST_ID, id.as_str())
     }
 
     /// In the service's own name.
@@ -151,12 +153,7 @@ impl<'a> Call<'a> {
             })
         };
         let answered = clock.timeout(limit, whole).await;
-        let answer = answered.unwrap_or_else(|| {
-            Err(PeerError::silent(
-                service,
-                format!("no answer within {} s", limit.as_secs()),
-            ))
-        })?;
+        let answer = answered.unwrap_or_else(|| Err(silent_for(service, limit)))?;
         if answer.status.is_success() {
             return Ok(answer);
         }
@@ -175,7 +172,11 @@ impl<'a> Call<'a> {
         self,
     ) -> Result<(HeaderMap, BoxStream<'static, Result<Bytes, std::io::Error>>), PeerError> {
         let service = self.service;
-        let response = self.exchange().await?;
+        let limit = self.peers.timeout();
+        let clock = self.peers.clock().clone();
+        // The limit is for the headers; data may take as long as it flows.
+        let response = clock.timeout(limit, self.exchange()).await;
+        let response = response.unwrap_or_else(|| Err(silent_for(service, limit)))?;
         if !response.status.is_success() {
             let status = response.status.as_u16();
             let body = read_whole(service, response.body).await?;
@@ -196,24 +197,36 @@ impl<'a> Call<'a> {
             .body
             .clone()
             .map_err(|why| PeerError::silent(service, why))?;
-        let response = self.attempt(body.clone()).await?;
-        if response.status != StatusCode::UNAUTHORIZED || !matches!(self.token, Who::Service) {
-            return Ok(response);
+        let token = self.token().await?;
+        let response = self.attempt(token.as_deref(), body.clone()).await?;
+        match (&self.token, token) {
+            (Who::Service, Some(refused)) if response.status == StatusCode::UNAUTHORIZED => {
+                self.peers.forget_token(&refused);
+            }
+            _others_token_or_believed => return Ok(response),
         }
-        self.peers.forget_token().await;
-        self.attempt(body).await
+        let token = self.token().await?;
+        self.attempt(token.as_deref(), body).await
     }
 
-    async fn attempt(&mut self, body: Bytes) -> Result<Response, PeerError> {
-        let token = match &self.token {
+    async fn token(&self) -> Result<Option<String>, PeerError> {
+        Ok(match &self.token {
             Who::Nobody => None,
             Who::Service => Some(self.peers.service_token().await?),
             Who::Token(token) => Some(token.clone()),
-        };
-        if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(&token).ok()) {
+        })
+    }
+
+    async fn attempt(&mut self, token: Option<&str>, body: Bytes) -> Result<Response, PeerError> {
+        if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(token).ok()) {
             value.set_sensitive(true);
-            self.headers
-                .insert(HeaderName::from_static("x-auth-token"), value);
+            self.headers.insert(TOKEN, value);
+        }
+        let unnamed = !self.headers.contains_key(REQUEST_ID);
+        if let Some(id) = nephos_runtime::request::current().filter(|_| unnamed)
+            && let Ok(value) = HeaderValue::from_str(id.as_str())
+        {
+            self.headers.insert(REQUEST_ID, value);
         }
         let unknown = || PeerError::silent(self.service, "this process does not know where it is");
         match self
@@ -227,34 +240,56 @@ impl<'a> Call<'a> {
                 request.headers = self.headers.clone();
                 request.base_url = format!("{}/{}", self.peers.public_url(), self.service);
                 request.body = Incoming::Bytes(body);
-                Ok(dispatch.dispatch(request).await)
+                // As over a socket: what was asked is done to its end, whoever gives up waiting.
+                Ok(nephos_runtime::finish(dispatch.dispatch(request)).await)
             }
-            Transport::Http(base) => self.by_http(&base, body).await,
+            Transport::Http(replicas) => self.by_http(&replicas, body).await,
         }
     }
 
-    async fn by_http(&self, base: &str, body: Bytes) -> Result<Response, PeerError> {
-        let sent = self
-            .peers
-            .http()
-            .request(self.method.clone(), format!("{base}{}", self.target))
-            .headers(self.headers.clone())
-            .body(body)
-            .send()
-            .await
-            .map_err(|why| PeerError::silent(self.service, why))?;
-        let (status, headers) = (sent.status(), sent.headers().clone());
-        let length = sent.content_length().unwrap_or(0);
-        let chunks = sent
-            .bytes_stream()
-            .map(|chunk| chunk.map_err(std::io::Error::other))
-            .boxed();
-        Ok(Response {
-            status,
-            headers,
-            body: Payload::Stream { length, chunks },
-        })
+    async fn by_http(&self, replicas: &Replicas, body: Bytes) -> Result<Response, PeerError> {
+        let mut failed = PeerError::silent(self.service, "nobody says where it is");
+        for (number, url) in replicas.in_turn() {
+            let sent = self
+                .peers
+                .http()
+                .request(self.method.clone(), format!("{url}{}", self.target))
+                .headers(self.headers.clone())
+                .body(body.clone())
+                .send()
+                .await;
+            match sent {
+                Ok(sent) => {
+                    replicas.prefer(number);
+                    return Ok(answered(sent));
+                }
+                // Nothing was sent, so another copy may be asked.
+                Err(why) if why.is_connect() => {
+                    failed = PeerError::silent(self.service, outside::innermost(&why));
+                }
+                Err(why) => return Err(PeerError::silent(self.service, outside::innermost(&why))),
+            }
+        }
+        Err(failed)
     }
+}
+
+fn answered(sent: reqwest::Response) -> Response {
+    let (status, headers) = (sent.status(), sent.headers().clone());
+    let length = sent.content_length().unwrap_or(0);
+    let chunks = sent
+        .bytes_stream()
+        .map(|chunk| chunk.map_err(std::io::Error::other))
+        .boxed();
+    Response {
+        status,
+        headers,
+        body: Payload::Stream { length, chunks },
+    }
+}
+
+fn silent_for(service: &'static str, limit: Duration) -> PeerError {
+    PeerError::silent(service, format!("no answer within {} s", limit.as_secs()))
 }
 
 async fn read_whole(service: &'static str, body: Payload) -> Result<Bytes, PeerError> {

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
 
-use crate::{PeerError, Peers};
+use crate::{PeerError, Peers, disk};
 
-/// Everything wanted on a host, as far as the agent knows.
+/// The document goes to disk at most this often: each time costs a write of all of it and the disk's own time, and what
+/// the file lacks after a power cut comes with the first answer of the service.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Everything wanted on a host, as far as the agent knows. Cheap to clone: items are shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// The revision this is.
@@ -16,7 +22,32 @@ pub struct Desired {
     /// Whether a complete document was received since the agent started. Until then nothing may be removed for being absent.
     pub complete: bool,
     /// The wanted things by kind and id; what is gone is not in it.
-    pub items: BTreeMap<(String, String), FeedItem>,
+    pub items: BTreeMap<(String, String), Arc<FeedItem>>,
+}
+
+impl Desired {
+    /// What one page says.
+    #[must_use]
+    pub fn of(page: FeedPage) -> Self {
+        let mut desired = Self::default();
+        desired.merge(page);
+        desired
+    }
+
+    fn merge(&mut self, page: FeedPage) {
+        if page.complete {
+            self.items.clear();
+            self.complete = true;
+        }
+        for item in page.items {
+            let (key, item) = keyed(Arc::new(item));
+            match item.spec {
+                Some(_) => self.items.insert(key, item),
+                None => self.items.remove(&key),
+            };
+        }
+        self.revision = page.revision;
+    }
 }
 
 /// Pulls one service's feed for one host.
@@ -27,13 +58,17 @@ pub struct FeedClient {
     host: String,
     file: PathBuf,
     desired: Desired,
+    /// Whether the file lacks something.
+    unkept: bool,
+    /// When the file was written, by the monotonic clock.
+    kept_at: Option<Duration>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
     host: String,
     revision: i64,
-    items: Vec<FeedItem>,
+    items: Vec<Arc<FeedItem>>,
 }
 
 impl FeedClient {
@@ -53,6 +88,8 @@ impl FeedClient {
             host,
             file,
             desired: Desired::default(),
+            unkept: false,
+            kept_at: None,
         }
     }
 
@@ -77,7 +114,11 @@ impl FeedClient {
         } else {
             0
         };
-        let wait = if self.desired.complete { wait_secs } else { 0 };
+        let wait = match (self.desired.complete, self.unkept) {
+            (false, _) => 0,
+            (true, true) => wait_secs.min(KEEP_EVERY.as_secs()),
+            (true, false) => wait_secs,
+        };
         let target = format!("/host/v1/feed?host={}&since={since}&wait={wait}", self.host);
         let page: FeedPage = self
             .peers
@@ -86,7 +127,9 @@ impl FeedClient {
             .send()
             .await?
             .json()?;
-        self.merge(page);
+        self.unkept |= page.complete || !page.items.is_empty();
+        self.desired.merge(page);
+        self.keep().await;
         Ok(self.desired.clone())
     }
 
@@ -105,59 +148,32 @@ impl FeedClient {
         Ok(())
     }
 
-    fn merge(&mut self, page: FeedPage) {
-        let changed = page.complete || !page.items.is_empty();
-        if page.complete {
-            self.desired.items.clear();
-            self.desired.complete = true;
+    /// Writes the document to disk, if it is time, on a thread that may wait for the disk.
+    async fn keep(&mut self) {
+        let now = self.peers.clock().monotonic();
+        let early = |at: Duration| now.saturating_sub(at) < KEEP_EVERY;
+        if !self.unkept || self.file.as_os_str().is_empty() || self.kept_at.is_some_and(early) {
+            return;
         }
-        for item in page.items {
-            let (key, item) = keyed(item);
-            match item.spec {
-                Some(_) => self.desired.items.insert(key, item),
-                None => self.desired.items.remove(&key),
-            };
-        }
-        self.desired.revision = page.revision;
-        if changed && let Err(why) = self.keep() {
-            tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk");
-        }
-    }
-
-    /// Writes beside and renames, so that the file is whole at whatever instant the process ends.
-    fn keep(&self) -> std::io::Result<()> {
-        if self.file.as_os_str().is_empty() {
-            return Ok(());
-        }
-        let items = self.desired.items.values().cloned().collect();
         let kept = Kept {
             host: self.host.clone(),
             revision: self.desired.revision,
-            items,
+            items: self.desired.items.values().cloned().collect(),
         };
-        let beside = self.file.with_extension("new");
-        if let Some(folder) = self.file.parent() {
-            std::fs::create_dir_all(folder)?;
+        let file = self.file.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            // The document holds user data and keys: nobody else may read it.
+            disk::replace(&file, &serde_json::to_vec(&kept)?)
+        })
+        .await;
+        if let Err(why) = written.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
+            tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk");
         }
-        write_private(&beside, &serde_json::to_vec(&kept)?)?;
-        std::fs::rename(&beside, &self.file)
+        self.unkept = false;
+        self.kept_at = Some(now);
     }
 }
 
-/// The document holds user data and keys: nobody else may read it.
-fn write_private(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn keyed(item: FeedItem) -> ((String, String), FeedItem) {
+fn keyed(item: Arc<FeedItem>) -> ((String, String), Arc<FeedItem>) {
     ((item.kind.clone(), item.id.clone()), item)
 }

@@ -5,13 +5,15 @@
 
 mod call;
 mod directory;
+mod disk;
 mod error;
 pub mod feed;
 pub mod outside;
 mod session;
 mod through;
+pub mod trust;
 
 pub use call::{Answer, Call};
-pub use directory::{Directory, Transport};
+pub use directory::{Directory, Replicas, Transport};
 pub use error::PeerError;
 pub use session::{Credentials, Peers};

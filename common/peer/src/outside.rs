@@ -92,7 +92,7 @@ pub async fn get(uri: &str, host: &str, addresses: &[SocketAddr]) -> Result<Fetc
 }
 
 /// The cause that says most; reqwest's own text repeats the URL.
-fn innermost(error: &reqwest::Error) -> String {
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

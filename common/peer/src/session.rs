@@ -1,19 +1,22 @@
 //! A service's way to its siblings: where they are, and its own token.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use http::{HeaderName, Method};
 use nephos_runtime::Clock;
 use nephos_types::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::Mutex;
 
 use crate::{Call, Directory, PeerError};
 
 /// How long a sibling may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A sibling that sends nothing for so long has given up; longer than any answer is held back.
+const STALL: Duration = Duration::from_secs(60);
 /// A token is replaced this long before it ends.
 const RENEW_BEFORE_SECS: i64 = 300;
 
@@ -46,8 +49,18 @@ struct Inner {
     clock: Clock,
     public_url: String,
     http: reqwest::Client,
-    token: Mutex<Option<(String, Timestamp)>>,
+    token: Mutex<Token>,
 }
+
+/// The service's own token.
+#[derive(Default)]
+struct Token {
+    kept: Option<(String, Timestamp)>,
+    /// A log-in under way: who needs a token meanwhile waits for this one, and shares its failure too.
+    log_in: Option<LogIn>,
+}
+
+type LogIn = Shared<BoxFuture<'static, Result<(String, Timestamp), PeerError>>>;
 
 impl std::fmt::Debug for Peers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -72,10 +85,14 @@ impl Peers {
         let _already_chosen = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
+            // Nothing of the cloud goes by a proxy that the environment names.
+            .no_proxy()
+            // Data that does not flow any more.
+            .read_timeout(STALL)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|why| PeerError::silent("http", why))?;
-        let token = Mutex::new(None);
+        let token = Mutex::default();
         Ok(Self(Arc::new(Inner {
             directory,
             credentials,
@@ -126,26 +143,49 @@ impl Peers {
     /// # Errors
     /// When the identity service refuses or does not answer.
     pub async fn service_token(&self) -> Result<String, PeerError> {
-        let mut kept = self.0.token.lock().await;
         let soon = self.0.clock.now().plus_secs(RENEW_BEFORE_SECS);
-        if let Some((token, ends)) = kept.as_ref()
-            && *ends > soon
-        {
-            return Ok(token.clone());
-        }
-        let (token, ends) = self.log_in().await?;
-        *kept = Some((token.clone(), ends));
-        Ok(token)
+        let under_way = {
+            let mut token = self.token();
+            if let Some((kept, ends)) = &token.kept
+                && *ends > soon
+            {
+                return Ok(kept.clone());
+            }
+            token
+                .log_in
+                .get_or_insert_with(|| self.begin_log_in())
+                .clone()
+        };
+        under_way.await.map(|(token, _ends)| token)
+    }
+
+    fn begin_log_in(&self) -> LogIn {
+        let peers = self.clone();
+        let whole = async move {
+            let done = peers.log_in().await;
+            let mut token = peers.token();
+            token.log_in = None;
+            token.kept = done.as_ref().ok().cloned();
+            done
+        };
+        whole.boxed().shared()
+    }
+
+    fn token(&self) -> MutexGuard<'_, Token> {
+        self.0.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Uses `token` until `ends` instead of logging in, for a process that is given its token: a host that joined, a test.
     pub async fn keep_token(&self, token: String, ends: Timestamp) {
-        *self.0.token.lock().await = Some((token, ends));
+        self.token().kept = Some((token, ends));
     }
 
-    /// Forgets the kept token: it was refused.
-    pub(crate) async fn forget_token(&self) {
-        *self.0.token.lock().await = None;
+    /// Forgets the kept token if it is `refused`: another one may be good.
+    pub(crate) fn forget_token(&self, refused: &str) {
+        let mut token = self.token();
+        if token.kept.as_ref().is_some_and(|(kept, _)| kept == refused) {
+            token.kept = None;
+        }
     }
 
     async fn log_in(&self) -> Result<(String, Timestamp), PeerError> {
@@ -202,4 +242,68 @@ struct TokenBody {
 #[derive(Deserialize)]
 struct TokenView {
     expires_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{HeaderMap, HeaderValue, StatusCode};
+    use nephos_api::{Dispatch, Payload, Request, Response};
+
+    use super::*;
+    use crate::Transport;
+
+    /// Gives tokens `t1`, `t2`, … and says how many it gave; a sibling that believes all but `t1`.
+    #[derive(Clone, Default)]
+    struct Siblings(Arc<AtomicUsize>);
+
+    impl Dispatch for Siblings {
+        fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
+            let given = Arc::clone(&self.0);
+            async move {
+                tokio::task::yield_now().await;
+                let mut headers = HeaderMap::new();
+                let mut status = StatusCode::OK;
+                if request.path.starts_with("/v3") {
+                    let number = given.fetch_add(1, Ordering::Relaxed) + 1;
+                    let token = HeaderValue::from_str(&format!("t{number}")).unwrap();
+                    headers.insert("x-subject-token", token);
+                } else if request.headers.get("x-auth-token").unwrap() == "t1" {
+                    status = StatusCode::UNAUTHORIZED;
+                }
+                let body = json!({"token": {"expires_at": "2100-01-01T00:00:00.000000Z"}});
+                Response {
+                    status,
+                    headers,
+                    body: Payload::Bytes(body.to_string().into()),
+                }
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn many_that_are_refused_at_once_log_in_once() {
+        let siblings = Siblings::default();
+        let directory = Directory::default();
+        for name in ["identity", "compute"] {
+            directory.set(name, Transport::Local(Arc::new(siblings.clone())));
+        }
+        let account = Credentials {
+            user: "nova".to_owned(),
+            password: String::new(),
+            project: "service".to_owned(),
+        };
+        let clock = Clock::virtual_at(Timestamp(0));
+        let peers = Peers::new(directory, account, clock, String::new()).unwrap();
+        let twenty = (0..20).map(|_| peers.get("compute", "/x").as_service().send());
+        for answer in futures_util::future::join_all(twenty).await {
+            answer.unwrap();
+        }
+        assert_eq!(siblings.0.load(Ordering::Relaxed), 2);
+        // A late refusal of the first token does not cost the second.
+        peers.forget_token("t1");
+        assert_eq!(peers.service_token().await.unwrap(), "t2");
+    }
 }

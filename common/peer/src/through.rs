@@ -7,7 +7,7 @@ use http::header;
 use nephos_api::{Incoming, Payload, Request, Response};
 use tokio::sync::mpsc::Receiver;
 
-use crate::{PeerError, Peers, Transport};
+use crate::{PeerError, Peers, Replicas, Transport, outside};
 
 impl Peers {
     /// Hands `request` on to `service`: method, path below its prefix, query, headers and body stay as they are.
@@ -23,51 +23,96 @@ impl Peers {
         match self.directory().find(service).ok_or_else(unknown)? {
             Transport::Local(dispatch) => {
                 request.base_url = format!("{}/{service}", self.public_url());
-                Ok(dispatch.dispatch(request).await)
+                // As over a socket: what was asked is done to its end, whoever gives up waiting.
+                Ok(nephos_runtime::finish(dispatch.dispatch(request)).await)
             }
-            Transport::Http(base) => self.hand_on_by_http(service, &base, request).await,
+            Transport::Http(replicas) => self.hand_on_by_http(service, &replicas, request).await,
         }
     }
 
     async fn hand_on_by_http(
         &self,
         service: &'static str,
-        base: &str,
+        replicas: &Replicas,
         request: Request,
     ) -> Result<Response, PeerError> {
-        let mut url = format!("{base}{}", request.path);
+        let mut target = request.path;
         if !request.query.is_empty() {
-            url.push('?');
-            url.push_str(&request.query);
+            target.push('?');
+            target.push_str(&request.query);
         }
-        let sending = self.http().request(request.method, url);
-        let sending = sending.headers(request.headers);
-        let sending = match request.body {
-            Incoming::Bytes(bytes) => sending.body(bytes),
-            Incoming::Stream(chunks) => sending.body(reqwest::Body::wrap_stream(outgoing(chunks))),
-        };
-        let sent = sending
-            .send()
-            .await
-            .map_err(|why| PeerError::silent(service, why))?;
-        let (status, mut headers) = (sent.status(), sent.headers().clone());
-        let length = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        headers.remove(header::TRANSFER_ENCODING);
-        let chunks = sent
-            .bytes_stream()
-            .map(|chunk| chunk.map_err(std::io::Error::other))
-            .boxed();
-        let body = match length {
-            Some(length) => Payload::Stream { length, chunks },
-            None => Payload::Open(chunks),
-        };
-        Ok(Response {
-            status,
-            headers,
-            body,
-        })
+        let mut body = Outgoing::from(request.body);
+        let mut failed = PeerError::silent(service, "nobody says where it is");
+        for (number, url) in replicas.in_turn() {
+            let sending = self
+                .http()
+                .request(request.method.clone(), format!("{url}{target}"))
+                .headers(request.headers.clone());
+            let Some(sending) = body.put(sending) else {
+                break;
+            };
+            match sending.send().await {
+                Ok(sent) => {
+                    replicas.prefer(number);
+                    return Ok(answered(sent));
+                }
+                // Nothing was sent, so another copy may be asked.
+                Err(why) if why.is_connect() => {
+                    failed = PeerError::silent(service, outside::innermost(&why));
+                }
+                Err(why) => return Err(PeerError::silent(service, outside::innermost(&why))),
+            }
+        }
+        Err(failed)
+    }
+}
+
+/// A body on its way to a copy of a service. A stream can be sent once.
+enum Outgoing {
+    Bytes(Bytes),
+    Stream(Option<Receiver<Result<Option<Bytes>, std::io::Error>>>),
+}
+
+impl From<Incoming> for Outgoing {
+    fn from(body: Incoming) -> Self {
+        match body {
+            Incoming::Bytes(bytes) => Self::Bytes(bytes),
+            Incoming::Stream(chunks) => Self::Stream(Some(chunks)),
+        }
+    }
+}
+
+impl Outgoing {
+    /// The request with it; none when it has been sent already.
+    fn put(&mut self, sending: reqwest::RequestBuilder) -> Option<reqwest::RequestBuilder> {
+        match self {
+            Self::Bytes(bytes) => Some(sending.body(bytes.clone())),
+            Self::Stream(chunks) => {
+                let chunks = outgoing(chunks.take()?);
+                Some(sending.body(reqwest::Body::wrap_stream(chunks)))
+            }
+        }
+    }
+}
+
+fn answered(sent: reqwest::Response) -> Response {
+    let (status, mut headers) = (sent.status(), sent.headers().clone());
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    headers.remove(header::TRANSFER_ENCODING);
+    let chunks = sent
+        .bytes_stream()
+        .map(|chunk| chunk.map_err(std::io::Error::other))
+        .boxed();
+    let body = match length {
+        Some(length) => Payload::Stream { length, chunks },
+        None => Payload::Open(chunks),
+    };
+    Response {
+        status,
+        headers,
+        body,
     }
 }
 

@@ -9,11 +9,12 @@ pub mod crash;
 pub mod ids;
 pub mod logging;
 pub mod metrics;
+pub mod request;
 pub mod shutdown;
 pub mod task;
 pub mod wake;
 
 pub use clock::Clock;
 pub use shutdown::Shutdown;
-pub use task::{Task, spawn, supervise};
+pub use task::{Task, finish, spawn, supervise};
 pub use wake::{NoWakes, WakeSink};

@@ -1,7 +1,16 @@
 //! Structured logs on standard error, one line per fact. Never a secret, never a user's data.
 
+use std::io::{self, Write};
+use std::sync::LazyLock;
+
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
+
+use crate::metrics::Labelled;
+
+/// Writes of the log that failed, by error.
+static LOST: LazyLock<Labelled> =
+    LazyLock::new(|| Labelled::new("log_writes_lost", "Writes of the log that failed", "why"));
 
 /// The `[log]` section of `nephos.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,10 +46,51 @@ pub fn init(config: &LogConfig) {
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Lossy(io::stderr()))
+        // It would be said on standard error, which is what fails.
+        .log_internal_errors(false)
         .with_ansi(false);
     let _second_call = match config.format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// A full disk costs lines of the log, never the request that wanted to say something.
+struct Lossy<W>(W);
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(why) = self.0.write_all(bytes) {
+            LOST.add(match why.kind() {
+                io::ErrorKind::StorageFull => "full",
+                _other => "other",
+            });
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _nothing_to_keep = self.0.flush();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_costs_the_line_and_is_counted() {
+        let full = std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        writeln!(Lossy(full), "a line").unwrap();
+        let text = crate::metrics::render();
+        assert!(
+            text.contains("nephos_log_writes_lost_total{why=\"full\"} 1"),
+            "{text}"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tracing::{Instrument, error, warn};
 
-use crate::{Clock, Shutdown, metrics};
+use crate::{Clock, Shutdown, metrics, request};
 
 /// A running task. Dropping the handle lets it run on.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let span = tracing::Span::current();
+    let future = on_behalf(future);
     Task(tokio::spawn(async move {
         let inner = tokio::spawn(future.instrument(span));
         let _abort = AbortOnDrop(inner.abort_handle());
@@ -46,6 +47,34 @@ where
             error!(task = name, "task panicked");
         }
     }))
+}
+
+/// Runs `future` to its end even if nobody waits for it any more; whoever waits gets what it gives, or its panic.
+#[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+pub async fn finish<F>(future: F) -> F::Output
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let span = tracing::Span::current();
+    match tokio::spawn(on_behalf(future).instrument(span)).await {
+        Ok(value) => value,
+        Err(end) => match end.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that ends cancels it, and then nobody is left to wait.
+            Err(_cancelled) => std::future::pending().await,
+        },
+    }
+}
+
+/// A task works for the request that its maker works for.
+fn on_behalf<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let id = request::current();
+    async move {
+        match id {
+            Some(id) => request::under(id, future).await,
+            None => future.await,
+        }
+    }
 }
 
 struct AbortOnDrop(tokio::task::AbortHandle);

@@ -13,6 +13,6 @@ mod persona;
 mod world;
 
 pub use ask::{Answer, Ask};
-pub use matrix::{check_matrix, matrix};
+pub use matrix::{check_golden, check_matrix, matrix};
 pub use persona::Persona;
 pub use world::{START, World};

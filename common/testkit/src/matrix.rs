@@ -87,11 +87,6 @@ fn at_version(ask: &Ask, versioning: nephos_api::Versioning, since: nephos_api::
 /// # Panics
 /// When they differ, when a row is missing, or when anything answered 5xx.
 #[track_caller]
-#[expect(
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test's assertion"
-)]
 pub fn check_matrix(table: &str, golden: &Path) {
     assert!(
         !table.contains("NO ROW"),
@@ -101,6 +96,20 @@ pub fn check_matrix(table: &str, golden: &Path) {
         cell.len() == 3 && cell.starts_with('5') && cell.bytes().all(|byte| byte.is_ascii_digit())
     });
     assert!(!server_error, "something answered 5xx:\n{table}");
+    check_golden("the tenant matrix", table, golden);
+}
+
+/// Compares a text with its golden file, or writes it when `UPDATE_GOLDEN` is set. `what` names it in the failure.
+///
+/// # Panics
+/// When they differ, or the file cannot be written.
+#[track_caller]
+#[expect(
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test's assertion"
+)]
+pub fn check_golden(what: &str, table: &str, golden: &Path) {
     if std::env::var("UPDATE_GOLDEN").is_ok() {
         let written = std::fs::write(golden, table);
         assert!(written.is_ok(), "cannot write {}", golden.display());
@@ -109,7 +118,7 @@ pub fn check_matrix(table: &str, golden: &Path) {
     let expected = std::fs::read_to_string(golden).unwrap_or_default();
     if expected != table {
         panic!(
-            "the tenant matrix differs from {}; now it is:\n{table}",
+            "{what} differs from {}; now it is:\n{table}",
             golden.display()
         );
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use nephos_api::{App, Core, Dispatch, Service};
-use nephos_auth::{Issuer, KeyRing, Overrides, Policy, TrustBundle, Verifier};
+use nephos_auth::{Issuer, Overrides, Policy, TrustBundle, Verifier, keys};
 use nephos_bus::Bus;
 use nephos_db::{Db, DbUrl};
 use nephos_peer::{Credentials, Directory, Peers, Transport};
@@ -41,12 +41,12 @@ impl World {
     pub fn new() -> Self {
         let clock = Clock::virtual_at(START);
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let ring = KeyRing::open(&folder.path().join("keys"), clock.clone()).expect("a key ring");
-        let keys = ring.public_keys().expect("public keys");
+        let key = keys::generate().expect("a key");
+        let issuer = Issuer::new(&key).expect("a signing key");
         let verifier = Verifier::new(clock.clone());
         let bundle = TrustBundle {
             epoch: 1,
-            keys,
+            keys: vec![issuer.public().clone()],
             revocations: Vec::new(),
         };
         verifier.update(&bundle).expect("a trust bundle");
@@ -54,7 +54,7 @@ impl World {
             bus: Bus::local(),
             directory: Directory::default(),
             verifier,
-            issuer: Arc::new(ring.issuer().expect("a signing key")),
+            issuer: Arc::new(issuer),
             clock,
             folder,
         }

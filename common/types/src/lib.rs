@@ -3,11 +3,13 @@
 //! Pure data: no async, no SQL, no HTTP, no clock. Everything here may be used in a `model/` room.
 
 pub mod feed;
+mod finding;
 mod id;
 mod time;
 mod value;
 mod wake;
 
+pub use finding::Finding;
 pub use time::{Micros, Timestamp};
 pub use value::{Arg, ArgKind, FromArg, ToArg};
 pub use wake::Wake;

@@ -27,7 +27,6 @@ use nephos_ops::feed::Feed;
 use nephos_ops::{Worker, WorkerParts};
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
-pub use ops::check::Finding;
 
 /// The service type that [`nephos_api::endpoint!`] looks for.
 pub(crate) type Svc = Compute;
@@ -62,7 +61,7 @@ impl Service for Compute {
 
     fn migrations() -> Vec<Migration> {
         let mut all = vec![nephos_ops::MIGRATION, nephos_ops::feed::MIGRATION];
-        all.extend(migrations!("0001_compute"));
+        all.extend(migrations!("0001_compute", "0002_hosts"));
         all
     }
 }
@@ -123,10 +122,17 @@ impl Compute {
     async fn keep_house(&self) -> Result<(), nephos_db::Error> {
         loop {
             let now = self.core.clock.now();
-            let mut tx = self.core.db.write().await?;
-            store::actions::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
-            nephos_ops::feed::prune(&mut tx, now).await?;
-            tx.commit().await?;
+            let prune = || async {
+                let mut tx = self.core.db.write().await?;
+                store::actions::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
+                nephos_ops::feed::prune(&mut tx, now).await?;
+                tx.commit().await
+            };
+            self.core.db.again(prune).await?;
+            let wrong = self.repair().await?;
+            if wrong > 0 {
+                tracing::warn!(wrong, "quota usage was noted wrongly, and is counted anew");
+            }
             self.core.clock.sleep(Duration::from_secs(3600)).await;
         }
     }

@@ -3,6 +3,8 @@
 mod network;
 mod placement;
 
+pub(crate) use placement::Explained;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +17,7 @@ use serde_json::Value;
 
 use crate::model::server::{ImageCopy, Server};
 
-/// Networks that are remembered.
+/// Networks, and security groups, that are remembered.
 const FACTS: usize = 1000;
 /// A network's name, MTU and subnets may be as old as this when a port is described.
 const FACTS_SECS: i64 = 5;
@@ -26,6 +28,8 @@ pub(crate) struct Siblings {
     peers: Peers,
     clock: Clock,
     facts: Mutex<HashMap<String, (Timestamp, Facts)>>,
+    /// Names of security groups by id, likewise remembered.
+    groups: Mutex<HashMap<String, (Timestamp, String)>>,
 }
 
 /// What many ports of one network have in common.
@@ -97,6 +101,8 @@ struct FloatingIp {
 #[derive(Deserialize)]
 struct Named {
     id: String,
+    #[serde(default)]
+    name: String,
 }
 
 /// What placement offers: a provider, and the allocation to claim there.
@@ -113,6 +119,7 @@ impl Siblings {
             peers,
             clock,
             facts: Mutex::default(),
+            groups: Mutex::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The consistency check finds nothing where all is well, and what was broken on purpose.
 
+use nephos_api::Check as _;
 use nephos_db::args;
 use nephos_testkit::Persona;
 use serde_json::json;
@@ -10,7 +11,7 @@ use crate::cloud::Cloud;
 async fn what_is_broken_on_purpose_is_found() {
     let mut cloud = Cloud::new().await;
     let (stuck, bare) = (cloud.running().await, cloud.running().await);
-    assert_eq!(cloud.compute.check().await, []);
+    assert_eq!(cloud.compute.check().await.unwrap(), []);
 
     let mut tx = cloud.db.write().await.unwrap();
     tx.exec(
@@ -44,7 +45,7 @@ async fn what_is_broken_on_purpose_is_found() {
         "mac_address": "", "project_id": Persona::Member.project()}),
     );
 
-    let findings = cloud.compute.check().await;
+    let findings = cloud.compute.check().await.unwrap();
     let found = |id: &str, words: &str| {
         let one = findings
             .iter()
@@ -62,5 +63,5 @@ async fn what_is_broken_on_purpose_is_found() {
     assert_eq!(findings.len(), 6, "{findings:?}");
 
     assert_eq!(cloud.compute.repair().await.unwrap(), 1);
-    assert_eq!(cloud.compute.check().await.len(), 5);
+    assert_eq!(cloud.compute.check().await.unwrap().len(), 5);
 }

@@ -262,12 +262,31 @@ impl Cloud {
         panic!("still under way: {stuck:?}");
     }
 
+    /// Works for so long, whether or not anything comes to its end.
+    pub(crate) async fn work_for(&mut self, secs: u64) {
+        for _second in 0..secs {
+            self.drain().await;
+            for host in self.hosts.values_mut() {
+                host.sync(&self.ask).await;
+            }
+            self.world.clock.advance(Duration::from_secs(1));
+            quiet().await;
+        }
+    }
+
     /// Does what is due; a worker that a crash point kills is replaced by a new one.
-    async fn drain(&mut self) {
-        while let Err(panic) = AssertUnwindSafe(self.worker.drain()).catch_unwind().await {
+    /// Says whether there was anything.
+    async fn drain(&mut self) -> bool {
+        let mut killed = false;
+        loop {
+            let panic = match AssertUnwindSafe(self.worker.drain()).catch_unwind().await {
+                Ok(done) => return killed || done.unwrap() > 0,
+                Err(panic) => panic,
+            };
             if !panic.is::<Crashed>() {
                 std::panic::resume_unwind(panic);
             }
+            killed = true;
             self.killed += 1;
             self.worker = self.compute.worker();
             self.worker.take_over().await.unwrap();
@@ -284,7 +303,10 @@ impl Cloud {
         };
         let working = async {
             while !answered.load(Ordering::Relaxed) {
-                self.drain().await;
+                // Where nothing is due, something may wait for time to pass: the lease of a dead worker runs out.
+                if !self.drain().await && self.live().await > 0 {
+                    self.world.clock.advance(Duration::from_millis(100));
+                }
                 tokio::task::yield_now().await;
             }
         };

@@ -212,7 +212,7 @@ async fn a_disabled_or_dead_host_gets_no_servers() {
 }
 
 #[tokio::test]
-async fn a_silent_host_is_down_and_its_servers_can_be_deleted() {
+async fn nothing_of_a_silent_host_is_reused_before_it_is_known_to_be_off() {
     let mut cloud = Cloud::new().await;
     let id = cloud.running().await;
     let silent = cloud.hosts.remove("one").unwrap();
@@ -230,6 +230,22 @@ async fn a_silent_host_is_down_and_its_servers_can_be_deleted() {
         .delete(&format!("/v2.1/servers/{id}"))
         .await
         .expect(204);
+    // Silent is not off: the guest may run there, so its address and its room stay its own.
+    cloud.work_for(60).await;
+    assert_eq!(cloud.show(&id).await["OS-EXT-STS:task_state"], "deleting");
+    assert_eq!(cloud.network.ports().len(), 1);
+    assert_eq!(cloud.placement.state().allocations.len(), 1);
+    assert_eq!(cloud.simulated.snapshot("one").len(), 1);
+
+    cloud
+        .admin()
+        .at("compute 2.11")
+        .put(
+            "/v2.1/os-services/force-down",
+            json!({"host": "one", "binary": "nova-compute", "forced_down": true}),
+        )
+        .await
+        .expect(200);
     cloud.settle().await;
     cloud
         .member()
@@ -283,4 +299,56 @@ async fn an_admin_chooses_the_host_and_others_may_not() {
         )
         .await
         .expect(400);
+}
+
+#[tokio::test]
+async fn a_silent_host_that_comes_back_ends_what_was_deleted_meanwhile() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let silent = cloud.hosts.remove("one").unwrap();
+    cloud.world.clock.advance(Duration::from_secs(120));
+    cloud
+        .member()
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(204);
+    cloud.work_for(60).await;
+    cloud.hosts.insert("one".to_owned(), silent);
+    cloud.settle().await;
+    cloud.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn hosts_that_join_get_numbers_of_their_own() {
+    let cloud = Cloud::with_hosts(&["one", "two", "three"], HostSize::default()).await;
+    let admin = cloud.admin().at("compute 2.52");
+    let services = admin.get("/v2.1/os-services").await.expect(200).json;
+    let mut numbers: Vec<i64> = services["services"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["id"].as_i64().unwrap())
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_host_whose_hypervisor_does_not_answer_is_down_until_it_does() {
+    let mut cloud = Cloud::new().await;
+    let service = cloud.ask.as_persona(nephos_testkit::Persona::Service);
+    let away = json!([{"kind": "host", "id": "one", "generation_seen": 0, "state": "no-hypervisor",
+        "detail": "connection refused", "at": "2026-01-01T00:00:00Z"}]);
+    let target = "/host/v1/observed?host=one";
+    service.put(target, away).await.expect(204);
+    let state = |cloud: &Cloud| {
+        let admin = cloud.admin();
+        async move {
+            let listed = admin.get("/v2.1/os-services").await.expect(200).json;
+            listed["services"][0]["state"].clone()
+        }
+    };
+    assert_eq!(state(&cloud).await, "down");
+    cloud.work_for(1).await;
+    assert_eq!(state(&cloud).await, "up");
 }

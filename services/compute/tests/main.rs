@@ -14,6 +14,8 @@ mod flavors;
 mod guest;
 mod hosts;
 mod matrix;
+mod seen;
 mod servers;
 mod siblings;
+mod together;
 mod versions;

@@ -147,13 +147,15 @@ impl Placement {
             .map(|(class, amount)| (class.to_owned(), amount.parse().unwrap()))
             .collect();
         let limit: usize = asked.get("limit").unwrap().parse().unwrap();
+        let in_tree = asked.get("in_tree");
         let (mut requests, mut summaries) = (Vec::new(), serde_json::Map::new());
         for provider in self.providers.keys() {
             let fits = |(class, amount): (&String, &i64)| {
                 let (capacity, used) = self.free(provider, class);
                 used + amount <= capacity
             };
-            if requests.len() < limit && wanted.iter().all(fits) {
+            let asked_for = in_tree.is_none_or(|only| only == provider);
+            if asked_for && requests.len() < limit && wanted.iter().all(fits) {
                 requests.push(json!({"allocations": {provider: {"resources": wanted}}, "mappings": {"": [provider]}}));
                 let (capacity, used) = self.free(provider, "MEMORY_MB");
                 summaries.insert(
@@ -165,6 +167,36 @@ impl Placement {
         (
             200,
             json!({"allocation_requests": requests, "provider_summaries": summaries}),
+        )
+    }
+
+    /// As placement explains: each class removes the providers that cannot give it.
+    fn explain(&self, asked: &Asked<'_>) -> Answer {
+        let mut left: Vec<&String> = self.providers.keys().collect();
+        let (mut steps, mut largest, mut removed) = (Vec::new(), Rows::new(), Vec::new());
+        for pair in asked.get("resources").unwrap().split(',') {
+            let (class, amount) = pair.split_once(':').unwrap();
+            let amount: i64 = amount.parse().unwrap();
+            let free = |id: &String| {
+                let (capacity, used) = self.free(id, class);
+                capacity - used
+            };
+            let most = self.providers.keys().map(free).max().unwrap_or(0);
+            largest.insert(class.to_owned(), json!(most));
+            let (stay, gone): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|id| free(id) >= amount);
+            removed.extend(
+                gone.iter()
+                    .map(|id| json!({"uuid": id, "name": id, "removed_by": steps.len()})),
+            );
+            steps.push(json!({"constraint": "resources", "group": "", "resource_class": class, "amount": amount,
+                "removed": gone.len(), "left": stay.len()}));
+            left = stay;
+        }
+        let total = self.providers.len();
+        (
+            200,
+            json!({"total": total, "left": left.len(), "constraints": steps, "largest_free": largest, "admin": removed}),
         )
     }
 
@@ -198,6 +230,7 @@ impl Placement {
     fn handle(&mut self, asked: &Asked<'_>) -> Answer {
         match (asked.method.as_str(), asked.parts.as_slice()) {
             ("GET", ["allocation_candidates"]) => self.candidates(asked),
+            ("GET", ["nephos", "v1", "explain"]) => self.explain(asked),
             ("GET", ["allocations", consumer]) => {
                 let all = self.allocations.get(*consumer).cloned().unwrap_or_default();
                 let shown: Rows = all
@@ -310,6 +343,20 @@ impl Network {
         id
     }
 
+    fn default_group(&mut self, project: &Value) -> String {
+        let groups = self.rows.get("security-groups").into_iter().flatten();
+        let mut own = groups
+            .filter(|(_, row)| row["name"] == "default" && row["project_id"] == *project)
+            .map(|(id, _)| id.clone());
+        match own.next() {
+            Some(id) => id,
+            None => self.put(
+                "security-groups",
+                json!({"name": "default", "description": "", "project_id": project, "tenant_id": project}),
+            ),
+        }
+    }
+
     fn make_port(&mut self, body: &Value) -> Answer {
         if let Some(refusal) = self.refuse_port.take() {
             return refusal;
@@ -323,7 +370,7 @@ impl Network {
             .as_str()
             .map_or(format!("10.0.0.{number}"), str::to_owned);
         let groups = match &body["security_groups"] {
-            Value::Null => json!([]),
+            Value::Null => json!([self.default_group(&body["project_id"])]),
             groups => groups.clone(),
         };
         let port = json!({

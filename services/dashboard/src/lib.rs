@@ -18,12 +18,13 @@ mod store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephos_api::{App, Core, Dialect, Dispatch, Endpoints, Service};
+use nephos_api::{App, Check, Core, Dialect, Dispatch, Endpoints, Service};
 use nephos_auth::RuleInfo;
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
+use nephos_types::Finding;
 use tokio::sync::Semaphore;
 
 pub use config::Config;
@@ -86,7 +87,7 @@ impl Dashboard {
 
     /// Everything below `/dashboard`: the interface, its own calls, and the way to the services.
     #[must_use]
-    pub fn site(self: &Arc<Self>, app: App<Self>) -> Arc<dyn Dispatch> {
+    pub fn site(app: App<Self>) -> Arc<dyn Dispatch> {
         Arc::new(api::site::Site::new(app))
     }
 
@@ -119,5 +120,17 @@ impl Service for Dashboard {
 
     fn migrations() -> Vec<Migration> {
         migrations!("0001_sessions")
+    }
+}
+
+impl Check for Dashboard {
+    /// Tokens of sessions that are not there: nobody could open them, and nobody would remove them before their end.
+    async fn check(&self) -> Result<Vec<Finding>, nephos_db::Error> {
+        let orphans = store::sessions::orphans(&self.core.db).await?;
+        let found = orphans.into_iter().map(|session| {
+            let what = format!("a token of the session {session}, which is not there");
+            Finding::new(what, "project_tokens", "It goes with its time; nothing has to be done.")
+        });
+        Ok(found.collect())
     }
 }

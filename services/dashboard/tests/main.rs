@@ -82,7 +82,7 @@ impl Site {
         let peers = world.peers().await;
         let service = Arc::new(Dashboard::new(core, peers, world.bus.clone(), config));
         let app = App::new(Arc::clone(&service)).unwrap();
-        let site = service.site(app.clone());
+        let site = Dashboard::site(app.clone());
         Self {
             world,
             siblings,

@@ -20,6 +20,8 @@ pub struct Config {
     pub password_hint: String,
     /// For so long a password that was right is not hashed again; 0: always hashed. At most 60.
     pub password_cache_secs: u32,
+    /// Seals the signing keys in the database; the process takes it from its secrets.
+    pub signing_secret: String,
 }
 
 impl Default for Config {
@@ -32,6 +34,7 @@ impl Default for Config {
             password_pattern: None,
             password_hint: String::new(),
             password_cache_secs: 60,
+            signing_secret: String::new(),
         }
     }
 }

@@ -15,14 +15,17 @@ mod ops;
 mod rules;
 mod store;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use nephos_api::{Core, Dialect, Endpoints, Service};
-use nephos_auth::{Issuer, KeyError, KeyRing, Revocation, RuleInfo, TrustBundle};
+use nephos_api::{Check, Core, Dialect, Endpoints, Service};
+use nephos_auth::{
+    Issuer, KeyError, PublicKey, Revocation, RuleInfo, Seal, SealError, TrustBundle,
+};
+use nephos_bus::{Bus, Wakes};
 use nephos_db::{Migration, Tx, migrations};
 use nephos_runtime::{Shutdown, Task, supervise};
-use nephos_types::Timestamp;
+use nephos_types::{Finding, Timestamp, Wake};
 use tokio::sync::watch;
 
 pub use config::Config;
@@ -35,12 +38,14 @@ use store::snapshot::Snapshot;
 pub struct Identity {
     core: Core,
     config: Config,
-    keys: Vec<nephos_auth::PublicKey>,
-    issuer: Issuer,
+    bus: Bus,
+    /// Opens the private halves of the signing keys.
+    seal: Seal,
+    issuer: RwLock<Option<Arc<Issuer>>>,
     passwords: Passwords,
     password_pattern: Option<regex::Regex>,
     snapshot: watch::Sender<Arc<Snapshot>>,
-    trust: Mutex<TrustBundle>,
+    trust: watch::Sender<Arc<TrustBundle>>,
     tokens: api::TokenBodies,
 }
 
@@ -53,6 +58,12 @@ pub enum StartError {
     /// The signing keys cannot be used.
     #[error("the signing keys cannot be used")]
     Keys(#[from] KeyError),
+    /// They were sealed with another secret.
+    #[error(
+        "the signing keys cannot be opened: {0}. `signing_secret` in secrets.toml must be the one of the process that made \
+         them; copy secrets.toml from there"
+    )]
+    Sealed(#[from] SealError),
     /// `password_pattern` is no regular expression.
     #[error("password_pattern is no regular expression")]
     Pattern(#[from] Box<regex::Error>),
@@ -70,27 +81,28 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 impl Identity {
-    /// Identity with the signing keys of `ring`. Answers as soon as [`Identity::bootstrap`] or [`Identity::load`] was called.
+    /// Identity over its database. Answers as soon as [`Identity::bootstrap`] or [`Identity::load`] was called.
     ///
     /// # Errors
-    /// When the keys or the password pattern cannot be used.
-    pub fn new(core: Core, ring: &KeyRing, config: Config) -> Result<Self, StartError> {
+    /// When the password pattern cannot be used.
+    pub fn new(core: Core, bus: Bus, config: Config) -> Result<Self, StartError> {
         let pattern = config.password_pattern.as_deref().map(regex::Regex::new);
         let password_pattern = pattern.transpose().map_err(Box::new)?;
         Ok(Self {
-            keys: ring.public_keys()?,
-            issuer: ring.issuer()?,
+            bus,
+            seal: Seal::new(&config.signing_secret)?,
+            issuer: RwLock::default(),
             passwords: Passwords::new(config.password_cache_secs),
             password_pattern,
             snapshot: watch::Sender::new(Arc::new(Snapshot::empty())),
-            trust: Mutex::default(),
+            trust: watch::Sender::default(),
             tokens: api::TokenBodies::new(),
             core,
             config,
         })
     }
 
-    /// Reads roles, catalog and revocations into memory and tells the verifier.
+    /// Reads roles, catalog, keys and revocations into memory and tells the verifier.
     ///
     /// # Errors
     /// When the database or a key cannot be read.
@@ -99,77 +111,120 @@ impl Identity {
         self.load_trust().await
     }
 
-    /// Its tasks: looking for what other processes changed, and removing what expired.
+    /// What a process that answers calls needs: it looks for what other processes changed.
     #[must_use]
-    pub fn start(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
+    pub fn serve(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
         let look = Arc::clone(self);
-        let tidy = Arc::clone(self);
-        let clock = || self.core.clock.clone();
-        vec![
-            supervise("identity.look", clock(), shutdown.clone(), move || {
+        let clock = self.core.clock.clone();
+        vec![supervise(
+            "identity.look",
+            clock,
+            shutdown.clone(),
+            move || {
                 let identity = Arc::clone(&look);
                 async move { identity.look_for_changes().await }
-            }),
-            supervise("identity.tidy", clock(), shutdown.clone(), move || {
+            },
+        )]
+    }
+
+    /// Its housekeeping: removing what expired, rotating keys.
+    #[must_use]
+    pub fn start(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
+        let tidy = Arc::clone(self);
+        let clock = self.core.clock.clone();
+        vec![supervise(
+            "identity.tidy",
+            clock,
+            shutdown.clone(),
+            move || {
                 let identity = Arc::clone(&tidy);
                 async move { identity.tidy().await }
-            }),
-        ]
+            },
+        )]
     }
 
     /// Keys and revocations, with which other processes check tokens by themselves.
     #[must_use]
-    pub fn trust_bundle(&self) -> TrustBundle {
-        self.trust
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub fn trust_bundle(&self) -> Arc<TrustBundle> {
+        Arc::clone(&self.trust.borrow())
+    }
+
+    /// The bundle after `epoch`, waited for until `wait` is over; then the one that is known.
+    async fn trust_after(&self, epoch: u64, wait: Duration) -> Arc<TrustBundle> {
+        let mut news = self.trust.subscribe();
+        let newer = async {
+            // An error would say that this service is gone, which holds the sender.
+            let _found = news.wait_for(|bundle| bundle.epoch > epoch).await;
+        };
+        let _in_time = self.core.clock.timeout(wait, newer).await;
+        self.trust_bundle()
+    }
+
+    /// Signs with the key in force.
+    fn issuer(&self) -> Option<Arc<Issuer>> {
+        self.issuer
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
     async fn load_trust(&self) -> Result<(), StartError> {
+        // The revision first: what comes after it is seen by the next look.
         let epoch = store::revocations::revision(&self.core.db, "trust").await?;
+        let keys = store::signing_keys::list(&self.core.db).await?;
         let revoked = store::revocations::list(&self.core.db, self.core.clock.now()).await?;
+        let issuer = self.issuer_of(&keys)?;
         let bundle = TrustBundle {
             epoch: u64::try_from(epoch).unwrap_or_default(),
-            keys: self.keys.clone(),
+            keys: keys.iter().map(PublicKey::from).collect(),
             revocations: revoked
                 .into_iter()
                 .map(|revoked| revoked.revocation)
                 .collect(),
         };
-        self.trust_is(bundle)?;
+        if self.trust_is(bundle)? {
+            let mut current = self.issuer.write().unwrap_or_else(PoisonError::into_inner);
+            *current = issuer.map(Arc::new);
+        }
         Ok(())
     }
 
-    /// An older bundle never replaces a newer one, here as in the verifier.
-    fn trust_is(&self, bundle: TrustBundle) -> Result<(), KeyError> {
-        let mut trust = self
-            .trust
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if trust.epoch <= bundle.epoch {
-            self.core.verifier.update(&bundle)?;
-            *trust = bundle;
-        }
-        Ok(())
+    /// An older bundle never replaces a newer one, here as in the verifier. Says whether it is in force.
+    fn trust_is(&self, bundle: TrustBundle) -> Result<bool, KeyError> {
+        let mut outcome = Ok(false);
+        self.trust.send_if_modified(|trust| {
+            if trust.epoch <= bundle.epoch {
+                outcome = self.core.verifier.update(&bundle).map(|()| true);
+            }
+            let newer = matches!(outcome, Ok(true));
+            if newer {
+                *trust = Arc::new(bundle);
+            }
+            newer
+        });
+        outcome
     }
 
     /// Whether the bundle that is known is the one before `epoch`, so that only `added` is new in it.
     fn extend_trust(&self, epoch: u64, added: &[Revocation]) -> Result<bool, KeyError> {
-        let mut trust = self
-            .trust
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if trust.epoch + 1 != epoch {
-            return Ok(trust.epoch >= epoch);
-        }
-        trust.epoch = epoch;
-        trust.revocations.extend_from_slice(added);
-        self.core.verifier.update(&trust)?;
-        Ok(true)
+        let mut outcome = Ok(false);
+        self.trust.send_if_modified(|trust| {
+            if trust.epoch + 1 != epoch {
+                outcome = Ok(trust.epoch >= epoch);
+                return false;
+            }
+            let mut next = TrustBundle::clone(trust);
+            next.epoch = epoch;
+            next.revocations.extend_from_slice(added);
+            outcome = self.core.verifier.update(&next).map(|()| true);
+            *trust = Arc::new(next);
+            true
+        });
+        outcome
     }
 
     async fn look_for_changes(&self) -> Result<(), StartError> {
+        let mut wakes = self.bus.subscribe(ops::keys::TRUST);
         loop {
             let db = &self.core.db;
             let revision = store::revocations::revision(db, "snapshot").await?;
@@ -180,7 +235,14 @@ impl Identity {
             if u64::try_from(epoch).unwrap_or_default() != self.epoch() {
                 self.load_trust().await?;
             }
-            self.core.clock.sleep(LOOK_EVERY).await;
+            self.pause(&mut wakes).await;
+        }
+    }
+
+    async fn pause(&self, wakes: &mut Wakes) {
+        tokio::select! {
+            _word = wakes.next() => {}
+            () = self.core.clock.sleep(LOOK_EVERY) => {}
         }
     }
 
@@ -190,16 +252,14 @@ impl Identity {
             store::revocations::remove_expired(&mut tx, self.core.clock.now()).await?;
             store::revocations::bump(&mut tx, "trust").await?;
             tx.commit().await?;
+            self.rotate_when_due().await?;
             self.load_trust().await?;
             self.core.clock.sleep(TIDY_EVERY).await;
         }
     }
 
     fn epoch(&self) -> u64 {
-        self.trust
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .epoch
+        self.trust.borrow().epoch
     }
 
     /// Two changes at once may be read in any order: the newer one stays.
@@ -240,6 +300,7 @@ impl Identity {
             store::revocations::insert(&mut tx, revocation, (now, until)).await?;
         }
         let epoch = store::revocations::bump(&mut tx, "trust").await?;
+        tx.wake(Wake::new(ops::keys::TRUST, ""));
         tx.commit().await?;
         let epoch = u64::try_from(epoch).unwrap_or_default();
         if !self.extend_trust(epoch, &revocations)? {
@@ -258,6 +319,28 @@ impl Identity {
     }
 }
 
+impl Check for Identity {
+    /// What its tables say against each other, and whether its signing keys can be opened.
+    async fn check(&self) -> Result<Vec<Finding>, nephos_db::Error> {
+        let mut found = store::check::findings(&self.core.db).await?;
+        let keys = store::signing_keys::list(&self.core.db).await?;
+        match self.issuer_of(&keys) {
+            Ok(Some(_)) => {}
+            Ok(None) => found.push(Finding::new(
+                "there is no key that signs tokens",
+                "signing_keys",
+                "Run `nephos bootstrap`.",
+            )),
+            Err(why) => found.push(Finding::new(
+                why.to_string(),
+                "signing_keys",
+                "Restore secrets.toml.",
+            )),
+        }
+        Ok(found)
+    }
+}
+
 impl Service for Identity {
     const NAME: &'static str = "identity";
     const DIALECT: &'static Dialect = &api::DIALECT;
@@ -273,6 +356,6 @@ impl Service for Identity {
         rules::ALL
     }
     fn migrations() -> Vec<Migration> {
-        migrations!("0001_identity")
+        migrations!("0001_identity", "0002_signing_keys")
     }
 }

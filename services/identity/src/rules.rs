@@ -319,6 +319,8 @@ nephos_auth::rules! {
     pub DeleteUser = "identity:delete_user", "(rule:admin_required) or (role:manager and token.domain.id:%(target.user.domain_id)s)";
     /// Fetch keys and revocations, with which other processes check tokens by themselves.
     pub GetTrustBundle = "nephos:identity:get_trust_bundle", "rule:service_or_admin";
+    /// Let another key sign tokens.
+    pub RotateKeys = "nephos:identity:rotate_keys", ADMIN_REQUIRED;
 }
 
 /// Rules that a domain-scoped token may be used for. The others refuse it whatever its roles.

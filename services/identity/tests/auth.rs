@@ -415,6 +415,20 @@ async fn bootstrapping_again_changes_nothing_but_what_was_asked_for() {
     cloud
         .as_user("admin", ADMIN_PASSWORD, on_domain("default"))
         .await;
+    // An account that is not needed any more goes with its tokens.
+    let nova = cloud
+        .as_user("nova", "changed", on_project("service"))
+        .await;
+    moved.service_users.clear();
+    moved.retired_users = vec!["nova".to_owned()];
+    cloud.later();
+    cloud.identity.bootstrap(&moved).await.unwrap();
+    nova.get("/v3/auth/projects").await.expect(401);
+    let gone = crate::cloud::by_name("nova", "changed");
+    cloud
+        .log_in(gone, on_project("service"))
+        .await
+        .expect(401);
 }
 
 #[tokio::test]
@@ -428,6 +442,6 @@ async fn the_trust_bundle_is_for_services() {
         .await;
     let bundle = nova.get("/trust/v1/bundle").await.expect(200).json;
     let bundle: nephos_auth::TrustBundle = serde_json::from_value(bundle).unwrap();
-    assert_eq!(bundle, cloud.identity.trust_bundle());
+    assert_eq!(bundle, *cloud.identity.trust_bundle());
     assert_eq!(bundle.keys.len(), 2);
 }

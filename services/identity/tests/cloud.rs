@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nephos_api::App;
-use nephos_auth::KeyRing;
 use nephos_identity::{Bootstrap, CatalogEntry, Config, Identity, ServiceUser};
 use nephos_testkit::{Answer, Ask, World};
 use serde_json::{Value, json};
@@ -38,6 +37,8 @@ pub fn bootstrap(public_url: &str) -> Bootstrap {
             password: SERVICE_PASSWORD.to_owned(),
             admin: false,
         }],
+        retired_users: Vec::new(),
+        key_folder: None,
     }
 }
 
@@ -59,9 +60,12 @@ impl Cloud {
     /// Opens the same database and keys: a start, or a restart.
     pub async fn open(world: &World, config: Config) -> Arc<Identity> {
         let core = world.core::<Identity>().await;
-        let keys = world.folder().join("keys");
-        let ring = KeyRing::open(&keys, world.clock.clone()).unwrap();
-        Arc::new(Identity::new(core, &ring, config).unwrap())
+        let signing_secret = "the secret of every test".to_owned();
+        let config = Config {
+            signing_secret,
+            ..config
+        };
+        Arc::new(Identity::new(core, world.bus.clone(), config).unwrap())
     }
 
     pub fn around(world: World, identity: Arc<Identity>) -> Self {

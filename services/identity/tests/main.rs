@@ -12,6 +12,7 @@ mod cloud;
 mod directory;
 mod federation;
 mod grants;
+mod keys;
 mod limits;
 mod passwords;
 mod policy;

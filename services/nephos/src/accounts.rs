@@ -1,12 +1,67 @@
-//! The first ordinary user: `demo`, member of the project `demo`. Made if it is not there; what became of it since stays.
+//! The accounts of a cloud: those of its services, its administrator, and the first ordinary user.
 
-use nephos_peer::{PeerError, Peers};
+use nephos_identity::ServiceUser;
+use nephos_peer::{Credentials, PeerError, Peers};
 use serde_json::{Value, json};
 
-/// The name of both the user and the project.
-const NAME: &str = "demo";
+use crate::secrets::Secrets;
+use crate::services::SERVICES;
 
-/// Makes the user and the project unless they are there.
+/// The name of both the first user and its project.
+const NAME: &str = "demo";
+/// The account of agents.
+const AGENTS: &str = "nephos-agents";
+/// Accounts of earlier versions.
+pub const RETIRED: [&str; 1] = ["nephos"];
+
+/// The account of a service. It has the role `service` and nothing else; what that may do at a sibling, the sibling's
+/// rules say.
+///
+/// # Errors
+/// When its password is not known here.
+pub fn of_service(account: &str, secrets: &Secrets) -> anyhow::Result<Credentials> {
+    Ok(Credentials {
+        user: account.to_owned(),
+        password: secrets.of_account(account)?,
+        project: "service".to_owned(),
+    })
+}
+
+/// The account of agents.
+///
+/// # Errors
+/// When its password is not known here.
+pub fn of_agents(secrets: &Secrets) -> anyhow::Result<Credentials> {
+    of_service(AGENTS, secrets)
+}
+
+/// The accounts of all services, as identity makes them.
+///
+/// # Errors
+/// When a password is not known here.
+pub fn service_users(secrets: &Secrets) -> anyhow::Result<Vec<ServiceUser>> {
+    let services = SERVICES.iter().map(|offer| offer.account);
+    let user = |name: &str| {
+        Ok(ServiceUser {
+            name: name.to_owned(),
+            password: secrets.of_account(name)?,
+            admin: false,
+        })
+    };
+    services.chain([AGENTS]).map(user).collect()
+}
+
+/// The administrator, in whose name the commands of this program ask.
+#[must_use]
+pub fn admin(secrets: &Secrets) -> Credentials {
+    Credentials {
+        user: "admin".to_owned(),
+        password: secrets.admin_password.clone(),
+        project: "admin".to_owned(),
+    }
+}
+
+/// Makes the user `demo`, member of the project `demo`, unless they are there; what became of them since stays.
 ///
 /// # Errors
 /// When the identity service refuses.

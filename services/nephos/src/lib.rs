@@ -1,8 +1,8 @@
 //! The process: every service of the cloud behind one listener.
 //!
-//! Map: `settings`, `secrets` and `credentials` are files; `cloud` builds the services and lets them know each other;
-//! `hosts`
-//! starts what runs on hosts; `running` is the lock that says which process runs a cloud. The commands of the binary stand in `main.rs` and
+//! Map: `settings`, `secrets` and `credentials` are files; `services/` says of each service what it offers and how it is
+//! built; `cloud` holds those of this process; `databases` says where their tables are; `hosts` starts what runs on
+//! hosts; `running` is the lock that says which process runs a cloud. The commands of the binary stand in `main.rs` and
 //! `commands/`.
 //!
 //! Invariant: everything a start makes, the next start finds; a start after `kill -9` is an ordinary start.
@@ -10,10 +10,13 @@
 pub mod accounts;
 pub mod cloud;
 pub mod credentials;
+pub mod databases;
 pub mod fsck;
 pub mod hosts;
 pub mod hypervisor;
+pub mod memory;
 pub mod running;
 pub mod secrets;
+pub mod services;
 pub mod settings;
 pub mod state;

@@ -3,11 +3,12 @@
 mod commands;
 mod terminal;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use nephos::cloud::SERVICES;
+use nephos::services;
 use nephos::settings::Config;
 use nephos_compute::driver::libvirt::kvm_probe;
 
@@ -28,14 +29,21 @@ struct Arguments {
 enum Command {
     /// Runs the cloud until it is told to stop.
     Up(Up),
+    /// Runs some services, or parts of them, beside other processes that run the rest.
+    Run(Run),
     /// Stops the cloud. Data and guests stay.
     Down(Down),
     /// Says whether the cloud runs and where.
     Status,
     /// Brings the tables of every service up to date and ends.
     Migrate,
+    /// Makes tables, signing keys, accounts and catalog, and ends; `up` does it by itself.
+    Bootstrap,
     /// Compares what the services and this host know, and says what does not fit.
     Fsck(Fsck),
+    /// Works with the keys that sign tokens.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Works with nephos.toml.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -55,6 +63,22 @@ struct Up {
 }
 
 #[derive(Args)]
+struct Run {
+    /// What to run: `compute` (its calls and its work), `compute/api`, `network/worker`, `agents`.
+    #[arg(required = true, value_name = "SERVICE[/ROLE]")]
+    parts: Vec<String>,
+    /// Where to listen, instead of `listen` of nephos.toml.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Where to listen for the cloud's own processes, instead of `internal_listen` of nephos.toml.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    internal_listen: Option<SocketAddr>,
+    /// For agents: simulate this many hosts instead of using libvirt.
+    #[arg(long, value_name = "HOSTS")]
+    simulate: Option<usize>,
+}
+
+#[derive(Args)]
 struct Down {
     /// Remove every guest and the data plane of this cloud from this host.
     #[arg(long)]
@@ -69,12 +93,19 @@ struct Fsck {
 }
 
 #[derive(Subcommand)]
+enum KeysCommand {
+    /// Lets the staged key sign and stages a new one; identity does it every month by itself.
+    Rotate,
+}
+
+#[derive(Subcommand)]
 enum ConfigCommand {
     /// Reads nephos.toml and says what is wrong with it.
     Check,
 }
 
 fn main() -> ExitCode {
+    nephos::memory::give_back_large_blocks();
     let arguments = Arguments::parse();
     match run(&arguments) {
         Ok(code) => code,
@@ -90,16 +121,27 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(kvm_probe::probe_main());
     }
     let path = arguments.config.as_deref();
-    let config = Config::read(path, &SERVICES)?;
+    let config = Config::read(path, &services::names())?;
     match &arguments.command {
         Command::Up(up) if up.detach => {
             commands::detach::run(&config, path, up.simulate)?;
         }
         Command::Up(up) => return commands::up::run(&config, up.simulate),
+        Command::Run(run) => commands::run::run(
+            &config,
+            &commands::run::Wanted {
+                parts: &run.parts,
+                listen: run.listen,
+                internal_listen: run.internal_listen,
+                simulate: run.simulate,
+            },
+        )?,
         Command::Down(down) => commands::down::run(&config, down.clean)?,
         Command::Status => return commands::status::run(&config),
         Command::Migrate => commands::migrate::run(&config)?,
+        Command::Bootstrap => commands::bootstrap::run(&config)?,
         Command::Fsck(fsck) => return commands::fsck::run(&config, fsck.json),
+        Command::Keys(KeysCommand::Rotate) => commands::keys::rotate(&config)?,
         Command::Config(ConfigCommand::Check) => commands::config::check(&config)?,
         Command::ProbeKvm => {}
     }

@@ -30,15 +30,23 @@ impl Running {
     /// # Errors
     /// When the file cannot be used.
     pub fn claim(state_dir: &Path) -> anyhow::Result<Claim> {
-        match lock(state_dir)? {
-            Ok(mut held) => {
-                held.set_len(0)?;
-                held.seek(SeekFrom::Start(0))?;
-                writeln!(held, "{}", std::process::id())?;
-                Ok(Claim::Ours(Self { _lock: held }))
-            }
-            Err(pid) => Ok(Claim::Theirs(pid)),
+        claim(&path(state_dir))
+    }
+}
+
+/// Locks a file in the name of this process.
+///
+/// # Errors
+/// When the file cannot be used.
+pub(crate) fn claim(path: &Path) -> anyhow::Result<Claim> {
+    match lock(path)? {
+        Ok(mut held) => {
+            held.set_len(0)?;
+            held.seek(SeekFrom::Start(0))?;
+            writeln!(held, "{}", std::process::id())?;
+            Ok(Claim::Ours(Running { _lock: held }))
         }
+        Err(pid) => Ok(Claim::Theirs(pid)),
     }
 }
 
@@ -50,7 +58,7 @@ pub fn pid(state_dir: &Path) -> anyhow::Result<Option<i32>> {
     if !path(state_dir).exists() {
         return Ok(None);
     }
-    Ok(lock(state_dir)?.err())
+    Ok(lock(&path(state_dir))?.err())
 }
 
 /// Sends a signal to the process `pid` gave.
@@ -69,14 +77,13 @@ fn path(state_dir: &Path) -> PathBuf {
 }
 
 /// The lock, or the process that has it.
-fn lock(state_dir: &Path) -> anyhow::Result<Result<Flock<File>, i32>> {
-    let path = path(state_dir);
+fn lock(path: &Path) -> anyhow::Result<Result<Flock<File>, i32>> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .read(true)
         .write(true)
-        .open(&path)
+        .open(path)
         .with_context(|| format!("cannot open {}", path.display()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(held) => Ok(Ok(held)),

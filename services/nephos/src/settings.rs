@@ -1,5 +1,6 @@
 //! `nephos.toml` as the process reads it: where things are. What a service may be told stands in its own section.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use nephos_runtime::logging::LogConfig;
 use serde::Deserialize;
 
 /// Sections that belong to no service.
-const SECTIONS: [&str; 2] = ["nephos", "log"];
+const SECTIONS: [&str; 3] = ["nephos", "log", "peers"];
 
 /// The section `[nephos]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +21,11 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Where the one listener of all APIs is bound.
     pub listen: SocketAddr,
+    /// Where the calls of the cloud's own processes and hosts and the metrics are served; default: with the rest at
+    /// `listen`. With it, `listen` is for clients alone.
+    pub internal_listen: Option<SocketAddr>,
+    /// Networks of proxies in front of `listen`: what they say of the client's URL is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// The origin under which clients reach the cloud; default: `listen` over plain HTTP.
     pub public_url: Option<String>,
     /// Threads that serve HTTP; 0: one per core.
@@ -42,6 +48,8 @@ impl Default for Settings {
         Self {
             state_dir: PathBuf::from(".nephos"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8774)),
+            internal_listen: None,
+            trusted_proxies: Vec::new(),
             public_url: None,
             workers: 0,
             database: None,
@@ -88,6 +96,14 @@ impl Settings {
     }
 }
 
+/// Where the copies of a service listen: one origin or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Origins {
+    One(String),
+    Several(Vec<String>),
+}
+
 /// The file and what the process takes from it.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -97,6 +113,8 @@ pub struct Config {
     pub settings: Settings,
     /// `[log]`.
     pub log: LogConfig,
+    /// `[peers]`: where services of other processes listen.
+    peers: BTreeMap<String, Origins>,
 }
 
 impl Config {
@@ -117,11 +135,35 @@ impl Config {
             settings.state_dir = base.join(folder).join(&settings.state_dir);
         }
         let log = file.section("log")?;
+        let peers: BTreeMap<String, Origins> = file.section("peers")?;
+        let stranger = peers.keys().find(|name| !services.contains(&name.as_str()));
+        if let Some(stranger) = stranger {
+            anyhow::bail!(
+                "[peers] {stranger}: no such service; expected one of {}",
+                services.join(", ")
+            );
+        }
         Ok(Self {
             file,
             settings,
             log,
+            peers,
         })
+    }
+
+    /// Origins at which copies of a service listen, for a process that does not run it: from `[peers]`, else
+    /// `internal_listen`, else where clients reach the cloud.
+    #[must_use]
+    pub fn origins(&self, service: &str) -> Vec<String> {
+        let plain = |url: &String| url.trim_end_matches('/').to_owned();
+        match self.peers.get(service) {
+            Some(Origins::One(url)) => vec![plain(url)],
+            Some(Origins::Several(urls)) => urls.iter().map(plain).collect(),
+            None => vec![match self.settings.internal_listen {
+                Some(address) => format!("http://{address}"),
+                None => self.settings.origin(),
+            }],
+        }
     }
 }
 
@@ -149,6 +191,25 @@ mod tests {
         let config = Config::read(Some(&file), &[]).unwrap();
         assert_eq!(config.settings.state_dir, folder.path().join("here"));
         assert_eq!(config.settings.origin(), "http://127.0.0.1:1");
+    }
+
+    #[test]
+    fn other_processes_are_found_where_the_file_says_or_where_clients_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("nephos.toml");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Config::read(Some(&file), &["compute", "image", "network"])
+        };
+        let config = read(
+            "[nephos]\npublic_url = 'https://c.example/'\n[peers]\nimage = 'http://a:1/'\nnetwork = ['http://b:1', 'http://c:1']\n",
+        )
+        .unwrap();
+        assert_eq!(config.origins("compute"), ["https://c.example"]);
+        assert_eq!(config.origins("image"), ["http://a:1"]);
+        assert_eq!(config.origins("network"), ["http://b:1", "http://c:1"]);
+        let why = read("[peers]\nnova = 'http://a:1'\n").unwrap_err().to_string();
+        assert!(why.contains("nova") && why.contains("compute"), "{why}");
     }
 
     #[test]

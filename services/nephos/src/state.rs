@@ -22,7 +22,7 @@ const PRIVATE: u32 = 0o700;
 pub fn make_dirs(state_dir: &Path) -> anyhow::Result<()> {
     make(state_dir, PASSABLE)?;
     make(&state_dir.join("host"), PASSABLE)?;
-    for name in ["db", "images", "keys", "policy"] {
+    for name in ["db", "images", "policy"] {
         make(&state_dir.join(name), PRIVATE)?;
     }
     Ok(())
@@ -83,7 +83,7 @@ mod tests {
         let mode = |name: &str| std::fs::metadata(state.join(name)).unwrap().mode() & 0o777;
         assert_eq!((mode("."), mode("host")), (0o711, 0o711));
         assert_eq!(
-            (mode("db"), mode("keys"), mode("images")),
+            (mode("db"), mode("policy"), mode("images")),
             (0o700, 0o700, 0o700)
         );
         let owners = std::fs::Permissions::from_mode(0o700);

@@ -7,12 +7,17 @@ use nephos_api::{Access, Service, Versioning};
 
 /// Compares the table of `S` with its file; `UPDATE_GOLDEN=1` writes it instead.
 #[track_caller]
+fn check<S: Service>(title: &str) {
+    check_with::<S>(title, "");
+}
+
+#[track_caller]
 #[expect(
     clippy::disallowed_methods,
     reason = "whoever runs the test says whether to write"
 )]
-fn check<S: Service>(title: &str) {
-    let table = table::<S>(title);
+fn check_with<S: Service>(title: &str, more: &str) {
+    let table = table::<S>(title) + more;
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/compat/{}.md", S::NAME));
     if std::env::var("UPDATE_GOLDEN").is_ok() {
@@ -90,7 +95,13 @@ fn image() {
 
 #[test]
 fn network() {
-    check::<nephos_network::Network>("Network (Neutron v2.0)");
+    let mut extensions = nephos_network::EXTENSIONS.to_vec();
+    extensions.sort_unstable();
+    let mut more = "\n## Extensions\n\nWhat is not in the table is not offered.\n\n| Alias | Name | What it adds |\n|---|---|---|\n".to_owned();
+    for (alias, name, adds) in extensions {
+        let _in_memory = writeln!(more, "| `{alias}` | {name} | {adds} |");
+    }
+    check_with::<nephos_network::Network>("Network (Neutron v2.0)", &more);
 }
 
 #[test]

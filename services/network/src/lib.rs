@@ -18,16 +18,18 @@ mod store;
 
 use std::sync::Arc;
 
-use nephos_api::{Core, Dialect, Endpoints, Service};
+use nephos_api::{Check, Core, Dialect, Endpoints, Service};
 use nephos_auth::RuleInfo;
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_ops::feed::Feed;
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
+use nephos_types::Finding;
+use nephos_types::feed::FeedPage;
 
+pub use api::extensions::EXTENSIONS;
 pub use config::Config;
-pub use store::check::Finding;
 
 /// The network service.
 pub struct Network {
@@ -76,11 +78,18 @@ impl Network {
         ops::tell(self).await
     }
 
-    /// What does not fit together inside this service.
+    /// Everything that is wanted on a host.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn check(&self) -> Result<Vec<Finding>, nephos_db::Error> {
+    pub async fn wanted_on(&self, host: &str) -> Result<FeedPage, nephos_db::Error> {
+        self.feed.since(host, 0, 0).await
+    }
+}
+
+impl Check for Network {
+    /// Inside this service.
+    async fn check(&self) -> Result<Vec<Finding>, nephos_db::Error> {
         store::check::run(&self.core.db).await
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// more), or has on no host yet, needs no news.
 ///
 /// # Errors
-/// When compute does not answer.
+/// When compute does not answer or takes no news from us at the moment: it may not trust our token yet.
 pub(crate) async fn tell_of_addresses(peers: &Peers, servers: &[String]) -> Result<(), PeerError> {
     let events: Vec<Value> = servers
         .iter()
@@ -20,8 +20,9 @@ pub(crate) async fn tell_of_addresses(peers: &Peers, servers: &[String]) -> Resu
         .send()
         .await
     {
-        Err(why) if why.is_transient() => Err(why),
-        // It answered: it knows none of them any more, or will look by itself.
-        Ok(_) | Err(_) => Ok(()),
+        // Taken in, each for itself; or it knows none of them any more.
+        Ok(_) => Ok(()),
+        Err(why) if why.is_not_found() => Ok(()),
+        Err(why) => Err(why),
     }
 }

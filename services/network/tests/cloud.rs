@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nephos_api::Check as _;
 use nephos_network::{Config, Network};
 use nephos_testkit::{Answer, Ask, Persona, World};
 use serde_json::{Value, json};

@@ -15,3 +15,4 @@ mod pools;
 mod ports;
 mod routers;
 mod security_groups;
+mod together;

@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, make};
 
-/// Takes in events as compute does, and can be away.
+/// Takes in events as compute does, and can refuse.
 #[derive(Default)]
 struct SimulatedCompute {
-    away: Mutex<bool>,
+    answer: Mutex<StatusCode>,
     heard: Mutex<Vec<String>>,
 }
 
 impl Dispatch for SimulatedCompute {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
         assert_eq!(request.path, "/v2.1/os-server-external-events");
-        let away = *self.away.lock().unwrap();
-        if let (false, Incoming::Bytes(bytes)) = (away, request.body) {
+        let status = *self.answer.lock().unwrap();
+        if let (StatusCode::OK, Incoming::Bytes(bytes)) = (status, request.body) {
             let body: Value = serde_json::from_slice(&bytes).unwrap();
             for event in body["events"].as_array().unwrap() {
                 assert_eq!(event["name"], "network-changed");
@@ -31,11 +31,6 @@ impl Dispatch for SimulatedCompute {
                 self.heard.lock().unwrap().push(server);
             }
         }
-        let status = if away {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::OK
-        };
         let body = Payload::Bytes(Bytes::from_static(b"{}"));
         async move {
             Response {
@@ -77,12 +72,15 @@ async fn compute_hears_of_floating_ips_that_come_and_go_even_if_it_was_away() {
         "compute made the port itself"
     );
 
-    *compute.away.lock().unwrap() = true;
+    *compute.answer.lock().unwrap() = StatusCode::SERVICE_UNAVAILABLE;
     let floating = json!({"floating_network_id": outside, "port_id": port});
     let floating = make(&cloud.member(), "floatingip", floating).await;
     cloud.network.settle().await.unwrap();
+    // A refusal is no answer to what it was told either: its rules may be put right.
+    *compute.answer.lock().unwrap() = StatusCode::FORBIDDEN;
+    cloud.network.settle().await.unwrap();
     assert_eq!(heard(), Vec::<String>::new());
-    *compute.away.lock().unwrap() = false;
+    *compute.answer.lock().unwrap() = StatusCode::OK;
     cloud.network.settle().await.unwrap();
     assert_eq!(heard(), [server]);
     cloud.network.settle().await.unwrap();

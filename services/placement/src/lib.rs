@@ -15,10 +15,11 @@ mod store;
 use std::sync::Arc;
 
 pub use config::Config;
-use nephos_api::{Core, Dialect, Endpoints, Service};
+use nephos_api::{Check, Core, Dialect, Endpoints, Service};
 use nephos_auth::RuleInfo;
 use nephos_db::{Error, Migration, migrations};
 use nephos_runtime::{Shutdown, Task};
+use nephos_types::Finding;
 use store::reading::Reading;
 
 /// The service.
@@ -57,12 +58,11 @@ impl Placement {
             }
         })]
     }
+}
 
-    /// What its tables say against each other, one line each.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn fsck(&self) -> Result<Vec<String>, Error> {
+impl Check for Placement {
+    /// What its tables say against each other.
+    async fn check(&self) -> Result<Vec<Finding>, Error> {
         store::fsck::findings(&self.core.db).await
     }
 }

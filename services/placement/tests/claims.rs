@@ -1,5 +1,6 @@
 //! Claims: the last unit is given once, nothing is half done.
 
+use nephos_api::Check as _;
 use serde_json::{Value, json};
 
 use crate::{Cloud, claim, detail, uuid};
@@ -139,7 +140,7 @@ async fn what_is_claimed_stands_after_a_restart_and_in_another_process() {
     let by_old = std::sync::Arc::clone(&other.service);
     other.claim(9, Value::Null, some).await.expect(204);
     assert_eq!(other.used(1).await, json!({"VCPU": 3}));
-    assert_eq!(by_old.fsck().await.unwrap(), Vec::<String>::new());
+    assert_eq!(by_old.check().await.unwrap(), []);
 }
 
 #[tokio::test]

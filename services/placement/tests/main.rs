@@ -15,7 +15,7 @@ mod versions;
 
 use std::sync::Arc;
 
-use nephos_api::App;
+use nephos_api::{App, Check as _};
 use nephos_placement::{Config, Placement};
 use nephos_testkit::{Answer, Ask, Persona, World};
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ impl Cloud {
 
     /// Everything stands as it should.
     pub async fn check(&self) {
-        assert_eq!(self.service.fsck().await.unwrap(), Vec::<String>::new());
+        assert_eq!(self.service.check().await.unwrap(), []);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
-use nephos_auth::{Caller, KeyRing, Scope, TrustBundle, Verifier};
+use nephos_auth::{Caller, Issuer, Scope, TrustBundle, Verifier, keys};
 use nephos_runtime::Clock;
 use nephos_types::Timestamp;
 use serde_json::{Value, json};
@@ -59,14 +59,11 @@ fn tokens() -> anyhow::Result<Value> {
     const KNOWN: usize = 200_000;
     const FRESH: usize = 2_000;
     let clock = Clock::system();
-    let folder = tempfile::tempdir()?;
-    let ring = KeyRing::open(folder.path(), clock.clone())?;
-    let issuer = ring.issuer()?;
+    let issuer = Issuer::new(&keys::generate()?)?;
     let verifier = Verifier::new(clock.clone());
-    let keys = ring.public_keys()?;
     verifier.update(&TrustBundle {
         epoch: 1,
-        keys,
+        keys: vec![issuer.public().clone()],
         revocations: Vec::new(),
     })?;
     let mut caller = Caller::new("user", Scope::project("project"), &["member", "reader"]);

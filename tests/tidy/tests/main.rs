@@ -3,7 +3,7 @@
 
 use nephos_tidy::{
     Crate, File, Finding, Workspace, check_crates, check_doors, check_paths, check_rooms,
-    check_sizes, check_words,
+    check_sizes, check_transactions, check_words,
 };
 
 #[track_caller]
@@ -30,6 +30,30 @@ fn arrows_between_rooms() {
 #[test]
 fn one_door_per_outside_world() {
     none(&check_doors(&Workspace::read().unwrap().files));
+}
+
+#[test]
+fn no_second_connection_within_a_transaction() {
+    none(&check_transactions(&Workspace::read().unwrap().files));
+}
+
+#[test]
+fn a_second_connection_within_a_transaction_is_seen() {
+    let sin = |text: &str| check_transactions(&[file("services/compute/src/ops/power.rs", text)]);
+    one(
+        &sin(
+            "async fn a(cx: Cx) {\n    let mut tx = cx.write().await?;\n    get(cx.db()).await?;\n}\n",
+        ),
+        "power.rs:3: `.db()`",
+    );
+    one(
+        &sin("async fn a(\n    cx: Cx,\n    tx: &mut Tx,\n) {\n    get(cx.db()).await?;\n}\n"),
+        "power.rs:5: `.db()`",
+    );
+    none(&sin(
+        "async fn a(cx: Cx) {\n    get(cx.db()).await?;\n    let mut tx = cx.write().await?;\n    \
+         tx.commit().await?;\n    get(cx.db()).await?;\n}\nasync fn b(cx: Cx) {\n    get(cx.db()).await?;\n}\n",
+    ));
 }
 
 #[test]

@@ -4,38 +4,33 @@ use nephos_types::Timestamp;
 
 use super::*;
 use crate::caller::Scope;
-use crate::keys::KeyRing;
+use crate::keys;
 use crate::token::Issuer;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
 struct World {
-    _dir: tempfile::TempDir,
     clock: Clock,
-    ring: KeyRing,
     issuer: Issuer,
     verifier: Verifier,
 }
 
 fn world() -> World {
-    let dir = tempfile::tempdir().unwrap();
     let clock = Clock::virtual_at(NOW);
-    let ring = KeyRing::open(dir.path(), clock.clone()).unwrap();
+    let issuer = Issuer::new(&keys::generate().unwrap()).unwrap();
     let verifier = Verifier::new(clock.clone());
-    verifier.update(&bundle(&ring, 1, &[])).unwrap();
+    verifier.update(&bundle(&issuer, 1, &[])).unwrap();
     World {
-        _dir: dir,
         clock,
-        issuer: ring.issuer().unwrap(),
-        ring,
+        issuer,
         verifier,
     }
 }
 
-fn bundle(ring: &KeyRing, epoch: u64, revocations: &[Revocation]) -> TrustBundle {
+fn bundle(issuer: &Issuer, epoch: u64, revocations: &[Revocation]) -> TrustBundle {
     TrustBundle {
         epoch,
-        keys: ring.public_keys().unwrap(),
+        keys: vec![issuer.public().clone()],
         revocations: revocations.to_vec(),
     }
 }
@@ -139,7 +134,7 @@ fn a_revocation_ends_a_cached_token_and_spares_later_ones() {
         ..Revocation::default()
     };
     w.verifier
-        .update(&bundle(&w.ring, 2, &[revocation]))
+        .update(&bundle(&w.issuer, 2, &[revocation]))
         .unwrap();
     assert_eq!(w.verifier.verify(&token), Err(TokenError::Revoked));
     assert_eq!(w.verifier.verify(&token), Err(TokenError::Revoked));
@@ -158,26 +153,23 @@ fn an_older_bundle_brings_nothing_back() {
         issued_before: NOW.0,
         ..Revocation::default()
     };
-    w.verifier.update(&bundle(&w.ring, 5, &[all])).unwrap();
-    w.verifier.update(&bundle(&w.ring, 4, &[])).unwrap();
+    w.verifier.update(&bundle(&w.issuer, 5, &[all])).unwrap();
+    w.verifier.update(&bundle(&w.issuer, 4, &[])).unwrap();
     assert_eq!(w.verifier.epoch(), 5);
     assert_eq!(w.verifier.verify(&token), Err(TokenError::Revoked));
 }
 
 #[test]
 fn rotation_keeps_old_tokens_good_until_their_key_is_dropped() {
-    let mut w = world();
+    let w = world();
     let token = w.issuer.sign(&caller()).unwrap();
-    let before = w.ring.public_keys().unwrap();
-    w.ring.rotate(Duration::from_secs(3600)).unwrap();
-    let issuer = w.ring.issuer().unwrap();
-    assert_ne!(issuer.public().kid, w.issuer.public().kid);
-    assert!(
-        before.contains(issuer.public()),
-        "the new signer was known before it signed"
-    );
-    w.verifier.verify(&issuer.sign(&caller()).unwrap()).unwrap();
-    w.verifier.update(&bundle(&w.ring, 2, &[])).unwrap();
+    let issuer = Issuer::new(&keys::generate().unwrap()).unwrap();
+    let signed = issuer.sign(&caller()).unwrap();
+    assert_eq!(w.verifier.verify(&signed), Err(TokenError::UnknownKey));
+    let mut both = bundle(&w.issuer, 2, &[]);
+    both.keys.push(issuer.public().clone());
+    w.verifier.update(&both).unwrap();
+    w.verifier.verify(&signed).unwrap();
     w.verifier.verify(&token).unwrap();
     let without = TrustBundle {
         epoch: 3,
@@ -192,7 +184,7 @@ fn rotation_keeps_old_tokens_good_until_their_key_is_dropped() {
 fn a_bundle_survives_the_wire() {
     let w = world();
     let sent = bundle(
-        &w.ring,
+        &w.issuer,
         9,
         &[Revocation {
             system: true,
@@ -204,4 +196,33 @@ fn a_bundle_survives_the_wire() {
     let mut broken = sent;
     broken.keys[0].point = "AAAA".to_owned();
     assert!(w.verifier.update(&broken).is_err());
+}
+
+#[test]
+fn an_unknown_key_is_asked_for_once_and_then_judged() {
+    let w = world();
+    let issuer = Issuer::new(&keys::generate().unwrap()).unwrap();
+    let signed = issuer.sign(&caller()).unwrap();
+    let judge = || pollster(w.verifier.verify_or_ask(&signed));
+    assert_eq!(judge(), Err(TokenError::UnknownKey));
+    let asked = Arc::new(AtomicU64::new(0));
+    let newer = bundle(&issuer, 2, &[]);
+    let (counter, verifier) = (Arc::clone(&asked), w.verifier.clone());
+    w.verifier.ask_by(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        verifier.update(&newer).unwrap();
+        Box::pin(std::future::ready(()))
+    });
+    judge().unwrap();
+    judge().unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+/// Runs a future that waits for nothing.
+fn pollster<T>(future: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
 }

@@ -22,8 +22,8 @@ use tracing::warn;
 use super::{Agent, DesiredServers};
 use crate::driver::{Answer, DriverError, ImageBytes, ImageSource};
 use crate::model::spec::{
-    ConsoleTail, ConsoleWish, GuestState, HostInventory, ImageSpec, KIND_CONSOLE, KIND_HOST,
-    KIND_SERVER, ObservedServer, ServerId, ServerSpec,
+    ConsoleTail, ConsoleWish, GuestState, HOST_AWAY, HostInventory, ImageSpec, KIND_CONSOLE,
+    KIND_HOST, KIND_SERVER, ObservedServer, ServerId, ServerSpec,
 };
 
 /// The service whose feed it is.
@@ -188,12 +188,19 @@ impl Binding {
         let inventory = if everything {
             self.new_inventory(told).await
         } else {
-            None
+            Ok(None)
         };
-        let mut of_host: Vec<Observed> = inventory
-            .iter()
-            .map(|seen| self.observed(KIND_HOST, &self.host, 0, seen))
-            .collect();
+        let mut of_host: Vec<Observed> = match &inventory {
+            Ok(seen) => seen
+                .iter()
+                .map(|seen| self.observed(KIND_HOST, &self.host, 0, seen))
+                .collect(),
+            // Nothing should be placed on a host that cannot start it.
+            Err(why) => vec![Observed {
+                state: HOST_AWAY.to_owned(),
+                ..self.observed(KIND_HOST, &self.host, 0, &why.to_string())
+            }],
+        };
         let mut first = everything;
         loop {
             let news = self.agent.reports().take(REPORT);
@@ -207,7 +214,7 @@ impl Binding {
                 return Err(why);
             }
             if std::mem::take(&mut first)
-                && let Some(inventory) = &inventory
+                && let Ok(Some(inventory)) = &inventory
             {
                 *told = Told {
                     inventory: Some(inventory.clone()),
@@ -218,17 +225,13 @@ impl Binding {
     }
 
     /// What the host has, if the service should hear of it.
-    async fn new_inventory(&self, told: &Told) -> Option<HostInventory> {
-        let inventory = match self.agent.inventory().await {
-            Ok(inventory) => inventory,
-            Err(why) => {
-                warn!(host = self.host, %why, "cannot say what the host has");
-                return None;
-            }
-        };
+    async fn new_inventory(&self, told: &Told) -> Result<Option<HostInventory>, DriverError> {
+        let inventory = self.agent.inventory().await.inspect_err(|why| {
+            warn!(host = self.host, %why, "cannot say what the host has");
+        })?;
         let age = self.clock.monotonic().saturating_sub(told.at);
         let known = told.inventory.as_ref().map(lasting) == Some(lasting(&inventory));
-        (!known || age >= INVENTORY).then_some(inventory)
+        Ok((!known || age >= INVENTORY).then_some(inventory))
     }
 
     fn server(&self, seen: &ObservedServer) -> Observed {
@@ -314,7 +317,7 @@ impl Asked {
         {
             let before = self.answered.get(&item.id).copied();
             if item.generation > before.unwrap_or(self.young_after) {
-                new.push(item.clone());
+                new.push(FeedItem::clone(item));
             }
             answered.insert(item.id.clone(), item.generation);
         }

@@ -16,6 +16,8 @@ use crate::{ops, rules};
 
 /// A host that has not answered by then is not waited for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Without a wake, the answer is found this soon.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Nova's MAX_CONSOLE_BYTES.
 const MAX_BYTES: u64 = 100 * 1024;
 
@@ -63,7 +65,7 @@ async fn console_output(cx: Cx, req: Req<ConsoleOutput>) -> Reply<ConsoleOutput>
 
 async fn ask_host(cx: &Cx, server: &Server) -> Result<String, Fault> {
     let host = server.host.as_deref().unwrap_or_default();
-    let mut answers = cx.bus.subscribe(ops::CONSOLES);
+    let mut answers = cx.bus.subscribe_to(ops::CONSOLES, server.id.as_str());
     let place = feed::Place {
         topic: ops::FEED,
         host,
@@ -72,7 +74,7 @@ async fn ask_host(cx: &Cx, server: &Server) -> Result<String, Fault> {
     };
     let mut tx = cx.write().await?;
     // Times only grow: each question is a newer generation than the one before.
-    let last = feed::published(cx.db(), place).await?.unwrap_or(0);
+    let last = feed::published_in(&mut tx, place).await?.unwrap_or(0);
     let generation = cx.now().0.max(last + 1);
     feed::publish(
         &mut tx,
@@ -94,7 +96,8 @@ async fn ask_host(cx: &Cx, server: &Server) -> Result<String, Fault> {
             if let Some(seen) = newest {
                 return Ok::<Value, Fault>(seen.observed.detail);
             }
-            while answers.next().await.id != server.id.as_str() {}
+            // Whatever it says, it says: look. And a wake may be lost.
+            let _woken_or_not = cx.core.clock.timeout(LOOK_AGAIN, answers.next()).await;
         }
     };
     let detail = cx.core.clock.timeout(ANSWER_WITHIN, answered).await.unwrap_or_else(|| {

@@ -37,7 +37,6 @@ fn render(fault: &Fault, _id: &RequestId) -> Value {
         403 => "forbidden",
         404 => "itemNotFound",
         405 => "badMethod",
-        406 => "notAcceptable",
         409 => "conflictingRequest",
         413 => "overLimit",
         415 => "badMediaType",
@@ -47,7 +46,9 @@ fn render(fault: &Fault, _id: &RequestId) -> Value {
         _other => "computeFault",
     };
     let mut inner = json!({"code": code, "message": fault.message});
-    if let (Some(inner), Some(extra)) = (inner.as_object_mut(), fault.extra.as_ref()) {
+    // Nova names the versions of a 406 in the message only.
+    let extra = fault.extra.as_ref().filter(|_| code != 406);
+    if let (Some(inner), Some(extra)) = (inner.as_object_mut(), extra) {
         inner.extend(extra.as_object().cloned().unwrap_or_default());
     }
     json!({ name: inner })

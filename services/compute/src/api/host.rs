@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Cx, asked};
-use crate::model::spec::{HostInventory, KIND_HOST};
+use crate::model::spec::{HOST_AWAY, HostInventory, KIND_HOST};
 use crate::{ops, rules, store};
 
 #[derive(Deserialize, ToSchema)]
@@ -56,9 +56,13 @@ async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
         |why: serde_json::Error| Fault::bad_request(format!("The report is not readable: {why}."));
     let observed: Vec<Observed> = serde_json::from_value(req.body.0).map_err(wrong)?;
     let mut tx = cx.write().await?;
-    store::hosts::seen(&mut tx, cx.now(), &host).await?;
     let of_itself = observed.iter().find(|seen| seen.kind == KIND_HOST);
-    if let Some(seen) = of_itself {
+    let away = of_itself.is_some_and(|seen| seen.state == HOST_AWAY);
+    // A host without its hypervisor is as good as silent, from now on.
+    let down_since = cx.now().plus_secs(-cx.config.host_down_after_secs);
+    let seen_at = if away { down_since } else { cx.now() };
+    store::hosts::seen(&mut tx, seen_at, &host).await?;
+    if let Some(seen) = of_itself.filter(|_| !away) {
         let inventory: HostInventory =
             serde_json::from_value(seen.detail.clone()).map_err(wrong)?;
         if inventory.host != host {

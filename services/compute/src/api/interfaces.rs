@@ -18,6 +18,8 @@ use crate::{ops, rules, store};
 
 /// The port is there by then, or the caller is told to look later.
 const PORT_WITHIN: Duration = Duration::from_secs(30);
+/// Without a wake, it is found this soon.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct InterfacePath {
@@ -145,7 +147,10 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
     check(&cx, &wish)?;
     server.check_can(STATES).map_err(refused)?;
     let nic = nic(&cx, &server, wish).await?;
-    let (before, mut news) = (server.nics.len(), cx.bus.subscribe(ops::PORTS));
+    let (before, mut news) = (
+        server.nics.len(),
+        cx.bus.subscribe_to(ops::PORTS, id.as_str()),
+    );
     let mut tx = cx.write().await?;
     let begun = ops::interfaces::attach(&mut tx, asked(&cx), &server, nic).await;
     begun.map_err(|why| fault::busy(&server, "attach_interface", why))?;
@@ -155,7 +160,8 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
             if let Some(port) = plugged(&cx, &server, before).await? {
                 return Ok::<_, Fault>(port);
             }
-            while news.next().await.id != id.as_str() {}
+            // Whatever it says, it says: look. And a wake may be lost.
+            let _woken_or_not = cx.core.clock.timeout(LOOK_AGAIN, news.next()).await;
         }
     };
     let late = || {

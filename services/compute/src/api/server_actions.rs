@@ -368,6 +368,12 @@ async fn add_security_group(cx: Cx, req: Req<AddSecurityGroup>) -> Reply<AddSecu
     }
     let name = name.clone();
     change(&cx, &server, |server| {
+        // News from the network service says the same later; who looks now sees it already.
+        for bound in server.nics.iter_mut().filter_map(|nic| nic.bound.as_mut()) {
+            if !bound.groups.contains(&name) {
+                bound.groups.push(name.clone());
+            }
+        }
         if !server.security_groups.contains(&name) {
             server.security_groups.push(name);
         }
@@ -423,7 +429,10 @@ async fn remove_security_group(
         set_groups(&cx, &port.id, &left).await?;
     }
     change(&cx, &server, |server| {
-        server.security_groups.retain(|known| known != name)
+        for bound in server.nics.iter_mut().filter_map(|nic| nic.bound.as_mut()) {
+            bound.groups.retain(|known| known != name);
+        }
+        server.security_groups.retain(|known| known != name);
     })
     .await
 }

@@ -14,7 +14,7 @@ use super::versions::SERVER_VIEW;
 use super::{Cx, page_limit};
 use crate::model::server::{Server, VmState};
 use crate::peers::encoded;
-use crate::store::servers::Filter;
+use crate::store::servers::{Filter, NamePattern};
 use crate::{rules, store};
 
 #[derive(Serialize, ToSchema)]
@@ -48,7 +48,7 @@ endpoint! {
 }
 
 async fn list_servers(cx: Cx, req: Req<ListServers>) -> Reply<ListServers> {
-    let (servers, servers_links) = listed(&cx, "/v2.1/servers", &req.query).await?;
+    let (servers, servers_links) = listed(&cx, "/v2.1/servers", &req.query, false).await?;
     let brief = |server: Server| BriefServer {
         links: links(&cx, "servers", server.id.as_str()),
         id: server.id.into(),
@@ -70,7 +70,7 @@ endpoint! {
 }
 
 async fn list_servers_detail(cx: Cx, req: Req<ListServersDetail>) -> Reply<ListServersDetail> {
-    let (servers, servers_links) = listed(&cx, "/v2.1/servers/detail", &req.query).await?;
+    let (servers, servers_links) = listed(&cx, "/v2.1/servers/detail", &req.query, true).await?;
     let viewer = Viewer::new(&cx, false).await?;
     let servers = servers
         .into_iter()
@@ -85,11 +85,18 @@ async fn list_servers_detail(cx: Cx, req: Req<ListServersDetail>) -> Reply<ListS
 /// Rows that are read at once while a filter is looked at in the rows.
 const SCAN: u32 = 500;
 
-async fn listed(cx: &Cx, path: &str, query: &Params) -> Result<(Vec<Server>, Vec<Link>), Fault> {
+async fn listed(
+    cx: &Cx,
+    path: &str,
+    query: &Params,
+    detail: bool,
+) -> Result<(Vec<Server>, Vec<Link>), Fault> {
     super::refuse_unknown(cx, query, v(2, 75), KNOWN)?;
     let limit = page_limit(query.get("limit"))?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (filter, looks) = (filter(cx, query)?, looks(cx, query)?);
+    let (mut filter, looks) = (filter(cx, query)?, looks(cx, query)?);
+    // 2.3: admins see what their guests were given.
+    filter.user_data = detail && cx.version >= v(2, 3) && Viewer::sees_hosts(cx);
     let sort = sort(query)?;
     let mut after = match query.get("marker") {
         None => None,
@@ -341,6 +348,7 @@ fn filter(cx: &Cx, query: &Params) -> Result<Filter, Fault> {
             ));
         }
     }
+    filter.names = query.all("name").filter_map(plain).collect();
     if query
         .get("deleted")
         .is_some_and(|word| word == "true" || word == "True")
@@ -437,7 +445,11 @@ fn looks(cx: &Cx, query: &Params) -> Result<Vec<Look>, Fault> {
         // 2.5: not for admins only any more.
         ("ip6", Look::Address, admin || cx.version >= v(2, 5)),
     ] {
+        let in_sql = |text: &str| key == "name" && plain(text).is_some();
         for text in query.all(key).filter(|_| allowed) {
+            if in_sql(text) {
+                continue;
+            }
             looks.push(make(pattern(key, text)?));
         }
     }
@@ -466,6 +478,28 @@ fn looks(cx: &Cx, query: &Params) -> Result<Vec<Look>, Fault> {
         looks.push(Look::Power(word.parse().unwrap_or(-1)));
     }
     Ok(looks)
+}
+
+/// The pattern of a name, if it is text with at most an anchor: SQL looks for that, and reads no other row.
+fn plain(text: &str) -> Option<NamePattern> {
+    let (from_start, text) = match text.strip_prefix('^') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (to_end, text) = match text.strip_suffix('$') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    // A hyphen means something only in brackets, which `escape` does not leave alone either.
+    let is_plain = regex::escape(text).replace("\\-", "-") == text;
+    let text = text.to_owned();
+    match (from_start, to_end) {
+        _other if !is_plain => None,
+        (true, true) => Some(NamePattern::Is(text)),
+        (true, false) => Some(NamePattern::Prefix(text)),
+        (false, false) => Some(NamePattern::Contains(text)),
+        (false, true) => None,
+    }
 }
 
 /// Patterns are the user's: their size is bounded, and this engine's time is linear.

@@ -113,8 +113,13 @@ pub(crate) struct Viewer<'a> {
 }
 
 impl<'a> Viewer<'a> {
+    /// Whether the caller sees what only admins see.
+    pub(crate) fn sees_hosts(cx: &Cx) -> bool {
+        cx.may(rules::ShowServerHost, &Target::new())
+    }
+
     pub(crate) async fn new(cx: &'a Cx, single: bool) -> Result<Self, nephos_db::Error> {
-        let admin = cx.may(rules::ShowServerHost, &Target::new());
+        let admin = Self::sees_hosts(cx);
         let mut hosts = BTreeMap::new();
         if admin {
             for row in store::hosts::list(cx.db()).await? {
@@ -210,7 +215,7 @@ impl<'a> Viewer<'a> {
         AdminView {
             host: server.host.clone(),
             hypervisor: host.map(|(name, _)| name.clone()),
-            instance_name: format!("instance-{}", server.id),
+            instance_name: crate::model::spec::guest_name(&server.id),
             reservation_id: server.reservation_id.clone(),
             launch_index: server.launch_index,
             kernel_id: property("kernel_id"),
@@ -234,16 +239,13 @@ pub(crate) fn without_kind(address: &mut Value) {
     }
 }
 
-/// Groups are those of the ports; while there are none, those that were asked for.
+/// The groups of its ports, port by port (Nova: the same name once for each port; no key while there are none).
 fn groups(server: &Server) -> Option<Vec<Value>> {
-    if server.vm_state == VmState::Building && server.security_groups.is_empty() {
-        return None;
-    }
-    let names = server
-        .security_groups
-        .iter()
+    let bound = server.nics.iter().filter_map(|nic| nic.bound.as_ref());
+    let names = bound
+        .flat_map(|bound| &bound.groups)
         .map(|name| json!({ "name": name }));
-    Some(names.collect())
+    Some(names.collect::<Vec<_>>()).filter(|names| !names.is_empty())
 }
 
 /// Tells a project whether two of its servers share a host, and nothing else (Nova: SHA-224 of project and host).

@@ -47,7 +47,22 @@ pub struct Explanation {
     pub hosts: usize,
     /// Constraint → hosts it removed.
     pub removed: Vec<(&'static str, String, Vec<String>)>,
+    /// What placement says of room.
+    pub room: Room,
 }
+
+/// What hosts lack, in words that follow a number of hosts: `2 of 3`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Hosts that placement knows.
+    pub hosts: usize,
+    /// So many lack this.
+    pub lacks: Vec<(usize, String)>,
+    /// Which: `one: cannot give 64 VCPU`. For admins.
+    pub names: Vec<String>,
+}
+
+const NO_ROOM: &str = "has no room";
 
 type Filter = fn(&Host, &Wish) -> bool;
 
@@ -77,7 +92,7 @@ const FILTERS: &[(&str, &str, Filter)] = &[
         |host, wish| !wish.excluded.contains(&host.name),
     ),
     (
-        "has no room",
+        NO_ROOM,
         "A smaller flavor may fit, or delete servers that are not needed.",
         |host, _| host.has_room,
     ),
@@ -91,7 +106,7 @@ pub fn choose(hosts: &[Host], wish: &Wish) -> Result<Host, Explanation> {
     let mut left: Vec<&Host> = hosts.iter().collect();
     let mut explanation = Explanation {
         hosts: hosts.len(),
-        removed: Vec::new(),
+        ..Explanation::default()
     };
     for (what, advice, keeps) in FILTERS {
         let (stay, gone): (Vec<_>, Vec<_>) = left.into_iter().partition(|host| keeps(host, wish));
@@ -126,7 +141,12 @@ impl Explanation {
             .removed
             .iter()
             .map(|(what, advice, hosts)| {
-                format!("{} of {} {what}. {advice}", hosts.len(), self.hosts)
+                let why = if *what == NO_ROOM {
+                    self.lacks()
+                } else {
+                    String::new()
+                };
+                format!("{} of {} {what}{why}. {advice}", hosts.len(), self.hosts)
             })
             .collect();
         let room = if wish.room.is_empty() {
@@ -137,6 +157,20 @@ impl Explanation {
         format!("No valid host was found{room}. {}", parts.join(" "))
     }
 
+    /// `: 2 of 3 cannot give 64 VCPU (the most that one can give now is 16)`.
+    fn lacks(&self) -> String {
+        let of = self.room.hosts;
+        let lacks = self.room.lacks.iter();
+        let lacks: Vec<String> = lacks
+            .map(|(hosts, what)| format!("{hosts} of {of} {what}"))
+            .collect();
+        if lacks.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", lacks.join(", "))
+        }
+    }
+
     /// For admins: the names too.
     #[must_use]
     pub fn details(&self) -> String {
@@ -145,8 +179,10 @@ impl Explanation {
             .iter()
             .map(|(what, _, hosts)| (*what, hosts))
             .collect();
-        by.iter()
-            .map(|(what, hosts)| format!("{}: {what}", hosts.join(", ")))
+        let by = by
+            .iter()
+            .map(|(what, hosts)| format!("{}: {what}", hosts.join(", ")));
+        by.chain(self.room.names.iter().cloned())
             .collect::<Vec<_>>()
             .join("; ")
     }

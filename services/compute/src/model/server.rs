@@ -155,6 +155,9 @@ pub struct BoundNic {
     pub mtu: u32,
     /// Its addresses.
     pub addresses: Vec<BoundAddress>,
+    /// Names of its security groups.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 /// An address of a port.
@@ -239,7 +242,7 @@ pub struct Server {
     pub disk_epoch: i64,
     /// Its interfaces.
     pub nics: Vec<Nic>,
-    /// Names of the security groups of ports that we make.
+    /// Security groups of ports that we make, by name or id as they were asked for.
     pub security_groups: Vec<String>,
     /// For people and programs.
     pub metadata: BTreeMap<String, String>,

@@ -21,10 +21,18 @@ nephos_types::id! {
     PortId
 }
 
+/// What the hypervisor of its host calls a server; an operator gives it to `virsh`.
+#[must_use]
+pub fn guest_name(server: &ServerId) -> String {
+    format!("nephos-{server}")
+}
+
 /// The feed's word for a server.
 pub const KIND_SERVER: &str = "server";
 /// The feed's word for the host itself: its observation carries a [`HostInventory`].
 pub const KIND_HOST: &str = "host";
+/// What a host says of itself while its hypervisor does not answer; otherwise it sends its inventory.
+pub const HOST_AWAY: &str = "no-hypervisor";
 
 /// The feed's word for a question about a server's console log; the id is the server's, the answer a [`ConsoleTail`].
 pub const KIND_CONSOLE: &str = "console";

@@ -5,20 +5,17 @@ use nephos_ops::{Failure, New, Next, OpCx, Operation, Reconcile, StepError, feed
 use nephos_runtime::crash_point;
 use serde_json::json;
 
-use super::{HostSays, LOOK_AGAIN, OPS, host_says, place, ports, publish, release, step_error};
-use crate::model::schedule::{self, Host, Wish};
+use super::{
+    HostSays, LOOK_AGAIN, OPS, host_says, place, ports, publish, release, room, step_error,
+};
+use crate::model::schedule::{Host, Wish};
 use crate::model::server::{Server, ServerFault, VmState, power};
 use crate::model::spec::GuestState;
 use crate::peers::Candidate;
-use crate::store::hosts::HostState;
 use crate::{Compute, store};
 
 /// Hosts that are tried.
 const TRIES: usize = 3;
-/// Offers that are looked at first.
-const FEW: usize = 20;
-/// Offers that are looked at before it is said that there is no room.
-const ALL: usize = 1000;
 /// After a claim that somebody else was quicker with.
 const QUICK: std::time::Duration = std::time::Duration::from_millis(20);
 
@@ -92,72 +89,24 @@ impl Reconcile<Compute> for Boot {
 }
 
 /// Finds room and claims it.
-///
-/// A few offers do for most servers; all hosts are looked at before it is said that none fits.
 async fn claim(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
-    let few = cx
-        .siblings
-        .candidates(server, FEW)
-        .await
-        .map_err(step_error)?;
-    let providers: Vec<String> = few.iter().map(|offer| offer.provider.clone()).collect();
-    let rows = store::hosts::states(cx.db(), Some(&providers)).await?;
-    let wish = wish(server);
-    if let Ok(host) = schedule::choose(&hosts(cx, &rows, &few), &wish) {
-        return take_room(cx, server, &host, &few).await;
-    }
+    let why = match room::find(cx, &server.flavor, &wish(server)).await? {
+        Ok((host, offer)) => return take_room(cx, server, &host, &offer).await,
+        Err(why) => why,
+    };
     // What was claimed by a try that was cut off may be the very room that is missing now.
-    if let Some(provider) = cx.siblings.claimed(&server.id).await.map_err(step_error)? {
-        return settle_on(cx, server, &provider).await;
+    match cx.siblings.claimed(&server.id).await.map_err(step_error)? {
+        Some(provider) => settle_on(cx, server, &provider).await,
+        None => Ok(Next::Fail(why)),
     }
-    let offers = if few.len() < FEW {
-        few
-    } else {
-        cx.siblings
-            .candidates(server, ALL)
-            .await
-            .map_err(step_error)?
-    };
-    let rows = store::hosts::states(cx.db(), None).await?;
-    match schedule::choose(&hosts(cx, &rows, &offers), &wish) {
-        Ok(host) => take_room(cx, server, &host, &offers).await,
-        Err(why) => Ok(Next::Fail(Failure {
-            code: 500,
-            message: why.message(&wish),
-            details: why.details(),
-        })),
-    }
-}
-
-fn hosts(cx: &OpCx<Compute>, rows: &[HostState], offers: &[Candidate]) -> Vec<Host> {
-    let since = cx.now().plus_secs(-cx.config.host_down_after_secs);
-    let host = |row: &HostState| {
-        let offer = offers
-            .iter()
-            .find(|offer| offer.provider == row.provider_id);
-        Host {
-            name: row.host.clone(),
-            provider: row.provider_id.clone(),
-            zone: row.zone.clone(),
-            disabled: row.disabled,
-            up: !row.forced_down && row.seen_at > since,
-            has_room: offer.is_some(),
-            ram_free_mib: offer.map_or(0, |offer| offer.ram_free_mib),
-        }
-    };
-    rows.iter().map(host).collect()
 }
 
 async fn take_room(
     cx: &OpCx<Compute>,
     server: &Server,
     host: &Host,
-    offers: &[Candidate],
+    offer: &Candidate,
 ) -> Result<Next, StepError> {
-    let offer = offers.iter().find(|offer| offer.provider == host.provider);
-    let Some(offer) = offer else {
-        return Err(StepError::Transient("the offer is gone".to_owned()));
-    };
     crash_point!("boot.before_claim");
     match cx.siblings.claim(server, offer).await {
         Ok(()) => {}
@@ -175,20 +124,12 @@ async fn take_room(
 }
 
 fn wish(server: &Server) -> Wish {
-    let room: Vec<String> = server
-        .flavor
-        .resources()
-        .iter()
-        .map(|(class, amount)| format!("{amount} {class}"))
-        .collect();
     Wish {
         zone: server.wanted_zone.clone(),
         host: server.wanted_host.clone(),
         excluded: server.excluded_hosts.clone(),
-        room: room.join(", "),
-        spread: server.id.as_str().bytes().fold(7, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(usize::from(byte))
-        }),
+        room: room::words(&server.flavor),
+        spread: room::spread(&server.id),
     }
 }
 

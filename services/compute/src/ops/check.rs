@@ -2,35 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nephos_api::Check;
 use nephos_db::Error;
 use nephos_peer::PeerError;
+use nephos_types::Finding;
 
 use crate::{Compute, store};
 
-/// Something that does not fit together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What is wrong.
-    pub what: String,
-    /// With what.
-    pub id: String,
-    /// What helps.
-    pub hint: String,
-}
-
-impl Finding {
-    fn new(what: impl Into<String>, id: impl Into<String>, hint: &str) -> Self {
-        Self {
-            what: what.into(),
-            id: id.into(),
-            hint: hint.to_owned(),
-        }
-    }
-}
-
-impl Compute {
-    /// Looks for what does not fit together, here and at the siblings. Changes nothing.
-    pub async fn check(&self) -> Vec<Finding> {
+impl Check for Compute {
+    /// Here and at the siblings. A database or sibling that does not answer is a finding too.
+    async fn check(&self) -> Result<Vec<Finding>, Error> {
         let mut findings = Vec::new();
         if let Err(why) = self.check_here(&mut findings).await {
             findings.push(Finding::new(
@@ -46,10 +27,12 @@ impl Compute {
                 "Start that service and check again.",
             ));
         }
-        findings
+        Ok(findings)
     }
+}
 
-    /// Mends what can be mended by counting: quota usage. Says how many numbers were wrong.
+impl Compute {
+    /// Mends what can be mended by counting: quota usage. Says how many numbers were wrong. Housekeeping does it too.
     ///
     /// # Errors
     /// When the database refuses.
@@ -84,7 +67,11 @@ impl Compute {
             let (real, known) = (counted.get(key).unwrap_or(&0), noted.get(key).unwrap_or(&0));
             if real != known {
                 let what = format!("quota usage of {} is noted as {known} and is {real}", key.1);
-                findings.push(Finding::new(what, &*key.0, "Repair counts it anew."));
+                findings.push(Finding::new(
+                    what,
+                    &*key.0,
+                    "The service counts it anew within the hour.",
+                ));
             }
         }
         Ok(())

@@ -21,12 +21,6 @@ pub(crate) async fn request<R>(
     asked: Asked<'_>,
     server: &Authorized<Server, R>,
 ) -> Result<(), EnqueueError> {
-    let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
-        return Ok(());
-    };
-    fresh.task_state = Some("deleting".to_owned());
-    fresh.updated_at = asked.now;
-    store::servers::update(tx, &fresh).await?;
     let work = Work {
         kind: Delete::KIND,
         server: &server.id,
@@ -34,7 +28,14 @@ pub(crate) async fn request<R>(
         args: json!({}),
         deadline_secs: DEADLINE_SECS,
     };
-    supersede(tx, asked, work).await
+    // The operation first, the server after it: as every step does, so that none waits for the other.
+    supersede(tx, asked, work).await?;
+    if let Some(mut fresh) = store::servers::lock(tx, &server.id).await? {
+        fresh.task_state = Some("deleting".to_owned());
+        fresh.updated_at = asked.now;
+        store::servers::update(tx, &fresh).await?;
+    }
+    Ok(())
 }
 
 impl Reconcile<Compute> for Delete {

@@ -40,11 +40,7 @@ pub(crate) async fn take(
         request_id: asked.request_id,
         deadline_secs: 3600,
     };
-    match nephos_ops::enqueue(tx, asked.now, new).await {
-        // Under way already: it reads the inventory of the moment.
-        Err(nephos_ops::EnqueueError::Busy { .. }) => Ok(()),
-        other => other.map(|_| ()),
-    }
+    nephos_ops::enqueue_or_nudge(tx, asked.now, new).await
 }
 
 /// What placement should know of a host.

@@ -86,7 +86,10 @@ impl Reconcile<Compute> for Interfaces {
             let told = feed::published(cx.db(), place(host, &server.id)).await?;
             if told != Some(server.generation) {
                 let mut tx = cx.write("tell_host").await?;
-                publish(&mut tx, cx.now(), &server).await?;
+                let Some(fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+                    return Ok(Next::Done);
+                };
+                publish(&mut tx, cx.now(), &fresh).await?;
                 tx.commit().await?;
                 crash_point!("interfaces.told_host");
                 return Ok(Next::Again);

@@ -11,6 +11,7 @@ pub(crate) mod power;
 pub(crate) mod rebuild;
 pub(crate) mod refresh;
 mod release;
+mod room;
 
 use nephos_auth::Caller;
 use nephos_db::Tx;
@@ -109,6 +110,9 @@ fn new<'a>(asked: Asked<'a>, work: &Work<'a>) -> New<'a> {
 
 /// What a sibling's refusal means for a step: its own trouble passes, the rest does not.
 pub(crate) fn step_error(why: PeerError) -> StepError {
+    if why.status.is_none_or(|code| code == 503) {
+        return StepError::Away(why.to_string());
+    }
     // 401 and 409 pass too: a token was replaced, another writer was quicker; the next look decides anew.
     let passes = why.is_transient() || why.is_conflict() || why.status == Some(401);
     if passes {

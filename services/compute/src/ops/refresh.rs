@@ -29,12 +29,7 @@ pub(crate) async fn request(
         request_id: asked.request_id,
         deadline_secs: DEADLINE_SECS,
     };
-    match nephos_ops::enqueue(tx, asked.now, new).await {
-        Err(EnqueueError::Busy { .. }) => {
-            Ok(nephos_ops::nudge(tx, asked.now, OPS, &resource).await?)
-        }
-        other => other.map(|_| ()),
-    }
+    nephos_ops::enqueue_or_nudge(tx, asked.now, new).await
 }
 
 const PREFIX: &str = "addresses/";

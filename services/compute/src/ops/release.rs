@@ -29,10 +29,9 @@ pub(super) async fn release_next(
 }
 
 async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<Next, StepError> {
-    let since = cx.now().plus_secs(-cx.config.host_down_after_secs);
-    let up = store::hosts::is_up(cx.db(), host, since).await?;
-    // A dead host is not waited for: it removes by itself what it finds unwanted when it comes back.
-    let gone = !up
+    // A host that is only silent may still run the guest: its addresses and its room are nobody else's until the host
+    // has said that it is gone, or an operator has said that the host is off (`forced_down`).
+    let gone = store::hosts::is_fenced(cx.db(), host).await?
         || matches!(
             host_says(cx, server).await?,
             HostSays::Settled(GuestState::Absent)
@@ -92,7 +91,7 @@ async fn withdraw_console(
         kind: KIND_CONSOLE,
         id: server.id.as_str(),
     };
-    if let Some(asked) = feed::published(cx.db(), place).await? {
+    if let Some(asked) = feed::published_in(tx, place).await? {
         feed::withdraw(tx, cx.now(), place, asked + 1).await?;
         feed::forget(tx, KIND_CONSOLE, server.id.as_str()).await?;
     }

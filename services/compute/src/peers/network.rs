@@ -1,5 +1,6 @@
 //! The network service: networks, ports, security groups, floating addresses.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use nephos_peer::PeerError;
@@ -222,7 +223,45 @@ impl Siblings {
             network: network.name,
             mtu: network.mtu.unwrap_or(1450),
             addresses: port.fixed_ips.iter().map(address).collect(),
+            groups: self.group_names(&port.security_groups).await?,
         })
+    }
+
+    /// Names of security groups, in the order of their ids; one without a name is called by its id, as Nova does.
+    async fn group_names(&self, ids: &[String]) -> Result<Vec<String>, PeerError> {
+        #[derive(Deserialize)]
+        struct List {
+            security_groups: Vec<Named>,
+        }
+        let oldest = self.clock.now().plus_secs(-FACTS_SECS);
+        let mut known: HashMap<String, String> = {
+            let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+            let young = |id: &String| groups.get(id).filter(|(at, _)| *at >= oldest);
+            ids.iter()
+                .filter_map(|id| young(id).map(|(_, name)| (id.clone(), name.clone())))
+                .collect()
+        };
+        let unknown: String = ids
+            .iter()
+            .filter(|id| !known.contains_key(*id))
+            .map(|id| format!("&id={}", encoded(id)))
+            .collect();
+        if !unknown.is_empty() {
+            let target = format!("/v2.0/security-groups?fields=id&fields=name{unknown}");
+            let call = self.peers.get("network", target).as_service();
+            let found: List = call.send().await?.json()?;
+            let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+            if groups.len() >= FACTS {
+                groups.clear();
+            }
+            for Named { id, name } in found.security_groups {
+                let name = if name.is_empty() { id.clone() } else { name };
+                groups.insert(id.clone(), (self.clock.now(), name.clone()));
+                known.insert(id, name);
+            }
+        }
+        // One that went meanwhile is news of its own.
+        Ok(ids.iter().filter_map(|id| known.remove(id)).collect())
     }
 
     async fn facts(&self, network: &str) -> Result<Facts, PeerError> {

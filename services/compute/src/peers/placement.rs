@@ -7,8 +7,68 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Candidate, Siblings, absent_is_fine, encoded};
+use crate::model::flavor::Flavor;
 use crate::model::server::Server;
 use crate::model::spec::{HostInventory, ServerId};
+
+/// Placement's own explanation.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Explained {
+    /// Providers there are.
+    pub total: usize,
+    /// The constraints in the order in which they were applied.
+    pub constraints: Vec<Constraint>,
+    /// Of each class, the most that one provider could give now.
+    pub largest_free: BTreeMap<String, i64>,
+    /// Who was removed by which constraint; not for everybody.
+    #[serde(default)]
+    pub admin: Option<Vec<Removed>>,
+}
+
+/// One constraint of a request for room.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Constraint {
+    pub constraint: String,
+    #[serde(default)]
+    pub resource_class: Option<String>,
+    #[serde(default)]
+    pub amount: Option<i64>,
+    #[serde(default)]
+    pub value: Option<String>,
+    pub removed: usize,
+}
+
+/// A provider that a constraint removed.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Removed {
+    pub name: String,
+    /// The position of the constraint.
+    pub removed_by: usize,
+}
+
+/// What a flavor asks for, as a query; none when that is nothing.
+fn query(flavor: &Flavor) -> Option<String> {
+    let wanted: Vec<String> = flavor
+        .resources()
+        .iter()
+        .map(|(class, amount)| format!("{class}:{amount}"))
+        .collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    let (required, forbidden) = flavor.traits();
+    let forbidden = forbidden.into_iter().map(|name| format!("!{name}"));
+    let traits: Vec<String> = required
+        .into_iter()
+        .map(str::to_owned)
+        .chain(forbidden)
+        .collect();
+    let mut query = format!("resources={}", wanted.join(","));
+    if !traits.is_empty() {
+        query.push_str(&format!("&required={}", encoded(&traits.join(","))));
+    }
+    Some(query)
+}
 
 const PLACEMENT: &str = "placement 1.39";
 
@@ -27,10 +87,11 @@ impl Siblings {
         Ok(found.allocations.into_keys().next())
     }
 
-    /// Where there is room: at most `limit` offers.
+    /// Where there is room for a flavor: at most `limit` offers, of all hosts or of that of one provider.
     pub(crate) async fn candidates(
         &self,
-        server: &Server,
+        flavor: &Flavor,
+        provider: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Candidate>, PeerError> {
         #[derive(Deserialize)]
@@ -53,28 +114,12 @@ impl Siblings {
             #[serde(default)]
             provider_summaries: BTreeMap<String, Summary>,
         }
-        let wanted: Vec<String> = server
-            .flavor
-            .resources()
-            .iter()
-            .map(|(class, amount)| format!("{class}:{amount}"))
-            .collect();
-        if wanted.is_empty() {
+        let Some(query) = query(flavor) else {
             return Ok(Vec::new());
-        }
-        let (required, forbidden) = server.flavor.traits();
-        let forbidden = forbidden.into_iter().map(|name| format!("!{name}"));
-        let traits: Vec<String> = required
-            .into_iter()
-            .map(str::to_owned)
-            .chain(forbidden)
-            .collect();
-        let mut target = format!(
-            "/allocation_candidates?limit={limit}&resources={}",
-            wanted.join(",")
-        );
-        if !traits.is_empty() {
-            target.push_str(&format!("&required={}", encoded(&traits.join(","))));
+        };
+        let mut target = format!("/allocation_candidates?limit={limit}&{query}");
+        if let Some(provider) = provider {
+            target.push_str(&format!("&in_tree={provider}"));
         }
         let call = self.peers.get("placement", target).version(PLACEMENT);
         let answer: Answer = call.as_service().send().await?.json()?;
@@ -93,6 +138,17 @@ impl Siblings {
                 })
             });
         Ok(offers.collect())
+    }
+
+    /// Why the room for a flavor is where it is; none for a flavor that needs none.
+    pub(crate) async fn explain(&self, flavor: &Flavor) -> Result<Option<Explained>, PeerError> {
+        let Some(query) = query(flavor) else {
+            return Ok(None);
+        };
+        let call = self
+            .peers
+            .get("placement", format!("/nephos/v1/explain?{query}"));
+        call.as_service().send().await?.json().map(Some)
     }
 
     /// Claims room. The same claim again finds the consumer there, which is a conflict: look with [`Siblings::claimed`].

@@ -75,8 +75,10 @@ pub(crate) async fn noted(db: &Db) -> Result<Usage, Error> {
 }
 
 /// Notes what servers really use; says how many numbers were wrong.
+///
+/// A number that somebody changes meanwhile is left alone: what is noted is read before what is counted, and written only
+/// over what was read.
 pub(crate) async fn recount(tx: &mut Tx) -> Result<usize, Error> {
-    let counted = by_key(tx.fetch_all(COUNTED, args![]).await?);
     let noted = by_key(
         tx.fetch_all(
             "SELECT project_id, resource, used FROM quota_usage",
@@ -84,6 +86,7 @@ pub(crate) async fn recount(tx: &mut Tx) -> Result<usize, Error> {
         )
         .await?,
     );
+    let counted = by_key(tx.fetch_all(COUNTED, args![]).await?);
     let keys: std::collections::BTreeSet<_> = counted.keys().chain(noted.keys()).cloned().collect();
     let mut wrong = 0;
     for (project, resource) in keys {
@@ -93,13 +96,15 @@ pub(crate) async fn recount(tx: &mut Tx) -> Result<usize, Error> {
             noted.get(&key).copied().unwrap_or(0),
         );
         if real != known {
-            wrong += 1;
-            tx.exec(
-                "INSERT INTO quota_usage (project_id, resource, used) VALUES ($1, $2, $3) \
-                 ON CONFLICT (project_id, resource) DO UPDATE SET used = excluded.used",
-                args![key.0, key.1, real],
-            )
-            .await?;
+            let written = tx
+                .exec(
+                    "INSERT INTO quota_usage (project_id, resource, used) VALUES ($1, $2, $3) \
+                     ON CONFLICT (project_id, resource) DO UPDATE SET used = excluded.used \
+                     WHERE quota_usage.used = $4",
+                    args![key.0, key.1, real, known],
+                )
+                .await?;
+            wrong += usize::from(written > 0);
         }
     }
     Ok(wrong)

@@ -112,13 +112,10 @@ pub(crate) async fn of_provider(db: &Db, provider: &str) -> Result<Option<HostSt
     db.fetch_opt(sql, args![provider]).await
 }
 
-/// Whether a host has reported lately and nobody declared it dead.
-pub(crate) async fn is_up(db: &Db, host: &str, since: Timestamp) -> Result<bool, Error> {
-    let sql = "SELECT COUNT(*) FROM hosts WHERE host = $1 AND seen_at > $2 AND forced_down = $3";
-    Ok(db
-        .fetch_scalar::<i64>(sql, args![host, since, false])
-        .await?
-        > 0)
+/// Whether an operator declared that nothing runs on this host any more; of one that is not there, nothing does.
+pub(crate) async fn is_fenced(db: &Db, host: &str) -> Result<bool, Error> {
+    let sql = "SELECT COUNT(*) FROM hosts WHERE host = $1 AND forced_down = $2";
+    Ok(db.fetch_scalar::<i64>(sql, args![host, false]).await? == 0)
 }
 
 /// The inventory that placement was told last.
@@ -138,7 +135,7 @@ pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, host: &str) -> Result<bool
         == 1)
 }
 
-/// What a host says of itself.
+/// What a host says of itself. Its number is taken only when it joins, and two that join at once get two.
 pub(crate) async fn put(
     tx: &mut Tx,
     now: Timestamp,
@@ -146,13 +143,29 @@ pub(crate) async fn put(
     zone: &str,
     ids: (String, String),
 ) -> Result<(), Error> {
+    let text = json(inventory)?;
+    let known = tx
+        .exec(
+            "UPDATE hosts SET inventory = $1, seen_at = $2 WHERE host = $3",
+            args![text, now, inventory.host],
+        )
+        .await?;
+    if known > 0 {
+        return Ok(());
+    }
+    // The counter's row is locked until the end of the transaction: whoever joins meanwhile waits for the next number.
+    let number: i64 = tx
+        .fetch_scalar(
+            "UPDATE counters SET value = value + 1 WHERE name = $1 RETURNING value",
+            args!["hosts"],
+        )
+        .await?;
     tx.exec(
         "INSERT INTO hosts (host, number, service_id, provider_id, inventory, registered, zone, disabled, \
          disabled_reason, forced_down, seen_at, created_at, updated_at) \
-         SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, '', $5, $6, NULL, $6, $7, $7, $7 FROM hosts \
-         WHERE 1 = 1 ON CONFLICT (host) DO UPDATE SET \
+         VALUES ($1, $2, $3, $4, $5, '', $6, $7, NULL, $7, $8, $8, $8) ON CONFLICT (host) DO UPDATE SET \
          inventory = excluded.inventory, seen_at = excluded.seen_at",
-        args![inventory.host, ids.0, ids.1, json(inventory)?, zone, false, now],
+        args![inventory.host, number, ids.0, ids.1, text, zone, false, now],
     )
     .await?;
     Ok(())

@@ -15,6 +15,20 @@ const SELECT: &str = "SELECT id, project_id, user_id, name, description, hostnam
      locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
      created_at, updated_at, launched_at FROM servers";
 
+/// Without what may be large: user data, files, the key's text, passwords.
+const SELECT_BRIEF: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, '' AS key_data, \
+     CAST(NULL AS TEXT) AS user_data, config_drive, CAST(NULL AS TEXT) AS admin_pass, '' AS guest_password, '[]' AS files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
+     power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
+     locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
+     created_at, updated_at, launched_at FROM servers";
+
+/// The same with user data, which admins are shown.
+const SELECT_WITH_USER_DATA: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, '' AS key_data, \
+     user_data, config_drive, CAST(NULL AS TEXT) AS admin_pass, '' AS guest_password, '[]' AS files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
+     power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
+     locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
+     created_at, updated_at, launched_at FROM servers";
+
 impl FromRow for Server {
     fn from_row(row: &Row) -> Result<Self, Error> {
         let state: String = row.get("vm_state")?;
@@ -81,10 +95,35 @@ pub(crate) struct Filter {
     pub vm_states: Option<Vec<&'static str>>,
     pub changed_since: Option<Timestamp>,
     pub changed_before: Option<Timestamp>,
+    /// Names that contain, begin with or are these texts.
+    pub names: Vec<NamePattern>,
+    /// Whether the rows are shown with their user data.
+    pub user_data: bool,
 }
 
+/// A pattern that SQL can look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NamePattern {
+    Contains(String),
+    Prefix(String),
+    Is(String),
+}
+
+/// One page of servers; unless asked for, without user data. Never with files, the key's text and passwords.
 pub(crate) async fn list(db: &Db, filter: &Filter, page: Page) -> Result<Vec<Server>, Error> {
-    let mut query = Where::new(SELECT).eq_opt("project_id", filter.project_id.as_deref());
+    let select = if filter.user_data {
+        SELECT_WITH_USER_DATA
+    } else {
+        SELECT_BRIEF
+    };
+    let mut query = Where::new(select).eq_opt("project_id", filter.project_id.as_deref());
+    for name in &filter.names {
+        query = match name {
+            NamePattern::Contains(text) => query.contains("name", text),
+            NamePattern::Prefix(text) => query.prefix("name", text),
+            NamePattern::Is(text) => query.eq("name", text),
+        };
+    }
     for (column, value) in &filter.equal {
         query = query.eq(column, value.clone());
     }

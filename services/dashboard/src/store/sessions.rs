@@ -140,3 +140,13 @@ pub(crate) async fn keep_project_token(
     .await?;
     tx.commit().await
 }
+
+/// The hashes of sessions that are not there but of which there are tokens.
+pub(crate) async fn orphans(db: &Db) -> Result<Vec<String>, Error> {
+    db.fetch_all(
+        "SELECT DISTINCT id_hash FROM project_tokens \
+         WHERE id_hash NOT IN (SELECT id_hash FROM sessions) ORDER BY id_hash",
+        args![],
+    )
+    .await
+}

@@ -47,7 +47,10 @@ async fn create_token(cx: Cx, req: Req<CreateToken>) -> Reply<CreateToken> {
     let proof = login::prove(&cx, &auth.identity).await?;
     let granted = scope::grant(&cx, &proof, auth.scope.as_ref()).await?;
     let caller = caller(&cx, proof, granted);
-    let token = cx.issuer.sign(&caller);
+    let issuer = cx.issuer().ok_or_else(|| {
+        Fault::unavailable("There is no key to sign with yet. `nephos bootstrap` makes one.")
+    })?;
+    let token = issuer.sign(&caller);
     let token = token.map_err(|_| Fault::internal("The token could not be signed."))?;
     let body = token_view::body(&cx, &caller, !flag(&req.query, "nocatalog")).await?;
     Ok(With::new(Json(body))

@@ -92,7 +92,10 @@ impl From<StartError> for Fault {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Database(error) => error.into(),
-            other @ (StartError::Keys(_) | StartError::Pattern(_) | StartError::Hash) => {
+            other @ (StartError::Keys(_)
+            | StartError::Sealed(_)
+            | StartError::Pattern(_)
+            | StartError::Hash) => {
                 tracing::error!(error = %other, "revocations could not be put in force");
                 Self::internal("The change was made, but tokens could not be ended here.")
             }

@@ -1,14 +1,18 @@
 //! Ended tokens: for other processes of ours as a trust bundle, for others as OS-REVOKE events.
 
-use nephos_api::{Json, Loaded, Params, Reply, Req, endpoint};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::{Revocation, Target};
 use nephos_types::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::fault::require;
 use super::shape::SelfLink;
+use crate::ops::keys::RotateError;
 use crate::store::revocations::Revoked;
 use crate::{Cx, Svc, rules, store};
 
@@ -32,7 +36,7 @@ async fn list_revoke_events(cx: Cx, req: Req<ListRevokeEvents>) -> Reply<ListRev
     require(&cx, rules::ListRevokeEvents, &Target::new())?;
     let since = match req.query.get("since") {
         Some(text) => Some(Timestamp::parse(text).ok_or_else(|| {
-            nephos_api::Fault::bad_request(format!("invalid date format {text}"))
+            Fault::bad_request(format!("invalid date format {text}"))
         })?),
         None => None,
     };
@@ -87,7 +91,7 @@ fn event(revoked: &Revoked) -> Value {
 /// Keys and revocations.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct BundleView(nephos_auth::TrustBundle);
+pub(crate) struct BundleView(Arc<nephos_auth::TrustBundle>);
 
 impl utoipa::PartialSchema for BundleView {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
@@ -96,19 +100,50 @@ impl utoipa::PartialSchema for BundleView {
 }
 impl ToSchema for BundleView {}
 
+/// The longest that a process may wait for news, in seconds.
+const LONGEST_WAIT: u64 = 20;
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct BundleQuery {
+    /// What is known already.
+    #[serde(default)]
+    epoch: u64,
+    /// Seconds to wait for something newer.
+    #[serde(default)]
+    wait: u64,
+}
+
 endpoint! {
     /// Give keys and revocations, with which another process of the cloud checks tokens by itself.
     ShowTrustBundle: GET "/trust/v1/bundle" => 200,
     policy: Loaded<rules::GetTrustBundle>,
+    query: BundleQuery,
     reply: Json<BundleView>,
     handler: show_trust_bundle,
 }
-async fn show_trust_bundle(cx: Cx, _req: Req<ShowTrustBundle>) -> Reply<ShowTrustBundle> {
+async fn show_trust_bundle(cx: Cx, req: Req<ShowTrustBundle>) -> Reply<ShowTrustBundle> {
     require(&cx, rules::GetTrustBundle, &Target::new())?;
-    Ok(Json(BundleView(cx.trust_bundle())))
+    let wait = Duration::from_secs(req.query.wait.min(LONGEST_WAIT));
+    Ok(Json(BundleView(cx.trust_after(req.query.epoch, wait).await)))
+}
+
+endpoint! {
+    /// Let the staged signing key sign, and stage a new one.
+    RotateKeys: POST "/trust/v1/keys" => 204,
+    policy: Loaded<rules::RotateKeys>,
+    reply: Empty,
+    handler: rotate_keys,
+}
+async fn rotate_keys(cx: Cx, _req: Req<RotateKeys>) -> Reply<RotateKeys> {
+    require(&cx, rules::RotateKeys, &Target::new())?;
+    match cx.rotate().await {
+        Ok(()) => Ok(Empty),
+        Err(why @ RotateError::TooSoon(_)) => Err(Fault::conflict(why.to_string())),
+        Err(RotateError::Other(why)) => Err(why.into()),
+    }
 }
 
 /// The rows of this file.
 pub(super) fn endpoints() -> nephos_api::Endpoints<Svc> {
-    nephos_api::routes![ListRevokeEvents, ShowTrustBundle]
+    nephos_api::routes![ListRevokeEvents, RotateKeys, ShowTrustBundle]
 }

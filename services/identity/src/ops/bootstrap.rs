@@ -4,6 +4,7 @@
 //! since (descriptions, further assignments) stays; passwords and URLs follow the settings.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use nephos_db::Tx;
 use nephos_runtime::ids;
@@ -30,6 +31,10 @@ pub struct Bootstrap {
     pub catalog: Vec<CatalogEntry>,
     /// The accounts with which services log in.
     pub service_users: Vec<ServiceUser>,
+    /// Accounts of services that there were once and that are removed with their tokens.
+    pub retired_users: Vec<String>,
+    /// The folder in which earlier versions kept the signing keys; they are taken over once.
+    pub key_folder: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Bootstrap {
@@ -97,6 +102,7 @@ impl Identity {
     /// # Errors
     /// When the database or a key cannot be used.
     pub async fn bootstrap(&self, wanted: &Bootstrap) -> Result<(), StartError> {
+        self.ensure_keys(wanted.key_folder.as_deref()).await?;
         let mut accounts = vec![("admin", wanted.admin_password.as_str())];
         let services = wanted.service_users.iter();
         accounts.extend(services.map(|user| (user.name.as_str(), user.password.as_str())));
@@ -122,6 +128,14 @@ impl Identity {
             if known.users.contains_key(name) {
                 let mut revocation = self.revocation();
                 revocation.user_id = Some(user);
+                ends.push(revocation);
+            }
+        }
+        for name in &wanted.retired_users {
+            if let Some(user) = known.users.get(name) {
+                store::users::remove(&mut tx, user.as_str()).await?;
+                let mut revocation = self.revocation();
+                revocation.user_id = Some(user.clone());
                 ends.push(revocation);
             }
         }

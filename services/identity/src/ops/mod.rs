@@ -1,3 +1,4 @@
 //! Work that no request asks for.
 
 pub(crate) mod bootstrap;
+pub(crate) mod keys;

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod assignments;
 pub(crate) mod catalog;
+pub(crate) mod check;
 pub(crate) mod documents;
 pub(crate) mod groups;
 pub(crate) mod limits;
@@ -11,6 +12,7 @@ pub(crate) mod policies;
 pub(crate) mod projects;
 pub(crate) mod revocations;
 pub(crate) mod roles;
+pub(crate) mod signing_keys;
 pub(crate) mod snapshot;
 pub(crate) mod trusts;
 pub(crate) mod users;

@@ -179,7 +179,7 @@ impl Reconcile<Svc> for Import {
         };
         let id = ImageId::from(op.resource_id.as_str());
         let own: Vec<BlobId> = args.stores.iter().map(|store| blob_id(op, store)).collect();
-        for blob in blobs::of_image(cx.db(), &id).await? {
+        for blob in blobs::of_image_in(tx, &id).await? {
             // A copy leaves alone what was there before it; the others leave nothing.
             if args.source != Source::Copy || own.contains(&blob.id) {
                 doom(tx, cx.now(), &blob.id).await?;

@@ -1,5 +1,6 @@
 //! Work on image data: imports and removals that outlive a request, uploads inside one, and recovery.
 
+mod check;
 pub(crate) mod fetch;
 pub(crate) mod import;
 pub(crate) mod recover;

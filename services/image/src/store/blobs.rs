@@ -130,13 +130,16 @@ pub(crate) async fn get(db: &Db, id: &BlobId) -> Result<Option<Blob>, Error> {
 
 /// Every blob of an image, by store.
 pub(crate) async fn of_image(db: &Db, image_id: &ImageId) -> Result<Vec<Blob>, Error> {
-    db.fetch_all(
-        "SELECT id, image_id, store, state, writer_until, size, md5, sha512 FROM blobs WHERE image_id = $1 \
-         ORDER BY store, id",
-        args![image_id],
-    )
-    .await
+    db.fetch_all(OF_IMAGE, args![image_id]).await
 }
+
+/// As [`of_image`], within a transaction.
+pub(crate) async fn of_image_in(tx: &mut Tx, image_id: &ImageId) -> Result<Vec<Blob>, Error> {
+    tx.fetch_all(OF_IMAGE, args![image_id]).await
+}
+
+const OF_IMAGE: &str = "SELECT id, image_id, store, state, writer_until, size, md5, sha512 FROM blobs \
+    WHERE image_id = $1 ORDER BY store, id";
 
 /// Whether there is any at all.
 pub(crate) async fn any(db: &Db) -> Result<bool, Error> {

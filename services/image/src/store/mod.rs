@@ -1,6 +1,7 @@
 //! SQL: one file per aggregate, one statement per function.
 
 pub(crate) mod blobs;
+pub(crate) mod check;
 pub(crate) mod images;
 pub(crate) mod list;
 pub(crate) mod members;

@@ -14,7 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn run(config: &Config, clean: bool) -> anyhow::Result<()> {
     super::block_on(async {
-        stop(config).await?;
+        let stopped = stop(config).await?;
+        say(match (stopped, clean) {
+            (true, false) => "Nephos has stopped. Its data and guests stay.",
+            (true, true) => "Nephos has stopped.",
+            (false, _) => "Nephos is not running.",
+        });
         if clean && hosts::is_real(&config.settings) {
             hosts::remove_everything(config).await?;
             hypervisor::remove_private(&config.settings.state_dir)?;
@@ -24,11 +29,11 @@ pub fn run(config: &Config, clean: bool) -> anyhow::Result<()> {
     })
 }
 
-async fn stop(config: &Config) -> anyhow::Result<()> {
+/// Whether there was something to stop.
+async fn stop(config: &Config) -> anyhow::Result<bool> {
     let state_dir = &config.settings.state_dir;
     let Some(pid) = running::pid(state_dir)? else {
-        say("Nephos is not running.");
-        return Ok(());
+        return Ok(false);
     };
     let clock = Clock::system();
     running::signal(pid, Signal::SIGTERM)?;
@@ -42,6 +47,5 @@ async fn stop(config: &Config) -> anyhow::Result<()> {
         );
         clock.sleep(Duration::from_millis(50)).await;
     }
-    say("Nephos has stopped. Its data and guests stay.");
-    Ok(())
+    Ok(true)
 }

@@ -6,7 +6,6 @@ use nephos::cloud::Cloud;
 use nephos::fsck::{Finding, OnHost};
 use nephos::secrets::Secrets;
 use nephos::settings::Config;
-use nephos::state::make_dirs;
 use nephos::{hosts, hypervisor};
 use nephos_runtime::Clock;
 use serde_json::json;
@@ -39,10 +38,10 @@ pub fn run(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
 
 async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
     let settings = &config.settings;
-    make_dirs(&settings.state_dir)?;
-    let secrets = Secrets::ensure(&settings.state_dir)?;
+    let secrets = Secrets::read(&settings.state_dir)?;
     let clock = Clock::system();
-    let cloud = Cloud::open(config, &secrets, clock.clone()).await?;
+    let cloud = Cloud::look(config, &secrets, clock.clone()).await?;
+    cloud.load().await?;
     let folder = settings.state("host");
     // Simulated hosts leave no servers' folder; then there is nothing to look at.
     let host = if hosts::is_real(settings) {
@@ -57,5 +56,5 @@ async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
     } else {
         None
     };
-    cloud.sources(host).check().await
+    cloud.sources(host)?.check().await
 }

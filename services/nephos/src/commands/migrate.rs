@@ -3,6 +3,7 @@
 use nephos::cloud::Cloud;
 use nephos::running;
 use nephos::secrets::Secrets;
+use nephos::services::Parts;
 use nephos::settings::Config;
 use nephos::state::make_dirs;
 use nephos_runtime::Clock;
@@ -18,7 +19,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
             "the cloud runs as process {pid}; a start migrates by itself. Stop it first with `nephos down`"
         );
     }
-    super::block_on(Cloud::open(config, &secrets, Clock::system()))?;
+    super::block_on(async {
+        let cloud = Cloud::open(config, &secrets, Clock::system(), Parts::apis()).await?;
+        cloud.migrate().await
+    })?;
     say("The tables of every service are up to date.");
     Ok(())
 }

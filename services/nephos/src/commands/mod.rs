@@ -1,10 +1,14 @@
 //! One file per command.
 
+pub mod bootstrap;
 pub mod config;
 pub mod detach;
 pub mod down;
 pub mod fsck;
+pub mod keys;
 pub mod migrate;
+pub mod run;
+pub mod serving;
 pub mod status;
 pub mod up;
 

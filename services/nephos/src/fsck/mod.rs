@@ -1,6 +1,6 @@
 //! The consistency check: what every service and this host know, side by side, and what of it does not fit.
 //!
-//! Services check themselves and what they have at their siblings; here the rest is compared: operations that nobody
+//! Every service checks itself and what it has at its siblings; here the rest is compared: operations that nobody
 //! ends, and what is on this host. Work in flight looks like a fault for a moment, so a finding counts only if later
 //! looks find it again.
 
@@ -11,14 +11,13 @@ mod rules;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephos_compute::Compute;
-use nephos_network::Network;
 use nephos_peer::Peers;
 use nephos_runtime::Clock;
 use serde::Serialize;
 
+use crate::services::Run;
+
 pub use host::OnHost;
-pub use picture::Database;
 
 /// Pauses between the looks: work in flight settles within them or is found again.
 const PAUSES: [Duration; 3] = [
@@ -42,14 +41,10 @@ pub struct Finding {
 
 /// What a check may ask.
 pub struct Sources {
-    /// Compares servers with what they have at siblings.
-    pub compute: Arc<Compute>,
-    /// Compares ports, addresses and what hosts were told.
-    pub network: Arc<Network>,
+    /// Every service, built over its database.
+    pub services: Vec<Arc<dyn Run>>,
     /// The services, as an administrator.
     pub peers: Peers,
-    /// The databases that hold operations.
-    pub databases: Vec<Database>,
     /// This host; none when its hosts are simulated.
     pub host: Option<OnHost>,
     /// The time.
@@ -76,12 +71,14 @@ impl Sources {
 
     async fn look(&self) -> anyhow::Result<Vec<Finding>> {
         let mut findings = rules::check(&self.picture().await?);
-        let finding = |by, what, id, hint| Finding { by, id, what, hint };
-        for found in self.compute.check().await {
-            findings.push(finding("compute", found.what, found.id, found.hint));
-        }
-        for found in self.network.check().await? {
-            findings.push(finding("network", found.what, found.id, found.hint));
+        for service in &self.services {
+            let found = service.check().await?;
+            findings.extend(found.into_iter().map(|found| Finding {
+                by: service.name(),
+                id: found.id,
+                what: found.what,
+                hint: found.hint,
+            }));
         }
         findings.sort();
         Ok(findings)

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Sources;
 use super::host::HostPicture;
+use crate::services::has_operations;
 
 /// Things asked for at a time.
 const PAGE: usize = 1000;
@@ -50,20 +51,14 @@ pub(super) struct Live {
     pub(super) deadline: Timestamp,
 }
 
-/// The database of a service that has operations.
-pub struct Database {
-    /// The service.
-    pub service: &'static str,
-    /// Its database.
-    pub db: Db,
-}
-
 impl Sources {
     pub(super) async fn picture(&self) -> anyhow::Result<Picture> {
         // Operations first: one that ends while the rest is read leaves a thing that is settled.
         let mut operations = Vec::new();
-        for database in &self.databases {
-            operations.extend(live(database).await?);
+        for service in &self.services {
+            if has_operations(&**service) {
+                operations.extend(live(service.name(), service.db()).await?);
+            }
         }
         let mut picture = Picture {
             operations,
@@ -114,18 +109,14 @@ async fn listed<T: serde::de::DeserializeOwned>(
     Ok(all)
 }
 
-async fn live(database: &Database) -> Result<Vec<Live>, nephos_db::Error> {
-    let rows = database
-        .db
+async fn live(service: &'static str, db: &Db) -> Result<Vec<Live>, nephos_db::Error> {
+    let rows = db
         .fetch_all::<LiveRow>(
             "SELECT id, kind, resource_id, step, deadline FROM operations WHERE finished_at IS NULL ORDER BY id",
             args![],
         )
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| row.of(database.service))
-        .collect())
+    Ok(rows.into_iter().map(|row| row.of(service)).collect())
 }
 
 struct LiveRow {

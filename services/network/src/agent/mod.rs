@@ -8,6 +8,7 @@
 mod answers;
 mod apply;
 mod connections;
+mod differences;
 mod documents;
 mod guest;
 mod metadata;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+pub use self::differences::{Difference, differences};
 use self::documents::Documents;
 use self::metadata::Relay;
 use self::pass::Pass;
@@ -55,8 +57,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// The host's name.
     pub host: String,
-    /// Where the feed's copy is kept.
-    pub state_dir: PathBuf,
+    /// Keeps the feed's copy, so that the network comes back while the service is away; empty: nothing is kept.
+    pub feed_file: PathBuf,
     /// This host's end of tunnels.
     pub vtep: IpAddr,
     /// Networks outside the cloud that this host reaches, by name.
@@ -87,14 +89,14 @@ pub struct PhysicalNetwork {
 impl Settings {
     /// A host of this name with everything else as it is by default.
     #[must_use]
-    pub fn new(host: impl Into<String>, state_dir: impl Into<PathBuf>, vtep: IpAddr) -> Self {
+    pub fn new(host: impl Into<String>, feed_file: impl Into<PathBuf>, vtep: IpAddr) -> Self {
         let public = PhysicalNetwork {
             bridge: "nx-public".to_owned(),
             host_address: None,
         };
         Self {
             host: host.into(),
-            state_dir: state_dir.into(),
+            feed_file: feed_file.into(),
             vtep,
             physical_networks: BTreeMap::from([("public".to_owned(), public)]),
             namespace_prefix: "nephos-".to_owned(),
@@ -143,7 +145,7 @@ impl Agent {
             self.peers.clone(),
             SERVICE,
             self.settings.host.clone(),
-            self.settings.state_dir.join("network-feed.json"),
+            self.settings.feed_file.clone(),
         );
         let (tell, told) = watch::channel(feed.cached());
         let pulled = pull(feed, tell, self.clock.clone());

@@ -2,14 +2,14 @@
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::Target;
-use nephos_db::{Tx, Where, args};
+use nephos_db::Tx;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Cx;
 use crate::api::envelope::{self, Keys, Kind, Made, Many, One};
 use crate::api::input::{self, Flag, Int, Name};
-use crate::api::listing::{Filter, Listing, asked_fields, flag, visible};
+use crate::api::listing::{self, Filter, Listing, asked_fields, visible};
 use crate::api::resource;
 use crate::api::{ById, allow};
 use crate::model::refusal::Refusal;
@@ -32,8 +32,10 @@ impl Kind for ScopeKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewScope {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
     ip_version: Int,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     shared: Option<Flag>,
     project_id: Option<String>,
     tenant_id: Option<String>,
@@ -42,7 +44,9 @@ pub(crate) struct NewScope {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScopeChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     shared: Option<Flag>,
 }
 
@@ -77,7 +81,7 @@ const LISTING: Listing = Listing {
         ("project_id", Filter::Text("project_id")),
         ("tenant_id", Filter::Text("project_id")),
         ("ip_version", Filter::Int("ip_version")),
-        ("shared", Filter::Custom(shared_is)),
+        ("shared", Filter::Custom(listing::shared_is)),
     ],
     sorts: &[
         ("name", "name"),
@@ -86,15 +90,6 @@ const LISTING: Listing = Listing {
         ("ip_version", "ip_version"),
     ],
 };
-
-fn shared_is(query: Where, values: &[&str], own: &str) -> Option<Where> {
-    let shared = "id IN (SELECT object_id FROM rbac_policies WHERE target_project IN ('*', {}))";
-    let not = "id NOT IN (SELECT object_id FROM rbac_policies WHERE target_project IN ('*', {}))";
-    match flag(values.first()?)? {
-        true => Some(query.raw(shared, args![own])),
-        false => Some(query.raw(not, args![own])),
-    }
-}
 
 endpoint! {
     /// List address scopes.
@@ -136,10 +131,7 @@ async fn show_scope(cx: Cx, req: Req<ShowAddressScope>) -> Reply<ShowAddressScop
     let id = req.path.id.as_str();
     let found = address_scopes::get(&mut Reader::Db(cx.db()), id).await?;
     let scope = allow(&cx, rules::GetAddressScope, (id, found))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&view(&cx, &scope), &keys)?))
 }
 

@@ -63,7 +63,9 @@ impl Kind for AgentKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AgentChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     admin_state_up: Option<Flag>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
 }
 
@@ -136,10 +138,7 @@ endpoint! {
     handler: list_agents,
 }
 async fn list_agents(cx: Cx, req: Req<ListAgents>) -> Reply<ListAgents> {
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     // There are as many as hosts, so they are filtered here.
     let filters = [
         "host",
@@ -189,10 +188,7 @@ endpoint! {
 }
 async fn show_agent(cx: Cx, req: Req<ShowAgent>) -> Reply<ShowAgent> {
     let (host, job) = load(&cx, &req.path.id).await?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&agent_of(&cx, &host, job), &keys)?))
 }
 

@@ -39,6 +39,14 @@ pub(crate) struct Keys {
     pub hidden: Vec<&'static str>,
 }
 
+impl Keys {
+    /// What the caller asked for, of a view that hides nothing.
+    pub(super) fn asked(asked: Vec<String>) -> Self {
+        let hidden = Vec::new();
+        Self { asked, hidden }
+    }
+}
+
 /// The view with just these keys.
 pub(super) fn show<V: Serialize>(view: &V, keys: &Keys) -> Result<Shown, Fault> {
     let Ok(Value::Object(mut map)) = serde_json::to_value(view) else {

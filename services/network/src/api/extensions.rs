@@ -8,7 +8,7 @@ use crate::Cx;
 use crate::model::refusal::Refusal;
 
 /// Alias, name, what it adds.
-const EXTENSIONS: [(&str, &str, &str); 55] = [
+pub const EXTENSIONS: [(&str, &str, &str); 55] = [
     (
         "address-scope",
         "Address scope",

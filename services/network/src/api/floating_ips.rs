@@ -42,6 +42,7 @@ pub(crate) struct NewFloating {
     subnet_id: Option<String>,
     port_id: Option<String>,
     fixed_ip_address: Option<String>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
     tags: Option<Vec<String>>,
     project_id: Option<String>,
@@ -54,6 +55,7 @@ pub(crate) struct FloatingChange {
     #[serde(default, deserialize_with = "nephos_api::given::deserialize")]
     port_id: Option<Option<String>>,
     fixed_ip_address: Option<String>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
 }
 
@@ -181,10 +183,7 @@ async fn show_floating_ip(cx: Cx, req: Req<ShowFloatingIp>) -> Reply<ShowFloatin
     let id = req.path.id.as_str();
     let found = floating_ips::get(&mut Reader::Db(cx.db()), id).await?;
     let one = allow(&cx, rules::GetFloatingip, (id, found))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&view(&one), &keys)?))
 }
 

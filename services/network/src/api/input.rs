@@ -29,6 +29,15 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
+/// A value that may be left out and must not be null, as Neutron's validators have it.
+pub(crate) fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
 /// A truth value: also `"true"`, `"False"`, 0, 1.
 #[derive(Clone, Copy, Debug, ToSchema)]
 #[schema(value_type = bool)]

@@ -101,10 +101,7 @@ impl Listing {
         let query = query.page(Page { sort, after, limit });
         Ok(Asked {
             query,
-            keys: Keys {
-                asked: asked_fields(&params),
-                hidden: Vec::new(),
-            },
+            keys: Keys::asked(asked_fields(&params)),
             limit,
             reverse,
             params,
@@ -358,6 +355,18 @@ impl Filter {
             }
             Self::Custom(narrow) => narrow(query, values, own),
         }
+    }
+}
+
+/// The filter `shared`: whether a grant makes the thing part of the caller's or of every project.
+pub(super) fn shared_is(query: Where, values: &[&str], own: &str) -> Option<Where> {
+    let shared = "id IN (SELECT object_id FROM rbac_policies WHERE action = 'access_as_shared' \
+        AND target_project IN ('*', {}))";
+    let not = "id NOT IN (SELECT object_id FROM rbac_policies WHERE action = 'access_as_shared' \
+        AND target_project IN ('*', {}))";
+    match flag(values.first()?)? {
+        true => Some(query.raw(shared, args![own])),
+        false => Some(query.raw(not, args![own])),
     }
 }
 

@@ -5,7 +5,7 @@ mod agents;
 mod availability;
 mod discovery;
 mod envelope;
-mod extensions;
+pub(crate) mod extensions;
 pub(crate) mod fault;
 mod fixed_ips;
 mod floating_ips;

@@ -25,14 +25,24 @@ impl Kind for NetworkKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewNetwork {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub admin_state_up: Option<Flag>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub shared: Option<Flag>,
-    #[serde(rename = "router:external")]
+    #[serde(
+        default,
+        deserialize_with = "crate::api::input::not_null",
+        rename = "router:external"
+    )]
     pub external: Option<Flag>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub is_default: Option<Flag>,
     pub mtu: Option<Int>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub port_security_enabled: Option<Flag>,
     pub availability_zone_hints: Option<Vec<String>>,
     #[serde(rename = "provider:network_type")]
@@ -49,14 +59,24 @@ pub(crate) struct NewNetwork {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NetworkChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub admin_state_up: Option<Flag>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub shared: Option<Flag>,
-    #[serde(rename = "router:external")]
+    #[serde(
+        default,
+        deserialize_with = "crate::api::input::not_null",
+        rename = "router:external"
+    )]
     pub external: Option<Flag>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub is_default: Option<Flag>,
     pub mtu: Option<Int>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub port_security_enabled: Option<Flag>,
 }
 

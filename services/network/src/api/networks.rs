@@ -8,7 +8,7 @@ use nephos_types::Timestamp;
 use crate::Cx;
 use crate::api::envelope::{self, Keys, Made, Many, One};
 use crate::api::input::{self, Flag, Int};
-use crate::api::listing::{Filter, Listing, asked_fields, flag, visible};
+use crate::api::listing::{self, Filter, Listing, asked_fields, visible};
 use crate::api::network_body::{NetworkChange, NetworkKind, NewNetwork, keys, view};
 use crate::api::{ById, allow};
 use crate::model::network::{MTU_MIN_V4, Network, NetworkType};
@@ -46,7 +46,7 @@ const LISTING: Listing = Listing {
             Filter::Text("physical_network"),
         ),
         ("provider:segmentation_id", Filter::Int("vni")),
-        ("shared", Filter::Custom(shared_is)),
+        ("shared", Filter::Custom(listing::shared_is)),
         ("status", Filter::Custom(status_is)),
         ("subnets", Filter::Custom(has_subnet)),
     ],
@@ -63,17 +63,6 @@ const LISTING: Listing = Listing {
         ("updated_at", "updated_at"),
     ],
 };
-
-fn shared_is(query: Where, values: &[&str], own: &str) -> Option<Where> {
-    let shared = "id IN (SELECT object_id FROM rbac_policies WHERE action = 'access_as_shared' \
-        AND target_project IN ('*', {}))";
-    let not = "id NOT IN (SELECT object_id FROM rbac_policies WHERE action = 'access_as_shared' \
-        AND target_project IN ('*', {}))";
-    match flag(values.first()?)? {
-        true => Some(query.raw(shared, args![own])),
-        false => Some(query.raw(not, args![own])),
-    }
-}
 
 fn status_is(query: Where, values: &[&str], _own: &str) -> Option<Where> {
     if values.contains(&"ACTIVE") {

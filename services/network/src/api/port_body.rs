@@ -56,18 +56,28 @@ where
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPort {
     pub network_id: String,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub admin_state_up: Option<Flag>,
     pub mac_address: Option<String>,
     pub fixed_ips: Option<Vec<FixedIpBody>>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub device_id: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub device_owner: Option<Name>,
     pub security_groups: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub port_security_enabled: Option<Flag>,
     pub allowed_address_pairs: Option<Vec<PairBody>>,
     pub extra_dhcp_opts: Option<Vec<OptionBody>>,
-    #[serde(rename = "binding:host_id")]
+    #[serde(
+        default,
+        deserialize_with = "crate::api::input::not_null",
+        rename = "binding:host_id"
+    )]
     pub host: Option<Name>,
     #[serde(rename = "binding:vnic_type")]
     pub vnic_type: Option<String>,
@@ -81,8 +91,11 @@ pub(crate) struct NewPort {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PortChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub admin_state_up: Option<Flag>,
     #[serde(default, deserialize_with = "nephos_api::given::deserialize")]
     pub mac_address: Option<Option<String>>,
@@ -94,6 +107,7 @@ pub(crate) struct PortChange {
     pub device_owner: Option<Name>,
     #[serde(default, deserialize_with = "list")]
     pub security_groups: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub port_security_enabled: Option<Flag>,
     #[serde(default, deserialize_with = "list")]
     pub allowed_address_pairs: Option<Vec<PairBody>>,

@@ -309,12 +309,13 @@ async fn update(
     let updated = ports::update(tx, port).await?;
     input::check_unchanged(updated, "Port", &port.id)?;
     port.revision += 1;
-    if before.security_groups != port.security_groups {
+    let groups_differ = before.security_groups != port.security_groups;
+    if groups_differ {
         port_links::clear(tx, &port.id).await?;
         port_links::insert(tx, &port.id, &port.security_groups).await?;
     }
     publish::port(tx, port.updated_at, Some(before), Some(port)).await?;
-    if before.fixed_ips != port.fixed_ips || before.mac != port.mac {
+    if before.fixed_ips != port.fixed_ips || before.mac != port.mac || groups_differ {
         news::of_port(tx, port.updated_at, Some(&port.id)).await?;
     }
     if port.is_router() {

@@ -56,8 +56,10 @@ pub(crate) struct QuotaBody {
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct QuotaChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     force: Option<Flag>,
     #[expect(dead_code, reason = "checking is what happens anyway")]
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     check_limit: Option<Flag>,
     #[serde(flatten)]
     limits: BTreeMap<String, Int>,

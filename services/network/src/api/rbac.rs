@@ -146,10 +146,7 @@ endpoint! {
 async fn show_policy(cx: Cx, req: Req<ShowRbacPolicy>) -> Reply<ShowRbacPolicy> {
     let id = req.path.id.as_str();
     let policy = allow(&cx, rules::GetRbacPolicy, (id, load(&cx, id).await?))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&view(&policy), &keys)?))
 }
 

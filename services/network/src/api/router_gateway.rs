@@ -24,6 +24,7 @@ use crate::store::{Reader, floating_ips, networks, ports, publish, routers};
 #[serde(deny_unknown_fields)]
 pub(crate) struct GatewayBody {
     network_id: Option<String>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     enable_snat: Option<Flag>,
     external_fixed_ips: Option<Vec<FixedIpBody>>,
 }

@@ -34,8 +34,11 @@ impl Kind for RouterKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRouter {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     admin_state_up: Option<Flag>,
     external_gateway_info: Option<GatewayBody>,
     availability_zone_hints: Option<Vec<String>>,
@@ -47,8 +50,11 @@ pub(crate) struct NewRouter {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RouterChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     admin_state_up: Option<Flag>,
     #[serde(default, deserialize_with = "nephos_api::given::deserialize")]
     external_gateway_info: Option<Option<GatewayBody>>,
@@ -160,10 +166,7 @@ async fn show_router(cx: Cx, req: Req<ShowRouter>) -> Reply<ShowRouter> {
     let id = req.path.id.as_str();
     let found = routers::get(&mut Reader::Db(cx.db()), id).await?;
     let router = allow(&cx, rules::GetRouter, (id, found))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&view(&cx, &router), &keys)?))
 }
 

@@ -136,7 +136,7 @@ async fn remove_agent_router(cx: Cx, req: Req<RemoveAgentRouter>) -> Reply<Remov
     }
     // Where it has something to do, it moves to another gateway host if one lives.
     let next = hosts::other_gateway(&mut tx, cx.now(), &host).await?;
-    routers::place(&mut tx, id, "").await?;
+    routers::unplace(&mut tx, id).await?;
     if let Some(next) = next
         && publish_router::has_work(&mut tx, id).await?
     {

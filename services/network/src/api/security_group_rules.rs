@@ -58,6 +58,7 @@ pub(crate) struct NewRule {
     port_range_max: Option<Int>,
     remote_group_id: Option<String>,
     remote_ip_prefix: Option<String>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
     /// There are no address groups here.
     remote_address_group_id: Option<String>,
@@ -198,10 +199,7 @@ async fn show_rule(cx: Cx, req: Req<ShowSecurityGroupRule>) -> Reply<ShowSecurit
     let id = req.path.id.as_str();
     let found = store::get(&mut Reader::Db(cx.db()), id).await?;
     let rule = allow(&cx, rules::GetSecurityGroupRule, (id, found))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&rule_view(&rule), &keys)?))
 }
 

@@ -2,7 +2,7 @@
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::Target;
-use nephos_db::{Tx, Where, args};
+use nephos_db::Tx;
 use nephos_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::Cx;
 use crate::api::envelope::{self, Keys, Kind, Made, Many, One};
 use crate::api::input::{self, Flag, Name};
-use crate::api::listing::{Filter, Listing, asked_fields, flag, visible};
+use crate::api::listing::{self, Filter, Listing, asked_fields, visible};
 use crate::api::resource;
 use crate::api::security_group_rules::{RuleView, rule_view};
 use crate::api::{ById, allow};
@@ -19,7 +19,7 @@ use crate::model::security_group::{DEFAULT, SecurityGroup};
 use crate::model::sharing::Grants;
 use crate::rules;
 use crate::store::{
-    Reader, port_links, publish, quotas, rules as store_rules, security_groups, tags,
+    Reader, news, port_links, publish, quotas, rules as store_rules, security_groups, tags,
 };
 
 pub(crate) struct GroupKind;
@@ -35,8 +35,11 @@ impl Kind for GroupKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewGroup {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     stateful: Option<Flag>,
     tags: Option<Vec<String>>,
     project_id: Option<String>,
@@ -46,8 +49,11 @@ pub(crate) struct NewGroup {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GroupChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     description: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     stateful: Option<Flag>,
 }
 
@@ -97,7 +103,7 @@ const LISTING: Listing = Listing {
         ("stateful", Filter::Flag("stateful")),
         ("is_default", Filter::Flag("is_default")),
         ("revision_number", Filter::Int("revision")),
-        ("shared", Filter::Custom(shared_is)),
+        ("shared", Filter::Custom(listing::shared_is)),
     ],
     sorts: &[
         ("name", "name"),
@@ -110,17 +116,6 @@ const LISTING: Listing = Listing {
         ("updated_at", "updated_at"),
     ],
 };
-
-fn shared_is(query: Where, values: &[&str], own: &str) -> Option<Where> {
-    let shared = "id IN (SELECT object_id FROM rbac_policies WHERE action = 'access_as_shared' \
-        AND target_project IN ('*', {}))";
-    let not = "id NOT IN (SELECT object_id FROM rbac_policies WHERE action = 'access_as_shared' \
-        AND target_project IN ('*', {}))";
-    match flag(values.first()?)? {
-        true => Some(query.raw(shared, args![own])),
-        false => Some(query.raw(not, args![own])),
-    }
-}
 
 /// Every project has a default group from the moment somebody looks.
 pub(super) async fn ensure_own_default(cx: &Cx) -> Result<(), Fault> {
@@ -179,10 +174,7 @@ async fn show_security_group(cx: Cx, req: Req<ShowSecurityGroup>) -> Reply<ShowS
     let id = req.path.id.as_str();
     let found = security_groups::get(&mut Reader::Db(cx.db()), id).await?;
     let group = allow(&cx, rules::GetSecurityGroup, (id, found))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&view(&cx, &group), &keys)?))
 }
 
@@ -304,6 +296,9 @@ async fn update_security_group(
     input::check_unchanged(updated, "Security group", id)?;
     group.revision += 1;
     publish::group(&mut tx, cx.now(), id).await?;
+    if change.name.is_some() {
+        news::of_group(&mut tx, cx.now(), id).await?;
+    }
     tx.commit().await?;
     Ok(Json(One::of(&view(&cx, &group), &Keys::default())?))
 }

@@ -81,7 +81,9 @@ impl<'de> Deserialize<'de> for Mode {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSubnet {
     pub network_id: String,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub description: Option<Name>,
     pub ip_version: Option<Int>,
     pub cidr: Option<String>,
@@ -94,6 +96,7 @@ pub(crate) struct NewSubnet {
     pub allocation_pools: Option<Vec<Pool>>,
     pub dns_nameservers: Option<Vec<String>>,
     pub host_routes: Option<Vec<RouteBody>>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub enable_dhcp: Option<Flag>,
     pub ipv6_ra_mode: Option<Mode>,
     pub ipv6_address_mode: Option<Mode>,
@@ -108,13 +111,16 @@ pub(crate) struct NewSubnet {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SubnetChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub description: Option<Name>,
     #[serde(default, deserialize_with = "nephos_api::given::deserialize")]
     pub gateway_ip: Option<Option<String>>,
     pub allocation_pools: Option<Vec<Pool>>,
     pub dns_nameservers: Option<Vec<String>>,
     pub host_routes: Option<Vec<RouteBody>>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub enable_dhcp: Option<Flag>,
     pub service_types: Option<Vec<String>>,
 }

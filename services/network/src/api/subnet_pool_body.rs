@@ -52,6 +52,7 @@ impl<'de> Deserialize<'de> for Prefixes {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPool {
     pub name: Name,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub description: Option<Name>,
     pub prefixes: Prefixes,
     pub default_prefixlen: Option<Int>,
@@ -59,7 +60,9 @@ pub(crate) struct NewPool {
     pub max_prefixlen: Option<Int>,
     pub default_quota: Option<Int>,
     pub address_scope_id: Option<String>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub shared: Option<Flag>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub is_default: Option<Flag>,
     pub tags: Option<Vec<String>>,
     pub project_id: Option<String>,
@@ -69,7 +72,9 @@ pub(crate) struct NewPool {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PoolChange {
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub name: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub description: Option<Name>,
     pub prefixes: Option<Prefixes>,
     pub default_prefixlen: Option<Int>,
@@ -79,6 +84,7 @@ pub(crate) struct PoolChange {
     pub default_quota: Option<Option<Int>>,
     #[serde(default, deserialize_with = "nephos_api::given::deserialize")]
     pub address_scope_id: Option<Option<String>>,
+    #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub is_default: Option<Flag>,
 }
 

@@ -3,14 +3,14 @@
 use ipnet::IpNet;
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::Target;
-use nephos_db::{Tx, Where, args};
+use nephos_db::Tx;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Cx;
 use crate::api::envelope::{self, Keys, Made, Many, One};
 use crate::api::input::{self, Flag, Int};
-use crate::api::listing::{Filter, Listing, asked_fields, flag, visible};
+use crate::api::listing::{self, Filter, Listing, asked_fields, visible};
 use crate::api::subnet_pool_body::{NewPool, PoolChange, PoolKind, Prefixes, view};
 use crate::api::{ById, allow};
 use crate::model::address;
@@ -40,7 +40,7 @@ const LISTING: Listing = Listing {
         ("address_scope_id", Filter::Text("address_scope_id")),
         ("is_default", Filter::Flag("is_default")),
         ("revision_number", Filter::Int("revision")),
-        ("shared", Filter::Custom(shared_is)),
+        ("shared", Filter::Custom(listing::shared_is)),
     ],
     sorts: &[
         ("name", "name"),
@@ -55,15 +55,6 @@ const LISTING: Listing = Listing {
         ("updated_at", "updated_at"),
     ],
 };
-
-fn shared_is(query: Where, values: &[&str], own: &str) -> Option<Where> {
-    let shared = "id IN (SELECT object_id FROM rbac_policies WHERE target_project IN ('*', {}))";
-    let not = "id NOT IN (SELECT object_id FROM rbac_policies WHERE target_project IN ('*', {}))";
-    match flag(values.first()?)? {
-        true => Some(query.raw(shared, args![own])),
-        false => Some(query.raw(not, args![own])),
-    }
-}
 
 endpoint! {
     /// List subnet pools.
@@ -105,10 +96,7 @@ async fn show_pool(cx: Cx, req: Req<ShowSubnetPool>) -> Reply<ShowSubnetPool> {
     let id = req.path.id.as_str();
     let found = subnet_pools::get(&mut Reader::Db(cx.db()), id).await?;
     let pool = allow(&cx, rules::GetSubnetpool, (id, found))?;
-    let keys = Keys {
-        asked: asked_fields(&req.query),
-        hidden: Vec::new(),
-    };
+    let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&view(&cx, &pool), &keys)?))
 }
 

@@ -30,16 +30,16 @@ pub(crate) async fn once(network: &Network) -> Result<(), Error> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let servers: Vec<String> = waiting.iter().map(|(server, _)| server.clone()).collect();
+        let servers: Vec<String> = waiting.iter().map(|news| news.server.clone()).collect();
         crash_point!("news.before_tell");
         if let Err(why) = peers::tell_of_addresses(&network.peers, &servers).await {
             info!(%why, "compute was not told of changed addresses; trying again");
             return Ok(());
         }
         crash_point!("news.told");
-        let mut tx = network.core.db.write().await?;
-        for (server, change) in &waiting {
-            news::told(&mut tx, server, *change).await?;
+        let mut tx = network.core.db.guarded().await?;
+        for news in &waiting {
+            news::told(&mut tx, news).await?;
         }
         tx.commit().await?;
     }

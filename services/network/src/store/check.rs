@@ -3,21 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nephos_db::{Db, Error, FromRow, Row, args};
+use nephos_types::Finding;
 
 use crate::model::spec::{KIND_NETWORK, KIND_PORT, KIND_ROUTER, KIND_SECURITY_GROUP};
 use crate::store::publish::place;
 use crate::store::{ips, ports, quotas};
-
-/// Something that does not fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What is wrong.
-    pub what: String,
-    /// With which thing.
-    pub id: String,
-    /// What would help.
-    pub hint: String,
-}
 
 /// Everything that does not fit.
 pub(crate) async fn run(db: &Db) -> Result<Vec<Finding>, Error> {

@@ -25,31 +25,56 @@ pub(crate) async fn of_port(tx: &mut Tx, now: Timestamp, port: Option<&str>) -> 
     Ok(())
 }
 
-/// Servers that compute was not told of yet, oldest first, each with the number of its newest change.
-pub(crate) async fn waiting(db: &Db) -> Result<Vec<(String, i64)>, Error> {
-    let rows: Vec<Waiting> = db
-        .fetch_all(
-            "SELECT server_id, change FROM news ORDER BY since, server_id LIMIT $1",
-            args![AT_ONCE],
+/// There is news for the servers whose ports have this security group: it is called something else now.
+pub(crate) async fn of_group(tx: &mut Tx, now: Timestamp, group: &str) -> Result<(), Error> {
+    let noted = tx
+        .exec(
+            "INSERT INTO news (server_id, since, change) SELECT DISTINCT device_id, $1, 1 FROM ports \
+             JOIN port_groups ON port_groups.port_id = ports.id WHERE port_groups.security_group_id = $2 \
+             AND device_id <> '' AND substr(device_owner, 1, 8) = 'compute:' \
+             ON CONFLICT (server_id) DO UPDATE SET change = news.change + 1",
+            args![now, group],
         )
         .await?;
-    Ok(rows.into_iter().map(|row| (row.0, row.1)).collect())
+    if noted > 0 {
+        tx.wake(Wake::new(TOPIC, ""));
+    }
+    Ok(())
 }
 
-/// Compute knows; a change after the one that it was told of stays.
-pub(crate) async fn told(tx: &mut Tx, server: &str, change: i64) -> Result<(), Error> {
+/// A server that compute was not told of yet, and which of its changes is the newest.
+pub(crate) struct News {
+    pub(crate) server: String,
+    since: Timestamp,
+    change: i64,
+}
+
+/// What waits to be told, oldest first.
+pub(crate) async fn waiting(db: &Db) -> Result<Vec<News>, Error> {
+    db.fetch_all(
+        "SELECT server_id, since, change FROM news ORDER BY since, server_id LIMIT $1",
+        args![AT_ONCE],
+    )
+    .await
+}
+
+/// Compute knows; a change after the one that it was told of stays. Changes are counted anew once a row is gone, so that
+/// `since` belongs to which change it was.
+pub(crate) async fn told(tx: &mut Tx, news: &News) -> Result<(), Error> {
     tx.exec(
-        "DELETE FROM news WHERE server_id = $1 AND change = $2",
-        args![server, change],
+        "DELETE FROM news WHERE server_id = $1 AND since = $2 AND change = $3",
+        args![news.server, news.since, news.change],
     )
     .await?;
     Ok(())
 }
 
-struct Waiting(String, i64);
-
-impl nephos_db::FromRow for Waiting {
+impl nephos_db::FromRow for News {
     fn from_row(row: &nephos_db::Row) -> Result<Self, Error> {
-        Ok(Self(row.get("server_id")?, row.get("change")?))
+        Ok(Self {
+            server: row.get("server_id")?,
+            since: row.get("since")?,
+            change: row.get("change")?,
+        })
     }
 }

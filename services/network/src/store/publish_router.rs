@@ -106,7 +106,12 @@ async fn settle(tx: &mut Tx, now: Timestamp, router: &mut Router) -> Result<(), 
         let Some(host) = hosts::gateway(tx, now).await? else {
             return Ok(());
         };
-        routers::place(tx, &router.id, &host).await?;
+        if !routers::place(tx, &router.id, &host).await? {
+            // It got one from somebody else.
+            let fresh = routers::get(&mut Reader::Tx(tx), &router.id).await?;
+            router.host = fresh.map_or(String::new(), |fresh| fresh.host);
+            return Ok(());
+        }
         router.host = host;
     }
     ports::place_router(tx, &router.id, &router.host, now).await

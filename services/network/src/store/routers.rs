@@ -134,13 +134,16 @@ pub(crate) async fn unset_gateway(tx: &mut Tx, id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Notes where it lives.
-pub(crate) async fn place(tx: &mut Tx, id: &str, host: &str) -> Result<(), Error> {
-    tx.exec(
-        "UPDATE routers SET host = $1 WHERE id = $2",
-        args![host, id],
-    )
-    .await?;
+/// Gives it a home, unless it has another.
+pub(crate) async fn place(tx: &mut Tx, id: &str, host: &str) -> Result<bool, Error> {
+    let sql = "UPDATE routers SET host = $1 WHERE id = $2 AND host IN ('', $1)";
+    Ok(tx.exec(sql, args![host, id]).await? > 0)
+}
+
+/// Takes its home.
+pub(crate) async fn unplace(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    let sql = "UPDATE routers SET host = '' WHERE id = $1";
+    tx.exec(sql, args![id]).await?;
     Ok(())
 }
 

@@ -24,10 +24,10 @@ pub(crate) async fn mark(
     Ok(())
 }
 
-/// Some of what is to be rewritten, oldest first.
-pub(crate) async fn some(db: &Db) -> Result<Vec<Pair>, nephos_db::Error> {
+/// What is to be rewritten, oldest first; a thousand at the most.
+pub(crate) async fn all(db: &Db) -> Result<Vec<Pair>, nephos_db::Error> {
     db.fetch_all(
-        "SELECT kind AS a, id AS b FROM stale ORDER BY since, id LIMIT 100",
+        "SELECT kind AS a, id AS b FROM stale ORDER BY since, id LIMIT 1000",
         args![],
     )
     .await

@@ -35,7 +35,10 @@ async fn list_candidates(cx: Cx, req: Req<ListCandidates>) -> Reply<ListCandidat
     let request = query::request(&req.query, cx.version)?;
     let providers = all_providers(&cx).await?;
     check_names(&request, &providers)?;
-    let found = candidates::find(&providers, &request, cx.config.max_allocation_candidates);
+    let most = cx.config.max_allocation_candidates;
+    let [first, second, ..] = nephos_runtime::ids::uuid().into_bytes();
+    let start = usize::from(u16::from_be_bytes([first, second]));
+    let found = candidates::find(&providers, &request, most, start);
     let view = CandidatesView::new(providers, request, found);
     Ok(dated(&cx, Json(view), cx.now()))
 }

@@ -41,11 +41,12 @@ pub(crate) struct Found {
     pub shown: Vec<usize>,
 }
 
-/// Finds at most `most` candidates.
-pub(crate) fn find(providers: &Providers, request: &Request, most: usize) -> Found {
+/// Finds at most `most` candidates. Where there are more trees than that, the turns begin at the tree of number `start`
+/// (modulo their number): with a random one, those who ask at the same time are not all offered the same hosts.
+pub(crate) fn find(providers: &Providers, request: &Request, most: usize, start: usize) -> Found {
     let search = Search::new(providers, request);
     let most = request.limit.map_or(most, |limit| limit.min(most));
-    let candidates = search.run(most);
+    let candidates = search.run(most, start);
     let used: BTreeSet<usize> = candidates
         .iter()
         .flat_map(|candidate| candidate.shares.iter().map(|share| share.provider))
@@ -148,12 +149,15 @@ impl<'a> Search<'a> {
         !self.request.nested && self.providers.any_nested()
     }
 
-    fn run(&self, most: usize) -> Vec<Candidate> {
+    fn run(&self, most: usize, start: usize) -> Vec<Candidate> {
         let mut steps = STEPS;
         let mut found = Vec::new();
         // Only under several anchors can the same candidate appear twice.
         let mut seen = self.providers.any_sharing().then(HashSet::new);
         let mut turns: VecDeque<Walk> = self.options().into_values().map(Walk::new).collect();
+        if most < turns.len() {
+            turns.rotate_left(start.checked_rem(turns.len()).unwrap_or(0));
+        }
         while let Some(mut walk) = turns.pop_front() {
             if found.len() >= most {
                 break;

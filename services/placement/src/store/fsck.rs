@@ -1,16 +1,19 @@
 //! A consistency check of what the tables say about each other.
 
 use nephos_db::{Db, Error, args};
+use nephos_types::Finding;
 
-/// What contradicts what, one line each; nothing when all is well.
-pub(crate) async fn findings(db: &Db) -> Result<Vec<String>, Error> {
+/// What contradicts what; nothing when all is well.
+pub(crate) async fn findings(db: &Db) -> Result<Vec<Finding>, Error> {
     let mut found = Vec::new();
     for (what, sql) in CHECKS {
         let ids: Vec<String> = db.fetch_all(sql, args![]).await?;
-        found.extend(ids.into_iter().map(|id| format!("{what}: {id}")));
+        found.extend(ids.into_iter().map(|id| Finding::new(*what, id, HINT)));
     }
     Ok(found)
 }
+
+const HINT: &str = "Write the allocations of its consumers anew (PUT /allocations), or delete them.";
 
 const CHECKS: &[(&str, &str)] = &[
     (

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nephos_db::{Error, FromRow, Row, args};
 
 use super::Writing;
+use crate::model::claim::Amounts;
 use crate::model::inventory::Inventory;
 use crate::model::provider::Provider;
 use crate::model::{ClassName, ProviderId, names};
@@ -93,6 +94,31 @@ pub(crate) async fn add_used(
         args![amount, provider, class],
     )
     .await?;
+    Ok(())
+}
+
+/// Adds to what is used of several, three of a provider at a time: processors, memory and disk in one round trip.
+pub(crate) async fn add_all_used(w: &mut Writing, change: &Amounts) -> Result<(), Error> {
+    let change: Vec<_> = change.iter().filter(|(_, amount)| **amount != 0).collect();
+    let mut left = change.as_slice();
+    while let [(a, x), rest @ ..] = left {
+        if let [(b, y), (c, z), rest @ ..] = rest
+            && a.0 == b.0
+            && b.0 == c.0
+        {
+            w.tx.exec(
+                "UPDATE inventories SET used = used + CASE resource_class WHEN $1 THEN CAST($2 AS BIGINT) \
+                 WHEN $3 THEN CAST($4 AS BIGINT) ELSE CAST($5 AS BIGINT) END \
+                 WHERE provider_uuid = $6 AND resource_class IN ($1, $3, $7)",
+                args![a.1, **x, b.1, **y, **z, a.0, c.1],
+            )
+            .await?;
+            left = rest;
+        } else {
+            add_used(w, &a.0, &a.1, **x).await?;
+            left = rest;
+        }
+    }
     Ok(())
 }
 

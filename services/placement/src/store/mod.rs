@@ -21,7 +21,7 @@ pub(crate) struct Writing {
 
 /// Opens a write.
 pub(crate) async fn begin(db: &Db, now: Timestamp) -> Result<Writing, Error> {
-    let mut tx = db.write().await?;
+    let mut tx = db.guarded().await?;
     let number = tx
         .fetch_scalar(
             "UPDATE revision SET number = number + 1 WHERE id = $1 RETURNING number",

@@ -77,7 +77,7 @@ pub struct Paths {
 /// The name of a server's domain.
 #[must_use]
 pub fn domain_name(server: &ServerId) -> String {
-    format!("nephos-{server}")
+    crate::model::spec::guest_name(server)
 }
 
 /// The fingerprint of a definition: of everything in it but mark and generation.

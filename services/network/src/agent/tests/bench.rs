@@ -204,7 +204,7 @@ impl Bench {
 }
 
 pub fn settings(vtep: &str) -> Settings {
-    let mut settings = Settings::new("one", "/nonexistent", vtep.parse().unwrap());
+    let mut settings = Settings::new("one", "", vtep.parse().unwrap());
     settings.metadata_secret = "secret".to_owned();
     settings.physical_networks.insert(
         "public".to_owned(),

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::bench::*;
+use crate::agent::differences::from_documents;
 use crate::driver::Driver;
 use crate::driver::fake::Fake;
+use crate::driver::plane::{HOST, Link, Plane, Space};
 
 fn bench() -> (Bench, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
@@ -58,4 +60,47 @@ async fn a_port_that_is_withdrawn_is_reported_gone_once_it_is() {
         .map(|seen| (seen.id.clone(), seen.state.as_str()))
         .collect();
     assert!(gone.contains(&(id(12), "gone")), "{gone:?}");
+}
+
+/// What the check finds after the agent's work and this.
+async fn finds(meddle: impl FnOnce(&mut Plane)) -> Vec<String> {
+    let (mut bench, fake) = bench();
+    bench.apply().await;
+    fake.meddle(meddle);
+    let found = from_documents(&settings("127.0.0.1"), fake.as_ref(), &bench.documents).await;
+    let lines = found.unwrap().into_iter();
+    lines
+        .map(|one| format!("{}: {}", one.id, one.what))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_check_finds_what_is_missing_too_much_or_changed() {
+    assert_eq!(finds(|_| {}).await, Vec::<String>::new());
+    let host = |plane: &mut Plane, change: &dyn Fn(&mut Space)| {
+        change(plane.spaces.get_mut(HOST).unwrap());
+    };
+    let found = finds(|plane| host(plane, &|host| host.tables.clear())).await;
+    assert!(
+        found[0].ends_with("in the host: a table of filters that is not as it should be"),
+        "{found:?}"
+    );
+    let found = finds(|plane| host(plane, &|host| _ = host.links.remove(&tap(11)))).await;
+    assert!(
+        found.contains(&format!("{}: a network device that is missing", tap(11))),
+        "{found:?}"
+    );
+    let stray = |host: &mut Space| {
+        let like: Link = host.links[&tap(11)].clone();
+        host.links.insert("tapdeadbeef-00".to_owned(), like);
+    };
+    let found = finds(|plane| host(plane, &stray)).await;
+    assert_eq!(found, ["tapdeadbeef-00: a network device of nothing"]);
+    let found = finds(|plane| {
+        _ = plane
+            .spaces
+            .insert("nephos-r-x".to_owned(), Space::default())
+    })
+    .await;
+    assert_eq!(found, ["nephos-r-x: a network namespace of nothing"]);
 }

@@ -137,7 +137,7 @@ async fn what_the_feed_wants_is_done_and_reported() {
     let peers = Peers::new(directory, credentials, clock.clone(), String::new()).unwrap();
     peers.keep_token("t".into(), Timestamp(i64::MAX)).await;
     let mut settings = settings("127.0.0.1");
-    settings.state_dir = folder.path().to_owned();
+    settings.feed_file = folder.path().join("network-feed.json");
     let fake = Arc::new(Fake::default());
     let driver: Arc<dyn Driver> = Arc::clone(&fake) as Arc<dyn Driver>;
     let agent = Agent::new(peers, clock, settings, driver);

@@ -307,7 +307,7 @@ impl Brute<'_> {
 
 fn found(cloud: &Providers, request: &Request) -> BTreeSet<Answer> {
     let classes: Vec<ClassName> = request.classes().into_iter().cloned().collect();
-    let found = find(cloud, request, usize::MAX);
+    let found = find(cloud, request, usize::MAX, 0);
     let answers: Vec<Answer> = found
         .candidates
         .iter()
@@ -386,7 +386,7 @@ fn a_limit_takes_from_many_trees_before_it_takes_twice_from_one() {
         ..Request::default()
     };
     let cloud = flat(5);
-    let used = find(&cloud, &request, 100).candidates.into_iter();
+    let used = find(&cloud, &request, 100, 0).candidates.into_iter();
     let used: BTreeSet<usize> = used.map(|candidate| candidate.shares[0].provider).collect();
     assert_eq!(used.len(), 5);
 }
@@ -414,10 +414,10 @@ fn a_request_with_an_endless_product_comes_to_an_end() {
         nested: true,
         ..Request::default()
     };
-    assert_eq!(find(&cloud, &request, 50).candidates.len(), 50);
+    assert_eq!(find(&cloud, &request, 50, 7).candidates.len(), 50);
     let impossible = Request {
         groups: (1..14).map(one).collect(),
         ..request
     };
-    assert!(find(&cloud, &impossible, 50).candidates.is_empty());
+    assert!(find(&cloud, &impossible, 50, 0).candidates.is_empty());
 }

@@ -1,0 +1,243 @@
+//! An operation in hand: its steps one after the other, and what their outcomes mean.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use nephos_db::{Watched, watched};
+use nephos_runtime::crash::Crashed;
+use nephos_runtime::metrics::Durations;
+use tokio::sync::Notify;
+use tracing::{debug, error, info, warn};
+
+use crate::reconcile::Erased;
+use crate::{Failure, Next, OpCx, Operation, StepError, Worker};
+
+/// Longest pause after a failed try where a sibling does not answer: it is usually back soon.
+const AWAY: Duration = Duration::from_secs(5);
+/// A kind that this worker does not know is left for this long to those that do, as during an upgrade.
+const UNKNOWN: Duration = Duration::from_secs(60);
+/// A step that others stand in the way of is tried again at once so often; then it counts as failed.
+const AT_ONCE: u32 = 12;
+
+static STEP_TOOK: LazyLock<Durations> =
+    LazyLock::new(|| Durations::new("operation_step", "Time of a step of an operation", "kind"));
+
+/// The end of a step.
+struct Stepped {
+    outcome: Result<Next, StepError>,
+    /// Another transaction stood in its way: nothing is wrong.
+    in_the_way: bool,
+}
+
+impl<S: Send + Sync + 'static> Worker<S> {
+    pub(crate) async fn steps(&self, mut op: Operation, lost: &Notify) {
+        let Some((kind, reconciler)) = self.0.parts.reconcilers.find(&op.kind) else {
+            return self.leave(&op).await;
+        };
+        let mut in_the_way = 0;
+        loop {
+            let cx = self.cx(&op);
+            let stepped = self
+                .one_step(&cx, (kind, reconciler.as_ref()), &op, lost)
+                .await;
+            in_the_way = if stepped.in_the_way {
+                in_the_way + 1
+            } else {
+                0
+            };
+            let again = if stepped.in_the_way && in_the_way < AT_ONCE {
+                debug!(step = op.step, "another was quicker; the step runs again");
+                Ok(true)
+            } else {
+                self.settle_step(&cx, reconciler.as_ref(), &op, stepped.outcome)
+                    .await
+            };
+            match again {
+                Ok(true) => {}
+                Ok(false) | Err(StepError::LeaseLost) => break,
+                Err(why) => {
+                    warn!(%why, "cannot note the outcome of a step; the lease will run out");
+                    break;
+                }
+            }
+            match self.0.leases.reload(&op).await {
+                Ok(Some(fresh)) => op = fresh,
+                Ok(None) => break,
+                Err(why) => {
+                    warn!(%why, "cannot read the operation; the lease will run out");
+                    break;
+                }
+            }
+        }
+        if let Err(why) = self.0.leases.let_go(&op).await {
+            warn!(%why, "cannot release a lease; it will run out");
+        }
+    }
+
+    fn cx(&self, op: &Operation) -> OpCx<S> {
+        OpCx {
+            service: Arc::clone(&self.0.parts.service),
+            db: self.0.parts.db.clone(),
+            clock: self.0.parts.clock.clone(),
+            operation: op.id.clone(),
+            owner: Arc::clone(&self.0.leases.owner),
+            nudges: op.nudges,
+        }
+    }
+
+    async fn one_step(
+        &self,
+        cx: &OpCx<S>,
+        (kind, reconciler): (&'static str, &dyn Erased<S>),
+        op: &Operation,
+        lost: &Notify,
+    ) -> Stepped {
+        if self.now() > op.deadline {
+            let late = format!(
+                "It did not come to its end in time; it was at step '{}'.",
+                op.step
+            );
+            return Stepped {
+                outcome: Ok(Next::Fail(Failure::new(late))),
+                in_the_way: false,
+            };
+        }
+        let clock = &self.0.parts.clock;
+        let began = clock.monotonic();
+        let step = AssertUnwindSafe(reconciler.step(cx, op)).catch_unwind();
+        let done = tokio::select! {
+            biased;
+            done = watched(step) => done,
+            () = lost.notified() => Watched {
+                output: Ok(Err(StepError::LeaseLost)),
+                conflict: false,
+                committed: false,
+            },
+        };
+        STEP_TOOK.record(kind, clock.monotonic().saturating_sub(began));
+        let outcome = match done.output {
+            Ok(outcome) => outcome,
+            Err(panic) if panic.is::<Crashed>() => std::panic::resume_unwind(panic),
+            Err(_) => {
+                error!(step = op.step, "a step panicked");
+                Err(StepError::Transient("the step panicked".to_owned()))
+            }
+        };
+        let passes = matches!(
+            outcome,
+            Err(StepError::Db(_) | StepError::Transient(_) | StepError::Away(_))
+        );
+        Stepped {
+            in_the_way: done.conflict && passes,
+            outcome,
+        }
+    }
+
+    /// Notes the outcome; true: call the step again now.
+    async fn settle_step(
+        &self,
+        cx: &OpCx<S>,
+        reconciler: &dyn Erased<S>,
+        op: &Operation,
+        outcome: Result<Next, StepError>,
+    ) -> Result<bool, StepError> {
+        let until = match outcome {
+            Ok(Next::Again) | Err(StepError::News) => return Ok(true),
+            Ok(Next::After(pause)) => self.now().plus(pause),
+            Ok(Next::Wait { until }) => until,
+            Ok(Next::Done) => return self.end(cx, op).await,
+            Ok(Next::Fail(failure)) => return self.fail(cx, reconciler, op, &failure).await,
+            Err(StepError::Permanent(why)) => {
+                return self.fail(cx, reconciler, op, &Failure::new(why)).await;
+            }
+            Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
+            Err(StepError::Transient(why)) => return self.retry(op, &why, Duration::MAX).await,
+            Err(StepError::Away(why)) => return self.retry(op, &why, AWAY).await,
+            Err(StepError::Db(why)) => return self.retry(op, &why.to_string(), AWAY).await,
+        };
+        // It waits and has not failed: its next failure is the first.
+        Ok(!self.0.leases.rest(op, until, 0).await?)
+    }
+
+    async fn retry(&self, op: &Operation, why: &str, at_most: Duration) -> Result<bool, StepError> {
+        let attempt = op.attempt + 1;
+        let exponent = u32::try_from(attempt.clamp(0, 6)).unwrap_or(6);
+        let base = Duration::from_millis(500) * 2u32.pow(exponent);
+        // Jitter of up to a quarter, from the id: two operations that failed together do not come back together.
+        let spread = op.id.as_str().bytes().map(u32::from).sum::<u32>() % 256;
+        let pause = (base + base / 1024 * spread).min(at_most);
+        info!(why, attempt, step = op.step, "a step is tried again");
+        let until = self.now().plus(pause);
+        Ok(!self.0.leases.rest(op, until, attempt).await?)
+    }
+
+    /// Ends an operation whose step said so without ending it itself.
+    async fn end(&self, cx: &OpCx<S>, op: &Operation) -> Result<bool, StepError> {
+        let ended = self.0.parts.db.again(|| async {
+            let tx = cx.finish("done").await?;
+            Ok::<_, StepError>(tx.commit().await?)
+        });
+        match ended.await {
+            Ok(()) | Err(StepError::LeaseLost) => {
+                info!(kind = op.kind, "operation done");
+                Ok(false)
+            }
+            Err(StepError::News) => Ok(true),
+            Err(why) => Err(why),
+        }
+    }
+
+    async fn fail(
+        &self,
+        cx: &OpCx<S>,
+        reconciler: &dyn Erased<S>,
+        op: &Operation,
+        failure: &Failure,
+    ) -> Result<bool, StepError> {
+        warn!(
+            step = op.step,
+            why = failure.message,
+            details = failure.details,
+            "operation failed"
+        );
+        let failed = self.0.parts.db.again(|| async {
+            let mut tx = cx.end("failed", &failure.message).await?;
+            reconciler.failed(cx, op, failure, &mut tx).await?;
+            Ok::<_, StepError>(tx.commit().await?)
+        });
+        failed.await?;
+        Ok(false)
+    }
+
+    /// Leaves an operation of a kind that nobody here knows to others, until its deadline.
+    async fn leave(&self, op: &Operation) {
+        error!(kind = op.kind, "no reconciler of this process drives it");
+        let cx = self.cx(op);
+        let left = async {
+            if self.now() > op.deadline {
+                let why = format!("No worker knows what to do for '{}'.", op.kind);
+                let tx = cx.end("failed", &why).await?;
+                tx.commit().await?;
+                return Ok(());
+            }
+            let until = self.now().plus(UNKNOWN).min(op.deadline.plus_secs(1));
+            let mut op = op.clone();
+            // News for it change nothing here: it is left with them too.
+            while !self.0.leases.rest(&op, until, op.attempt).await? {
+                match self.0.leases.reload(&op).await? {
+                    Some(fresh) => op = fresh,
+                    None => break,
+                }
+            }
+            Ok::<_, StepError>(())
+        };
+        if let Err(why) = left.await {
+            warn!(%why, "cannot leave an operation to others; the lease will run out");
+        }
+        if let Err(why) = self.0.leases.let_go(op).await {
+            warn!(%why, "cannot release a lease; it will run out");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Calls that come together, and answers whose wake is lost.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use nephos_db::args;
+use serde_json::json;
+
+use crate::cloud::Cloud;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_comes_together_to_one_server_is_all_there_afterwards() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let target = format!("/v2.1/servers/{id}/metadata");
+    let notes = (0..8).map(|number| {
+        let (member, target) = (cloud.member(), target.clone());
+        async move {
+            let body = json!({"metadata": {format!("key{number}"): "value"}});
+            member.post(&target, body).await.expect(200)
+        }
+    });
+    join_all(notes).await;
+    let all = cloud.member().get(&target).await.expect(200).json;
+    assert_eq!(all["metadata"].as_object().unwrap().len(), 8, "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_is_renamed_while_it_starts_starts_once() {
+    let mut cloud = Cloud::with_hosts(
+        &["one", "two"],
+        nephos_compute::driver::fake::HostSize::default(),
+    )
+    .await;
+    let id = cloud.create(&json!({})).await;
+    let target = format!("/v2.1/servers/{id}");
+    let renames = async {
+        let (member, target) = (cloud.member(), target.clone());
+        for number in 0..12 {
+            let body = json!({"server": {"name": format!("web-{number}")}});
+            member.put(&target, body).await.expect(200);
+        }
+    };
+    let worker = cloud.worker.clone();
+    let (drained, ()) = tokio::join!(worker.drain(), renames);
+    drained.unwrap();
+    cloud.settle().await;
+    let server = cloud.member().get(&target).await.expect(200).json["server"].clone();
+    assert_eq!(
+        (&server["status"], &server["name"]),
+        (&json!("ACTIVE"), &json!("web-11"))
+    );
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    cloud.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_console_log_whose_wake_is_lost_is_found_within_a_second() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let target = format!("/v2.1/servers/{id}/action");
+    let member = cloud.member();
+    let asking = member.post(&target, json!({"os-getConsoleOutput": {}}));
+    let answering = async {
+        let asked = "SELECT generation FROM feed_items WHERE kind = 'console' AND spec IS NOT NULL";
+        let generation = loop {
+            if let Some(generation) = cloud.db.fetch_opt::<i64>(asked, args![]).await.unwrap() {
+                break generation;
+            }
+        };
+        crate::cloud::quiet().await;
+        // The answer comes into the database, and nobody is woken.
+        let mut tx = cloud.db.write().await.unwrap();
+        let sql = "INSERT INTO feed_observed (host, kind, id, generation_seen, state, detail, at) \
+             VALUES ('one', 'console', $1, $2, '', $3, 0)";
+        let detail = json!({"text": "late", "error": null}).to_string();
+        tx.exec(sql, args![id, generation, detail]).await.unwrap();
+        tx.commit().await.unwrap();
+        for _look in 0..5 {
+            for _turn in 0..20 {
+                cloud.live().await;
+            }
+            cloud.world.clock.advance(Duration::from_millis(1100));
+        }
+    };
+    let (output, ()) = tokio::join!(asking, answering);
+    assert_eq!(output.expect(200).json["output"], "late");
+}

@@ -1,0 +1,100 @@
+//! Network, and what it runs on hosts.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nephos_api::{Core, Service as _};
+use nephos_network::{Config, Network, agent};
+use nephos_runtime::{Shutdown, Task};
+
+use super::{Ground, Offered, Role};
+use crate::hosts::{Hosts, Machine};
+use crate::settings::Settings;
+
+/// Network namespaces of ours begin so.
+const NAMESPACES: &str = "nephos-";
+
+impl Offered for Network {
+    type Section = Config;
+    const PREFIX: &'static str = "/network";
+    const ROLES: &'static [Role] = &[Role::Api, Role::Worker, Role::Agent];
+    const ACCOUNT: &'static str = "neutron";
+    const CATALOG: Option<(&'static str, &'static str)> = Some(("neutron", "/network"));
+
+    fn build(core: Core, ground: &Ground<'_>) -> anyhow::Result<Self> {
+        let (own, bus) = (ground.section(Self::NAME)?, ground.bus.clone());
+        Ok(Self::new(core, own, bus, ground.peers::<Self>()?))
+    }
+
+    fn work(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
+        Self::start(self, shutdown)
+    }
+
+    async fn agents(hosts: &Hosts<'_>) -> anyhow::Result<Vec<Task>> {
+        let mut tasks = Vec::new();
+        for name in hosts.names() {
+            let own = match hosts.machine {
+                Machine::This => {
+                    let folder = hosts.config.settings.state("host");
+                    Own {
+                        driver: Arc::new(agent::Kernel::new(NAMESPACES)),
+                        feed_file: folder.join(format!("network-{name}/network-feed.json")),
+                    }
+                }
+                // Its network is gone with this process, so that there is nothing to come back to.
+                Machine::Simulated(_) => Own {
+                    driver: Arc::new(agent::Fake::default()),
+                    feed_file: PathBuf::new(),
+                },
+            };
+            tasks.push(start(hosts, &name, own)?);
+        }
+        Ok(tasks)
+    }
+
+    async fn leave(config: &crate::settings::Config) -> anyhow::Result<()> {
+        let host = config.settings.host();
+        let settings = settings(&config.settings, &host, PathBuf::new());
+        let kernel: Arc<dyn agent::Driver> = Arc::new(agent::Kernel::new(NAMESPACES));
+        agent::remove_everything(&settings, &kernel).await?;
+        Ok(())
+    }
+}
+
+/// What a host has of its own.
+struct Own {
+    driver: Arc<dyn agent::Driver>,
+    /// Where what is wanted on it is kept.
+    feed_file: PathBuf,
+}
+
+fn start(hosts: &Hosts<'_>, name: &str, own: Own) -> anyhow::Result<Task> {
+    let Own { driver, feed_file } = own;
+    let mut settings = settings(&hosts.config.settings, name, feed_file);
+    settings
+        .metadata_secret
+        .clone_from(&hosts.secrets.metadata_secret);
+    let (peers, clock) = (hosts.peers(name)?, hosts.clock.clone());
+    let agent = Arc::new(agent::Agent::new(peers, clock.clone(), settings, driver));
+    let (shutdown, until) = (hosts.shutdown.clone(), hosts.shutdown.clone());
+    Ok(nephos_runtime::supervise(
+        "network.agent",
+        clock,
+        shutdown,
+        move || {
+            let (agent, until) = (Arc::clone(&agent), until.clone());
+            async move { agent.run(until).await }
+        },
+    ))
+}
+
+fn settings(settings: &Settings, host: &str, feed_file: PathBuf) -> agent::Settings {
+    // Tunnels end at its address, of which one machine has no use.
+    let mut own = agent::Settings::new(host, feed_file, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    own.namespace_prefix = NAMESPACES.to_owned();
+    for reached in own.physical_networks.values_mut() {
+        reached.host_address = Some(settings.public_address);
+    }
+    own
+}

@@ -1,0 +1,117 @@
+//! Calls that come together: none is lost, and no check is passed by two where it holds for one.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use nephos_testkit::{Answer, Persona};
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, make, path};
+
+fn statuses(answers: &[Answer]) -> Vec<u16> {
+    let mut all: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    all.sort_unstable();
+    all
+}
+
+async fn ask_together(cloud: &Cloud, kind: &str, bodies: Vec<Value>) -> Vec<Answer> {
+    let asks = bodies.into_iter().map(|body| {
+        let (member, target) = (cloud.member(), path(kind));
+        async move { member.post(&target, json!({kind: body})).await }
+    });
+    join_all(asks).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_two_subnets_get_the_same_piece_of_a_pool() {
+    let cloud = Cloud::new().await;
+    let pool = json!({"name": "p", "prefixes": ["10.0.0.0/16"], "default_prefixlen": 24});
+    let pool = make(&cloud.member(), "subnetpool", pool).await;
+    let mut bodies = Vec::new();
+    for _ in 0..8 {
+        bodies
+            .push(json!({"network_id": cloud.net().await, "ip_version": 4, "subnetpool_id": pool}));
+    }
+    let answers = ask_together(&cloud, "subnet", bodies).await;
+    let pieces: BTreeSet<String> = answers
+        .into_iter()
+        .map(|answer| answer.expect(201).json["subnet"]["cidr"].to_string())
+        .collect();
+    assert_eq!(pieces.len(), 8, "{pieces:?}");
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_overlapping_subnets_of_a_network_one_is_made() {
+    let cloud = Cloud::new().await;
+    for number in 0..5 {
+        let network = cloud.net().await;
+        let subnet = |length: u8| json!({"network_id": network, "ip_version": 4, "cidr": format!("10.{number}.0.0/{length}")});
+        let answers = ask_together(&cloud, "subnet", vec![subnet(16), subnet(24)]).await;
+        assert_eq!(statuses(&answers), [201, 400]);
+    }
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_hosts_have_of_a_group_is_its_rules_whoever_came_last() {
+    let cloud = Cloud::new().await;
+    let member = cloud.member();
+    let (network, _subnet) = cloud.wired("10.0.0.0/24").await;
+    let group = make(&member, "security_group", json!({"name": "web"})).await;
+    for (number, host) in ["h1", "h2", "h3"].into_iter().enumerate() {
+        cloud.host(host, &format!("192.0.2.{}", number + 1)).await;
+    }
+    let rule = |port: u16| {
+        json!({"security_group_id": group, "direction": "ingress", "protocol": "tcp",
+        "port_range_min": port, "port_range_max": port})
+    };
+    let mut rules = Vec::new();
+    for port in 1..=3 {
+        rules.push(make(&member, "security_group_rule", rule(port)).await);
+    }
+    // Rules go while ports that use the group come to hosts that did not have it.
+    let service = cloud.service();
+    let ports = ["h1", "h2", "h3"].map(|host| {
+        let body = json!({"port": {"network_id": network, "security_groups": [group], "binding:host_id": host,
+            "device_id": "s", "device_owner": "compute:nova", "project_id": Persona::Member.project()}});
+        let service = service.clone();
+        async move { drop(service.post("/v2.0/ports", body).await.expect(201)) }
+    });
+    let removals = rules.iter().map(|rule| {
+        let (member, target) = (cloud.member(), format!("/v2.0/security-group-rules/{rule}"));
+        async move { drop(member.delete(&target).await.expect(204)) }
+    });
+    tokio::join!(join_all(ports), join_all(removals));
+    for host in ["h1", "h2", "h3"] {
+        let told = cloud.document(host, "security_group", &group).await;
+        assert!(told.is_object(), "{host} has the group");
+        assert!(
+            !told.to_string().contains("\"tcp\""),
+            "{host} has rules that are gone: {told}"
+        );
+    }
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_router_gets_one_home_whoever_looks_for_it() {
+    let cloud = Cloud::new().await;
+    let (_network, subnet) = cloud.wired("10.0.0.0/24").await;
+    let router = make(&cloud.member(), "router", json!({"name": "r"})).await;
+    let target = format!("/v2.0/routers/{router}/add_router_interface");
+    let plug = json!({"subnet_id": subnet});
+    cloud.member().put(&target, plug).await.expect(200);
+    let join = ["h1", "h2", "h3", "h4"].into_iter().enumerate();
+    join_all(join.map(|(number, host)| {
+        let (cloud, vtep) = (&cloud, format!("192.0.2.{}", number + 1));
+        async move { cloud.host(host, &vtep).await }
+    }))
+    .await;
+    let mut homes = 0;
+    for host in ["h1", "h2", "h3", "h4"] {
+        homes += usize::from(cloud.document(host, "router", &router).await.is_object());
+    }
+    assert_eq!(homes, 1);
+    cloud.assert_consistent().await;
+}

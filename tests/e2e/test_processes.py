@@ -1,0 +1,160 @@
+"""Every service as a process of its own, on PostgreSQL and RabbitMQ: the same cloud, whichever of them is killed."""
+
+import time
+
+import pytest
+
+from cloud import NEPHOS, run, wait_for
+from conftest import furnish
+from processes import PARTS, Processes
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("processes")
+    for part in (folder, *folder.parents):
+        part.chmod(part.stat().st_mode | 0o011)  # PostgreSQL's user passes through
+    cloud = Processes(folder, 9000)
+    try:
+        cloud.up()
+        furnish(cloud)
+        yield cloud
+    finally:
+        cloud.clean()
+
+
+def create(cloud, name, count):
+    demo = cloud.sdk()
+    demo.compute.create_server(
+        name=name,
+        image_id=demo.image.find_image("image").id,
+        flavor_id=demo.compute.find_flavor("tiny").id,
+        networks=[{"uuid": demo.network.find_network("net").id}],
+        min_count=count,
+    )
+
+
+def statuses(cloud):
+    """What the servers are; None while the API is away."""
+    token = cloud.token()
+    status, _, answer = cloud.get("/compute/v2.1/servers/detail", token)
+    return [server["status"] for server in answer["servers"]] if status == 200 else None
+
+
+def all_active(cloud, count, limit):
+    def check():
+        try:
+            return statuses(cloud) == ["ACTIVE"] * count
+        except Exception:  # the identity service may be away just now
+            return False
+
+    wait_for(f"{count} servers are active", check, limit)
+
+
+def remove_all(cloud):
+    demo = cloud.sdk()
+    for server in demo.compute.servers():
+        demo.compute.delete_server(server.id)
+    wait_for("all are gone", lambda: not list(cloud.sdk().compute.servers()), 120)
+
+
+def test_a_server_becomes_active_and_every_process_has_its_part(many):
+    create(many, "first", 1)
+    all_active(many, 1, 60)
+    server = next(many.sdk().compute.servers())
+    assert server.addresses["net"][0]["addr"].startswith("10.0.")
+    # What a proxy says of the client's URL is believed from where the configuration says.
+    _, _, versions = many.get("/compute/")
+    link = versions["versions"][0]["links"][0]["href"]
+    assert link.startswith("https://127.0.0.1:9000/compute/"), link
+    # One request id follows the work through the services.
+    request = None
+    for line in many.log_of("compute-1").splitlines():
+        if "CreateServer" in line:
+            request = line.split("request_id=")[1].split("}")[0].split()[0].strip('"')
+    assert request, "the creation is in no log"
+    assert request in many.log_of("image"), request
+    assert many.fsck() == []
+    remove_all(many)
+
+
+def test_each_process_is_killed_in_the_middle_of_a_burst(many):
+    took = {}
+    for name in PARTS:
+        create(many, f"burst-{name}", 12)
+        many.again(name)
+        began = time.monotonic()
+        all_active(many, 12, 120)
+        took[name] = round(time.monotonic() - began, 1)
+        remove_all(many)
+    print("all active so many seconds after the process was back:", took)
+    assert many.fsck() == []
+
+
+def test_the_broker_is_killed_in_the_middle_of_a_burst(many):
+    create(many, "burst-broker", 12)
+    many.broker.kill()
+    all_active(many, 12, 120)
+    many.broker.start()
+    create(many, "after-broker", 1)
+    all_active(many, 13, 60)
+    remove_all(many)
+    assert many.fsck() == []
+
+
+def test_an_ended_token_ends_in_every_process_and_a_rotated_key_is_known_everywhere(many):
+    token = many.token("nephos-admin")
+    assert many.get("/compute/v2.1/servers", token)[0] == 200
+    assert many.get("/identity/v3/auth/tokens", token, "GET")[0] in (400, 404, 200)
+    import urllib.request
+
+    revoke = urllib.request.Request(
+        f"{many.url}/identity/v3/auth/tokens", method="DELETE", headers={"X-Auth-Token": token, "X-Subject-Token": token}
+    )
+    urllib.request.urlopen(revoke, timeout=10)
+    for path in ("/compute/v2.1/servers", "/network/v2.0/networks", "/image/v2/images", "/placement/resource_providers"):
+        wait_for(f"it ends at {path}", lambda: many.get(path, token)[0] == 401, 3, 0.05)
+    many.nephos("keys", "rotate")
+    fresh = many.token("nephos-admin")
+    for path in ("/compute/v2.1/servers", "/network/v2.0/networks", "/image/v2/images", "/placement/resource_providers"):
+        assert many.get(path, fresh)[0] == 200, path
+
+
+def test_while_identity_is_away_tokens_are_checked_and_healthz_says_how_long(many):
+    token = many.token()
+    many.kill("identity")
+    try:
+        assert many.get("/compute/v2.1/servers", token)[0] == 200
+        # A process that starts meanwhile believes what it believed before.
+        many.again("placement")
+        admin = many.get("/placement/", token)
+        assert admin[0] == 200
+        assert "identity has not been heard since the start" in many.health(9102)
+    finally:
+        many.start("identity")
+        many.wait("identity")
+    wait_for("it is heard again", lambda: many.health(9102) == "ok\n", 10)
+
+
+def test_sqlite_refuses_a_second_process_and_says_what_to_do(tmp_path):
+    file = tmp_path / "nephos.toml"
+    file.write_text("[nephos]\nstate_dir = 'state'\nlisten = '127.0.0.1:9400'\n")
+    nephos = (NEPHOS, "--config", file)
+    refused = run(*nephos, "run", "compute", check=False)
+    assert refused.returncode == 1 and "nephos bootstrap" in refused.stderr, refused.stderr
+    run(*nephos, "bootstrap")
+    import subprocess
+
+    first = subprocess.Popen([*map(str, nephos), "run", "identity", "placement"], stderr=subprocess.DEVNULL)
+    try:
+        from processes import answers
+
+        wait_for("it listens", lambda: answers(9400), 20)
+        second = run(*nephos, "run", "placement", "--listen", "127.0.0.1:9401", check=False)
+        assert second.returncode == 1, second.stderr
+        assert str(first.pid) in second.stderr and "postgres://" in second.stderr, second.stderr
+        # Looking changes nothing and needs no lock.
+        assert run(*nephos, "fsck").returncode == 0
+    finally:
+        first.terminate()
+        first.wait(15)
