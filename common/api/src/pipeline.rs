@@ -224,11 +224,7 @@ impl<S: Service> Inner<S> {
     }
 
     /// The caller of the token, if there is one. A path that only serves callers refuses the rest before it reads a body.
-    async fn authenticate(
-        &self,
-        request: &Request,
-        found: &Found<'_>,
-    ) -> Result<Bearer, Fault> {
+    async fn authenticate(&self, request: &Request, found: &Found<'_>) -> Result<Bearer, Fault> {
         let public = found
             .endpoints
             .iter()

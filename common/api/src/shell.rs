@@ -104,7 +104,8 @@ struct Shell {
 const OWN: [&str; 2] = ["host", "trust"];
 
 /// Whether a path below a prefix is one of the cloud's own, however it is spelt.
-fn is_own(rest: &str) -> bool {
+#[must_use]
+pub fn is_own(rest: &str) -> bool {
     let decoded = percent_encoding::percent_decode_str(rest).decode_utf8_lossy();
     let first = decoded.split('/').find(|word| !word.is_empty());
     first.is_some_and(|first| OWN.contains(&first))
@@ -256,7 +257,12 @@ mod tests {
 
     #[test]
     fn the_clouds_own_calls_are_known_however_they_are_spelt() {
-        for own in ["/host/v1/feed", "//host/v1/feed", "/%68ost/v1/feed", "/trust/v1/bundle"] {
+        for own in [
+            "/host/v1/feed",
+            "//host/v1/feed",
+            "/%68ost/v1/feed",
+            "/trust/v1/bundle",
+        ] {
             assert!(is_own(own), "{own}");
         }
         for other in ["", "/", "/v2.1/os-hosts", "/hosts", "/v3/host"] {

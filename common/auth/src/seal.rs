@@ -59,9 +59,7 @@ impl Seal {
     /// When it was sealed with another key or for another name.
     pub fn open(&self, name: &str, sealed: &str) -> Result<String, SealError> {
         let whole = STANDARD.decode(sealed).map_err(|_| SealError::Closed)?;
-        let (nonce, bytes) = whole
-            .split_at_checked(NONCE_LEN)
-            .ok_or(SealError::Closed)?;
+        let (nonce, bytes) = whole.split_at_checked(NONCE_LEN).ok_or(SealError::Closed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Closed)?;
         let mut bytes = bytes.to_vec();
         let plain = self

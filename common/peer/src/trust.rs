@@ -148,8 +148,7 @@ impl Shared {
                 "newer keys and revocations"
             );
         }
-        self.heard
-            .send_replace(Some(self.parts.clock.monotonic()));
+        self.heard.send_replace(Some(self.parts.clock.monotonic()));
         Ok(())
     }
 

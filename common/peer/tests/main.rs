@@ -58,7 +58,10 @@ async fn answer(request: Request) -> Response {
         "/none" => (StatusCode::NO_CONTENT, Payload::Empty),
         "/refused" => {
             let fault = json!({"itemNotFound": {"code": 404, "message": "no such thing"}});
-            (StatusCode::NOT_FOUND, Payload::Bytes(fault.to_string().into()))
+            (
+                StatusCode::NOT_FOUND,
+                Payload::Bytes(fault.to_string().into()),
+            )
         }
         _ => {
             let told = json!({

@@ -96,7 +96,10 @@ async fn news_come_at_once_and_outlive_the_process() {
     keeper.publish(3, &[&first, &second]);
     let clock = Clock::system();
     while verifier.epoch() < 3 {
-        assert!(clock.monotonic() < Duration::from_secs(5), "the news do not come");
+        assert!(
+            clock.monotonic() < Duration::from_secs(5),
+            "the news do not come"
+        );
         clock.sleep(Duration::from_millis(5)).await;
     }
     verifier.verify(&token(&second)).unwrap();

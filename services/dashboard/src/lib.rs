@@ -129,7 +129,11 @@ impl Check for Dashboard {
         let orphans = store::sessions::orphans(&self.core.db).await?;
         let found = orphans.into_iter().map(|session| {
             let what = format!("a token of the session {session}, which is not there");
-            Finding::new(what, "project_tokens", "It goes with its time; nothing has to be done.")
+            Finding::new(
+                what,
+                "project_tokens",
+                "It goes with its time; nothing has to be done.",
+            )
         });
         Ok(found.collect())
     }

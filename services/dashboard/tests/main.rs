@@ -73,7 +73,7 @@ impl Site {
     pub async fn over(world: World, config: Config) -> Self {
         let tokens =
             [Persona::Member, Persona::Reader].map(|persona| world.token(persona).unwrap());
-        let siblings = Arc::new(Siblings::new(tokens));
+        let siblings = Arc::new(Siblings::new(tokens.into()));
         for name in ["identity", "compute", "image", "placement"] {
             let local = siblings.named(name);
             world.directory.set(name, Transport::Local(local));

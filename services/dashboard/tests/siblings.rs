@@ -23,13 +23,13 @@ pub struct Reached {
 /// What the stand-ins know.
 pub struct Siblings {
     /// For the project, and without a scope.
-    tokens: [String; 2],
+    tokens: Vec<String>,
     servers: Mutex<Vec<Value>>,
     reached: Mutex<Vec<Reached>>,
 }
 
 impl Siblings {
-    pub fn new(tokens: [String; 2]) -> Self {
+    pub fn new(tokens: Vec<String>) -> Self {
         Self {
             tokens,
             servers: Mutex::default(),

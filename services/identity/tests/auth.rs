@@ -425,10 +425,7 @@ async fn bootstrapping_again_changes_nothing_but_what_was_asked_for() {
     cloud.identity.bootstrap(&moved).await.unwrap();
     nova.get("/v3/auth/projects").await.expect(401);
     let gone = crate::cloud::by_name("nova", "changed");
-    cloud
-        .log_in(gone, on_project("service"))
-        .await
-        .expect(401);
+    cloud.log_in(gone, on_project("service")).await.expect(401);
 }
 
 #[tokio::test]

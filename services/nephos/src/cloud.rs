@@ -13,8 +13,8 @@ use nephos_peer::{Directory, Peers, Replicas, Transport};
 use nephos_runtime::{Clock, Shutdown, Task};
 
 use crate::fsck::{OnHost, Sources};
-use crate::secrets::Secrets;
 use crate::running::Running;
+use crate::secrets::Secrets;
 use crate::services::{self, Ground, Parts, Role, Run, SERVICES, TRUSTED, TRUSTED_ACCOUNT};
 use crate::settings::Config;
 use crate::{accounts, databases};

@@ -143,7 +143,10 @@ mod tests {
     fn a_services_database_stands_beside_the_one_that_is_named() {
         check("postgres://u:p@h:5432", "postgres://u:p@h:5432/x");
         check("postgresql://u@h/", "postgresql://u@h/x");
-        check("postgres://u:p%2F@h/y?sslmode=require", "postgres://u:p%2F@h/x?sslmode=require");
+        check(
+            "postgres://u:p%2F@h/y?sslmode=require",
+            "postgres://u:p%2F@h/x?sslmode=require",
+        );
         assert!(on_server("mysql://h", "x").is_err());
         assert!(on_server("h", "x").is_err());
     }

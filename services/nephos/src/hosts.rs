@@ -41,7 +41,10 @@ impl Hosts<'_> {
     /// What a host lacks.
     pub async fn start(&self, parts: &Parts) -> anyhow::Result<Vec<Task>> {
         let mut tasks = Vec::new();
-        for offer in SERVICES.iter().filter(|offer| parts.has(offer.name, Role::Agent)) {
+        for offer in SERVICES
+            .iter()
+            .filter(|offer| parts.has(offer.name, Role::Agent))
+        {
             tasks.extend(offer.agents(self).await?);
         }
         Ok(tasks)

@@ -208,7 +208,9 @@ mod tests {
         assert_eq!(config.origins("compute"), ["https://c.example"]);
         assert_eq!(config.origins("image"), ["http://a:1"]);
         assert_eq!(config.origins("network"), ["http://b:1", "http://c:1"]);
-        let why = read("[peers]\nnova = 'http://a:1'\n").unwrap_err().to_string();
+        let why = read("[peers]\nnova = 'http://a:1'\n")
+            .unwrap_err()
+            .to_string();
         assert!(why.contains("nova") && why.contains("compute"), "{why}");
     }
 

@@ -1,7 +1,7 @@
 //! A page's calls of the services: handed on with the user's token, and with nothing else of the browser's.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use nephos_api::{Fault, Request, Response};
+use nephos_api::{Fault, Request, Response, shell};
 use nephos_types::RequestId;
 
 use super::{fault, guard, signed};
@@ -97,6 +97,9 @@ fn target(rest: &str) -> Result<(&'static str, String), Fault> {
     };
     let found = SERVICES.iter().find(|name| **name == first);
     let name = found.ok_or_else(|| Fault::not_found("There is no such service."))?;
+    if shell::is_own(&path) {
+        return Err(Fault::not_found("This is for the cloud's own processes."));
+    }
     if path.split('/').any(|part| part == "..") {
         return Err(Fault::bad_request("A path has no '..' in it."));
     }
@@ -134,6 +137,8 @@ mod tests {
             "/http://evil.test",
             "/dashboard/v1",
             "/image/../x",
+            "/compute/host/v1/feed",
+            "/identity/%74rust/v1/bundle",
         ] {
             assert!(target(other).is_err(), "{other}");
         }

@@ -3,7 +3,7 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use nephos_api::{App, Dispatch, Fault, Payload, Request, Response, Service};
 use nephos_types::RequestId;
 
@@ -82,7 +82,7 @@ fn refusal(why: &Fault, request_id: &RequestId) -> Response {
         "refused"
     );
     Response {
-        status: StatusCode::from_u16(status.as_u16()).unwrap_or(StatusCode::BAD_REQUEST),
+        status,
         headers,
         body: Payload::Bytes(fault::render(why, request_id).to_string().into()),
     }

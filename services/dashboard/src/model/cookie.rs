@@ -47,11 +47,9 @@ impl Travel {
             Self::Secure => SECURE_NAME,
             Self::Plain => PLAIN_NAME,
         };
-        let pairs = header
+        header
             .split(';')
-            .filter_map(|pair| pair.trim().split_once('='));
-        pairs
-            .into_iter()
+            .filter_map(|pair| pair.trim().split_once('='))
             .find(|(name, _)| *name == wanted)
             .map(|(_, value)| value)
     }

@@ -35,9 +35,10 @@ endpoint! {
 async fn list_revoke_events(cx: Cx, req: Req<ListRevokeEvents>) -> Reply<ListRevokeEvents> {
     require(&cx, rules::ListRevokeEvents, &Target::new())?;
     let since = match req.query.get("since") {
-        Some(text) => Some(Timestamp::parse(text).ok_or_else(|| {
-            Fault::bad_request(format!("invalid date format {text}"))
-        })?),
+        Some(text) => Some(
+            Timestamp::parse(text)
+                .ok_or_else(|| Fault::bad_request(format!("invalid date format {text}")))?,
+        ),
         None => None,
     };
     let all = store::revocations::list(cx.db(), cx.now()).await?;
@@ -124,7 +125,9 @@ endpoint! {
 async fn show_trust_bundle(cx: Cx, req: Req<ShowTrustBundle>) -> Reply<ShowTrustBundle> {
     require(&cx, rules::GetTrustBundle, &Target::new())?;
     let wait = Duration::from_secs(req.query.wait.min(LONGEST_WAIT));
-    Ok(Json(BundleView(cx.trust_after(req.query.epoch, wait).await)))
+    Ok(Json(BundleView(
+        cx.trust_after(req.query.epoch, wait).await,
+    )))
 }
 
 endpoint! {

@@ -97,9 +97,7 @@ impl Identity {
     /// Rotates when it is time.
     pub(crate) async fn rotate_when_due(&self) -> Result<(), StartError> {
         let keys = store::signing_keys::list(&self.core.db).await?;
-        let due = |key: &Key| {
-            key.created_at.plus_secs(ROTATE_EVERY_SECS) <= self.core.clock.now()
-        };
+        let due = |key: &Key| key.created_at.plus_secs(ROTATE_EVERY_SECS) <= self.core.clock.now();
         if !keys.last().is_some_and(due) {
             return Ok(());
         }

@@ -88,10 +88,7 @@ impl Ground<'_> {
 
     /// `policy/<service>.yaml` of the state directory, in the form of oslo.policy; absent, nothing is overridden.
     fn overrides(&self, name: &str) -> anyhow::Result<Overrides> {
-        let path = self
-            .settings()
-            .state("policy")
-            .join(format!("{name}.yaml"));
+        let path = self.settings().state("policy").join(format!("{name}.yaml"));
         match std::fs::read_to_string(&path) {
             Ok(text) => Overrides::parse(&text).with_context(|| path.display().to_string()),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(Overrides::default()),

@@ -13,7 +13,8 @@ pub(crate) async fn findings(db: &Db) -> Result<Vec<Finding>, Error> {
     Ok(found)
 }
 
-const HINT: &str = "Write the allocations of its consumers anew (PUT /allocations), or delete them.";
+const HINT: &str =
+    "Write the allocations of its consumers anew (PUT /allocations), or delete them.";
 
 const CHECKS: &[(&str, &str)] = &[
     (
