@@ -136,6 +136,20 @@ def test_while_identity_is_away_tokens_are_checked_and_healthz_says_how_long(man
     wait_for("it is heard again", lambda: many.health(9102) == "ok\n", 10)
 
 
+def test_status_says_of_every_copy_whether_it_answers(many):
+    import json
+
+    copies = json.loads(many.nephos("status", "--json").stdout)["copies"]
+    assert len(copies) == 6 and all(copy["answers"] for copy in copies), copies
+    many.kill("compute-2")
+    try:
+        done = many.nephos("status", check=False)
+        assert done.returncode == 1 and "9106" in done.stdout and "does not answer" in done.stdout, done
+    finally:
+        many.start("compute-2")
+        many.wait("compute-2")
+
+
 def test_sqlite_refuses_a_second_process_and_says_what_to_do(tmp_path):
     file = tmp_path / "nephos.toml"
     file.write_text("[nephos]\nstate_dir = 'state'\nlisten = '127.0.0.1:9400'\n")

@@ -261,8 +261,8 @@ mod tests {
     async fn whoever_goes_away_while_the_database_begins_keeps_nobody_from_writing() {
         let (writer, _folder) = writer().await;
         for _ in 0..20 {
-            // Once: it has asked for BEGIN and is gone before the answer.
-            assert!(writer.turn().now_or_never().is_none());
+            // It has asked for BEGIN and is gone, mostly before the answer.
+            drop(writer.turn().now_or_never());
             writer.turn().await.unwrap().commit().await.unwrap();
         }
     }

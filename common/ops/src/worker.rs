@@ -279,7 +279,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 let span = tracing::info_span!(
                     "operation", kind = op.kind, resource = op.resource_id, request_id = %op.request_id
                 );
-                self.steps(op, &lost).instrument(span).await;
+                // Calls of siblings carry the id of the request that began the work.
+                let request = op.request_id.clone();
+                let steps = self.steps(op, &lost).instrument(span);
+                nephos_runtime::request::under(request, steps).await;
             }
             Ok(None) => {}
             Err(why) => warn!(%why, operation = id, "cannot lease; trying again"),

@@ -291,7 +291,8 @@ impl Shop {
         done: impl Fn() -> F,
     ) -> bool {
         for _second in 0..seconds {
-            for _turn in 0..20 {
+            // A look at the database is real time, in which the worker does what it can do in this second.
+            for _turn in 0..400 {
                 if done().await {
                     return true;
                 }

@@ -5,13 +5,17 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use nephos_runtime::{Clock, Shutdown};
 
 /// The machine's libvirt.
 pub const MACHINES: &str = "qemu:///system";
 /// Where it listens.
 const SOCKET: &str = "/run/libvirt/libvirt-sock";
+/// How often somebody looks whether a private libvirtd lives.
+const WATCH: Duration = Duration::from_secs(5);
 /// Starts and ends a private libvirtd; people use the same script.
 const SCRIPT: &str = include_str!("../../../deploy/private-libvirt");
 
@@ -32,6 +36,27 @@ pub fn ensure(configured: &str, state_dir: &Path) -> anyhow::Result<String> {
          `nephos up --simulate 3`, which needs none"
     );
     script("start", state_dir).context("no libvirtd runs here, and none can be started")
+}
+
+/// Starts the private libvirtd again whenever it is found dead; guests outlive it. Works until shutdown.
+pub async fn keep_private(state_dir: PathBuf, clock: Clock, shutdown: Shutdown) {
+    let socket = folder(&state_dir).join("run/libvirt-sock");
+    while !shutdown.begun() {
+        tokio::select! {
+            () = shutdown.wait() => return,
+            () = clock.sleep(WATCH) => {}
+        }
+        if !folder(&state_dir).exists() || UnixStream::connect(&socket).is_ok() {
+            continue;
+        }
+        let again = state_dir.clone();
+        let started = tokio::task::spawn_blocking(move || script("start", &again)).await;
+        match started {
+            Ok(Ok(_uri)) => tracing::warn!("libvirtd was gone and runs again"),
+            Ok(Err(why)) => tracing::warn!(%why, "libvirtd is gone and cannot be started"),
+            Err(why) => tracing::warn!(%why, "libvirtd is gone"),
+        }
+    }
 }
 
 /// Ends the private libvirtd and its guests, if there is one.

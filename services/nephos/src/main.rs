@@ -33,8 +33,8 @@ enum Command {
     Run(Run),
     /// Stops the cloud. Data and guests stay.
     Down(Down),
-    /// Says whether the cloud runs and where.
-    Status,
+    /// Says whether the cloud runs and where; of a cloud of several processes, each listener of [peers].
+    Status(Status),
     /// Brings the tables of every service up to date and ends.
     Migrate,
     /// Makes tables, signing keys, accounts and catalog, and ends; `up` does it by itself.
@@ -83,6 +83,13 @@ struct Down {
     /// Remove every guest and the data plane of this cloud from this host.
     #[arg(long)]
     clean: bool,
+}
+
+#[derive(Args)]
+struct Status {
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -137,7 +144,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             },
         )?,
         Command::Down(down) => commands::down::run(&config, down.clean)?,
-        Command::Status => return commands::status::run(&config),
+        Command::Status(status) => return commands::status::run(&config, status.json),
         Command::Migrate => commands::migrate::run(&config)?,
         Command::Bootstrap => commands::bootstrap::run(&config)?,
         Command::Fsck(fsck) => return commands::fsck::run(&config, fsck.json),

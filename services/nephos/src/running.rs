@@ -2,12 +2,20 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use nephos_runtime::Clock;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::settings::Settings;
+
+/// The first start makes keys and accounts; later ones take less than a second.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Held while the process runs.
 #[derive(Debug)]
@@ -59,6 +67,42 @@ pub fn pid(state_dir: &Path) -> anyhow::Result<Option<i32>> {
         return Ok(None);
     }
     Ok(lock(&path(state_dir))?.err())
+}
+
+/// The process that runs the cloud and answers; none when nobody does. One that is only just starting or dying is waited
+/// for: what was killed keeps the lock until the kernel has taken it apart.
+///
+/// # Errors
+/// When a process has the lock and does not answer, for as long as a first start may take.
+pub fn answering(settings: &Settings) -> anyhow::Result<Option<i32>> {
+    let clock = Clock::system();
+    loop {
+        let Some(pid) = pid(&settings.state_dir)? else {
+            return Ok(None);
+        };
+        if answers(settings.listen).unwrap_or(false) {
+            return Ok(Some(pid));
+        }
+        anyhow::ensure!(
+            clock.monotonic() < PATIENCE,
+            "process {pid} runs this cloud and does not answer at {}; `nephos down` ends it",
+            settings.listen
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Whether the cloud at this address says that it is well.
+///
+/// # Errors
+/// When nobody listens there.
+pub fn answers(at: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.") && answer.contains(" 200 "))
 }
 
 /// Sends a signal to the process `pid` gave.

@@ -151,6 +151,12 @@ impl Config {
         })
     }
 
+    /// Whether the file says where services of other processes are.
+    #[must_use]
+    pub fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
     /// Origins at which copies of a service listen, for a process that does not run it: from `[peers]`, else
     /// `internal_listen`, else where clients reach the cloud.
     #[must_use]

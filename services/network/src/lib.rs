@@ -26,7 +26,6 @@ use nephos_ops::feed::Feed;
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
 use nephos_types::Finding;
-use nephos_types::feed::FeedPage;
 
 pub use api::extensions::EXTENSIONS;
 pub use config::Config;
@@ -76,14 +75,6 @@ impl Network {
     pub async fn settle(&self) -> Result<(), nephos_db::Error> {
         ops::settle(self).await?;
         ops::tell(self).await
-    }
-
-    /// Everything that is wanted on a host.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn wanted_on(&self, host: &str) -> Result<FeedPage, nephos_db::Error> {
-        self.feed.since(host, 0, 0).await
     }
 }
 

@@ -165,8 +165,8 @@ async fn a_step_that_holds_the_database_does_not_stop_it_for_ever() {
     shop.begun.notified().await;
     for _second in 0..30 {
         shop.clock.advance(Duration::from_secs(1));
-        for _turn in 0..50 {
-            tokio::task::yield_now().await;
+        for _turn in 0..20 {
+            shop.state("bear").await;
         }
     }
     let ready = || async { shop.state("bear").await.as_deref() == Some("READY") };

@@ -1,8 +1,6 @@
 //! `nephos up --detach`: the same `nephos up` in the background, until it answers.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -10,22 +8,20 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nephos::running;
+use nephos::running::{self, PATIENCE};
 use nephos::settings::{Config, Settings};
 use nephos::state::make_dirs;
 use nephos_runtime::Clock;
 
 use crate::terminal::say;
 
-/// The first start makes keys and accounts; later ones take less than a second.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of the log that are shown when the start failed.
 const SHOWN_LINES: usize = 15;
 
 pub fn run(config: &Config, path: Option<&Path>, simulate: Option<usize>) -> anyhow::Result<()> {
     let settings = &config.settings;
     make_dirs(&settings.state_dir)?;
-    if let Some(pid) = running::pid(&settings.state_dir)? {
+    if let Some(pid) = running::answering(settings)? {
         say(&format!(
             "Nephos is running already, as process {pid}: {}/identity/v3",
             settings.origin()
@@ -84,7 +80,7 @@ fn wait_until_it_answers(settings: &Settings, child: &mut Child, log: &Path) -> 
                 tail(log)
             );
         }
-        if answers(settings).unwrap_or(false) {
+        if running::answers(settings.listen).unwrap_or(false) {
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -96,15 +92,6 @@ fn wait_until_it_answers(settings: &Settings, child: &mut Child, log: &Path) -> 
         log.display(),
         tail(log)
     )
-}
-
-fn answers(settings: &Settings) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&settings.listen, Duration::from_secs(1))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer.starts_with("HTTP/1.") && answer.contains(" 200 "))
 }
 
 fn tail(log: &Path) -> String {

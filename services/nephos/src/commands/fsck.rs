@@ -51,6 +51,7 @@ async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
             name: settings.host(),
             uri,
             folder,
+            config: config.clone(),
             clock,
         })
     } else {

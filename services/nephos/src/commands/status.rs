@@ -1,21 +1,65 @@
 //! `nephos status`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use nephos::running;
+use nephos::services::SERVICES;
 use nephos::settings::Config;
+use nephos_peer::{Credentials, Directory, Peers, Replicas, Transport};
+use nephos_runtime::Clock;
+use serde::Serialize;
+use serde_json::json;
 
 use crate::terminal::say;
 
-/// Exit code 0 when it runs, 3 when not, as `systemctl status` has it.
-pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
+/// One copy of a service, as its listener says.
+#[derive(Serialize)]
+struct Copy {
+    service: &'static str,
+    at: String,
+    answers: bool,
+    /// What it says of itself, or why it does not answer.
+    words: String,
+}
+
+/// Exit code 0 when all of it runs, 3 when nothing does, as `systemctl status` has it, and 1 when some of it does.
+pub fn run(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
     let settings = &config.settings;
-    let Some(pid) = running::pid(&settings.state_dir)? else {
+    let pid = running::pid(&settings.state_dir)?;
+    let copies = match (pid, config.has_peers()) {
+        (None, true) => super::block_on(ask_all(config))?,
+        _one_process => Vec::new(),
+    };
+    let up = copies.iter().filter(|copy| copy.answers).count();
+    if as_json {
+        say(&json!({ "pid": pid, "copies": copies }).to_string());
+    } else if copies.is_empty() {
+        one_process(config, pid);
+    } else {
+        for copy in &copies {
+            say(&format!(
+                "{:<14} {:<32} {}",
+                copy.service, copy.at, copy.words
+            ));
+        }
+    }
+    Ok(match (pid.is_some(), up) {
+        (true, _) => ExitCode::SUCCESS,
+        (false, up) if up > 0 && up == copies.len() => ExitCode::SUCCESS,
+        (false, 0) => ExitCode::from(3),
+        (false, _some) => ExitCode::FAILURE,
+    })
+}
+
+fn one_process(config: &Config, pid: Option<i32>) {
+    let settings = &config.settings;
+    let Some(pid) = pid else {
         say(&format!(
             "Nephos is not running (state: {}).",
             settings.state_dir.display()
         ));
-        return Ok(ExitCode::from(3));
+        return;
     };
     say(&format!("Nephos is running as process {pid}."));
     say(&format!("Catalog:     {}/identity/v3", settings.origin()));
@@ -24,5 +68,41 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
         "Credentials: {}",
         settings.state("clouds.yaml").display()
     ));
-    Ok(ExitCode::SUCCESS)
+}
+
+async fn ask_all(config: &Config) -> anyhow::Result<Vec<Copy>> {
+    let mut questions = Vec::new();
+    for offer in &SERVICES {
+        for at in config.origins(offer.name) {
+            questions.push(ask(offer.name, at));
+        }
+    }
+    futures_util::future::join_all(questions)
+        .await
+        .into_iter()
+        .collect()
+}
+
+async fn ask(service: &'static str, at: String) -> anyhow::Result<Copy> {
+    let directory = Directory::default();
+    let there = Replicas::new(vec![at.clone()]);
+    directory.set(service, Transport::Http(Arc::new(there)));
+    // Nobody logs in for this.
+    let nobody = Credentials {
+        user: String::new(),
+        password: String::new(),
+        project: String::new(),
+    };
+    let peers = Peers::new(directory, nobody, Clock::system(), at.clone())?;
+    let answer = peers.get(service, "/healthz").send().await;
+    let (answers, words) = match answer {
+        Ok(answer) => (true, String::from_utf8_lossy(&answer.body).into_owned()),
+        Err(why) => (false, format!("does not answer: {}", why.message)),
+    };
+    Ok(Copy {
+        service,
+        at,
+        answers,
+        words: words.trim().replace('\n', "; "),
+    })
 }

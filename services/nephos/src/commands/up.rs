@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use nephos::cloud::Cloud;
 use nephos::credentials;
 use nephos::hosts::Machine;
-use nephos::running::{Claim, Running};
+use nephos::running::{self, Claim, Running};
 use nephos::secrets::Secrets;
 use nephos::services::Parts;
 use nephos::settings::Config;
@@ -19,15 +19,16 @@ pub fn run(config: &Config, simulate: Option<usize>) -> anyhow::Result<ExitCode>
     let settings = &config.settings;
     make_dirs(&settings.state_dir)?;
     let secrets = Secrets::ensure(&settings.state_dir)?;
+    if let Some(pid) = running::answering(settings)? {
+        say(&format!(
+            "Nephos is running already, as process {pid}: {}/identity/v3",
+            settings.origin()
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
     let running = match Running::claim(&settings.state_dir)? {
         Claim::Ours(running) => running,
-        Claim::Theirs(pid) => {
-            say(&format!(
-                "Nephos is running already, as process {pid}: {}/identity/v3",
-                settings.origin()
-            ));
-            return Ok(ExitCode::SUCCESS);
-        }
+        Claim::Theirs(pid) => anyhow::bail!("process {pid} has just begun to run this cloud"),
     };
     logging::init(&config.log);
     let listeners = Listeners::bind(settings)?;

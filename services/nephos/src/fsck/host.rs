@@ -4,10 +4,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use nephos_compute::driver::libvirt;
+use nephos_network::agent::Difference;
 use nephos_runtime::Clock;
+use nephos_types::feed::FeedPage;
+
+use crate::services::network;
+use crate::settings::Config;
 
 /// How to look at this host.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OnHost {
     /// Its name in the services.
     pub name: String,
@@ -15,6 +20,8 @@ pub struct OnHost {
     pub uri: String,
     /// Where guests' files are.
     pub folder: PathBuf,
+    /// `nephos.toml`.
+    pub config: Config,
     /// The time.
     pub clock: Clock,
 }
@@ -29,16 +36,20 @@ pub(super) struct HostPicture {
     pub(super) files: BTreeSet<String>,
     /// Tap devices.
     pub(super) taps: BTreeSet<String>,
+    /// What of its network is not as it is wanted.
+    pub(super) network: BTreeSet<Difference>,
 }
 
 impl OnHost {
-    pub(super) async fn look(&self) -> anyhow::Result<HostPicture> {
+    /// `wanted`: everything that the network service wants on it.
+    pub(super) async fn look(&self, wanted: FeedPage) -> anyhow::Result<HostPicture> {
         let domains = libvirt::defined(&self.uri, &self.name, self.clock.clone()).await?;
         Ok(HostPicture {
             name: self.name.clone(),
             domains: domains.into_iter().map(|server| server.0).collect(),
             files: names(&self.folder.join("servers"))?,
             taps: taps()?,
+            network: network::differences(&self.config, wanted).await?,
         })
     }
 }

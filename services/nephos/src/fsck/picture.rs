@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use nephos_api::Service as _;
+use nephos_bus::Bus;
 use nephos_db::{Db, FromRow, Row, args};
+use nephos_network::Network;
+use nephos_ops::feed::Feed;
 use nephos_peer::Peers;
 use nephos_types::Timestamp;
+use nephos_types::feed::FeedPage;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -74,9 +79,25 @@ impl Sources {
                 .collect();
             picture.ports =
                 listed(&self.peers, "network", "/v2.0/ports?fields=id", "ports").await?;
-            picture.host = Some(host.look().await?);
+            picture.host = Some(host.look(self.wanted_on(&host.name).await?).await?);
         }
         Ok(picture)
+    }
+}
+
+impl Sources {
+    /// Everything that the network service wants on a host; nothing when it is another process's service.
+    async fn wanted_on(&self, host: &str) -> Result<FeedPage, nephos_db::Error> {
+        let Some(network) = self.services.iter().find(|one| one.name() == Network::NAME) else {
+            return Ok(FeedPage::default());
+        };
+        let feed = Feed {
+            db: network.db().clone(),
+            bus: Bus::local(),
+            clock: self.clock.clone(),
+            topic: "",
+        };
+        feed.since(host, 0, 0).await
     }
 }
 

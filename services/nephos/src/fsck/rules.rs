@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use nephos_network::agent::Difference;
+
 use super::Finding;
 use super::host::HostPicture;
 use super::picture::{Picture, Server};
@@ -76,6 +78,13 @@ fn on_host(picture: &Picture, host: &HostPicture, findings: &mut Vec<Finding>) {
             "The host's network agent removes it within a minute.",
         );
     }
+    for Difference { id, what } in &host.network {
+        find(
+            id,
+            what,
+            "While the cloud runs, the host's network agent puts it right within a minute.",
+        );
+    }
     let missing = |server: &&Server| {
         server.status == "ACTIVE"
             && !moving.contains(server.id.as_str())
@@ -116,6 +125,7 @@ mod tests {
             domains: ["s1".to_owned()].into(),
             files: ["s1".to_owned()].into(),
             taps: ["tapp1".to_owned()].into(),
+            network: BTreeSet::new(),
         });
         picture
     }
@@ -156,6 +166,10 @@ mod tests {
         finds("s2", "files", |host| host.files.extend(["s2".to_owned()]));
         finds("tapp2", "a tap", |host| {
             host.taps.extend(["tapp2".to_owned()])
+        });
+        finds("nx-a", "is missing", |host| {
+            let (id, what) = ("nx-a".to_owned(), "a network device that is missing");
+            host.network.insert(Difference { id, what });
         });
         finds("s1", "not defined", |host| host.domains.clear());
     }

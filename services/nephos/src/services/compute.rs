@@ -49,7 +49,14 @@ impl Offered for Compute {
                 let source = Arc::new(ImageService(hosts.peers(&name)?));
                 let driver = libvirt(source, hosts.config, hosts.clock.clone()).await?;
                 tracing::info!(host = name, guests = ?driver.virt_type(), "this machine is a host");
-                start(hosts, &name, Arc::new(driver))
+                let watch = hypervisor::keep_private(
+                    hosts.config.settings.state_dir.clone(),
+                    hosts.clock.clone(),
+                    hosts.shutdown.clone(),
+                );
+                let mut tasks = vec![nephos_runtime::spawn("hypervisor.watch", watch)];
+                tasks.extend(start(hosts, &name, Arc::new(driver))?);
+                Ok(tasks)
             }
             Machine::Simulated(_) => {
                 let world = World::new(hosts.clock.clone(), Latency::lifelike());

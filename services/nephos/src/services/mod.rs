@@ -8,7 +8,7 @@ mod dashboard;
 mod ground;
 mod identity;
 mod image;
-mod network;
+pub(crate) mod network;
 mod parts;
 mod placement;
 

@@ -1,5 +1,6 @@
 //! Network, and what it runs on hosts.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use nephos_api::{Core, Service as _};
 use nephos_network::{Config, Network, agent};
 use nephos_runtime::{Shutdown, Task};
+use nephos_types::feed::FeedPage;
 
 use super::{Ground, Offered, Role};
 use crate::hosts::{Hosts, Machine};
@@ -60,6 +62,19 @@ impl Offered for Network {
         agent::remove_everything(&settings, &kernel).await?;
         Ok(())
     }
+}
+
+/// What of this host's network is not as it is wanted.
+///
+/// # Errors
+/// When the host cannot be looked at.
+pub async fn differences(
+    config: &crate::settings::Config,
+    wanted: FeedPage,
+) -> anyhow::Result<BTreeSet<agent::Difference>> {
+    let settings = settings(&config.settings, &config.settings.host(), PathBuf::new());
+    let kernel = agent::Kernel::new(NAMESPACES);
+    Ok(agent::differences(&settings, &kernel, wanted).await?)
 }
 
 /// What a host has of its own.
