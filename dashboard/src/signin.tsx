@@ -59,7 +59,7 @@ export function SignInPage({ done }: { done: (session: Session) => void }) {
 
 export function SignInDialog({ user, done }: { user: string; done: (session: Session) => void }) {
   return (
-    <Modal visible header="Your session has ended" closeAriaLabel="Close" onDismiss={() => location.reload()}>
+    <Modal visible modalRoot={document.getElementById('front') ?? undefined} header="Your session has ended" closeAriaLabel="Close" onDismiss={() => location.reload()}>
       <SpaceBetween size="m">
         <Box>Sign in again to go on; what you have typed stays.</Box>
         <SignInForm user={user} done={done} />
