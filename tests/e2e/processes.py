@@ -118,9 +118,8 @@ class Front(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
         prefix = "/" + self.path.split("?")[0].strip("/").split("/")[0]
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in ("connection",)}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in ("connection", "host")}
         headers["X-Forwarded-Host"] = self.headers["Host"]
-        headers["X-Forwarded-Proto"] = "https"
         for port in PREFIXES.get(prefix, []):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             try:

@@ -1,6 +1,8 @@
 """A cloud from nothing, used by its ordinary user: real guests, their network, their console; and nothing is left."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -135,6 +137,28 @@ def test_a_server_stops_starts_and_reboots(real, first, key):
     wait_for("it is on", lambda: real.server("second")["status"] == "ACTIVE", 60, pause=1)
     real.openstack("server", "reboot", "--hard", "--wait", "second")
     assert real.server("second")["status"] == "ACTIVE"
+
+
+def test_the_check_finds_what_is_wrong_with_the_hosts_network_and_the_agent_mends_it(real, first, key):
+    run("nft", "delete", "table", "bridge", "nephos_sg")
+    run("ip", "netns", "add", "nephos-r-00000000-00")
+    run("ip", "tuntap", "add", "tap00000000-00", "mode", "tap")
+    found = {finding["id"] for finding in real.fsck()}
+    assert {"nephos-r-00000000-00", "tap00000000-00"} <= found, found
+    assert any("nephos_sg" in one for one in found), found
+    wait_for("the agent has put it right", lambda: real.fsck() == [], 120, pause=2)
+    assert ssh(first["floating"], key, "hostname").stdout.strip() == "first"
+
+
+def test_a_libvirtd_that_dies_is_started_again_and_the_guest_runs_on(real, first, key):
+    pid = int((real.state / "libvirt/libvirtd.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+    real.openstack("server", "stop", "second")
+    wait_for("the second server is off", lambda: real.server("second")["status"] == "SHUTOFF", 120, pause=1)
+    real.openstack("server", "start", "second")
+    wait_for("it is on", lambda: real.server("second")["status"] == "ACTIVE", 60, pause=1)
+    assert int((real.state / "libvirt/libvirtd.pid").read_text()) != pid
+    assert ssh(first["floating"], key, "hostname").stdout.strip() == "first"
 
 
 def test_guests_outlive_the_cloud_and_are_found_again(real, first, key):

@@ -84,3 +84,26 @@ def test_wrong_numbers_stuck_work_and_lost_rows_are_found(simulated):
         network.execute("UPDATE quota_usage SET used = used - 3 WHERE project_id = ? AND resource = 'port'", [project])
     assert simulated.fsck() == []
     simulated.up()
+
+
+def test_image_data_that_is_lost_or_nobodys_and_wrong_usage_in_placement_are_found(simulated):
+    image = simulated.sdk().image.find_image("image")
+    simulated.down()
+    [file] = [path for path in (simulated.state / "images").rglob("*") if path.is_file() and path.stat().st_size]
+    aside = simulated.state / "aside"
+    file.rename(aside)
+    stray = file.with_name(str(uuid.uuid4()))
+    stray.write_bytes(b"nobody's")
+    placement = database(simulated, "placement")
+    with placement:
+        placement.execute("UPDATE inventories SET used = used + 1 WHERE resource_class = 'VCPU'")
+    findings = simulated.fsck()
+    found = {(finding["by"], finding["id"]) for finding in findings}
+    assert {("image", image.id), ("image", stray.name)} <= found, findings
+    assert "placement" in {by for by, _ in found}, findings
+    aside.rename(file)
+    stray.unlink()
+    with placement:
+        placement.execute("UPDATE inventories SET used = used - 1 WHERE resource_class = 'VCPU'")
+    assert simulated.fsck() == []
+    simulated.up()

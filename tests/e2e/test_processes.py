@@ -1,19 +1,23 @@
 """Every service as a process of its own, on PostgreSQL and RabbitMQ: the same cloud, whichever of them is killed."""
 
+import json
+import os
+import subprocess
+import tempfile
 import time
+import urllib.request
 
 import pytest
 
 from cloud import NEPHOS, run, wait_for
 from conftest import furnish
-from processes import PARTS, Processes
+from processes import PARTS, Processes, answers
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("processes")
-    for part in (folder, *folder.parents):
-        part.chmod(part.stat().st_mode | 0o011)  # PostgreSQL's user passes through
+def many():
+    folder = tempfile.mkdtemp(prefix="nephos-e2e-", dir="/tmp")
+    os.chmod(folder, 0o755)  # PostgreSQL's user passes through
     cloud = Processes(folder, 9000)
     try:
         cloud.up()
@@ -66,14 +70,15 @@ def test_a_server_becomes_active_and_every_process_has_its_part(many):
     # What a proxy says of the client's URL is believed from where the configuration says.
     _, _, versions = many.get("/compute/")
     link = versions["versions"][0]["links"][0]["href"]
-    assert link.startswith("https://127.0.0.1:9000/compute/"), link
+    assert link.startswith("http://127.0.0.1:9000/compute/"), link
     # One request id follows the work through the services.
     request = None
     for line in many.log_of("compute-1").splitlines():
         if "CreateServer" in line:
             request = line.split("request_id=")[1].split("}")[0].split()[0].strip('"')
     assert request, "the creation is in no log"
-    assert request in many.log_of("image"), request
+    for name in ("image", "placement", "network-api"):
+        assert request in many.log_of(name), (name, request)
     assert many.fsck() == []
     remove_all(many)
 
@@ -105,16 +110,15 @@ def test_the_broker_is_killed_in_the_middle_of_a_burst(many):
 def test_an_ended_token_ends_in_every_process_and_a_rotated_key_is_known_everywhere(many):
     token = many.token("nephos-admin")
     assert many.get("/compute/v2.1/servers", token)[0] == 200
-    assert many.get("/identity/v3/auth/tokens", token, "GET")[0] in (400, 404, 200)
-    import urllib.request
-
     revoke = urllib.request.Request(
         f"{many.url}/identity/v3/auth/tokens", method="DELETE", headers={"X-Auth-Token": token, "X-Subject-Token": token}
     )
     urllib.request.urlopen(revoke, timeout=10)
     for path in ("/compute/v2.1/servers", "/network/v2.0/networks", "/image/v2/images", "/placement/resource_providers"):
         wait_for(f"it ends at {path}", lambda: many.get(path, token)[0] == 401, 3, 0.05)
-    many.nephos("keys", "rotate")
+    # A key that was just staged signs nothing yet.
+    rotated = lambda: many.nephos("keys", "rotate", check=False).returncode == 0
+    wait_for("another key signs", rotated, 90, 2)
     fresh = many.token("nephos-admin")
     for path in ("/compute/v2.1/servers", "/network/v2.0/networks", "/image/v2/images", "/placement/resource_providers"):
         assert many.get(path, fresh)[0] == 200, path
@@ -137,8 +141,6 @@ def test_while_identity_is_away_tokens_are_checked_and_healthz_says_how_long(man
 
 
 def test_status_says_of_every_copy_whether_it_answers(many):
-    import json
-
     copies = json.loads(many.nephos("status", "--json").stdout)["copies"]
     assert len(copies) == 6 and all(copy["answers"] for copy in copies), copies
     many.kill("compute-2")
@@ -157,12 +159,8 @@ def test_sqlite_refuses_a_second_process_and_says_what_to_do(tmp_path):
     refused = run(*nephos, "run", "compute", check=False)
     assert refused.returncode == 1 and "nephos bootstrap" in refused.stderr, refused.stderr
     run(*nephos, "bootstrap")
-    import subprocess
-
     first = subprocess.Popen([*map(str, nephos), "run", "identity", "placement"], stderr=subprocess.DEVNULL)
     try:
-        from processes import answers
-
         wait_for("it listens", lambda: answers(9400), 20)
         second = run(*nephos, "run", "placement", "--listen", "127.0.0.1:9401", check=False)
         assert second.returncode == 1, second.stderr

@@ -28,6 +28,9 @@ pub struct Caller {
     /// When it stops being good.
     #[serde(rename = "exp", with = "micros")]
     pub expires_at: Timestamp,
+    /// The revision of trust that identity had before it looked at anything that the token says.
+    #[serde(default, rename = "rev")]
+    pub trust_revision: u64,
     /// The application credential that was used, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_credential_id: Option<String>,
@@ -110,6 +113,7 @@ impl Caller {
             audit_ids: Vec::new(),
             issued_at: Timestamp(0),
             expires_at: Timestamp(i64::MAX),
+            trust_revision: 0,
             app_credential_id: None,
             access_rules: None,
             trust: None,

@@ -7,11 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::caller::{Caller, Scope};
 
-/// Ends every token issued at or before a time that matches all attributes that are set; unset ones match everything.
+/// Ends every token made before it that matches all attributes that are set; unset ones match everything.
+///
+/// What was before is told by the revision of trust, which grows with each revocation: a token that was being made
+/// meanwhile saw what held before, whatever the clocks say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
-    /// Tokens issued at or before this, in microseconds.
+    /// Tokens issued at or before this, in microseconds; counts only where there is no revision.
     pub issued_before: i64,
+    /// Tokens made when trust had a smaller revision than this.
+    #[serde(default)]
+    pub revision: u64,
     /// One token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit_id: Option<String>,
@@ -54,7 +60,7 @@ impl Revocation {
             Scope::Domain { id, .. } => Some(id),
             Scope::Unscoped | Scope::System => None,
         };
-        Timestamp(self.issued_before) >= token.issued_at
+        self.came_after(token)
             && all(
                 self.audit_id.as_deref(),
                 token.audit_ids.first().map(String::as_str),
@@ -85,6 +91,13 @@ impl Revocation {
                 self.trust_id.as_deref(),
                 token.trust.as_ref().map(|trust| trust.id.as_str()),
             )
+    }
+
+    const fn came_after(&self, token: &Caller) -> bool {
+        match self.revision {
+            0 => self.issued_before >= token.issued_at.0,
+            revision => token.trust_revision < revision,
+        }
     }
 
     /// The narrowest attribute that is set: where the index keeps it.
@@ -189,6 +202,27 @@ mod tests {
             issued_before,
             ..Revocation::default()
         }
+    }
+
+    #[test]
+    fn revisions_say_what_was_before_and_clocks_do_not() {
+        let revocation = |issued_before, revision| Revocation {
+            issued_before,
+            revision,
+            ..Revocation::default()
+        };
+        let mut token = token();
+        token.trust_revision = 4;
+        assert!(
+            revocation(50, 5).matches(&token),
+            "it was being made meanwhile"
+        );
+        assert!(
+            !revocation(500, 4).matches(&token),
+            "another clock is ahead"
+        );
+        assert!(revocation(500, 0).matches(&token));
+        assert!(!revocation(50, 0).matches(&token));
     }
 
     #[test]

@@ -281,7 +281,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 );
                 // Calls of siblings carry the id of the request that began the work.
                 let request = op.request_id.clone();
-                let steps = self.steps(op, &lost).instrument(span);
+                let steps = Box::pin(self.steps(op, &lost).instrument(span));
                 nephos_runtime::request::under(request, steps).await;
             }
             Ok(None) => {}

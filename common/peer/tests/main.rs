@@ -66,6 +66,7 @@ async fn answer(request: Request) -> Response {
         _ => {
             let told = json!({
                 "method": request.method.as_str(), "path": request.path, "query": request.query, "bytes": body.len(),
+                "base": request.base_url,
                 "type": request.headers.get("content-type").and_then(|value| value.to_str().ok()),
             });
             (StatusCode::OK, Payload::Bytes(told.to_string().into()))
@@ -82,9 +83,17 @@ async fn answer(request: Request) -> Response {
 
 /// Serves a sibling on a port of its own; the URL of its prefix.
 pub fn listen(service: Arc<dyn Dispatch>, shutdown: &Shutdown) -> String {
+    listen_for(service, shutdown, |_site| {})
+}
+
+fn listen_for(
+    service: Arc<dyn Dispatch>,
+    shutdown: &Shutdown,
+    change: impl FnOnce(&mut Site),
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let site = Site {
+    let mut site = Site {
         mounts: vec![Mount {
             prefix: "/echo",
             service,
@@ -97,6 +106,7 @@ pub fn listen(service: Arc<dyn Dispatch>, shutdown: &Shutdown) -> String {
         }),
         workers: 1,
     };
+    change(&mut site);
     shell::serve(listener, site, shutdown.clone()).unwrap();
     format!("http://{address}/echo")
 }
@@ -144,6 +154,10 @@ async fn both_ways_say_the_same() {
             json!([none.status.as_u16(), none.body.len()]),
             json!([refused.status, refused.message, refused.is_not_found()]),
         ]);
+    }
+    for told in told.iter_mut().flatten().filter_map(Value::as_object_mut) {
+        // Where the sibling is differs, of course.
+        told.remove("base");
     }
     assert_eq!(told[0], told[1]);
     assert_eq!(told[1][3]["bytes"], 3_000_000);
@@ -196,4 +210,55 @@ async fn a_copy_that_is_away_is_passed_over_and_none_at_all_is_worth_another_try
     set(vec![away]);
     let why = peers.get("echo", "/x").send().await.unwrap_err();
     assert!(why.is_transient(), "{why}");
+}
+
+#[tokio::test]
+async fn only_a_known_proxy_is_believed_what_it_says_of_the_clients_url() {
+    let (plain, proxied) = (Directory::default(), Directory::default());
+    let set = |directory: &Directory, url: String| {
+        directory.set("echo", Transport::Http(Arc::new(Replicas::new(vec![url]))));
+    };
+    set(&plain, listen(Arc::new(Echo::default()), &Shutdown::new()));
+    let trusting = |site: &mut Site| site.proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let url = listen_for(Arc::new(Echo::default()), &Shutdown::new(), trusting);
+    set(&proxied, url);
+    for (directory, believed) in [(plain, false), (proxied, true)] {
+        let peers = peers(&directory).await;
+        let call = peers
+            .get("echo", "/x")
+            .header("x-forwarded-host".parse().unwrap(), "evil.example")
+            .header("x-forwarded-proto".parse().unwrap(), "https");
+        let told: Value = call.send().await.unwrap().json().unwrap();
+        let base = told["base"].as_str().unwrap();
+        assert_eq!(base == "https://evil.example/echo", believed, "{base}");
+        assert_eq!(base.starts_with("http://127.0.0.1:"), !believed, "{base}");
+    }
+}
+
+#[tokio::test]
+async fn clients_see_neither_metrics_nor_the_clouds_own_calls() {
+    for audience in [Audience::Clients, Audience::Everybody] {
+        let set = |site: &mut Site| site.audience = audience;
+        let url = listen_for(Arc::new(Echo::default()), &Shutdown::new(), set);
+        let origin = url.trim_end_matches("/echo").to_owned();
+        let directory = Directory::default();
+        directory.set(
+            "echo",
+            Transport::Http(Arc::new(Replicas::new(vec![origin]))),
+        );
+        let peers = peers(&directory).await;
+        for (target, for_clients) in [
+            ("/healthz", true),
+            ("/echo/v2.1/servers", true),
+            ("/metrics", false),
+            ("/echo/host/v1/feed", false),
+            ("/echo//host/v1/feed", false),
+            ("/echo/%68ost/v1/feed", false),
+            ("/echo/trust/v1/bundle", false),
+        ] {
+            let answer = peers.get("echo", target).send().await;
+            let shown = for_clients || audience == Audience::Everybody;
+            assert_eq!(answer.is_ok(), shown, "{target} for {audience:?}");
+        }
+    }
 }

@@ -231,8 +231,7 @@ impl Identity {
             if revision != self.snapshot.borrow().revision {
                 self.snapshot_is(Snapshot::load(db).await?);
             }
-            let epoch = store::revocations::revision(db, "trust").await?;
-            if u64::try_from(epoch).unwrap_or_default() != self.epoch() {
+            if self.trust_revision().await? != self.epoch() {
                 self.load_trust().await?;
             }
             self.pause(&mut wakes).await;
@@ -289,17 +288,18 @@ impl Identity {
     async fn commit_revoking(
         &self,
         mut tx: Tx,
-        revocations: Vec<Revocation>,
+        mut revocations: Vec<Revocation>,
     ) -> Result<(), StartError> {
         if revocations.is_empty() {
             return Ok(tx.commit().await?);
         }
         let now = self.core.clock.now();
         let until = now.plus_secs(i64::from(self.config.token_lifetime_secs));
-        for revocation in &revocations {
+        let epoch = store::revocations::bump(&mut tx, "trust").await?;
+        for revocation in &mut revocations {
+            revocation.revision = u64::try_from(epoch).unwrap_or_default();
             store::revocations::insert(&mut tx, revocation, (now, until)).await?;
         }
-        let epoch = store::revocations::bump(&mut tx, "trust").await?;
         tx.wake(Wake::new(ops::keys::TRUST, ""));
         tx.commit().await?;
         let epoch = u64::try_from(epoch).unwrap_or_default();
@@ -307,6 +307,12 @@ impl Identity {
             self.load_trust().await?;
         }
         Ok(())
+    }
+
+    /// The revision of trust, which grows with each revocation.
+    async fn trust_revision(&self) -> Result<u64, nephos_db::Error> {
+        let revision = store::revocations::revision(&self.core.db, "trust").await?;
+        Ok(u64::try_from(revision).unwrap_or_default())
     }
 
     /// A revocation of everything issued until now; the caller narrows it.

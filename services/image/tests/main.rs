@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod check;
 mod crash;
 mod data;
 mod images;

@@ -108,3 +108,8 @@ fn network() {
 fn compute() {
     check::<nephos_compute::Compute>("Compute (Nova v2.1)");
 }
+
+#[test]
+fn orchestration() {
+    check::<nephos_orchestration::Orchestration>("Orchestration (Heat v1)");
+}

@@ -44,9 +44,11 @@ endpoint! {
 }
 async fn create_token(cx: Cx, req: Req<CreateToken>) -> Reply<CreateToken> {
     let auth = &req.body.auth;
+    // Before anything else is looked at: what is revoked from here on ends this token.
+    let trust_revision = cx.trust_revision().await?;
     let proof = login::prove(&cx, &auth.identity).await?;
     let granted = scope::grant(&cx, &proof, auth.scope.as_ref()).await?;
-    let caller = caller(&cx, proof, granted);
+    let caller = caller(&cx, proof, granted, trust_revision);
     let issuer = cx.issuer().ok_or_else(|| {
         Fault::unavailable("There is no key to sign with yet. `nephos bootstrap` makes one.")
     })?;
@@ -59,7 +61,7 @@ async fn create_token(cx: Cx, req: Req<CreateToken>) -> Reply<CreateToken> {
 }
 
 /// Everything that the token will say.
-fn caller(cx: &Cx, proof: Proof, granted: Granted) -> Caller {
+fn caller(cx: &Cx, proof: Proof, granted: Granted, trust_revision: u64) -> Caller {
     let now = cx.now();
     let lifetime = now.plus_secs(i64::from(cx.config.token_lifetime_secs));
     let expires_at = proof
@@ -98,6 +100,7 @@ fn caller(cx: &Cx, proof: Proof, granted: Granted) -> Caller {
         audit_ids,
         issued_at: now,
         expires_at,
+        trust_revision,
         app_credential_id,
         access_rules,
         trust,

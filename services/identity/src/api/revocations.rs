@@ -55,6 +55,7 @@ async fn list_revoke_events(cx: Cx, req: Req<ListRevokeEvents>) -> Reply<ListRev
 fn event(revoked: &Revoked) -> Value {
     let Revocation {
         issued_before,
+        revision: _,
         audit_id,
         audit_chain_id,
         user_id,

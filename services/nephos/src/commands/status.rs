@@ -15,7 +15,7 @@ use crate::terminal::say;
 
 /// One copy of a service, as its listener says.
 #[derive(Serialize)]
-struct Copy {
+struct Listener {
     service: &'static str,
     at: String,
     answers: bool,
@@ -70,7 +70,7 @@ fn one_process(config: &Config, pid: Option<i32>) {
     ));
 }
 
-async fn ask_all(config: &Config) -> anyhow::Result<Vec<Copy>> {
+async fn ask_all(config: &Config) -> anyhow::Result<Vec<Listener>> {
     let mut questions = Vec::new();
     for offer in &SERVICES {
         for at in config.origins(offer.name) {
@@ -83,7 +83,7 @@ async fn ask_all(config: &Config) -> anyhow::Result<Vec<Copy>> {
         .collect()
 }
 
-async fn ask(service: &'static str, at: String) -> anyhow::Result<Copy> {
+async fn ask(service: &'static str, at: String) -> anyhow::Result<Listener> {
     let directory = Directory::default();
     let there = Replicas::new(vec![at.clone()]);
     directory.set(service, Transport::Http(Arc::new(there)));
@@ -99,7 +99,7 @@ async fn ask(service: &'static str, at: String) -> anyhow::Result<Copy> {
         Ok(answer) => (true, String::from_utf8_lossy(&answer.body).into_owned()),
         Err(why) => (false, format!("does not answer: {}", why.message)),
     };
-    Ok(Copy {
+    Ok(Listener {
         service,
         at,
         answers,

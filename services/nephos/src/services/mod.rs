@@ -9,6 +9,7 @@ mod ground;
 mod identity;
 mod image;
 pub(crate) mod network;
+mod orchestration;
 mod parts;
 mod placement;
 
@@ -30,12 +31,13 @@ pub use parts::{Parts, Role};
 use crate::hosts::Hosts;
 
 /// Every service, in the order in which they are built and started.
-pub static SERVICES: [Offer; 6] = [
+pub static SERVICES: [Offer; 7] = [
     Offer::of::<nephos_identity::Identity>(),
     Offer::of::<nephos_placement::Placement>(),
     Offer::of::<nephos_image::Image>(),
     Offer::of::<nephos_network::Network>(),
     Offer::of::<nephos_compute::Compute>(),
+    Offer::of::<nephos_orchestration::Orchestration>(),
     Offer::of::<nephos_dashboard::Dashboard>(),
 ];
 

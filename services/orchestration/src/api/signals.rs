@@ -1,0 +1,354 @@
+//! Signals: hooks that are cleared, handles that are told of success or failure, groups that are scaled, deployments that
+//! are done.
+
+use nephos_api::{Accepted, Bytes, Fault, Params, Public, Reply, Req, endpoint};
+use nephos_auth::Target;
+use nephos_ops::nudge;
+use serde_json::{Map, Value, json};
+
+use super::fault::{enqueue, in_progress, no_stack};
+use super::resources::{self, ResourcePath};
+use crate::model::environment::Hook;
+use crate::model::function::shown;
+use crate::model::group;
+use crate::model::kind::{self, How};
+use crate::model::stack::{Resource, Stack, StackId, Status, Wanted};
+use crate::ops::{TOPIC, facts, request};
+use crate::store::signals::{self, Signal};
+use crate::store::{events, resources as rows, software, stacks};
+use crate::{Cx, rules};
+
+/// A handle takes so many signals.
+const MAX_SIGNALS: usize = 10_000;
+
+endpoint! {
+    /// Signal a resource: with a token, or with the secret of the resource's own URL.
+    SignalResource: POST "/v1/{tenant_id}/stacks/{stack_name}/{stack_id}/resources/{resource_name}/signal" => 200,
+    policy: Public,
+    path: ResourcePath,
+    query: Params,
+    body: Bytes,
+    reply: Accepted,
+    handler: signal_resource,
+}
+async fn signal_resource(cx: Cx, req: Req<SignalResource>) -> Reply<SignalResource> {
+    let (path, name) = req.path.split();
+    let own = cx
+        .caller
+        .project_id()
+        .is_some_and(|project| project.as_str() == path.tenant_id);
+    let may = own && cx.may(rules::ResourceSignal, &Target::of_project(&path.tenant_id));
+    let key = req.query.get("signal_key");
+    if !may && key.is_none() {
+        return Err(if cx.token().is_some() {
+            super::fault::other_project()
+        } else {
+            Fault::unauthorized("Authentication required")
+        });
+    }
+    let found = stacks::find(cx.db(), &StackId(path.stack_id.clone())).await?;
+    let found =
+        found.filter(|stack| stack.name == path.stack_name && stack.project_id == path.tenant_id);
+    // Who has neither a token nor the secret learns nothing.
+    let wrong_key = || Fault::forbidden("The signature of the URL is wrong.").kind("Forbidden");
+    let stack = match found {
+        Some(stack) => stack,
+        None if may => return Err(no_stack(&format!("{}/{}", path.stack_name, path.stack_id))),
+        None => return Err(wrong_key()),
+    };
+    let row = match resources::find(&cx, &stack, &name).await {
+        Ok(row) => row,
+        Err(why) if may => return Err(why),
+        Err(_) => return Err(wrong_key()),
+    };
+    if !may && !is_key(&row, key.unwrap_or_default()) {
+        return Err(wrong_key());
+    }
+    let body = body(&req.body.0)?;
+    if let Some(hook) = body.get("unset_hook") {
+        if !may {
+            return Err(wrong_key());
+        }
+        clear(&cx, &stack, &row, &shown(hook)).await?;
+        return Ok(Accepted);
+    }
+    take(&cx, &stack, &row, &body).await?;
+    Ok(Accepted)
+}
+
+/// Compared in a time that tells nothing.
+fn is_key(row: &Resource, given: &str) -> bool {
+    let known = row
+        .data
+        .get("signal_key")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let differ = known
+        .bytes()
+        .zip(given.bytes())
+        .fold(0, |sum, (left, right)| sum | (left ^ right));
+    !known.is_empty() && known.len() == given.len() && differ == 0
+}
+
+fn body(bytes: &[u8]) -> Result<Map<String, Value>, Fault> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(Value::Null) => Ok(Map::new()),
+        _other => Err(Fault::bad_request("The signal is no JSON object.")),
+    }
+}
+
+async fn clear(cx: &Cx, stack: &Stack, row: &Resource, word: &str) -> Result<(), Fault> {
+    let hook = Hook::parse(word).ok_or_else(|| {
+        Fault::bad_request(format!("Invalid hook type \"{word}\"")).kind("InvalidBreakPointHook")
+    })?;
+    let mut tx = cx.write().await?;
+    if !rows::clear_hook(&mut tx, &row.id, hook.word()).await? {
+        return Err(Fault::bad_request(format!(
+            "The \"{word}\" hook is not defined on {}",
+            row.name
+        ))
+        .kind("InvalidBreakPointHook"));
+    }
+    let mut shown = row.clone();
+    shown.reason = format!("Hook {word} is cleared");
+    events::of_resource(&mut tx, &shown, cx.now()).await?;
+    nudge(&mut tx, cx.now(), TOPIC, stack.id.as_str()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn take(
+    cx: &Cx,
+    stack: &Stack,
+    row: &Resource,
+    body: &Map<String, Value>,
+) -> Result<(), Fault> {
+    let found = kind::find(&row.target);
+    let how = found.filter(|kind| kind.signalled()).map(|kind| kind.how);
+    let unsupported = || {
+        Fault::bad_request(format!(
+            "Signal resource during {} is not supported.",
+            row.action.word()
+        ))
+        .kind("ResourceActionNotSupported")
+    };
+    if row.action == crate::model::stack::Action::Delete {
+        return Err(unsupported());
+    }
+    match how {
+        Some(How::WaitHandle) => note(cx, stack, row, body).await,
+        Some(How::Deployment) => deployed(cx, stack, row, body).await,
+        Some(How::ScalingPolicy) => scale(cx, row).await,
+        _silent => Err(unsupported()),
+    }
+}
+
+/// A handle is told of a success or a failure.
+async fn note(
+    cx: &Cx,
+    stack: &Stack,
+    row: &Resource,
+    body: &Map<String, Value>,
+) -> Result<(), Fault> {
+    let came = signals::of_resource(cx.db(), &row.id).await?;
+    // Both spellings: Heat's and CloudFormation's.
+    let field = |heat: &str, cfn: &str| body.get(heat).or_else(|| body.get(cfn)).cloned();
+    let known = [
+        "status", "reason", "data", "id", "Status", "Reason", "Data", "UniqueId",
+    ];
+    if body.keys().any(|key| !known.contains(&key.as_str())) {
+        return Err(Fault::bad_request(
+            "Metadata format invalid: a signal has status, reason, data and id.",
+        )
+        .kind("StackValidationFailed"));
+    }
+    let status =
+        field("status", "Status").map_or_else(|| "SUCCESS".to_owned(), |status| shown(&status));
+    if !["SUCCESS", "FAILURE"].contains(&status.as_str()) {
+        return Err(Fault::bad_request(format!(
+            "Invalid status {status}, expected one of SUCCESS, FAILURE."
+        ))
+        .kind("StackValidationFailed"));
+    }
+    let name =
+        field("id", "UniqueId").map_or_else(|| (came.len() + 1).to_string(), |id| shown(&id));
+    if came.len() >= MAX_SIGNALS {
+        return Err(Fault::bad_request(format!(
+            "The handle has taken {MAX_SIGNALS} signals."
+        )));
+    }
+    let signal = Signal {
+        reason: field("reason", "Reason").map_or_else(
+            || format!("Signal {name} received"),
+            |reason| shown(&reason),
+        ),
+        data: field("data", "Data").unwrap_or(Value::Null),
+        name,
+        status,
+    };
+    let now = cx.now();
+    let mut tx = cx.write().await?;
+    signals::put(&mut tx, &row.id, &signal, now).await?;
+    let mut event = row.clone();
+    event.reason = format!("Signal: status:{} reason:{}", signal.status, signal.reason);
+    events::of_resource(&mut tx, &event, now).await?;
+    nudge(&mut tx, now, TOPIC, stack.id.as_str()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A server says how a deployment went.
+async fn deployed(
+    cx: &Cx,
+    stack: &Stack,
+    row: &Resource,
+    body: &Map<String, Value>,
+) -> Result<(), Fault> {
+    let Some(mut deployment) = software::find_deployment(cx.db(), row.id.as_str()).await? else {
+        return Err(Fault::bad_request("There is no deployment to signal.")
+            .kind("ResourceActionNotSupported"));
+    };
+    let code = body.get("deploy_status_code").map(shown);
+    let config =
+        software::find_config(cx.db(), &deployment.project_id, &deployment.config_id).await?;
+    let outputs = config
+        .and_then(|config| config.body.get("outputs")?.as_array().cloned())
+        .unwrap_or_default();
+    let broken: Vec<String> = outputs
+        .iter()
+        .filter(|output| output.get("error_output").and_then(Value::as_bool) == Some(true))
+        .filter_map(|output| output.get("name")?.as_str())
+        .filter(|name| {
+            body.get(*name)
+                .is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
+        })
+        .map(str::to_owned)
+        .collect();
+    let failed = code
+        .as_deref()
+        .is_some_and(|code| !["", "0"].contains(&code))
+        || !broken.is_empty();
+    deployment.output_values.extend(body.clone());
+    for output in ["deploy_stdout", "deploy_stderr", "deploy_status_code"] {
+        deployment
+            .output_values
+            .entry(output)
+            .or_insert(Value::Null);
+    }
+    (deployment.status, deployment.status_reason) = if failed {
+        (
+            "FAILED".to_owned(),
+            format!(
+                "deploy_status_code : Deployment exited with non-zero status code: {}",
+                code.unwrap_or_else(|| broken.join(", "))
+            ),
+        )
+    } else {
+        ("COMPLETE".to_owned(), "Outputs received".to_owned())
+    };
+    let now = cx.now();
+    let mut tx = cx.write().await?;
+    software::update_deployment(&mut tx, &deployment, now).await?;
+    let mut event = row.clone();
+    event.reason = "Signal: deployment succeeded".to_owned();
+    if failed {
+        event.reason = "Signal: deployment failed".to_owned();
+    }
+    events::of_resource(&mut tx, &event, now).await?;
+    nudge(&mut tx, now, TOPIC, stack.id.as_str()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A policy changes the size of its group.
+async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
+    let gone = || Fault::bad_request("The group of this policy is not there.").kind("NotSupported");
+    let id = policy
+        .properties
+        .get("auto_scaling_group_id")
+        .map(shown)
+        .unwrap_or_default();
+    let own = stacks::find(cx.db(), &policy.stack_id)
+        .await?
+        .ok_or_else(gone)?;
+    let child = stacks::find(cx.db(), &StackId(id))
+        .await?
+        .filter(|child| child.project_id == own.project_id)
+        .ok_or_else(gone)?;
+    let parent = stacks::find(cx.db(), child.parent_id.as_ref().ok_or_else(gone)?)
+        .await?
+        .ok_or_else(gone)?;
+    let name = child.parent_resource.clone().unwrap_or_default();
+    let group_row = rows::named(cx.db(), &parent.id, &name)
+        .await?
+        .ok_or_else(gone)?;
+    if parent.status == Status::InProgress {
+        return Err(in_progress(&parent.name, parent.action.word()));
+    }
+    if child.status == Status::InProgress {
+        return Err(in_progress(&child.name, child.action.word()));
+    }
+    let now = cx.now();
+    let number =
+        |map: &Map<String, Value>, name: &str| map.get(name).and_then(Value::as_f64).unwrap_or(0.0);
+    let cooldown =
+        number(&policy.properties, "cooldown").max(number(&group_row.properties, "cooldown"));
+    let last = group_row
+        .data
+        .get("scaled_at")
+        .and_then(Value::as_i64)
+        .unwrap_or(i64::MIN / 2);
+    #[expect(clippy::cast_possible_truncation, reason = "seconds")]
+    if now.0.saturating_sub(last) < (cooldown.clamp(0.0, 1e9) * 1e6) as i64 {
+        return Ok(());
+    }
+    let members = rows::of_stack(cx.db(), &child.id).await?;
+    let mut names: Vec<String> = members
+        .iter()
+        .filter(|row| !row.superseded)
+        .map(|row| row.name.clone())
+        .collect();
+    names.sort();
+    let size = i64::try_from(names.len()).unwrap_or(i64::MAX);
+    let wanted = group::size(
+        &group_row.properties,
+        Some(group::adjusted(size, &policy.properties)),
+    )?;
+    if wanted == size {
+        return Ok(());
+    }
+    let template = group::template(
+        How::ScalingGroup,
+        &group_row.properties,
+        &names,
+        Some(wanted),
+    )?;
+    let mut data = group_row.data.clone();
+    data.insert("size".to_owned(), json!(wanted));
+    data.insert("scaled_at".to_owned(), json!(now.0));
+    let mut next = child.clone();
+    next.wanted = Wanted {
+        template,
+        ..child.wanted.clone()
+    };
+    let scene = facts::scene_of(&next, &next.wanted)?;
+    let asked = request::Asked {
+        caller: &cx.caller,
+        request_id: &cx.request_id,
+        now,
+    };
+    let mut tx = cx.write().await?;
+    rows::set_data(&mut tx, &group_row.id, &Value::Object(data)).await?;
+    let mut event = policy.clone();
+    event.reason = format!("Signal: the group has {wanted} members instead of {size}");
+    events::of_resource(&mut tx, &event, now).await?;
+    request::update(&mut tx, &asked, next, (&scene, &members))
+        .await
+        .map_err(|why| enqueue(&child.name, why))?;
+    tx.commit().await?;
+    Ok(())
+}

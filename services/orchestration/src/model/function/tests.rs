@@ -1,0 +1,250 @@
+//! Each function, and what it refuses.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+struct Known(Version);
+
+impl World for Known {
+    fn version(&self) -> Version {
+        self.0
+    }
+    fn parameter(&self, name: &str) -> Evaluated {
+        match name {
+            "text" => Ok(json!("hello")),
+            "list" => Ok(json!(["a", "b"])),
+            "map" => Ok(json!({"k": {"l": [1, 2]}})),
+            "yes" => Ok(json!(true)),
+            _none => Err(Trouble::wrong(format!(
+                "The Parameter ({name}) was not provided."
+            ))),
+        }
+    }
+    fn resource(&self, name: &str) -> Evaluated {
+        Ok(json!(format!("id-of-{name}")))
+    }
+    fn attribute(&self, name: &str, attribute: Option<&str>) -> Evaluated {
+        if name == "later" {
+            return Err(Trouble::NotYet(name.to_owned()));
+        }
+        let all = json!({"addresses": {"net": [{"addr": "10.0.0.1"}]}});
+        Ok(attribute.map_or(all.clone(), |attribute| all[attribute].clone()))
+    }
+    fn file(&self, name: &str) -> Evaluated {
+        Ok(json!(format!("content of {name}")))
+    }
+    fn condition(&self, name: &str) -> Result<bool, Trouble> {
+        Ok(name == "true_one")
+    }
+    fn facade(&self, what: &str) -> Evaluated {
+        Ok(json!(what))
+    }
+}
+
+#[track_caller]
+fn check_at(version: Version, value: Value, expected: Value) {
+    assert_eq!(evaluate(&Known(version), &value), Ok(expected), "{value}");
+}
+
+#[track_caller]
+fn check(value: Value, expected: Value) {
+    check_at(Version::WALLABY, value, expected);
+}
+
+#[track_caller]
+fn refused(value: Value, words: &str) {
+    let why = evaluate(&Known(Version::WALLABY), &value)
+        .unwrap_err()
+        .to_string();
+    assert!(why.contains(words), "{why}");
+}
+
+#[test]
+fn parameters_resources_attributes_and_files() {
+    check(json!({"get_param": "text"}), json!("hello"));
+    check(json!({"get_param": ["map", "k", "l", 1]}), json!(2));
+    check(json!({"get_param": ["list", 5]}), json!(""));
+    check(json!({"get_resource": "server"}), json!("id-of-server"));
+    check(
+        json!({"get_attr": ["s", "addresses", "net", 0, "addr"]}),
+        json!("10.0.0.1"),
+    );
+    check(
+        json!({"get_attr": ["s", "addresses", "other"]}),
+        Value::Null,
+    );
+    check(
+        json!({"get_attr": ["s"]}),
+        json!({"addresses": {"net": [{"addr": "10.0.0.1"}]}}),
+    );
+    check(json!({"get_file": "a.sh"}), json!("content of a.sh"));
+    check(json!({"resource_facade": "metadata"}), json!("metadata"));
+    refused(
+        json!({"get_param": "nothing"}),
+        "The Parameter (nothing) was not provided.",
+    );
+    refused(json!({"get_attr": []}), "get_attr");
+    refused(json!({"resource_facade": "color"}), "resource_facade");
+    let later = evaluate(
+        &Known(Version::PIKE),
+        &json!([{"get_attr": ["later", "x"]}]),
+    );
+    assert_eq!(later, Err(Trouble::NotYet("later".to_owned())));
+}
+
+#[test]
+fn what_a_version_does_not_have_is_a_plain_map() {
+    check_at(
+        Version::V2013_05,
+        json!({"repeat": 1}),
+        json!({"repeat": 1}),
+    );
+    check_at(
+        Version::V2013_05,
+        json!({"Fn::Select": ["1", ["a", "b"]]}),
+        json!("b"),
+    );
+    check(
+        json!({"yaql": {"expression": "$"}}),
+        json!({"yaql": {"expression": "$"}}),
+    );
+    check(
+        json!({"get_param": "text", "other": 1}),
+        json!({"get_param": "text", "other": 1}),
+    );
+}
+
+#[test]
+fn texts() {
+    check(
+        json!({"str_replace": {"template": "$user@$userhost", "params": {"$user": "u", "$userhost": {"get_param": "text"}}}}),
+        json!("u@hello"),
+    );
+    check(
+        json!({"str_replace": {"template": "a b", "params": {"a": "b", "b": "a"}}}),
+        json!("b a"),
+    );
+    check(
+        json!({"str_replace": {"template": "x y z", "params": {"x": 1, "y": true, "z": ["q"]}}}),
+        json!("1 True [\"q\"]"),
+    );
+    refused(
+        json!({"str_replace_strict": {"template": "x", "params": {"y": 1}}}),
+        "not found in the template",
+    );
+    refused(
+        json!({"str_replace_vstrict": {"template": "x", "params": {"x": ""}}}),
+        "has no value",
+    );
+    refused(json!({"str_replace": {"template": "x"}}), "params");
+    check(
+        json!({"list_join": ["-", {"get_param": "list"}, ["c", 1, {"d": 1}]]}),
+        json!("a-b-c-1-{\"d\":1}"),
+    );
+    refused(json!({"list_join": ["-", "ab"]}), "must be lists");
+    check(json!({"str_split": [",", "a,b"]}), json!(["a", "b"]));
+    check(json!({"str_split": [",", "a,b", 1]}), json!("b"));
+    refused(json!({"str_split": [",", "a,b", 2]}), "between 0 and 1");
+    check(
+        json!({"digest": ["sha1", "x"]}),
+        json!("11f6ad8ec52a2984abaafd7c3b516503785c2072"),
+    );
+    check(
+        json!({"digest": ["md5", "x"]}),
+        json!("9dd4e461268c8034f5c8564e155c67a6"),
+    );
+    refused(json!({"digest": ["rot13", "x"]}), "Algorithm must be");
+    check(
+        json!({"make_url": {"scheme": "http", "username": "u", "password": "p@", "host": "::1", "port": 80, "path": "a b", "query": {"q": "1&2"}, "fragment": "f"}}),
+        json!("http://u:p%40@[::1]:80/a%20b?q=1%262#f"),
+    );
+    refused(json!({"make_url": {"port": 99999}}), "Invalid port");
+}
+
+#[test]
+fn lists_and_maps() {
+    check(
+        json!({"repeat": {"for_each": {"%x%": {"get_param": "list"}, "%y%": [1, 2]}, "template": {"n": "%x%-%y%", "v": "%y%"}}}),
+        json!([
+        {"n": "a-1", "v": 1}, {"n": "a-2", "v": 2}, {"n": "b-1", "v": 1}, {"n": "b-2", "v": 2}]),
+    );
+    check(
+        json!({"repeat": {"permutations": false, "for_each": {"%x%": ["a", "b"], "%y%": [1, 2]}, "template": "%x%%y%"}}),
+        json!(["a1", "b2"]),
+    );
+    refused(
+        json!({"repeat": {"permutations": false, "for_each": {"%x%": ["a"], "%y%": [1, 2]}, "template": ""}}),
+        "same length",
+    );
+    let many: Vec<u32> = (0..200).collect();
+    refused(
+        json!({"repeat": {"for_each": {"a": many, "b": many}, "template": "a"}}),
+        "more than 10000",
+    );
+    check(
+        json!({"map_merge": [{"a": 1, "b": 1}, {"b": 2}]}),
+        json!({"a": 1, "b": 2}),
+    );
+    check(
+        json!({"map_replace": [{"a": "x", "b": "y"}, {"keys": {"a": "c"}, "values": {"y": "z"}}]}),
+        json!({"c": "x", "b": "z"}),
+    );
+    refused(
+        json!({"map_replace": [{"a": "x", "b": "y"}, {"keys": {"a": "b"}}]}),
+        "collides",
+    );
+    check(
+        json!({"list_concat": [["a"], ["a", "b"]]}),
+        json!(["a", "a", "b"]),
+    );
+    check(
+        json!({"list_concat_unique": [["a"], ["a", "b"]]}),
+        json!(["a", "b"]),
+    );
+    check(
+        json!({"filter": [[null, ""], ["a", null, ""]]}),
+        json!(["a"]),
+    );
+    check(json!({"contains": ["a", ["a", "b"]]}), json!(true));
+}
+
+#[test]
+fn choices() {
+    check(json!({"if": ["true_one", "y", "n"]}), json!("y"));
+    check(json!({"if": ["other", "y", "n"]}), json!("n"));
+    check(json!({"if": [{"not": "other"}, "y", "n"]}), json!("y"));
+    check(json!([1, {"if": ["other", 2]}, 3]), json!([1, 3]));
+    check(json!({"a": {"if": ["other", 2]}}), json!({}));
+    let newton = evaluate(&Known(Version::NEWTON), &json!({"if": ["other", 2]}));
+    assert!(newton.is_err());
+}
+
+#[track_caller]
+fn check_condition(condition: Value, expected: bool) {
+    assert_eq!(
+        holds(&Known(Version::PIKE), &condition),
+        Ok(expected),
+        "{condition}"
+    );
+}
+
+#[test]
+fn conditions() {
+    check_condition(json!(true), true);
+    check_condition(json!("true_one"), true);
+    check_condition(json!({"equals": [{"get_param": "text"}, "hello"]}), true);
+    check_condition(json!({"equals": [1, 1.0]}), true);
+    check_condition(json!({"and": ["true_one", {"equals": [1, 2]}]}), false);
+    check_condition(json!({"or": ["other", {"get_param": "yes"}]}), true);
+    check_condition(json!({"contains": ["a", {"get_param": "list"}]}), true);
+    let world = Known(Version::PIKE);
+    for wrong in [
+        json!(3),
+        json!({"and": [true]}),
+        json!({"get_attr": ["s", "x"]}),
+        json!({"get_param": "text"}),
+    ] {
+        assert!(holds(&world, &wrong).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,231 @@
+//! Resource types: what each is called, has and shows. Pure data; how one is made stands in `ops/resource/`.
+
+use serde_json::{Map, Value, json};
+
+use super::kinds::{heat, neutron, nova, software};
+use super::property::{Prop, Type};
+
+/// A resource type.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub name: &'static str,
+    pub doc: &'static str,
+    pub props: &'static [Prop],
+    /// Attributes with what they mean.
+    pub attrs: &'static [(&'static str, &'static str)],
+    pub how: How,
+}
+
+/// How a resource of a type is brought about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum How {
+    /// Accepts everything and is nothing.
+    Nothing,
+    /// Shows its value.
+    Value,
+    RandomString,
+    Test,
+    WaitHandle,
+    WaitCondition,
+    SoftwareConfig,
+    CloudConfig,
+    MultipartMime,
+    Deployment,
+    /// One deployment per server, as a nested stack.
+    Deployments,
+    /// A nested stack whose template is a property.
+    Stack,
+    ResourceGroup,
+    ScalingGroup,
+    ScalingPolicy,
+    /// A thing of a sibling's collection.
+    Rest(&'static Rest),
+    SecurityGroup,
+    RouterInterface,
+    RouterGateway,
+    FloatingIpAssociation,
+    Server,
+    KeyPair,
+    Flavor,
+}
+
+/// A collection of a sibling, whose things are made, changed and removed in the usual way.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub service: &'static str,
+    /// `/v2.0/networks`.
+    pub path: &'static str,
+    /// `network`.
+    pub one: &'static str,
+    /// `networks`.
+    pub many: &'static str,
+    /// Properties that name a thing of another collection: property, field of the body, collection.
+    pub names: &'static [(&'static str, &'static str, &'static str)],
+    /// Whether it can be changed.
+    pub updates: bool,
+}
+
+/// Types of services that are not here.
+const AWAY: [(&str, &str); 14] = [
+    ("OS::Cinder::", "volume"),
+    ("OS::Swift::", "object-store"),
+    ("OS::Octavia::", "load-balancer"),
+    ("OS::Designate::", "dns"),
+    ("OS::Zun::", "container"),
+    ("OS::Barbican::", "key-manager"),
+    ("OS::Magnum::", "container-infra"),
+    ("OS::Manila::", "share"),
+    ("OS::Trove::", "database"),
+    ("OS::Mistral::", "workflow"),
+    ("OS::Zaqar::", "messaging"),
+    ("OS::Aodh::", "alarming"),
+    ("OS::Blazar::", "reservation"),
+    ("OS::Ironic::", "baremetal"),
+];
+
+/// Every type there is, by name.
+pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
+    [heat::KINDS, software::KINDS, neutron::KINDS, nova::KINDS]
+        .into_iter()
+        .flatten()
+}
+
+/// The type of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Kind> {
+    all().find(|kind| kind.name == name)
+}
+
+/// The service that a type would need, when it is one that is not here.
+pub(crate) fn service_away(name: &str) -> Option<&'static str> {
+    AWAY.iter()
+        .find(|(prefix, _)| name.starts_with(prefix))
+        .map(|(_, service)| *service)
+}
+
+impl Kind {
+    /// Whether a resource of this type is a stack of its own.
+    pub const fn nested(&self) -> bool {
+        matches!(
+            self.how,
+            How::Stack | How::ResourceGroup | How::ScalingGroup | How::Deployments
+        )
+    }
+
+    /// Whether somebody can tell it something.
+    pub const fn signalled(&self) -> bool {
+        matches!(
+            self.how,
+            How::WaitHandle | How::Deployment | How::ScalingPolicy
+        )
+    }
+
+    /// Whether sibling services are asked for it.
+    pub const fn outside(&self) -> bool {
+        matches!(
+            self.how,
+            How::Rest(_)
+                | How::SecurityGroup
+                | How::RouterInterface
+                | How::RouterGateway
+                | How::FloatingIpAssociation
+                | How::Server
+                | How::KeyPair
+                | How::Flavor
+        )
+    }
+
+    /// As the API shows the type.
+    pub fn described(&self) -> Value {
+        let props: Map<String, Value> = self
+            .props
+            .iter()
+            .map(|prop| (prop.name.to_owned(), prop.described()))
+            .collect();
+        let attrs: Map<String, Value> = self
+            .attrs
+            .iter()
+            .chain(&[SHOW])
+            .map(|(name, doc)| ((*name).to_owned(), json!({"description": doc})))
+            .collect();
+        json!({
+            "resource_type": self.name, "properties": props, "attributes": attrs,
+            "support_status": {"status": "SUPPORTED", "message": null, "version": null, "previous_status": null},
+            "description": self.doc,
+        })
+    }
+
+    /// A template that has one resource of this type and a parameter for each of its properties.
+    pub fn template(&self) -> Value {
+        let short = self.name.rsplit("::").next().unwrap_or(self.name);
+        let mut parameters = Map::new();
+        let mut properties = Map::new();
+        for prop in self.props {
+            let kind = match prop.kind {
+                Type::Text | Type::Any => "string",
+                Type::Number | Type::Integer => "number",
+                Type::Boolean => "boolean",
+                Type::List => "comma_delimited_list",
+                Type::Map => "json",
+            };
+            let mut parameter = json!({"type": kind, "description": prop.doc});
+            if let (Some(map), Some(default)) = (parameter.as_object_mut(), prop.default_value()) {
+                map.insert("default".to_owned(), default);
+            }
+            parameters.insert(prop.name.to_owned(), parameter);
+            properties.insert(prop.name.to_owned(), json!({"get_param": prop.name}));
+        }
+        let outputs: Map<String, Value> = self
+            .attrs
+            .iter()
+            .chain(&[SHOW])
+            .map(|(name, doc)| {
+                (
+                    (*name).to_owned(),
+                    json!({"description": doc, "value": {"get_attr": [short, name]}}),
+                )
+            })
+            .collect();
+        json!({
+            "heat_template_version": "2016-10-14",
+            "description": format!("Initial template of {short}"),
+            "parameters": parameters,
+            "resources": {short: {"type": self.name, "properties": properties}},
+            "outputs": outputs,
+        })
+    }
+}
+
+/// Every type has it.
+const SHOW: (&str, &str) = ("show", "Detailed information about resource.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_defaults_are_json() {
+        let mut names: Vec<&str> = all().map(|kind| kind.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for kind in all() {
+            for prop in kind.props {
+                let wrong = prop.default.is_some() && prop.default_value().is_none();
+                assert!(!wrong, "{} {}", kind.name, prop.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_type_shows_itself() {
+        let test = find("OS::Heat::TestResource").unwrap();
+        assert_eq!(test.described()["properties"]["wait_secs"]["default"], 0);
+        assert_eq!(
+            test.template()["resources"]["TestResource"]["type"],
+            "OS::Heat::TestResource"
+        );
+        assert_eq!(service_away("OS::Cinder::Volume"), Some("volume"));
+        assert_eq!(service_away("OS::Nova::Server"), None);
+    }
+}

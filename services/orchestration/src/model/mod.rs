@@ -1,0 +1,18 @@
+//! What templates, environments and stacks are. Pure: no I/O, no clock.
+
+pub(crate) mod environment;
+pub(crate) mod fact;
+pub(crate) mod function;
+pub(crate) mod graph;
+pub(crate) mod group;
+pub(crate) mod kind;
+mod kinds;
+pub(crate) mod parameter;
+pub(crate) mod plan;
+pub(crate) mod property;
+pub(crate) mod refusal;
+pub(crate) mod scene;
+pub(crate) mod stack;
+pub(crate) mod template;
+pub(crate) mod version;
+pub(crate) mod yaml;

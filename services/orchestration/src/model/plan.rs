@@ -1,0 +1,357 @@
+//! What an update means for each resource: nothing, a change in place, or another one in its place; and why.
+
+use serde_json::{Map, Value, json};
+
+use super::kind::{How, Kind};
+use super::stack::{Action, Resource, Status};
+
+/// What becomes of a resource.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fate {
+    Unchanged,
+    /// Changed as it is.
+    InPlace(Vec<Difference>),
+    /// Another one is made, then this one removed.
+    Replaced(Vec<Difference>, String),
+}
+
+/// One property that differs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Difference {
+    pub property: String,
+    pub before: Value,
+    pub after: Value,
+    pub in_place: bool,
+    /// Whether the new value depends on something that does not exist yet.
+    pub later: bool,
+}
+
+/// What becomes of `now` if it should be of `target` with these properties; `later` are those not known yet.
+pub(crate) fn fate(
+    now: &Resource,
+    kind: Option<&Kind>,
+    target: &str,
+    wanted: &Map<String, Value>,
+    later: &[String],
+) -> Fate {
+    if now.target != target {
+        return Fate::Replaced(
+            Vec::new(),
+            format!("its type changes from {} to {target}", now.target),
+        );
+    }
+    let unhealthy = now.status == Status::Failed && now.action == Action::Check;
+    let half_made = now.status == Status::Failed
+        && matches!(now.action, Action::Create | Action::Init)
+        && now.begun();
+    if unhealthy || half_made {
+        // A nested stack mends itself.
+        let mends = kind.is_none_or(Kind::nested);
+        if !mends {
+            let why = if unhealthy {
+                "it is not healthy"
+            } else {
+                "it could not be made completely"
+            };
+            return Fate::Replaced(
+                differences(now, kind, wanted, later),
+                format!("{why}: {}", now.reason),
+            );
+        }
+        return Fate::InPlace(differences(now, kind, wanted, later));
+    }
+    let differences = differences(now, kind, wanted, later);
+    if differences.is_empty() {
+        let failed = now.status == Status::Failed && now.action != Action::Delete;
+        // What failed to change is changed again.
+        return if failed {
+            Fate::InPlace(differences)
+        } else {
+            Fate::Unchanged
+        };
+    }
+    let fixed: Vec<&str> = differences
+        .iter()
+        .filter(|found| !found.in_place)
+        .map(|found| found.property.as_str())
+        .collect();
+    if kind.is_some_and(|kind| matches!(kind.how, How::Test))
+        && wanted.get("update_replace").and_then(Value::as_bool) == Some(true)
+    {
+        return Fate::Replaced(differences, "update_replace asks for it".to_owned());
+    }
+    if fixed.is_empty() {
+        Fate::InPlace(differences)
+    } else {
+        let why = format!("{} cannot be changed in place", fixed.join(", "));
+        Fate::Replaced(differences, why)
+    }
+}
+
+fn differences(
+    now: &Resource,
+    kind: Option<&Kind>,
+    wanted: &Map<String, Value>,
+    later: &[String],
+) -> Vec<Difference> {
+    let mut names: Vec<&String> = now.properties.keys().chain(wanted.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let difference = |name: &String| {
+        let before = now.properties.get(name).cloned().unwrap_or_default();
+        let later = later.contains(name);
+        let after = if later {
+            Value::Null
+        } else {
+            wanted.get(name).cloned().unwrap_or_default()
+        };
+        if before == after && !later {
+            return None;
+        }
+        // The properties of a nested stack are its parameters: they change in place.
+        let in_place = kind.is_none_or(|kind| {
+            kind.props
+                .iter()
+                .any(|prop| prop.name == name && prop.in_place)
+        });
+        Some(Difference {
+            property: name.clone(),
+            before,
+            after,
+            in_place,
+            later,
+        })
+    };
+    names.into_iter().filter_map(difference).collect()
+}
+
+/// A preview's entry for one resource.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub name: String,
+    pub kind: String,
+    pub what: What,
+}
+
+/// What a preview says of a resource.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    Added,
+    Deleted(String),
+    Kept(Fate),
+}
+
+impl Change {
+    /// The list of the preview that it stands in.
+    pub const fn list(&self) -> &'static str {
+        match &self.what {
+            What::Added => "added",
+            What::Deleted(_) => "deleted",
+            What::Kept(Fate::Unchanged) => "unchanged",
+            What::Kept(Fate::InPlace(_)) => "updated",
+            What::Kept(Fate::Replaced(..)) => "replaced",
+        }
+    }
+
+    /// Why, in words.
+    pub fn why(&self) -> String {
+        match &self.what {
+            What::Added => "the template has it and the stack does not".to_owned(),
+            What::Deleted(why) => why.clone(),
+            What::Kept(Fate::Unchanged) => "nothing about it changes".to_owned(),
+            What::Kept(Fate::InPlace(found)) if found.is_empty() => {
+                "its last change failed and is made again".to_owned()
+            }
+            What::Kept(Fate::InPlace(found)) => {
+                let names: Vec<&str> = found.iter().map(|found| found.property.as_str()).collect();
+                format!("{} can be changed in place", names.join(", "))
+            }
+            What::Kept(Fate::Replaced(_, why)) => why.clone(),
+        }
+    }
+
+    fn differences(&self) -> &[Difference] {
+        match &self.what {
+            What::Kept(Fate::InPlace(found) | Fate::Replaced(found, _)) => found,
+            What::Added | What::Deleted(_) | What::Kept(Fate::Unchanged) => &[],
+        }
+    }
+
+    /// The differing properties, as the preview shows them.
+    pub fn shown(&self) -> Value {
+        let one = |found: &Difference| json!({"property": found.property, "before": found.before, "after": found.after, "in_place": found.in_place, "known_after_update": found.later});
+        self.differences().iter().map(one).collect()
+    }
+}
+
+/// A preview as people read it: one line per resource, and one per property that differs.
+pub(crate) fn diff(changes: &[Change]) -> String {
+    let mut lines = Vec::new();
+    for change in changes {
+        let sign = match change.list() {
+            "added" => "+",
+            "deleted" => "-",
+            "updated" => "~",
+            "replaced" => "-/+",
+            _unchanged => continue,
+        };
+        lines.push(format!(
+            "{sign} {} ({}): {}",
+            change.name,
+            change.kind,
+            change.why()
+        ));
+        for found in change.differences() {
+            let after = if found.later {
+                "(known after the update)".to_owned()
+            } else {
+                found.after.to_string()
+            };
+            let effect = if found.in_place { "" } else { "  # replaces" };
+            lines.push(format!(
+                "    {}: {} -> {after}{effect}",
+                found.property, found.before
+            ));
+        }
+    }
+    let count = |list: &str| {
+        changes
+            .iter()
+            .filter(|change| change.list() == list)
+            .count()
+    };
+    lines.push(format!(
+        "{} to add, {} to change in place, {} to replace, {} to delete, {} unchanged",
+        count("added"),
+        count("updated"),
+        count("replaced"),
+        count("deleted"),
+        count("unchanged"),
+    ));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use nephos_types::Timestamp;
+
+    use super::*;
+    use crate::model::kind;
+
+    fn resource(target: &str, properties: Value) -> Resource {
+        Resource {
+            id: "r".into(),
+            stack_id: "s".into(),
+            name: "r".to_owned(),
+            kind: target.to_owned(),
+            target: target.to_owned(),
+            description: String::new(),
+            action: Action::Create,
+            status: Status::Complete,
+            reason: String::new(),
+            physical_id: Some("p".to_owned()),
+            properties: properties.as_object().cloned().unwrap_or_default(),
+            changing_to: None,
+            data: Map::new(),
+            observed: Value::Null,
+            metadata: Value::Null,
+            requires: BTreeSet::new(),
+            generation: 1,
+            superseded: false,
+            retain: false,
+            external: false,
+            held: None,
+            cleared: None,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+        }
+    }
+
+    fn judged(now: &Resource, target: &str, wanted: Value) -> Fate {
+        fate(
+            now,
+            kind::find(target),
+            target,
+            wanted.as_object().unwrap(),
+            &[],
+        )
+    }
+
+    #[test]
+    fn a_change_is_made_in_place_where_all_of_it_can_be() {
+        let now = resource("OS::Neutron::Net", json!({"name": "a", "shared": false}));
+        assert_eq!(
+            judged(
+                &now,
+                "OS::Neutron::Net",
+                json!({"name": "a", "shared": false})
+            ),
+            Fate::Unchanged
+        );
+        assert!(
+            matches!(judged(&now, "OS::Neutron::Net", json!({"name": "b", "shared": false})), Fate::InPlace(found) if found.len() == 1)
+        );
+        let Fate::Replaced(found, why) = judged(
+            &now,
+            "OS::Neutron::Net",
+            json!({"name": "b", "shared": false, "availability_zone_hints": ["x"]}),
+        ) else {
+            panic!("it is replaced");
+        };
+        assert_eq!(found.len(), 2);
+        assert_eq!(why, "availability_zone_hints cannot be changed in place");
+        assert!(matches!(
+            judged(&now, "OS::Neutron::Subnet", json!({})),
+            Fate::Replaced(..)
+        ));
+    }
+
+    #[test]
+    fn what_failed_is_made_again() {
+        let mut now = resource("OS::Neutron::Net", json!({"name": "a"}));
+        now.status = Status::Failed;
+        assert!(matches!(
+            judged(&now, "OS::Neutron::Net", json!({"name": "a"})),
+            Fate::Replaced(..)
+        ));
+        now.action = Action::Update;
+        assert_eq!(
+            judged(&now, "OS::Neutron::Net", json!({"name": "a"})),
+            Fate::InPlace(Vec::new())
+        );
+        now.action = Action::Check;
+        assert!(matches!(
+            judged(&now, "OS::Neutron::Net", json!({"name": "a"})),
+            Fate::Replaced(..)
+        ));
+    }
+
+    #[test]
+    fn a_preview_reads_well() {
+        let now = resource(
+            "OS::Neutron::Subnet",
+            json!({"cidr": "10.0.0.0/24", "name": "a"}),
+        );
+        let wanted = json!({"cidr": "10.0.1.0/24", "name": "b"});
+        let changes = [
+            Change {
+                name: "net".to_owned(),
+                kind: "OS::Neutron::Net".to_owned(),
+                what: What::Added,
+            },
+            Change {
+                name: "sub".to_owned(),
+                kind: "OS::Neutron::Subnet".to_owned(),
+                what: What::Kept(judged(&now, "OS::Neutron::Subnet", wanted)),
+            },
+        ];
+        assert_eq!(
+            diff(&changes),
+            "+ net (OS::Neutron::Net): the template has it and the stack does not\n\
+            -/+ sub (OS::Neutron::Subnet): cidr cannot be changed in place\n    cidr: \"10.0.0.0/24\" -> \"10.0.1.0/24\"  # replaces\n    \
+            name: \"a\" -> \"b\"\n1 to add, 0 to change in place, 1 to replace, 0 to delete, 0 unchanged"
+        );
+    }
+}

@@ -1,0 +1,330 @@
+//! Whether a template can be made at all: its types, the properties of its resources, what they refer to; nested
+//! templates included.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::model::environment::{Environment, Mapped};
+use crate::model::function::Trouble;
+use crate::model::graph;
+use crate::model::group;
+use crate::model::kind::{self, How, Kind};
+use crate::model::property::fill;
+use crate::model::refusal::Refusal;
+use crate::model::scene::{Names, Scene};
+use crate::model::stack::MAX_DEPTH;
+use crate::model::template::{Definition, Template};
+
+/// A resource type, or the file that stands for one.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Kind(&'static Kind),
+    File(String),
+}
+
+impl Target {
+    /// As it is kept with the resource.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Kind(kind) => kind.name,
+            Self::File(file) => file,
+        }
+    }
+
+    /// The type, unless it is a file.
+    pub const fn kind(&self) -> Option<&'static Kind> {
+        match self {
+            Self::Kind(kind) => Some(kind),
+            Self::File(_) => None,
+        }
+    }
+}
+
+/// What the type of a resource stands for.
+pub(crate) fn target(scene: &Scene, definition: &Definition) -> Result<Target, Refusal> {
+    match scene
+        .environment
+        .resolve(&definition.kind, &definition.name)
+    {
+        Mapped::File(file) if scene.files.contains_key(&file) => Ok(Target::File(file)),
+        Mapped::File(file) => Err(Refusal::invalid(format!(
+            "The template file {file} of the resource {} did not come with the request.",
+            definition.name
+        ))),
+        Mapped::Kind(name) => kind::find(&name)
+            .map(Target::Kind)
+            .ok_or_else(|| unknown(&name)),
+    }
+}
+
+fn unknown(name: &str) -> Refusal {
+    match kind::service_away(name) {
+        Some(service) => Refusal::of(
+            "ResourceTypeUnavailable",
+            format!(
+                "HEAT-E99001 Service {service} is not available for resource type {name}, reason: there is no {service} service in this cloud."
+            ),
+        ),
+        None => Refusal::of(
+            "StackValidationFailed",
+            format!("The Resource Type ({name}) could not be found."),
+        ),
+    }
+}
+
+/// What a resource's nested stack is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Nested {
+    pub template: Value,
+    pub environment: Environment,
+}
+
+/// The nested stack of a resource with these properties; none for one that is no stack. `members` and `size` are the
+/// present ones of a group.
+pub(crate) fn nested(
+    scene: &Scene,
+    (name, target): (&str, &Target),
+    properties: &Map<String, Value>,
+    (members, size): (&[String], Option<i64>),
+) -> Result<Option<Nested>, Refusal> {
+    let mut environment = scene.environment.nested(name);
+    let read = |given: &Value| {
+        Template::read(given)
+            .map(|template| template.raw)
+            .map_err(|why| why.at(name))
+    };
+    let template = match target {
+        Target::File(file) => {
+            environment.parameters = properties.clone();
+            read(scene.files.get(file).unwrap_or(&Value::Null))
+                .map_err(|why| Refusal::of(why.kind, format!("{file}: {why}")))?
+        }
+        Target::Kind(kind) if matches!(kind.how, How::Stack) => {
+            let parameters = properties.get("parameters").and_then(Value::as_object);
+            environment.parameters = parameters.cloned().unwrap_or_default();
+            read(properties.get("template").unwrap_or(&Value::Null))?
+        }
+        Target::Kind(kind) if kind.nested() => {
+            group::template(kind.how, properties, members, size)?
+        }
+        Target::Kind(_) => return Ok(None),
+    };
+    Ok(Some(Nested {
+        template,
+        environment,
+    }))
+}
+
+/// What a judgement found out on its way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Judged {
+    /// Every type that is used, nested templates included.
+    pub kinds: Vec<&'static str>,
+    /// Resources in all.
+    pub count: i64,
+}
+
+/// Judges a scene at this depth.
+pub(crate) fn judge(scene: &mut Scene, depth: i64) -> Result<Judged, Refusal> {
+    let ahead = std::mem::replace(&mut scene.ahead, true);
+    let judged = judge_ahead(scene, depth);
+    scene.ahead = ahead;
+    judged
+}
+
+fn judge_ahead(scene: &Scene, depth: i64) -> Result<Judged, Refusal> {
+    if depth > MAX_DEPTH {
+        return Err(Refusal::of(
+            "RequestLimitExceeded",
+            format!("Request limit exceeded: Recursion depth exceeds {MAX_DEPTH}."),
+        ));
+    }
+    for (name, condition) in &scene.template.conditions {
+        crate::model::function::holds(scene, condition)
+            .map_err(|why| Refusal::invalid(format!("conditions.{name}: {why}")))?;
+    }
+    let needs = graph::needs(scene)?;
+    graph::order(&needs)?;
+    check_outputs(scene)?;
+    let mut judged = Judged::default();
+    let enabled = scene
+        .enabled()
+        .map_err(|why| Refusal::invalid(why.to_string()))?;
+    for definition in enabled {
+        judged.count += 1;
+        let below = judge_resource(scene, definition, depth)?;
+        judged.kinds.extend(below.kinds);
+        judged.count += below.count;
+        if judged.count > 10_000 {
+            return Err(Refusal::of(
+                "RequestLimitExceeded",
+                "Request limit exceeded: the stack has more than 10000 resources.",
+            ));
+        }
+    }
+    Ok(judged)
+}
+
+fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<Judged, Refusal> {
+    let place = format!("resources.{}", definition.name);
+    let target = target(scene, definition)?;
+    let (given, later) = scene
+        .properties(definition)
+        .map_err(|why| Refusal::invalid(why.to_string()))?;
+    scene
+        .work_out(&definition.metadata)
+        .map_err(|why| Refusal::invalid(format!("{place}.metadata: {why}")))?;
+    let mut judged = Judged::default();
+    let properties = match &target {
+        Target::Kind(kind) => {
+            judged.kinds.push(kind.name);
+            properties(kind, &given, &later).map_err(|why| {
+                Refusal::of(
+                    why.kind,
+                    format!("Property error: {place}.properties: {why}"),
+                )
+            })?
+        }
+        Target::File(_) => given,
+    };
+    // What a group is made of is judged when it is known.
+    if target.kind().is_some_and(Kind::nested) && !later.is_empty() {
+        return Ok(judged);
+    }
+    let Some(nested) = nested(scene, (&definition.name, &target), &properties, (&[], None))? else {
+        return Ok(judged);
+    };
+    let mut inner = inner_scene(scene, definition, nested, &later).map_err(|why| why.at(&place))?;
+    let below = judge(&mut inner, depth + 1).map_err(|why| why.at(&place))?;
+    judged.kinds.extend(below.kinds);
+    judged.count += below.count;
+    Ok(judged)
+}
+
+/// The scene of a nested stack before it is there.
+pub(crate) fn inner_scene(
+    scene: &Scene,
+    definition: &Definition,
+    nested: Nested,
+    later: &[String],
+) -> Result<Scene, Refusal> {
+    let names = Names {
+        stack: format!("{}-{}", scene.names.stack, definition.name),
+        stack_id: "None".to_owned(),
+        project: scene.names.project.clone(),
+    };
+    let template = Template::parse(nested.template)?;
+    let mut environment = nested.environment;
+    // A value that is known later only counts as not given: the nested template is judged without it.
+    let known = |name: &String, value: &Value| !(later.contains(name) || value.is_null());
+    environment
+        .parameters
+        .retain(|name, value| known(name, value));
+    let missing = template.parameters.iter().find(|parameter| {
+        parameter.default.is_none()
+            && !environment.parameters.contains_key(&parameter.name)
+            && !environment.parameter_defaults.contains_key(&parameter.name)
+            && !later.contains(&parameter.name)
+            && !later.iter().any(|name| name == "parameters")
+    });
+    if let Some(parameter) = missing.filter(|_| !scene.lenient) {
+        return Err(Refusal::invalid(format!(
+            "Property {} not assigned",
+            parameter.name
+        )));
+    }
+    let declared = |name: &String| template.parameters.iter().any(|known| known.name == *name);
+    let stranger = environment.parameters.keys().find(|name| !declared(name));
+    if let Some(stranger) = stranger.filter(|_| !scene.lenient) {
+        return Err(Refusal::invalid(format!("Unknown Property {stranger}")));
+    }
+    environment.parameters.retain(|name, _| declared(name));
+    let mut inner = Scene::new(template, environment, scene.files.clone(), names, true)?;
+    inner.lenient = scene.lenient;
+    inner.facade = facade(definition);
+    Ok(inner)
+}
+
+/// What a nested template may ask of the resource that it stands for.
+pub(crate) fn facade(definition: &Definition) -> Value {
+    serde_json::json!({
+        "metadata": definition.metadata, "deletion_policy": definition.deletion_policy,
+        "update_policy": definition.update_policy,
+    })
+}
+
+/// The properties of a type as it is made with them.
+pub(crate) fn properties(
+    kind: &Kind,
+    given: &Map<String, Value>,
+    later: &[String],
+) -> Result<Map<String, Value>, Refusal> {
+    if matches!(kind.how, How::Nothing) {
+        return Ok(given.clone());
+    }
+    let filled = fill(kind.props, given, later)?;
+    let has = |name: &str| filled.contains_key(name);
+    let needs_one = |names: [&str; 2]| {
+        if has(names[0]) || has(names[1]) {
+            Ok(())
+        } else {
+            Err(Refusal::invalid(format!(
+                "Property {} not assigned",
+                names[0]
+            )))
+        }
+    };
+    match kind.name {
+        "OS::Neutron::Port" | "OS::Neutron::Subnet" | "OS::Neutron::RouterGateway" => {
+            needs_one(["network", "network_id"])?
+        }
+        "OS::Neutron::FloatingIP" => needs_one(["floating_network", "floating_network_id"])?,
+        "OS::Neutron::RouterInterface" => {
+            needs_one(["router", "router_id"])?;
+            if !["subnet", "subnet_id", "port", "port_id"]
+                .iter()
+                .any(|name| has(name))
+            {
+                return Err(Refusal::invalid(
+                    "At least one of the following properties must be specified: subnet, port.",
+                ));
+            }
+        }
+        "OS::Heat::AutoScalingGroup" if later.is_empty() => {
+            group::size(&filled, None)?;
+        }
+        _other => {}
+    }
+    Ok(filled)
+}
+
+/// Outputs may refer to resources of the template only. What else is wrong with one shows in its value.
+fn check_outputs(scene: &Scene) -> Result<(), Refusal> {
+    for output in &scene.template.outputs {
+        let mut found = std::collections::BTreeSet::new();
+        if graph::references(scene, &output.value, &mut found).is_err() {
+            continue;
+        }
+        if let Some(stranger) = found.iter().find(|name| !scene.has_resource(name)) {
+            return Err(Refusal::of(
+                "InvalidTemplateReference",
+                format!(
+                    "The specified reference \"{stranger}\" (in outputs.{}.value) is incorrect.",
+                    output.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A trouble while a stack is made, as its reason shows it.
+pub(crate) fn in_words(why: Trouble) -> String {
+    why.to_string()
+}
+
+/// Files that a request sends: text each, or a map that is JSON already.
+pub(crate) fn files(given: Option<Map<String, Value>>) -> BTreeMap<String, Value> {
+    given.unwrap_or_default().into_iter().collect()
+}

@@ -1,0 +1,133 @@
+//! What an update would do to each resource of a stack, without doing it.
+
+use std::collections::BTreeMap;
+
+use nephos_db::Db;
+
+use super::facts::{View, ViewError};
+use super::judge::{self, Target};
+use crate::model::fact::Fact;
+use crate::model::graph;
+use crate::model::kind;
+use crate::model::plan::{Change, Fate, What, fate};
+use crate::model::refusal::Refusal;
+use crate::model::scene::Scene;
+use crate::model::stack::{StackId, Wanted};
+use crate::store::{resources, stacks};
+
+/// The changes that lead from what is there to what `scene` has, in the order of the template.
+pub(crate) async fn changes(
+    db: &Db,
+    now: &View,
+    mut scene: Scene,
+) -> Result<Vec<Change>, ViewError> {
+    scene.ahead = true;
+    let needs = graph::needs(&scene)?;
+    let mut fates: BTreeMap<String, Change> = BTreeMap::new();
+    for name in graph::order(&needs)? {
+        let Some(definition) = scene.template.resource(&name).cloned() else {
+            continue;
+        };
+        let target = judge::target(&scene, &definition)?;
+        let (given, later) = scene
+            .properties(&definition)
+            .map_err(|why| Refusal::invalid(why.to_string()))?;
+        let properties = match &target {
+            Target::Kind(kind) => judge::properties(kind, &given, &later)
+                .map_err(|why| why.at(&format!("resources.{name}.properties")))?,
+            Target::File(_) => given
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .collect(),
+        };
+        let what = match now.current(&name) {
+            None => What::Added,
+            Some(row) => {
+                let mut found = fate(
+                    row,
+                    kind::find(target.name()),
+                    target.name(),
+                    &properties,
+                    &later,
+                );
+                if found == Fate::Unchanged
+                    && inside_differs(db, &scene, (&name, &target), row, &properties).await?
+                {
+                    found = Fate::InPlace(Vec::new());
+                }
+                What::Kept(found)
+            }
+        };
+        // What stays is known to those that refer to it.
+        if matches!(what, What::Kept(Fate::Unchanged | Fate::InPlace(_)))
+            && let Some(fact) = now.scene.facts.get(&name)
+        {
+            let known: Fact = fact.clone();
+            scene.facts.insert(name.clone(), known);
+        }
+        fates.insert(
+            name.clone(),
+            Change {
+                name,
+                kind: definition.kind.clone(),
+                what,
+            },
+        );
+    }
+    let mut out: Vec<Change> = scene
+        .template
+        .resources
+        .iter()
+        .filter_map(|definition| fates.remove(&definition.name))
+        .collect();
+    for row in now
+        .resources
+        .iter()
+        .filter(|row| !row.superseded && !needs.contains_key(&row.name))
+    {
+        let why = if scene.has_resource(&row.name) {
+            "its condition does not hold any more"
+        } else {
+            "the template does not have it any more"
+        };
+        out.push(Change {
+            name: row.name.clone(),
+            kind: row.kind.clone(),
+            what: What::Deleted(why.to_owned()),
+        });
+    }
+    Ok(out)
+}
+
+/// Whether a nested stack would be made of something else.
+async fn inside_differs(
+    db: &Db,
+    scene: &Scene,
+    target: (&str, &Target),
+    row: &crate::model::stack::Resource,
+    properties: &serde_json::Map<String, serde_json::Value>,
+) -> Result<bool, ViewError> {
+    let Some(id) = row.nested_id() else {
+        return Ok(false);
+    };
+    let Some(child) = stacks::find(db, &StackId(id.0)).await? else {
+        return Ok(true);
+    };
+    let rows = resources::of_stack(db, &child.id).await?;
+    let mut members: Vec<String> = rows
+        .into_iter()
+        .filter(|row| !row.superseded)
+        .map(|row| row.name)
+        .collect();
+    members.sort();
+    let size = row.data.get("size").and_then(serde_json::Value::as_i64);
+    let Some(nested) = judge::nested(scene, target, properties, (&members, size))? else {
+        return Ok(false);
+    };
+    let wanted = Wanted {
+        template: nested.template,
+        environment: nested.environment.kept(),
+        files: scene.files.clone(),
+    };
+    Ok(wanted != child.wanted)
+}

@@ -1,0 +1,173 @@
+//! What requests write: what is wanted of a stack and the operation that brings it about, in one transaction.
+
+use std::collections::BTreeSet;
+
+use nephos_auth::Caller;
+use nephos_db::Tx;
+use nephos_ops::{EnqueueError, New, Reconcile, supersede};
+use nephos_types::{RequestId, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::converge::Converge;
+use super::judge;
+use super::remove::Remove;
+use super::sweep::Sweep;
+use super::{SLACK_SECS, TOPIC};
+use crate::Svc;
+use crate::model::graph;
+use crate::model::scene::Scene;
+use crate::model::stack::{Action, Resource, ResourceId, Stack, Status};
+use crate::model::template::Definition;
+use crate::store::{events, resources, stacks};
+
+/// Who asks, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub caller: &'a Caller,
+    pub request_id: &'a RequestId,
+    pub now: Timestamp,
+}
+
+/// Begins a new stack; false when its name is taken. It was judged before.
+pub(crate) async fn create(
+    tx: &mut Tx,
+    asked: &Asked<'_>,
+    stack: &Stack,
+    scene: &Scene,
+) -> Result<bool, EnqueueError> {
+    if !stacks::insert(tx, stack).await? {
+        return Ok(false);
+    }
+    newcomers(tx, stack, (scene, &[]), asked.now).await?;
+    events::of_stack(tx, stack, asked.now).await?;
+    enqueue(tx, asked, stack, <Converge as Reconcile<Svc>>::KIND).await?;
+    Ok(true)
+}
+
+/// Has a stack become something else: `next` has what is wanted now, `rows` are its resources.
+pub(crate) async fn update(
+    tx: &mut Tx,
+    asked: &Asked<'_>,
+    mut next: Stack,
+    (scene, rows): (&Scene, &[Resource]),
+) -> Result<(), EnqueueError> {
+    next.action = Action::Update;
+    next.status = Status::InProgress;
+    next.reason = "Stack UPDATE started".to_owned();
+    next.generation += 1;
+    stacks::want(tx, &next, asked.now).await?;
+    newcomers(tx, &next, (scene, rows), asked.now).await?;
+    events::of_stack(tx, &next, asked.now).await?;
+    enqueue(tx, asked, &next, <Converge as Reconcile<Svc>>::KIND).await
+}
+
+/// Rows for resources that the stack does not have yet.
+pub(crate) async fn newcomers(
+    tx: &mut Tx,
+    stack: &Stack,
+    (scene, rows): (&Scene, &[Resource]),
+    now: Timestamp,
+) -> Result<(), nephos_db::Error> {
+    let needs = graph::needs(scene).unwrap_or_default();
+    for definition in scene.enabled().unwrap_or_default() {
+        let known = rows
+            .iter()
+            .any(|row| row.name == definition.name && !row.superseded);
+        if !known {
+            let requires = needs.get(&definition.name).cloned().unwrap_or_default();
+            resources::insert(tx, &planned(stack, scene, (definition, requires), now)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Has a stack and everything in it go.
+pub(crate) async fn delete(
+    tx: &mut Tx,
+    asked: &Asked<'_>,
+    stack: &Stack,
+) -> Result<(), EnqueueError> {
+    stacks::begin(tx, &stack.id, Action::Delete, asked.now).await?;
+    let mut shown = stack.clone();
+    (shown.action, shown.status) = (Action::Delete, Status::InProgress);
+    shown.reason = "Stack DELETE started".to_owned();
+    events::of_stack(tx, &shown, asked.now).await?;
+    enqueue(tx, asked, stack, <Remove as Reconcile<Svc>>::KIND).await
+}
+
+/// Has every resource of a stack checked, suspended or resumed.
+pub(crate) async fn sweep(
+    tx: &mut Tx,
+    asked: &Asked<'_>,
+    stack: &Stack,
+    action: Action,
+) -> Result<(), EnqueueError> {
+    stacks::begin(tx, &stack.id, action, asked.now).await?;
+    let mut shown = stack.clone();
+    (shown.action, shown.status) = (action, Status::InProgress);
+    shown.reason = format!("Stack {} started", action.word());
+    events::of_stack(tx, &shown, asked.now).await?;
+    enqueue(tx, asked, stack, <Sweep as Reconcile<Svc>>::KIND).await
+}
+
+async fn enqueue(
+    tx: &mut Tx,
+    asked: &Asked<'_>,
+    stack: &Stack,
+    kind: &'static str,
+) -> Result<(), EnqueueError> {
+    let new = New {
+        topic: TOPIC,
+        kind,
+        resource_id: stack.id.as_str(),
+        args: json!({}),
+        caller: asked.caller,
+        request_id: asked.request_id,
+        deadline_secs: stack
+            .timeout_mins
+            .unwrap_or(24 * 60)
+            .max(24 * 60)
+            .saturating_mul(60)
+            .saturating_add(SLACK_SECS),
+    };
+    supersede(tx, asked.now, new).await.map(|_operation| ())
+}
+
+/// A resource that is not begun.
+pub(crate) fn planned(
+    stack: &Stack,
+    scene: &Scene,
+    (definition, requires): (&Definition, BTreeSet<String>),
+    now: Timestamp,
+) -> Resource {
+    let target = judge::target(scene, definition);
+    Resource {
+        id: ResourceId::from(nephos_runtime::ids::uuid()),
+        stack_id: stack.id.clone(),
+        name: definition.name.clone(),
+        kind: definition.kind.clone(),
+        target: target.map_or_else(
+            |_| definition.kind.clone(),
+            |target| target.name().to_owned(),
+        ),
+        description: definition.description.clone(),
+        action: Action::Init,
+        status: Status::Complete,
+        reason: String::new(),
+        physical_id: None,
+        properties: Map::new(),
+        changing_to: None,
+        data: Map::new(),
+        observed: Value::Null,
+        metadata: definition.metadata.clone(),
+        requires,
+        generation: 0,
+        superseded: false,
+        retain: definition.retain,
+        external: definition.external_id.is_some(),
+        held: None,
+        cleared: None,
+        created_at: now,
+        updated_at: now,
+    }
+}

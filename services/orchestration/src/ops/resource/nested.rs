@@ -1,0 +1,352 @@
+//! Resources that are stacks of their own: each is a stack with an operation of its own, which tells this one when it
+//! is done.
+
+use std::time::Duration;
+
+use nephos_runtime::crash_point;
+use nephos_types::Timestamp;
+use serde_json::Value;
+
+use super::{Did, Outcome, Seen, Why, Work};
+use crate::model::environment::is_file;
+use crate::model::group;
+use crate::model::kind::Kind;
+use crate::model::stack::{self, Action, Stack, StackId, Status, Wanted};
+use crate::ops::judge::{self, Target};
+use crate::ops::{facts, request};
+use crate::store::{resources, stacks};
+
+/// A nested stack says when it is done; this is for a word that was lost.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// The id that the nested stack of a resource has.
+pub(crate) fn child_id(resource: &stack::ResourceId) -> StackId {
+    let namespace = uuid::Uuid::try_parse(resource.as_str()).unwrap_or_default();
+    StackId::from(nephos_runtime::ids::derived(&namespace, "stack"))
+}
+
+fn target(work: &Work<'_>) -> Result<Target, Why> {
+    if is_file(&work.row.target) {
+        return Ok(Target::File(work.row.target.clone()));
+    }
+    let gone = || {
+        Why::Refused(format!(
+            "The Resource Type ({}) could not be found.",
+            work.row.target
+        ))
+    };
+    work.kind.map(Target::Kind).ok_or_else(gone)
+}
+
+/// What the nested stack is to be made of.
+async fn wanted(work: &Work<'_>, child: Option<&Stack>) -> Result<Wanted, Why> {
+    let (Some(view), Some(definition)) = (work.view, work.definition) else {
+        return Err(Why::Refused(
+            "the template does not have the resource any more".to_owned(),
+        ));
+    };
+    let target = target(work)?;
+    let properties = work
+        .row
+        .changing_to
+        .as_ref()
+        .unwrap_or(&work.row.properties);
+    let mut members = Vec::new();
+    if let Some(child) = child {
+        let rows = resources::of_stack(work.cx.db(), &child.id).await?;
+        members = rows
+            .into_iter()
+            .filter(|row| !row.superseded)
+            .map(|row| row.name)
+            .collect();
+        members.sort();
+        members.dedup();
+    }
+    let size = work.row.data.get("size").and_then(Value::as_i64);
+    let refused = |why: crate::model::refusal::Refusal| Why::Refused(why.message);
+    let nested = judge::nested(
+        &view.scene,
+        (&definition.name, &target),
+        properties,
+        (&members, size),
+    )
+    .map_err(refused)?;
+    let nested = nested.ok_or_else(|| Why::Refused("this type has no nested stack".to_owned()))?;
+    Ok(Wanted {
+        template: nested.template,
+        environment: nested.environment.kept(),
+        files: work.stack.wanted.files.clone(),
+    })
+}
+
+/// Whether the nested stack of a resource would be another one than it is.
+pub(crate) async fn differs(work: &Work<'_>) -> Result<bool, Why> {
+    let child = stacks::find(work.cx.db(), &child_id(&work.row.id)).await?;
+    let Some(child) = child else {
+        return Ok(true);
+    };
+    let wanted = wanted(work, Some(&child)).await?;
+    Ok(wanted != child.wanted || child.status == Status::Failed)
+}
+
+/// Makes the nested stack what it is to be.
+pub(super) async fn ensure(work: &Work<'_>) -> Did {
+    let id = child_id(&work.row.id);
+    let seen = || Seen::id(id.0.clone());
+    let child = stacks::find(work.cx.db(), &id).await?;
+    let wanted = wanted(work, child.as_ref()).await?;
+    let Some(child) = child else {
+        create(work, &id, wanted).await?;
+        return Ok(Outcome::Wait(
+            seen().with("tried", work.stack.generation),
+            LOOK,
+        ));
+    };
+    if child.action == Action::Delete {
+        return Ok(Outcome::Failed(
+            seen(),
+            "its nested stack is being deleted".to_owned(),
+        ));
+    }
+    let tried = work.row.data.get("tried").and_then(Value::as_i64) == Some(work.stack.generation);
+    let next = match paced(work, &child, &wanted) {
+        Pace::Now(next) => next,
+        Pace::Later(wait) => return Ok(Outcome::Wait(Seen::default(), wait)),
+    };
+    if next != child.wanted || (child.status == Status::Failed && !tried) {
+        update(work, &child, next).await?;
+        let now = work.cx.now().0;
+        return Ok(Outcome::Wait(
+            seen()
+                .with("tried", work.stack.generation)
+                .with("batch_at", now),
+            LOOK,
+        ));
+    }
+    match child.status {
+        Status::InProgress => Ok(Outcome::Wait(Seen::default(), LOOK)),
+        Status::Complete if child.wanted == wanted => Ok(Outcome::Done(seen())),
+        // The next batch.
+        Status::Complete => Ok(Outcome::Wait(Seen::default(), Duration::from_millis(10))),
+        Status::Failed => Ok(Outcome::Failed(seen(), child.reason)),
+    }
+}
+
+enum Pace {
+    Now(Wanted),
+    Later(Duration),
+}
+
+/// The next state on the way to `wanted`: of a group with rolling updates, one batch further.
+fn paced(work: &Work<'_>, child: &Stack, wanted: &Wanted) -> Pace {
+    let props = work
+        .row
+        .changing_to
+        .as_ref()
+        .unwrap_or(&work.row.properties);
+    let (Some(now), Some(then)) = (members(&child.wanted), members(wanted)) else {
+        return Pace::Now(wanted.clone());
+    };
+    let Some(rolling) = group::rolling(props, now.len()) else {
+        return Pace::Now(wanted.clone());
+    };
+    let behind: Vec<&String> = then
+        .iter()
+        .filter(|(name, definition)| now.get(*name).is_some_and(|old| old != *definition))
+        .map(|(name, _)| name)
+        .collect();
+    if behind.is_empty() {
+        return Pace::Now(wanted.clone());
+    }
+    if child.status == Status::InProgress {
+        return Pace::Now(child.wanted.clone());
+    }
+    let last = work
+        .row
+        .data
+        .get("batch_at")
+        .and_then(Value::as_i64)
+        .map(Timestamp);
+    let mine = work.row.data.get("tried").and_then(Value::as_i64) == Some(work.stack.generation);
+    if let Some(last) = last.filter(|_| mine) {
+        let next = last.plus(Duration::from_secs_f64(
+            rolling.pause_secs.clamp(0.0, 3600.0),
+        ));
+        if work.cx.now() < next {
+            let left = u64::try_from(next.0 - work.cx.now().0).unwrap_or(0);
+            return Pace::Later(Duration::from_micros(left.max(1)));
+        }
+    }
+    let mut template = wanted.template.clone();
+    if let Some(resources) = template.get_mut("resources").and_then(Value::as_object_mut) {
+        for name in behind.iter().skip(rolling.batch) {
+            if let (Some(slot), Some(old)) = (resources.get_mut(*name), now.get(*name)) {
+                *slot = old.clone();
+            }
+        }
+    }
+    Pace::Now(Wanted {
+        template,
+        ..wanted.clone()
+    })
+}
+
+fn members(wanted: &Wanted) -> Option<&serde_json::Map<String, Value>> {
+    wanted.template.get("resources").and_then(Value::as_object)
+}
+
+async fn create(work: &Work<'_>, id: &StackId, wanted: Wanted) -> Result<(), Why> {
+    let parent = work.stack;
+    let now = work.cx.now();
+    let child = Stack {
+        id: id.clone(),
+        name: stack::physical_name(&parent.name, &work.row.name, &work.row.id),
+        project_id: parent.project_id.clone(),
+        user_id: parent.user_id.clone(),
+        user_name: parent.user_name.clone(),
+        parent_id: Some(parent.id.clone()),
+        parent_resource: Some(work.row.name.clone()),
+        root_id: parent.root_id.clone(),
+        depth: parent.depth + 1,
+        action: Action::Create,
+        status: Status::InProgress,
+        reason: "Stack CREATE started".to_owned(),
+        wanted,
+        before: None,
+        generation: 1,
+        disable_rollback: true,
+        timeout_mins: work
+            .prop("timeout")
+            .and_then(Value::as_i64)
+            .or(parent.timeout_mins),
+        tags: Vec::new(),
+        trust_id: None,
+        cancel: None,
+        facade: work.definition.map(judge::facade).unwrap_or_default(),
+        started_at: now,
+        created_at: now,
+        updated_at: None,
+    };
+    let scene = facts::scene_of(&child, &child.wanted).map_err(|why| Why::Refused(why.message))?;
+    let limit = work.cx.config.max_resources_per_stack;
+    let there = stacks::resources_of_root(work.cx.db(), &parent.root_id).await?;
+    let more = i64::try_from(scene.template.resources.len()).unwrap_or(i64::MAX);
+    if there.saturating_add(more) > limit {
+        return Err(Why::Refused(format!(
+            "Request limit exceeded: Maximum resources per stack exceeded ({limit})."
+        )));
+    }
+    crash_point!("nested.create");
+    let mut tx = work.cx.write("nested").await?;
+    let asked = request::Asked {
+        caller: &work.op.caller,
+        request_id: &work.op.request_id,
+        now,
+    };
+    let made = request::create(&mut tx, &asked, &child, &scene).await;
+    made.map_err(enqueue_error)?;
+    tx.commit().await?;
+    crash_point!("nested.created");
+    Ok(())
+}
+
+async fn update(work: &Work<'_>, child: &Stack, wanted: Wanted) -> Result<(), Why> {
+    let now = work.cx.now();
+    let mut next = child.clone();
+    next.wanted = wanted;
+    next.facade = work.definition.map(judge::facade).unwrap_or_default();
+    let scene = facts::scene_of(&next, &next.wanted).map_err(|why| Why::Refused(why.message))?;
+    let rows = resources::of_stack(work.cx.db(), &child.id).await?;
+    crash_point!("nested.update");
+    let mut tx = work.cx.write("nested").await?;
+    let asked = request::Asked {
+        caller: &work.op.caller,
+        request_id: &work.op.request_id,
+        now,
+    };
+    request::update(&mut tx, &asked, next, (&scene, &rows))
+        .await
+        .map_err(enqueue_error)?;
+    tx.commit().await?;
+    crash_point!("nested.updated");
+    Ok(())
+}
+
+/// Has the nested stack deleted, and waits until it is gone.
+pub(super) async fn remove(work: &Work<'_>) -> Did {
+    let Some(child) = stacks::find(work.cx.db(), &child_id(&work.row.id)).await? else {
+        return Ok(Outcome::Done(Seen::default()));
+    };
+    let deleting = child.action == Action::Delete;
+    if deleting && child.status == Status::InProgress {
+        return Ok(Outcome::Wait(Seen::default(), LOOK));
+    }
+    let mark = format!("{}", work.op.id);
+    let tried = work.row.data.get("deleted_by").and_then(Value::as_str) == Some(mark.as_str());
+    if deleting && tried {
+        return Ok(Outcome::Failed(Seen::default(), child.reason));
+    }
+    crash_point!("nested.delete");
+    let now = work.cx.now();
+    let mut tx = work.cx.write("nested").await?;
+    let asked = request::Asked {
+        caller: &work.op.caller,
+        request_id: &work.op.request_id,
+        now,
+    };
+    request::delete(&mut tx, &asked, &child)
+        .await
+        .map_err(enqueue_error)?;
+    tx.commit().await?;
+    crash_point!("nested.deleting");
+    Ok(Outcome::Wait(
+        Seen::default().with("deleted_by", mark),
+        LOOK,
+    ))
+}
+
+/// Has the nested stack checked, suspended or resumed as this one is.
+pub(super) async fn sweep(work: &Work<'_>) -> Did {
+    let Some(child) = stacks::find(work.cx.db(), &child_id(&work.row.id)).await? else {
+        return Ok(Outcome::Failed(
+            Seen::default(),
+            "its nested stack is not there any more".to_owned(),
+        ));
+    };
+    let mark = format!("{}", work.op.id);
+    let asked_for = work.row.data.get("swept_by").and_then(Value::as_str) == Some(mark.as_str());
+    if child.status == Status::InProgress {
+        return Ok(Outcome::Wait(Seen::default(), LOOK));
+    }
+    if asked_for {
+        return Ok(match child.status {
+            Status::Failed => Outcome::Failed(Seen::default(), child.reason),
+            Status::Complete | Status::InProgress => Outcome::Done(Seen::default()),
+        });
+    }
+    let now = work.cx.now();
+    let mut tx = work.cx.write("nested").await?;
+    let asked = request::Asked {
+        caller: &work.op.caller,
+        request_id: &work.op.request_id,
+        now,
+    };
+    request::sweep(&mut tx, &asked, &child, work.stack.action)
+        .await
+        .map_err(enqueue_error)?;
+    tx.commit().await?;
+    Ok(Outcome::Wait(Seen::default().with("swept_by", mark), LOOK))
+}
+
+fn enqueue_error(error: nephos_ops::EnqueueError) -> Why {
+    match error {
+        nephos_ops::EnqueueError::Db(why) => why.into(),
+        nephos_ops::EnqueueError::Busy { kind } => Why::Later(format!("{kind} is under way")),
+        nephos_ops::EnqueueError::Store(why) => Why::Refused(why.to_string()),
+    }
+}
+
+/// Whether a resource of this type is a stack of its own.
+pub(crate) fn is_nested(target: &str, kind: Option<&Kind>) -> bool {
+    is_file(target) || kind.is_some_and(Kind::nested)
+}

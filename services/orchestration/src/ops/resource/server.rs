@@ -1,0 +1,445 @@
+//! Servers.
+
+use base64::Engine as _;
+use nephos_runtime::crash_point;
+use serde_json::{Map, Value, json};
+
+use super::rest::id_of;
+use super::{Did, Outcome, Seen, Why, Work, gone, inner, software};
+use crate::model::function::shown;
+use crate::ops::LOOK_AGAIN;
+use crate::peers::{Ask, encoded};
+
+/// The tag by which a server is found whose making was cut off.
+fn tag(work: &Work<'_>) -> String {
+    format!("stack-resource-{}", work.row.id)
+}
+
+/// Makes the server, and waits until it runs.
+pub(super) async fn ensure(work: &Work<'_>) -> Did {
+    if work.physical().is_some() {
+        return wait(work, &["ACTIVE"]).await;
+    }
+    if !work.fresh
+        && let Some(id) = marked(work).await?
+    {
+        return Ok(Outcome::Wait(Seen::id(id), LOOK_AGAIN));
+    }
+    let body = json!({ "server": body(work).await?, "OS-SCH-HNT:scheduler_hints": work.prop("scheduler_hints").cloned().unwrap_or_else(|| json!({})) });
+    crash_point!("server.create");
+    let made = work
+        .ask(&Ask::post("compute", "/v2.1/servers", &body))
+        .await?;
+    crash_point!("server.created");
+    let id = made
+        .pointer("/server/id")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Ok(Outcome::Wait(Seen::id(id), LOOK_AGAIN / 4))
+}
+
+async fn marked(work: &Work<'_>) -> Result<Option<String>, Why> {
+    let list = work
+        .ask(&Ask::get(
+            "compute",
+            format!("/v2.1/servers?tags={}", encoded(&tag(work))),
+        ))
+        .await?;
+    Ok(list
+        .pointer("/servers/0/id")
+        .and_then(Value::as_str)
+        .map(str::to_owned))
+}
+
+async fn body(work: &Work<'_>) -> Result<Value, Why> {
+    let mut server = Map::new();
+    let mut put = |name: &str, value: Value| {
+        server.insert(name.to_owned(), value);
+    };
+    put("name", json!(work.thing_name()));
+    put(
+        "imageRef",
+        json!(image(work, work.text("image").unwrap_or_default()).await?),
+    );
+    put(
+        "flavorRef",
+        json!(flavor(work, work.text("flavor").unwrap_or_default()).await?),
+    );
+    let mut tags: Vec<Value> = work
+        .prop("tags")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    tags.push(json!(tag(work)));
+    put("tags", json!(tags));
+    for (prop, field) in [
+        ("key_name", "key_name"),
+        ("availability_zone", "availability_zone"),
+        ("config_drive", "config_drive"),
+        ("admin_pass", "adminPass"),
+        ("diskConfig", "OS-DCF:diskConfig"),
+    ] {
+        if let Some(value) = work.prop(prop) {
+            put(field, value.clone());
+        }
+    }
+    if let Some(metadata) = work.prop("metadata").and_then(Value::as_object) {
+        put(
+            "metadata",
+            metadata
+                .iter()
+                .map(|(key, value)| (key.clone(), json!(shown(value))))
+                .collect::<Map<_, _>>()
+                .into(),
+        );
+    }
+    let data = software::user_data(work, work.text("user_data").unwrap_or_default()).await?;
+    if !data.is_empty() {
+        put(
+            "user_data",
+            json!(base64::engine::general_purpose::STANDARD.encode(data)),
+        );
+    }
+    if let Some(groups) = work.prop("security_groups").and_then(Value::as_array) {
+        put(
+            "security_groups",
+            groups.iter().map(|name| json!({"name": name})).collect(),
+        );
+    }
+    let networks = match work.prop("networks").and_then(Value::as_array) {
+        Some(nics) => Value::Array(networks(work, nics).await?),
+        None => json!("auto"),
+    };
+    put("networks", networks);
+    Ok(Value::Object(server))
+}
+
+async fn networks(work: &Work<'_>, nics: &[Value]) -> Result<Vec<Value>, Why> {
+    let mut out = Vec::new();
+    for nic in nics {
+        let field = |name: &str| nic.get(name).and_then(Value::as_str);
+        if let Some(port) = field("port") {
+            out.push(json!({"port": id_of(work, "ports", port).await?}));
+            continue;
+        }
+        let network = field("network")
+            .or_else(|| field("uuid"))
+            .unwrap_or_default();
+        let mut entry = json!({"uuid": id_of(work, "networks", network).await?});
+        if let (Some(map), Some(ip)) = (entry.as_object_mut(), field("fixed_ip")) {
+            map.insert("fixed_ip".to_owned(), json!(ip));
+        }
+        out.push(entry);
+    }
+    Ok(out)
+}
+
+async fn image(work: &Work<'_>, given: &str) -> Result<String, Why> {
+    if uuid::Uuid::try_parse(given).is_ok() {
+        return Ok(given.to_owned());
+    }
+    let list = work
+        .ask(&Ask::get(
+            "image",
+            format!("/v2/images?name={}", encoded(given)),
+        ))
+        .await?;
+    one("image", given, list.get("images"))
+}
+
+async fn flavor(work: &Work<'_>, given: &str) -> Result<String, Why> {
+    match work
+        .ask(&Ask::get(
+            "compute",
+            format!("/v2.1/flavors/{}", encoded(given)),
+        ))
+        .await
+    {
+        Ok(_) => return Ok(given.to_owned()),
+        Err(why) if why.is_not_found() => {}
+        Err(why) => return Err(why.into()),
+    }
+    let list = work.ask(&Ask::get("compute", "/v2.1/flavors")).await?;
+    let named: Vec<Value> = list
+        .get("flavors")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter(|flavor| flavor.get("name").and_then(Value::as_str) == Some(given))
+        .cloned()
+        .collect();
+    one("flavor", given, Some(&Value::Array(named)))
+}
+
+fn one(what: &str, given: &str, list: Option<&Value>) -> Result<String, Why> {
+    let found: Vec<&str> = list
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item.get("id")?.as_str())
+        .collect();
+    match found.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(Why::Refused(format!(
+            "Error validating value '{given}': The {what} ({given}) could not be found."
+        ))),
+        _several => Err(Why::Refused(format!(
+            "Multiple physical resources were found with name ({given}): use an ID to be more specific."
+        ))),
+    }
+}
+
+async fn shown_server(work: &Work<'_>, id: &str) -> Result<Option<Value>, Why> {
+    match work
+        .ask(&Ask::get("compute", format!("/v2.1/servers/{id}")))
+        .await
+    {
+        Ok(body) => Ok(Some(inner(&body, "server"))),
+        Err(why) if why.is_not_found() => Ok(None),
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// Waits until the server is in one of these states.
+async fn wait(work: &Work<'_>, states: &[&str]) -> Did {
+    let id = work.physical().unwrap_or_default();
+    let Some(server) = shown_server(work, id).await? else {
+        return Ok(Outcome::Failed(
+            Seen::default(),
+            format!("Server {id} could not be found."),
+        ));
+    };
+    let status = server
+        .get("status")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let fault = server
+        .pointer("/fault/message")
+        .and_then(Value::as_str)
+        .unwrap_or("Unknown")
+        .to_owned();
+    let seen = Seen::thing(id, with_ports(work, id, server).await?);
+    if states.contains(&status.as_str()) {
+        return Ok(Outcome::Done(seen));
+    }
+    if status == "ERROR" {
+        return Ok(Outcome::Failed(
+            seen,
+            format!("Went to status ERROR due to \"Message: {fault}\""),
+        ));
+    }
+    Ok(Outcome::Wait(seen, LOOK_AGAIN / 2))
+}
+
+/// The server with what its ports say of its addresses.
+async fn with_ports(work: &Work<'_>, id: &str, mut server: Value) -> Result<Value, Why> {
+    let target = format!(
+        "/v2.0/ports?device_id={id}&fields=id&fields=network_id&fields=fixed_ips&fields=mac_address"
+    );
+    let list = work.ask(&Ask::get("network", target)).await?;
+    if let Some(map) = server.as_object_mut() {
+        map.insert(
+            "nephos:ports".to_owned(),
+            list.get("ports").cloned().unwrap_or_default(),
+        );
+    }
+    Ok(server)
+}
+
+/// The attributes that a server of this view shows.
+pub(crate) fn attributes(server: &Value) -> Map<String, Value> {
+    let mut out = Map::new();
+    let Some(view) = server.as_object() else {
+        return out;
+    };
+    let ports = view
+        .get("nephos:ports")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let mut addresses = Map::new();
+    let mut networks = Map::new();
+    let mut first = String::new();
+    for (name, entries) in view
+        .get("addresses")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let mut entries = entries.as_array().cloned().unwrap_or_default();
+        let mut network = None;
+        for entry in &mut entries {
+            let address = entry
+                .get("addr")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
+            let has = |port: &&Value| {
+                port.get("fixed_ips")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .any(|ip| ip.get("ip_address").and_then(Value::as_str) == Some(&address))
+            };
+            if let Some(port) = ports.iter().find(has) {
+                network = port
+                    .get("network_id")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+                    .or(network);
+                if let Some(map) = entry.as_object_mut() {
+                    map.insert(
+                        "port".to_owned(),
+                        port.get("id").cloned().unwrap_or_default(),
+                    );
+                }
+            }
+            if first.is_empty() {
+                first = address;
+            }
+        }
+        let plain: Value = entries
+            .iter()
+            .map(|entry| entry.get("addr").cloned().unwrap_or_default())
+            .collect();
+        for key in [Some(name.clone()), network].into_iter().flatten() {
+            addresses.insert(key.clone(), Value::Array(entries.clone()));
+            networks.insert(key, plain.clone());
+        }
+    }
+    for (name, field) in [
+        ("name", "name"),
+        ("accessIPv4", "accessIPv4"),
+        ("accessIPv6", "accessIPv6"),
+        ("tags", "tags"),
+        ("instance_name", "OS-EXT-SRV-ATTR:instance_name"),
+        ("host", "OS-EXT-SRV-ATTR:host"),
+    ] {
+        out.insert(
+            name.to_owned(),
+            view.get(field).cloned().unwrap_or_default(),
+        );
+    }
+    out.insert("addresses".to_owned(), Value::Object(addresses));
+    out.insert("networks".to_owned(), Value::Object(networks));
+    out.insert("first_address".to_owned(), json!(first));
+    let mut show = view.clone();
+    show.remove("nephos:ports");
+    out.insert("show".to_owned(), Value::Object(show));
+    out
+}
+
+/// Changes the name and the metadata.
+pub(super) async fn change(work: &Work<'_>) -> Did {
+    let Some(id) = work.physical() else {
+        return ensure(work).await;
+    };
+    let body = json!({"server": {"name": work.thing_name()}});
+    crash_point!("server.change");
+    work.ask(&Ask::put("compute", format!("/v2.1/servers/{id}"), &body))
+        .await?;
+    let metadata: Map<String, Value> = work
+        .prop("metadata")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), json!(shown(value))))
+        .collect();
+    let body = json!({ "metadata": metadata });
+    work.ask(&Ask::put(
+        "compute",
+        format!("/v2.1/servers/{id}/metadata"),
+        &body,
+    ))
+    .await?;
+    crash_point!("server.changed");
+    wait(work, &["ACTIVE", "SHUTOFF", "SUSPENDED", "PAUSED"]).await
+}
+
+/// Whether the server runs.
+pub(super) async fn look(work: &Work<'_>) -> Did {
+    match wait(work, &["ACTIVE", "SUSPENDED"]).await? {
+        Outcome::Wait(seen, _) => {
+            let status = seen
+                .observed
+                .as_ref()
+                .and_then(|server| server.get("status")?.as_str())
+                .unwrap_or("UNKNOWN")
+                .to_owned();
+            Ok(Outcome::Failed(
+                seen,
+                format!("'server': expected 'ACTIVE', got '{status}'"),
+            ))
+        }
+        other => Ok(other),
+    }
+}
+
+/// Saves the server to disk, or brings it back.
+pub(super) async fn pause(work: &Work<'_>, suspend: bool) -> Did {
+    let id = work.physical().unwrap_or_default();
+    let (action, end) = if suspend {
+        ("suspend", "SUSPENDED")
+    } else {
+        ("resume", "ACTIVE")
+    };
+    let Some(server) = shown_server(work, id).await? else {
+        return Ok(Outcome::Failed(
+            Seen::default(),
+            format!("Server {id} could not be found."),
+        ));
+    };
+    let idle = server
+        .get("OS-EXT-STS:task_state")
+        .is_none_or(Value::is_null);
+    let status = server
+        .get("status")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let begins = if suspend { "ACTIVE" } else { "SUSPENDED" };
+    if status == begins && idle {
+        let body = json!({ action: null });
+        crash_point!("server.pause");
+        let sent = work
+            .ask(&Ask::post(
+                "compute",
+                format!("/v2.1/servers/{id}/action"),
+                &body,
+            ))
+            .await;
+        crash_point!("server.paused");
+        match sent {
+            Err(why) if !why.is_conflict() => return Err(why.into()),
+            _sent_or_under_way => return Ok(Outcome::Wait(Seen::default(), LOOK_AGAIN / 4)),
+        }
+    }
+    wait(work, &[end]).await
+}
+
+/// Removes the server, and waits until it is gone.
+pub(super) async fn remove(work: &Work<'_>) -> Did {
+    let id = match work.physical() {
+        Some(id) => id.to_owned(),
+        None if !work.row.begun() => return Ok(Outcome::Done(Seen::default())),
+        None => match marked(work).await? {
+            Some(id) => id,
+            None => return Ok(Outcome::Done(Seen::default())),
+        },
+    };
+    let Some(server) = shown_server(work, &id).await? else {
+        return Ok(Outcome::Done(Seen::default()));
+    };
+    let deleting = server.get("OS-EXT-STS:task_state").and_then(Value::as_str) == Some("deleting");
+    if !deleting {
+        crash_point!("server.remove");
+        let sent = work
+            .ask(&Ask::delete("compute", format!("/v2.1/servers/{id}")))
+            .await;
+        crash_point!("server.removed");
+        if matches!(gone(sent)?, Outcome::Done(_)) && shown_server(work, &id).await?.is_none() {
+            return Ok(Outcome::Done(Seen::default()));
+        }
+    }
+    Ok(Outcome::Wait(Seen::id(id), LOOK_AGAIN / 4))
+}

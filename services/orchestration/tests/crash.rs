@@ -1,0 +1,189 @@
+//! Killed at every crash point between any two resources, a restart reaches the same end.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use nephos_api::Check as _;
+use nephos_runtime::crash::{self, Mode};
+use serde_json::{Value, json};
+
+use crate::kit::{Cloud, cloud, path, template};
+
+/// What is left in the end: what siblings have, the stack's state, its resources' states.
+async fn end(cloud: &Cloud, stack: &str) -> (BTreeMap<String, usize>, Value) {
+    let shown = cloud.get(stack, "").await.json["stack"].clone();
+    let list = cloud.get(stack, "/resources").await.json["resources"].clone();
+    let mut rows: Vec<String> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| format!("{} {}", row["resource_name"], row["resource_status"]))
+        .collect();
+    rows.sort();
+    (
+        cloud.siblings.picture(),
+        json!([shown["stack_status"], rows]),
+    )
+}
+
+/// The n-th hit of each point.
+fn cases(points: &[&'static str]) -> Vec<(&'static str, u32)> {
+    let mut seen = std::collections::HashMap::new();
+    let count = |point: &&'static str| {
+        let count = seen.entry(*point).or_insert(0);
+        *count += 1;
+        (*point, *count)
+    };
+    points.iter().map(count).collect()
+}
+
+/// Does the work that `arrange` asked for, once undisturbed and once per crash point.
+async fn check<F, Fut>(least: usize, arrange: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = (Cloud, String)>,
+{
+    let (reference, stack) = arrange().await;
+    crash::set(Mode::Record);
+    reference.settle().await;
+    let points = crash::recorded();
+    crash::set(Mode::Off);
+    assert!(points.len() >= least, "{points:?}");
+    let expected = end(&reference, &stack).await;
+    for (name, nth) in cases(&points) {
+        let (cloud, stack) = arrange().await;
+        crash::set(Mode::Unwind {
+            name: name.to_owned(),
+            nth,
+        });
+        let crashed = {
+            let worker = cloud.orchestration.worker();
+            let work = async { worker.settle(Duration::from_secs(600)).await };
+            AssertUnwindSafe(work).catch_unwind().await
+        };
+        crash::set(Mode::Off);
+        assert!(crashed.is_err(), "{name} {nth} was not reached");
+        let cloud = cloud.restarted().await;
+        cloud.settle().await;
+        assert_eq!(end(&cloud, &stack).await, expected, "{name} {nth}");
+        assert_eq!(cloud.orchestration.check().await.unwrap(), []);
+    }
+}
+
+fn resources() -> Value {
+    json!({
+        "net": {"type": "OS::Neutron::Net", "properties": {"description": "d"}},
+        "sub": {"type": "OS::Neutron::Subnet", "properties": {"network": {"get_resource": "net"}, "cidr": "10.0.0.0/24"}},
+        "group": {"type": "OS::Neutron::SecurityGroup", "properties": {"rules": [{"protocol": "icmp"}]}},
+        "server": {"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "networks": [{"network": {"get_resource": "net"}}], "key_name": {"get_resource": "key"}}, "depends_on": "sub"},
+        "key": {"type": "OS::Nova::KeyPair", "properties": {"name": "k"}},
+    })
+}
+
+#[tokio::test]
+async fn making_a_stack() {
+    check(20, || async {
+        let cloud = cloud().await;
+        let stack = cloud
+            .create("s", json!({"template": template(resources())}))
+            .await;
+        (cloud, stack)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn updating_a_stack() {
+    check(15, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", resources()).await;
+        let next = json!({
+            "net": {"type": "OS::Neutron::Net", "properties": {"description": "e", "availability_zone_hints": ["z"]}},
+            "group": {"type": "OS::Neutron::SecurityGroup", "properties": {"rules": [{"protocol": "tcp"}]}},
+            "value": {"type": "OS::Heat::Value", "properties": {"value": 1}},
+        });
+        cloud.update(&stack, json!({ "template": template(next) })).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn removing_a_stack() {
+    check(15, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", resources()).await;
+        cloud
+            .member()
+            .delete(&path(&format!("/stacks/{stack}")))
+            .await
+            .expect(204);
+        (cloud, stack)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn going_back_from_a_failed_update() {
+    check(10, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", json!({"a": {"type": "OS::Neutron::Net", "properties": {"name": "x"}}})).await;
+        let next = template(json!({
+            "a": {"type": "OS::Neutron::Net", "properties": {"name": "y"}}, "b": {"type": "OS::Neutron::Net", "depends_on": "a"},
+            "c": {"type": "OS::Heat::TestResource", "properties": {"fail": true}, "depends_on": "b"},
+        }));
+        cloud.update(&stack, json!({"template": next, "disable_rollback": false})).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+}
+
+fn group(count: u32) -> Value {
+    json!({"g": {"type": "OS::Heat::ResourceGroup", "properties": {"count": count, "resource_def": {"type": "OS::Neutron::Net"}}}})
+}
+
+#[tokio::test]
+async fn making_and_changing_stacks_in_stacks() {
+    check(8, || async {
+        let cloud = cloud().await;
+        let stack = cloud
+            .create("s", json!({"template": template(group(2))}))
+            .await;
+        (cloud, stack)
+    })
+    .await;
+    check(8, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", group(1)).await;
+        cloud
+            .update(&stack, json!({"template": template(group(3))}))
+            .await
+            .expect(202);
+        (cloud, stack)
+    })
+    .await;
+    check(8, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", group(2)).await;
+        cloud
+            .member()
+            .delete(&path(&format!("/stacks/{stack}")))
+            .await
+            .expect(204);
+        (cloud, stack)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn suspending_a_stack() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", json!({"server": {"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny"}}})).await;
+        cloud.member().post(&path(&format!("/stacks/{stack}/actions")), json!({"suspend": null})).await.expect(200);
+        (cloud, stack)
+    })
+    .await;
+}

@@ -1,0 +1,141 @@
+//! Groups of alike resources, and policies that scale them.
+
+use serde_json::{Value, json};
+
+use crate::kit::{Cloud, cloud, path, template};
+
+async fn members(cloud: &Cloud, stack: &str, group: &str) -> Vec<String> {
+    let row = cloud.resource(stack, group).await;
+    let link = row["links"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|link| link["rel"] == "nested")
+        .unwrap()["href"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let target = format!(
+        "{}/resources",
+        link.strip_prefix("http://cloud.test/orchestration")
+            .unwrap()
+    );
+    let list = cloud.member().get(&target).await.expect(200).json;
+    let mut names: Vec<String> = list["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["resource_name"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn group(count: u32, value: &str) -> Value {
+    json!({"type": "OS::Heat::ResourceGroup", "properties": {"count": count, "resource_def": {"type": "OS::Heat::TestResource", "properties": {"value": format!("{value}-%index%")}}}})
+}
+
+#[tokio::test]
+async fn a_group_grows_shrinks_and_shows_its_members() {
+    let cloud = cloud().await;
+    let mut body = template(json!({"g": group(2, "a")}));
+    body["outputs"] = json!({"all": {"value": {"get_attr": ["g", "output"]}}, "first": {"value": {"get_attr": ["g", "resource.0", "output"]}}});
+    let stack = cloud.create("s", json!({ "template": body })).await;
+    cloud.settle().await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "CREATE_COMPLETE", "{shown}");
+    assert_eq!(shown["outputs"][0]["output_value"], json!(["a-0", "a-1"]));
+    body["resources"]["g"] = group(3, "b");
+    cloud
+        .update(&stack, json!({ "template": body }))
+        .await
+        .expect(202);
+    cloud.settle().await;
+    assert_eq!(
+        cloud.show(&stack).await["outputs"][0]["output_value"],
+        json!(["b-0", "b-1", "b-2"])
+    );
+    cloud.updated(&stack, json!({"g": group(1, "b")})).await;
+    assert_eq!(members(&cloud, &stack, "g").await, ["0"]);
+    cloud.updated(&stack, json!({})).await;
+    let left = cloud
+        .member()
+        .get(&path("/stacks?show_nested=true"))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(left["stacks"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_member_that_fails_fails_the_group_and_is_named() {
+    let cloud = cloud().await;
+    let bad = json!({"type": "OS::Heat::ResourceGroup", "properties": {"count": 2, "resource_def": {"type": "OS::Heat::TestResource", "properties": {"fail": true}}}});
+    let stack = cloud.made("s", json!({"g": bad})).await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "CREATE_FAILED");
+    assert!(
+        shown["stack_status_reason"]
+            .as_str()
+            .unwrap()
+            .contains("resources.g: Resource CREATE failed: resources."),
+        "{shown}"
+    );
+    cloud.updated(&stack, json!({"g": group(2, "a")})).await;
+    assert_eq!(
+        cloud.state(&stack).await,
+        "UPDATE_COMPLETE",
+        "{}",
+        cloud.show(&stack).await
+    );
+}
+
+fn scaling(value: &str) -> Value {
+    json!({
+        "asg": {"type": "OS::Heat::AutoScalingGroup", "properties": {
+            "min_size": 1, "max_size": 3, "resource": {"type": "OS::Heat::TestResource", "properties": {"value": value}},
+            "rolling_updates": {"min_in_service": 1, "max_batch_size": 1, "pause_time": 10}}},
+        "up": {"type": "OS::Heat::ScalingPolicy", "properties": {"auto_scaling_group_id": {"get_resource": "asg"}, "adjustment_type": "change_in_capacity", "scaling_adjustment": 1, "cooldown": 60}},
+    })
+}
+
+#[tokio::test]
+async fn a_policy_scales_its_group_within_its_bounds() {
+    let cloud = cloud().await;
+    let stack = cloud.made("s", scaling("a")).await;
+    assert_eq!(
+        cloud.state(&stack).await,
+        "CREATE_COMPLETE",
+        "{}",
+        cloud.show(&stack).await
+    );
+    assert_eq!(members(&cloud, &stack, "asg").await, ["member0"]);
+    cloud.signal(&stack, "up", json!({})).await.expect(200);
+    cloud.settle().await;
+    assert_eq!(members(&cloud, &stack, "asg").await, ["member0", "member1"]);
+    // It is still cooling down.
+    cloud.signal(&stack, "up", json!({})).await.expect(200);
+    cloud.settle().await;
+    assert_eq!(members(&cloud, &stack, "asg").await.len(), 2);
+    for _ in 0..3 {
+        cloud
+            .world
+            .clock
+            .advance(std::time::Duration::from_secs(61));
+        cloud.signal(&stack, "up", json!({})).await.expect(200);
+        cloud.settle().await;
+    }
+    assert_eq!(members(&cloud, &stack, "asg").await.len(), 3);
+    // An update keeps the size, and changes one member after the other.
+    cloud.updated(&stack, scaling("b")).await;
+    assert_eq!(
+        cloud.state(&stack).await,
+        "UPDATE_COMPLETE",
+        "{}",
+        cloud.show(&stack).await
+    );
+    assert_eq!(members(&cloud, &stack, "asg").await.len(), 3);
+    let outputs = cloud.resource(&stack, "asg").await;
+    assert_eq!(outputs["attributes"]["current_size"], 3);
+    cloud.delete(&stack).await;
+}

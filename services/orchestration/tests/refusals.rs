@@ -1,0 +1,194 @@
+//! What is not accepted, and what a client reads then.
+
+use serde_json::{Value, json};
+
+use crate::kit::{Cloud, cloud, message, path, template};
+
+async fn refused(cloud: &Cloud, body: Value, words: &str) {
+    let mut body = body;
+    body["stack_name"] = json!("s");
+    let answer = cloud
+        .member()
+        .post(&path("/stacks"), body)
+        .await
+        .expect(400);
+    assert!(message(&answer).contains(words), "{}", answer.json);
+}
+
+#[tokio::test]
+async fn a_template_that_cannot_be_made_is_refused_and_nothing_is_left() {
+    let cloud = cloud().await;
+    let with = |resources: Value| json!({ "template": template(resources) });
+    refused(&cloud, json!({}), "No template specified").await;
+    refused(
+        &cloud,
+        json!({"template": "heat_template_version: 2018-08-31\nresources:\n  a: [1\n"}),
+        "at line 4, column",
+    )
+    .await;
+    refused(
+        &cloud,
+        json!({"template": "heat_template_version: 2018-08-31\nresources: {a: {type: X}}"}),
+        "The Resource Type (X) could not be found.",
+    )
+    .await;
+    refused(
+        &cloud,
+        with(json!({"v": {"type": "OS::Cinder::Volume", "properties": {"size": 1}}})),
+        "there is no volume service in this cloud",
+    )
+    .await;
+    refused(
+        &cloud,
+        with(json!({"a": {"type": "OS::Heat::TestResource", "properties": {"colour": 1}}})),
+        "Property error: resources.a.properties: Unknown Property colour",
+    )
+    .await;
+    refused(
+        &cloud,
+        with(json!({"a": {"type": "OS::Neutron::Port"}})),
+        "Property network not assigned",
+    )
+    .await;
+    refused(&cloud, with(json!({"a": {"type": "OS::Heat::TestResource", "depends_on": "b"}, "b": {"type": "OS::Heat::TestResource", "depends_on": "a"}})), "Circular Dependency Found: a -> b -> a").await;
+    refused(&cloud, with(json!({"a": {"type": "OS::Heat::TestResource", "properties": {"value": {"get_resource": "z"}}}})), "The specified reference \"z\" (in a) is incorrect.").await;
+    refused(&cloud, with(json!({"a": {"type": "OS::Heat::TestResource", "properties": {"value": {"get_param": "missing"}}}})), "Property error: : resources.a.properties.value: : The Parameter (missing) was not provided.").await;
+    refused(
+        &cloud,
+        with(json!({"a": {"type": "a.yaml"}})),
+        "did not come with the request",
+    )
+    .await;
+    let mut typed = template(json!({}));
+    typed["parameters"] = json!({"p": {"type": "number", "constraints": [{"range": {"max": 3}}]}});
+    refused(
+        &cloud,
+        json!({ "template": typed }),
+        "The Parameter (p) was not provided.",
+    )
+    .await;
+    refused(
+        &cloud,
+        json!({"template": typed, "parameters": {"p": 4}}),
+        "4 is out of range",
+    )
+    .await;
+    refused(
+        &cloud,
+        json!({"template": typed, "parameters": {"p": 3, "q": 1}}),
+        "The Parameter (q) was not defined in template.",
+    )
+    .await;
+    refused(
+        &cloud,
+        json!({"template": template(json!({})), "environment": "a: ["}),
+        "Error parsing environment",
+    )
+    .await;
+    refused(
+        &cloud,
+        json!({"template": "x".repeat(600_000)}),
+        "exceeds maximum allowed size",
+    )
+    .await;
+    let list = cloud.member().get(&path("/stacks")).await.expect(200).json;
+    assert_eq!(list["stacks"], json!([]));
+    assert!(cloud.siblings.state().trusts.is_empty());
+}
+
+#[tokio::test]
+async fn ten_megabytes_and_a_billion_laughs_are_refused_quickly() {
+    let cloud = cloud().await;
+    let huge = json!({"stack_name": "s", "template": "x".repeat(10_000_000)});
+    let status = cloud.member().post(&path("/stacks"), huge).await.status;
+    assert!([400, 413].contains(&status), "{status}");
+    let mut text = "heat_template_version: 2018-08-31\na0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
+    for level in 1..12 {
+        let list = vec![format!("*a{}", level - 1); 10].join(", ");
+        text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+    }
+    refused(&cloud, json!({ "template": text }), "means more than").await;
+    let nests_itself = "heat_template_version: 2018-08-31\nresources: {r: {type: self.yaml}}\n";
+    refused(
+        &cloud,
+        json!({"template": nests_itself, "files": {"self.yaml": nests_itself}}),
+        "Recursion depth exceeds",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn names_and_options_are_checked() {
+    let cloud = cloud().await;
+    let ask = cloud.member();
+    for name in [json!("1a"), json!("a/b"), json!(5), json!("")] {
+        let body = json!({"stack_name": name, "template": template(json!({}))});
+        ask.post(&path("/stacks"), body).await.expect(400);
+    }
+    for (key, value) in [
+        ("timeout_mins", json!("soon")),
+        ("disable_rollback", json!("perhaps")),
+        ("tags", json!("x".repeat(90))),
+    ] {
+        let mut body = json!({"stack_name": "s", "template": template(json!({}))});
+        body[key] = value;
+        ask.post(&path("/stacks"), body).await.expect(400);
+    }
+}
+
+#[tokio::test]
+async fn a_template_is_validated_with_its_parameters() {
+    let cloud = cloud().await;
+    let mut body = template(
+        json!({"r": {"type": "OS::Heat::RandomString", "properties": {"length": {"get_param": "n"}}}}),
+    );
+    body["parameters"] = json!({"n": {"type": "number", "default": 10, "description": "how long"}, "x": {"type": "string", "hidden": true}});
+    let answer = cloud
+        .member()
+        .post(
+            &path("/validate"),
+            json!({"template": body, "environment": {"parameters": {"n": 5}}}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        answer.json["Parameters"]["n"],
+        json!({"Type": "Number", "Description": "how long", "NoEcho": "false", "Label": "n", "Default": 10, "Value": 5})
+    );
+    assert_eq!(answer.json["Parameters"]["x"]["NoEcho"], "true");
+    let old = json!({"heat_template_version": "2013-05-22"});
+    let answer = cloud
+        .member()
+        .post(&path("/validate"), json!({ "template": old }))
+        .await
+        .expect(400);
+    assert!(message(&answer).contains("The template version is invalid"));
+}
+
+#[tokio::test]
+async fn hidden_parameters_and_other_peoples_stacks_are_not_shown() {
+    let cloud = cloud().await;
+    let mut body = template(json!({}));
+    body["parameters"] = json!({"p": {"type": "string", "hidden": true}});
+    let stack = cloud
+        .create(
+            "s",
+            json!({"template": body, "parameters": {"p": "secret"}}),
+        )
+        .await;
+    cloud.settle().await;
+    assert_eq!(cloud.show(&stack).await["parameters"]["p"], "******");
+    let environment = cloud.get(&stack, "/environment").await.expect(200).json;
+    assert_eq!(environment["parameters"]["p"], "******");
+    let other = cloud.ask.as_persona(nephos_testkit::Persona::OtherProject);
+    other
+        .get(&path(&format!("/stacks/{stack}")))
+        .await
+        .expect(403);
+    let theirs = format!(
+        "/v1/{}/stacks/{stack}",
+        nephos_testkit::Persona::OtherProject.project()
+    );
+    other.get(&theirs).await.expect(404);
+    other.delete(&theirs).await.expect(404);
+}

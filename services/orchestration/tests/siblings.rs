@@ -1,0 +1,395 @@
+//! Stand-ins for identity, network and compute: as much of each as stacks ask for, with a state of its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use nephos_api::{Dispatch, Incoming, Payload, Request, Response};
+use serde_json::{Value, json};
+
+/// What a stand-in knows, and what it was asked.
+#[derive(Default)]
+pub struct State {
+    /// By collection and id.
+    pub rows: BTreeMap<String, BTreeMap<String, Value>>,
+    made: u32,
+    /// Things of these collections cannot be made, for this reason.
+    pub refuses: BTreeMap<String, String>,
+    /// How many trusts are lent.
+    pub trusts: Vec<String>,
+    /// Trusts that lend nothing any more.
+    pub broken: bool,
+}
+
+/// Identity, network and compute in one.
+#[derive(Clone, Default)]
+pub struct Siblings(Arc<Mutex<State>>);
+
+impl Siblings {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many things there are of a collection.
+    pub fn count(&self, collection: &str) -> usize {
+        self.state().rows.get(collection).map_or(0, BTreeMap::len)
+    }
+
+    /// Everything that is there, without ids: the same world reads the same.
+    pub fn picture(&self) -> BTreeMap<String, usize> {
+        let state = self.state();
+        let mut picture: BTreeMap<String, usize> = state
+            .rows
+            .iter()
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(|(name, rows)| (name.clone(), rows.len()))
+            .collect();
+        picture.insert("trusts".to_owned(), state.trusts.len());
+        picture
+    }
+
+    /// Something goes behind the stack's back.
+    pub fn lose(&self, collection: &str) {
+        self.state().rows.remove(collection);
+    }
+}
+
+impl Dispatch for Siblings {
+    fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
+        let this = self.clone();
+        async move {
+            let parts: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+            let query: Vec<(String, String)> = request
+                .query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(key, value)| {
+                    (
+                        key.to_owned(),
+                        percent_encoding::percent_decode_str(value)
+                            .decode_utf8_lossy()
+                            .into_owned(),
+                    )
+                })
+                .collect();
+            let body = match &request.body {
+                Incoming::Bytes(bytes) => serde_json::from_slice(bytes).unwrap_or(Value::Null),
+                Incoming::Stream(_) => Value::Null,
+            };
+            let (status, value) =
+                this.state()
+                    .handle(request.method.as_str(), &parts, &query, &body);
+            let mut headers = HeaderMap::new();
+            if parts == ["v3", "auth", "tokens"] {
+                headers.insert(
+                    "x-subject-token",
+                    HeaderValue::from_static("a-token-of-a-trust"),
+                );
+            }
+            let body = if value.is_null() {
+                Payload::Empty
+            } else {
+                Payload::Bytes(Bytes::from(value.to_string()))
+            };
+            Response {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers,
+                body,
+            }
+        }
+        .boxed()
+    }
+}
+
+type Answer = (u16, Value);
+
+fn missing() -> Answer {
+    (404, json!({"error": {"message": "It could not be found."}}))
+}
+
+impl State {
+    fn handle(
+        &mut self,
+        method: &str,
+        parts: &[&str],
+        query: &[(String, String)],
+        body: &Value,
+    ) -> Answer {
+        match (method, parts) {
+            ("GET", ["v3", "auth", "tokens"]) => {
+                (200, json!({"token": {"user": {"id": "the-service"}}}))
+            }
+            ("POST", ["v3", "auth", "tokens"]) => {
+                let trust = body
+                    .pointer("/auth/scope/OS-TRUST:trust/id")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                if self.broken || !self.trusts.iter().any(|known| known == trust) {
+                    return (
+                        403,
+                        json!({"error": {"message": "The trust cannot be used."}}),
+                    );
+                }
+                (
+                    201,
+                    json!({"token": {"expires_at": "2030-01-01T00:00:00.000000Z"}}),
+                )
+            }
+            ("POST", ["v3", "OS-TRUST", "trusts"]) => {
+                self.made += 1;
+                self.broken = false;
+                let id = format!("trust-{}", self.made);
+                self.trusts.push(id.clone());
+                (201, json!({"trust": {"id": id}}))
+            }
+            ("DELETE", ["v3", "OS-TRUST", "trusts", id]) => {
+                self.trusts.retain(|known| known != id);
+                (204, Value::Null)
+            }
+            ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
+            (_, ["v2.0", collection, rest @ ..]) => {
+                self.network(method, (collection, rest), query, body)
+            }
+            (_, ["v2.1", "os-keypairs", rest @ ..]) => self.key_pairs(method, rest, body),
+            (_, ["v2.1", "flavors", rest @ ..]) => match rest {
+                [id] if *id == "tiny" => (200, json!({"flavor": {"id": "tiny"}})),
+                [_other] => missing(),
+                _all => (
+                    200,
+                    json!({"flavors": [{"id": "tiny", "name": "small one"}]}),
+                ),
+            },
+            (_, ["v2.1", "servers", rest @ ..]) => self.servers(method, rest, query, body),
+            ("GET", ["v2", "images"]) => (200, json!({"images": [{"id": "an-image"}]})),
+            other => panic!("nobody is asked this: {other:?}"),
+        }
+    }
+
+    fn id(&mut self) -> String {
+        self.made += 1;
+        format!("00000000-0000-4000-8000-{:012}", self.made)
+    }
+
+    fn rows(&mut self, collection: &str) -> &mut BTreeMap<String, Value> {
+        self.rows.entry(collection.to_owned()).or_default()
+    }
+
+    fn network(
+        &mut self,
+        method: &str,
+        (collection, rest): (&str, &[&str]),
+        query: &[(String, String)],
+        body: &Value,
+    ) -> Answer {
+        let many = collection.replace('-', "_");
+        let one = many.trim_end_matches('s').to_owned();
+        match (method, rest) {
+            ("POST", []) => {
+                if let Some(why) = self.refuses.get(collection) {
+                    return (
+                        409,
+                        json!({"NeutronError": {"type": "Refused", "message": why, "detail": ""}}),
+                    );
+                }
+                let id = self.id();
+                let mut thing = body[&one].clone();
+                thing["id"] = json!(id);
+                thing["status"] = json!("ACTIVE");
+                if collection == "floatingips" {
+                    thing["floating_ip_address"] = json!("198.51.100.7");
+                }
+                self.rows(collection).insert(id, thing.clone());
+                (201, json!({ one: thing }))
+            }
+            ("GET", []) => {
+                let wants = |thing: &&Value| {
+                    query
+                        .iter()
+                        .filter(|(key, _)| key != "fields")
+                        .all(|(key, value)| match thing.get(key) {
+                            Some(Value::String(known)) => known == value,
+                            _other => key == "fixed_ips",
+                        })
+                };
+                let found: Vec<Value> = self
+                    .rows(collection)
+                    .values()
+                    .filter(wants)
+                    .cloned()
+                    .collect();
+                (200, json!({ many: found }))
+            }
+            ("GET", [id]) => self
+                .rows(collection)
+                .get(*id)
+                .map_or_else(missing, |thing| (200, json!({ one: thing }))),
+            ("PUT", [id]) => match self.rows(collection).get_mut(*id) {
+                Some(thing) => {
+                    let changes = body
+                        .as_object()
+                        .and_then(|body| body.values().next()?.as_object().cloned())
+                        .unwrap_or_default();
+                    thing.as_object_mut().unwrap().extend(changes);
+                    (200, json!({ one: thing }))
+                }
+                None => missing(),
+            },
+            ("PUT", [id, "tags"]) => match self.rows(collection).get_mut(*id) {
+                Some(thing) => {
+                    thing["tags"] = body["tags"].clone();
+                    (200, body.clone())
+                }
+                None => missing(),
+            },
+            ("DELETE", [id]) => {
+                let used = collection == "networks"
+                    && self
+                        .rows("subnets")
+                        .values()
+                        .any(|subnet| subnet["network_id"] == **id);
+                if used {
+                    return (
+                        409,
+                        json!({"NeutronError": {"type": "NetworkInUse", "message": "in use", "detail": ""}}),
+                    );
+                }
+                self.rows(collection)
+                    .remove(*id)
+                    .map_or_else(missing, |_| (204, Value::Null))
+            }
+            other => panic!("the network service is not asked this: {other:?}"),
+        }
+    }
+
+    fn leg(&mut self, router: &str, verb: &str, body: &Value) -> Answer {
+        let name = format!("{router} {body}");
+        let there = self.rows("legs").contains_key(&name);
+        match (verb, there) {
+            ("add_router_interface", false) => {
+                self.rows("legs").insert(name, Value::Null);
+                let port = json!({"id": self.id(), "device_id": router});
+                self.rows("legports").insert(router.to_owned(), port);
+                (200, json!({}))
+            }
+            ("add_router_interface", true) => (
+                400,
+                json!({"NeutronError": {"type": "BadRequest", "message": "there already", "detail": ""}}),
+            ),
+            (_, true) => {
+                self.rows("legs").remove(&name);
+                self.rows("legports").remove(router);
+                (200, json!({}))
+            }
+            (_, false) => missing(),
+        }
+    }
+
+    fn key_pairs(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
+        match (method, rest) {
+            ("POST", []) => {
+                let mut pair = body["keypair"].clone();
+                let name = pair["name"].as_str().unwrap().to_owned();
+                if pair.get("public_key").is_none() {
+                    pair["public_key"] = json!("ssh-rsa generated");
+                    pair["private_key"] = json!("-----BEGIN");
+                }
+                self.rows("keypairs").insert(name, pair.clone());
+                (201, json!({ "keypair": pair }))
+            }
+            ("GET", [name]) => self
+                .rows("keypairs")
+                .get(*name)
+                .map_or_else(missing, |pair| (200, json!({ "keypair": pair }))),
+            ("DELETE", [name]) => self
+                .rows("keypairs")
+                .remove(*name)
+                .map_or_else(missing, |_| (204, Value::Null)),
+            other => panic!("key pairs are not asked this: {other:?}"),
+        }
+    }
+
+    fn servers(
+        &mut self,
+        method: &str,
+        rest: &[&str],
+        query: &[(String, String)],
+        body: &Value,
+    ) -> Answer {
+        match (method, rest) {
+            ("POST", []) => {
+                let id = self.id();
+                let mut server = body["server"].clone();
+                server["id"] = json!(id);
+                server["status"] = json!("BUILD");
+                server["addresses"] = json!({"net": [{"addr": "10.0.0.5", "version": 4}]});
+                if let Some(why) = self.refuses.get("servers") {
+                    server["fault"] = json!({"message": why});
+                }
+                self.rows("servers").insert(id.clone(), server);
+                (202, json!({"server": {"id": id}}))
+            }
+            ("GET", []) => {
+                let tag = query
+                    .iter()
+                    .find(|(key, _)| key == "tags")
+                    .map(|(_, tag)| json!(tag))
+                    .unwrap_or_default();
+                let found: Vec<Value> = self
+                    .rows("servers")
+                    .values()
+                    .filter(|server| {
+                        server["tags"]
+                            .as_array()
+                            .is_some_and(|tags| tags.contains(&tag))
+                    })
+                    .cloned()
+                    .collect();
+                (200, json!({ "servers": found }))
+            }
+            ("GET", [id]) => match self.rows("servers").get_mut(*id) {
+                Some(server) => {
+                    let shown = server.clone();
+                    // It is further along whenever somebody looks.
+                    if server["status"] == "BUILD" {
+                        server["status"] = json!(if server.get("fault").is_some() {
+                            "ERROR"
+                        } else {
+                            "ACTIVE"
+                        });
+                    }
+                    (200, json!({ "server": shown }))
+                }
+                None => missing(),
+            },
+            ("PUT", [id]) => match self.rows("servers").get_mut(*id) {
+                Some(server) => {
+                    server["name"] = body["server"]["name"].clone();
+                    (200, json!({ "server": server }))
+                }
+                None => missing(),
+            },
+            ("PUT", [_, "metadata"]) => (200, body.clone()),
+            ("POST", [id, "action"]) => {
+                let status = if body.get("suspend").is_some() {
+                    "SUSPENDED"
+                } else {
+                    "ACTIVE"
+                };
+                self.rows("servers")
+                    .get_mut(*id)
+                    .map_or_else(missing, |server| {
+                        server["status"] = json!(status);
+                        (202, Value::Null)
+                    })
+            }
+            ("DELETE", [id]) => self
+                .rows("servers")
+                .remove(*id)
+                .map_or_else(missing, |_| (204, Value::Null)),
+            other => panic!("servers are not asked this: {other:?}"),
+        }
+    }
+}
