@@ -56,6 +56,8 @@ pub enum Payload {
         /// The chunks.
         chunks: futures_util::stream::BoxStream<'static, Result<Bytes, std::io::Error>>,
     },
+    /// Chunks as they come, until there are no more: what has no length beforehand, such as events.
+    Open(futures_util::stream::BoxStream<'static, Result<Bytes, std::io::Error>>),
 }
 
 impl std::fmt::Debug for Payload {
@@ -64,6 +66,7 @@ impl std::fmt::Debug for Payload {
             Self::Empty => f.write_str("Empty"),
             Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
             Self::Stream { length, .. } => write!(f, "Stream({length})"),
+            Self::Open(_) => f.write_str("Open"),
         }
     }
 }

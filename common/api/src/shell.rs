@@ -104,7 +104,8 @@ struct Shell {
 const OWN: [&str; 2] = ["host", "trust"];
 
 /// Whether a path below a prefix is one of the cloud's own, however it is spelt.
-fn is_own(rest: &str) -> bool {
+#[must_use]
+pub fn is_own(rest: &str) -> bool {
     let decoded = percent_encoding::percent_decode_str(rest).decode_utf8_lossy();
     let first = decoded.split('/').find(|word| !word.is_empty());
     first.is_some_and(|first| OWN.contains(&first))
@@ -246,6 +247,7 @@ fn written(response: Response) -> HttpResponse {
         Payload::Empty => builder.finish(),
         Payload::Bytes(bytes) => builder.body(bytes),
         Payload::Stream { length, chunks } => builder.no_chunking(length).streaming(chunks),
+        Payload::Open(chunks) => builder.streaming(chunks),
     }
 }
 

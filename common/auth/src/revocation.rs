@@ -213,8 +213,14 @@ mod tests {
         };
         let mut token = token();
         token.trust_revision = 4;
-        assert!(revocation(50, 5).matches(&token), "it was being made meanwhile");
-        assert!(!revocation(500, 4).matches(&token), "another clock is ahead");
+        assert!(
+            revocation(50, 5).matches(&token),
+            "it was being made meanwhile"
+        );
+        assert!(
+            !revocation(500, 4).matches(&token),
+            "another clock is ahead"
+        );
         assert!(revocation(500, 0).matches(&token));
         assert!(!revocation(50, 0).matches(&token));
     }

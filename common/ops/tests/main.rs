@@ -305,7 +305,9 @@ impl Shop {
             self.clock.advance(Duration::from_secs(1));
         }
         // The clock stands still; on a busy machine what was begun needs longer.
-        tokio::time::timeout(Duration::from_secs(20), until).await.is_ok()
+        tokio::time::timeout(Duration::from_secs(20), until)
+            .await
+            .is_ok()
     }
 
     async fn supersede(&self, id: &str) {

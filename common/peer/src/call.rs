@@ -185,7 +185,7 @@ impl<'a> Call<'a> {
         let chunks = match response.body {
             Payload::Empty => futures_util::stream::empty().boxed(),
             Payload::Bytes(bytes) => futures_util::stream::iter([Ok(bytes)]).boxed(),
-            Payload::Stream { chunks, .. } => chunks,
+            Payload::Stream { chunks, .. } | Payload::Open(chunks) => chunks,
         };
         Ok((response.headers, chunks))
     }
@@ -296,7 +296,7 @@ async fn read_whole(service: &'static str, body: Payload) -> Result<Bytes, PeerE
     match body {
         Payload::Empty => Ok(Bytes::new()),
         Payload::Bytes(bytes) => Ok(bytes),
-        Payload::Stream { mut chunks, .. } => {
+        Payload::Stream { mut chunks, .. } | Payload::Open(mut chunks) => {
             let mut all = bytes::BytesMut::new();
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk.map_err(|why| PeerError::silent(service, why))?;

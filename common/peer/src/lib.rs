@@ -10,6 +10,7 @@ mod error;
 pub mod feed;
 pub mod outside;
 mod session;
+mod through;
 pub mod trust;
 
 pub use call::{Answer, Call};

@@ -155,7 +155,7 @@ async fn whole(body: Payload) -> Bytes {
     match body {
         Payload::Empty => Bytes::new(),
         Payload::Bytes(bytes) => bytes,
-        Payload::Stream { mut chunks, .. } => {
+        Payload::Stream { mut chunks, .. } | Payload::Open(mut chunks) => {
             let mut all = bytes::BytesMut::new();
             while let Some(Ok(chunk)) = chunks.next().await {
                 all.extend_from_slice(&chunk);

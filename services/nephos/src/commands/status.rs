@@ -63,6 +63,7 @@ fn one_process(config: &Config, pid: Option<i32>) {
     };
     say(&format!("Nephos is running as process {pid}."));
     say(&format!("Catalog:     {}/identity/v3", settings.origin()));
+    say(&format!("Dashboard:   {}/dashboard/", settings.origin()));
     say(&format!(
         "Credentials: {}",
         settings.state("clouds.yaml").display()

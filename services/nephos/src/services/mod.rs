@@ -4,6 +4,7 @@
 //! sections of `nephos.toml` and the consistency check all follow from the list.
 
 mod compute;
+mod dashboard;
 mod ground;
 mod identity;
 mod image;
@@ -30,13 +31,14 @@ pub use parts::{Parts, Role};
 use crate::hosts::Hosts;
 
 /// Every service, in the order in which they are built and started.
-pub static SERVICES: [Offer; 6] = [
+pub static SERVICES: [Offer; 7] = [
     Offer::of::<nephos_identity::Identity>(),
     Offer::of::<nephos_placement::Placement>(),
     Offer::of::<nephos_image::Image>(),
     Offer::of::<nephos_network::Network>(),
     Offer::of::<nephos_compute::Compute>(),
     Offer::of::<nephos_orchestration::Orchestration>(),
+    Offer::of::<nephos_dashboard::Dashboard>(),
 ];
 
 /// The service whose keys sign tokens.
@@ -59,6 +61,11 @@ trait Offered: Service + Check {
 
     /// The service over its database. It reads and writes nothing yet.
     fn build(core: nephos_api::Core, ground: &Ground<'_>) -> anyhow::Result<Self>;
+
+    /// What answers below its prefix: its calls, unless something stands in front of them.
+    fn front(app: App<Self>) -> Arc<dyn Dispatch> {
+        Arc::new(app)
+    }
 
     /// Makes the first things of a cloud, or brings them up to date.
     fn bootstrap(&self, _ground: &Ground<'_>) -> impl Future<Output = anyhow::Result<()>> + Send {
@@ -231,7 +238,7 @@ async fn build<S: Offered>(ground: &Ground<'_>) -> anyhow::Result<Arc<dyn Run>> 
     let service = Arc::new(S::build(ground.core::<S>().await?, ground)?);
     let app = App::new(Arc::clone(&service))
         .map_err(|why| anyhow::anyhow!("the calls of {}: {why}", S::NAME))?;
-    let app = Arc::new(app);
+    let app = S::front(app);
     Ok(Arc::new(Built { service, app }))
 }
 

@@ -1,0 +1,79 @@
+// Who is signed in and where they work. The project is in the URL: two tabs, two projects, and links can be shared.
+import { useQuery } from '@tanstack/react-query';
+import { createContext, useContext } from 'react';
+import { ask, own, type Ask } from './api';
+import { LISTS, type Kind, type Things } from './kinds';
+
+export interface Session {
+  user: { id: string; name: string; domain: string };
+  projects: { id: string; name: string; description: string; domain_id: string }[];
+  expires_at: string;
+  ends_at: string;
+}
+
+export interface Here {
+  session: Session;
+  project: { id: string; name: string };
+  roles: string[];
+  isAdmin: boolean;
+  /** Whether this may change things, and not only look. */
+  mayWrite: boolean;
+  /** Types of the services in the catalog. */
+  services: Set<string>;
+  live: boolean;
+}
+
+export const HereContext = createContext<Here | null>(null);
+
+export function useHere(): Here {
+  const here = useContext(HereContext);
+  if (!here) throw new Error('outside of a project');
+  return here;
+}
+
+/** Calls a service in the project of the page. */
+export function useAsk() {
+  const { project } = useHere();
+  return <T,>(service: string, path: string, how: Ask = {}) => ask<T>(service, path, { project: project.id, ...how });
+}
+
+/** A list that updates itself. When the event stream is away, it is looked at again every few seconds. */
+export function useThings<K extends Kind>(kind: K, enabled = true) {
+  const { project, live } = useHere();
+  const { service, path, key, version } = LISTS[kind];
+  const query = useQuery({
+    queryKey: [project.id, kind],
+    queryFn: async ({ signal }) => (await ask<Record<string, Things[K][]>>(service, path, { project: project.id, version, signal }))[key] ?? [],
+    refetchInterval: live ? 60_000 : 4_000,
+    enabled,
+  });
+  return { things: query.data ?? [], loading: query.isPending && enabled, error: query.error };
+}
+
+export interface Amount {
+  used: number;
+  limit: number;
+}
+export type Quotas = Record<'instances' | 'cores' | 'ram' | 'key_pairs' | 'network' | 'subnet' | 'port' | 'router' | 'floatingip' | 'security_group', Amount>;
+
+/** How much of the project's quotas is used; -1 is no limit. */
+export function useQuotas() {
+  const { project } = useHere();
+  return useQuery({
+    queryKey: [project.id, 'quotas'],
+    queryFn: async (): Promise<Quotas> => {
+      type Sets = Record<string, { limit: number; in_use?: number; used?: number }>;
+      const [compute, network] = await Promise.all([
+        ask<{ quota_set: Sets }>('compute', `/v2.1/os-quota-sets/${project.id}/detail`, { project: project.id, version: 'compute 2.96' }),
+        ask<{ quota: Sets }>('network', `/v2.0/quotas/${project.id}/details.json`, { project: project.id }),
+      ]);
+      const all: Record<string, Amount> = {};
+      for (const [name, set] of Object.entries({ ...compute.quota_set, ...network.quota })) {
+        if (typeof set === 'object') all[name] = { limit: set.limit, used: set.in_use ?? set.used ?? 0 };
+      }
+      return all as Quotas;
+    },
+  });
+}
+
+export const fetchSession = () => own<Session>('/session');

@@ -1,0 +1,3 @@
+//! SQL.
+
+pub(crate) mod sessions;
