@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nephos_types::{DomainId, ProjectId, Timestamp, UserId};
+use nephos_types::{DomainId, ProjectId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::caller::{Caller, Scope};
@@ -174,6 +174,8 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use nephos_types::Timestamp;
+
     use super::*;
 
     fn token() -> Caller {
