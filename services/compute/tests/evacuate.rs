@@ -39,6 +39,7 @@ async fn an_evacuated_server_runs_elsewhere_with_its_addresses() {
     let before = cloud.show(&id).await;
     let lost = cloud.hosts.remove(&host).unwrap();
     cloud.world.clock.advance(Duration::from_secs(120));
+    cloud.work_for(1).await;
     // Silent is not off.
     let refused = evacuate(&cloud, &id, "2.94", json!({})).await.expect(400);
     let message = refused.json["badRequest"]["message"].as_str().unwrap();
