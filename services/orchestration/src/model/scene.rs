@@ -155,7 +155,7 @@ impl Scene {
         self.template
             .outputs
             .iter()
-            .filter_map(|output| {
+            .map(|output| {
                 let value = match self.is_enabled(output.condition.as_ref()) {
                     Ok(true) => evaluate(self, &output.value),
                     Ok(false) => Ok(Value::Null),
@@ -167,7 +167,7 @@ impl Scene {
                     Err(Trouble::Wrong(why)) => Err(why),
                     Ok(value) => Ok(value),
                 };
-                Some((output, value))
+                (output, value)
             })
             .collect()
     }

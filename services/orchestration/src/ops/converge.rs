@@ -572,10 +572,10 @@ async fn replace(
 
 /// Removes a resource that nobody wants.
 async fn discard(ground: &Ground<'_>, row: &Resource) -> Result<When, StepError> {
-    if row.held.is_some() || row.action != Action::Delete {
-        if ground.held(row, Hook::PreDelete).await? {
-            return Ok(When::After(HELD));
-        }
+    if (row.held.is_some() || row.action != Action::Delete)
+        && ground.held(row, Hook::PreDelete).await?
+    {
+        return Ok(When::After(HELD));
     }
     let mut row = row.clone();
     if !(row.action == Action::Delete && row.status == Status::InProgress) {

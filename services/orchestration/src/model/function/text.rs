@@ -47,15 +47,14 @@ pub(super) fn replace(name: &str, args: &Value) -> Evaluated {
         params.iter().filter(|(key, _)| !key.is_empty()).collect();
     // Longest first, so that a name which begins another one does not spoil it.
     keys.sort_by(|left, right| right.0.len().cmp(&left.0.len()).then(left.0.cmp(right.0)));
-    if name != "str_replace" {
-        if let Some((unused, _)) = keys
+    if name != "str_replace"
+        && let Some((unused, _)) = keys
             .iter()
             .find(|(key, _)| !template.contains(key.as_str()))
-        {
-            return Err(Trouble::wrong(format!(
-                "The following params were not found in the template: {unused}"
-            )));
-        }
+    {
+        return Err(Trouble::wrong(format!(
+            "The following params were not found in the template: {unused}"
+        )));
     }
     if name == "str_replace_vstrict" {
         let empty = |value: &Value| value.is_null() || value.as_str().is_some_and(str::is_empty);

@@ -127,7 +127,7 @@ const PORT: &[Prop] = &[
         .in_place()
         .of(FIXED_IP),
     text("mac_address", "MAC address to give to this port.")
-        .rule(Rule::Pattern("[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")),
+        .rule(Rule::Pattern("[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")),
     text("device_id", "Device ID of this port.").in_place(),
     text("device_owner", "Name of the network owning the port.").in_place(),
     list(
