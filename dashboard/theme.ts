@@ -11,6 +11,8 @@ const accentHover = both('#084f4f', '#86e3d6');
 
 const tokens = {
   fontFamilyBase: "'Inter Variable', system-ui, sans-serif",
+  fontFamilyHeading: "'Inter Variable', system-ui, sans-serif",
+  fontFamilyDisplay: "'Inter Variable', system-ui, sans-serif",
   colorBackgroundButtonPrimaryDefault: accent,
   colorBackgroundButtonPrimaryHover: accentHover,
   colorBackgroundButtonPrimaryActive: accentHover,
@@ -40,7 +42,6 @@ const tokens = {
   colorBorderItemSelected: accent,
   colorBorderItemFocused: accent,
   colorBorderInputFocused: accent,
-  colorBorderControlChecked: accent,
   colorBackgroundItemSelected: both('#eef7f6', '#10302d'),
   colorBackgroundProgressBarValueDefault: accent,
   borderRadiusButton: '6px',

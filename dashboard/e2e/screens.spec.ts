@@ -87,6 +87,7 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
   await visit('/instances', 'instances', 'Instances');
   await page.getByRole('checkbox', { name: 'Select web-1' }).check({ force: true });
   await page.getByRole('button', { name: 'Actions' }).click();
+  await page.waitForTimeout(500);
   await shot(page, 'instances-actions-light');
   await accessible(page, 'actions');
   await visit(`/instances/${ids.server}`, 'instance', 'db-1');
