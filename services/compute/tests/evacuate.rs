@@ -159,13 +159,9 @@ async fn loss() -> (Vec<Value>, u32) {
     let there = bound
         .values()
         .all(|at| *at == shown["OS-EXT-SRV-ATTR:host"]);
-    let story = vec![json!([
-        view,
-        bound.len(),
-        there,
-        cloud.placement.state().allocations[&id].len(),
-        cloud.compute.check().await.unwrap().len()
-    ])];
+    let claims = cloud.placement.state().allocations[&id].len();
+    let findings = cloud.compute.check().await.unwrap().len();
+    let story = vec![json!([view, bound.len(), there, claims, findings])];
     (story, cloud.killed)
 }
 

@@ -59,7 +59,7 @@ async fn a_rotated_key_was_known_before_it_signs_and_old_tokens_stay_good_until_
 #[tokio::test]
 async fn the_keys_of_a_folder_are_taken_over_once() {
     let world = World::new();
-    let folder = world.folder().join("keys");
+    let folder = world.folder().join("old-keys");
     std::fs::create_dir(&folder).unwrap();
     let texts = [keys::generate().unwrap(), keys::generate().unwrap()];
     for (number, text) in texts.iter().enumerate() {

@@ -161,7 +161,7 @@ nephos_auth::rules! {
     pub CreateSecurityGroup = "create_security_group", MEMBER;
     /// Show a security group.
     pub GetSecurityGroup = "get_security_group",
-        "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:shared_security_group";
+        "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:shared_security_group or rule:service_api";
     /// Change a security group.
     pub UpdateSecurityGroup = "update_security_group", MEMBER;
     /// Delete a security group.

@@ -103,6 +103,8 @@ trait Offered: Service + Check {
     }
 }
 
+type Building<'a> = BoxFuture<'a, anyhow::Result<Arc<dyn Run>>>;
+
 /// A service before it is built.
 pub struct Offer {
     /// `compute`.
@@ -118,7 +120,7 @@ pub struct Offer {
     /// Its name and path in the catalog.
     pub catalog: Option<(&'static str, &'static str)>,
     section: fn(&ConfigFile) -> anyhow::Result<()>,
-    build: for<'a> fn(&'a Ground<'a>) -> BoxFuture<'a, anyhow::Result<Arc<dyn Run>>>,
+    build: for<'a> fn(&'a Ground<'a>) -> Building<'a>,
     agents: for<'a> fn(&'a Hosts<'a>) -> BoxFuture<'a, anyhow::Result<Vec<Task>>>,
     leave: for<'a> fn(&'a crate::settings::Config) -> BoxFuture<'a, anyhow::Result<()>>,
 }

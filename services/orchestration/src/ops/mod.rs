@@ -1,6 +1,7 @@
 //! Reconcilers of stacks, and what requests write for them.
 
 pub(crate) mod converge;
+mod ending;
 pub(crate) mod facts;
 pub(crate) mod judge;
 pub(crate) mod preview;

@@ -8,7 +8,8 @@ use nephos_runtime::crash_point;
 use tracing::{info, warn};
 
 use super::AT_ONCE;
-use super::converge::{give_up, gives_up_at, in_time, soonest, tell_parent, trust_of};
+use super::converge::{give_up, gives_up_at, in_time, soonest, trust_of};
+use super::ending::tell_parent;
 use super::facts::View;
 use super::resource::{self, Outcome, Why, Work};
 use crate::Svc;
