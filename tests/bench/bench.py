@@ -1,10 +1,13 @@
 """Figures of a real and of a simulated cloud, each beside its aim."""
 
+import http.client
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -197,11 +200,73 @@ def real():
         cloud.clean()
 
 
+def disk(folder, size, count):
+    """Seconds for the median of `count` files written as safely as objects are: flushed, renamed, the folder flushed."""
+    data, times = b"x" * size, []
+    for number in range(count):
+        began = time.monotonic()
+        with open(folder / "part", "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        os.rename(folder / "part", folder / str(number))
+        handle = os.open(folder, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+        times.append(time.monotonic() - began)
+    for number in range(count):
+        (folder / str(number)).unlink()
+    return sorted(times)[count // 2]
+
+
+def objects():
+    cloud = Cloud(tempfile.mkdtemp(prefix="nephos-bench-"), 8774, simulate=1)
+    try:
+        cloud.up()
+        demo = cloud.sdk()
+        where = urllib.parse.urlsplit(demo.object_store.get_endpoint())
+        connection = http.client.HTTPConnection(where.netloc)
+        token = {"X-Auth-Token": demo.auth_token}
+
+        def ask(method, name, body=None):
+            connection.request(method, f"{where.path}/c{name}", body, token)
+            answer = connection.getresponse()
+            read = answer.read()
+            assert answer.status < 300, (answer.status, read[:200])
+            return read
+
+        ask("PUT", "")
+        pid = cloud.pid()
+        beside = cloud.state / "disk"
+        beside.mkdir()
+        for size, name, count in ((4096, "4 KiB", 200), (64 << 20, "64 MiB", 7)):
+            data = os.urandom(size)
+            bare = disk(beside, size, count)
+            puts, gets = [], []
+            for number in range(count):
+                began = time.monotonic()
+                ask("PUT", f"/{number % 20}", data)
+                puts.append(time.monotonic() - began)
+            for number in range(count):
+                began = time.monotonic()
+                assert ask("GET", f"/{number % min(count, 20)}") == data
+                gets.append(time.monotonic() - began)
+            unit, factor = ("ms", 1000) if size < 1 << 20 else ("MiB/s", None)
+            figure = lambda secs: secs * factor if factor else size / (1 << 20) / secs
+            put, get = figure(sorted(puts)[count // 2]), figure(sorted(gets)[count // 2])
+            show(f"object PUT of {name}, median of {count}", put, unit, f"the disk's own: {figure(bare):.1f}")
+            show(f"object GET of {name}, median of {count}", get, unit, "-")
+        show("resident memory after objects of 64 MiB", rss_mib(pid), "MiB", "-")
+    finally:
+        cloud.clean()
+
+
 def main():
     tokens = load("tokens")
     show("token checks per core, known tokens", tokens["known_per_sec"], "/s", ">= 20000")
     show("token checks per core, tokens never seen before", tokens["fresh_per_sec"], "/s", "-")
     simulated()
+    objects()
     real()
 
 

@@ -54,6 +54,22 @@ def simulated():
         cloud.clean()
 
 
+@pytest.fixture(scope="module")
+def objects():
+    """A cloud whose object service speaks S3 too, with a store of 300 MiB."""
+    cloud = make(8777, simulate=1, config="[object]\ns3_listen = '127.0.0.1:8778'\n")
+    store = cloud.state / "objects"
+    store.mkdir(parents=True)
+    run("mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", store)
+    try:
+        cloud.up()
+        yield cloud
+    finally:
+        cloud.nephos("down", "--clean", check=False)
+        run("umount", "-l", store, check=False)
+        cloud.clean()
+
+
 def furnish(cloud):
     image = cloud.folder / "image"
     image.write_bytes(b"not much of an image" * 100)

@@ -22,6 +22,9 @@ PARTS = {
     "network-worker": (["network/worker"], None),
     "compute-1": (["compute"], 9105),
     "compute-2": (["compute"], 9106),
+    "object": (["object"], 9107),
+    "orchestration": (["orchestration"], 9108),
+    "dashboard": (["dashboard"], 9109),
     "agents": (["agents"], None),
 }
 PREFIXES = {
@@ -30,6 +33,9 @@ PREFIXES = {
     "/image": [9103],
     "/network": [9104],
     "/compute": [9105, 9106],
+    "/object": [9107],
+    "/orchestration": [9108],
+    "/dashboard": [9109],
 }
 HOSTS = 4
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use nephos_types::RequestId;
 use serde_json::Value;
 
-use crate::Version;
+use crate::{Request, Version};
 
 /// A refusal: what happened, why, and where possible what would help.
 #[derive(Debug)]
@@ -157,7 +157,16 @@ pub struct Dialect {
     pub strict_slash: bool,
     /// An older API that the same endpoints serve.
     pub older: Option<Older>,
+    /// Rewrites a request before it is routed: methods that HTTP does not know, and names that hold slashes.
+    pub rewrite: Option<Rewrite>,
+    /// Faults as a page of HTML for everybody, instead of as JSON.
+    pub fault_page: Option<fn(&Fault) -> String>,
+    /// How the request id is written in `request_id_header`.
+    pub request_id_form: fn(&RequestId) -> String,
 }
+
+/// Changes a request before it is routed, or refuses it.
+pub type Rewrite = fn(&mut Request) -> Result<(), Fault>;
 
 /// An older API, served by the endpoints of a newer one at their oldest version. Keys of bodies that it does not know
 /// are dropped, not refused, and it negotiates no versions.
@@ -250,6 +259,9 @@ impl Dialect {
             hides_methods: false,
             strict_slash: false,
             older: None,
+            rewrite: None,
+            fault_page: None,
+            request_id_form: RequestId::to_string,
         }
     }
 }

@@ -133,6 +133,9 @@ impl<S: Service> Inner<S> {
         label: &mut &'static str,
         told: &mut Option<Version>,
     ) -> Result<Written, Fault> {
+        if let Some(rewrite) = S::DIALECT.rewrite {
+            rewrite(&mut request)?;
+        }
         if request.path == "/openapi.json" {
             return Ok(json_reply(&openapi::document(S::NAME, &self.infos)));
         }
@@ -292,6 +295,9 @@ impl<S: Service> Inner<S> {
                 "refused"
             );
         }
+        if let Some(render) = S::DIALECT.fault_page {
+            return html(fault, render(fault));
+        }
         let body = if fault.status == StatusCode::UNAUTHORIZED && fault.kind == "Unauthenticated" {
             // Every service shows the token check's own body, as keystonemiddleware writes it.
             json!({"error": {"code": 401, "title": "Unauthorized", "message": fault.message}})
@@ -315,7 +321,7 @@ impl<S: Service> Inner<S> {
         };
         put(headers, "x-openstack-request-id", id.as_str());
         if let Some(name) = S::DIALECT.request_id_header {
-            put(headers, name, id.as_str());
+            put(headers, name, &(S::DIALECT.request_id_form)(id));
         }
         headers.append(header::VARY, HeaderValue::from_static("X-Auth-Token"));
         let Versioning::Microversion {
@@ -484,9 +490,15 @@ fn page(fault: &Fault) -> Response {
     };
     let title = escaped(&fault.status.to_string());
     let message = escaped(&fault.message);
-    let html = format!(
-        "<!DOCTYPE html>\n<html><head><title>{title}</title></head>\n<body><h1>{title}</h1>\n<p>{message}</p></body></html>\n"
-    );
+    html(
+        fault,
+        format!(
+            "<!DOCTYPE html>\n<html><head><title>{title}</title></head>\n<body><h1>{title}</h1>\n<p>{message}</p></body></html>\n"
+        ),
+    )
+}
+
+fn html(fault: &Fault, page: String) -> Response {
     let mut headers = fault.headers.clone();
     headers.insert(
         header::CONTENT_TYPE,
@@ -495,7 +507,7 @@ fn page(fault: &Fault) -> Response {
     Response {
         status: fault.status,
         headers,
-        body: Payload::Bytes(html.into()),
+        body: Payload::Bytes(page.into()),
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Audience {
     Clients,
     /// The cloud's own processes, hosts and operators: everything.
     Everybody,
+    /// Clients of a service whose paths begin with names of their own: nothing else stands among them.
+    Buckets,
 }
 
 /// What a process says of its health.
@@ -119,12 +121,13 @@ async fn answer(
     let path = request.path();
     let site = &shell.site;
     let everybody = site.audience == Audience::Everybody;
+    let buckets = site.audience == Audience::Buckets;
     if path == "/metrics" && everybody {
         return HttpResponse::Ok()
             .content_type("text/plain; version=0.0.4")
             .body(metrics::render());
     }
-    if path == "/healthz" {
+    if path == "/healthz" && !buckets {
         return healthz(&(site.health)());
     }
     let mount = site.mounts.iter().find(|mount| {
@@ -133,7 +136,7 @@ async fn answer(
     });
     let mount = mount.filter(|mount| {
         let rest = path.strip_prefix(mount.prefix).unwrap_or_default();
-        everybody || !is_own(rest)
+        everybody || buckets || !is_own(rest)
     });
     let Some(mount) = mount else {
         return not_mounted(&shell);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use nephos_api::{App, Core, Dispatch, Service};
-use nephos_auth::{Issuer, Overrides, Policy, TrustBundle, Verifier, keys};
+use nephos_auth::{Caller, Issuer, Overrides, Policy, TrustBundle, Verifier, keys};
 use nephos_bus::Bus;
 use nephos_db::{Db, DbUrl};
 use nephos_peer::{Credentials, Directory, Peers, Transport};
@@ -141,6 +141,12 @@ impl World {
     #[must_use]
     pub fn token(&self, persona: Persona) -> Option<String> {
         sign(&self.issuer, &self.clock, persona)
+    }
+
+    /// A token of any caller, as it is.
+    #[must_use]
+    pub fn sign(&self, caller: &Caller) -> String {
+        self.issuer.sign(caller).expect("a token")
     }
 
     /// The pipeline of a service, known to its siblings.

@@ -39,6 +39,20 @@ impl Timestamp {
             .to_string()
     }
 
+    /// `Fri, 02 Jan 2026 03:04:05 GMT`: HTTP's own form, in whole seconds.
+    #[must_use]
+    pub fn http(self) -> String {
+        self.format("%a, %d %b %Y %H:%M:%S GMT")
+    }
+
+    /// Reads HTTP's own form.
+    #[must_use]
+    pub fn parse_http(text: &str) -> Option<Self> {
+        let civil = jiff::civil::DateTime::strptime("%a, %d %b %Y %H:%M:%S GMT", text).ok()?;
+        let at = jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()?;
+        Some(Self(at.as_microsecond()))
+    }
+
     /// Reads ISO 8601 with or without zone and fraction; without a zone it is UTC, as OpenStack means it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -113,6 +127,14 @@ mod tests {
         check("2026-01-02T03:04:05.123456", "2026-01-02T03:04:05Z");
         check("2026-01-02T05:04:05+02:00", "2026-01-02T03:04:05Z");
         assert_eq!(Timestamp::parse("yesterday"), None);
+    }
+
+    #[test]
+    fn the_form_of_http_headers() {
+        let at = Timestamp(1_767_323_045_000_000);
+        assert_eq!(at.http(), "Fri, 02 Jan 2026 03:04:05 GMT");
+        assert_eq!(Timestamp::parse_http(&at.http()), Some(at));
+        assert_eq!(Timestamp::parse_http("yesterday"), None);
     }
 
     #[test]

@@ -67,8 +67,8 @@ nephos_auth::rules! {
     pub UpdateDomain = "identity:update_domain", ADMIN_REQUIRED;
     /// Delete domain.
     pub DeleteDomain = "identity:delete_domain", ADMIN_REQUIRED;
-    /// Ec2 get credential.
-    pub Ec2GetCredential = "identity:ec2_get_credential", "(rule:admin_required) or (role:reader and system_scope:all) or user_id:%(target.credential.user_id)s";
+    /// Ec2 get credential. One widening: services check with it what it signed.
+    pub Ec2GetCredential = "identity:ec2_get_credential", "(rule:admin_required) or (role:reader and system_scope:all) or rule:service_role or user_id:%(target.credential.user_id)s";
     /// Ec2 list credentials.
     pub Ec2ListCredentials = "identity:ec2_list_credentials", "(rule:admin_required) or (role:reader and system_scope:all) or rule:owner";
     /// Ec2 create credential.

@@ -289,3 +289,52 @@ async fn access_keys_are_made_shown_and_removed() {
     alice.delete(&one).await.expect(204);
     cloud.admin().await.get(&one).await.expect(404);
 }
+
+#[tokio::test]
+async fn a_signature_tells_whose_access_key_made_it() {
+    use base64::Engine as _;
+    use hmac::{Hmac, Mac as _};
+    let cloud = Cloud::new().await;
+    let (user, project) = cloud.tenant("alice", "member").await;
+    let alice = cloud.as_user("alice", "alice", on_project("alice")).await;
+    let path = format!("/v3/users/{user}/credentials/OS-EC2");
+    let made = alice
+        .post(&path, json!({"tenant_id": project}))
+        .await
+        .expect(201)
+        .json;
+    let text = |key: &str| made["credential"][key].as_str().unwrap().to_owned();
+    let (access, secret) = (text("access"), text("secret"));
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let signed = |secret: &str| {
+        let mac = Hmac::<sha1::Sha1>::new_from_slice(secret.as_bytes()).unwrap();
+        let signature = base64.encode(mac.chain_update("GET").finalize().into_bytes());
+        json!({"credentials": {"access": access, "signature": signature, "token": base64.encode("GET")}})
+    };
+    let admin = cloud.admin().await;
+    let token = admin
+        .post("/v3/s3tokens", signed(&secret))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(token["token"]["user"]["id"], user);
+    assert_eq!(token["token"]["project"]["id"], project);
+    admin
+        .post("/v3/s3tokens", signed("other"))
+        .await
+        .expect(401);
+    // It tells roles: only services and administrators ask.
+    alice
+        .post("/v3/s3tokens", signed(&secret))
+        .await
+        .expect(403);
+    let gone = json!({"user": {"enabled": false}});
+    admin
+        .patch(&format!("/v3/users/{user}"), gone)
+        .await
+        .expect(200);
+    admin
+        .post("/v3/s3tokens", signed(&secret))
+        .await
+        .expect(401);
+}

@@ -102,6 +102,9 @@ fn body(name: &str) -> Value {
         "CreateApplicationCredential" => json!({"application_credential": {"name": "x"}}),
         "CreateCredential" => json!({"credential": {"user_id": "x", "type": "t", "blob": "b"}}),
         "CreateEc2Credential" => json!({"tenant_id": "x"}),
+        "CreateS3Token" => {
+            json!({"credentials": {"access": "x", "signature": "x", "token": "x"}})
+        }
         "CreateTrust" => {
             json!({"trust": {"trustor_user_id": "x", "trustee_user_id": "y", "impersonation": true}})
         }

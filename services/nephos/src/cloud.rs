@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 use nephos_api::shell::Mount;
+use nephos_api::{Dispatch, Request, Response};
 use nephos_auth::Verifier;
 use nephos_peer::trust::{Trust, TrustParts};
 use nephos_peer::{Directory, Peers, Replicas, Transport};
@@ -91,6 +93,10 @@ impl<'a> Cloud<'a> {
                     prefix: offer.prefix,
                     service: service.app(),
                 });
+                mounts.extend(offer.at_root.map(|path| Mount {
+                    prefix: path,
+                    service: Arc::new(At(path, service.app())),
+                }));
             }
             built.push(service);
         }
@@ -247,4 +253,17 @@ fn elsewhere(config: &Config) -> Directory {
         directory.set(offer.name, there);
     }
     directory
+}
+
+/// One path of a service, served at the root.
+struct At(&'static str, Arc<dyn Dispatch>);
+
+impl Dispatch for At {
+    fn dispatch(&self, mut request: Request) -> BoxFuture<'static, Response> {
+        request.path = match request.path.as_str() {
+            "/" => self.0.to_owned(),
+            below => format!("{}{below}", self.0),
+        };
+        self.1.dispatch(request)
+    }
 }

@@ -14,7 +14,8 @@ use nephos_compute::driver::libvirt::kvm_probe;
 
 use crate::terminal::complain;
 
-/// The Nephos cloud: identity, placement, image, network, compute and the dashboard, in one process or several.
+/// The Nephos cloud: identity, placement, image, network, compute, object, orchestration and the dashboard, in one process
+/// or several.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {

@@ -22,7 +22,7 @@ const PRIVATE: u32 = 0o700;
 pub fn make_dirs(state_dir: &Path) -> anyhow::Result<()> {
     make(state_dir, PASSABLE)?;
     make(&state_dir.join("host"), PASSABLE)?;
-    for name in ["db", "images", "policy"] {
+    for name in ["db", "images", "objects", "policy"] {
         make(&state_dir.join(name), PRIVATE)?;
     }
     Ok(())

@@ -113,3 +113,8 @@ fn compute() {
 fn orchestration() {
     check::<nephos_orchestration::Orchestration>("Orchestration (Heat v1)");
 }
+
+#[test]
+fn object() {
+    check::<nephos_object::Object>("Object (Swift v1)");
+}

@@ -61,7 +61,7 @@ async fn create_token(cx: Cx, req: Req<CreateToken>) -> Reply<CreateToken> {
 }
 
 /// Everything that the token will say.
-fn caller(cx: &Cx, proof: Proof, granted: Granted, trust_revision: u64) -> Caller {
+pub(super) fn caller(cx: &Cx, proof: Proof, granted: Granted, trust_revision: u64) -> Caller {
     let now = cx.now();
     let lifetime = now.plus_secs(i64::from(cx.config.token_lifetime_secs));
     let expires_at = proof

@@ -90,7 +90,7 @@ fn ec2_blob(blob: &str) -> Result<Map<String, Value>, Fault> {
 }
 
 /// The id of an access key follows from the key, so that it can be found by it.
-fn id_of_access(access: &str) -> String {
+pub(super) fn id_of_access(access: &str) -> String {
     format!("{:x}", Sha256::digest(access.as_bytes()))
 }
 

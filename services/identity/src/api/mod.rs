@@ -26,6 +26,7 @@ mod regions;
 mod registered_limits;
 mod revocations;
 mod roles;
+mod s3_tokens;
 mod scope;
 mod shape;
 mod targets;
@@ -61,6 +62,7 @@ pub(crate) fn endpoints() -> nephos_api::Endpoints<Svc> {
         registered_limits::endpoints(),
         revocations::endpoints(),
         roles::endpoints(),
+        s3_tokens::endpoints(),
         trusts::endpoints(),
         users::endpoints(),
     ];

@@ -127,7 +127,8 @@ async fn project_scope(cx: &Cx, project: &Project) -> Result<Option<Scope>, Faul
         }))
 }
 
-async fn on_project(
+/// The roles of a user on a project; none without any, or where it is disabled.
+pub(crate) async fn on_project(
     cx: &Cx,
     user_id: &UserId,
     project: &Project,

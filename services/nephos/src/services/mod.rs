@@ -9,6 +9,7 @@ mod ground;
 mod identity;
 mod image;
 pub(crate) mod network;
+mod object;
 mod orchestration;
 mod parts;
 mod placement;
@@ -31,12 +32,13 @@ pub use parts::{Parts, Role};
 use crate::hosts::Hosts;
 
 /// Every service, in the order in which they are built and started.
-pub static SERVICES: [Offer; 7] = [
+pub static SERVICES: [Offer; 8] = [
     Offer::of::<nephos_identity::Identity>(),
     Offer::of::<nephos_placement::Placement>(),
     Offer::of::<nephos_image::Image>(),
     Offer::of::<nephos_network::Network>(),
     Offer::of::<nephos_compute::Compute>(),
+    Offer::of::<nephos_object::Object>(),
     Offer::of::<nephos_orchestration::Orchestration>(),
     Offer::of::<nephos_dashboard::Dashboard>(),
 ];
@@ -58,6 +60,8 @@ trait Offered: Service + Check {
     const ACCOUNT: &'static str;
     /// How the catalog calls it and where it is below the public URL; none: it is not in the catalog.
     const CATALOG: Option<(&'static str, &'static str)>;
+    /// A path of it that clients look for at the root, beside the services and not below them.
+    const AT_ROOT: Option<&'static str> = None;
 
     /// The service over its database. It reads and writes nothing yet.
     fn build(core: nephos_api::Core, ground: &Ground<'_>) -> anyhow::Result<Self>;
@@ -119,6 +123,8 @@ pub struct Offer {
     pub account: &'static str,
     /// Its name and path in the catalog.
     pub catalog: Option<(&'static str, &'static str)>,
+    /// A path of it that is served at the root too.
+    pub at_root: Option<&'static str>,
     section: fn(&ConfigFile) -> anyhow::Result<()>,
     build: for<'a> fn(&'a Ground<'a>) -> Building<'a>,
     agents: for<'a> fn(&'a Hosts<'a>) -> BoxFuture<'a, anyhow::Result<Vec<Task>>>,
@@ -134,6 +140,7 @@ impl Offer {
             roles: S::ROLES,
             account: S::ACCOUNT,
             catalog: S::CATALOG,
+            at_root: S::AT_ROOT,
             section: check_section::<S>,
             build: |ground| build::<S>(ground).boxed(),
             agents: |hosts| S::agents(hosts).boxed(),

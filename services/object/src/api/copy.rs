@@ -1,0 +1,119 @@
+//! Copies: `X-Copy-From`, and `COPY`, which comes here as such.
+
+use std::sync::Arc;
+
+use nephos_api::Fault;
+
+use super::access::{self, Wish};
+use super::fault::precondition;
+use super::headers::{is_true, value};
+use super::reply::{Answer, set};
+use super::write::{Put, created};
+use crate::Cx;
+use crate::model::condition::ceiling;
+use crate::model::meta::{KEPT_OF_OBJECTS, Meta, Of};
+use crate::model::names;
+use crate::model::object::{Facts, Kind, Object};
+use crate::ops::access::Access;
+use crate::ops::read::{Content, Reader};
+use crate::ops::write::{Goal, Source, Upload};
+
+/// Writes a copy of what `from` names.
+pub(crate) async fn put(
+    cx: &Cx,
+    access: &Access,
+    put: Put,
+    (from, as_manifest): (&str, bool),
+) -> Result<Answer, Fault> {
+    if value(&put.pairs, "content-length").is_some_and(|length| length != "0") {
+        return Err(Fault::bad_request("Copy requests require a zero byte body"));
+    }
+    let from = percent_encoding::percent_decode_str(from)
+        .decode_utf8_lossy()
+        .into_owned();
+    let wrong =
+        || precondition("X-Copy-From header must be of the form <container name>/<object name>");
+    let (container, name) = names::split_path(&from).ok_or_else(wrong)?;
+    let account = value(&put.pairs, "x-copy-from-account").unwrap_or(&put.container.account);
+    let account = percent_encoding::percent_decode_str(account)
+        .decode_utf8_lossy()
+        .into_owned();
+    let source = access::container(cx, access, (&account, container), Wish::Read).await?;
+    let object = access::object(cx, &source, name).await?;
+    let facts = facts(&put, &object, as_manifest);
+    facts.meta.check(Of::Object).map_err(Fault::bad_request)?;
+    let copied = if object.kind == Kind::Plain || as_manifest {
+        cx.copy(&object, &put.place, facts).await?
+    } else {
+        let content = Reader::new(cx, access)
+            .content(&account, &object, 0)
+            .await?;
+        rewritten(cx, put, facts, content).await?
+    };
+    let mut answer = created(&copied);
+    let path = names::quoted(&format!("{container}/{name}"));
+    set(&mut answer.headers, "x-copied-from", &path);
+    set(&mut answer.headers, "x-copied-from-account", &account);
+    let changed = ceiling(object.updated_at).http();
+    set(&mut answer.headers, "x-copied-from-last-modified", &changed);
+    for (name, value) in &copied.meta.0 {
+        set(&mut answer.headers, name, value);
+    }
+    Ok(answer)
+}
+
+/// A large object becomes one of its own bytes.
+async fn rewritten(cx: &Cx, put: Put, facts: Facts, content: Content) -> Result<Object, Fault> {
+    let limit = cx.config.max_object_bytes;
+    let length = content.size;
+    if length > limit {
+        return Err(Fault::too_large(format!(
+            "The copy would have more than {limit} bytes; copy the manifest with multipart-manifest=get."
+        )));
+    }
+    let upload = Upload {
+        service: Arc::clone(cx.service()),
+        goal: Goal::Object(put.place, facts),
+        etag: None,
+        length: Some(length),
+    };
+    let chunks = content.stream(cx.service()).await?;
+    Ok(upload.run(Source::Chunks(chunks)).await?.object()?)
+}
+
+/// What the copy is: as its source, unless the request says otherwise.
+fn facts(put: &Put, source: &Object, as_manifest: bool) -> Facts {
+    let mut facts = source.facts.clone();
+    let fresh = is_true(&put.pairs, "x-fresh-metadata");
+    let mut meta = if fresh {
+        Meta::default()
+    } else {
+        source.meta.clone()
+    };
+    meta.0.remove("x-object-manifest");
+    meta.0.extend(put.facts.meta.0.clone());
+    if as_manifest {
+        for (name, value) in source
+            .meta
+            .0
+            .iter()
+            .filter(|(name, _)| *name == "x-object-manifest")
+        {
+            meta.set(name, value);
+        }
+    } else {
+        facts.kind = put.facts.kind;
+    }
+    if fresh {
+        for name in KEPT_OF_OBJECTS {
+            meta.set(name, put.facts.meta.get(name).unwrap_or_default());
+        }
+    }
+    facts.meta = meta;
+    if value(&put.pairs, "content-type").is_some_and(|kind| !kind.is_empty()) {
+        facts.content_type.clone_from(&put.facts.content_type);
+    }
+    let kept = facts.delete_at.filter(|_| !fresh);
+    facts.delete_at = put.facts.delete_at.or(kept);
+    facts
+}

@@ -1,0 +1,336 @@
+//! Objects uploaded in parts.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
+
+use super::bodies::Checked;
+use super::errors::{of_database, of_read, of_write};
+use super::list::time;
+use super::put::{Described, check_key, check_source, condition, length, md5_of, source};
+use super::{Front, Who, Wish};
+use crate::model::object::{Part, PartsUpload, UploadId};
+use crate::model::range::{Wanted, wanted};
+use crate::ops::read::Reader;
+use crate::ops::write::{Goal, Source, Upload, WriteError, Written};
+use crate::store::uploads as store;
+
+/// Parts are numbered from 1 to this.
+const MAX_PARTS: i32 = 10_000;
+/// Most entries of one answer.
+const PAGE: i32 = 1000;
+
+/// The upload of this id, key and bucket.
+async fn upload(
+    front: &Front,
+    who: &Who,
+    (bucket, key, id): (&str, &str, &str),
+) -> S3Result<PartsUpload> {
+    let bucket = front.bucket(who, bucket, Wish::Write).await?;
+    let found = store::get(&front.core.db, &UploadId::from(id)).await;
+    let found = found.map_err(of_database)?;
+    let found = found.filter(|found| found.container_id == bucket.id && found.name == key);
+    found.ok_or_else(|| of_write(WriteError::NoUpload))
+}
+
+pub(super) async fn create(
+    front: &Front,
+    request: S3Request<dto::CreateMultipartUploadInput>,
+) -> S3Result<S3Response<dto::CreateMultipartUploadOutput>> {
+    let who = front.who(&request).await?;
+    let input = request.input;
+    let bucket = front.bucket(&who, &input.bucket, Wish::Write).await?;
+    check_key(&input.key)?;
+    let described = Described {
+        content_type: input.content_type,
+        metadata: input.metadata,
+        kept: [
+            ("cache-control", input.cache_control),
+            ("content-disposition", input.content_disposition),
+            ("content-encoding", input.content_encoding),
+            ("content-language", input.content_language),
+        ],
+    };
+    let upload = PartsUpload {
+        id: UploadId::from(nephos_runtime::ids::uuid()),
+        container_id: bucket.id,
+        name: input.key.clone(),
+        content_type: described.content_type(&input.key),
+        meta: described.meta()?,
+        created_at: front.core.clock.now(),
+    };
+    front.begin_parts(&upload).await.map_err(of_write)?;
+    Ok(S3Response::new(dto::CreateMultipartUploadOutput {
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        upload_id: Some(upload.id.0),
+        ..dto::CreateMultipartUploadOutput::default()
+    }))
+}
+
+fn number(number: i32) -> S3Result<i64> {
+    if (1..=MAX_PARTS).contains(&number) {
+        Ok(i64::from(number))
+    } else {
+        Err(s3_error!(
+            InvalidArgument,
+            "Part number must be an integer between 1 and 10000, inclusive"
+        ))
+    }
+}
+
+pub(super) async fn put(
+    front: &Front,
+    request: S3Request<dto::UploadPartInput>,
+) -> S3Result<S3Response<dto::UploadPartOutput>> {
+    let who = front.who(&request).await?;
+    let S3Request {
+        input,
+        headers,
+        trailing_headers,
+        ..
+    } = request;
+    let number = number(input.part_number)?;
+    let place = (
+        input.bucket.as_str(),
+        input.key.as_str(),
+        input.upload_id.as_str(),
+    );
+    let found = upload(front, &who, place).await?;
+    let expected = dto::Checksum {
+        checksum_crc32: input.checksum_crc32,
+        checksum_crc32c: input.checksum_crc32c,
+        checksum_crc64nvme: input.checksum_crc64nvme,
+        checksum_sha1: input.checksum_sha1,
+        checksum_sha256: input.checksum_sha256,
+        checksum_type: None,
+    };
+    let upload = Upload {
+        service: Arc::clone(&front.0),
+        goal: Goal::Part(found.id, number),
+        etag: md5_of(input.content_md5.as_deref())?,
+        length: length(&headers, input.content_length),
+    };
+    let body = Checked::new(input.body, expected, trailing_headers, &headers);
+    let part = part(upload.run(Source::Chunks(body.boxed())).await)?;
+    Ok(S3Response::new(dto::UploadPartOutput {
+        e_tag: Some(dto::ETag::Strong(part.etag)),
+        ..dto::UploadPartOutput::default()
+    }))
+}
+
+fn part(written: Result<Written, WriteError>) -> S3Result<Part> {
+    match written.map_err(of_write)? {
+        Written::Part(part) => Ok(part),
+        Written::Object(_) => Err(of_write(WriteError::GivenUp)),
+    }
+}
+
+pub(super) async fn copy(
+    front: &Front,
+    request: S3Request<dto::UploadPartCopyInput>,
+) -> S3Result<S3Response<dto::UploadPartCopyOutput>> {
+    let who = front.who(&request).await?;
+    let input = request.input;
+    let number = number(input.part_number)?;
+    let place = (
+        input.bucket.as_str(),
+        input.key.as_str(),
+        input.upload_id.as_str(),
+    );
+    let found = upload(front, &who, place).await?;
+    let object = source(front, &who, &input.copy_source).await?;
+    check_source(
+        &object,
+        input.copy_source_if_match,
+        input.copy_source_if_none_match,
+    )?;
+    let mut reader = Reader::new(front, &who.access);
+    let mut content = reader
+        .content(&who.account, &object, 0)
+        .await
+        .map_err(of_read)?;
+    if let Some(range) = &input.copy_source_range {
+        let parts = match wanted(Some(range), content.size) {
+            Wanted::Parts(parts) => parts,
+            Wanted::All | Wanted::Nothing => Vec::new(),
+        };
+        let [part] = parts.as_slice() else {
+            return Err(s3_error!(
+                InvalidRange,
+                "The requested range is not satisfiable"
+            ));
+        };
+        content = content.within(part.clone());
+    }
+    let upload = Upload {
+        service: Arc::clone(&front.0),
+        goal: Goal::Part(found.id, number),
+        etag: None,
+        length: Some(content.size),
+    };
+    let chunks = content.stream(&front.0).await.map_err(of_read)?;
+    let part = part(upload.run(Source::Chunks(chunks)).await)?;
+    let result = dto::CopyPartResult {
+        e_tag: Some(dto::ETag::Strong(part.etag)),
+        last_modified: Some(time(part.created_at)),
+        ..dto::CopyPartResult::default()
+    };
+    Ok(S3Response::new(dto::UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        ..dto::UploadPartCopyOutput::default()
+    }))
+}
+
+pub(super) async fn complete(
+    front: &Front,
+    request: S3Request<dto::CompleteMultipartUploadInput>,
+) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
+    let who = front.who(&request).await?;
+    let input = request.input;
+    let place = (
+        input.bucket.as_str(),
+        input.key.as_str(),
+        input.upload_id.as_str(),
+    );
+    let found = upload(front, &who, place).await?;
+    let listed = input
+        .multipart_upload
+        .and_then(|list| list.parts)
+        .unwrap_or_default();
+    let missing = || s3_error!(MalformedXML, "Every part needs a number and an ETag.");
+    let wanted: Option<Vec<(i64, String)>> = listed
+        .into_iter()
+        .map(|part| Some((i64::from(part.part_number?), part.e_tag?.into_value())))
+        .collect();
+    let condition = condition(input.if_match, input.if_none_match)?;
+    let made = front
+        .complete_parts(&found.id, &wanted.ok_or_else(missing)?, &condition)
+        .await;
+    let object = made.map_err(of_write)?;
+    Ok(S3Response::new(dto::CompleteMultipartUploadOutput {
+        location: Some(format!("/{}/{}", input.bucket, input.key)),
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        e_tag: Some(dto::ETag::Strong(object.facts.etag)),
+        ..dto::CompleteMultipartUploadOutput::default()
+    }))
+}
+
+pub(super) async fn abort(
+    front: &Front,
+    request: S3Request<dto::AbortMultipartUploadInput>,
+) -> S3Result<S3Response<dto::AbortMultipartUploadOutput>> {
+    let who = front.who(&request).await?;
+    let input = request.input;
+    let place = (
+        input.bucket.as_str(),
+        input.key.as_str(),
+        input.upload_id.as_str(),
+    );
+    let found = upload(front, &who, place).await?;
+    front.abort_parts(&found.id).await.map_err(of_write)?;
+    Ok(S3Response::with_status(
+        dto::AbortMultipartUploadOutput::default(),
+        http::StatusCode::NO_CONTENT,
+    ))
+}
+
+pub(super) async fn list(
+    front: &Front,
+    request: S3Request<dto::ListPartsInput>,
+) -> S3Result<S3Response<dto::ListPartsOutput>> {
+    let who = front.who(&request).await?;
+    let input = request.input;
+    let place = (
+        input.bucket.as_str(),
+        input.key.as_str(),
+        input.upload_id.as_str(),
+    );
+    let found = upload(front, &who, place).await?;
+    let max = input.max_parts.unwrap_or(PAGE).clamp(0, PAGE);
+    let behind = i64::from(input.part_number_marker.unwrap_or(0));
+    let page = (behind, i64::from(max) + 1);
+    let parts = store::parts(&front.core.db, &found.id, page)
+        .await
+        .map_err(of_database)?;
+    let more = parts.len() > usize::try_from(max).unwrap_or(0);
+    let view = |part: Part| dto::Part {
+        e_tag: Some(dto::ETag::Strong(part.etag)),
+        last_modified: Some(time(part.created_at)),
+        part_number: i32::try_from(part.number).ok(),
+        size: Some(part.size),
+        ..dto::Part::default()
+    };
+    let parts: Vec<dto::Part> = parts
+        .into_iter()
+        .take(usize::try_from(max).unwrap_or(0))
+        .map(view)
+        .collect();
+    let next = parts.last().and_then(|last| last.part_number);
+    Ok(S3Response::new(dto::ListPartsOutput {
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        upload_id: Some(input.upload_id),
+        is_truncated: Some(more),
+        max_parts: Some(max),
+        part_number_marker: input.part_number_marker,
+        next_part_number_marker: next.filter(|_| more),
+        parts: Some(parts),
+        ..dto::ListPartsOutput::default()
+    }))
+}
+
+pub(super) async fn uploads(
+    front: &Front,
+    request: S3Request<dto::ListMultipartUploadsInput>,
+) -> S3Result<S3Response<dto::ListMultipartUploadsOutput>> {
+    let who = front.who(&request).await?;
+    let input = request.input;
+    let bucket = front.bucket(&who, &input.bucket, Wish::List).await?;
+    if input.delimiter.is_some()
+        || input
+            .prefix
+            .as_ref()
+            .is_some_and(|prefix| !prefix.is_empty())
+    {
+        return Err(s3_error!(
+            NotImplemented,
+            "Uploads are listed without prefix and delimiter."
+        ));
+    }
+    let max = input.max_uploads.unwrap_or(PAGE).clamp(0, PAGE);
+    let marker = input.key_marker.clone().unwrap_or_default();
+    // Without an id, the marker's own uploads are behind it.
+    let id = input
+        .upload_id_marker
+        .clone()
+        .unwrap_or_else(|| "~".to_owned());
+    let limit = i64::from(max) + 1;
+    let found = store::page(&front.core.db, &bucket.id, (&marker, &id), limit).await;
+    let found = found.map_err(of_database)?;
+    let count = usize::try_from(max).unwrap_or(0);
+    let more = found.len() > count;
+    let last = found.get(count.wrapping_sub(1)).filter(|_| more);
+    let (next_key, next_id) = last
+        .map(|last| (last.name.clone(), last.id.0.clone()))
+        .unzip();
+    let view = |upload: PartsUpload| dto::MultipartUpload {
+        initiated: Some(time(upload.created_at)),
+        key: Some(upload.name),
+        upload_id: Some(upload.id.0),
+        ..dto::MultipartUpload::default()
+    };
+    Ok(S3Response::new(dto::ListMultipartUploadsOutput {
+        bucket: Some(input.bucket),
+        is_truncated: Some(more),
+        key_marker: input.key_marker,
+        upload_id_marker: input.upload_id_marker,
+        max_uploads: Some(max),
+        next_key_marker: next_key,
+        next_upload_id_marker: next_id,
+        uploads: Some(found.into_iter().take(count).map(view).collect()),
+        ..dto::ListMultipartUploadsOutput::default()
+    }))
+}

@@ -1,0 +1,181 @@
+//! Objects that are uploaded in parts: begun, added to, made whole or given up, each in one transaction.
+
+use md5::{Digest as _, Md5};
+use nephos_db::Tx;
+use nephos_runtime::crash_point;
+
+use super::publish::{Condition, Files, Next, Place, publish};
+use super::write::WriteError;
+use crate::Svc;
+use crate::model::object::{ContainerId, Extent, Facts, Kind, Object, Part, PartsUpload, UploadId};
+use crate::store::{containers, uploads};
+
+/// The least size of a part that is not the last, in bytes.
+const MIN_PART_BYTES: i64 = 5 * 1024 * 1024;
+
+impl Svc {
+    /// Begins an upload.
+    pub(crate) async fn begin_parts(&self, upload: &PartsUpload) -> Result<(), WriteError> {
+        let mut tx = self.core.db.write().await?;
+        containers::hold_id(&mut tx, &upload.container_id)
+            .await?
+            .ok_or(WriteError::NoContainer)?;
+        uploads::insert(&mut tx, upload).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// A part is there; it replaces an earlier one of its number.
+    pub(crate) async fn put_part(&self, id: &UploadId, part: &Part) -> Result<(), WriteError> {
+        let attempt = || self.try_put_part(id, part);
+        self.core.db.again(attempt).await?;
+        self.nudge();
+        Ok(())
+    }
+
+    async fn try_put_part(&self, id: &UploadId, part: &Part) -> Result<(), WriteError> {
+        let mut tx = self.core.db.write().await?;
+        uploads::hold(&mut tx, id)
+            .await?
+            .ok_or(WriteError::NoUpload)?;
+        uploads::release_part(&mut tx, id, part.number).await?;
+        if let Some(blob) = &part.blob
+            && !crate::store::objects::keep_blob(&mut tx, blob, part.size).await?
+        {
+            return Err(WriteError::GivenUp);
+        }
+        uploads::insert_part(&mut tx, id, part).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Makes an object of the parts that are listed by number and tag; the others go.
+    pub(crate) async fn complete_parts(
+        &self,
+        id: &UploadId,
+        wanted: &[(i64, String)],
+        condition: &Condition,
+    ) -> Result<Object, WriteError> {
+        let attempt = || self.try_complete_parts(id, wanted, condition);
+        let object = self.core.db.again(attempt).await?;
+        crash_point!("parts.complete");
+        self.nudge();
+        Ok(object)
+    }
+
+    async fn try_complete_parts(
+        &self,
+        id: &UploadId,
+        wanted: &[(i64, String)],
+        condition: &Condition,
+    ) -> Result<Object, WriteError> {
+        let now = self.core.clock.now();
+        let mut tx = self.core.db.write().await?;
+        let upload = uploads::hold(&mut tx, id)
+            .await?
+            .ok_or(WriteError::NoUpload)?;
+        let there = uploads::all_parts(&mut tx, id).await?;
+        let parts = chosen(wanted, &there)?;
+        let (size, etag) = whole(&parts);
+        let facts = Facts {
+            kind: Kind::Plain,
+            size,
+            stored: size,
+            etag,
+            content_type: upload.content_type,
+            meta: upload.meta,
+            delete_at: None,
+        };
+        let extent = |part: &&Part| {
+            let blob = part.blob.clone()?;
+            Some(Extent {
+                blob,
+                size: part.size,
+            })
+        };
+        let next = Next {
+            facts,
+            files: Files::Taken(parts.iter().filter_map(extent).collect()),
+            segments: None,
+        };
+        let place = Place {
+            container: upload.container_id,
+            name: upload.name,
+            condition: condition.clone(),
+        };
+        let object = publish(&mut tx, now, &place, next).await?;
+        for part in &there {
+            if parts.iter().any(|taken| taken.number == part.number) {
+                uploads::forget_part(&mut tx, id, part.number).await?;
+            } else {
+                uploads::release_part(&mut tx, id, part.number).await?;
+            }
+        }
+        uploads::remove(&mut tx, id).await?;
+        crash_point!("parts.before_commit");
+        tx.commit().await?;
+        Ok(object)
+    }
+
+    /// Gives an upload up.
+    pub(crate) async fn abort_parts(&self, id: &UploadId) -> Result<(), WriteError> {
+        let mut tx = self.core.db.write().await?;
+        uploads::hold(&mut tx, id)
+            .await?
+            .ok_or(WriteError::NoUpload)?;
+        give_up(&mut tx, id).await?;
+        tx.commit().await?;
+        self.nudge();
+        Ok(())
+    }
+}
+
+/// Gives up all uploads into a container that is to be removed.
+pub(super) async fn give_up_all(
+    tx: &mut Tx,
+    container: &ContainerId,
+) -> Result<(), nephos_db::Error> {
+    for id in uploads::of_container(tx, container).await? {
+        give_up(tx, &UploadId(id)).await?;
+    }
+    Ok(())
+}
+
+async fn give_up(tx: &mut Tx, id: &UploadId) -> Result<(), nephos_db::Error> {
+    for part in uploads::all_parts(tx, id).await? {
+        uploads::release_part(tx, id, part.number).await?;
+    }
+    uploads::remove(tx, id).await
+}
+
+/// The parts that are wanted, if they are there, in order, and large enough.
+fn chosen<'a>(wanted: &[(i64, String)], there: &'a [Part]) -> Result<Vec<&'a Part>, WriteError> {
+    let mut parts: Vec<&Part> = Vec::new();
+    for (number, etag) in wanted {
+        if parts.last().is_some_and(|last| last.number >= *number) {
+            return Err(WriteError::PartOrder);
+        }
+        let part = there
+            .iter()
+            .find(|part| part.number == *number && part.etag == *etag);
+        parts.push(part.ok_or(WriteError::Part(*number))?);
+    }
+    let Some((_last, others)) = parts.split_last() else {
+        return Err(WriteError::Part(1));
+    };
+    match others.iter().find(|part| part.size < MIN_PART_BYTES) {
+        Some(small) => Err(WriteError::PartSize(small.number)),
+        None => Ok(parts),
+    }
+}
+
+/// Size and tag of an object of these parts, as S3 computes it.
+fn whole(parts: &[&Part]) -> (i64, String) {
+    let mut hash = Md5::new();
+    for part in parts {
+        hash.update(hex::decode(&part.etag).unwrap_or_default());
+    }
+    let size = parts.iter().map(|part| part.size).sum();
+    (
+        size,
+        format!("{}-{}", hex::encode(hash.finalize()), parts.len()),
+    )
+}

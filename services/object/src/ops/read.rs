@@ -1,0 +1,272 @@
+//! What a reader gets: the files of an object, or of the segments that a manifest means.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use nephos_blob::Chunks;
+
+use super::access::Access;
+use crate::Svc;
+use crate::model::listing::Bounds;
+use crate::model::manifest::{self, MAX_DEPTH, MAX_PIECES};
+use crate::model::names;
+use crate::model::object::{BlobId, Container, Kind, Object};
+use crate::store::{containers, objects};
+
+/// Objects of a dynamic manifest that are looked at at a time.
+const PAGE: usize = 1000;
+
+/// Why an object cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("the segment {0} is not what the manifest says, or not there")]
+    Segment(String),
+    #[error("there are too many segments, or manifests within manifests")]
+    TooMany,
+    #[error(transparent)]
+    Blob(#[from] nephos_blob::Error),
+    #[error(transparent)]
+    Db(#[from] nephos_db::Error),
+}
+
+/// Some bytes of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    blob: BlobId,
+    range: Range<u64>,
+}
+
+/// What an object is for a reader.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Content {
+    pub size: u64,
+    pub etag: String,
+    pub pieces: Vec<Piece>,
+}
+
+/// Finds out what objects mean, in a caller's name: segments are read by the same rights.
+pub(crate) struct Reader<'a> {
+    service: &'a Svc,
+    access: &'a Access,
+    containers: HashMap<(String, String), Option<Container>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(service: &'a Svc, access: &'a Access) -> Self {
+        Self {
+            service,
+            access,
+            containers: HashMap::new(),
+        }
+    }
+
+    /// The content of an object of `account`.
+    pub(crate) fn content<'s>(
+        &'s mut self,
+        account: &'s str,
+        object: &'s Object,
+        depth: usize,
+    ) -> BoxFuture<'s, Result<Content, ReadError>> {
+        async move {
+            if depth > MAX_DEPTH {
+                return Err(ReadError::TooMany);
+            }
+            match object.kind {
+                Kind::Plain => self.plain(object).await,
+                Kind::Static => self.listed(account, object, depth).await,
+                Kind::Dynamic => self.found(account, object, depth).await,
+            }
+        }
+        .boxed()
+    }
+
+    async fn plain(&self, object: &Object) -> Result<Content, ReadError> {
+        let extents = objects::extents(&self.service.core.db, &object.id).await?;
+        let piece = |extent: crate::model::object::Extent| Piece {
+            blob: extent.blob,
+            range: 0..u64::try_from(extent.size).unwrap_or(0),
+        };
+        Ok(Content {
+            size: u64::try_from(object.size).unwrap_or(0),
+            etag: object.etag.clone(),
+            pieces: extents.into_iter().map(piece).collect(),
+        })
+    }
+
+    async fn listed(
+        &mut self,
+        account: &str,
+        object: &Object,
+        depth: usize,
+    ) -> Result<Content, ReadError> {
+        let db = &self.service.core.db;
+        let mut whole = Content {
+            etag: object.etag.clone(),
+            ..Content::default()
+        };
+        for segment in objects::segments(db, &object.id).await? {
+            let missing = || ReadError::Segment(segment.name.clone());
+            let (container, name) = names::split_path(&segment.name).ok_or_else(missing)?;
+            let container = self
+                .container(account, container)
+                .await?
+                .ok_or_else(missing)?;
+            let now = self.service.core.clock.now();
+            let found = objects::get(db, &container.id, name).await?;
+            let found = found.filter(|found| {
+                !found.expired(now) && found.etag == segment.hash && found.size == segment.bytes
+            });
+            let part = found.ok_or_else(missing)?;
+            let part = self.content(account, &part, depth + 1).await?;
+            whole.append(part.within(segment.span()))?;
+        }
+        Ok(whole)
+    }
+
+    async fn found(
+        &mut self,
+        account: &str,
+        object: &Object,
+        depth: usize,
+    ) -> Result<Content, ReadError> {
+        let path = object.meta.get("x-object-manifest").unwrap_or_default();
+        let path = percent_encoding::percent_decode_str(path)
+            .decode_utf8_lossy()
+            .into_owned();
+        let nothing = || ReadError::Segment(path.clone());
+        let (container, prefix) = names::split_path(&path).ok_or_else(nothing)?;
+        let Some(container) = self.container(account, container).await? else {
+            return Ok(Content {
+                etag: super::publish::EMPTY.to_owned(),
+                ..Content::default()
+            });
+        };
+        let mut bounds = Bounds {
+            low: Some((prefix.to_owned(), false)),
+            high: names::behind(prefix),
+        };
+        let (mut whole, mut etags) = (Content::default(), Vec::new());
+        loop {
+            let page = objects::page(&self.service.core.db, &container.id, &bounds, PAGE).await?;
+            let last = page.len() < PAGE;
+            let now = self.service.core.clock.now();
+            for part in page {
+                bounds.low = Some((part.name.clone(), true));
+                if part.expired(now) {
+                    continue;
+                }
+                // A dynamic manifest among the segments stands for itself.
+                let content = if part.kind == Kind::Dynamic {
+                    self.plain(&part).await?
+                } else {
+                    self.content(account, &part, depth + 1).await?
+                };
+                etags.push(part.facts.etag);
+                whole.append(content)?;
+            }
+            if last {
+                break;
+            }
+        }
+        whole.etag = manifest::etag(etags.iter().map(|etag| (etag.as_str(), None)));
+        Ok(whole)
+    }
+
+    /// A container of segments, if it is there and may be read.
+    pub(crate) async fn container(
+        &mut self,
+        account: &str,
+        name: &str,
+    ) -> Result<Option<Container>, nephos_db::Error> {
+        let key = (account.to_owned(), name.to_owned());
+        if let Some(known) = self.containers.get(&key) {
+            return Ok(known.clone());
+        }
+        let found = containers::get(&self.service.core.db, account, name).await?;
+        let found = found.filter(|found| self.access.reads(found, false));
+        self.containers.insert(key, found.clone());
+        Ok(found)
+    }
+}
+
+impl Content {
+    fn append(&mut self, part: Self) -> Result<(), ReadError> {
+        self.size += part.size;
+        self.pieces.extend(part.pieces);
+        if self.pieces.len() > MAX_PIECES {
+            return Err(ReadError::TooMany);
+        }
+        Ok(())
+    }
+
+    /// The part of it in `range`.
+    pub(crate) fn within(&self, range: Range<u64>) -> Self {
+        let mut pieces = Vec::new();
+        let mut at = 0;
+        for piece in &self.pieces {
+            let length = piece.range.end - piece.range.start;
+            let (from, until) = (range.start.max(at), range.end.min(at + length));
+            if from < until {
+                pieces.push(Piece {
+                    blob: piece.blob.clone(),
+                    range: piece.range.start + (from - at)..piece.range.start + (until - at),
+                });
+            }
+            at += length;
+        }
+        Self {
+            size: range.end.min(self.size).saturating_sub(range.start),
+            etag: self.etag.clone(),
+            pieces,
+        }
+    }
+
+    /// Its bytes. The first file is opened at once, the others when it is their turn.
+    pub(crate) async fn stream(self, service: &Arc<Svc>) -> Result<Chunks, ReadError> {
+        let mut pieces = self.pieces.into_iter();
+        let Some(first) = pieces.next() else {
+            return Ok(stream::empty().boxed());
+        };
+        let store = service.store(&first.blob);
+        let first = store.read(first.blob.as_str(), first.range).await?;
+        let service = Arc::clone(service);
+        let rest = stream::iter(pieces).then(move |piece| {
+            let service = Arc::clone(&service);
+            async move {
+                let store = service.store(&piece.blob);
+                let opened = store.read(piece.blob.as_str(), piece.range).await;
+                opened.map_err(std::io::Error::other)
+            }
+        });
+        Ok(first.chain(rest.try_flatten()).boxed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_several_files() {
+        let piece = |name: &str, range: Range<u64>| Piece {
+            blob: BlobId::from(name),
+            range,
+        };
+        let whole = Content {
+            size: 12,
+            etag: String::new(),
+            pieces: vec![piece("a", 0..5), piece("b", 2..4), piece("c", 0..5)],
+        };
+        let part = whole.within(3..8);
+        assert_eq!(part.size, 5);
+        assert_eq!(
+            part.pieces,
+            [piece("a", 3..5), piece("b", 2..4), piece("c", 0..1)]
+        );
+        assert_eq!(whole.within(0..12).pieces, whole.pieces);
+        assert!(whole.within(12..20).pieces.is_empty());
+    }
+}

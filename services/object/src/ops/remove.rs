@@ -1,0 +1,43 @@
+//! Removes objects and containers.
+
+use super::publish::unpublish;
+use super::write::WriteError;
+use crate::Svc;
+use crate::model::object::{Container, ContainerId};
+use crate::store::{accounts, containers};
+
+impl Svc {
+    /// Removes the object of a name.
+    pub(crate) async fn remove_object(
+        &self,
+        container: &ContainerId,
+        name: &str,
+    ) -> Result<(), WriteError> {
+        let attempt = || async {
+            let now = self.core.clock.now();
+            let mut tx = self.core.db.write().await?;
+            unpublish(&mut tx, now, (container, name)).await?;
+            Ok::<_, WriteError>(tx.commit().await?)
+        };
+        self.core.db.again(attempt).await?;
+        self.nudge();
+        Ok(())
+    }
+
+    /// Removes an empty container; false when something is in it.
+    pub(crate) async fn remove_container(
+        &self,
+        container: &Container,
+    ) -> Result<bool, nephos_db::Error> {
+        let mut tx = self.core.db.write().await?;
+        containers::hold_id(&mut tx, &container.id).await?;
+        super::parts::give_up_all(&mut tx, &container.id).await?;
+        if !containers::remove(&mut tx, &container.id).await? {
+            return Ok(false);
+        }
+        accounts::count_container(&mut tx, &container.account, -1).await?;
+        tx.commit().await?;
+        self.nudge();
+        Ok(true)
+    }
+}

@@ -1,0 +1,76 @@
+//! Which files there are: a row is written before the first byte and removed after the last one.
+
+use nephos_db::{Db, Error, Tx, args};
+use nephos_types::Timestamp;
+
+use crate::model::object::BlobId;
+
+/// A file that is about to be written.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    id: &BlobId,
+    (process, until): (&str, Timestamp),
+) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO blobs (id, state, refs, writer, writer_until, size) VALUES ($1, 'writing', 0, $2, $3, 0)",
+        args![id, process, until],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Says that its writer lives; false when it was given up.
+pub(crate) async fn renew(tx: &mut Tx, id: &BlobId, until: Timestamp) -> Result<bool, Error> {
+    let sql = "UPDATE blobs SET writer_until = $1 WHERE id = $2 AND state = 'writing'";
+    Ok(tx.exec(sql, args![until, id]).await? == 1)
+}
+
+/// Its writer gives it up: its bytes are to be removed.
+pub(crate) async fn doom(tx: &mut Tx, id: &BlobId) -> Result<(), Error> {
+    let sql = "UPDATE blobs SET state = 'doomed' WHERE id = $1 AND state = 'writing'";
+    tx.exec(sql, args![id]).await?;
+    Ok(())
+}
+
+/// Files whose bytes are to be removed.
+pub(crate) async fn doomed(db: &Db, limit: i64) -> Result<Vec<String>, Error> {
+    let sql = "SELECT id FROM blobs WHERE state = 'doomed' ORDER BY id LIMIT $1";
+    db.fetch_all(sql, args![limit]).await
+}
+
+/// Its bytes are gone.
+pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    let sql = "DELETE FROM blobs WHERE id = $1 AND state = 'doomed'";
+    tx.exec(sql, args![id]).await?;
+    Ok(())
+}
+
+/// Dooms what nobody has been writing any more since `now`.
+pub(crate) async fn abandon(tx: &mut Tx, now: Timestamp) -> Result<u64, Error> {
+    let sql = "UPDATE blobs SET state = 'doomed' WHERE state = 'writing' AND writer_until < $1";
+    tx.exec(sql, args![now]).await
+}
+
+/// On a database of one process, whatever another one was writing is written by nobody.
+pub(crate) async fn abandon_others(tx: &mut Tx, process: &str) -> Result<u64, Error> {
+    let sql = "UPDATE blobs SET state = 'doomed' WHERE state = 'writing' AND writer <> $1";
+    tx.exec(sql, args![process]).await
+}
+
+/// Whether there is any at all.
+pub(crate) async fn any(db: &Db) -> Result<bool, Error> {
+    let sql = "SELECT id FROM blobs LIMIT 1";
+    Ok(db.fetch_opt::<String>(sql, args![]).await?.is_some())
+}
+
+/// Ids from `low` to before `high`.
+pub(crate) async fn between(db: &Db, low: &str, high: &str) -> Result<Vec<String>, Error> {
+    let sql = "SELECT id FROM blobs WHERE id >= $1 AND id < $2 ORDER BY id";
+    db.fetch_all(sql, args![low, high]).await
+}
+
+/// Ids from `low` to before `high` of files that must be there.
+pub(crate) async fn kept_between(db: &Db, low: &str, high: &str) -> Result<Vec<String>, Error> {
+    let sql = "SELECT id FROM blobs WHERE id >= $1 AND id < $2 AND state = 'kept' ORDER BY id";
+    db.fetch_all(sql, args![low, high]).await
+}

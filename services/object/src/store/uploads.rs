@@ -1,0 +1,147 @@
+//! Objects that are being uploaded in parts.
+
+use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+
+use super::{json, meta};
+use crate::model::object::{ContainerId, Part, PartsUpload, UploadId};
+
+impl FromRow for PartsUpload {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            id: row.get("id")?,
+            container_id: row.get("container_id")?,
+            name: row.get("name")?,
+            content_type: row.get("content_type")?,
+            meta: meta(row)?,
+            created_at: row.get("created_at")?,
+        })
+    }
+}
+
+impl FromRow for Part {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            number: row.get("number")?,
+            blob: row.get("blob_id")?,
+            size: row.get("size")?,
+            etag: row.get("etag")?,
+            created_at: row.get("created_at")?,
+        })
+    }
+}
+
+/// A new upload.
+pub(crate) async fn insert(tx: &mut Tx, upload: &PartsUpload) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO uploads (id, container_id, name, content_type, meta, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        args![
+            upload.id,
+            upload.container_id,
+            upload.name,
+            upload.content_type,
+            json(&upload.meta),
+            upload.created_at
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The upload.
+pub(crate) async fn get(db: &Db, id: &UploadId) -> Result<Option<PartsUpload>, Error> {
+    let sql =
+        "SELECT id, container_id, name, content_type, meta, created_at FROM uploads WHERE id = $1";
+    db.fetch_opt(sql, args![id]).await
+}
+
+/// The upload, held until the transaction ends.
+pub(crate) async fn hold(tx: &mut Tx, id: &UploadId) -> Result<Option<PartsUpload>, Error> {
+    tx.fetch_opt(
+        "UPDATE uploads SET name = name WHERE id = $1 \
+         RETURNING id, container_id, name, content_type, meta, created_at",
+        args![id],
+    )
+    .await
+}
+
+/// Uploads into a container behind a name and id, by both.
+pub(crate) async fn page(
+    db: &Db,
+    container: &ContainerId,
+    (name, id): (&str, &str),
+    limit: i64,
+) -> Result<Vec<PartsUpload>, Error> {
+    db.fetch_all(
+        "SELECT id, container_id, name, content_type, meta, created_at FROM uploads \
+         WHERE container_id = $1 AND (name > $2 OR (name = $2 AND id > $3)) ORDER BY name, id LIMIT $4",
+        args![container, name, id, limit],
+    )
+    .await
+}
+
+/// The parts behind a number, in their order.
+pub(crate) async fn parts(
+    db: &Db,
+    id: &UploadId,
+    (behind, limit): (i64, i64),
+) -> Result<Vec<Part>, Error> {
+    db.fetch_all(
+        "SELECT number, blob_id, size, etag, created_at FROM parts WHERE upload_id = $1 AND number > $2 \
+         ORDER BY number LIMIT $3",
+        args![id, behind, limit],
+    )
+    .await
+}
+
+/// All parts, within a transaction that holds the upload.
+pub(crate) async fn all_parts(tx: &mut Tx, id: &UploadId) -> Result<Vec<Part>, Error> {
+    let sql = "SELECT number, blob_id, size, etag, created_at FROM parts WHERE upload_id = $1 ORDER BY number";
+    tx.fetch_all(sql, args![id]).await
+}
+
+/// A part is there.
+pub(crate) async fn insert_part(tx: &mut Tx, id: &UploadId, part: &Part) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO parts (upload_id, number, blob_id, size, etag, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        args![id, part.number, part.blob, part.size, part.etag, part.created_at],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A part goes, and lets go of its file.
+pub(crate) async fn release_part(tx: &mut Tx, id: &UploadId, number: i64) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE blobs SET refs = refs - 1, state = CASE WHEN refs <= 1 THEN 'doomed' ELSE state END \
+         WHERE id IN (SELECT blob_id FROM parts WHERE upload_id = $1 AND number = $2)",
+        args![id, number],
+    )
+    .await?;
+    tx.exec(
+        "DELETE FROM parts WHERE upload_id = $1 AND number = $2",
+        args![id, number],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Forgets a part whose file is an object's now.
+pub(crate) async fn forget_part(tx: &mut Tx, id: &UploadId, number: i64) -> Result<(), Error> {
+    let sql = "DELETE FROM parts WHERE upload_id = $1 AND number = $2";
+    tx.exec(sql, args![id, number]).await?;
+    Ok(())
+}
+
+/// Removes the upload; its parts must be gone.
+pub(crate) async fn remove(tx: &mut Tx, id: &UploadId) -> Result<(), Error> {
+    tx.exec("DELETE FROM uploads WHERE id = $1", args![id])
+        .await?;
+    Ok(())
+}
+
+/// The uploads into a container, within a transaction that holds it.
+pub(crate) async fn of_container(tx: &mut Tx, id: &ContainerId) -> Result<Vec<String>, Error> {
+    let sql = "SELECT id FROM uploads WHERE container_id = $1 ORDER BY id";
+    tx.fetch_all(sql, args![id]).await
+}

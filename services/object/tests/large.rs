@@ -1,0 +1,251 @@
+//! Large objects: static and dynamic manifests.
+
+use bytes::Bytes;
+use nephos_testkit::Answer;
+use serde_json::{Value, json};
+
+use crate::kit::{Cloud, MINE, cloud_with_container, copy, head, lines, put};
+
+async fn segments() -> Cloud {
+    let cloud = cloud_with_container().await;
+    cloud.container("s").await;
+    for (name, bytes) in [("p1", "hello "), ("p2", "wide "), ("p3", "world")] {
+        put(&cloud.member(), &format!("{MINE}/s/{name}"), bytes)
+            .await
+            .expect(201);
+    }
+    cloud
+}
+
+async fn manifest(cloud: &Cloud, name: &str, body: Value) -> Answer {
+    let target = format!("{MINE}/c/{name}?multipart-manifest=put");
+    let ask = cloud.member().with_header("content-type", "text/plain");
+    put(&ask, &target, body.to_string()).await
+}
+
+fn three() -> Value {
+    json!([
+        {"path": "/s/p1", "etag": "f814893777bcc2295fff05f00e508da6", "size_bytes": 6},
+        {"path": "s/p2"},
+        {"path": "/s/p3", "range": "0-2"},
+    ])
+}
+
+#[tokio::test]
+async fn a_static_manifest_is_read_as_its_segments() {
+    let cloud = segments().await;
+    let member = cloud.member();
+    let made = manifest(&cloud, "big", three()).await.expect(201);
+    let target = format!("{MINE}/c/big");
+    let answer = member.get(&target).await.expect(200);
+    assert_eq!(&answer.bytes[..], b"hello wide wor");
+    assert_eq!(answer.header("x-static-large-object"), Some("True"));
+    assert_eq!(answer.header("etag"), made.header("etag"));
+    assert!(answer.header("etag").unwrap().starts_with('"'));
+    let part = member
+        .with_header("range", "bytes=4-11")
+        .get(&target)
+        .await
+        .expect(206);
+    assert_eq!(&part.bytes[..], b"o wide w");
+    head(&member, &target).await.expect(200);
+    let shown = member
+        .get(&format!("{target}?multipart-manifest=get"))
+        .await
+        .expect(200);
+    assert_eq!(shown.json[0]["name"], "/s/p1");
+    assert_eq!(
+        (&shown.json[0]["bytes"], &shown.json[2]["range"]),
+        (&json!(6), &json!("0-2"))
+    );
+    let raw = member
+        .get(&format!("{target}?multipart-manifest=get&format=raw"))
+        .await
+        .expect(200);
+    assert_eq!(
+        raw.json[0],
+        json!({"path": "/s/p1", "etag": "f814893777bcc2295fff05f00e508da6", "size_bytes": 6})
+    );
+    let listed = member.get(&format!("{MINE}/c?format=json")).await.json;
+    assert_eq!(listed[0]["bytes"], 14);
+    manifest(
+        &cloud,
+        "nested",
+        json!([{"path": "/c/big"}, {"path": "/s/p3"}]),
+    )
+    .await
+    .expect(201);
+    assert_eq!(
+        &member
+            .get(&format!("{MINE}/c/nested"))
+            .await
+            .expect(200)
+            .bytes[..],
+        b"hello wide worworld"
+    );
+    // A copy has its own bytes; a copy of the manifest has the same segments.
+    copy(&member, &target, "c/plain").await.expect(201);
+    copy(
+        &member,
+        &format!("{target}?multipart-manifest=get"),
+        "c/again",
+    )
+    .await
+    .expect(201);
+    let delete = member.with_header("accept", "application/json");
+    let gone = delete
+        .delete(&format!("{target}?multipart-manifest=delete"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&gone.json["Number Deleted"], &gone.json["Errors"]),
+        (&json!(4), &json!([]))
+    );
+    assert_eq!(
+        &member
+            .get(&format!("{MINE}/c/plain"))
+            .await
+            .expect(200)
+            .bytes[..],
+        b"hello wide wor"
+    );
+    member.get(&format!("{MINE}/c/again")).await.expect(409);
+    cloud.settle().await;
+}
+
+#[tokio::test]
+async fn a_manifest_with_a_missing_or_other_segment_is_refused_and_leaves_nothing() {
+    let cloud = segments().await;
+    let before = cloud.files();
+    for (body, why) in [
+        (json!([{"path": "/s/none"}]), "/s/none, 404 Not Found"),
+        (json!([{"path": "/none/1"}]), "/none/1, 404 Not Found"),
+        (
+            json!([{"path": "/s/p1", "etag": "0123"}]),
+            "/s/p1, Etag Mismatch",
+        ),
+        (
+            json!([{"path": "/s/p1", "size_bytes": 7}]),
+            "/s/p1, Size Mismatch",
+        ),
+        (
+            json!([{"path": "/s/p1", "range": "9-"}]),
+            "/s/p1, Unsatisfiable Range",
+        ),
+        (json!({}), "must be a list"),
+        (json!([]), "at least one segment"),
+    ] {
+        let answer = manifest(&cloud, "big", body).await.expect(400);
+        let text = String::from_utf8_lossy(&answer.bytes).into_owned();
+        assert!(text.contains(why), "{text}");
+    }
+    cloud
+        .member()
+        .get(&format!("{MINE}/c/big"))
+        .await
+        .expect(404);
+    manifest(&cloud, "big", three()).await.expect(201);
+    cloud
+        .member()
+        .delete(&format!("{MINE}/s/p2"))
+        .await
+        .expect(204);
+    let answer = cloud
+        .member()
+        .get(&format!("{MINE}/c/big"))
+        .await
+        .expect(409);
+    assert!(String::from_utf8_lossy(&answer.bytes).contains("/s/p2"));
+    put(&cloud.member(), &format!("{MINE}/s/p2"), "other")
+        .await
+        .expect(201);
+    cloud
+        .member()
+        .get(&format!("{MINE}/c/big"))
+        .await
+        .expect(409);
+    cloud.settle().await;
+    assert_eq!(cloud.files().len(), before.len());
+}
+
+#[tokio::test]
+async fn a_dynamic_manifest_is_read_as_what_begins_like_it() {
+    let cloud = segments().await;
+    let member = cloud.member();
+    let target = format!("{MINE}/c/dyn");
+    put(&member.with_header("x-object-manifest", "s/p"), &target, "")
+        .await
+        .expect(201);
+    let answer = member.get(&target).await.expect(200);
+    assert_eq!(&answer.bytes[..], b"hello wide world");
+    assert_eq!(answer.header("x-object-manifest"), Some("s/p"));
+    assert!(answer.header("etag").unwrap().starts_with('"'));
+    put(&member, &format!("{MINE}/s/p4"), Bytes::from_static(b"!"))
+        .await
+        .expect(201);
+    assert_eq!(&member.get(&target).await.bytes[..], b"hello wide world!");
+    let part = member
+        .with_header("range", "bytes=-7")
+        .get(&target)
+        .await
+        .expect(206);
+    assert_eq!(&part.bytes[..], b" world!");
+    assert!(
+        member
+            .get(&format!("{target}?multipart-manifest=get"))
+            .await
+            .expect(200)
+            .bytes
+            .is_empty()
+    );
+    put(&member.with_header("x-object-manifest", "s"), &target, "")
+        .await
+        .expect(400);
+    put(
+        &member.with_header("x-object-manifest", "none/x"),
+        &format!("{MINE}/c/empty"),
+        "",
+    )
+    .await
+    .expect(201);
+    assert!(
+        member
+            .get(&format!("{MINE}/c/empty"))
+            .await
+            .expect(200)
+            .bytes
+            .is_empty()
+    );
+    copy(&member, &target, "c/whole").await.expect(201);
+    member.delete(&target).await.expect(204);
+    assert_eq!(lines(&member.get(&format!("{MINE}/s")).await).len(), 4);
+    assert_eq!(
+        &member.get(&format!("{MINE}/c/whole")).await.bytes[..],
+        b"hello wide world!"
+    );
+    cloud.settle().await;
+}
+
+#[tokio::test]
+async fn segments_of_others_are_not_read_by_a_manifest() {
+    let cloud = segments().await;
+    let open = cloud.member().with_header("x-container-read", ".r:*");
+    crate::kit::post(&open, &format!("{MINE}/c"))
+        .await
+        .expect(204);
+    manifest(&cloud, "big", three()).await.expect(201);
+    // The manifest is open to everybody, its segments are not.
+    cloud
+        .other()
+        .get(&format!("{MINE}/c/big"))
+        .await
+        .expect(409);
+    crate::kit::post(&open, &format!("{MINE}/s"))
+        .await
+        .expect(204);
+    cloud
+        .other()
+        .get(&format!("{MINE}/c/big"))
+        .await
+        .expect(200);
+}

@@ -1,0 +1,309 @@
+//! S3, by signed requests; and what a kill leaves of an upload in parts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use hmac::{Hmac, Mac as _};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use nephos_api::{Dispatch, Incoming, Payload, Request, Response};
+use nephos_peer::Transport;
+use nephos_runtime::Clock;
+use nephos_runtime::crash::{self, Mode};
+use nephos_testkit::Persona;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::kit::{Cloud, MINE, cloud_with, put};
+
+const HOST: &str = "s3.test";
+
+/// An identity service that knows one key, `access`, of the member's.
+struct Identity;
+
+impl Dispatch for Identity {
+    fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
+        let domain = json!({"id": "default", "name": "Default"});
+        let named = |id: &str| json!({"id": id, "name": id, "domain": domain});
+        let (status, body) = match request.path.as_str() {
+            "/v3/users/any/credentials/OS-EC2/access" => (
+                200,
+                json!({"credential": {"access": "access", "secret": "secret"}}),
+            ),
+            "/v3/s3tokens" => (
+                200,
+                json!({"token": {
+                    "user": named(Persona::Member.user()), "project": named(Persona::Member.project()),
+                    "roles": [{"name": "member"}],
+                }}),
+            ),
+            _unknown => (404, json!({})),
+        };
+        async move {
+            Response {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers: HeaderMap::new(),
+                body: Payload::Bytes(body.to_string().into()),
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn s3_cloud() -> Cloud {
+    let cloud = cloud_with(|config| config.s3_listen = Some(([127, 0, 0, 1], 1).into())).await;
+    cloud
+        .world
+        .directory
+        .set("identity", Transport::Local(Arc::new(Identity)));
+    cloud.container("c").await;
+    cloud
+}
+
+struct Got {
+    status: u16,
+    headers: HeaderMap,
+    text: String,
+}
+
+fn sign(key: &[u8], text: &str) -> Vec<u8> {
+    let mac = Hmac::<Sha256>::new_from_slice(key)
+        .unwrap()
+        .chain_update(text);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// A request signed with `secret`; `query` in its canonical form.
+async fn ask(
+    cloud: &Cloud,
+    (method, path, query): (Method, &str, &str),
+    body: &[u8],
+    secret: &str,
+) -> Got {
+    let date = Clock::system().now().format("%Y%m%dT%H%M%SZ");
+    let day = &date[..8];
+    let digest = hex::encode(Sha256::digest(body));
+    let headers = "host;x-amz-content-sha256;x-amz-date";
+    let canonical = format!(
+        "{method}\n{path}\n{query}\nhost:{HOST}\nx-amz-content-sha256:{digest}\nx-amz-date:{date}\n\n{headers}\n{digest}"
+    );
+    let scope = format!("{day}/us-east-1/s3/aws4_request");
+    let text = format!(
+        "AWS4-HMAC-SHA256\n{date}\n{scope}\n{}",
+        hex::encode(Sha256::digest(canonical))
+    );
+    let first = format!("AWS4{secret}").into_bytes();
+    let key = scope.split('/').fold(first, |key, part| sign(&key, part));
+    let signature = hex::encode(sign(&key, &text));
+    let auth = format!(
+        "AWS4-HMAC-SHA256 Credential=access/{scope}, SignedHeaders={headers}, Signature={signature}"
+    );
+    let mut request = Request::new(method, &format!("{path}?{query}"));
+    let length = body.len().to_string();
+    for (name, value) in [
+        ("host", HOST),
+        ("x-amz-date", date.as_str()),
+        ("x-amz-content-sha256", digest.as_str()),
+        ("authorization", auth.as_str()),
+        ("content-length", length.as_str()),
+    ] {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        request
+            .headers
+            .insert(name, HeaderValue::from_str(value).unwrap());
+    }
+    request.body = Incoming::Bytes(Bytes::copy_from_slice(body));
+    let (_listen, door) = cloud.object.s3().expect("S3 is asked for");
+    let response = door.dispatch(request).await;
+    let bytes = match response.body {
+        Payload::Empty => Bytes::new(),
+        Payload::Bytes(bytes) => bytes,
+        Payload::Open(mut chunks) | Payload::Stream { mut chunks, .. } => {
+            let mut all = Vec::new();
+            while let Some(Ok(chunk)) = futures_util::StreamExt::next(&mut chunks).await {
+                all.extend_from_slice(&chunk);
+            }
+            all.into()
+        }
+    };
+    Got {
+        status: response.status.as_u16(),
+        headers: response.headers,
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+    }
+}
+
+async fn call(cloud: &Cloud, method: Method, path: &str, query: &str, body: &[u8]) -> Got {
+    ask(cloud, (method, path, query), body, "secret").await
+}
+
+fn tag<'a>(text: &'a str, name: &str) -> &'a str {
+    let (_, rest) = text.split_once(&format!("<{name}>")).expect(text);
+    rest.split_once('<').expect("its end").0
+}
+
+#[tokio::test]
+async fn the_same_bytes_by_both_doors() {
+    let cloud = s3_cloud().await;
+    put(&cloud.member(), &format!("{MINE}/c/by%20swift"), "hello")
+        .await
+        .expect(201);
+    let got = call(&cloud, Method::GET, "/c/by%20swift", "", b"").await;
+    assert_eq!((got.status, got.text.as_str()), (200, "hello"));
+    assert_eq!(got.headers["etag"], "\"5d41402abc4b2a76b9719d911017c592\"");
+    assert_eq!(
+        call(&cloud, Method::PUT, "/c/by-s3", "", b"other")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        &cloud
+            .member()
+            .get(&format!("{MINE}/c/by-s3"))
+            .await
+            .expect(200)
+            .bytes[..],
+        b"other"
+    );
+    let listed = call(&cloud, Method::GET, "/c", "list-type=2&prefix=by", b"").await;
+    assert!(
+        listed.text.contains("<Key>by swift</Key>")
+            && listed.text.contains("<KeyCount>2</KeyCount>"),
+        "{}",
+        listed.text
+    );
+    assert_eq!(
+        call(&cloud, Method::DELETE, "/c/by-s3", "", b"")
+            .await
+            .status,
+        204
+    );
+    cloud
+        .member()
+        .get(&format!("{MINE}/c/by-s3"))
+        .await
+        .expect(404);
+    assert_eq!(
+        tag(
+            &call(&cloud, Method::GET, "/c/by-s3", "", b"").await.text,
+            "Code"
+        ),
+        "NoSuchKey"
+    );
+    assert_eq!(
+        tag(
+            &call(&cloud, Method::GET, "/none/x", "", b"").await.text,
+            "Code"
+        ),
+        "NoSuchBucket"
+    );
+    let bad = ask(&cloud, (Method::GET, "/c/by%20swift", ""), b"", "wrong").await;
+    assert_eq!(
+        (bad.status, tag(&bad.text, "Code")),
+        (403, "SignatureDoesNotMatch")
+    );
+    cloud.settle().await;
+}
+
+async fn begin(cloud: &Cloud) -> String {
+    let got = call(cloud, Method::POST, "/c/o", "uploads=", b"").await;
+    assert_eq!(got.status, 200, "{}", got.text);
+    tag(&got.text, "UploadId").to_owned()
+}
+
+async fn part(cloud: &Cloud, id: &str, bytes: &[u8]) -> Got {
+    call(
+        cloud,
+        Method::PUT,
+        "/c/o",
+        &format!("partNumber=1&uploadId={id}"),
+        bytes,
+    )
+    .await
+}
+
+async fn complete(cloud: &Cloud, id: &str, etag: &str) -> Got {
+    let body = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    call(
+        cloud,
+        Method::POST,
+        "/c/o",
+        &format!("uploadId={id}"),
+        body.as_bytes(),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_upload_in_parts_killed_anywhere_is_whole_or_goes_on() {
+    let etag = hex::encode(<md5::Md5 as md5::Digest>::digest(b"bytes"));
+    let reference = s3_cloud().await;
+    let id = begin(&reference).await;
+    crash::set(Mode::Record);
+    part(&reference, &id, b"bytes").await;
+    complete(&reference, &id, &etag).await;
+    let points = crash::recorded();
+    crash::set(Mode::Off);
+    assert_eq!(points.len(), 7, "{points:?}");
+    for name in points {
+        let cloud = s3_cloud().await;
+        let id = begin(&cloud).await;
+        crash::set(Mode::Unwind {
+            name: name.to_owned(),
+            nth: 1,
+        });
+        let killed = std::panic::AssertUnwindSafe(async {
+            part(&cloud, &id, b"bytes").await;
+            complete(&cloud, &id, &etag).await;
+        });
+        let _killed = killed.catch_unwind().await;
+        crash::set(Mode::Off);
+        let cloud = cloud.restarted().await;
+        cloud.settle().await;
+        let target = format!("{MINE}/c/o");
+        if name != "parts.complete" {
+            cloud.member().get(&target).await.expect(404);
+            assert_eq!(part(&cloud, &id, b"bytes").await.status, 200, "{name}");
+            let done = complete(&cloud, &id, &etag).await;
+            assert_eq!(done.status, 200, "{name}: {}", done.text);
+        }
+        assert_eq!(
+            &cloud.member().get(&target).await.expect(200).bytes[..],
+            b"bytes",
+            "{name}"
+        );
+        cloud.settle().await;
+        assert_eq!(cloud.files().len(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_with_an_upload_in_parts_is_deleted_with_it() {
+    let cloud = s3_cloud().await;
+    let id = begin(&cloud).await;
+    assert_eq!(part(&cloud, &id, b"bytes").await.status, 200);
+    assert_eq!(part(&cloud, &id, b"other").await.status, 200);
+    cloud.settle().await;
+    assert_eq!(cloud.files().len(), 1);
+    assert_eq!(
+        call(&cloud, Method::DELETE, "/c", "", b"").await.status,
+        204
+    );
+    cloud.settle().await;
+    assert!(cloud.files().is_empty());
+    assert_eq!(
+        tag(&part(&cloud, &id, b"late").await.text, "Code"),
+        "NoSuchBucket"
+    );
+    assert_eq!(call(&cloud, Method::PUT, "/c", "", b"").await.status, 200);
+    assert_eq!(
+        tag(&part(&cloud, &id, b"late").await.text, "Code"),
+        "NoSuchUpload"
+    );
+    cloud.settle().await;
+    assert!(cloud.files().is_empty());
+}
