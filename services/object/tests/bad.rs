@@ -68,6 +68,8 @@ async fn an_object_that_is_too_large_is_refused_before_and_while_it_comes() {
     let upload = cloud.stream(&target, &[]);
     upload.send(b"123456").await;
     upload.send(b"123456").await;
+    // It would be listened to for a while yet, so that it hears why.
+    drop(upload.sender);
     assert_eq!(upload.answer.await.unwrap().status.as_u16(), 413);
     put(&cloud.member(), &target, "1234567890")
         .await
