@@ -181,7 +181,8 @@ nephos_auth::rules! {
     pub CreateFloatingipFloatingIpAddress = "create_floatingip:floating_ip_address",
         "(rule:admin_only) or (role:manager and project_id:%(project_id)s)";
     /// Show a floating IP.
-    pub GetFloatingip = "get_floatingip", READER;
+    pub GetFloatingip = "get_floatingip",
+        "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:service_api";
     /// Change a floating IP.
     pub UpdateFloatingip = "update_floatingip", MEMBER;
     /// Delete a floating IP.
