@@ -388,3 +388,17 @@ async fn many_are_deleted_by_one_request() {
     );
     cloud.settle().await;
 }
+
+#[tokio::test]
+async fn an_object_whose_time_is_over_is_deleted_with_a_404_and_its_container_is_empty() {
+    let cloud = cloud_with_container().await;
+    let member = cloud.member();
+    let target = format!("{MINE}/c/o");
+    let soon = member.with_header("x-delete-after", "10");
+    put(&soon, &target, "x").await.expect(201);
+    cloud.world.clock.advance(Duration::from_secs(11));
+    member.get(&target).await.expect(404);
+    member.delete(&format!("{MINE}/c")).await.expect(409);
+    member.delete(&target).await.expect(404);
+    member.delete(&format!("{MINE}/c")).await.expect(204);
+}

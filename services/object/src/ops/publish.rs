@@ -127,12 +127,13 @@ async fn attach(tx: &mut Tx, id: &ObjectId, files: &Files) -> Result<(), WriteEr
     Ok(())
 }
 
-/// Removes the object of a name as the container's versioning has it.
+/// Removes the object of a name as the container's versioning has it. False: its time was over, so that nobody saw it any
+/// more; it goes all the same.
 pub(crate) async fn unpublish(
     tx: &mut Tx,
     now: Timestamp,
     (container, name): (&ContainerId, &str),
-) -> Result<(), WriteError> {
+) -> Result<bool, WriteError> {
     let container = held(tx, container).await?;
     let found = objects::find(tx, &container.id, name).await?;
     let live = found.as_ref().is_some_and(|found| !found.expired(now));
@@ -147,7 +148,8 @@ pub(crate) async fn unpublish(
             };
             count(tx, now, &container, delta).await?;
             archive(tx, now, (&container, &versioning), old).await?;
-            return mark_deleted(tx, now, (&container, versioning.location()), name).await;
+            mark_deleted(tx, now, (&container, versioning.location()), name).await?;
+            return Ok(true);
         }
         Some(Versioning::Stack(location)) => {
             let archive = containers::hold(tx, (&container.account, &location)).await?;
@@ -160,13 +162,14 @@ pub(crate) async fn unpublish(
                 )
                 .await?
             {
-                return Ok(());
+                return Ok(true);
             }
         }
         Some(Versioning::History(_)) | None => {}
     }
-    let old = found.filter(|_| live).ok_or(WriteError::NoObject)?;
-    drop_counted(tx, now, &container, &old).await
+    let old = found.ok_or(WriteError::NoObject)?;
+    drop_counted(tx, now, &container, &old).await?;
+    Ok(live)
 }
 
 /// Removes an object and what counts it.

@@ -16,12 +16,17 @@ impl Svc {
         let attempt = || async {
             let now = self.core.clock.now();
             let mut tx = self.core.db.write().await?;
-            unpublish(&mut tx, now, (container, name)).await?;
-            Ok::<_, WriteError>(tx.commit().await?)
+            let seen = unpublish(&mut tx, now, (container, name)).await?;
+            tx.commit().await?;
+            Ok::<_, WriteError>(seen)
         };
-        self.core.db.again(attempt).await?;
+        let seen = self.core.db.again(attempt).await?;
         self.nudge();
-        Ok(())
+        if seen {
+            Ok(())
+        } else {
+            Err(WriteError::NoObject)
+        }
     }
 
     /// Removes an empty container; false when something is in it.
