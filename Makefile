@@ -15,7 +15,7 @@ clean: ## stop the cloud and remove its guests, its network and its data from th
 	@deploy/clean
 
 test: ## every test, black-box ones included
-	@tests/run services postgres dashboard e2e conformance
+	@tests/run services postgres e2e conformance
 
 check: ## does it compile
 	@cargo check --workspace --all-targets

@@ -638,12 +638,16 @@ async fn the_console_log_comes_from_the_host() {
     let asking = member.post(&target, json!({"os-getConsoleOutput": {"length": 1}}));
     let ask = cloud.ask.clone();
     let host = cloud.hosts.get_mut("one").unwrap();
+    let answered = std::cell::Cell::new(false);
+    let asking = async {
+        let answer = asking.await;
+        answered.set(true);
+        answer
+    };
     let answering = async {
-        for _turn in 0..20 {
-            tokio::task::yield_now().await;
-        }
-        for _turn in 0..3 {
+        while !answered.get() {
             host.sync(&ask).await;
+            tokio::task::yield_now().await;
         }
     };
     let (output, ()) = tokio::join!(asking, answering);
