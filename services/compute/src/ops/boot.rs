@@ -6,7 +6,7 @@ use nephos_runtime::crash_point;
 use serde_json::json;
 
 use super::{
-    HostSays, LOOK_AGAIN, OPS, host_says, place, ports, publish, release, room, step_error,
+    HostSays, LOOK_AGAIN, OPS, give_up, host_says, place, ports, publish, release, room, step_error,
 };
 use crate::model::schedule::{Host, Wish};
 use crate::model::server::{Server, ServerFault, VmState, power};
@@ -56,20 +56,9 @@ impl Reconcile<Compute> for Boot {
         failure: &Failure,
         tx: &mut Tx,
     ) -> Result<(), nephos_db::Error> {
-        let id = op.resource_id.as_str().into();
-        let Some(mut server) = store::servers::lock(tx, &id).await? else {
+        let Some(server) = give_up(cx, op, failure, tx).await? else {
             return Ok(());
         };
-        server.vm_state = VmState::Error;
-        server.task_state = None;
-        server.updated_at = cx.now();
-        server.fault = Some(ServerFault {
-            code: failure.code,
-            message: failure.message.clone(),
-            details: failure.details.clone(),
-            created: cx.now(),
-        });
-        store::servers::update(tx, &server).await?;
         history(cx, op, &server, Some(&failure.message), tx).await?;
         let clean_up = New {
             topic: OPS,

@@ -10,11 +10,11 @@ use nephos_runtime::crash_point;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, HostSays, LOOK_AGAIN, Work, host_says, observe, place, ports, publish, room, step_error,
-    supersede,
+    Asked, HostSays, LOOK_AGAIN, Work, give_up, host_says, observe, place, ports, publish, room,
+    step_error, supersede,
 };
 use crate::model::schedule::Wish;
-use crate::model::server::{Server, ServerFault, VmState};
+use crate::model::server::Server;
 use crate::model::spec::KIND_SERVER;
 use crate::store::hosts::HostState;
 use crate::{Compute, store};
@@ -114,20 +114,9 @@ impl Reconcile<Compute> for Evacuate {
         failure: &Failure,
         tx: &mut Tx,
     ) -> Result<(), nephos_db::Error> {
-        let id = op.resource_id.as_str().into();
-        let Some(mut server) = store::servers::lock(tx, &id).await? else {
+        let Some(server) = give_up(cx, op, failure, tx).await? else {
             return Ok(());
         };
-        server.vm_state = VmState::Error;
-        server.task_state = None;
-        server.updated_at = cx.now();
-        server.fault = Some(ServerFault {
-            code: failure.code,
-            message: failure.message.clone(),
-            details: failure.details.clone(),
-            created: cx.now(),
-        });
-        store::servers::update(tx, &server).await?;
         history(cx, op, &server, Some(&failure.message), tx).await
     }
 }

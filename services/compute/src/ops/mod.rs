@@ -17,12 +17,12 @@ mod room;
 use nephos_auth::Caller;
 use nephos_db::Tx;
 use nephos_ops::feed::{self, Place};
-use nephos_ops::{EnqueueError, New, OpCx, Reconcilers, StepError};
+use nephos_ops::{EnqueueError, Failure, New, OpCx, Operation, Reconcilers, StepError};
 use nephos_peer::PeerError;
 use nephos_types::{RequestId, Timestamp};
 use serde_json::Value;
 
-use crate::model::server::Server;
+use crate::model::server::{Server, ServerFault, VmState};
 use crate::model::spec::{GuestState, KIND_SERVER, ObservedServer, Progress, ServerId};
 use crate::{Compute, store};
 
@@ -127,6 +127,30 @@ pub(crate) fn step_error(why: PeerError) -> StepError {
 /// The server an operation works on; none when it is gone.
 pub(crate) async fn server(cx: &OpCx<Compute>, id: &str) -> Result<Option<Server>, StepError> {
     Ok(store::servers::get(cx.db(), id).await?)
+}
+
+/// The server is in ERROR from now on and says why; it is none when it is gone.
+async fn give_up(
+    cx: &OpCx<Compute>,
+    op: &Operation,
+    failure: &Failure,
+    tx: &mut Tx,
+) -> Result<Option<Server>, nephos_db::Error> {
+    let id = op.resource_id.as_str().into();
+    let Some(mut server) = store::servers::lock(tx, &id).await? else {
+        return Ok(None);
+    };
+    server.vm_state = VmState::Error;
+    server.task_state = None;
+    server.updated_at = cx.now();
+    server.fault = Some(ServerFault {
+        code: failure.code,
+        message: failure.message.clone(),
+        details: failure.details.clone(),
+        created: cx.now(),
+    });
+    store::servers::update(tx, &server).await?;
+    Ok(Some(server))
 }
 
 /// The place of a server in the feed of a host.

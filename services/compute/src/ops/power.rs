@@ -6,8 +6,10 @@ use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepEr
 use nephos_runtime::crash_point;
 use serde_json::{Value, json};
 
-use super::{Asked, HostSays, LOOK_AGAIN, Work, begin, host_says, observe, place, publish};
-use crate::model::server::{Server, ServerFault, VmState};
+use super::{
+    Asked, HostSays, LOOK_AGAIN, Work, begin, give_up, host_says, observe, place, publish,
+};
+use crate::model::server::{Server, VmState};
 use crate::{Compute, store};
 
 /// A guest has 60 s to shut down by itself; the rest is the host's.
@@ -185,20 +187,9 @@ impl Reconcile<Compute> for Power {
         failure: &Failure,
         tx: &mut Tx,
     ) -> Result<(), nephos_db::Error> {
-        let id = op.resource_id.as_str().into();
-        let Some(mut server) = store::servers::lock(tx, &id).await? else {
+        let Some(server) = give_up(cx, op, failure, tx).await? else {
             return Ok(());
         };
-        server.vm_state = VmState::Error;
-        server.task_state = None;
-        server.updated_at = cx.now();
-        server.fault = Some(ServerFault {
-            code: failure.code,
-            message: failure.message.clone(),
-            details: failure.details.clone(),
-            created: cx.now(),
-        });
-        store::servers::update(tx, &server).await?;
         history(cx, op, &server, Some(&failure.message), tx).await
     }
 }
