@@ -20,6 +20,11 @@ const OURS: &[&str] = &[
     "interfaces.",
     "evacuate.",
     "host.",
+    "volume.",
+    "attachment.",
+    "attach_volume.",
+    "detach_volume.",
+    "extend_volume.",
 ];
 
 /// What a client sees of a server that does not differ from run to run.

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod block;
 mod check;
 mod cloud;
 mod crash;
@@ -21,3 +22,4 @@ mod servers;
 mod siblings;
 mod together;
 mod versions;
+mod volumes;

@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use crate::cloud::Cloud;
 
+/// A volume that the server has.
+const VOLUME: &str = "33333333-3333-4333-8333-333333333333";
+const VOLUMES: &str = r#"[{"id": "place", "volume_id": "33333333-3333-4333-8333-333333333333", "device": "/dev/vdb"}]"#;
+
 /// The things that calls are made on.
 struct Things<'a> {
     cloud: &'a Cloud,
@@ -38,9 +42,9 @@ impl Things<'_> {
         .await
         .unwrap();
         tx.exec(
-            "UPDATE servers SET vm_state = $1, task_state = NULL, locked_by = NULL, tags = '[\"t\"]', metadata = '{\"k\":\"v\"}' \
-             WHERE id = $2",
-            args![vm_state, self.server],
+            "UPDATE servers SET vm_state = $1, task_state = NULL, locked_by = NULL, tags = '[\"t\"]', metadata = '{\"k\":\"v\"}', \
+             volumes = $2 WHERE id = $3",
+            args![vm_state, VOLUMES, self.server],
         )
         .await
         .unwrap();
@@ -391,6 +395,21 @@ impl Things<'_> {
                     json!({"interfaceAttachment": {"net_id": "x", "port_id": "y"}}),
                 )
                 .await
+            }
+            "ListAttachments" => self.server("/os-volume_attachments", none()).await,
+            "ShowAttachment" | "DetachVolume" => {
+                self.server(&format!("/os-volume_attachments/{VOLUME}"), none())
+                    .await
+            }
+            "UpdateAttachment" => {
+                let body = json!({"volumeAttachment": {"volumeId": VOLUME, "delete_on_termination": true}});
+                self.server(&format!("/os-volume_attachments/{VOLUME}"), body)
+                    .await
+            }
+            // Wrong in itself: the answer comes at once.
+            "AttachVolume" => {
+                let body = json!({"volumeAttachment": {"volumeId": "x"}});
+                self.server("/os-volume_attachments", body).await
             }
             "ListActions" => self.server("/os-instance-actions", none()).await,
             "ShowAction" => {

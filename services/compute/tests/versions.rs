@@ -173,6 +173,17 @@ async fn call(
                 json!({"server_group": {"name": "g", "policies": ["affinity"]}})
             },
         }),
+        "ListAttachments" => get(&format!("/servers/{server}/os-volume_attachments")),
+        "ShowAttachment" => {
+            let volume = cloud.block.state().volumes.keys().next().cloned();
+            let volume = volume.unwrap_or_default();
+            get(&format!("/servers/{server}/os-volume_attachments/{volume}"))
+        }
+        "AttachVolume" => Some(Call {
+            method: Method::POST,
+            target: format!("/v2.1/servers/{server}/os-volume_attachments"),
+            body: json!({"volumeAttachment": {"volumeId": cloud.block.add(&json!({}))}}),
+        }),
         "ListActions" => get(&format!("/servers/{server}/os-instance-actions")),
         "ShowAction" => {
             let target = format!("/v2.1/servers/{server}/os-instance-actions");
@@ -222,6 +233,12 @@ async fn shown(ask: &Ask, call: Call, version: Version) -> Value {
 async fn every_row_of_a_reply_table_changes_the_reply_at_its_version() {
     let mut cloud = Cloud::new().await;
     let server = cloud.running().await;
+    let volume = cloud.block.add(&json!({}));
+    let wish = json!({ "volumeId": volume });
+    crate::volumes::attach(&mut cloud, &server, wish)
+        .await
+        .expect(200);
+    cloud.settle().await;
     let mut rows = 0;
     for row in Compute::endpoints() {
         let Some(shape) = row.info.reply_shape else {
@@ -246,8 +263,14 @@ async fn every_row_of_a_reply_table_changes_the_reply_at_its_version() {
             for version in [old, now] {
                 let call = call(&cloud, &server, name, version, rows * 2 + seen.len()).await;
                 let call = call.unwrap_or_else(|| panic!("how is {name} asked?"));
-                seen.push(object(&shape, &shown(&ask, call, version).await));
-                if name == "Rebuild" {
+                let asking = shown(&ask, call, version);
+                let answer = if name == "AttachVolume" {
+                    cloud.work_beside(asking).await
+                } else {
+                    asking.await
+                };
+                seen.push(object(&shape, &answer));
+                if name == "Rebuild" || name == "AttachVolume" {
                     cloud.settle().await;
                 }
             }

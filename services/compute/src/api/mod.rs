@@ -22,6 +22,7 @@ mod resource;
 mod security_groups;
 mod server_actions;
 mod server_create;
+mod server_devices;
 mod server_evacuate;
 mod server_fields;
 mod server_groups;
@@ -35,6 +36,7 @@ mod server_view;
 mod servers;
 mod services;
 mod versions;
+mod volume_attachments;
 mod zones;
 
 pub(crate) use fault::DIALECT;
@@ -240,6 +242,11 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         services::ForceDownService,
         services::ListServices,
         services::UpdateService,
+        volume_attachments::AttachVolume,
+        volume_attachments::DetachVolume,
+        volume_attachments::ListAttachments,
+        volume_attachments::ShowAttachment,
+        volume_attachments::UpdateAttachment,
         zones::ListZones,
         zones::ListZonesDetail,
     ]);

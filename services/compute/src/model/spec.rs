@@ -12,6 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use nephos_types::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::volume::VolumeSpec;
+
 nephos_types::id! {
     /// A server; also the UUID of its libvirt domain.
     ServerId
@@ -78,6 +80,9 @@ pub struct ServerSpec {
     /// Raised by a rebuild: a root disk of another epoch is thrown away and made anew from the image.
     #[serde(default)]
     pub disk_epoch: i64,
+    /// Volumes, the one it boots from among them.
+    #[serde(default)]
+    pub volumes: Vec<VolumeSpec>,
     /// Network interfaces, in the guest's order.
     #[serde(default)]
     pub ports: Vec<PortSpec>,
@@ -147,8 +152,9 @@ pub struct Size {
 /// What the root disk starts as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
-    /// The image of the root disk.
-    pub image: ImageSpec,
+    /// The image of the root disk; `None`: the root disk is a volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSpec>,
     /// Boots this kernel directly (Glance's `kernel_id`) instead of the disk's boot loader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelSpec>,
@@ -304,6 +310,9 @@ pub struct ObservedServer {
     /// The ports that are plugged in, by id.
     #[serde(default)]
     pub ports: Vec<PortId>,
+    /// The volumes that are plugged in, by id.
+    #[serde(default)]
+    pub volumes: Vec<String>,
     /// Where the graphical console listens, while the guest runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vnc: Option<VncAddress>,

@@ -1,9 +1,13 @@
 //! Reconcilers, one file per verb. Each step looks at the world, does one thing that can be repeated, and comes back.
 
+pub(crate) mod attach_volume;
+mod attachment;
 pub(crate) mod boot;
 pub mod check;
 pub(crate) mod delete;
+pub(crate) mod detach_volume;
 pub(crate) mod evacuate;
+pub(crate) mod extend_volume;
 pub(crate) mod host;
 pub(crate) mod interfaces;
 pub(crate) mod observe;
@@ -13,6 +17,7 @@ pub(crate) mod rebuild;
 pub(crate) mod refresh;
 mod release;
 mod room;
+mod volumes;
 
 use nephos_auth::Caller;
 use nephos_db::Tx;
@@ -32,6 +37,8 @@ pub(crate) const OPS: &str = "compute.ops";
 pub(crate) const FEED: &str = "compute.feed";
 /// Whoever waits for a console log listens here.
 pub(crate) const CONSOLES: &str = "compute.consoles";
+/// Whoever waits for a server's volumes listens here.
+pub(crate) const VOLUMES: &str = "compute.volumes";
 /// Whoever waits for a server's ports listens here.
 pub(crate) const PORTS: &str = "compute.ports";
 
@@ -45,6 +52,10 @@ pub(crate) fn reconcilers() -> Reconcilers<Compute> {
         .with(interfaces::Interfaces)
         .with(host::Register)
         .with(refresh::Refresh)
+        .with(attach_volume::AttachVolume)
+        .with(detach_volume::DetachVolume)
+        .with(extend_volume::ExtendVolume)
+        .with(attachment::Attachment)
 }
 
 /// Who asked for work, and when.

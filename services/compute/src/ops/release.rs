@@ -5,7 +5,7 @@ use nephos_ops::feed;
 use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
 
-use super::{FEED, HostSays, LOOK_AGAIN, host_says, place, ports, publish, step_error};
+use super::{FEED, HostSays, LOOK_AGAIN, host_says, place, ports, publish, step_error, volumes};
 use crate::model::server::Server;
 use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER};
 use crate::{Compute, store};
@@ -114,7 +114,10 @@ impl Reconcile<Compute> for Release {
         let Some(server) = super::server(cx, &op.resource_id).await? else {
             return Ok(Next::Done);
         };
-        Ok(release_next(cx, &server).await?.unwrap_or(Next::Done))
+        if let Some(next) = release_next(cx, &server).await? {
+            return Ok(next);
+        }
+        Ok(volumes::release(cx, &server).await?.unwrap_or(Next::Done))
     }
 
     async fn failed(

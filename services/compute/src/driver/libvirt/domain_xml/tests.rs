@@ -42,10 +42,11 @@ fn small() -> ServerSpec {
             disk_gib: 1,
         },
         boot: Boot {
-            image: image("image"),
+            image: Some(image("image")),
             kernel: None,
         },
         disk_epoch: 0,
+        volumes: Vec::new(),
         ports: Vec::new(),
         config_drive: None,
         console: ConsoleSpec {
@@ -69,7 +70,7 @@ fn full() -> ServerSpec {
             flavor: "m1.<tiny>".to_owned(),
         },
         boot: Boot {
-            image: image("image"),
+            image: Some(image("image")),
             kernel: Some(KernelSpec {
                 image: image("kernel"),
                 ramdisk: Some(image("ramdisk")),
@@ -104,8 +105,7 @@ fn paths(spec: &ServerSpec) -> Paths {
     });
     Paths {
         disk: "/servers/s & t/disk-0.qcow2".into(),
-        base: "/images/sha512-0a".into(),
-        base_format: "qcow2",
+        base: Some(("/images/sha512-0a".into(), "qcow2")),
         config_drive: "/servers/s/config.img".into(),
         console: "/servers/s/console.log".into(),
         kernel,

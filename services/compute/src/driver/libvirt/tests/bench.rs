@@ -215,10 +215,11 @@ pub fn spec(image: &ImageSpec, ports: &[PortSpec]) -> ServerSpec {
             disk_gib: 1,
         },
         boot: Boot {
-            image: image.clone(),
+            image: Some(image.clone()),
             kernel: None,
         },
         disk_epoch: 0,
+        volumes: Vec::new(),
         ports: ports.to_vec(),
         config_drive: None,
         console: ConsoleSpec::default(),
