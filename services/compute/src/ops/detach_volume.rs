@@ -21,6 +21,9 @@ const PATIENCE_SECS: i64 = 160;
 /// The block service may be away before the guest is asked.
 const DEADLINE_SECS: i64 = 600;
 
+/// A host that went away while it was to open a volume is waited for that long.
+const CLEAN_UP_SECS: i64 = 24 * 3600;
+
 pub(crate) struct DetachVolume;
 
 /// Wants a volume out of a server.
@@ -63,7 +66,7 @@ impl DetachVolume {
             args: op.args.clone(),
             caller: &op.caller,
             request_id: &op.request_id,
-            deadline_secs: DEADLINE_SECS,
+            deadline_secs: CLEAN_UP_SECS,
         };
         match nephos_ops::enqueue(tx, cx.now(), new).await {
             Err(EnqueueError::Db(why)) => Err(why),
@@ -95,6 +98,10 @@ impl Reconcile<Compute> for DetachVolume {
             HostSays::Working if cx.now() < op.created_at.plus_secs(PATIENCE_SECS) => {
                 Ok(Next::After(LOOK_AGAIN))
             }
+            // Whether the guest has what could not be attached, only its host can say.
+            HostSays::Working if !volume.complete && !is_up(cx, host).await? => {
+                Ok(Next::After(LOOK_AGAIN))
+            }
             HostSays::Working => Ok(Next::Fail(Failure::new(format!(
                 "Device detach failed for {}: the guest has not released it within {PATIENCE_SECS} seconds. The volume \
                  stays attached. A guest that is still booting cannot release it, nor can one without ACPI hotplug: try \
@@ -119,10 +126,15 @@ impl Reconcile<Compute> for DetachVolume {
             return Ok(());
         };
         if let Some(volume) = which(op, &server).cloned() {
-            let told = (&server, &volume, Verb::Keep);
-            attachment::request(tx, cx.now(), op, told).await?;
-            for one in &mut server.volumes {
-                one.leaving &= one.id != volume.id;
+            let verb = match volume.complete {
+                true => Verb::Keep,
+                // The guest has it after all.
+                false => Verb::Complete,
+            };
+            attachment::request(tx, cx.now(), op, (&server, &volume, verb)).await?;
+            for one in server.volumes.iter_mut().filter(|one| one.id == volume.id) {
+                one.leaving = false;
+                one.complete = true;
             }
         }
         volumes::changed(&mut server, cx.now());
@@ -133,6 +145,11 @@ impl Reconcile<Compute> for DetachVolume {
         }
         history(cx, op, &server, Some(&failure.message), tx).await
     }
+}
+
+async fn is_up(cx: &OpCx<Compute>, host: &str) -> Result<bool, StepError> {
+    let row = store::hosts::get(cx.db(), host).await?;
+    Ok(row.is_some_and(|row| row.is_up(cx.now(), cx.config.host_down_after_secs)))
 }
 
 /// First the block service shows that the volume is leaving, then the host is told.

@@ -143,12 +143,11 @@ async fn shown(
     cx.siblings.volume(project, &volume.volume_id).await
 }
 
-/// A volume in use elsewhere or a quota that is used up does not pass by itself.
+/// A volume in use elsewhere or a quota that is used up does not pass by itself; its words are for whoever asked.
 fn refusal(why: PeerError) -> StepError {
-    if why.is_conflict() {
-        StepError::Permanent(why.message)
-    } else {
-        step_error(why)
+    match why.status {
+        Some(400 | 403 | 404 | 409 | 413) => StepError::Permanent(why.message),
+        _other => step_error(why),
     }
 }
 
