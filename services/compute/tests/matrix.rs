@@ -402,7 +402,7 @@ impl Things<'_> {
                     .await
             }
             "UpdateAttachment" => {
-                let body = json!({"volumeAttachment": {"volumeId": VOLUME, "delete_on_termination": true}});
+                let body = json!({"volumeAttachment": {"volumeId": VOLUME}});
                 self.server(&format!("/os-volume_attachments/{VOLUME}"), body)
                     .await
             }

@@ -277,7 +277,7 @@ fn device(asked: &BlockDevice, what: What, is_root: bool) -> Result<Device, Faul
         Some(size) => {
             let number: Number = serde_json::from_value(size)
                 .map_err(|_| invalid("volume_size must be a whole number of GiB."))?;
-            u64::try_from(number.whole("volume_size", 1, MAX_GIB)?).ok()
+            Some(number.whole("volume_size", 1, MAX_GIB)?)
         }
     };
     let name = asked.device_name.as_deref().filter(|name| !name.is_empty());

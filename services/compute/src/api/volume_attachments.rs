@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use nephos_api::version::v;
+use nephos_api::version::{hide, v};
 use nephos_api::{Accepted, Fault, Json, Loaded, Params, Reply, Req, Shape, endpoint};
-use nephos_auth::{Authorized, Target};
+use nephos_auth::Authorized;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -35,7 +35,7 @@ pub(crate) struct AttachmentPath {
 /// A volume of a server.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AttachmentView {
-    #[serde(rename = "_id")]
+    #[serde(rename = "_id", skip_serializing_if = "hide")]
     id: String,
     #[serde(rename = "volumeId")]
     volume_id: String,
@@ -354,20 +354,20 @@ endpoint! {
 
 async fn update_attachment(cx: Cx, req: Req<UpdateAttachment>) -> Reply<UpdateAttachment> {
     let AttachmentPath { id, volume } = &req.path;
-    let server = cx
-        .allow(rules::UpdateAttachment, server(&cx, id).await?)
-        .map_err(name_it(id))?;
     let wish = req.body.0.wish;
+    let loaded = server(&cx, id).await?;
     // Below 2.85, and when it names another volume, it is the block service's way to move what a guest has.
-    let is_swap = cx.version < v(2, 85) || wish.volume_id != *volume;
-    if is_swap {
-        cx.require(rules::SwapVolume, &Target::new())?;
+    if cx.version < v(2, 85) || wish.volume_id != *volume {
+        let server = cx.allow(rules::SwapVolume, loaded).map_err(name_it(id))?;
         find(&server, volume)?;
         // The block service of this cloud moves none.
         return Err(Fault::conflict(format!(
             "volume {volume} is not migrating; this API should only be called by Cinder"
         )));
     }
+    let server = cx
+        .allow(rules::UpdateAttachment, loaded)
+        .map_err(name_it(id))?;
     let mut tx = cx.write().await?;
     let fresh = store::servers::lock(&mut tx, &server.id).await?;
     let mut fresh = fresh.ok_or_else(|| fault::no_server(id.as_str()))?;

@@ -85,8 +85,8 @@ pub(super) fn remove_secrets(
         .iter()
         .map(|volume| volume_xml::secret_id(&spec.server_id, &volume.volume_id))
         .collect();
-    let unneeded = secrets.iter().filter(|id| !needed.contains(*id));
-    unneeded.map(|id| remove_secret(connect, id)).collect()
+    let mut unneeded = secrets.iter().filter(|id| !needed.contains(*id));
+    unneeded.try_for_each(|id| remove_secret(connect, id))
 }
 
 /// Removes one; that it is not there is no error.
