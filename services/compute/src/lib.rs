@@ -65,7 +65,8 @@ impl Service for Compute {
             "0001_compute",
             "0002_hosts",
             "0003_groups",
-            "0004_volumes"
+            "0004_status",
+            "0005_volumes"
         ));
         all
     }
