@@ -23,3 +23,4 @@ mod siblings;
 mod together;
 mod versions;
 mod volumes;
+mod volumes_killed;
