@@ -31,6 +31,8 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 
 pub use config::Config;
 // The worker runs where the files are (docs/adr/0008): these are all that `ops` knows of the driver.
+pub(crate) use driver::images::Incoming;
+pub(crate) use driver::targets::Target;
 pub(crate) use driver::{Driver, DriverError};
 
 pub(crate) type Svc = Block;
@@ -219,6 +221,18 @@ impl Block {
     }
 }
 
+/// Ends the daemon that offers volumes over the network, if there is one.
+///
+/// # Errors
+/// In words, when it does not end.
+pub async fn leave(config: &Config, clock: nephos_runtime::Clock) -> Result<(), String> {
+    let Some(listen) = config.iscsi_listen else {
+        return Ok(());
+    };
+    let targets = driver::targets::Targets::new(&config.folder, listen, clock);
+    targets.end().await.map_err(|why| why.to_string())
+}
+
 impl Service for Block {
     const NAME: &'static str = "block";
     const TYPE: &'static str = "block-storage";
@@ -238,7 +252,7 @@ impl Service for Block {
 
     fn migrations() -> Vec<Migration> {
         let mut all = vec![nephos_ops::MIGRATION];
-        all.extend(migrations!("0001_volumes"));
+        all.extend(migrations!("0001_volumes", "0002_transfers"));
         all
     }
 }

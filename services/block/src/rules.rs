@@ -182,6 +182,16 @@ nephos_auth::rules! {
     pub(crate) Capabilities = "volume_extension:capabilities", ADMIN;
     /// List and show hosts.
     pub(crate) Hosts = "volume_extension:hosts", ADMIN;
+    /// Offer a volume.
+    pub(crate) CreateTransfer = "volume:create_transfer", MEMBER;
+    /// Take a volume that is offered.
+    pub(crate) AcceptTransfer = "volume:accept_transfer", MEMBER;
+    /// Take an offer back.
+    pub(crate) DeleteTransfer = "volume:delete_transfer", MEMBER;
+    /// Show an offer.
+    pub(crate) GetTransfer = "volume:get_transfer", READER;
+    /// List offers.
+    pub(crate) GetAllTransfers = "volume:get_all_transfers", READER;
     /// List messages.
     pub(crate) GetMessages = "message:get_all", READER;
     /// Show a message.

@@ -15,5 +15,6 @@ mod lists;
 mod matrix;
 mod quotas;
 mod snapshots;
+mod transfers;
 mod types;
 mod volumes;

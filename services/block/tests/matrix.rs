@@ -36,6 +36,9 @@ async fn fixture(cloud: &Cloud, endpoint: &'static str) -> Option<(String, Value
             return found;
         }
     }
+    if let Some(found) = of_transfers(cloud, endpoint).await {
+        return Some(found);
+    }
     if let Some(found) = of_snapshots(cloud, endpoint).await {
         return Some(found);
     }
@@ -117,6 +120,8 @@ fn plain(endpoint: &str) -> Option<(String, Value)> {
         "ListSnapshotsDetail" => ("/v3/snapshots/detail".to_owned(), Value::Null),
         "ListAttachments" => ("/v3/attachments".to_owned(), Value::Null),
         "ListAttachmentsDetail" => ("/v3/attachments/detail".to_owned(), Value::Null),
+        "ListTransfers" => ("/v3/volume-transfers".to_owned(), Value::Null),
+        "ListTransfersDetail" => ("/v3/volume-transfers/detail".to_owned(), Value::Null),
         "ListTypes" => ("/v3/types".to_owned(), Value::Null),
         "ListZones" => ("/v3/os-availability-zone".to_owned(), Value::Null),
         "ShowLimits" => ("/v3/limits".to_owned(), Value::Null),
@@ -254,4 +259,28 @@ async fn of_snapshots(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> 
             .expect(202);
     }
     Some((format!("/v3/snapshots/{id}{rest}"), body))
+}
+
+async fn of_transfers(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {
+    if !endpoint.ends_with("Transfer") {
+        return None;
+    }
+    let body = json!({"transfer": {"volume_id": cloud.volume().await}});
+    if endpoint == "CreateTransfer" {
+        return Some(("/v3/volume-transfers".to_owned(), body));
+    }
+    let made = cloud
+        .member()
+        .post("/v3/volume-transfers", body)
+        .await
+        .expect(202)
+        .json;
+    let id = made["transfer"]["id"].as_str().unwrap();
+    Some(match endpoint {
+        "AcceptTransfer" => {
+            let body = json!({"accept": {"auth_key": made["transfer"]["auth_key"]}});
+            (format!("/v3/volume-transfers/{id}/accept"), body)
+        }
+        _show_or_delete => (format!("/v3/volume-transfers/{id}"), Value::Null),
+    })
 }

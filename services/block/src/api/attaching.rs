@@ -142,7 +142,7 @@ pub(crate) async fn connect(
             volume.status.as_str()
         )));
     };
-    let backend = backends::find(cx.db(), &backend).await?;
+    let backend = backends::find_in(&mut tx, &backend).await?;
     let backend =
         backend.ok_or_else(|| Fault::unavailable("The volume's back end has not reported yet."))?;
     let word = connector

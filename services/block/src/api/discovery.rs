@@ -66,6 +66,7 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("os-vol-mig-status-attr", "VolumeMigStatusAttribute"),
     ("os-vol-tenant-attr", "VolumeTenantAttribute"),
     ("os-volume-actions", "VolumeActions"),
+    ("os-volume-transfer", "VolumeTransfer"),
     ("os-volume-type-access", "VolumeTypeAccess"),
     ("scheduler-stats", "Scheduler_stats"),
 ];

@@ -14,6 +14,7 @@ mod services;
 mod snapshot_actions;
 mod snapshot_metadata;
 mod snapshots;
+mod transfers;
 mod type_access;
 mod type_specs;
 mod types;
@@ -106,6 +107,12 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         snapshot_metadata::ShowSnapshotMetadataItem,
         snapshots::UpdateSnapshot,
         snapshot_metadata::UpdateSnapshotMetadataItem,
+        transfers::AcceptTransfer,
+        transfers::CreateTransfer,
+        transfers::DeleteTransfer,
+        transfers::ListTransfers,
+        transfers::ListTransfersDetail,
+        transfers::ShowTransfer,
         type_access::AddTypeAccess,
         type_access::ListTypeAccess,
         type_access::RemoveTypeAccess,
@@ -192,6 +199,12 @@ pub(crate) fn name_project(request: &mut Request) -> Result<(), Fault> {
             .is_some_and(|first| RESOURCES.contains(&first))
     {
         request.path = format!("/v3/{OWN}/{rest}");
+    }
+    // The older name of transfers.
+    let parts: Vec<&str> = request.path.splitn(5, '/').collect();
+    if let ["", "v3", project, "os-volume-transfer", rest @ ..] = parts.as_slice() {
+        let rest: String = rest.iter().map(|rest| format!("/{rest}")).collect();
+        request.path = format!("/v3/{project}/volume-transfers{rest}");
     }
     Ok(())
 }

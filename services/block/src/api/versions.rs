@@ -33,3 +33,11 @@ pub(crate) const SERVICE_VIEW: &[Change] =
 
 /// A summary of volumes.
 pub(crate) const SUMMARY_VIEW: &[Change] = &[added(v(3, 36), "metadata")];
+
+/// A transfer.
+pub(crate) const TRANSFER_VIEW: &[Change] = &[
+    added(v(3, 55), "no_snapshots"),
+    added(v(3, 57), "source_project_id"),
+    added(v(3, 57), "destination_project_id"),
+    added(v(3, 57), "accepted"),
+];

@@ -109,6 +109,19 @@ impl Targets {
         Ok(())
     }
 
+    /// Ends the daemon and whatever it offers.
+    pub(crate) async fn end(&self) -> Result<(), DriverError> {
+        let Ok(text) = self.show().await else {
+            return Ok(());
+        };
+        for found in parse(&text) {
+            self.remove(&found).await?;
+        }
+        self.tgtadm(&["--op", "delete", "--mode", "system"])
+            .await
+            .map(|_nothing| ())
+    }
+
     /// Makes a target, closed until it is whole.
     pub(crate) async fn ensure(&self, wanted: &Target, there: &[Found]) -> Result<(), DriverError> {
         let path = wanted.path.display().to_string();

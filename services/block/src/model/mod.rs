@@ -8,5 +8,6 @@ pub(crate) mod list;
 pub(crate) mod message;
 pub(crate) mod quota;
 pub(crate) mod snapshot;
+pub(crate) mod transfer;
 pub(crate) mod volume;
 pub(crate) mod volume_type;

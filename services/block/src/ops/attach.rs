@@ -5,11 +5,10 @@ use std::time::Duration;
 use nephos_db::Error;
 use tracing::warn;
 
-use crate::Block;
-use crate::driver::targets::Target;
 use crate::model::attachment::{Attachment, AttachmentId, Export, target_name};
 use crate::model::volume::VolumeId;
 use crate::store::{attachments, volumes};
+use crate::{Block, Target};
 
 /// A request waits so long for its target.
 const WITHIN: Duration = Duration::from_secs(20);

@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{self, Made};
 use super::{Asked, SOON, driver, refused, tell};
-use crate::Svc;
-use crate::driver::images::Incoming;
 use crate::model::backend::{Wish, choose};
 use crate::model::layer::{Format, Layer, LayerState};
 use crate::model::message::Event;
 use crate::model::volume::{Status, Volume, VolumeId};
 use crate::store::{backends, layers, types, volumes};
+use crate::{Incoming, Svc};
 
 /// What a volume is made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

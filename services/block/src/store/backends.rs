@@ -42,6 +42,12 @@ pub(crate) async fn find(db: &Db, name: &str) -> Result<Option<Backend>, Error> 
     Ok(db.fetch_where(&query).await?.into_iter().next())
 }
 
+/// As this transaction sees it.
+pub(crate) async fn find_in(tx: &mut Tx, name: &str) -> Result<Option<Backend>, Error> {
+    let query = Where::new(SELECT).eq("name", name);
+    Ok(tx.fetch_where(&query).await?.into_iter().next())
+}
+
 /// Notes what a back end reports; whether it is disabled or frozen stays as it is.
 pub(crate) async fn report(tx: &mut Tx, backend: &Backend) -> Result<(), Error> {
     tx.exec(

@@ -8,5 +8,6 @@ pub(crate) mod messages;
 pub(crate) mod metadata;
 pub(crate) mod quota;
 pub(crate) mod snapshots;
+pub(crate) mod transfers;
 pub(crate) mod types;
 pub(crate) mod volumes;

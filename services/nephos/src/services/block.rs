@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use nephos_api::{Core, Service as _};
 use nephos_block::{Block, Config};
-use nephos_runtime::{Shutdown, Task};
+use nephos_runtime::{Clock, Shutdown, Task};
 
 use super::{Ground, Offered, Role};
+use crate::settings;
 
 impl Offered for Block {
     type Section = Config;
@@ -27,6 +28,14 @@ impl Offered for Block {
 
     async fn bootstrap(&self, _ground: &Ground<'_>) -> anyhow::Result<()> {
         Ok(Self::bootstrap(self).await?)
+    }
+
+    async fn leave(config: &settings::Config) -> anyhow::Result<()> {
+        let mut own: Config = config.file.section(Self::NAME)?;
+        own.folder = config.settings.state_dir.join(&own.folder);
+        nephos_block::leave(&own, Clock::system())
+            .await
+            .map_err(anyhow::Error::msg)
     }
 
     fn work(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
