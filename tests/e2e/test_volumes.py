@@ -1,8 +1,12 @@
-"""Volumes by the ordinary client, and what is left of them."""
+"""Volumes by the ordinary client, by iSCSI, and what is left of them."""
+
+import os
+import shutil
+import signal
 
 import pytest
 
-from cloud import wait_for
+from cloud import run, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +80,62 @@ def test_killed_while_many_volumes_are_made_all_are_made(volumes):
         demo.block_storage.delete_volume(one.id)
     wait_for("all are gone", lambda: not list(demo.block_storage.volumes()))
     assert cloud.fsck() == []
+
+
+@pytest.fixture(scope="module")
+def exporting():
+    from conftest import make
+
+    if not shutil.which("tgtd"):
+        pytest.skip("tgt is missing: deploy/setup host")
+    cloud = make(8781, simulate=1, config="[block]\niscsi_listen = '127.0.0.1:3260'\n")
+    try:
+        cloud.up()
+        yield cloud
+    finally:
+        cloud.clean()
+        assert daemon() is None, "tgtd is left"
+
+
+def daemon():
+    found = run("pgrep", "-x", "tgtd", check=False).stdout.split()
+    return int(found[0]) if found else None
+
+
+def targets(cloud):
+    env = dict(os.environ, TGT_IPC_SOCKET=str(cloud.state / "volumes" / "tgt"))
+    return run("tgtadm", "--op", "show", "--mode", "target", check=False, env=env).stdout
+
+
+def test_a_target_comes_back_after_its_daemon_was_killed(exporting):
+    cloud = exporting
+    demo = cloud.sdk()
+    made = demo.block_storage.create_volume(name="far", size=1)
+    ready(cloud, made.id)
+    token, project = demo.auth_token, demo.current_project_id
+    connector = {"host": "elsewhere", "initiator": "iqn.1993-08.org.debian:01:x", "ip": "127.0.0.1"}
+    body = {"attachment": {"volume_uuid": made.id, "instance_uuid": made.id, "connector": connector}}
+    import json
+    import urllib.request
+
+    def call(method, path, body=None):
+        headers = {"X-Auth-Token": token, "Content-Type": "application/json", "OpenStack-API-Version": "volume 3.60"}
+        data = json.dumps(body).encode() if body else None
+        request = urllib.request.Request(f"{cloud.url}/volume/v3/{project}{path}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    attachment = call("POST", "/attachments", body)["attachment"]
+    info = attachment["connection_info"]
+    assert info["driver_volume_type"] == "iscsi", info
+    data = info["data"]
+    assert data["target_portal"] == "127.0.0.1:3260" and data["auth_method"] == "CHAP"
+    shown = targets(cloud)
+    assert data["target_iqn"] in shown and data["auth_username"] in shown
+    assert data["auth_password"] not in cloud.log()
+    os.kill(daemon(), signal.SIGKILL)
+    wait_for("the target is back", lambda: data["target_iqn"] in targets(cloud) and "ALL" in targets(cloud), 20)
+    call("DELETE", f"/attachments/{attachment['id']}")
+    wait_for("the target is gone", lambda: data["target_iqn"] not in targets(cloud), 20)
+    demo.block_storage.delete_volume(made.id)
+    wait_for("all are gone", lambda: not list(demo.block_storage.volumes()))
