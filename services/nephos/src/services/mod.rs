@@ -3,6 +3,7 @@
 //! Nothing outside this folder names a service: what a process runs, the catalog, the accounts, the databases, the
 //! sections of `nephos.toml` and the consistency check all follow from the list.
 
+mod block;
 mod compute;
 mod dashboard;
 mod ground;
@@ -32,13 +33,14 @@ pub use parts::{Parts, Role};
 use crate::hosts::Hosts;
 
 /// Every service, in the order in which they are built and started.
-pub static SERVICES: [Offer; 8] = [
+pub static SERVICES: [Offer; 9] = [
     Offer::of::<nephos_identity::Identity>(),
     Offer::of::<nephos_placement::Placement>(),
     Offer::of::<nephos_image::Image>(),
     Offer::of::<nephos_network::Network>(),
     Offer::of::<nephos_compute::Compute>(),
     Offer::of::<nephos_object::Object>(),
+    Offer::of::<nephos_block::Block>(),
     Offer::of::<nephos_orchestration::Orchestration>(),
     Offer::of::<nephos_dashboard::Dashboard>(),
 ];

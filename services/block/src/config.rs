@@ -1,0 +1,38 @@
+//! The `[block]` section of `nephos.toml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The `[block]` section of `nephos.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where volumes live: one folder per back end below it. Relative to the state directory.
+    pub folder: PathBuf,
+    /// Names of the back ends of this machine, each with a folder of its own below `folder`.
+    pub backends: Vec<String>,
+    /// The availability zone that they are in.
+    pub zone: String,
+    /// Where volumes are offered to other hosts by iSCSI, an address of this machine and a port; none: nowhere.
+    pub iscsi_listen: Option<SocketAddr>,
+    /// Bytes of a back end that are never promised to volumes.
+    pub reserved_bytes: u64,
+    /// The name of this machine; the process sets it.
+    #[serde(skip)]
+    pub host: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("volumes"),
+            backends: vec!["local".to_owned()],
+            zone: "nova".to_owned(),
+            iscsi_listen: None,
+            reserved_bytes: 1 << 30,
+            host: "localhost".to_owned(),
+        }
+    }
+}
