@@ -408,3 +408,46 @@ async fn a_slow_upload_stays_alive_and_a_stalled_one_is_given_up() {
     assert_eq!(cloud.show(&id).await["status"], "queued");
     assert_eq!(cloud.files(), [""; 0]);
 }
+
+/// A compute service that says which images which hosts need.
+struct Needs(&'static str, String);
+
+impl nephos_api::Dispatch for Needs {
+    fn dispatch(
+        &self,
+        request: nephos_api::Request,
+    ) -> futures_util::future::BoxFuture<'static, nephos_api::Response> {
+        let needed = request.path == format!("/host/v1/hosts/{}/images/{}", self.0, self.1);
+        let status = if needed { 204 } else { 404 };
+        Box::pin(std::future::ready(nephos_api::Response {
+            status: http::StatusCode::from_u16(status).unwrap(),
+            headers: http::HeaderMap::new(),
+            body: nephos_api::Payload::Empty,
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_host_reads_the_images_of_its_servers_and_no_others() {
+    let cloud = cloud().await;
+    let wanted = cloud.active(b"wanted").await;
+    let other = cloud.active(b"other").await;
+    let one = cloud.ask.as_host("one");
+    let file = |id: &str| format!("/v2/images/{id}/file");
+    // Nobody knows what it needs while compute is away.
+    one.get(&file(&wanted)).await.expect(503);
+    let needs = std::sync::Arc::new(Needs("one", wanted.clone()));
+    let transport = nephos_peer::Transport::Local(needs);
+    cloud.world.directory.set("compute", transport);
+    let read = one.get(&file(&wanted)).await.expect(200);
+    assert_eq!(read.bytes, Bytes::from_static(b"wanted"));
+    one.get(&file(&other)).await.expect(404);
+    one.get(&file("no-image")).await.expect(404);
+    let two = cloud.ask.as_host("two");
+    two.get(&file(&wanted)).await.expect(404);
+    // And nothing but the bytes.
+    one.get(&format!("/v2/images/{wanted}")).await.expect(403);
+    one.get("/v2/images").await.expect(403);
+    one.delete(&format!("/v2/images/{wanted}")).await.expect(403);
+    one.send(http::Method::PUT, &file(&wanted), Bytes::from_static(b"x")).await.expect(403);
+}

@@ -39,7 +39,9 @@ pub async fn cloud_with(change: impl FnOnce(&mut Config)) -> Cloud {
 
 async fn start(world: World, config: Config) -> Cloud {
     let core = world.core::<Image>().await;
-    let image = Image::new(core, world.bus.clone(), config.clone()).expect("an image service");
+    let peers = world.peers().await;
+    let image = Image::new(core, world.bus.clone(), config.clone(), peers);
+    let image = image.expect("an image service");
     let image = Arc::new(image);
     image.take_over().await.expect("recovery");
     let app = world.app(Arc::clone(&image));

@@ -144,7 +144,7 @@ async fn nothing_is_told_twice() {
     let port = plugged(&cloud, &network, "h1").await;
     cloud.network.settle().await.unwrap();
     let poll = |since: i64| {
-        let service = cloud.service();
+        let service = cloud.ask.as_host("h1");
         async move {
             service
                 .get(&format!("/host/v1/feed?host=h1&since={since}&wait=0"))

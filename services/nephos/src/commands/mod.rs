@@ -5,6 +5,8 @@ pub mod config;
 pub mod detach;
 pub mod down;
 pub mod fsck;
+pub mod host;
+pub mod join;
 pub mod keys;
 pub mod migrate;
 pub mod run;
