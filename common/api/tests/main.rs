@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use nephos_api::version::{Change, added, before, hide, v};
 use nephos_api::{
-    Accepted, App, Bytes, Core, Dialect, Endpoints, Hosts, Json, Loaded, Older, Params, Public, Reply,
-    Req, Service, Shape, Versioning, With, endpoint, routes,
+    Accepted, App, Bytes, Core, Dialect, Endpoints, Hosts, Json, Loaded, Older, Params, Public,
+    Reply, Req, Service, Shape, Versioning, With, endpoint, routes,
 };
 use nephos_auth::personas::{ADMIN, PROJECT_MEMBER_OR_ADMIN};
 use nephos_auth::{Resource, RuleInfo};
@@ -462,10 +462,19 @@ async fn the_token_of_a_host_is_good_for_its_own_calls_alone() {
     host.get("/v1/feed?host=one").await.expect(200);
     let refused = host.get("/v1/feed?host=another").await.expect(403);
     let words = refused.json["fault"]["message"].as_str().unwrap();
-    assert!(words.contains("host one") && words.contains("host another"), "{words}");
+    assert!(
+        words.contains("host one") && words.contains("host another"),
+        "{words}"
+    );
     // A rule that lets everybody in makes nobody a host, and one that would let a host in does not count.
-    ask.as_persona(Persona::Admin).get("/v1/feed?host=one").await.expect(403);
-    ask.as_persona(Persona::Nobody).get("/v1/feed?host=one").await.expect(401);
+    ask.as_persona(Persona::Admin)
+        .get("/v1/feed?host=one")
+        .await
+        .expect(403);
+    ask.as_persona(Persona::Nobody)
+        .get("/v1/feed?host=one")
+        .await
+        .expect(401);
     host.get("/v1/toys/bear").await.expect(403);
     // What anybody may ask, a host asks as anybody.
     host.get("/").await.expect(300);

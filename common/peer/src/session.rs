@@ -336,7 +336,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 let mut headers = HeaderMap::new();
                 let mut status = StatusCode::OK;
-                if request.path.starts_with("/v3") {
+                if request.path.starts_with("/v3") || request.path == "/host/v1/tokens" {
                     let number = given.fetch_add(1, Ordering::Relaxed) + 1;
                     let token = HeaderValue::from_str(&format!("t{number}")).unwrap();
                     headers.insert("x-subject-token", token);
@@ -376,5 +376,24 @@ mod tests {
         // A late refusal of the first token does not cost the second.
         peers.forget_token("t1");
         assert_eq!(peers.service_token().await.unwrap(), "t2");
+    }
+
+    #[tokio::test]
+    async fn a_host_has_a_token_of_its_own_and_nobody_has_none() {
+        let siblings = Siblings::default();
+        let directory = Directory::default();
+        directory.set("identity", Transport::Local(Arc::new(siblings)));
+        let clock = Clock::virtual_at(Timestamp(0));
+        let nobody = Peers::new(directory, Account::Nobody, clock, String::new()).unwrap();
+        nobody.service_token().await.unwrap_err();
+        let key = |name: &str| HostKey {
+            name: name.into(),
+            secret: "very secret".to_owned(),
+        };
+        let (one, two) = (nobody.named(key("one")), nobody.named(key("two")));
+        assert_eq!(one.service_token().await.unwrap(), "t1");
+        assert_eq!(two.service_token().await.unwrap(), "t2");
+        assert_eq!(one.service_token().await.unwrap(), "t1");
+        assert!(!format!("{one:?}").contains("very secret"));
     }
 }

@@ -39,6 +39,9 @@ pub const ADMIN_PROJECT: &str = "33333333333333333333333333333333";
 /// The project of [`Persona::Service`].
 pub const SERVICE_PROJECT: &str = "44444444444444444444444444444444";
 
+/// There is none; hosts act in no project.
+const NO_PROJECT: &str = "00000000000000000000000000000000";
+
 impl Persona {
     /// All of them, in the order of the matrix's columns.
     pub const ALL: [Self; 9] = [
@@ -53,7 +56,7 @@ impl Persona {
         Self::OtherHost,
     ];
 
-    /// The project it acts in.
+    /// The project it acts in; of a host, one that is not there.
     #[must_use]
     pub const fn project(self) -> &'static str {
         match self {
@@ -61,7 +64,7 @@ impl Persona {
             Self::Admin => ADMIN_PROJECT,
             Self::OtherProject => OTHER_PROJECT,
             Self::Service => SERVICE_PROJECT,
-            Self::Host | Self::OtherHost => "",
+            Self::Host | Self::OtherHost => NO_PROJECT,
         }
     }
 

@@ -10,13 +10,19 @@ use crate::cloud::Cloud;
 async fn two_hosts() -> (Cloud, [String; 3]) {
     let mut cloud = Cloud::with_hosts(&["one", "two"], HostSize::default()).await;
     let id = cloud.running().await;
-    let host = cloud.show(&id).await["OS-EXT-SRV-ATTR:host"].as_str().unwrap().to_owned();
+    let host = cloud.show(&id).await["OS-EXT-SRV-ATTR:host"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let other = if host == "one" { "two" } else { "one" }.to_owned();
     (cloud, [id, host, other])
 }
 
 fn words(answer: &nephos_testkit::Answer) -> String {
-    answer.json["forbidden"]["message"].as_str().unwrap().to_owned()
+    answer.json["forbidden"]["message"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -28,9 +34,15 @@ async fn a_host_reads_its_own_feed_whether_it_names_itself_or_not_and_no_other()
         let page = own.get(target).await.expect(200).json;
         assert_eq!(page["items"][0]["id"], json!(id), "{page}");
     }
-    assert_eq!(stranger.get("/host/v1/feed").await.expect(200).json["items"], json!([]));
+    assert_eq!(
+        stranger.get("/host/v1/feed").await.expect(200).json["items"],
+        json!([])
+    );
     let refused = words(&stranger.get(&named).await.expect(403));
-    assert!(refused.contains("host one") && refused.contains("host two"), "{refused}");
+    assert!(
+        refused.contains("host one") && refused.contains("host two"),
+        "{refused}"
+    );
     for persona in [Persona::Service, Persona::Admin, Persona::Member] {
         let no_host = cloud.ask.as_persona(persona);
         no_host.get(&named).await.expect(403);
@@ -62,16 +74,22 @@ async fn a_host_asks_in_the_name_of_guests_that_it_has_and_of_no_others() {
     let project = Persona::Member.project();
     let asks = |host: &str, project: &str| {
         let ask = cloud.ask.as_host(host);
-        ask.with_header("x-instance-id", &id).with_header("x-tenant-id", project)
+        ask.with_header("x-instance-id", &id)
+            .with_header("x-tenant-id", project)
     };
     let target = "/metadata/openstack/latest/meta_data.json";
     let answer = asks(&host, project).get(target).await.expect(200);
     assert_eq!(answer.json["uuid"], json!(id));
     asks(&other, project).get(target).await.expect(404);
-    asks(&host, Persona::OtherProject.project()).get(target).await.expect(404);
+    asks(&host, Persona::OtherProject.project())
+        .get(target)
+        .await
+        .expect(404);
     // Without a host's token it is the signature that counts.
     let service = cloud.ask.as_persona(Persona::Service);
-    let unsigned = service.with_header("x-instance-id", &id).with_header("x-tenant-id", project);
+    let unsigned = service
+        .with_header("x-instance-id", &id)
+        .with_header("x-tenant-id", project);
     unsigned.get(target).await.expect(400);
 }
 
@@ -80,10 +98,24 @@ async fn which_images_a_host_needs_follows_from_its_servers() {
     let (cloud, [_id, host, other]) = two_hosts().await;
     let service = cloud.ask.as_persona(Persona::Service);
     let needs = |host: &str, image: &str| format!("/host/v1/hosts/{host}/images/{image}");
-    service.get(&needs(&host, &cloud.image_id)).await.expect(204);
-    service.get(&needs(&other, &cloud.image_id)).await.expect(404);
-    service.get(&needs(&host, "11111111-1111-4111-8111-111111111111")).await.expect(404);
-    cloud.ask.as_host(&host).get(&needs(&host, &cloud.image_id)).await.expect(403);
+    service
+        .get(&needs(&host, &cloud.image_id))
+        .await
+        .expect(204);
+    service
+        .get(&needs(&other, &cloud.image_id))
+        .await
+        .expect(404);
+    service
+        .get(&needs(&host, "11111111-1111-4111-8111-111111111111"))
+        .await
+        .expect(404);
+    cloud
+        .ask
+        .as_host(&host)
+        .get(&needs(&host, &cloud.image_id))
+        .await
+        .expect(403);
 }
 
 #[tokio::test]
@@ -102,15 +134,25 @@ async fn a_stolen_token_does_nothing_that_users_operators_or_services_do() {
         let refused = thief.get(&target).await.expect(403);
         assert!(words(&refused).contains(&host), "{target}");
     }
-    thief.delete(&format!("/v2.1/servers/{id}")).await.expect(403);
+    thief
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(403);
     let action = format!("/v2.1/servers/{id}/action");
-    thief.post(&action, json!({"os-stop": Value::Null})).await.expect(403);
+    thief
+        .post(&action, json!({"os-stop": Value::Null}))
+        .await
+        .expect(403);
     let events = json!({"events": [{"name": "network-changed", "server_uuid": id}]});
-    thief.post("/v2.1/os-server-external-events", events).await.expect(403);
+    thief
+        .post("/v2.1/os-server-external-events", events)
+        .await
+        .expect(403);
 }
 
 #[tokio::test]
-async fn a_host_that_was_added_for_a_zone_is_in_it_from_its_first_report_and_stays_where_operators_put_it() {
+async fn a_host_that_was_added_for_a_zone_is_in_it_from_its_first_report_and_stays_where_operators_put_it()
+ {
     let cloud = Cloud::with_hosts(&["one"], HostSize::default()).await;
     let mut inventory = cloud.hosts["one"].inventory().await;
     inventory["host"] = json!("late");
@@ -120,13 +162,25 @@ async fn a_host_that_was_added_for_a_zone_is_in_it_from_its_first_report_and_sta
     caller.host_zone = Some("az1".to_owned());
     caller.expires_at = nephos_types::Timestamp(i64::MAX);
     let late = cloud.ask.with_token(&cloud.world.sign(&caller));
-    late.put("/host/v1/observed", report.clone()).await.expect(204);
+    late.put("/host/v1/observed", report.clone())
+        .await
+        .expect(204);
     let aggregates = || async {
-        cloud.admin().get("/v2.1/os-aggregates").await.expect(200).json["aggregates"].clone()
+        cloud
+            .admin()
+            .get("/v2.1/os-aggregates")
+            .await
+            .expect(200)
+            .json["aggregates"]
+            .clone()
     };
     let made = aggregates().await;
     assert_eq!(
-        (&made[0]["name"], &made[0]["availability_zone"], &made[0]["hosts"]),
+        (
+            &made[0]["name"],
+            &made[0]["availability_zone"],
+            &made[0]["hosts"]
+        ),
         (&json!("az1"), &json!("az1"), &json!(["late"]))
     );
     let action = format!("/v2.1/os-aggregates/{}/action", made[0]["id"]);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use nephos_testkit::Persona;
 use serde_json::json;
 
-use crate::kit::{cloud, cloud_with, created, message, put_octets, upload};
+use crate::kit::{Needs, cloud, cloud_with, created, message, put_octets, upload};
 
 #[tokio::test]
 async fn what_is_uploaded_is_downloaded_with_its_digests() {
@@ -409,24 +409,6 @@ async fn a_slow_upload_stays_alive_and_a_stalled_one_is_given_up() {
     assert_eq!(cloud.files(), [""; 0]);
 }
 
-/// A compute service that says which images which hosts need.
-struct Needs(&'static str, String);
-
-impl nephos_api::Dispatch for Needs {
-    fn dispatch(
-        &self,
-        request: nephos_api::Request,
-    ) -> futures_util::future::BoxFuture<'static, nephos_api::Response> {
-        let needed = request.path == format!("/host/v1/hosts/{}/images/{}", self.0, self.1);
-        let status = if needed { 204 } else { 404 };
-        Box::pin(std::future::ready(nephos_api::Response {
-            status: http::StatusCode::from_u16(status).unwrap(),
-            headers: http::HeaderMap::new(),
-            body: nephos_api::Payload::Empty,
-        }))
-    }
-}
-
 #[tokio::test]
 async fn a_host_reads_the_images_of_its_servers_and_no_others() {
     let cloud = cloud().await;
@@ -436,9 +418,7 @@ async fn a_host_reads_the_images_of_its_servers_and_no_others() {
     let file = |id: &str| format!("/v2/images/{id}/file");
     // Nobody knows what it needs while compute is away.
     one.get(&file(&wanted)).await.expect(503);
-    let needs = std::sync::Arc::new(Needs("one", wanted.clone()));
-    let transport = nephos_peer::Transport::Local(needs);
-    cloud.world.directory.set("compute", transport);
+    cloud.needs(Needs("one", Some(wanted.clone())));
     let read = one.get(&file(&wanted)).await.expect(200);
     assert_eq!(read.bytes, Bytes::from_static(b"wanted"));
     one.get(&file(&other)).await.expect(404);
@@ -448,6 +428,10 @@ async fn a_host_reads_the_images_of_its_servers_and_no_others() {
     // And nothing but the bytes.
     one.get(&format!("/v2/images/{wanted}")).await.expect(403);
     one.get("/v2/images").await.expect(403);
-    one.delete(&format!("/v2/images/{wanted}")).await.expect(403);
-    one.send(http::Method::PUT, &file(&wanted), Bytes::from_static(b"x")).await.expect(403);
+    one.delete(&format!("/v2/images/{wanted}"))
+        .await
+        .expect(403);
+    one.send(http::Method::PUT, &file(&wanted), Bytes::from_static(b"x"))
+        .await
+        .expect(403);
 }

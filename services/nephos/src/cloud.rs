@@ -193,6 +193,12 @@ impl<'a> Cloud<'a> {
         })))
     }
 
+    /// The services that were built.
+    #[must_use]
+    pub fn services(&self) -> &[Arc<dyn Run>] {
+        &self.services
+    }
+
     /// What this process runs.
     #[must_use]
     pub const fn parts(&self) -> &Parts {
@@ -244,7 +250,7 @@ pub fn from_outside(config: &Config, secrets: &Secrets, clock: Clock) -> anyhow:
 }
 
 /// Every service where other processes run it.
-fn elsewhere(config: &Config) -> anyhow::Result<Directory> {
+pub(crate) fn elsewhere(config: &Config) -> anyhow::Result<Directory> {
     let mut directory = Directory::default();
     let joined = config.settings.membership.as_ref();
     if let Some(ca) = joined.and_then(|joined| joined.ca.as_ref()) {

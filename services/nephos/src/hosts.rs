@@ -8,7 +8,7 @@ use std::time::Duration;
 use nephos_peer::{HostKey, PeerError, Peers};
 use nephos_runtime::{Clock, Shutdown, Task};
 use nephos_types::HostName;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::accounts;
 use crate::membership::Membership;
@@ -18,6 +18,9 @@ use crate::settings::{Config, Settings};
 
 /// Identity is asked again after this long to know the hosts of this process.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Hosts that identity is told of in one call.
+const AT_ONCE: usize = 1000;
 
 /// Which hosts a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,8 +157,7 @@ impl<'a> Hosts<'a> {
             hosts.push(json!({"secret": secrets.of_host(&name)?, "name": name}));
         }
         let admin = self.way.named(accounts::admin(secrets));
-        let body = json!({ "hosts": hosts });
-        match put(&admin, &body).await {
+        match put(&admin, &hosts).await {
             Ok(()) => return Ok(None),
             Err(why) if passes(&why) => {
                 tracing::warn!(%why, "identity does not know the hosts of this process yet; telling again");
@@ -164,7 +166,7 @@ impl<'a> Hosts<'a> {
         }
         let (clock, until) = (self.clock.clone(), self.shutdown.clone());
         let told = async move {
-            while put(&admin, &body).await.is_err() {
+            while put(&admin, &hosts).await.is_err() {
                 clock.sleep(ASK_AGAIN).await;
             }
         };
@@ -179,9 +181,12 @@ fn passes(why: &PeerError) -> bool {
     why.is_transient() || why.status == Some(401)
 }
 
-async fn put(admin: &Peers, hosts: &serde_json::Value) -> Result<(), PeerError> {
-    let call = admin.put(TRUSTED, "/host/v1/hosts").json(hosts);
-    call.as_service().send().await?;
+async fn put(admin: &Peers, hosts: &[Value]) -> Result<(), PeerError> {
+    for some in hosts.chunks(AT_ONCE) {
+        let call = admin.put(TRUSTED, "/host/v1/hosts");
+        let call = call.json(&json!({ "hosts": some }));
+        call.as_service().send().await?;
+    }
     Ok(())
 }
 

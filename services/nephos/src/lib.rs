@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod cloud;
 pub mod credentials;
 pub mod databases;
+pub mod doctor;
 pub mod fsck;
 pub mod hosts;
 pub mod hypervisor;

@@ -40,6 +40,8 @@ enum Command {
     Migrate,
     /// Makes tables, signing keys, accounts and catalog, and ends; `up` does it by itself.
     Bootstrap,
+    /// Says what of this machine, and of the cloud around it, does not work, and what helps. Changes nothing.
+    Doctor(Doctor),
     /// Compares what the services and this host know, and says what does not fit.
     Fsck(Fsck),
     /// Says which machines may be hosts.
@@ -93,6 +95,13 @@ struct Down {
 
 #[derive(Args)]
 struct Status {
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Doctor {
     /// One JSON document instead of lines.
     #[arg(long)]
     json: bool,
@@ -193,6 +202,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Status(status) => return commands::status::run(&config, status.json),
         Command::Migrate => commands::migrate::run(&config)?,
         Command::Bootstrap => commands::bootstrap::run(&config)?,
+        Command::Doctor(doctor) => return commands::doctor::run(&config, doctor.json),
         Command::Fsck(fsck) => return commands::fsck::run(&config, fsck.json),
         Command::Host(HostCommand::Add {
             name,

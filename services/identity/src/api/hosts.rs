@@ -20,8 +20,8 @@ use crate::{Cx, rules, store};
 
 /// How long a one-time token is good, unless it is said, and at most.
 const JOIN_SECS: (i64, i64) = (3600, 7 * 24 * 3600);
-/// Hosts that one process runs.
-const MAX_OWN: usize = 10_000;
+/// Hosts that a process tells of at once.
+const MAX_OWN: usize = 1000;
 /// User ids of hosts follow from their names under this one.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6e65_7068_6f73_4aaa_8000_0000_686f_7374);
 

@@ -3,6 +3,7 @@
 pub mod bootstrap;
 pub mod config;
 pub mod detach;
+pub mod doctor;
 pub mod down;
 pub mod fsck;
 pub mod host;

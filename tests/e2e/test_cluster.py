@@ -1,0 +1,209 @@
+"""Several processes and three hosts on one machine: servers on different hosts, and whatever is killed comes back."""
+
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from cloud import IMAGE, NEPHOS, run, ssh, wait_for
+from cluster import HOSTS_URL, NODES, URL, Cluster, machine, processes, wait_until_up
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    folder = tempfile.mkdtemp(prefix="nephos-e2e-", dir="/tmp")
+    os.chmod(folder, 0o755)
+    before, running = machine(folder + "/cluster"), set(processes())
+    cluster = Cluster(folder)
+    try:
+        cluster.do("start")
+        yield cluster
+    finally:
+        cluster.clean()
+    # Nothing is left behind.
+    left = lambda: {pid: words for pid, words in processes().items() if pid not in running}
+    wait_for("its processes are gone", lambda: not left(), 10)
+    assert machine(folder + "/cluster") == before
+    run("rm", "-rf", folder)
+
+
+@pytest.fixture(scope="module")
+def furnished(cluster):
+    """An image, a flavor, the network outside, a network with a router, a key, and two servers on two hosts."""
+    wait_until_up(cluster)
+    admin, demo = cluster.sdk("nephos-admin"), cluster.sdk()
+    admin.create_image("guest", filename=str(IMAGE), disk_format="qcow2", container_format="bare", visibility="public", wait=True)
+    admin.compute.create_flavor(name="nano", ram=128, vcpus=1, disk=1)
+    flat = {"provider:network_type": "flat", "provider:physical_network": "public"}
+    public = admin.network.create_network(name="public", **{"router:external": True}, **flat)
+    admin.network.create_subnet(
+        network_id=public.id, ip_version=4, cidr="172.24.4.0/24", gateway_ip="172.24.4.1", enable_dhcp=False,
+        allocation_pools=[{"start": "172.24.4.10", "end": "172.24.4.99"}],
+    )
+    network = demo.network.create_network(name="net")
+    subnet = demo.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.20.0.0/24", name="subnet")
+    router = demo.network.create_router(name="router", external_gateway_info={"network_id": public.id})
+    demo.network.add_interface_to_router(router, subnet_id=subnet.id)
+    group = demo.network.create_security_group(name="ssh")
+    for more in ({"protocol": "icmp"}, {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}):
+        demo.network.create_security_group_rule(security_group_id=group.id, direction="ingress", **more)
+    key = cluster.folder.parent / "key"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    demo.compute.create_keypair(name="key", public_key=key.with_suffix(".pub").read_text())
+    apart = demo.compute.create_server_group(name="apart", policies=["anti-affinity"])
+    servers = [
+        boot(demo, f"server-{zone}", availability_zone=zone, key_name="key", security_groups=[{"name": "ssh"}],
+             scheduler_hints={"group": apart.id})
+        for zone in ("zone-a", "zone-b")
+    ]
+    servers = [demo.compute.wait_for_server(server, wait=180) for server in servers]
+    return {"key": key, "servers": servers, "public": public}
+
+
+def boot(demo, name, **more):
+    return demo.compute.create_server(
+        name=name, image_id=demo.image.find_image("guest").id, flavor_id=demo.compute.find_flavor("nano").id,
+        networks=[{"uuid": demo.network.find_network("net").id}], **more,
+    )
+
+
+def address_of(demo, server):
+    return next(demo.network.ports(device_id=server.id)).fixed_ips[0]["ip_address"]
+
+
+def test_three_machines_have_joined_in_two_zones_and_know_no_secret_of_the_cloud(cluster):
+    wait_until_up(cluster)
+    admin = cluster.sdk("nephos-admin")
+    zones = {zone.name: set(zone.hosts) for zone in admin.compute.availability_zones(details=True) if zone.hosts}
+    assert zones == {"zone-a": {"node1", "node2"}, "zone-b": {"node3"}}
+    listed = cluster.nephos("host", "list").stdout
+    assert listed.count("joined") == 3 and "zone-b" in listed, listed
+    for node in NODES:
+        state = cluster.state / "hosts" / node / "state"
+        assert not (state / "secrets.toml").exists() and not (state / "clouds.yaml").exists()
+        assert (state / "host.toml").stat().st_mode & 0o777 == 0o600
+        environment = Path(f"/proc/{cluster.pid(f'agents-{node}')}/environ").read_text()
+        assert "postgres" not in environment and "amqp" not in environment
+    copies = cluster.nephos("status").stdout
+    assert "does not answer" not in copies, copies
+
+
+def test_clients_check_the_certificate_and_a_second_start_changes_nothing(cluster):
+    assert cluster.asked("GET", f"{URL}/identity/v3")[0] == 200
+    assert run("curl", "-sS", f"{URL}/identity/v3", check=False).returncode == 60
+    # The calls of hosts are not among those of clients.
+    assert cluster.asked("GET", f"{URL}/compute/host/v1/feed")[0] == 404
+    before = {path.name: path.read_text() for path in (cluster.state / "run").iterdir()}
+    cluster.do("start")
+    assert {path.name: path.read_text() for path in (cluster.state / "run").iterdir()} == before
+
+
+def test_servers_on_two_hosts_reach_each_other_and_the_outside_reaches_them(cluster, furnished):
+    demo, admin = cluster.sdk(), cluster.sdk("nephos-admin")
+    one, two = furnished["servers"]
+    hosts = [admin.compute.get_server(server.id).hypervisor_hostname for server in (one, two)]
+    assert hosts[0] in ("node1", "node2") and hosts[1] == "node3", hosts
+    assert {node for node, _ in cluster.guests()} == set(hosts)
+    port = next(demo.network.ports(device_id=one.id))
+    floating = demo.network.create_ip(floating_network_id=furnished["public"].id, port_id=port.id)
+    address = floating.floating_ip_address
+    furnished["address"] = address
+    login = lambda: ssh(address, furnished["key"], "true", check=False).returncode == 0
+    wait_for("the guest takes log-ins by its floating IP", login, 180, 2)
+    there = address_of(demo, two)
+    said = lambda: ssh(address, furnished["key"], f"ping -c 3 -W 2 {there}", check=False).stdout
+    wait_for("a guest on another host answers", lambda: " 0% packet loss" in said(), 120, 2)
+    # The metadata service knows who asks, by the token of the host that passes the question on.
+    data = ssh(address, furnished["key"], "curl http://169.254.169.254/openstack/latest/meta_data.json").stdout
+    assert one.id in data, data
+    assert cluster.fsck() == []
+
+
+def test_who_steals_a_host_has_that_host_and_nothing_else(cluster, furnished):
+    token = cluster.host_token("node1")
+    feed = f"{HOSTS_URL}/compute/host/v1/feed"
+    assert cluster.asked("GET", feed, token)[0] == 200
+    status, words = cluster.asked("GET", f"{feed}?host=node3", token)
+    assert status == 403 and "node1" in str(words) and "node3" in str(words), words
+    for path in (
+        "/compute/v2.1/servers", "/network/v2.0/ports", "/image/v2/images", "/placement/resource_providers",
+        "/identity/v3/users", "/identity/host/v1/hosts", "/identity/trust/v1/bundle", "/network/host/v1/feed?host=node2",
+    ):
+        assert cluster.asked("GET", HOSTS_URL + path, token)[0] == 403, path
+    secret = cluster.sdk().create_image(
+        "secret", filename=str(cluster.state / "nephos.toml"), disk_format="raw", container_format="bare", wait=True
+    )
+    assert cluster.asked("GET", f"{HOSTS_URL}/image/v2/images/{secret.id}/file", token)[0] == 404
+    other = furnished["servers"][1]
+    headers = ("-H", f"X-Instance-ID: {other.id}", "-H", f"X-Tenant-ID: {other.project_id}", "-H", f"X-Auth-Token: {token}")
+    asked = run("curl", "-sS", "--cacert", cluster.state / "ca/ca.pem", "-o", "/dev/null", "-w", "%{http_code}", *headers,
+                f"{HOSTS_URL}/compute/metadata/openstack/latest/meta_data.json")
+    assert asked.stdout == "404", asked.stdout
+
+
+VICTIMS = ("agents-node3", "libvirtd", "compute-1", "network-2", "network-1", "identity-1", "placement-1", "rabbitmq", "postgres", "haproxy")
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_whatever_is_killed_the_work_goes_on_and_bystanders_notice_nothing(cluster, furnished, victim):
+    demo = cluster.sdk()
+    before = cluster.guests()
+    server = boot(demo, f"during-{victim}", availability_zone="zone-b")
+    os.kill(cluster.libvirtd("node3") if victim == "libvirtd" else cluster.pid(victim), signal.SIGKILL)
+    began = time.monotonic()
+
+    def status():
+        try:
+            return cluster.sdk().compute.get_server(server.id).status
+        except Exception:  # what was killed may be the way to it
+            return None
+
+    wait_for("the server is active", lambda: status() == "ACTIVE", 120, 0.5)
+    print(f"{victim}: active {time.monotonic() - began:.1f} s after the kill")
+    kept = cluster.guests()
+    assert all(kept.get(guest) == pid for guest, pid in before.items()), (before, kept)
+    gone = lambda: not list(cluster.sdk().compute.servers(name=f"during-{victim}"))
+    demo.compute.delete_server(server.id)
+    wait_for("it is gone", gone, 120, 0.5)
+    assert ssh(furnished["address"], furnished["key"], "true", check=False).returncode == 0
+    assert cluster.fsck() == []
+
+
+def test_the_server_of_a_lost_host_is_made_anew_on_another_and_the_host_comes_back_without_it(cluster, furnished):
+    admin, server = cluster.sdk("nephos-admin"), furnished["servers"][0]
+    where = lambda: admin.compute.get_server(server.id)
+    lost = where().hypervisor_hostname
+    cluster.do("lose", lost)
+    assert not [guest for guest in cluster.guests() if guest[0] == lost]
+    cluster.admin("--os-compute-api-version", "2.11", "compute", "service", "set", "--down", lost, "nova-compute")
+    cluster.admin("--os-compute-api-version", "2.94", "server", "evacuate", server.id)
+    moved = lambda: where().status == "ACTIVE" and where().hypervisor_hostname != lost
+    wait_for("it is active on another host of its zone", moved, 120, 0.5)
+    assert where().hypervisor_hostname in ("node1", "node2")
+    cluster.do("start", lost)
+    cluster.admin("--os-compute-api-version", "2.11", "compute", "service", "set", "--up", lost, "nova-compute")
+    wait_until_up(cluster)
+    wait_for("everything fits together", lambda: cluster.fsck() == [], 120, 2)
+    assert [guest for guest in cluster.guests() if guest[1] == server.id] == [(where().hypervisor_hostname, server.id)]
+
+
+def test_a_removed_host_is_told_nothing_any_more_and_may_join_again(cluster):
+    token = cluster.host_token("node2")
+    feed = f"{HOSTS_URL}/compute/host/v1/feed"
+    cluster.nephos("host", "remove", "node2")
+    wait_for("its token has ended", lambda: cluster.asked("GET", feed, token)[0] == 401, 10, 0.2)
+    refused = {"host": {"name": "node2", "secret": cluster.secret("node2")}}
+    assert cluster.asked("POST", f"{HOSTS_URL}/identity/host/v1/tokens", body=refused)[0] == 401
+    added = cluster.nephos("host", "add", "node2", "--zone", "zone-a").stdout
+    url, once = next(line for line in added.splitlines() if "nephos join" in line).split()[-2:]
+    holder = (cluster.state / "hosts/node2/holder").read_text().strip()
+    inside = ("nsenter", "-t", holder, "--net", "--mount", "--uts", "--", NEPHOS, "--config", cluster.state / "hosts/node2/nephos.toml")
+    run(*inside, "join", url, once, "--ca", cluster.state / "ca/ca.pem")
+    # The token was good once.
+    again = run(*inside, "join", url, once, "--ca", cluster.state / "ca/ca.pem", check=False)
+    assert again.returncode == 1 and "nephos host add" in again.stderr, again
+    os.kill(cluster.pid("agents-node2"), signal.SIGTERM)
+    wait_until_up(cluster)
