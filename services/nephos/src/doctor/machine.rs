@@ -42,7 +42,6 @@ pub(super) fn state_folder(settings: &Settings) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Ok(disk) = nix::sys::statvfs::statvfs(folder) {
         let (free, all) = (disk.blocks_available(), disk.blocks().max(1));
-        #[expect(clippy::cast_precision_loss, reason = "a share, for people")]
         let share = free as f64 / all as f64;
         let what = format!(
             "{} has {:.0} % of its disk free",
