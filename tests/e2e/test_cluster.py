@@ -1,14 +1,18 @@
 """Several processes and three hosts on one machine: servers on different hosts, and whatever is killed comes back."""
 
+import json
 import os
 import signal
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from cloud import IMAGE, NEPHOS, run, ssh, wait_for
+from cloud import IMAGE, NEPHOS, is_open, run, ssh, wait_for
 from cluster import HOSTS_URL, NODES, URL, Cluster, machine, processes, wait_until_up
 
 
@@ -60,7 +64,11 @@ def furnished(cluster):
         for zone in ("zone-a", "zone-b")
     ]
     servers = [demo.compute.wait_for_server(server, wait=180) for server in servers]
-    return {"key": key, "servers": servers, "public": public}
+    port = next(demo.network.ports(device_id=servers[0].id))
+    address = demo.network.create_ip(floating_network_id=public.id, port_id=port.id).floating_ip_address
+    login = lambda: ssh(address, key, "true", check=False).returncode == 0
+    wait_for("the guest takes log-ins by its floating IP", login, 180, 2)
+    return {"key": key, "servers": servers, "public": public, "address": address}
 
 
 def boot(demo, name, **more):
@@ -107,12 +115,7 @@ def test_servers_on_two_hosts_reach_each_other_and_the_outside_reaches_them(clus
     hosts = [admin.compute.get_server(server.id).hypervisor_hostname for server in (one, two)]
     assert hosts[0] in ("node1", "node2") and hosts[1] == "node3", hosts
     assert {node for node, _ in cluster.guests()} == set(hosts)
-    port = next(demo.network.ports(device_id=one.id))
-    floating = demo.network.create_ip(floating_network_id=furnished["public"].id, port_id=port.id)
-    address = floating.floating_ip_address
-    furnished["address"] = address
-    login = lambda: ssh(address, furnished["key"], "true", check=False).returncode == 0
-    wait_for("the guest takes log-ins by its floating IP", login, 180, 2)
+    address = furnished["address"]
     there = address_of(demo, two)
     said = lambda: ssh(address, furnished["key"], f"ping -c 3 -W 2 {there}", check=False).stdout
     wait_for("a guest on another host answers", lambda: " 0% packet loss" in said(), 120, 2)
@@ -120,6 +123,73 @@ def test_servers_on_two_hosts_reach_each_other_and_the_outside_reaches_them(clus
     data = ssh(address, furnished["key"], "curl http://169.254.169.254/openstack/latest/meta_data.json").stdout
     assert one.id in data, data
     assert cluster.fsck() == []
+
+
+def test_security_groups_hold_between_hosts_and_what_is_taken_back_ends(cluster, furnished):
+    demo, (one, two) = cluster.sdk(), furnished["servers"]
+    there = address_of(demo, two)
+    port = next(demo.network.ports(device_id=two.id))
+    floating = demo.network.create_ip(floating_network_id=furnished["public"].id, port_id=port.id)
+    other = floating.floating_ip_address
+    wait_for("the other guest takes log-ins", lambda: ssh(other, furnished["key"], "true", check=False).returncode == 0, 120, 2)
+    ssh(other, furnished["key"], "(while :; do echo hi | nc -l -p 8080; done) >/dev/null 2>&1 &")
+    ask = lambda: ssh(furnished["address"], furnished["key"], f"nc -w 2 {there} 8080 </dev/null", check=False).stdout
+    assert "hi" not in ask()
+    group = demo.network.find_security_group("ssh", project_id=one.project_id)
+    rule = demo.network.create_security_group_rule(
+        security_group_id=group.id, direction="ingress", protocol="tcp", port_range_min=8080, port_range_max=8080
+    )
+    wait_for("it answers by the new rule", lambda: "hi" in ask(), 15, 0.5)
+    demo.network.delete_security_group_rule(rule)
+    wait_for("it does not without it", lambda: "hi" not in ask(), 15, 0.5)
+    # A floating IP that is taken back ends what went by it.
+    demo.network.delete_ip(floating)
+    wait_for("nothing is at the address", lambda: not is_open(other, 22), 15, 0.5)
+
+
+def test_the_outside_sees_a_guest_by_its_floating_ip(cluster, furnished):
+    seen = []
+
+    class Outside(BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append(self.client_address[0])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    outside = HTTPServer(("172.24.4.1", 8099), Outside)
+    threading.Thread(target=outside.serve_forever, daemon=True).start()
+    try:
+        ssh(furnished["address"], furnished["key"], "wget -q -O /dev/null http://172.24.4.1:8099/ || true")
+    finally:
+        outside.shutdown()
+        outside.server_close()
+    assert seen == [furnished["address"]], seen
+
+
+def test_traffic_goes_on_while_agents_are_killed_and_what_was_changed_by_hand_is_put_right(cluster, furnished):
+    demo, two = cluster.sdk(), furnished["servers"][1]
+    there = address_of(demo, two)
+    ping = lambda count: ssh(furnished["address"], furnished["key"], f"ping -c {count} -W 2 {there}", check=False, limit=90).stdout
+    with ThreadPoolExecutor() as pool:
+        long = pool.submit(ping, 12)
+        for node in NODES:
+            time.sleep(2)
+            os.kill(cluster.pid(f"agents-{node}"), signal.SIGKILL)
+        assert " 0% packet loss" in long.result(), long.result()
+    host = next(node for node, server in cluster.guests() if server == two.id)
+    inside = ("ip", "netns", "exec", f"nc-{host}")
+    # Without connection tracking nothing new passes; and the agent switches it on again.
+    run(*inside, "sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=0")
+    assert " 0% packet loss" not in ping(1)
+    wait_for("tracking is on again", lambda: run(*inside, "sysctl", "-n", "net.bridge.bridge-nf-call-iptables").stdout.strip() == "1", 60, 1)
+    wait_for("the guests reach each other again", lambda: " 0% packet loss" in ping(2), 30, 1)
+    tunnel = next(link["ifname"] for link in json.loads(run(*inside, "ip", "-j", "link", "show", "type", "vxlan").stdout))
+    run(*inside, "ip", "link", "del", tunnel)
+    wait_for("the tunnel is there again", lambda: " 0% packet loss" in ping(2), 60, 1)
+    wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
 
 
 def test_who_steals_a_host_has_that_host_and_nothing_else(cluster, furnished):
