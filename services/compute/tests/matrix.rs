@@ -281,6 +281,10 @@ impl Things<'_> {
                 json!({"events": [{"name": "network-changed", "server_uuid": self.server}]}),
             ),
             "HostFeed" => Some(("/host/v1/feed?host=one&since=0&wait=0".to_owned(), none())),
+            "ImageIsWanted" => Some((
+                format!("/host/v1/hosts/one/images/{}", self.cloud.image_id),
+                none(),
+            )),
             "HostObserved" => Some(("/host/v1/observed?host=one".to_owned(), json!([]))),
             "AnswerGuestRoot" => Some(("/metadata".to_owned(), none())),
             "AnswerGuest" => Some(("/metadata/openstack".to_owned(), none())),
