@@ -103,7 +103,7 @@ impl ServerSpec {
         let kernel = self.boot.kernel.as_ref();
         let beside = kernel.and_then(|kernel| kernel.ramdisk.as_ref());
         let all = [
-            Some(&self.boot.image),
+            self.boot.image.as_ref(),
             kernel.map(|kernel| &kernel.image),
             beside,
         ];
