@@ -61,7 +61,12 @@ impl Service for Compute {
 
     fn migrations() -> Vec<Migration> {
         let mut all = vec![nephos_ops::MIGRATION, nephos_ops::feed::MIGRATION];
-        all.extend(migrations!("0001_compute", "0002_hosts", "0003_groups"));
+        all.extend(migrations!(
+            "0001_compute",
+            "0002_hosts",
+            "0003_groups",
+            "0004_status"
+        ));
         all
     }
 }

@@ -16,7 +16,6 @@ pub mod fsck;
 pub mod hosts;
 pub mod hypervisor;
 pub mod membership;
-pub mod memory;
 pub mod running;
 pub mod secrets;
 pub mod services;
