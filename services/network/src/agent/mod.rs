@@ -45,11 +45,11 @@ pub use crate::driver::{Driver, DriverError};
 const SERVICE: &str = "network";
 /// Most things of one report.
 const REPORT_SIZE: usize = 2000;
-/// Without a document, there is nothing to do for this long.
-const LOOK_FOR_NEWS: Duration = Duration::from_secs(2);
 /// After a change the agent waits for more of them: as long as the last pass took, within these bounds. So a quiet host
 /// is quick, and a busy one passes half of its time at most.
 const GATHER: [Duration; 2] = [Duration::from_millis(2), Duration::from_secs(2)];
+/// Without a document, there is nothing to do for this long.
+const LOOK_FOR_NEWS: Duration = Duration::from_secs(2);
 /// After a pass that did not go well, or a report that nobody took, the next one comes after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
