@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from cloud import ROOT, Cloud, run, wait_for
+from cloud import NEPHOS, ROOT, Cloud, run, wait_for
 
 SCRIPT = ROOT / "deploy/cluster"
 NODES = ("node1", "node2", "node3")
@@ -39,6 +39,12 @@ class Cluster(Cloud):
     def secret(self, node):
         text = (self.state / "hosts" / node / "state/host.toml").read_text()
         return next(line.split('"')[1] for line in text.splitlines() if line.startswith("secret"))
+
+    def nephos_on(self, node, *arguments, **kwargs):
+        """A command on a host."""
+        holder = (self.state / "hosts" / node / "holder").read_text().strip()
+        inside = ("nsenter", "-t", holder, "--net", "--mount", "--uts", "--")
+        return run(*inside, NEPHOS, "--config", self.state / "hosts" / node / "nephos.toml", *arguments, **kwargs)
 
     def libvirtd(self, node):
         return int((self.state / "hosts" / node / "state/libvirt/libvirtd.pid").read_text())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud import IMAGE, NEPHOS, is_open, run, ssh, wait_for
+from cloud import IMAGE, is_open, run, ssh, wait_for
 from cluster import HOSTS_URL, NODES, URL, Cluster, machine, processes, wait_until_up
 
 
@@ -97,6 +97,11 @@ def test_three_machines_have_joined_in_two_zones_and_know_no_secret_of_the_cloud
         assert "postgres" not in environment and "amqp" not in environment
     copies = cluster.nephos("status").stdout
     assert "does not answer" not in copies, copies
+    # Each side finds nothing wrong with the other.
+    well = cluster.nephos("doctor").stdout
+    assert all(f"host {node} reports" in well for node in NODES), well
+    well = cluster.nephos_on("node1", "doctor").stdout
+    assert f"this machine is host node1 of {HOSTS_URL}" in well and "network says what is wanted here" in well, well
 
 
 def test_clients_check_the_certificate_and_a_second_start_changes_nothing(cluster):
@@ -242,6 +247,26 @@ def test_whatever_is_killed_the_work_goes_on_and_bystanders_notice_nothing(clust
     assert cluster.fsck() == []
 
 
+def test_a_host_that_is_cut_off_keeps_its_guests_and_goes_on_when_it_is_back(cluster, furnished):
+    demo, before = cluster.sdk(), cluster.guests()
+    cable = ("ip", "-n", "nc-switch", "link", "set", "node3-under")
+    run(*cable, "down")
+    try:
+        server = boot(demo, "meanwhile", availability_zone="zone-b")
+        time.sleep(5)
+        assert demo.compute.get_server(server.id).status == "BUILD"
+        assert cluster.guests() == before
+    finally:
+        run(*cable, "up")
+    demo.compute.wait_for_server(server, wait=90)
+    demo.compute.delete_server(server.id)
+    wait_for("it is gone", lambda: cluster.guests() == before, 90, 0.5)
+    there = address_of(demo, furnished["servers"][1])
+    ping = lambda: ssh(furnished["address"], furnished["key"], f"ping -c 1 -W 2 {there}", check=False).stdout
+    wait_for("the tunnel carries again", lambda: " 0% packet loss" in ping(), 60, 1)
+    wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
+
+
 def test_the_server_of_a_lost_host_is_made_anew_on_another_and_the_host_comes_back_without_it(cluster, furnished):
     admin, server = cluster.sdk("nephos-admin"), furnished["servers"][0]
     where = lambda: admin.compute.get_server(server.id)
@@ -269,11 +294,11 @@ def test_a_removed_host_is_told_nothing_any_more_and_may_join_again(cluster):
     assert cluster.asked("POST", f"{HOSTS_URL}/identity/host/v1/tokens", body=refused)[0] == 401
     added = cluster.nephos("host", "add", "node2", "--zone", "zone-a").stdout
     url, once = next(line for line in added.splitlines() if "nephos join" in line).split()[-2:]
-    holder = (cluster.state / "hosts/node2/holder").read_text().strip()
-    inside = ("nsenter", "-t", holder, "--net", "--mount", "--uts", "--", NEPHOS, "--config", cluster.state / "hosts/node2/nephos.toml")
-    run(*inside, "join", url, once, "--ca", cluster.state / "ca/ca.pem")
+    assert "nephos host add node2" in cluster.nephos_on("node2", "doctor", check=False).stdout
+    join = ("join", url, once, "--ca", cluster.state / "ca/ca.pem")
+    cluster.nephos_on("node2", *join)
     # The token was good once.
-    again = run(*inside, "join", url, once, "--ca", cluster.state / "ca/ca.pem", check=False)
+    again = cluster.nephos_on("node2", *join, check=False)
     assert again.returncode == 1 and "nephos host add" in again.stderr, again
     os.kill(cluster.pid("agents-node2"), signal.SIGTERM)
     wait_until_up(cluster)
