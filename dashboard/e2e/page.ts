@@ -33,6 +33,20 @@ export async function setDark(page: Page, dark: boolean): Promise<void> {
   }, dark);
 }
 
+/** Until fonts are there and whatever moves has come to rest; what turns for ever, such as a spinner, does not count. */
+export async function settled(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    await document.fonts.ready;
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    for (let calm = 0; calm < 3; calm += 1) {
+      await frame();
+      const moving = document.getAnimations().filter((one) => one.playState === 'running' && Number.isFinite(one.effect?.getComputedTiming().endTime));
+      if (moving.length > 0) calm = 0;
+      await Promise.allSettled(moving.map((one) => one.finished));
+    }
+  });
+}
+
 /** What axe finds against WCAG 2 A and AA. */
 export async function accessible(page: Page, where: string): Promise<void> {
   const found = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']).analyze();
