@@ -1,17 +1,8 @@
 // Every screen, light and dark: axe finds nothing, the policy holds, the first visit is small. SCREENS=1 takes pictures.
-import { mkdirSync } from 'node:fs';
 import type { Page } from '@playwright/test';
-import { accessible, expect, origin, setDark, settled, signIn, test } from './page';
+import { accessible, admin, expect, origin, setDark, settled, shot, signIn, test } from './page';
 
 const FIRST_VISIT_BYTES = 700_000;
-const folder = '../docs/screens';
-
-async function shot(page: Page, name: string): Promise<void> {
-  if (!process.env.SCREENS) return;
-  mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: `${folder}/${name}.png` });
-}
-
 async function both(page: Page, name: string, ready: () => Promise<unknown>): Promise<void> {
   for (const dark of [false, true]) {
     await setDark(page, dark);
@@ -58,13 +49,13 @@ async function furnish(page: Page): Promise<{ project: string; ids: Record<strin
   return { project, ids };
 }
 
-test('the first visit is small', async ({ page }) => {
+test('the first visit is small', async ({ page, account }) => {
   const devtools = await page.context().newCDPSession(page);
   await devtools.send('Network.enable');
   await devtools.send('Network.setCacheDisabled', { cacheDisabled: true });
   let bytes = 0;
   devtools.on('Network.loadingFinished', (event) => (bytes += event.encodedDataLength));
-  await signIn(page, 'demo');
+  await signIn(page, account);
   await page.getByRole('link', { name: 'Instances', exact: true }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'Instances' })).toBeVisible();
   await expect(page.getByText('There is no instance here yet.')).toBeVisible();
@@ -74,10 +65,10 @@ test('the first visit is small', async ({ page }) => {
   expect(bytes).toBeLessThanOrEqual(FIRST_VISIT_BYTES);
 });
 
-test('every screen of a project is accessible and keeps the policy', async ({ page }) => {
+test('every screen of a project is accessible and keeps the policy', async ({ page, account }) => {
   await page.goto(`${origin()}/dashboard/`);
   await both(page, 'sign-in', () => expect(page.getByRole('button', { name: 'Sign in' })).toBeVisible());
-  await signIn(page, 'demo');
+  await signIn(page, account);
   const { project, ids } = await furnish(page);
   const visit = async (path: string, name: string, heading: string) => {
     await page.goto(`${origin()}/dashboard/p/${project}${path}`);
@@ -117,7 +108,7 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
 });
 
 test('every screen of an administrator is accessible and keeps the policy', async ({ page }) => {
-  await signIn(page, 'admin');
+  await signIn(page, admin());
   const project = /\/p\/([^/]+)/.exec(page.url())![1]!;
   for (const [name, heading] of [['projects', 'Projects'], ['users', 'Users'], ['flavors', 'Flavors'], ['hosts', 'Hosts']] as const) {
     await page.goto(`${origin()}/dashboard/p/${project}/admin/${name}`);

@@ -24,7 +24,7 @@ pub use endpoint::{
     Access, AccessRow, Authenticated, Endpoint, EndpointInfo, Endpoints, Loaded, Parts, Public, Row,
 };
 pub use fault::{Dialect, Fault, Older, RenderFaultAt, VersionWords, Versioning};
-pub use http_types::{Dispatch, Incoming, Payload, Request, Response};
+pub use http_types::{Dispatch, Incoming, Payload, Request, Response, Socket};
 pub use path::{FromPath, FromQuery, Params};
 pub use pipeline::App;
 pub use reply::{Accepted, Download, Empty, ReplyBody, With};

@@ -7,6 +7,7 @@ describe('the words of a refusal', () => {
     expect(faultText('{"NeutronError":{"type":"InUse","message":"no","detail":""}}', 409)).toBe('no');
     expect(faultText('{"errors":[{"status":409,"detail":"no"}]}', 409)).toBe('no');
     expect(faultText('{"error":{"code":401,"title":"Unauthorized","message":"no"}}', 401)).toBe('no');
+    expect(faultText('{"code":400,"explanation":"general","error":{"message":"no","traceback":null}}', 400)).toBe('no');
   });
   it('are never a page or nothing', () => {
     expect(faultText('<html><h1>502</h1> bad</html>', 502)).toBe('502 bad');

@@ -55,6 +55,9 @@ export function faultText(body: string, status: number): string {
     const plain = body.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ').trim();
     return plain.slice(0, 300) || `The service answered ${status} and said nothing.`;
   }
+  // Orchestration has a word for every 400, and the one that says what is wrong below it.
+  const inner = (value as { error?: { message?: unknown } } | null)?.error?.message;
+  if (typeof inner === 'string' && inner) return inner;
   const seen: unknown[] = [value];
   while (seen.length > 0) {
     const next = seen.shift();
@@ -105,6 +108,11 @@ export async function ask<T>(service: string, path: string, how: Ask = {}): Prom
   return (text ? JSON.parse(text) : undefined) as T;
 }
 
+/** What a service says of something in its headers. */
+export async function headersAt(service: string, path: string, how: Ask = {}): Promise<Headers> {
+  return (await send(`${ROOT}/api/${service}${path}`, { method: 'HEAD', ...how })).headers;
+}
+
 /** A call of the dashboard itself. */
 export async function own<T>(path: string, how: Ask = {}): Promise<T> {
   const response = await send(`${ROOT}/v1${path}`, how);
@@ -118,10 +126,10 @@ export function upload(path: string, file: Blob, how: Ask, progress: (sent: numb
   const askedIn = signIns;
   const done = new Promise<void>((resolve, reject) => {
     request.open('PUT', `${ROOT}/api/${path}`);
-    const headers = headersOf({ ...how, headers: { 'Content-Type': 'application/octet-stream' } });
+    const headers = headersOf({ ...how, headers: { 'Content-Type': 'application/octet-stream', ...how.headers } });
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => progress(event.loaded);
-    request.onerror = () => reject(new Fault('The upload broke off. The image waits for its data; send it again.', 0));
+    request.onerror = () => reject(new Fault('The upload broke off, and nothing of it is kept. Send it again.', 0));
     request.onabort = () => reject(new Fault('The upload was stopped.', 0));
     request.onload = () => {
       if (request.status < 300) return resolve();

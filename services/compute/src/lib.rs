@@ -41,6 +41,7 @@ pub struct Compute {
     siblings: peers::Siblings,
     feed: Feed,
     bus: Bus,
+    consoles: ops::consoles::Consoles,
 }
 
 impl Service for Compute {
@@ -61,7 +62,12 @@ impl Service for Compute {
 
     fn migrations() -> Vec<Migration> {
         let mut all = vec![nephos_ops::MIGRATION, nephos_ops::feed::MIGRATION];
-        all.extend(migrations!("0001_compute", "0002_hosts", "0003_groups"));
+        all.extend(migrations!(
+            "0001_compute",
+            "0002_hosts",
+            "0003_groups",
+            "0007_consoles"
+        ));
         all
     }
 }
@@ -83,6 +89,7 @@ impl Compute {
             siblings,
             feed,
             bus,
+            consoles: ops::consoles::Consoles::new(),
         }
     }
 
@@ -125,6 +132,7 @@ impl Compute {
             let prune = || async {
                 let mut tx = self.core.db.write().await?;
                 store::actions::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
+                store::consoles::prune(&mut tx, now).await?;
                 nephos_ops::feed::prune(&mut tx, now).await?;
                 tx.commit().await
             };

@@ -8,6 +8,7 @@
 
 mod check;
 mod cloud;
+mod consoles;
 mod crash;
 mod evacuate;
 mod faults;

@@ -2,6 +2,7 @@
 
 pub(crate) mod boot;
 pub mod check;
+pub(crate) mod consoles;
 pub(crate) mod delete;
 pub(crate) mod evacuate;
 pub(crate) mod host;
