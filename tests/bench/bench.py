@@ -71,7 +71,13 @@ def boot(cloud, server):
     status, _, made = cloud.get("/compute/v2.1/servers", token, "POST", {"server": server})
     assert status == 202, made
     path = f"/compute/v2.1/servers/{made['server']['id']}"
-    wait_for("it is active", lambda: cloud.get(path, token)[2]["server"]["status"] == "ACTIVE", 60, 0.002)
+
+    def active():
+        shown = cloud.get(path, token)[2]["server"]
+        assert shown["status"] != "ERROR", shown["fault"]
+        return shown["status"] == "ACTIVE"
+
+    wait_for("it is active", active, 60, 0.002)
     return time.monotonic() - began
 
 
@@ -183,6 +189,7 @@ def real():
     try:
         cloud.up()
         admin, demo = cloud.sdk("nephos-admin"), cloud.sdk()
+        wait_for("the host has joined", lambda: list(admin.compute.hypervisors()), 30)
         image = admin.create_image("guest", filename=str(IMAGE), disk_format="qcow2", container_format="bare", visibility="public", wait=True)
         flavor = admin.compute.create_flavor(name="nano", ram=128, vcpus=1, disk=1)
         network = demo.network.create_network(name="net")

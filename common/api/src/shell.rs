@@ -82,6 +82,8 @@ pub fn serve(listener: TcpListener, site: Site, shutdown: Shutdown) -> std::io::
     })
     .workers(workers)
     .disable_signals()
+    // An answer's head and its body are two writes: the second one must not wait for the client's acknowledgement.
+    .tcp_nodelay(true)
     .shutdown_timeout(5)
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(30))

@@ -256,47 +256,26 @@ impl Feed {
         self.page(host, since).await
     }
 
+    /// One statement reads all of it, so that an item is never newer than the revision, nor pruned in between.
     async fn page(&self, host: &str, since: i64) -> Result<FeedPage, Error> {
-        let sql = "SELECT revision FROM feed_hosts WHERE host = $1";
-        let revision = self
-            .db
-            .fetch_opt::<i64>(sql, args![host])
-            .await?
-            .unwrap_or(0);
-        // Items may be newer than the revision read before them; the agent gets them again, which harms nothing.
-        let known = since > 0 && since <= revision;
-        if known {
-            let items = self.items(host, since).await?;
-            // Asked after they were read: what was removed until then is missing among them.
-            if !self.too_old(host, since).await? {
-                return Ok(FeedPage {
-                    revision,
-                    complete: false,
-                    items,
-                });
-            }
+        let sql = "SELECT h.revision AS host_revision, i.kind, i.id, i.generation, i.spec FROM feed_hosts h \
+             LEFT JOIN feed_items i ON i.host = h.host AND i.revision > $2 WHERE h.host = $1 ORDER BY i.revision";
+        let rows: Vec<PageRow> = self.db.fetch_all(sql, args![host, since.max(0)]).await?;
+        let revision = rows.first().map_or(0, |row| row.revision);
+        // What was removed up to the revision that this item remembers is missing among them.
+        let too_old = |row: &PageRow| row.item.as_ref().is_some_and(|item| item.kind == PRUNED);
+        if since > 0 && (since > revision || rows.iter().any(too_old)) {
+            return Box::pin(self.page(host, 0)).await;
         }
-        let mut items = self.items(host, 0).await?;
-        items.retain(|item| item.spec.is_some());
+        let complete = since <= 0;
+        let items = rows.into_iter().filter_map(|row| row.item);
         Ok(FeedPage {
             revision,
-            complete: true,
-            items,
+            complete,
+            items: items
+                .filter(|item| !complete || item.spec.is_some())
+                .collect(),
         })
-    }
-
-    async fn items(&self, host: &str, after: i64) -> Result<Vec<FeedItem>, Error> {
-        let sql = "SELECT kind, id, generation, spec FROM feed_items WHERE host = $1 AND revision > $2 ORDER BY revision";
-        let rows: Vec<ItemRow> = self.db.fetch_all(sql, args![host, after]).await?;
-        Ok(rows.into_iter().map(|row| row.0).collect())
-    }
-
-    /// Whether tombstones after `since` may have been removed already.
-    async fn too_old(&self, host: &str, since: i64) -> Result<bool, Error> {
-        let kept = "SELECT COALESCE(MAX(pruned), 0) FROM \
-             (SELECT revision AS pruned FROM feed_items WHERE host = $1 AND kind = $2) AS p";
-        let pruned: i64 = self.db.fetch_scalar(kept, args![host, PRUNED]).await?;
-        Ok(since < pruned)
     }
 }
 
@@ -397,18 +376,33 @@ pub struct Seen {
     pub observed: Observed,
 }
 
-struct ItemRow(FeedItem);
+/// An item of a host's feed, or the host alone when there is none.
+struct PageRow {
+    revision: i64,
+    item: Option<FeedItem>,
+}
 
-impl FromRow for ItemRow {
+impl FromRow for PageRow {
     fn from_row(row: &Row) -> Result<Self, Error> {
+        let revision = row.get("host_revision")?;
+        let Some(kind) = row.get("kind")? else {
+            return Ok(Self {
+                revision,
+                item: None,
+            });
+        };
         let spec: Option<String> = row.get("spec")?;
         let spec = spec.map(|text| serde_json::from_str(&text)).transpose();
-        Ok(Self(FeedItem {
-            kind: row.get("kind")?,
+        let item = FeedItem {
+            kind,
             id: row.get("id")?,
             generation: row.get("generation")?,
             spec: spec.map_err(|why| Error::damaged(why.to_string()))?,
-        }))
+        };
+        Ok(Self {
+            revision,
+            item: Some(item),
+        })
     }
 }
 

@@ -43,6 +43,16 @@ impl FromRow for Due {
     }
 }
 
+/// How an operation stands whose lease was ours.
+pub(crate) enum Standing {
+    /// It still is.
+    Ours,
+    /// It is, and somebody ended the operation.
+    Superseded,
+    /// It is not.
+    LetGo,
+}
+
 struct Held(Option<Timestamp>);
 
 impl FromRow for Held {
@@ -75,19 +85,37 @@ impl Leases {
         Ok(next.map(Timestamp))
     }
 
-    /// Takes an operation, if it is free.
-    pub(crate) async fn claim(&self, id: &str) -> Result<Option<Operation>, Error> {
+    /// Takes those of `ids` that are free, in one transaction.
+    pub(crate) async fn claim(&self, ids: &[&str]) -> Result<Vec<Operation>, Error> {
+        let mut taken = Vec::with_capacity(ids.len());
         let mut tx = self.db.guarded().await?;
-        let op = tx
-            .fetch_opt(
-                "UPDATE operations SET lease_owner = $1, lease_until = $2 \
-                 WHERE id = $3 AND lease_until < $4 AND finished_at IS NULL RETURNING id, kind, resource_id, \
-                 step, args, caller, request_id, attempt, deadline, created_at, finished_at, nudges",
-                args![&*self.owner, self.until(), id, self.clock.now()],
-            )
-            .await?;
+        for id in ids {
+            let op = tx
+                .fetch_opt(
+                    "UPDATE operations SET lease_owner = $1, lease_until = $2 \
+                     WHERE id = $3 AND lease_until < $4 AND finished_at IS NULL RETURNING id, kind, resource_id, \
+                     step, args, caller, request_id, attempt, deadline, created_at, finished_at, nudges",
+                    args![&*self.owner, self.until(), id, self.clock.now()],
+                )
+                .await?;
+            taken.extend(op);
+        }
         tx.commit().await?;
-        Ok(op)
+        Ok(taken)
+    }
+
+    /// How an operation stands whose lease was ours.
+    pub(crate) async fn standing(&self, op: &Operation) -> Result<Standing, Error> {
+        let sql = "SELECT finished_at FROM operations WHERE id = $1 AND lease_owner = $2";
+        let held = self
+            .db
+            .fetch_opt::<Held>(sql, args![op.id, &*self.owner])
+            .await?;
+        Ok(match held {
+            None => Standing::LetGo,
+            Some(Held(None)) => Standing::Ours,
+            Some(Held(Some(_))) => Standing::Superseded,
+        })
     }
 
     /// The operation as the step left it; none: it is not ours any more.

@@ -8,9 +8,11 @@ use futures_util::FutureExt;
 use nephos_db::{Watched, watched};
 use nephos_runtime::crash::Crashed;
 use nephos_runtime::metrics::Durations;
+use nephos_types::Timestamp;
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
+use crate::lease::Standing;
 use crate::reconcile::Erased;
 use crate::{Failure, Next, OpCx, Operation, StepError, Worker};
 
@@ -23,6 +25,14 @@ const AT_ONCE: u32 = 12;
 
 static STEP_TOOK: LazyLock<Durations> =
     LazyLock::new(|| Durations::new("operation_step", "Time of a step of an operation", "kind"));
+
+/// What follows from a step.
+enum After {
+    /// The next one, now.
+    Again,
+    /// Nothing here: the lease is given back, whether the operation waits or has ended.
+    LetGo,
+}
 
 /// The end of a step.
 struct Stepped {
@@ -49,14 +59,15 @@ impl<S: Send + Sync + 'static> Worker<S> {
             };
             let again = if stepped.in_the_way && in_the_way < AT_ONCE {
                 debug!(step = op.step, "another was quicker; the step runs again");
-                Ok(true)
+                Ok(After::Again)
             } else {
                 self.settle_step(&cx, reconciler.as_ref(), &op, stepped.outcome)
                     .await
             };
             match again {
-                Ok(true) => {}
-                Ok(false) | Err(StepError::LeaseLost) => break,
+                Ok(After::Again) => {}
+                Ok(After::LetGo) => return,
+                Err(StepError::LeaseLost) => break,
                 Err(why) => {
                     warn!(%why, "cannot note the outcome of a step; the lease will run out");
                     break;
@@ -135,16 +146,16 @@ impl<S: Send + Sync + 'static> Worker<S> {
         }
     }
 
-    /// Notes the outcome; true: call the step again now.
+    /// Notes the outcome.
     async fn settle_step(
         &self,
         cx: &OpCx<S>,
         reconciler: &dyn Erased<S>,
         op: &Operation,
         outcome: Result<Next, StepError>,
-    ) -> Result<bool, StepError> {
+    ) -> Result<After, StepError> {
         let until = match outcome {
-            Ok(Next::Again) | Err(StepError::News) => return Ok(true),
+            Ok(Next::Again) | Err(StepError::News) => return Ok(After::Again),
             Ok(Next::After(pause)) => self.now().plus(pause),
             Ok(Next::Wait { until }) => until,
             Ok(Next::Done) => return self.end(cx, op).await,
@@ -158,10 +169,28 @@ impl<S: Send + Sync + 'static> Worker<S> {
             Err(StepError::Db(why)) => return self.retry(op, &why.to_string(), AWAY).await,
         };
         // It waits and has not failed: its next failure is the first.
-        Ok(!self.0.leases.rest(op, until, 0).await?)
+        self.rest(op, until, 0).await
     }
 
-    async fn retry(&self, op: &Operation, why: &str, at_most: Duration) -> Result<bool, StepError> {
+    async fn rest(
+        &self,
+        op: &Operation,
+        until: Timestamp,
+        attempt: i64,
+    ) -> Result<After, StepError> {
+        Ok(if self.0.leases.rest(op, until, attempt).await? {
+            After::LetGo
+        } else {
+            After::Again
+        })
+    }
+
+    async fn retry(
+        &self,
+        op: &Operation,
+        why: &str,
+        at_most: Duration,
+    ) -> Result<After, StepError> {
         let attempt = op.attempt + 1;
         let exponent = u32::try_from(attempt.clamp(0, 6)).unwrap_or(6);
         let base = Duration::from_millis(500) * 2u32.pow(exponent);
@@ -170,21 +199,29 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let pause = (base + base / 1024 * spread).min(at_most);
         info!(why, attempt, step = op.step, "a step is tried again");
         let until = self.now().plus(pause);
-        Ok(!self.0.leases.rest(op, until, attempt).await?)
+        self.rest(op, until, attempt).await
     }
 
-    /// Ends an operation whose step said so without ending it itself.
-    async fn end(&self, cx: &OpCx<S>, op: &Operation) -> Result<bool, StepError> {
+    /// Ends an operation whose step said that it is done, unless the step ended it itself.
+    async fn end(&self, cx: &OpCx<S>, op: &Operation) -> Result<After, StepError> {
+        match self.0.leases.standing(op).await? {
+            Standing::Ours => {}
+            Standing::Superseded => return Err(StepError::LeaseLost),
+            Standing::LetGo => {
+                info!(kind = op.kind, "operation done");
+                return Ok(After::LetGo);
+            }
+        }
         let ended = self.0.parts.db.again(|| async {
             let tx = cx.finish("done").await?;
             Ok::<_, StepError>(tx.commit().await?)
         });
         match ended.await {
-            Ok(()) | Err(StepError::LeaseLost) => {
+            Ok(()) => {
                 info!(kind = op.kind, "operation done");
-                Ok(false)
+                Ok(After::LetGo)
             }
-            Err(StepError::News) => Ok(true),
+            Err(StepError::News) => Ok(After::Again),
             Err(why) => Err(why),
         }
     }
@@ -195,7 +232,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         reconciler: &dyn Erased<S>,
         op: &Operation,
         failure: &Failure,
-    ) -> Result<bool, StepError> {
+    ) -> Result<After, StepError> {
         warn!(
             step = op.step,
             why = failure.message,
@@ -208,7 +245,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             Ok::<_, StepError>(tx.commit().await?)
         });
         failed.await?;
-        Ok(false)
+        Ok(After::LetGo)
     }
 
     /// Leaves an operation of a kind that nobody here knows to others, until its deadline.

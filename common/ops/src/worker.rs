@@ -1,6 +1,7 @@
 //! Drives operations: leases what is due, steps it, says when to look again.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use nephos_bus::Bus;
 use nephos_db::{Db, EngineKind, Error};
 use nephos_runtime::{Clock, Shutdown};
 use nephos_types::Timestamp;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument, warn};
 
-use crate::Reconcilers;
 use crate::lease::{BATCH, BEAT, Leases};
+use crate::{Operation, Reconcilers};
 
 /// Without any wake, work is found this soon.
 const POLL: Duration = Duration::from_secs(5);
@@ -101,12 +102,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
             match self.due().await {
                 Ok(due) => {
                     let full = due.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX);
-                    for id in due {
-                        tokio::select! {
-                            biased;
-                            () = shutdown.wait() => return,
-                            () = self.start(id) => {}
-                        }
+                    tokio::select! {
+                        biased;
+                        () = shutdown.wait() => return,
+                        () = self.start(due) => {}
                     }
                     if full {
                         continue;
@@ -177,7 +176,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
             }
             done += due.len();
             for id in due {
-                self.drive(&id, Arc::default()).await;
+                for op in self.0.leases.claim(&[&id]).await? {
+                    self.drive(op, &Notify::new()).await;
+                }
             }
         }
     }
@@ -245,58 +246,87 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Duration::from_micros(ahead).clamp(Duration::from_millis(20), POLL)
     }
 
-    async fn start(&self, id: String) {
-        let Ok(place) = Arc::clone(&self.0.places).acquire_owned().await else {
-            return;
-        };
+    /// Leases and drives all of these, as many at a time as there are places.
+    async fn start(&self, mut due: Vec<String>) {
+        while !due.is_empty() {
+            let Ok(place) = Arc::clone(&self.0.places).acquire_owned().await else {
+                return;
+            };
+            let mut places = vec![place];
+            while places.len() < due.len() {
+                let Ok(place) = Arc::clone(&self.0.places).try_acquire_owned() else {
+                    break;
+                };
+                places.push(place);
+            }
+            let ids = due.drain(..places.len());
+            let taken: Vec<_> = ids
+                .zip(places)
+                .filter_map(|(id, place)| self.take(id, place))
+                .collect();
+            self.start_taken(taken).await;
+        }
+    }
+
+    /// None: it is in hand already.
+    fn take(&self, id: String, place: OwnedSemaphorePermit) -> Option<Taken<S>> {
         let lost = Arc::new(Notify::new());
         let in_hand = InHand {
             renewed: self.0.parts.clock.monotonic(),
             lost: Arc::clone(&lost),
         };
-        {
-            let mut running = self.running();
-            if running.contains_key(&id) {
-                return;
-            }
-            running.insert(id.clone(), in_hand);
-        }
+        match self.running().entry(id.clone()) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(free) => free.insert(in_hand),
+        };
         let worker = self.clone();
-        nephos_runtime::spawn("operation", async move {
-            let _gone_at_the_end = Running {
-                worker: &worker,
-                id: &id,
-            };
-            let _place = place;
-            worker.drive(&id, lost).await;
-        });
+        Some(Taken {
+            worker,
+            id,
+            lost,
+            _place: place,
+        })
     }
 
-    /// Leases an operation and steps it until it waits or ends.
-    async fn drive(&self, id: &str, lost: Arc<Notify>) {
-        match self.0.leases.claim(id).await {
-            Ok(Some(op)) => {
-                let span = tracing::info_span!(
-                    "operation", kind = op.kind, resource = op.resource_id, request_id = %op.request_id
-                );
-                // Calls of siblings carry the id of the request that began the work.
-                let request = op.request_id.clone();
-                let steps = Box::pin(self.steps(op, &lost).instrument(span));
-                nephos_runtime::request::under(request, steps).await;
-            }
-            Ok(None) => {}
-            Err(why) => warn!(%why, operation = id, "cannot lease; trying again"),
+    async fn start_taken(&self, mut taken: Vec<Taken<S>>) {
+        let ids: Vec<&str> = taken.iter().map(|one| one.id.as_str()).collect();
+        let ops = match self.0.leases.claim(&ids).await {
+            Ok(ops) => ops,
+            Err(why) => return warn!(%why, "cannot lease; trying again"),
+        };
+        for op in ops {
+            let Some(at) = taken.iter().position(|one| one.id == op.id.as_str()) else {
+                continue;
+            };
+            let one = taken.swap_remove(at);
+            nephos_runtime::spawn("operation", async move {
+                one.worker.drive(op, &one.lost).await;
+            });
         }
     }
+
+    /// Steps an operation that is leased until it waits or ends.
+    async fn drive(&self, op: Operation, lost: &Notify) {
+        let span = tracing::info_span!(
+            "operation", kind = op.kind, resource = op.resource_id, request_id = %op.request_id
+        );
+        // Calls of siblings carry the id of the request that began the work.
+        let request = op.request_id.clone();
+        let steps = Box::pin(self.steps(op, lost).instrument(span));
+        nephos_runtime::request::under(request, steps).await;
+    }
 }
 
-struct Running<'a, S: Send + Sync + 'static> {
-    worker: &'a Worker<S>,
-    id: &'a str,
+/// An operation in hand, and its place; dropped, it is out of hand.
+struct Taken<S: Send + Sync + 'static> {
+    worker: Worker<S>,
+    id: String,
+    lost: Arc<Notify>,
+    _place: OwnedSemaphorePermit,
 }
 
-impl<S: Send + Sync + 'static> Drop for Running<'_, S> {
+impl<S: Send + Sync + 'static> Drop for Taken<S> {
     fn drop(&mut self) {
-        self.worker.running().remove(self.id);
+        self.worker.running().remove(&self.id);
     }
 }

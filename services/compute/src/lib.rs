@@ -66,6 +66,7 @@ impl Service for Compute {
             "0001_compute",
             "0002_hosts",
             "0003_groups",
+            "0004_status",
             "0007_consoles"
         ));
         all

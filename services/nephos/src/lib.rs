@@ -14,7 +14,6 @@ pub mod databases;
 pub mod fsck;
 pub mod hosts;
 pub mod hypervisor;
-pub mod memory;
 pub mod running;
 pub mod secrets;
 pub mod services;

@@ -16,6 +16,8 @@ use crate::model::spec::{
 
 /// A step that went wrong is tried so often before the spec counts as failed.
 const MAX_ATTEMPTS: u32 = 4;
+/// Whoever waits for longer than this hears what for.
+const TELL_AFTER: Duration = Duration::from_secs(1);
 
 /// What a task needs to work on a server.
 pub struct Work {
@@ -217,7 +219,12 @@ impl Schedule {
         let (progress, again) = judge(desk, &done.outcome, &self.settings, now);
         desk.given_up = matches!(progress, Progress::Failed { .. });
         let is_gone = done.found.is_nothing() && matches!(done.outcome, Outcome::Settled);
-        reports.put(observed(&done, progress, clock));
+        // What only waits for a moment is no news.
+        let waited = desk.waits_since.map(|since| now.saturating_sub(since));
+        let moment = progress.is_under_way() && waited.is_some_and(|waited| waited < TELL_AFTER);
+        if !moment {
+            reports.put(observed(&done, progress, clock));
+        }
         if is_gone && matches!(done.goal, Goal::Gone) {
             self.desks.remove(&done.server);
             return;
@@ -320,7 +327,7 @@ fn judge(
                 return (Progress::Failed { reason }, None);
             }
             // Taps come within milliseconds of each other, guests take seconds.
-            let pause = (waited / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
+            let pause = (waited / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
             (Progress::Waiting { reason }, Some(now + pause))
         }
         Outcome::Stuck(DriverError::Refused(reason)) => (

@@ -352,6 +352,14 @@ pub enum Progress {
     },
 }
 
+impl Progress {
+    /// Whether the agent goes on by itself: nothing is decided yet.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        matches!(self, Self::Working { .. } | Self::Waiting { .. })
+    }
+}
+
 /// Where a graphical console listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VncAddress {

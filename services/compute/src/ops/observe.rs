@@ -25,8 +25,14 @@ pub(crate) async fn take(
         if seen.kind != KIND_SERVER {
             continue;
         }
-        nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
         let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
+        // What is still under way there is progress for people, and nothing that an operation waits for.
+        let under_way = guest
+            .as_ref()
+            .is_ok_and(|guest| guest.progress.is_under_way());
+        if !under_way {
+            nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
+        }
         match (
             store::servers::lock(tx, &seen.id.as_str().into()).await?,
             guest,

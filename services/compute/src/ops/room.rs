@@ -13,7 +13,7 @@ use crate::store::hosts::HostState;
 use crate::{Compute, store};
 
 /// Offers that are looked at first: placement begins at a random host, so they are a sample of all there are.
-const FEW: usize = 50;
+const FEW: usize = 16;
 /// Offers that are looked at before it is said that there is no room.
 const ALL: usize = 1000;
 

@@ -1,8 +1,10 @@
 //! The feed's documents, read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nephos_peer::feed::Desired;
+use nephos_types::feed::FeedItem;
 use serde::de::DeserializeOwned;
 
 use crate::model::spec::{
@@ -31,40 +33,53 @@ impl Owner {
 pub struct Documents {
     /// Whether the control plane said so to this process: then what is not wanted may go.
     pub complete: bool,
-    pub networks: BTreeMap<String, NetworkSpec>,
-    pub ports: BTreeMap<String, PortSpec>,
-    pub groups: BTreeMap<String, SecurityGroupSpec>,
-    pub routers: BTreeMap<String, RouterSpec>,
+    pub networks: Specs<NetworkSpec>,
+    pub ports: Specs<PortSpec>,
+    pub groups: Specs<SecurityGroupSpec>,
+    pub routers: Specs<RouterSpec>,
     /// The generation of each.
     pub generations: BTreeMap<Owner, i64>,
     /// Documents that cannot be read, with the reason. While there are any, nothing goes.
     pub unreadable: BTreeMap<Owner, String>,
+    /// What they were read from.
+    pub source: Desired,
 }
+
+/// Documents of one kind by id.
+type Specs<T> = BTreeMap<String, T>;
 
 impl Documents {
     /// Reads all documents.
     pub fn read(desired: &Desired) -> Self {
+        Self::default().follow(desired)
+    }
+
+    /// Reads the documents that are not those that these were read from.
+    pub fn follow(self, desired: &Desired) -> Self {
+        let mut before = self;
         let mut read = Self {
             complete: desired.complete,
+            source: desired.clone(),
             ..Self::default()
         };
-        for ((kind, id), item) in &desired.items {
-            let Some(spec) = &item.spec else { continue };
+        for (key, item) in &desired.items {
             let known = [KIND_NETWORK, KIND_PORT, KIND_SECURITY_GROUP, KIND_ROUTER];
-            let Some(kind) = known.into_iter().find(|known| known == kind) else {
+            let Some(kind) = known.into_iter().find(|known| *known == item.kind) else {
                 continue; // of a newer release
             };
-            let owner = Owner::new(kind, id);
-            read.generations.insert(owner.clone(), item.generation);
+            let same = |there: &Arc<FeedItem>| Arc::ptr_eq(there, item);
+            let same = before.source.items.get(key).is_some_and(same);
             let kept = match kind {
-                KIND_NETWORK => keep(&mut read.networks, id, spec),
-                KIND_PORT => keep(&mut read.ports, id, spec),
-                KIND_ROUTER => keep(&mut read.routers, id, spec),
-                _security_group => keep(&mut read.groups, id, spec),
+                KIND_NETWORK => keep(&mut read.networks, &mut before.networks, item, same),
+                KIND_PORT => keep(&mut read.ports, &mut before.ports, item, same),
+                KIND_ROUTER => keep(&mut read.routers, &mut before.routers, item, same),
+                _security_group => keep(&mut read.groups, &mut before.groups, item, same),
             };
+            let owner = Owner::new(kind, &item.id);
             if let Err(why) = kept {
-                read.unreadable.insert(owner, why);
+                read.unreadable.insert(owner.clone(), why);
             }
+            read.generations.insert(owner, item.generation);
         }
         read
     }
@@ -76,11 +91,19 @@ impl Documents {
 }
 
 fn keep<T: DeserializeOwned>(
-    into: &mut BTreeMap<String, T>,
-    id: &str,
-    spec: &serde_json::Value,
+    into: &mut Specs<T>,
+    before: &mut Specs<T>,
+    item: &FeedItem,
+    same: bool,
 ) -> Result<(), String> {
-    let spec = T::deserialize(spec).map_err(|why| format!("its document cannot be read: {why}"))?;
-    into.insert(id.to_owned(), spec);
+    let read = before.remove(&item.id).filter(|_| same);
+    let spec = match (read, &item.spec) {
+        (Some(read), _) => read,
+        (None, Some(spec)) => {
+            T::deserialize(spec).map_err(|why| format!("its document cannot be read: {why}"))?
+        }
+        (None, None) => return Ok(()),
+    };
+    into.insert(item.id.clone(), spec);
     Ok(())
 }

@@ -47,6 +47,9 @@ const SERVICE: &str = "network";
 const REPORT_SIZE: usize = 2000;
 /// How long the control plane may hold a question back until there is news.
 const WAIT_SECS: u64 = 25;
+/// After a change the agent waits for more of them: as long as the last pass took, within these bounds. So a quiet host
+/// is quick, and a busy one passes half of its time at most.
+const GATHER: [Duration; 2] = [Duration::from_millis(2), Duration::from_secs(2)];
 /// After an error the feed is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// After a pass that did not go well, or a report that nobody took, the next one comes after this long.
@@ -71,8 +74,6 @@ pub struct Settings {
     pub gateway: bool,
     /// How often everything is looked at again, whatever changed.
     pub look_again: Duration,
-    /// How long to wait for more changes after one.
-    pub gather: Duration,
 }
 
 /// A network outside the cloud.
@@ -103,7 +104,6 @@ impl Settings {
             metadata_secret: String::new(),
             gateway: true,
             look_again: Duration::from_secs(30),
-            gather: Duration::from_millis(30),
         }
     }
 
@@ -169,6 +169,7 @@ impl Agent {
         // Reports go by a client of their own: the other one is busy waiting for news.
         let teller = FeedClient::new(self.peers.clone(), SERVICE, self.settings.host.clone(), "");
         let mut look_again_at = Duration::ZERO;
+        let mut documents = Documents::default();
         loop {
             let desired = told.borrow_and_update().clone();
             let now = self.clock.monotonic();
@@ -178,7 +179,7 @@ impl Agent {
                 if everything {
                     look_again_at = now + self.settings.look_again;
                 }
-                let documents = Documents::read(&desired);
+                documents = documents.follow(&desired);
                 let well = pass.run(&documents, everything, &mut reports).await;
                 let told = self.tell(&teller, &mut reports, everything).await;
                 pause = look_again_at.saturating_sub(self.clock.monotonic());
@@ -186,12 +187,14 @@ impl Agent {
                     pause = pause.min(TRY_AGAIN);
                 }
             }
+            let [least, most] = GATHER;
+            let took = self.clock.monotonic().saturating_sub(now);
             tokio::select! {
                 news = told.changed() => {
                     if news.is_err() {
                         return; // nobody pulls any more
                     }
-                    self.clock.sleep(self.settings.gather).await;
+                    self.clock.sleep(took.clamp(least, most)).await;
                 }
                 () = self.clock.sleep(pause) => {}
             }
