@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+from urllib.parse import parse_qs
 
 import pytest
 
 from cloud import IMAGE, ROOT, is_open, run, ssh, wait_for
+from websocket import WebSocket
 
 # A guest under emulation, on a machine that does other things as well.
 BOOT = 150
@@ -78,6 +80,36 @@ def test_the_console_has_a_login_prompt_and_what_the_user_data_said(real, first)
         return "login:" in log and "user data ran on first" in log
 
     wait_for("the console log is complete", both, BOOT, pause=2)
+
+
+def test_one_can_type_into_the_serial_console_and_log_in(real, first):
+    link = real.openstack("console", "url", "show", "--serial", "first", "-f", "json")["url"]
+    console = WebSocket(link, BOOT)
+    assert console.status == 101
+    console.send(b"\r")
+    console.until(b"login:")
+    console.send(b"cirros\r")
+    console.until(b"assword:")
+    console.send(b"gocubsgo\r")
+    console.until(b"$ ")
+    console.send(b"echo $((6*7))-typed\r")
+    console.until(b"42-typed")
+    console.send(b"exit\r")
+    console.close()
+    # A link is good once.
+    assert WebSocket(link).status == 401
+
+
+def test_the_screen_answers_as_vnc(real, first):
+    link = real.openstack("console", "url", "show", "--novnc", "first", "-f", "json")["url"]
+    page, query = link.split("?", 1)
+    path = parse_qs(query)["path"][0]
+    screen = WebSocket(f"{page.split('/dashboard/')[0]}/{path}", BOOT)
+    assert screen.status == 101
+    assert screen.until(b"\n").startswith(b"RFB 003.")
+    screen.send(b"RFB 003.008\n")
+    assert screen.receive()[:1] >= b"\x01", "it offers a way in"
+    screen.close()
 
 
 def test_the_guest_is_what_was_asked_for(first, key):

@@ -53,8 +53,11 @@ fn joining(cloud: &Cloud, session: &str, body: Incoming) -> Request {
     request
 }
 
+/// What the guest says.
+type Guest = mpsc::Sender<Result<Option<Bytes>, std::io::Error>>;
+
 /// Opens a console while its host comes.
-async fn conversation(cloud: &Cloud, app: &App<Compute>, token: &str) -> (Response, Response, mpsc::Sender<Result<Option<Bytes>, std::io::Error>>) {
+async fn conversation(cloud: &Cloud, app: &App<Compute>, token: &str) -> (Response, Response, Guest) {
     let (said, body) = mpsc::channel(4);
     let opening = app.dispatch(opening(token));
     let coming = async {

@@ -121,6 +121,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(unsafe_code, reason = "a terminal of our own is made by ioctls")]
     async fn a_terminal_carries_bytes_both_ways() {
         use std::io::{Read as _, Write as _};
         use std::os::fd::AsRawFd as _;
