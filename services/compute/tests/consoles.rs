@@ -57,14 +57,20 @@ fn joining(cloud: &Cloud, session: &str, body: Incoming) -> Request {
 type Guest = mpsc::Sender<Result<Option<Bytes>, std::io::Error>>;
 
 /// Opens a console while its host comes.
-async fn conversation(cloud: &Cloud, app: &App<Compute>, token: &str) -> (Response, Response, Guest) {
+async fn conversation(
+    cloud: &Cloud,
+    app: &App<Compute>,
+    token: &str,
+) -> (Response, Response, Guest) {
     let (said, body) = mpsc::channel(4);
     let opening = app.dispatch(opening(token));
     let coming = async {
         loop {
             tokio::task::yield_now().await;
             if let Some(session) = called(cloud).await {
-                return app.dispatch(joining(cloud, &session, Incoming::Stream(body))).await;
+                return app
+                    .dispatch(joining(cloud, &session, Incoming::Stream(body)))
+                    .await;
             }
         }
     };
@@ -84,7 +90,10 @@ async fn a_link_leads_to_a_page_or_to_a_websocket() {
     );
     let serial = link(&cloud, &id, json!({"protocol": "serial", "type": "serial"})).await;
     let url = serial["url"].as_str().unwrap();
-    assert!(url.starts_with("ws://") && url.contains("/console?token="), "{url}");
+    assert!(
+        url.starts_with("ws://") && url.contains("/console?token="),
+        "{url}"
+    );
     assert_ne!(token(&screen["url"]), token(&serial["url"]));
 
     let member = cloud.member().at("compute 2.5");
@@ -96,7 +105,12 @@ async fn a_link_leads_to_a_page_or_to_a_websocket() {
         let answer = member.post(&target, body.clone()).await.expect(200);
         assert!(answer.json["console"]["url"].is_string(), "{body}");
         // Newer versions have the other call.
-        cloud.member().at("compute 2.6").post(&target, body).await.expect(404);
+        cloud
+            .member()
+            .at("compute 2.6")
+            .post(&target, body)
+            .await
+            .expect(404);
     }
 }
 
@@ -108,7 +122,11 @@ async fn what_there_is_not_is_refused_in_novas_words() {
     let member = cloud.member().at("compute 2.96");
     for (protocol, wanted, words) in [
         ("vnc", "serial", "Invalid console type serial"),
-        ("spice", "spice-html5", "Unavailable console type spice-html5."),
+        (
+            "spice",
+            "spice-html5",
+            "Unavailable console type spice-html5.",
+        ),
         ("vnc", "x", "'x' is not one of"),
         ("x", "novnc", "'x' is not one of"),
     ] {
@@ -123,7 +141,9 @@ async fn what_there_is_not_is_refused_in_novas_words() {
     cloud.settle().await;
     let body = json!({"remote_console": {"protocol": "vnc", "type": "novnc"}});
     let answer = member.post(&target, body).await.expect(409);
-    let said = answer.json["conflictingRequest"]["message"].as_str().unwrap();
+    let said = answer.json["conflictingRequest"]["message"]
+        .as_str()
+        .unwrap();
     assert!(said.contains("while it is in vm_state stopped"), "{said}");
 }
 
@@ -141,10 +161,16 @@ async fn a_console_carries_bytes_both_ways_until_one_side_ends_it() {
     else {
         panic!("no conversation");
     };
-    guest.send(Ok(Some(Bytes::from_static(b"login: ")))).await.unwrap();
+    guest
+        .send(Ok(Some(Bytes::from_static(b"login: "))))
+        .await
+        .unwrap();
     assert_eq!(answers.next().await.unwrap().unwrap(), "login: ");
     said.send(Bytes::from_static(b"dana")).await.unwrap();
-    assert_eq!(typed.next().await.unwrap().unwrap().as_ref(), b"\0\0\0\x04dana");
+    assert_eq!(
+        typed.next().await.unwrap().unwrap().as_ref(),
+        b"\0\0\0\x04dana"
+    );
     // The user hangs up: the host hears of it.
     drop(said);
     assert!(typed.next().await.is_none());
@@ -205,7 +231,11 @@ async fn a_host_that_cannot_bring_it_says_why_and_one_that_does_not_come_is_not_
     let (refused, ()) = tokio::join!(app.dispatch(opening(&made)), refusing);
     assert_eq!(refused.status.as_u16(), 409);
 
-    cloud.member().delete(&format!("/v2.1/servers/{id}")).await.expect(204);
+    cloud
+        .member()
+        .delete(&format!("/v2.1/servers/{id}"))
+        .await
+        .expect(204);
     cloud.settle().await;
     cloud.assert_nothing_left().await;
 }

@@ -279,9 +279,7 @@ impl Things<'_> {
             "HostFeed" => Some(("/host/v1/feed?host=one&since=0&wait=0".to_owned(), none())),
             "OpenConsole" => Some(("/console?token=0".to_owned(), none())),
             "JoinConsole" => Some(("/host/v1/consoles/none".to_owned(), none())),
-            "RefuseConsole" => {
-                Some(("/host/v1/consoles/none".to_owned(), json!({"error": "x"})))
-            }
+            "RefuseConsole" => Some(("/host/v1/consoles/none".to_owned(), json!({"error": "x"}))),
             "HostObserved" => Some(("/host/v1/observed?host=one".to_owned(), json!([]))),
             "AnswerGuestRoot" => Some(("/metadata".to_owned(), none())),
             "AnswerGuest" => Some(("/metadata/openstack".to_owned(), none())),
