@@ -73,6 +73,8 @@ export function Editor({ label, value, set, mistake }: Props) {
       ],
     });
     const made = new EditorView({ state, root, parent: root });
+    // What scrolls can be scrolled by keys.
+    made.scrollDOM.tabIndex = 0;
     view.current = made;
     const mode = new MutationObserver(() => made.dispatch({ effects: look.reconfigure(face(isDark())) }));
     mode.observe(document.documentElement, { attributeFilter: ['data-mode'] });
