@@ -52,6 +52,7 @@ it('the picture puts what is needed before what needs it', () => {
   const one = (resource_name: string, resource_status: string, required_by: string[]) => ({ resource_name, resource_status, required_by, resource_type: 'OS::Neutron::Net' }) as StackResource;
   const graph = stackGraph([one('net', 'CREATE_COMPLETE', ['subnet', 'gone']), one('subnet', 'CREATE_FAILED', [])]);
   expect(graph.spots.map((spot) => [spot.id, spot.mood])).toEqual([['net', 'good'], ['subnet', 'bad']]);
+  expect(graph.spots[0]!.detail).toBe('Net · complete');
   expect(graph.spots[0]!.x).toBeLessThan(graph.spots[1]!.x);
   expect(graph.lines).toEqual([{ id: 'net-subnet', from: 'net', to: 'subnet' }]);
 });

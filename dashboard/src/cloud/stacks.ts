@@ -128,7 +128,9 @@ const MOODS: Record<string, Spot['mood']> = { FAILED: 'bad', IN_PROGRESS: 'busy'
 export function stackGraph(resources: StackResource[]): Graph {
   const spots = resources.map((resource) => {
     const { status } = stateOf(resource.resource_status);
-    return { id: resource.resource_name, kind: 'resource' as const, name: resource.resource_name, detail: `${resource.resource_type.replace(/^OS::/, '')} · ${sentence(resource.resource_status).toLowerCase()}`, mood: MOODS[status], to: '' };
+    // There is little room: the type's last word, and how it is. The table beside it has all of both.
+    const type = resource.resource_type.split('::').pop();
+    return { id: resource.resource_name, kind: 'resource' as const, name: resource.resource_name, detail: `${type} · ${sentence(status).toLowerCase()}`, mood: MOODS[status], to: '' };
   });
   const known = new Set(spots.map((spot) => spot.id));
   const lines = resources.flatMap((resource) => (resource.required_by ?? []).filter((name) => known.has(name)).map((name) => ({ id: `${resource.resource_name}-${name}`, from: resource.resource_name, to: name })));

@@ -13,7 +13,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useParams, useSearchParams } from 'react-router';
 import { Fault, headersAt, ROOT } from '../cloud/api';
-import { openstack } from '../cloud/cli';
+import { openstack, quote } from '../cloud/cli';
 import type { Entry } from '../cloud/kinds';
 import { containerPath, lastOf, metaHeaders, metaText, nameOf, objectPath, PUBLIC_ACL, readers, trail, wrongMeta } from '../cloud/objects';
 import { useAsk, useHere, useThings } from '../cloud/session';
@@ -127,7 +127,7 @@ export function ContainerPage() {
               ]}
             />
             {who === 'public' && <div>Its address for everybody: <Copy text={`${location.origin}/object${path}/`} /></div>}
-            <Command text={who === 'public' ? `swift post --read-acl '' ${name}` : `swift post --read-acl '${PUBLIC_ACL}' ${name}`} />
+            <Command text={`swift post --read-acl ${quote(who === 'public' ? '' : PUBLIC_ACL)} ${quote(name)}`} />
           </SpaceBetween>
         </Container>
         <BreadcrumbGroup
@@ -176,7 +176,7 @@ export function ContainerPage() {
           fields={[{ name: 'name', label: 'Name', placeholder: 'photos', wrong: (value) => (value.includes('/') ? 'Without "/".' : undefined) }]}
           close={() => setOpen(undefined)}
           done="The folder is there"
-          command={(values) => `swift upload ${name} --object-name ${prefix}${text(values, 'name') || 'NAME'}/ /dev/null`}
+          command={(values) => `swift upload ${quote(name)} --object-name ${quote(`${prefix}${text(values, 'name') || 'NAME'}/`)} /dev/null`}
           submit={(values) => ask('object', objectPath(project.id, name, `${prefix}${text(values, 'name')}/`), { method: 'PUT', headers: { 'Content-Type': 'application/directory' } }).finally(refresh)}
         />
       )}
