@@ -27,4 +27,6 @@ def test_schemathesis_finds_no_server_error(simulated, service):
         "--suppress-health-check", "all", "--exclude-method", "DELETE", check=False, limit=400,
         cwd=simulated.folder,
     )
-    assert done.returncode == 0, done.stdout[-6000:]
+    # What it found stands between the head of its report and its advice.
+    found = done.stdout.split("= WARNINGS =")[0]
+    assert done.returncode == 0, found[-6000:]

@@ -110,14 +110,19 @@ impl std::fmt::Display for Fault {
 }
 
 impl From<nephos_db::Error> for Fault {
-    /// What the database refused: busy or gone is 503, the rest is ours; the cause goes to the log, not to the client.
+    /// What the database refused: busy or gone is 503, a full disk 507, the rest is ours; the cause goes to the log, not to
+    /// the client.
     fn from(error: nephos_db::Error) -> Self {
         if error.kind() == nephos_db::Kind::Conflict {
             tracing::debug!(%error, "another transaction was quicker");
         } else {
             tracing::error!(%error, "database refused a statement");
         }
-        if error.is_transient() {
+        if error.kind() == nephos_db::Kind::Full {
+            Self::insufficient_storage(
+                "The disk of this service's database is full, so nothing was changed. Try again when the operator has made room.",
+            )
+        } else if error.is_transient() {
             Self::unavailable("The database is busy or not reachable. Try again in a moment.")
         } else {
             Self::internal(

@@ -95,14 +95,22 @@ fn kind_of(error: &dyn sqlx::error::DatabaseError) -> Kind {
     if error.is_foreign_key_violation() {
         return Kind::ForeignKey;
     }
-    match error.code().as_deref() {
+    let code = error.code();
+    match code.as_deref() {
         // PostgreSQL: serialization failure, deadlock, lock not to be had in time. SQLite: busy, locked, busy snapshot.
         Some("40001" | "40P01" | "55P03" | "5" | "6" | "517") => Kind::Conflict,
         // PostgreSQL: shutting down, starting up, too many connections, connection lost, taking too long, left open.
         Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08003" | "57014" | "25P03") => {
             Kind::Unavailable
         }
-        Some("53100" | "13") => Kind::Full,
+        // The last one: SQLite could not make the index of its log longer.
+        Some("53100" | "13" | "4874") => Kind::Full,
+        Some(code) if is_sqlite_io(code) => Kind::Unavailable,
         _other => Kind::Other,
     }
+}
+
+/// Any of SQLite's I/O errors, whose last byte is 10; PostgreSQL's codes have five characters.
+fn is_sqlite_io(code: &str) -> bool {
+    code.len() < 5 && code.parse::<u32>().is_ok_and(|code| code % 256 == 10)
 }

@@ -1,7 +1,8 @@
 //! The one writing connection of a SQLite database, passed from hand to hand.
 //!
-//! Each transaction is a savepoint. Whoever finds nobody waiting behind it commits for all before it, so that one
-//! fsync serves a whole group: 2 to 6 times the rate of one COMMIT each when 16 write at once, and no slower alone.
+//! The first transaction of a group is SQLite's own, each further one a savepoint in it. Whoever finds nobody waiting
+//! behind it commits for all before it, so that one fsync serves a whole group: 2 to 6 times the rate of one COMMIT each
+//! when 16 write at once, and no slower alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,8 +33,8 @@ struct Inner {
 pub(crate) struct Baton {
     pub(crate) connection: SqliteConnection,
     group: Option<Group>,
-    /// A turn was begun and neither committed nor undone.
-    dirty: bool,
+    /// How the turn was begun that is neither committed nor undone.
+    begun: Option<Begun>,
     /// A group is being begun: whoever began it may have gone away before it knew.
     opening: bool,
 }
@@ -43,11 +44,19 @@ struct Group {
     turns: u32,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// With the group: undone, the group is as if it had never been.
+    First,
+    /// By a savepoint.
+    Behind,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
     Open,
     Committed,
-    Lost(String),
+    Lost { kind: Kind, why: String },
 }
 
 /// The right to write: held by one transaction at a time.
@@ -62,7 +71,7 @@ impl Writer {
         let baton = Arc::new(Mutex::new(Baton {
             connection,
             group: None,
-            dirty: false,
+            begun: None,
             opening: false,
         }));
         Ok(Self(Arc::new(Inner {
@@ -92,11 +101,13 @@ impl Writer {
                 verdict: watch::Sender::new(Verdict::Open),
                 turns: 0,
             });
+            baton.begun = Some(Begun::First);
+        } else {
+            baton.begun = Some(Begun::Behind);
+            sqlx::query("SAVEPOINT turn")
+                .execute(&mut baton.connection)
+                .await?;
         }
-        baton.dirty = true;
-        sqlx::query("SAVEPOINT turn")
-            .execute(&mut baton.connection)
-            .await?;
         Ok(Turn {
             writer: self.clone(),
             baton: Some(baton),
@@ -140,8 +151,13 @@ impl Baton {
             let _not_begun = self.connection.execute("ROLLBACK").await;
             self.opening = false;
         }
-        if !self.dirty {
-            return Ok(());
+        match self.begun {
+            None => return Ok(()),
+            Some(Begun::First) => {
+                self.lose_group(Kind::Unavailable, "undone").await;
+                return Ok(());
+            }
+            Some(Begun::Behind) => {}
         }
         let undone = async {
             sqlx::query("ROLLBACK TO turn")
@@ -152,9 +168,9 @@ impl Baton {
                 .await
         };
         match undone.await {
-            Ok(_) => self.dirty = false,
+            Ok(_) => self.begun = None,
             // SQLite has rolled back everything by itself (disk full, I/O error): the group is lost with it.
-            Err(why) => self.lose_group(&why.to_string()).await,
+            Err(why) => self.lose_group_by(why).await,
         }
         Ok(())
     }
@@ -167,16 +183,27 @@ impl Baton {
                     group.verdict.send_replace(Verdict::Committed);
                 }
             }
-            Err(why) => self.lose_group(&why.to_string()).await,
+            Err(why) => self.lose_group_by(why).await,
         }
     }
 
-    async fn lose_group(&mut self, why: &str) {
+    async fn lose_group_by(&mut self, why: sqlx::Error) {
+        let why = Error::from(why);
+        let kind = match why.kind() {
+            Kind::Full => Kind::Full,
+            // Whatever it was, it was not this transaction's own mistake.
+            _other => Kind::Unavailable,
+        };
+        self.lose_group(kind, &why.to_string()).await;
+    }
+
+    async fn lose_group(&mut self, kind: Kind, why: &str) {
         // It may be rolled back already; then this has nothing to do.
         let _rolled_back_already = self.connection.execute("ROLLBACK").await;
-        self.dirty = false;
+        self.begun = None;
         if let Some(group) = self.group.take() {
-            group.verdict.send_replace(Verdict::Lost(why.to_owned()));
+            let why = why.to_owned();
+            group.verdict.send_replace(Verdict::Lost { kind, why });
         }
     }
 }
@@ -194,10 +221,12 @@ impl Turn {
         let Some(mut baton) = self.baton.take() else {
             return Err(Error::new(Kind::Poisoned, "the turn is over"));
         };
-        sqlx::query("RELEASE turn")
-            .execute(&mut baton.connection)
-            .await?;
-        baton.dirty = false;
+        if baton.begun == Some(Begun::Behind) {
+            sqlx::query("RELEASE turn")
+                .execute(&mut baton.connection)
+                .await?;
+        }
+        baton.begun = None;
         let Some(group) = baton.group.as_mut() else {
             return Err(Error::new(Kind::Other, "a turn without a group"));
         };
@@ -212,7 +241,7 @@ impl Turn {
             let verdict = seen.borrow_and_update().clone();
             match verdict {
                 Verdict::Committed => return Ok(()),
-                Verdict::Lost(why) => return Err(Error::new(Kind::Unavailable, why)),
+                Verdict::Lost { kind, why } => return Err(Error::new(kind, why)),
                 Verdict::Open => {}
             }
             if tokio::time::timeout(FLUSH_AFTER, seen.changed())
