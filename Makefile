@@ -1,8 +1,8 @@
 # The index of everything; `make` prints it.
-.PHONY: help up down clean test check fmt lint dashboard e2e conformance bench
+.PHONY: help up down clean cluster cluster-down test check fmt lint dashboard e2e conformance bench
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 up: ## a running cloud with one server in it, from nothing
 	@deploy/up
@@ -13,6 +13,12 @@ down: ## stop the cloud; its data and guests stay
 
 clean: ## stop the cloud and remove its guests, its network and its data from this machine
 	@deploy/clean
+
+cluster: ## several processes and three hosts on this machine, from nothing: PostgreSQL, RabbitMQ, TLS in front
+	@deploy/cluster up
+
+cluster-down: ## end the cluster; nothing of it stays
+	@deploy/cluster down
 
 test: ## every test, those in a browser and black-box ones included
 	@tests/run services postgres dashboard e2e conformance

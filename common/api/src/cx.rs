@@ -6,7 +6,7 @@ use http::HeaderMap;
 use nephos_auth::{Authorized, Caller, Denied, Policy, Resource, Rule, RuleInfo, Target, Verifier};
 use nephos_db::{Db, Migration, Tx};
 use nephos_runtime::Clock;
-use nephos_types::{Finding, RequestId, Timestamp};
+use nephos_types::{Finding, HostName, RequestId, Timestamp};
 
 use crate::{Dialect, Endpoint, Endpoints, Fault, Version};
 
@@ -127,6 +127,21 @@ impl<S: Service> Cx<S> {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.service.core().clock.now()
+    }
+
+    /// The host that asks, by its token. A request that also names one must name the same.
+    ///
+    /// # Errors
+    /// 403 when the token is of another host, or of none.
+    pub fn host(&self, named: Option<&str>) -> Result<&HostName, Fault> {
+        let refused = |words: String| Err(Fault::forbidden(words).kind("PolicyNotAuthorized"));
+        match (&self.caller.host, named) {
+            (Some(own), Some(named)) if own.as_str() != named => refused(format!(
+                "The token is of host {own}, and the request names host {named}."
+            )),
+            (Some(own), _) => Ok(own),
+            (None, _) => refused("Only the token of a host is good for this.".to_owned()),
+        }
     }
 
     /// Opens a write transaction.

@@ -56,6 +56,8 @@ pub struct EndpointInfo {
     pub until: Version,
     /// Who may call it.
     pub access: Access,
+    /// Whether the agents of hosts are among them.
+    pub hosts: bool,
     /// How the body changed over the versions.
     pub body_shape: Option<Shape>,
     /// How the reply changed over the versions.
@@ -83,10 +85,13 @@ pub enum Access {
     Loaded(&'static RuleInfo),
 }
 
-/// What may stand in a `policy:` row: [`Public`], [`Authenticated`], a rule, or [`Loaded`] of a rule.
+/// What may stand in a `policy:` row: [`Public`], [`Authenticated`], a rule, [`Loaded`] of a rule, or
+/// [`Hosts`] of one of these.
 pub trait AccessRow {
     /// What it means.
     const ACCESS: Access;
+    /// Whether the token of a host is good for it.
+    const HOSTS: bool = false;
 }
 
 /// Anybody, without a token.
@@ -101,6 +106,15 @@ pub struct Authenticated;
 #[derive(Debug)]
 pub struct Loaded<R>(std::marker::PhantomData<R>);
 
+/// The same, and the token of a host is good for it: `Hosts<rules::HostFeed>`. For all other calls such a token is
+/// refused, whatever the rules say.
+#[derive(Debug)]
+pub struct Hosts<A>(std::marker::PhantomData<A>);
+
+impl<A: AccessRow> AccessRow for Hosts<A> {
+    const ACCESS: Access = A::ACCESS;
+    const HOSTS: bool = true;
+}
 impl AccessRow for Public {
     const ACCESS: Access = Access::Public;
 }

@@ -21,7 +21,8 @@ pub mod version;
 pub use body::{Body, Bytes, Json, Nothing, Stream};
 pub use cx::{Check, Core, Cx, Req, Service};
 pub use endpoint::{
-    Access, AccessRow, Authenticated, Endpoint, EndpointInfo, Endpoints, Loaded, Parts, Public, Row,
+    Access, AccessRow, Authenticated, Endpoint, EndpointInfo, Endpoints, Hosts, Loaded, Parts,
+    Public, Row,
 };
 pub use fault::{Dialect, Fault, Older, RenderFaultAt, VersionWords, Versioning};
 pub use http_types::{Dispatch, Incoming, Payload, Request, Response, Socket};

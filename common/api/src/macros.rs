@@ -43,6 +43,7 @@ macro_rules! endpoint {
                 since: $crate::or_value!($(($crate::Version::literal(stringify!($since))))? ($crate::Version::ZERO)),
                 until: $crate::until!($($($until)?)?),
                 access: <$policy as $crate::AccessRow>::ACCESS,
+                hosts: <$policy as $crate::AccessRow>::HOSTS,
                 body_shape: $crate::some!($($($body_shape)?)?),
                 reply_shape: $crate::some!($($reply_shape)?),
                 streamed: <<Self as $crate::Endpoint>::Body as $crate::Body>::STREAMED,

@@ -198,7 +198,7 @@ impl<S: Service> Inner<S> {
         let picked = choice.pick(&self.infos, &found, || action_of(&body))?;
         let row = self.rows.get(picked).ok_or_else(router::no_such_path)?;
         *label = row.info.name;
-        let caller = self.check_access(row.info.access, caller, &request)?;
+        let caller = self.check_access(row.info, caller, &request)?;
         let path = router::names(row.info.path).zip(found.values).collect();
         let parts = Parts {
             path,
@@ -257,14 +257,23 @@ impl<S: Service> Inner<S> {
 
     fn check_access(
         &self,
-        access: Access,
+        info: &EndpointInfo,
         caller: Option<Arc<Caller>>,
         request: &Request,
     ) -> Result<Arc<Caller>, Fault> {
+        let access = info.access;
         if matches!(access, Access::Public) {
-            return Ok(caller.unwrap_or_else(|| Arc::new(Caller::new("", Scope::Unscoped, &[]))));
+            // What anybody may ask, a host asks as anybody.
+            let known = caller.filter(|caller| info.hosts || caller.host.is_none());
+            return Ok(known.unwrap_or_else(|| Arc::new(Caller::new("", Scope::Unscoped, &[]))));
         }
         let caller = caller.ok_or_else(|| unauthorized(&request.base_url))?;
+        if let Some(host) = caller.host.as_ref().filter(|_| !info.hosts) {
+            return Err(Fault::forbidden(format!(
+                "The token of host {host} is good for what is wanted on that host and for nothing else."
+            ))
+            .kind("PolicyNotAuthorized"));
+        }
         let path = &request.path;
         if !caller.may_request(S::TYPE, request.method.as_str(), path) {
             return Err(unauthorized(&request.base_url));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use nephos_api::version::{Change, added, before, hide, v};
 use nephos_api::{
-    Accepted, App, Bytes, Core, Dialect, Endpoints, Json, Loaded, Older, Params, Public, Reply,
-    Req, Service, Shape, Versioning, With, endpoint, routes,
+    Accepted, App, Bytes, Core, Dialect, Endpoints, Hosts, Json, Loaded, Older, Params, Public,
+    Reply, Req, Service, Shape, Versioning, With, endpoint, routes,
 };
 use nephos_auth::personas::{ADMIN, PROJECT_MEMBER_OR_ADMIN};
 use nephos_auth::{Resource, RuleInfo};
@@ -23,6 +23,8 @@ mod rules {
         pub CreateToy = "toys:create", PROJECT_MEMBER_OR_ADMIN;
         /// Break a toy.
         pub BreakToy = "toys:break", PROJECT_MEMBER_OR_ADMIN;
+        /// Read what a host is to have.
+        pub FeedToys = "toys:feed", "";
         /// Count toys.
         pub CountToys = "toys:count", ADMIN;
     }
@@ -67,7 +69,8 @@ impl Service for Toys {
             BreakToy,
             CountToys,
             CountToysOld,
-            EchoToy
+            EchoToy,
+            FeedToys
         ]
     }
     fn rules() -> &'static [RuleInfo] {
@@ -181,6 +184,18 @@ endpoint! {
 async fn show_toy(_cx: Cx, req: Req<ShowToy>) -> Reply<ShowToy> {
     let all: Vec<&str> = req.query.all("x").collect();
     Ok(Json(json!({"name": req.path.name, "x": all})))
+}
+
+endpoint! {
+    /// Say what a host is to have.
+    FeedToys: GET "/v1/feed" => 200,
+    policy: Hosts<rules::FeedToys>,
+    query: Params,
+    reply: Json<Value>,
+    handler: feed_toys,
+}
+async fn feed_toys(cx: Cx, req: Req<FeedToys>) -> Reply<FeedToys> {
+    Ok(Json(json!({"host": cx.host(req.query.get("host"))?})))
 }
 
 endpoint! {
@@ -437,4 +452,30 @@ async fn the_openapi_document_names_every_row() {
     assert!(paths.contains_key("/v1/toys/{name}/action#os-break"));
     assert_eq!(paths["/v1/count"]["get"]["operationId"], "CountToys");
     assert!(document["components"]["schemas"]["NewToy"].is_object());
+}
+
+#[tokio::test]
+async fn the_token_of_a_host_is_good_for_its_own_calls_alone() {
+    let (_world, ask) = toys().await;
+    let host = ask.as_persona(Persona::Host);
+    assert_eq!(host.get("/v1/feed").await.expect(200).json["host"], "one");
+    host.get("/v1/feed?host=one").await.expect(200);
+    let refused = host.get("/v1/feed?host=another").await.expect(403);
+    let words = refused.json["fault"]["message"].as_str().unwrap();
+    assert!(
+        words.contains("host one") && words.contains("host another"),
+        "{words}"
+    );
+    // A rule that lets everybody in makes nobody a host, and one that would let a host in does not count.
+    ask.as_persona(Persona::Admin)
+        .get("/v1/feed?host=one")
+        .await
+        .expect(403);
+    ask.as_persona(Persona::Nobody)
+        .get("/v1/feed?host=one")
+        .await
+        .expect(401);
+    host.get("/v1/toys/bear").await.expect(403);
+    // What anybody may ask, a host asks as anybody.
+    host.get("/").await.expect(300);
 }

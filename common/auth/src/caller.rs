@@ -1,6 +1,6 @@
 //! The verified identity behind a request.
 
-use nephos_types::{DomainId, ProjectId, Timestamp, UserId};
+use nephos_types::{DomainId, HostName, ProjectId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// Who asks, in which scope, with which roles. Everything a policy rule may look at; never the token itself.
@@ -40,6 +40,12 @@ pub struct Caller {
     /// The trust that was used, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<TrustRef>,
+    /// The host whose agents use the token. It is good for what that host has to do with itself and for nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostName>,
+    /// The availability zone into which that host was added, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_zone: Option<String>,
 }
 
 /// What a token is good for.
@@ -117,6 +123,19 @@ impl Caller {
             app_credential_id: None,
             access_rules: None,
             trust: None,
+            host: None,
+            host_zone: None,
+        }
+    }
+
+    /// The agents of a host. They have the role `host` nowhere: no project, no domain.
+    #[must_use]
+    pub fn of_host(user_id: impl Into<UserId>, host: HostName) -> Self {
+        Self {
+            user_name: host.0.clone(),
+            methods: vec!["host".to_owned()],
+            host: Some(host),
+            ..Self::new(user_id, Scope::Unscoped, &["host"])
         }
     }
 

@@ -14,6 +14,8 @@ pub const NOBODY: &str = "!";
 pub const ADMIN: &str = "rule:context_is_admin";
 /// Another service of the cloud.
 pub const SERVICE: &str = "rule:service_api";
+/// The agents of a host.
+pub const HOST: &str = "rule:host_api";
 /// Another service of the cloud, or the operator.
 pub const ADMIN_OR_SERVICE: &str = "rule:service_or_admin";
 /// Reads in the thing's project.
@@ -43,6 +45,7 @@ pub(crate) const BASE: &[RuleInfo] = &[
     base("regular_user", ""),
     base("service_api", "role:service"),
     base("service_role", "role:service"),
+    base("host_api", "role:host"),
     base(
         "project_manager_api",
         "role:manager and project_id:%(project_id)s",

@@ -367,6 +367,19 @@ pub async fn forget(tx: &mut Tx, kind: &str, id: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Forgets what one host saw of a thing.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn forget_on(tx: &mut Tx, host: &str, kind: &str, id: &str) -> Result<(), Error> {
+    tx.exec(
+        "DELETE FROM feed_observed WHERE host = $1 AND kind = $2 AND id = $3",
+        args![host, kind, id],
+    )
+    .await?;
+    Ok(())
+}
+
 /// What a host has seen of a thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use nephos_api::Dispatch;
+use reqwest::Certificate;
 
 /// How to reach one service.
 #[derive(Clone)]
@@ -49,12 +50,33 @@ impl Replicas {
 
 /// The services this process knows. Cheap to clone; filled once the services are built, because they know each other.
 #[derive(Clone, Default)]
-pub struct Directory(Arc<ArcSwap<HashMap<&'static str, Transport>>>);
+pub struct Directory {
+    known: Arc<ArcSwap<HashMap<&'static str, Transport>>>,
+    /// The authorities whose certificates are believed instead of the machine's.
+    roots: Option<Arc<[Certificate]>>,
+}
 
 impl Directory {
+    /// Over TLS believes the authorities of this PEM text, and no others.
+    ///
+    /// # Errors
+    /// When it holds no certificate.
+    pub fn trusting(mut self, pem: &[u8]) -> Result<Self, String> {
+        let roots = Certificate::from_pem_bundle(pem).map_err(|why| why.to_string())?;
+        if roots.is_empty() {
+            return Err("there is no certificate in it".to_owned());
+        }
+        self.roots = Some(roots.into());
+        Ok(self)
+    }
+
+    pub(crate) fn roots(&self) -> Option<&[Certificate]> {
+        self.roots.as_deref()
+    }
+
     /// Says where `service` is.
     pub fn set(&self, service: &'static str, transport: Transport) {
-        self.0.rcu(|known| {
+        self.known.rcu(|known| {
             let mut next = HashMap::clone(known);
             next.insert(service, transport.clone());
             next
@@ -64,7 +86,7 @@ impl Directory {
     /// Where `service` is.
     #[must_use]
     pub fn find(&self, service: &str) -> Option<Transport> {
-        self.0.load().get(service).cloned()
+        self.known.load().get(service).cloned()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The agent's half of a host feed: pull the whole wanted state, keep it on disk, report what is seen.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{PeerError, Peers, disk};
 
+/// How long the service may hold a question back until there is news, less each host's phase.
+const WAIT_SECS: u64 = 25;
+/// After an error the service is asked again after this long.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The document goes to disk at most this often: each time costs a write of all of it and the disk's own time, and what
 /// the file lacks after a power cut comes with the first answer of the service.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
@@ -102,6 +107,29 @@ impl FeedClient {
             complete: false,
             items: kept.items.into_iter().map(keyed).collect(),
         })
+    }
+
+    /// Gives every change of the document to `take`, for ever. After an error the service is asked again.
+    pub async fn follow(mut self, mut take: impl FnMut(Desired)) {
+        let wait_secs = WAIT_SECS.saturating_sub(u64::from(self.phase()));
+        loop {
+            match self.next(wait_secs).await {
+                Ok(desired) => take(desired),
+                Err(why) => {
+                    let (host, service) = (&self.host, self.service);
+                    tracing::warn!(host, service, %why, "cannot read what is wanted here; asking again");
+                    self.peers.clock().sleep(ASK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// 0 to 9, by the host's name: a thousand hosts in one process must not beat in step.
+    #[must_use]
+    pub fn phase(&self) -> u32 {
+        let mut hasher = DefaultHasher::new();
+        self.host.hash(&mut hasher);
+        u32::try_from(hasher.finish() % 10).unwrap_or(0)
     }
 
     /// Waits up to `wait_secs` for a change and gives the whole document. The first call asks for everything.

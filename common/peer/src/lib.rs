@@ -16,4 +16,4 @@ pub mod trust;
 pub use call::{Answer, Call};
 pub use directory::{Directory, Replicas, Transport};
 pub use error::PeerError;
-pub use session::{Credentials, Peers};
+pub use session::{Account, Credentials, HostKey, Peers};

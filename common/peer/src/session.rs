@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use http::{HeaderName, Method};
 use nephos_runtime::Clock;
-use nephos_types::Timestamp;
+use nephos_types::{HostName, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -39,13 +39,53 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// What a host proves with that it is this host. The secret never reaches a log.
+#[derive(Clone)]
+pub struct HostKey {
+    /// The host's name.
+    pub name: HostName,
+    /// Made on the host when it joined.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for HostKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostKey")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// In whose name calls are made that do not bring a token of their own.
+#[derive(Clone, Debug)]
+pub enum Account {
+    /// A service, or an operator.
+    Service(Credentials),
+    /// A host.
+    Host(HostKey),
+    /// Nobody: only what anybody may ask.
+    Nobody,
+}
+
+impl From<Credentials> for Account {
+    fn from(credentials: Credentials) -> Self {
+        Self::Service(credentials)
+    }
+}
+
+impl From<HostKey> for Account {
+    fn from(key: HostKey) -> Self {
+        Self::Host(key)
+    }
+}
+
 /// A service's way to its siblings. Cheap to clone.
 #[derive(Clone)]
 pub struct Peers(Arc<Inner>);
 
 struct Inner {
     directory: Directory,
-    credentials: Credentials,
+    account: Account,
     clock: Clock,
     public_url: String,
     http: reqwest::Client,
@@ -65,7 +105,7 @@ type LogIn = Shared<BoxFuture<'static, Result<(String, Timestamp), PeerError>>>;
 impl std::fmt::Debug for Peers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Peers")
-            .field("as", &self.0.credentials.user)
+            .field("as", &self.0.account)
             .finish_non_exhaustive()
     }
 }
@@ -77,13 +117,18 @@ impl Peers {
     /// When no HTTP client can be made.
     pub fn new(
         directory: Directory,
-        credentials: Credentials,
+        account: impl Into<Account>,
         clock: Clock,
         public_url: String,
     ) -> Result<Self, PeerError> {
         // Several crates of the process could choose a TLS implementation; the first choice stands.
         let _already_chosen = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let http = reqwest::Client::builder();
+        let http = match directory.roots() {
+            Some(roots) => http.tls_certs_only(roots.iter().cloned()),
+            None => http,
+        };
+        let http = http
             .connect_timeout(Duration::from_secs(5))
             // Nothing of the cloud goes by a proxy that the environment names.
             .no_proxy()
@@ -95,12 +140,26 @@ impl Peers {
         let token = Mutex::default();
         Ok(Self(Arc::new(Inner {
             directory,
-            credentials,
+            account: account.into(),
             clock,
             public_url,
             http,
             token,
         })))
+    }
+
+    /// The same way in another name; connections are shared.
+    #[must_use]
+    pub fn named(&self, account: impl Into<Account>) -> Self {
+        let own = &self.0;
+        Self(Arc::new(Inner {
+            directory: own.directory.clone(),
+            account: account.into(),
+            clock: own.clock.clone(),
+            public_url: own.public_url.clone(),
+            http: own.http.clone(),
+            token: Mutex::default(),
+        }))
     }
 
     /// A call of `service`; `target` is the path below its prefix, with the query.
@@ -189,17 +248,29 @@ impl Peers {
     }
 
     async fn log_in(&self) -> Result<(String, Timestamp), PeerError> {
-        let account = &self.0.credentials;
-        let body = json!({"auth": {
-            "identity": {"methods": ["password"], "password": {"user": {
-                "name": account.user, "domain": {"id": "default"}, "password": account.password,
-            }}},
-            "scope": {"project": {"name": account.project, "domain": {"id": "default"}}},
-        }});
+        let (target, body) = match &self.0.account {
+            Account::Service(account) => (
+                "/v3/auth/tokens?nocatalog",
+                json!({"auth": {
+                    "identity": {"methods": ["password"], "password": {"user": {
+                        "name": account.user, "domain": {"id": "default"}, "password": account.password,
+                    }}},
+                    "scope": {"project": {"name": account.project, "domain": {"id": "default"}}},
+                }}),
+            ),
+            Account::Host(key) => (
+                "/host/v1/tokens",
+                json!({"host": {"name": key.name, "secret": key.secret}}),
+            ),
+            Account::Nobody => {
+                return Err(PeerError::silent(
+                    "identity",
+                    "is asked for a token by nobody",
+                ));
+            }
+        };
         // Boxed: a call sends a call here.
-        let call = self
-            .post("identity", "/v3/auth/tokens?nocatalog")
-            .json(&body);
+        let call = self.post("identity", target).json(&body);
         let answer = Box::pin(call.send()).await?;
         let subject = HeaderName::from_static("x-subject-token");
         let token = answer
@@ -265,7 +336,7 @@ mod tests {
                 tokio::task::yield_now().await;
                 let mut headers = HeaderMap::new();
                 let mut status = StatusCode::OK;
-                if request.path.starts_with("/v3") {
+                if request.path.starts_with("/v3") || request.path == "/host/v1/tokens" {
                     let number = given.fetch_add(1, Ordering::Relaxed) + 1;
                     let token = HeaderValue::from_str(&format!("t{number}")).unwrap();
                     headers.insert("x-subject-token", token);
@@ -305,5 +376,24 @@ mod tests {
         // A late refusal of the first token does not cost the second.
         peers.forget_token("t1");
         assert_eq!(peers.service_token().await.unwrap(), "t2");
+    }
+
+    #[tokio::test]
+    async fn a_host_has_a_token_of_its_own_and_nobody_has_none() {
+        let siblings = Siblings::default();
+        let directory = Directory::default();
+        directory.set("identity", Transport::Local(Arc::new(siblings)));
+        let clock = Clock::virtual_at(Timestamp(0));
+        let nobody = Peers::new(directory, Account::Nobody, clock, String::new()).unwrap();
+        nobody.service_token().await.unwrap_err();
+        let key = |name: &str| HostKey {
+            name: name.into(),
+            secret: "very secret".to_owned(),
+        };
+        let (one, two) = (nobody.named(key("one")), nobody.named(key("two")));
+        assert_eq!(one.service_token().await.unwrap(), "t1");
+        assert_eq!(two.service_token().await.unwrap(), "t2");
+        assert_eq!(one.service_token().await.unwrap(), "t1");
+        assert!(!format!("{one:?}").contains("very secret"));
     }
 }

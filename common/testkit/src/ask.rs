@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use nephos_api::{Dispatch, Incoming, Payload, Request};
+use nephos_auth::Caller;
 use serde_json::Value;
 
 /// The origin of the cloud under test.
@@ -18,7 +19,7 @@ pub struct Ask {
     pub(crate) base: String,
     pub(crate) token: Option<String>,
     pub(crate) headers: HeaderMap,
-    pub(crate) tokens: Arc<dyn Fn(crate::Persona) -> Option<String> + Send + Sync>,
+    pub(crate) sign: Arc<dyn Fn(Caller) -> Option<String> + Send + Sync>,
 }
 
 /// What a client sees.
@@ -58,7 +59,16 @@ impl Ask {
     #[must_use]
     pub fn as_persona(&self, persona: crate::Persona) -> Self {
         Self {
-            token: (self.tokens)(persona),
+            token: persona.caller().and_then(|caller| (self.sign)(caller)),
+            ..self.clone()
+        }
+    }
+
+    /// As the agents of this host.
+    #[must_use]
+    pub fn as_host(&self, name: &str) -> Self {
+        Self {
+            token: (self.sign)(Caller::of_host(format!("host {name}"), name.into())),
             ..self.clone()
         }
     }

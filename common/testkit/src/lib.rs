@@ -14,5 +14,5 @@ mod world;
 
 pub use ask::{Answer, Ask};
 pub use matrix::{check_golden, check_matrix, matrix};
-pub use persona::Persona;
+pub use persona::{HOST, OTHER_HOST, Persona};
 pub use world::{START, World};

@@ -70,6 +70,8 @@ const fn short(persona: Persona) -> &'static str {
         Persona::Admin => "admin",
         Persona::OtherProject => "other",
         Persona::Service => "serv.",
+        Persona::Host => "host",
+        Persona::OtherHost => "o.host",
     }
 }
 

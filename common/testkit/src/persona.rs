@@ -19,7 +19,16 @@ pub enum Persona {
     OtherProject,
     /// `service` in the service project.
     Service,
+    /// The agents of the host [`HOST`].
+    Host,
+    /// The agents of another host.
+    OtherHost,
 }
+
+/// The host of [`Persona::Host`].
+pub const HOST: &str = "one";
+/// The host of [`Persona::OtherHost`].
+pub const OTHER_HOST: &str = "another";
 
 /// The project of reader, member and manager.
 pub const PROJECT: &str = "11111111111111111111111111111111";
@@ -30,9 +39,12 @@ pub const ADMIN_PROJECT: &str = "33333333333333333333333333333333";
 /// The project of [`Persona::Service`].
 pub const SERVICE_PROJECT: &str = "44444444444444444444444444444444";
 
+/// There is none; hosts act in no project.
+const NO_PROJECT: &str = "00000000000000000000000000000000";
+
 impl Persona {
     /// All of them, in the order of the matrix's columns.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Nobody,
         Self::Reader,
         Self::Member,
@@ -40,9 +52,11 @@ impl Persona {
         Self::Admin,
         Self::OtherProject,
         Self::Service,
+        Self::Host,
+        Self::OtherHost,
     ];
 
-    /// The project it acts in.
+    /// The project it acts in; of a host, one that is not there.
     #[must_use]
     pub const fn project(self) -> &'static str {
         match self {
@@ -50,6 +64,7 @@ impl Persona {
             Self::Admin => ADMIN_PROJECT,
             Self::OtherProject => OTHER_PROJECT,
             Self::Service => SERVICE_PROJECT,
+            Self::Host | Self::OtherHost => NO_PROJECT,
         }
     }
 
@@ -64,6 +79,8 @@ impl Persona {
             Self::Admin => "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa4",
             Self::OtherProject => "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa5",
             Self::Service => "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa6",
+            Self::Host => "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa7",
+            Self::OtherHost => "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa8",
         }
     }
 
@@ -77,6 +94,8 @@ impl Persona {
             Self::Manager => &["manager", "member", "reader"],
             Self::Admin => &["admin", "manager", "member", "reader"],
             Self::Service => &["service"],
+            Self::Host => return Some(Caller::of_host(self.user(), HOST.into())),
+            Self::OtherHost => return Some(Caller::of_host(self.user(), OTHER_HOST.into())),
         };
         Some(Caller::new(
             self.user(),

@@ -38,6 +38,10 @@ id! {
     DomainId
 }
 id! {
+    /// A machine with an agent, as the services know it.
+    HostName
+}
+id! {
     /// One HTTP request, `req-<uuid>`; it follows the work through every service and log line.
     RequestId
 }

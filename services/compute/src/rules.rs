@@ -246,5 +246,7 @@ nephos_auth::rules! {
     /// Tell a server's host and owner that something outside changed.
     pub ExternalEvents = "os_compute_api:os-server-external-events:create", ADMIN_OR_SERVICE;
     /// Read and report as a host's agent.
-    pub HostFeed = "os_compute_api:host-feed", SERVICE;
+    pub HostFeed = "os_compute_api:host-feed", HOST;
+    /// Ask whether a host needs an image.
+    pub ImageIsWanted = "os_compute_api:host-images", SERVICE;
 }

@@ -79,7 +79,7 @@ impl Host {
 
     /// Reads the feed, lets the agent work, reports. Says whether there was anything to report.
     pub(crate) async fn sync(&mut self, ask: &Ask) -> bool {
-        let service = ask.as_persona(Persona::Service);
+        let service = ask.as_host(&self.name);
         let target = format!(
             "/host/v1/feed?host={}&since={}&wait=0",
             self.name, self.revision
@@ -133,6 +133,11 @@ impl Host {
         let target = format!("/host/v1/observed?host={}", self.name);
         service.put(&target, json!(observed)).await.expect(204);
         news
+    }
+
+    /// What it says of itself.
+    pub(crate) async fn inventory(&self) -> Value {
+        json!(self.agent.inventory().await.unwrap())
     }
 
     fn seen(&self, kind: &str, id: &str, generation: i64, detail: Value) -> Observed {

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use http::{HeaderValue, Method};
 use nephos_api::{App, Dispatch as _, Incoming, Payload, Request, Response, Socket};
 use nephos_compute::Compute;
-use nephos_testkit::Persona;
+use nephos_testkit::{HOST, OTHER_HOST, Persona};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -36,17 +36,16 @@ fn opening(token: &str) -> Request {
 
 /// The session that the host is called to.
 async fn called(cloud: &Cloud) -> Option<String> {
-    let service = cloud.ask.as_persona(Persona::Service);
-    let feed = service.get("/host/v1/feed?host=one&since=0&wait=0").await;
+    let feed = cloud.ask.as_host(HOST).get("/host/v1/feed?wait=0").await;
     let feed = feed.expect(200).json;
     let mut items = feed["items"].as_array()?.iter();
     let call = items.find(|item| item["kind"] == "console-call")?;
     Some(call["spec"]["session"].as_str()?.to_owned())
 }
 
-fn joining(cloud: &Cloud, session: &str, body: Incoming) -> Request {
+fn joining(cloud: &Cloud, host: Persona, session: &str, body: Incoming) -> Request {
     let mut request = Request::new(Method::POST, &format!("/host/v1/consoles/{session}"));
-    let token = cloud.world.token(Persona::Service).unwrap();
+    let token = cloud.world.token(host).unwrap();
     let token = HeaderValue::from_str(&token).unwrap();
     request.headers.insert("x-auth-token", token);
     request.body = body;
@@ -68,8 +67,9 @@ async fn conversation(
         loop {
             tokio::task::yield_now().await;
             if let Some(session) = called(cloud).await {
+                let body = Incoming::Stream(body);
                 return app
-                    .dispatch(joining(cloud, &session, Incoming::Stream(body)))
+                    .dispatch(joining(cloud, Persona::Host, &session, body))
                     .await;
             }
         }
@@ -106,8 +106,7 @@ async fn a_link_leads_to_a_page_or_to_a_websocket() {
         assert!(answer.json["console"]["url"].is_string(), "{body}");
         // Newer versions have the other call.
         let newer = cloud.member().at("compute 2.6");
-        let refused = newer.post(&target, body).await.status;
-        assert!([400, 404].contains(&refused), "{refused}");
+        newer.post(&target, body).await.expect(404);
     }
 }
 
@@ -179,6 +178,43 @@ async fn a_console_carries_bytes_both_ways_until_one_side_ends_it() {
 }
 
 #[tokio::test]
+async fn only_the_host_that_was_called_brings_the_console() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let app = App::new(Arc::clone(&cloud.compute)).unwrap();
+    let wanted = json!({"protocol": "serial", "type": "serial"});
+    let made = token(&link(&cloud, &id, wanted).await["url"]);
+    let strangers = async {
+        let session = loop {
+            tokio::task::yield_now().await;
+            if let Some(session) = called(&cloud).await {
+                break session;
+            }
+        };
+        let target = format!("/host/v1/consoles/{session}");
+        for (who, status) in [
+            (cloud.ask.as_host(OTHER_HOST), 404),
+            (cloud.ask.as_persona(Persona::Service), 403),
+            (cloud.ask.as_persona(Persona::Admin), 403),
+        ] {
+            let body = json!({"error": "a lie"});
+            who.put(&target, body).await.expect(status);
+        }
+        for (who, status) in [(Persona::OtherHost, 404), (Persona::Service, 403)] {
+            let (_said, body) = mpsc::channel(1);
+            let joining = joining(&cloud, who, &session, Incoming::Stream(body));
+            assert_eq!(app.dispatch(joining).await.status.as_u16(), status);
+        }
+        // Whom nobody believed has taken nothing from the host that was called.
+        let (_said, body) = mpsc::channel(1);
+        let joining = joining(&cloud, Persona::Host, &session, Incoming::Stream(body));
+        assert_eq!(app.dispatch(joining).await.status.as_u16(), 200);
+    };
+    let (opened, ()) = tokio::join!(app.dispatch(opening(&made)), strangers);
+    assert_eq!(opened.status.as_u16(), 101);
+}
+
+#[tokio::test]
 async fn a_link_is_good_for_a_while_for_this_site_alone_and_over_a_websocket() {
     let mut cloud = Cloud::new().await;
     let id = cloud.running().await;
@@ -216,11 +252,11 @@ async fn a_host_that_cannot_bring_it_says_why_and_one_that_does_not_come_is_not_
         loop {
             tokio::task::yield_now().await;
             if let Some(session) = called(&cloud).await {
-                let service = cloud.ask.as_persona(Persona::Service);
+                let host = cloud.ask.as_host(HOST);
                 let target = format!("/host/v1/consoles/{session}");
                 let body = json!({"error": "the guest does not run"});
-                service.put(&target, body.clone()).await.expect(204);
-                service.put(&target, body).await.expect(404);
+                host.put(&target, body.clone()).await.expect(204);
+                host.put(&target, body).await.expect(404);
                 return;
             }
         }

@@ -336,7 +336,7 @@ async fn hosts_that_join_get_numbers_of_their_own() {
 #[tokio::test]
 async fn a_host_whose_hypervisor_does_not_answer_is_down_until_it_does() {
     let mut cloud = Cloud::new().await;
-    let service = cloud.ask.as_persona(nephos_testkit::Persona::Service);
+    let service = cloud.ask.as_host("one");
     let away = json!([{"kind": "host", "id": "one", "generation_seen": 0, "state": "no-hypervisor",
         "detail": "connection refused", "at": "2026-01-01T00:00:00Z"}]);
     let target = "/host/v1/observed?host=one";

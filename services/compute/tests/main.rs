@@ -15,6 +15,7 @@ mod faults;
 mod flavors;
 mod groups;
 mod guest;
+mod host_tokens;
 mod hosts;
 mod matrix;
 mod seen;

@@ -280,6 +280,10 @@ impl Things<'_> {
             "OpenConsole" => Some(("/console?token=0".to_owned(), none())),
             "JoinConsole" => Some(("/host/v1/consoles/none".to_owned(), none())),
             "RefuseConsole" => Some(("/host/v1/consoles/none".to_owned(), json!({"error": "x"}))),
+            "ImageIsWanted" => Some((
+                format!("/host/v1/hosts/one/images/{}", self.cloud.image_id),
+                none(),
+            )),
             "HostObserved" => Some(("/host/v1/observed?host=one".to_owned(), json!([]))),
             "AnswerGuestRoot" => Some(("/metadata".to_owned(), none())),
             "AnswerGuest" => Some(("/metadata/openstack".to_owned(), none())),

@@ -319,6 +319,14 @@ nephos_auth::rules! {
     pub DeleteUser = "identity:delete_user", "(rule:admin_required) or (role:manager and token.domain.id:%(target.user.domain_id)s)";
     /// Fetch keys and revocations, with which other processes check tokens by themselves.
     pub GetTrustBundle = "nephos:identity:get_trust_bundle", "rule:service_or_admin";
+    /// Add a host.
+    pub AddHost = "nephos:identity:add_host", ADMIN_REQUIRED;
+    /// List hosts.
+    pub ListHosts = "nephos:identity:list_hosts", ADMIN_REQUIRED;
+    /// Remove a host.
+    pub RemoveHost = "nephos:identity:remove_host", ADMIN_REQUIRED;
+    /// Say which hosts a process of the cloud runs by itself.
+    pub PutHosts = "nephos:identity:put_hosts", ADMIN_REQUIRED;
     /// Let another key sign tokens.
     pub RotateKeys = "nephos:identity:rotate_keys", ADMIN_REQUIRED;
 }

@@ -12,6 +12,7 @@ mod cloud;
 mod directory;
 mod federation;
 mod grants;
+mod hosts;
 mod keys;
 mod limits;
 mod passwords;

@@ -99,6 +99,10 @@ impl Fixture {
 fn body(name: &str) -> Value {
     match name {
         "CreateToken" => json!({"auth": {"identity": {"methods": []}}}),
+        "AddHost" => json!({"host": {"name": "one"}}),
+        "PutHosts" => json!({"hosts": [{"name": "own", "secret": "s".repeat(43)}]}),
+        "JoinHost" => json!({"join": {"token": "x", "secret": "s".repeat(43)}}),
+        "CreateHostToken" => json!({"host": {"name": "x", "secret": "x"}}),
         "CreateApplicationCredential" => json!({"application_credential": {"name": "x"}}),
         "CreateCredential" => json!({"credential": {"user_id": "x", "type": "t", "blob": "b"}}),
         "CreateEc2Credential" => json!({"tenant_id": "x"}),

@@ -11,6 +11,7 @@ mod api;
 mod config;
 mod model;
 mod ops;
+mod peers;
 mod rules;
 mod store;
 
@@ -24,6 +25,7 @@ use nephos_blob::Store;
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_ops::{Worker, WorkerParts};
+use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
 
 pub use config::Config;
@@ -40,6 +42,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 pub struct Image {
     core: Core,
     bus: Bus,
+    siblings: peers::Siblings,
     config: Config,
     stores: BTreeMap<String, Store>,
     staging: Store,
@@ -71,7 +74,7 @@ impl Image {
     ///
     /// # Errors
     /// When the configuration is wrong or a folder cannot be made.
-    pub fn new(core: Core, bus: Bus, config: Config) -> Result<Self, StartError> {
+    pub fn new(core: Core, bus: Bus, config: Config, peers: Peers) -> Result<Self, StartError> {
         let open = |name: &str| {
             Store::folder(config.folder.join(name)).map_err(|cause| StartError::Open {
                 name: name.to_owned(),
@@ -94,6 +97,7 @@ impl Image {
         Ok(Self {
             core,
             bus,
+            siblings: peers::Siblings(peers),
             config,
             stores,
             staging,

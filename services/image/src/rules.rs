@@ -1,6 +1,7 @@
 //! The policy rules: Glance's names and defaults (glance/policies).
 //!
-//! One widening: the `service` role reads every image, because the agents of the compute service fetch images with it.
+//! One widening: the `service` role reads every image. The agents of hosts have no rule: they read the images of the
+//! servers that are wanted on their host, whatever the rules say.
 
 const ADMIN: &str = "rule:context_is_admin";
 const MEMBER: &str = "rule:context_is_admin or (role:member and project_id:%(project_id)s)";

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use nephos_testkit::Persona;
 use serde_json::json;
 
-use crate::kit::{cloud, cloud_with, created, message, put_octets, upload};
+use crate::kit::{Needs, cloud, cloud_with, created, message, put_octets, upload};
 
 #[tokio::test]
 async fn what_is_uploaded_is_downloaded_with_its_digests() {
@@ -407,4 +407,31 @@ async fn a_slow_upload_stays_alive_and_a_stalled_one_is_given_up() {
     assert_eq!(streaming.answer.await.unwrap().status.as_u16(), 408);
     assert_eq!(cloud.show(&id).await["status"], "queued");
     assert_eq!(cloud.files(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_host_reads_the_images_of_its_servers_and_no_others() {
+    let cloud = cloud().await;
+    let wanted = cloud.active(b"wanted").await;
+    let other = cloud.active(b"other").await;
+    let one = cloud.ask.as_host("one");
+    let file = |id: &str| format!("/v2/images/{id}/file");
+    // Nobody knows what it needs while compute is away.
+    one.get(&file(&wanted)).await.expect(503);
+    cloud.needs(Needs("one", Some(wanted.clone())));
+    let read = one.get(&file(&wanted)).await.expect(200);
+    assert_eq!(read.bytes, Bytes::from_static(b"wanted"));
+    one.get(&file(&other)).await.expect(404);
+    one.get(&file("no-image")).await.expect(404);
+    let two = cloud.ask.as_host("two");
+    two.get(&file(&wanted)).await.expect(404);
+    // And nothing but the bytes.
+    one.get(&format!("/v2/images/{wanted}")).await.expect(403);
+    one.get("/v2/images").await.expect(403);
+    one.delete(&format!("/v2/images/{wanted}"))
+        .await
+        .expect(403);
+    one.send(http::Method::PUT, &file(&wanted), Bytes::from_static(b"x"))
+        .await
+        .expect(403);
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use futures_util::future::BoxFuture;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use nephos_api::{App, Dispatch, Incoming, Request, Response};
 use nephos_image::{Config, Image};
+use nephos_peer::Transport;
 use nephos_testkit::{Answer, Ask, Persona, World};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,7 +41,9 @@ pub async fn cloud_with(change: impl FnOnce(&mut Config)) -> Cloud {
 
 async fn start(world: World, config: Config) -> Cloud {
     let core = world.core::<Image>().await;
-    let image = Image::new(core, world.bus.clone(), config.clone()).expect("an image service");
+    let peers = world.peers().await;
+    let image = Image::new(core, world.bus.clone(), config.clone(), peers);
+    let image = image.expect("an image service");
     let image = Arc::new(image);
     image.take_over().await.expect("recovery");
     let app = world.app(Arc::clone(&image));
@@ -53,7 +57,35 @@ async fn start(world: World, config: Config) -> Cloud {
     }
 }
 
+/// A compute service that says which image a host needs, or that it needs all.
+pub struct Needs(pub &'static str, pub Option<String>);
+
+impl Dispatch for Needs {
+    fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
+        let Self(host, image) = self;
+        let below = request
+            .path
+            .strip_prefix(&format!("/host/v1/hosts/{host}/images/"));
+        let needed = below.is_some_and(|id| image.as_ref().is_none_or(|image| image == id));
+        Box::pin(std::future::ready(Response {
+            status: if needed {
+                StatusCode::NO_CONTENT
+            } else {
+                StatusCode::NOT_FOUND
+            },
+            headers: http::HeaderMap::new(),
+            body: nephos_api::Payload::Empty,
+        }))
+    }
+}
+
 impl Cloud {
+    /// From now on compute says this.
+    pub fn needs(&self, needs: Needs) {
+        let compute = Transport::Local(Arc::new(needs));
+        self.world.directory.set("compute", compute);
+    }
+
     /// The same cloud after the process was killed and started again.
     ///
     /// A SQLite file has one process, so what another one was writing is given up at once. Several may share a

@@ -8,11 +8,12 @@ use nephos_image::Image;
 use nephos_testkit::{Persona, check_matrix, matrix};
 use serde_json::{Value, json};
 
-use crate::kit::{Cloud, cloud, created, patch, put_octets, upload};
+use crate::kit::{Cloud, Needs, cloud, created, patch, put_octets, upload};
 
 #[tokio::test]
 async fn tenants_are_separate() {
     let cloud = Arc::new(cloud().await);
+    cloud.needs(Needs(nephos_testkit::HOST, None));
     let ask = cloud.ask.clone();
     let table = matrix::<Image, _, _>(&ask, |endpoint| {
         let cloud = Arc::clone(&cloud);

@@ -9,10 +9,8 @@ use crate::services::SERVICES;
 
 /// The name of both the first user and its project.
 const NAME: &str = "demo";
-/// The account of agents.
-const AGENTS: &str = "nephos-agents";
 /// Accounts of earlier versions.
-pub const RETIRED: [&str; 1] = ["nephos"];
+pub const RETIRED: [&str; 2] = ["nephos", "nephos-agents"];
 
 /// The account of a service. It has the role `service` and nothing else; what that may do at a sibling, the sibling's
 /// rules say.
@@ -25,14 +23,6 @@ pub fn of_service(account: &str, secrets: &Secrets) -> anyhow::Result<Credential
         password: secrets.of_account(account)?,
         project: "service".to_owned(),
     })
-}
-
-/// The account of agents.
-///
-/// # Errors
-/// When its password is not known here.
-pub fn of_agents(secrets: &Secrets) -> anyhow::Result<Credentials> {
-    of_service(AGENTS, secrets)
 }
 
 /// The accounts of all services, as identity makes them.
@@ -48,7 +38,7 @@ pub fn service_users(secrets: &Secrets) -> anyhow::Result<Vec<ServiceUser>> {
             admin: false,
         })
     };
-    services.chain([AGENTS]).map(user).collect()
+    services.map(user).collect()
 }
 
 /// The administrator, in whose name the commands of this program ask.

@@ -78,7 +78,7 @@ impl<'a> Cloud<'a> {
             config,
             secrets,
             bus: services::bus(&config.settings, clock.clone())?,
-            directory: elsewhere(config),
+            directory: elsewhere(config)?,
             verifier: Verifier::new(clock.clone()),
             clock,
         };
@@ -193,6 +193,12 @@ impl<'a> Cloud<'a> {
         })))
     }
 
+    /// The services that were built.
+    #[must_use]
+    pub fn services(&self) -> &[Arc<dyn Run>] {
+        &self.services
+    }
+
     /// What this process runs.
     #[must_use]
     pub const fn parts(&self) -> &Parts {
@@ -240,19 +246,24 @@ impl<'a> Cloud<'a> {
 pub fn from_outside(config: &Config, secrets: &Secrets, clock: Clock) -> anyhow::Result<Peers> {
     let origin = config.settings.origin();
     let account = accounts::admin(secrets);
-    Ok(Peers::new(elsewhere(config), account, clock, origin)?)
+    Ok(Peers::new(elsewhere(config)?, account, clock, origin)?)
 }
 
 /// Every service where other processes run it.
-fn elsewhere(config: &Config) -> Directory {
-    let directory = Directory::default();
+pub(crate) fn elsewhere(config: &Config) -> anyhow::Result<Directory> {
+    let mut directory = Directory::default();
+    let joined = config.settings.membership.as_ref();
+    if let Some(ca) = joined.and_then(|joined| joined.ca.as_ref()) {
+        let trusting = directory.trusting(ca.as_bytes());
+        directory = trusting.map_err(|why| anyhow::anyhow!("`ca` of host.toml: {why}"))?;
+    }
     for offer in &SERVICES {
         let at = |origin: String| format!("{origin}{}", offer.prefix);
         let copies = config.origins(offer.name).into_iter().map(at).collect();
         let there = Transport::Http(Arc::new(Replicas::new(copies)));
         directory.set(offer.name, there);
     }
-    directory
+    Ok(directory)
 }
 
 /// One path of a service, served at the root.

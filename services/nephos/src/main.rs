@@ -3,7 +3,7 @@
 mod commands;
 mod terminal;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,8 +45,15 @@ enum Command {
     Migrate,
     /// Makes tables, signing keys, accounts and catalog, and ends; `up` does it by itself.
     Bootstrap,
+    /// Says what of this machine, and of the cloud around it, does not work, and what helps. Changes nothing.
+    Doctor(Doctor),
     /// Compares what the services and this host know, and says what does not fit.
     Fsck(Fsck),
+    /// Says which machines may be hosts.
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// Makes this machine a host of a cloud, by the one-time token that `nephos host add` gave there.
+    Join(Join),
     /// Works with the keys that sign tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -99,10 +106,57 @@ struct Status {
 }
 
 #[derive(Args)]
+struct Doctor {
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct Fsck {
     /// One JSON document instead of lines.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+enum HostCommand {
+    /// Adds a host and says how it joins; one that is there already may join again.
+    Add {
+        /// Its name in the services.
+        name: String,
+        /// The availability zone that it is to be in.
+        #[arg(long, value_name = "ZONE")]
+        zone: Option<String>,
+        /// How long it may join, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+        valid_for: i64,
+    },
+    /// Lists hosts.
+    List {
+        /// One JSON document instead of lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Takes a host's rights: it is told nothing and believed nothing any more.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Args)]
+struct Join {
+    /// The origin at which the cloud's services answer hosts.
+    url: String,
+    /// The one-time token.
+    token: String,
+    /// A file with the authorities, as PEM, that the URL's certificate is believed by; default: the machine's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Where tunnels to this host end; default: its address on the way to the URL.
+    #[arg(long, value_name = "ADDRESS")]
+    tunnel_address: Option<IpAddr>,
 }
 
 #[derive(Subcommand)]
@@ -152,7 +206,24 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Status(status) => return commands::status::run(&config, status.json),
         Command::Migrate => commands::migrate::run(&config)?,
         Command::Bootstrap => commands::bootstrap::run(&config)?,
+        Command::Doctor(doctor) => return commands::doctor::run(&config, doctor.json),
         Command::Fsck(fsck) => return commands::fsck::run(&config, fsck.json),
+        Command::Host(HostCommand::Add {
+            name,
+            zone,
+            valid_for,
+        }) => commands::host::add(&config, name, zone.as_deref(), *valid_for)?,
+        Command::Host(HostCommand::List { json }) => commands::host::list(&config, *json)?,
+        Command::Host(HostCommand::Remove { name }) => commands::host::remove(&config, name)?,
+        Command::Join(join) => commands::join::run(
+            &config,
+            &commands::join::Wanted {
+                url: &join.url,
+                token: &join.token,
+                ca: join.ca.as_deref(),
+                tunnel_address: join.tunnel_address,
+            },
+        )?,
         Command::Keys(KeysCommand::Rotate) => commands::keys::rotate(&config)?,
         Command::Config(ConfigCommand::Check) => commands::config::check(&config)?,
         Command::ProbeKvm => {}

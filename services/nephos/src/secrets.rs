@@ -44,7 +44,8 @@ impl Secrets {
         let path = state_dir.join("secrets.toml");
         anyhow::ensure!(
             path.exists(),
-            "{} is not there; `nephos up` or `nephos bootstrap` makes it, and further machines of a cloud get a copy",
+            "{} is not there; `nephos up` or `nephos bootstrap` makes it, and further machines of a cloud get a copy. A host \
+             needs none: `nephos host add NAME`, where the cloud is, says how it joins",
             path.display()
         );
         Ok(ConfigFile::read(&path, false)?.section("secrets")?)
@@ -63,9 +64,25 @@ impl Secrets {
             "secrets.toml has no password of the account {name}: neither `service_password` in [secrets] nor `{name}` in \
              [secrets.accounts]"
         );
+        self.derived("account", name)
+    }
+
+    /// The secret of a host that a process of this cloud runs by itself. A machine that joined made its own.
+    ///
+    /// # Errors
+    /// When nothing here says what it is.
+    pub fn of_host(&self, name: &str) -> anyhow::Result<String> {
+        anyhow::ensure!(
+            !self.service_password.is_empty(),
+            "secrets.toml has no `service_password`, from which the secret of host {name} would follow, and this machine \
+             has not joined. `nephos host add {name}`, where the cloud is, says how it joins"
+        );
+        self.derived("host", name)
+    }
+
+    fn derived(&self, kind: &str, name: &str) -> anyhow::Result<String> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.service_password.as_bytes())?;
-        mac.update(b"nephos account ");
-        mac.update(name.as_bytes());
+        mac.update(format!("nephos {kind} {name}").as_bytes());
         Ok(hex::encode(mac.finalize().into_bytes()))
     }
 

@@ -1,7 +1,7 @@
 //! `nephos.toml` as the process reads it: where things are. What a service may be told stands in its own section.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -9,6 +9,8 @@ use ipnet::{IpNet, Ipv4Net};
 use nephos_runtime::config::ConfigFile;
 use nephos_runtime::logging::LogConfig;
 use serde::Deserialize;
+
+use crate::membership::Membership;
 
 /// Sections that belong to no service.
 const SECTIONS: [&str; 3] = ["nephos", "log", "peers"];
@@ -28,6 +30,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// The origin under which clients reach the cloud; default: `listen` over plain HTTP.
     pub public_url: Option<String>,
+    /// The origin under which hosts that join reach the services; default: `internal_listen`, or `public_url`.
+    pub hosts_url: Option<String>,
     /// Threads that serve HTTP; 0: one per core.
     pub workers: usize,
     /// A PostgreSQL server, `postgres://user:password@host`; default: one SQLite file per service in `state_dir`.
@@ -39,8 +43,13 @@ pub struct Settings {
     /// The name of this host in the services; default: the machine's.
     pub host: Option<String>,
     /// This machine's own address in the external network `public`, with its prefix length: the way from it to floating
-    /// IPs.
-    pub public_address: IpNet,
+    /// IPs; default: 172.24.4.1/24, and none on a machine that joined.
+    pub public_address: Option<IpNet>,
+    /// Where tunnels to this host end; default: on a machine that joined, its address on the way to the services.
+    pub tunnel_address: Option<IpAddr>,
+    /// As which host this machine joined a cloud, if it did.
+    #[serde(skip)]
+    pub membership: Option<Membership>,
 }
 
 impl Default for Settings {
@@ -51,12 +60,15 @@ impl Default for Settings {
             internal_listen: None,
             trusted_proxies: Vec::new(),
             public_url: None,
+            hosts_url: None,
             workers: 0,
             database: None,
             bus: None,
             region: "RegionOne".to_owned(),
             host: None,
-            public_address: Ipv4Net::new_assert(Ipv4Addr::new(172, 24, 4, 1), 24).into(),
+            public_address: None,
+            tunnel_address: None,
+            membership: None,
         }
     }
 }
@@ -65,9 +77,20 @@ impl Settings {
     /// The origin under which clients reach the cloud, without a slash at its end.
     #[must_use]
     pub fn origin(&self) -> String {
-        match &self.public_url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", self.listen),
+        match (&self.public_url, &self.membership) {
+            (Some(url), _) => plain(url),
+            (None, Some(joined)) => plain(&joined.url),
+            (None, None) => format!("http://{}", self.listen),
+        }
+    }
+
+    /// The origin that a host is told when it is to join.
+    #[must_use]
+    pub fn hosts_origin(&self) -> String {
+        match (&self.hosts_url, self.internal_listen) {
+            (Some(url), _) => plain(url),
+            (None, Some(address)) => format!("http://{address}"),
+            (None, None) => self.origin(),
         }
     }
 
@@ -75,9 +98,25 @@ impl Settings {
     #[must_use]
     pub fn host(&self) -> String {
         let machines = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        self.host
-            .clone()
-            .unwrap_or_else(|| machines().trim().to_owned())
+        let joined = || Some(self.membership.as_ref()?.name.clone());
+        let named = self.host.clone().or_else(joined);
+        named.unwrap_or_else(|| machines().trim().to_owned())
+    }
+
+    /// This machine's own address in the external network `public`.
+    #[must_use]
+    pub fn public_address(&self) -> Option<IpNet> {
+        let alone = || Ipv4Net::new_assert(Ipv4Addr::new(172, 24, 4, 1), 24).into();
+        let given = self.public_address;
+        given.or_else(|| self.membership.is_none().then(alone))
+    }
+
+    /// Where tunnels to this host end. One machine alone has no use for it.
+    #[must_use]
+    pub fn tunnel_address(&self) -> IpAddr {
+        let joined = || Some(self.membership.as_ref()?.tunnel_address);
+        let given = self.tunnel_address.or_else(joined);
+        given.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
     /// A path below the state directory.
@@ -94,6 +133,10 @@ impl Settings {
             workers => workers,
         }
     }
+}
+
+fn plain(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
 }
 
 /// Where the copies of a service listen: one origin or several.
@@ -134,6 +177,7 @@ impl Config {
             let base = std::env::current_dir().context("the working directory is gone")?;
             settings.state_dir = base.join(folder).join(&settings.state_dir);
         }
+        settings.membership = Membership::read(&settings.state_dir)?;
         let log = file.section("log")?;
         let peers: BTreeMap<String, Origins> = file.section("peers")?;
         let stranger = peers.keys().find(|name| !services.contains(&name.as_str()));
@@ -158,17 +202,19 @@ impl Config {
     }
 
     /// Origins at which copies of a service listen, for a process that does not run it: from `[peers]`, else
-    /// `internal_listen`, else where clients reach the cloud.
+    /// `internal_listen`, else where clients reach the cloud; on a machine that joined, where it did so.
     #[must_use]
     pub fn origins(&self, service: &str) -> Vec<String> {
-        let plain = |url: &String| url.trim_end_matches('/').to_owned();
         match self.peers.get(service) {
             Some(Origins::One(url)) => vec![plain(url)],
-            Some(Origins::Several(urls)) => urls.iter().map(plain).collect(),
-            None => vec![match self.settings.internal_listen {
-                Some(address) => format!("http://{address}"),
-                None => self.settings.origin(),
-            }],
+            Some(Origins::Several(urls)) => urls.iter().map(|url| plain(url)).collect(),
+            None => vec![
+                match (&self.settings.membership, self.settings.internal_listen) {
+                    (Some(joined), _) => plain(&joined.url),
+                    (None, Some(address)) => format!("http://{address}"),
+                    (None, None) => self.settings.origin(),
+                },
+            ],
         }
     }
 }

@@ -271,7 +271,7 @@ nephos_auth::rules! {
     /// Show the L3 agents of a router.
     pub GetL3Agents = "get_l3-agents", ADMIN;
     /// Ask what a host is to have, and tell what it has.
-    pub HostFeed = "host_feed", "rule:service_api";
+    pub HostFeed = "host_feed", "rule:host_api";
 }
 
 /// The rules that others refer to.

@@ -88,14 +88,18 @@ impl Cloud {
     /// What a host reports.
     pub async fn observed(&self, host: &str, report: Value) {
         let target = format!("/host/v1/observed?host={host}");
-        self.service().put(&target, report).await.expect(204);
+        self.ask
+            .as_host(host)
+            .put(&target, report)
+            .await
+            .expect(204);
     }
 
     /// What a host is to have, by kind and id.
     pub async fn feed(&self, host: &str) -> Vec<Value> {
         self.network.settle().await.unwrap();
         let target = format!("/host/v1/feed?host={host}&since=0&wait=0");
-        let page = self.service().get(&target).await.expect(200).json;
+        let page = self.ask.as_host(host).get(&target).await.expect(200).json;
         page["items"].as_array().unwrap().clone()
     }
 

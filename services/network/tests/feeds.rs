@@ -144,7 +144,7 @@ async fn nothing_is_told_twice() {
     let port = plugged(&cloud, &network, "h1").await;
     cloud.network.settle().await.unwrap();
     let poll = |since: i64| {
-        let service = cloud.service();
+        let service = cloud.ask.as_host("h1");
         async move {
             service
                 .get(&format!("/host/v1/feed?host=h1&since={since}&wait=0"))
@@ -171,4 +171,44 @@ async fn nothing_is_told_twice() {
     let items = poll(revision).await["items"].clone();
     assert_eq!(items.as_array().unwrap().len(), 1);
     assert_eq!(items[0]["spec"]["admin_state_up"], false);
+}
+
+#[tokio::test]
+async fn a_host_is_told_and_believed_for_itself_alone() {
+    let cloud = Cloud::new().await;
+    cloud.host("h1", "192.0.2.1").await;
+    cloud.host("h2", "192.0.2.2").await;
+    let (network, _) = cloud.wired("10.0.0.0/24").await;
+    let port = plugged(&cloud, &network, "h1").await;
+    cloud.network.settle().await.unwrap();
+    let (own, thief) = (cloud.ask.as_host("h1"), cloud.ask.as_host("h2"));
+    let told = own.get("/host/v1/feed").await.expect(200).json;
+    assert!(told.to_string().contains(port["id"].as_str().unwrap()));
+    let others = thief.get("/host/v1/feed").await.expect(200).json;
+    assert!(!others.to_string().contains(port["id"].as_str().unwrap()));
+    let refused = thief.get("/host/v1/feed?host=h1").await.expect(403).json;
+    let words = refused["NeutronError"]["message"].as_str().unwrap();
+    assert!(
+        words.contains("host h1") && words.contains("host h2"),
+        "{words}"
+    );
+    // Where tunnels to another host end, only that host says.
+    let report = json!([{"kind": "host", "id": "h1", "generation_seen": 0, "state": "up", "at": "2026-01-02T03:04:05Z",
+        "detail": {"host": "h1", "vtep": "192.0.2.66", "physical_networks": ["public"]}}]);
+    thief
+        .put("/host/v1/observed?host=h1", report.clone())
+        .await
+        .expect(403);
+    thief.put("/host/v1/observed", report).await.expect(400);
+    for target in [
+        "/v2.0/ports",
+        "/v2.0/networks",
+        "/v2.0/agents",
+        "/v2.0/security-groups",
+    ] {
+        thief.get(target).await.expect(403);
+    }
+    for service in [cloud.service(), cloud.admin()] {
+        service.get("/host/v1/feed?host=h1").await.expect(403);
+    }
 }

@@ -5,7 +5,6 @@
 //! bindings in one process, so none of this may beat in step: each has its own phase.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +28,8 @@ use crate::model::spec::{
 
 /// The service whose feed it is.
 const SERVICE: &str = "compute";
-/// How long the service may hold a question back until there is news, less each host's phase.
-const WAIT_SECS: u64 = 25;
-/// After an error the service is asked again after this long.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// What could not be told is told again after this long.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 /// Everything is told again so often.
 const EVERYTHING: Duration = Duration::from_secs(20);
 /// What the host has is told when it changed, and so often anyway.
@@ -93,14 +90,7 @@ impl Binding {
         FeedClient::new(self.peers.clone(), SERVICE, self.host.clone(), file)
     }
 
-    /// 0 to 9, by the host's name.
-    fn phase(&self) -> u32 {
-        let mut hasher = DefaultHasher::new();
-        self.host.hash(&mut hasher);
-        u32::try_from(hasher.finish() % 10).unwrap_or(0)
-    }
-
-    async fn pull(self, mut client: FeedClient) {
+    async fn pull(self, client: FeedClient) {
         let mut specs = Specs::default();
         if let Some(kept) = client.cached() {
             self.agent.apply(specs.read(&kept));
@@ -108,20 +98,12 @@ impl Binding {
         let young_after = self.clock.now().plus_secs(-STALE_SECS).0;
         let mut asked = Asked::since(KIND_CONSOLE, young_after);
         let mut called = Asked::since(KIND_CALL, young_after);
-        let wait_secs = WAIT_SECS.saturating_sub(u64::from(self.phase()));
-        loop {
-            match client.next(wait_secs).await {
-                Ok(desired) => {
-                    self.agent.apply(specs.read(&desired));
-                    self.answer(asked.new_in(&desired));
-                    self.come(called.new_in(&desired));
-                }
-                Err(why) => {
-                    warn!(host = self.host, %why, "cannot read what is wanted here; asking again");
-                    self.clock.sleep(ASK_AGAIN).await;
-                }
-            }
-        }
+        let taken = client.follow(|desired| {
+            self.agent.apply(specs.read(&desired));
+            self.answer(asked.new_in(&desired));
+            self.come(called.new_in(&desired));
+        });
+        taken.await;
     }
 
     /// Answers questions about consoles beside the rest of the work.
@@ -179,13 +161,13 @@ impl Binding {
         let mut told = Told::default();
         // The first report goes out at once, the second at the host's own phase.
         let mut everything_at = self.clock.monotonic();
-        let mut pause = EVERYTHING * (1 + self.phase()) / 10;
+        let mut pause = EVERYTHING * (1 + client.phase()) / 10;
         loop {
             let now = self.clock.monotonic();
             let everything = now >= everything_at;
             if let Err(why) = self.report(&client, everything, &mut told).await {
                 warn!(host = self.host, %why, "cannot tell what is seen here; telling again");
-                self.clock.sleep(ASK_AGAIN).await;
+                self.clock.sleep(TELL_AGAIN).await;
                 continue;
             }
             if everything {

@@ -1,8 +1,8 @@
-//! What guests ask about themselves. The network agent asks in their name and signs the server's id with a secret that
-//! both know, as Neutron's metadata agent does; no token is involved.
+//! What guests ask about themselves. The network agent asks in their name, with the token of its host; Neutron's metadata
+//! agent signs the server's id with a secret that both know, and needs no token.
 
 use hmac::{Hmac, Mac as _};
-use nephos_api::{Bytes, Download, Empty, Fault, Public, Req, With, endpoint};
+use nephos_api::{Bytes, Download, Empty, Fault, Hosts, Public, Req, With, endpoint};
 use nephos_api::{Payload, Reply};
 use serde::Deserialize;
 use sha2::Sha256;
@@ -23,7 +23,7 @@ pub(crate) struct GuestPath {
 endpoint! {
     /// List what a guest may ask.
     AnswerGuestRoot: GET "/metadata" => 200,
-    policy: Public,
+    policy: Hosts<Public>,
     reply: Download,
     handler: answer_guest_root,
 }
@@ -36,7 +36,7 @@ async fn answer_guest_root(cx: Cx, req: Req<AnswerGuestRoot>) -> Reply<AnswerGue
 endpoint! {
     /// Answer a guest's question about itself.
     AnswerGuest: GET "/metadata/{path*}" => 200,
-    policy: Public,
+    policy: Hosts<Public>,
     path: GuestPath,
     reply: Download,
     handler: answer_guest,
@@ -59,7 +59,7 @@ fn answer(server: &Server, path: &str) -> Result<Download, Fault> {
 endpoint! {
     /// Keep the encrypted password that a guest made for itself; once.
     KeepPassword: POST "/metadata/{path*}" => 200,
-    policy: Public,
+    policy: Hosts<Public>,
     path: GuestPath,
     body: Bytes,
     reply: With<Empty>,
@@ -87,22 +87,29 @@ async fn keep_password(cx: Cx, req: Req<KeepPassword>) -> Reply<KeepPassword> {
     Ok(With::new(Empty))
 }
 
-/// The server that asks, by the signed headers.
+/// The server that asks. What a host says is believed of the servers that are on it; anybody else must sign.
 async fn asking<'h>(cx: &Cx, header: impl Fn(&str) -> Option<&'h str>) -> Result<Server, Fault> {
     let given = |name: &str| {
         header(name)
             .ok_or_else(|| Fault::bad_request(format!("{name} header is missing from request.")))
     };
     let (id, project) = (given("X-Instance-ID")?, given("X-Tenant-ID")?);
-    let signature = given("X-Instance-ID-Signature")?;
-    if !signed(&cx.config.metadata_secret, id, signature) {
+    let host = cx.caller.host.as_ref();
+    if host.is_none()
+        && !signed(
+            &cx.config.metadata_secret,
+            id,
+            given("X-Instance-ID-Signature")?,
+        )
+    {
         tracing::warn!(server = id, "a metadata request has a wrong signature");
         return Err(Fault::forbidden("Invalid proxy request signature."));
     }
     let found = store::servers::get(cx.db(), id).await?;
-    // The signature covers the id only; a port of another project with this device id must learn nothing.
+    let is_there = |server: &Server| host.is_none_or(|host| server.host.as_ref() == Some(&host.0));
+    // The id alone says little: a port of another project with this device id must learn nothing.
     found
-        .filter(|server| server.project_id.as_str() == project)
+        .filter(|server| server.project_id.as_str() == project && is_there(server))
         .ok_or_else(|| Fault::not_found("No such server."))
 }
 

@@ -1,18 +1,20 @@
 //! The feed for our own agents, and the news that siblings bring.
 
-use nephos_api::{Empty, Fault, Json, Reply, Req, endpoint};
+use nephos_api::{Empty, Fault, Hosts, Json, Reply, Req, endpoint};
 use nephos_types::feed::{FeedPage, Observed};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Cx, asked};
-use crate::model::spec::{HOST_AWAY, HostInventory, KIND_HOST};
+use crate::model::spec::{HOST_AWAY, HostInventory, ImageId, KIND_HOST, KIND_SERVER, ServerSpec};
 use crate::{ops, rules, store};
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct FeedQuery {
-    host: String,
+    /// Only for whoever wants to be sure; the token says it.
+    #[serde(default)]
+    host: Option<String>,
     #[serde(default)]
     since: i64,
     #[serde(default)]
@@ -22,7 +24,7 @@ pub(crate) struct FeedQuery {
 endpoint! {
     /// Give a host what is wanted on it.
     HostFeed: GET "/host/v1/feed" => 200,
-    policy: rules::HostFeed,
+    policy: Hosts<rules::HostFeed>,
     query: FeedQuery,
     reply: Json<Value>,
     handler: host_feed,
@@ -30,20 +32,23 @@ endpoint! {
 
 async fn host_feed(cx: Cx, req: Req<HostFeed>) -> Reply<HostFeed> {
     let FeedQuery { host, since, wait } = req.query;
-    let page: FeedPage = cx.feed.since(&host, since, wait).await?;
+    let host = cx.host(host.as_deref())?;
+    let page: FeedPage = cx.feed.since(host.as_str(), since, wait).await?;
     let page = serde_json::to_value(page).map_err(|why| Fault::internal(why.to_string()))?;
     Ok(Json(page))
 }
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct ObservedQuery {
-    host: String,
+    /// As in the feed.
+    #[serde(default)]
+    host: Option<String>,
 }
 
 endpoint! {
     /// Take in what a host has seen.
     HostObserved: PUT "/host/v1/observed" => 204,
-    policy: rules::HostFeed,
+    policy: Hosts<rules::HostFeed>,
     query: ObservedQuery,
     body: Json<Value>,
     reply: Empty,
@@ -51,7 +56,7 @@ endpoint! {
 }
 
 async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
-    let host = req.query.host;
+    let host = cx.host(req.query.host.as_deref())?.0.clone();
     let wrong =
         |why: serde_json::Error| Fault::bad_request(format!("The report is not readable: {why}."));
     let observed: Vec<Observed> = serde_json::from_value(req.body.0).map_err(wrong)?;
@@ -81,6 +86,38 @@ async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
     ops::observe::take(&mut tx, cx.now(), &host, &rest).await?;
     tx.commit().await?;
     Ok(Empty)
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct WantedPath {
+    host: String,
+    image: ImageId,
+}
+
+endpoint! {
+    /// Say whether an image is wanted on a host, by a server that is.
+    ImageIsWanted: GET "/host/v1/hosts/{host}/images/{image}" => 204,
+    policy: rules::ImageIsWanted,
+    path: WantedPath,
+    reply: Empty,
+    handler: image_is_wanted,
+}
+
+async fn image_is_wanted(cx: Cx, req: Req<ImageIsWanted>) -> Reply<ImageIsWanted> {
+    let WantedPath { host, image } = req.path;
+    let page: FeedPage = cx.feed.since(&host, 0, 0).await?;
+    let servers = page
+        .items
+        .into_iter()
+        .filter(|item| item.kind == KIND_SERVER);
+    let mut specs =
+        servers.filter_map(|item| serde_json::from_value::<ServerSpec>(item.spec?).ok());
+    if specs.any(|spec| spec.needs(&image)) {
+        return Ok(Empty);
+    }
+    Err(Fault::not_found(format!(
+        "No server on host {host} needs image {image}."
+    )))
 }
 
 #[derive(Deserialize, ToSchema)]

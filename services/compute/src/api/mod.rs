@@ -165,6 +165,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         host::ExternalEvents,
         host::HostFeed,
         host::HostObserved,
+        host::ImageIsWanted,
         hypervisors::ListHypervisors,
         hypervisors::ListHypervisorsDetail,
         hypervisors::ListHypervisorServers,

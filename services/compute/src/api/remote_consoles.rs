@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use nephos_api::{
-    Download, Empty, Fault, Json, Loaded, Payload, Public, Reply, Req, Socket, Stream, With,
+    Download, Empty, Fault, Hosts, Json, Loaded, Payload, Public, Reply, Req, Socket, Stream, With,
     endpoint,
 };
 use nephos_ops::feed;
@@ -267,7 +267,8 @@ async fn used(cx: &Cx, token: &str) -> Result<Link, Fault> {
 /// Calls the server's host, until it comes or says why it cannot.
 async fn called(cx: &Cx, server: &Server, console: ConsoleKind) -> Result<Joined, Fault> {
     let session = nephos_runtime::ids::hex();
-    let mut waiter = cx.consoles.wait(&session);
+    let host = server.host.as_deref().unwrap_or_default();
+    let mut waiter = cx.consoles.wait(&session, host);
     let call = ConsoleCall {
         session: session.clone(),
         console,
@@ -342,7 +343,7 @@ pub(crate) struct SessionPath {
 endpoint! {
     /// Bring a console to who waits for it: the body is what the guest says, the answer what the user types.
     JoinConsole: POST "/host/v1/consoles/{session}" => 200,
-    policy: rules::HostFeed,
+    policy: Hosts<rules::HostFeed>,
     path: SessionPath,
     body: Stream,
     reply: With<Download>,
@@ -355,7 +356,8 @@ async fn join_console(cx: Cx, req: Req<JoinConsole>) -> Reply<JoinConsole> {
         said: req.body,
         typed,
     };
-    if !cx.consoles.join(&req.path.session, Ok(joined)) {
+    let host = cx.host(None)?.as_str();
+    if !cx.consoles.join(&req.path.session, host, Ok(joined)) {
         return Err(nobody());
     }
     let clock = cx.core.clock.clone();
@@ -388,7 +390,7 @@ pub(crate) struct RefusalBody {
 endpoint! {
     /// Say why a console cannot be brought.
     RefuseConsole: PUT "/host/v1/consoles/{session}" => 204,
-    policy: rules::HostFeed,
+    policy: Hosts<rules::HostFeed>,
     path: SessionPath,
     body: Json<RefusalBody>,
     reply: Empty,
@@ -397,7 +399,8 @@ endpoint! {
 
 async fn refuse_console(cx: Cx, req: Req<RefuseConsole>) -> Reply<RefuseConsole> {
     let why = req.body.0.error.chars().take(300).collect();
-    if cx.consoles.join(&req.path.session, Err(why)) {
+    let host = cx.host(None)?.as_str();
+    if cx.consoles.join(&req.path.session, host, Err(why)) {
         Ok(Empty)
     } else {
         Err(nobody())

@@ -92,6 +92,20 @@ pub struct ServerSpec {
     pub labels: Labels,
 }
 
+impl ServerSpec {
+    /// Whether a host must fetch this image to make the server.
+    pub(crate) fn needs(&self, image: &ImageId) -> bool {
+        let kernel = self.boot.kernel.as_ref();
+        let beside = kernel.and_then(|kernel| kernel.ramdisk.as_ref());
+        let all = [
+            Some(&self.boot.image),
+            kernel.map(|kernel| &kernel.image),
+            beside,
+        ];
+        all.into_iter().flatten().any(|one| one.id == *image)
+    }
+}
+
 const fn default_stop_timeout_secs() -> u32 {
     60 // Nova's `shutdown_timeout`
 }

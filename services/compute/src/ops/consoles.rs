@@ -20,10 +20,16 @@ pub(crate) struct Joined {
 
 type Answer = Result<Joined, String>;
 
+/// Whom a session waits for.
+struct Waiting {
+    host: String,
+    sender: oneshot::Sender<Answer>,
+}
+
 /// Who waits, by session.
 #[derive(Clone)]
 pub(crate) struct Consoles {
-    waiting: Arc<Mutex<BTreeMap<String, oneshot::Sender<Answer>>>>,
+    waiting: Arc<Mutex<BTreeMap<String, Waiting>>>,
     room: Arc<Semaphore>,
 }
 
@@ -40,13 +46,17 @@ impl Consoles {
         Arc::clone(&self.room).try_acquire_owned().ok()
     }
 
-    /// Waits for the host of this session.
-    pub fn wait(&self, session: &str) -> Waiter {
+    /// Waits in this session for this host.
+    pub fn wait(&self, session: &str, host: &str) -> Waiter {
         let (sender, answer) = oneshot::channel();
+        let waiting = Waiting {
+            host: host.to_owned(),
+            sender,
+        };
         self.waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(session.to_owned(), sender);
+            .insert(session.to_owned(), waiting);
         Waiter {
             consoles: self.clone(),
             session: session.to_owned(),
@@ -54,17 +64,16 @@ impl Consoles {
         }
     }
 
-    /// The host has come, or cannot; whether somebody still waited.
-    pub fn join(&self, session: &str, answer: Answer) -> bool {
-        self.take(session)
-            .is_some_and(|waiter| waiter.send(answer).is_ok())
+    /// This host has come, or cannot; whether somebody still waited for it. Another host changes nothing.
+    pub fn join(&self, session: &str, host: &str, answer: Answer) -> bool {
+        let called = self.take_if(session, |waiting| waiting.host == host);
+        called.is_some_and(|waiting| waiting.sender.send(answer).is_ok())
     }
 
-    fn take(&self, session: &str) -> Option<oneshot::Sender<Answer>> {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(session)
+    fn take_if(&self, session: &str, wanted: impl FnOnce(&Waiting) -> bool) -> Option<Waiting> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let called = waiting.get(session).is_some_and(wanted);
+        called.then(|| waiting.remove(session)).flatten()
     }
 }
 
@@ -85,6 +94,6 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.consoles.take(&self.session);
+        self.consoles.take_if(&self.session, |_own| true);
     }
 }

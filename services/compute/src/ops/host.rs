@@ -1,13 +1,17 @@
 //! A host joins: what it has becomes its inventory in placement, and does again whenever it changes.
 
+use std::collections::BTreeMap;
+
 use nephos_db::Tx;
 use nephos_ops::{Failure, New, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
+use nephos_types::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Asked, OPS, step_error};
 use crate::model::spec::HostInventory;
+use crate::store::aggregates::{self, Aggregate, ZONE};
 use crate::{Compute, Config, store};
 
 /// Ids of hosts follow from their names in this namespace, so that a host that comes back is the same one.
@@ -26,8 +30,13 @@ pub(crate) async fn take(
     let service = nephos_runtime::ids::derived(&NAMESPACE, &format!("service/{host}"));
     let provider = nephos_runtime::ids::derived(&NAMESPACE, &format!("provider/{host}"));
     let ids = (service.to_string(), provider.to_string());
-    store::hosts::put(tx, asked.now, inventory, &config.default_zone, ids).await?;
     let known = store::hosts::registered(tx, host).await?;
+    store::hosts::put(tx, asked.now, inventory, &config.default_zone, ids).await?;
+    // Later, what operators do with aggregates decides.
+    let zone = asked.caller.host_zone.as_deref();
+    if let Some(zone) = zone.filter(|_| known.is_none()) {
+        enter_zone(tx, asked.now, host, zone).await?;
+    }
     if known == Some(inventories(inventory, config).to_string()) {
         return Ok(());
     }
@@ -41,6 +50,36 @@ pub(crate) async fn take(
         deadline_secs: 3600,
     };
     nephos_ops::enqueue_or_nudge(tx, asked.now, new).await
+}
+
+/// Puts a host into the zone for which it was added: into the aggregate that is this zone, made if there is none.
+async fn enter_zone(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    zone: &str,
+) -> Result<(), nephos_db::Error> {
+    aggregates::begin(tx).await?;
+    let all = aggregates::all(tx).await?;
+    let id = match all.iter().find(|one| one.zone() == Some(zone)) {
+        Some(found) => found.id,
+        None => {
+            let uuid = nephos_runtime::ids::uuid().to_string();
+            let taken = all.iter().any(|one| one.name == zone);
+            let new = Aggregate {
+                id: 0,
+                name: if taken { uuid.clone() } else { zone.to_owned() },
+                uuid,
+                metadata: BTreeMap::from([(ZONE.to_owned(), zone.to_owned())]),
+                hosts: Vec::new(),
+                created_at: now,
+                updated_at: None,
+            };
+            aggregates::insert(tx, &new).await?
+        }
+    };
+    aggregates::add_host(tx, id, host).await?;
+    aggregates::set_zone(tx, host, zone).await
 }
 
 /// What placement should know of a host.

@@ -104,6 +104,8 @@ pub(super) fn caller(cx: &Cx, proof: Proof, granted: Granted, trust_revision: u6
         app_credential_id,
         access_rules,
         trust,
+        host: None,
+        host_zone: None,
     }
 }
 

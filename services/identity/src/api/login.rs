@@ -208,6 +208,11 @@ async fn by_token(cx: &Cx, token: &str) -> Result<Found, Fault> {
     let parent = verifier
         .verify(token)
         .map_err(|_| not_found("token", "it is not valid"))?;
+    if let Some(host) = &parent.host {
+        return Err(Fault::forbidden(format!(
+            "The token of host {host} cannot be exchanged for another one."
+        )));
+    }
     // What was lent for one project must not grow into more.
     if parent.trust.is_some() || parent.app_credential_id.is_some() {
         return Err(Fault::forbidden(

@@ -15,6 +15,7 @@ mod federation;
 mod grant_rows;
 mod grants;
 mod groups;
+mod hosts;
 mod implied_roles;
 mod limits;
 mod list;
@@ -53,6 +54,7 @@ pub(crate) fn endpoints() -> nephos_api::Endpoints<Svc> {
         federation::endpoints(),
         grant_rows::endpoints(),
         groups::endpoints(),
+        hosts::endpoints(),
         implied_roles::endpoints(),
         limits::endpoints(),
         policies::endpoints(),

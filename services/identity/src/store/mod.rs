@@ -6,6 +6,7 @@ pub(crate) mod catalog;
 pub(crate) mod check;
 pub(crate) mod documents;
 pub(crate) mod groups;
+pub(crate) mod hosts;
 pub(crate) mod limits;
 pub(crate) mod passwords;
 pub(crate) mod policies;

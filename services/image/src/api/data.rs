@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use http::{HeaderName, StatusCode, header};
 use nephos_api::{
-    Download, Empty, Endpoint, Fault, Loaded, Params, Payload, Reply, Req, Stream, With, endpoint,
+    Download, Empty, Endpoint, Fault, Hosts, Loaded, Params, Payload, Reply, Req, Stream, With,
+    endpoint,
 };
+use nephos_types::HostName;
 
 use super::fault::{no_image, too_large, upload, wrong_status};
 use super::images::{ImagePath, load};
-use crate::model::image::{BlobId, BlobState, Image, STAGING, Status};
+use crate::model::image::{BlobId, BlobState, Image, ImageId, STAGING, Status};
 use crate::model::range::Wanted;
 use crate::ops::upload::{Upload, UploadError, alive_until};
 use crate::store::{blobs, images};
@@ -140,14 +142,20 @@ fn expected_bytes<E: Endpoint<Body = Stream>>(cx: &Cx, req: &Req<E>) -> Result<O
 endpoint! {
     /// Download an image's data, or a range of it.
     DownloadImage: GET "/v2/images/{id}/file" => 200,
-    policy: Loaded<rules::DownloadImage>,
+    policy: Hosts<Loaded<rules::DownloadImage>>,
     path: ImagePath,
     query: Params,
     reply: With<Download>,
     handler: download_image,
 }
 async fn download_image(cx: Cx, req: Req<DownloadImage>) -> Reply<DownloadImage> {
-    let image = load(&cx, rules::DownloadImage, &req.path.id).await?;
+    let image = match &cx.caller.host {
+        Some(host) => wanted_on(&cx, host, &req.path.id).await?,
+        None => {
+            let image = load(&cx, rules::DownloadImage, &req.path.id).await?;
+            image.into_inner().image
+        }
+    };
     if image.status == Status::Deactivated && !cx.caller.is_admin() {
         return Err(Fault::forbidden(
             "The requested image has been deactivated. Image data download is forbidden.",
@@ -205,6 +213,19 @@ async fn download_image(cx: Cx, req: Req<DownloadImage>) -> Reply<DownloadImage>
             .header(header::ETAG, &format!("\"{checksum}\""));
     }
     Ok(reply)
+}
+
+/// The image, for a host on which a server is made of it. The others do not exist for that host.
+async fn wanted_on(cx: &Cx, host: &HostName, id: &str) -> Result<Image, Fault> {
+    let parsed = ImageId::parse(id).ok_or_else(|| no_image(id))?;
+    let needed = cx.siblings.needs(host, &parsed).await.map_err(|why| {
+        tracing::warn!(%host, image = id, %why, "cannot ask which images a host needs");
+        Fault::unavailable(
+            "The compute service, which knows what this host needs, does not answer. Try again later.",
+        )
+    })?;
+    let found = images::find(cx.db(), &parsed).await?;
+    found.filter(|_| needed).ok_or_else(|| no_image(id))
 }
 
 fn octets(body: Payload) -> Download {

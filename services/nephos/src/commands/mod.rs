@@ -3,8 +3,11 @@
 pub mod bootstrap;
 pub mod config;
 pub mod detach;
+pub mod doctor;
 pub mod down;
 pub mod fsck;
+pub mod host;
+pub mod join;
 pub mod keys;
 pub mod migrate;
 pub mod run;

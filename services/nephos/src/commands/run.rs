@@ -31,7 +31,12 @@ pub fn run(config: &Config, wanted: &Wanted<'_>) -> anyhow::Result<()> {
     let internal = wanted.internal_listen.or(config.settings.internal_listen);
     config.settings.internal_listen = internal;
     make_dirs(&config.settings.state_dir)?;
-    let secrets = Secrets::read(&config.settings.state_dir)?;
+    // A host that joined has none of the cloud's secrets, and needs none.
+    let only_agents = !parts.any(Role::Api) && !parts.any(Role::Worker);
+    let secrets = match &config.settings.membership {
+        Some(_) if only_agents => Secrets::default(),
+        _ => Secrets::read(&config.settings.state_dir)?,
+    };
     logging::init(&config.log);
     let listeners = if parts.any(Role::Api) {
         Listeners::bind(&config.settings)?

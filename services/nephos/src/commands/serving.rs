@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use nephos::accounts;
 use nephos::cloud::Cloud;
 use nephos::hosts::{Hosts, Machine};
 use nephos::services::Role;
@@ -79,15 +78,7 @@ pub async fn serve(
     }
     tasks.extend(listen(cloud, listeners, trust, shutdown)?);
     if cloud.parts().any(Role::Agent) {
-        let hosts = Hosts {
-            machine,
-            config: ground.config,
-            secrets: ground.secrets,
-            directory: ground.directory.clone(),
-            account: accounts::of_agents(ground.secrets)?,
-            clock: clock.clone(),
-            shutdown,
-        };
+        let hosts = Hosts::new(ground, machine, shutdown)?;
         tasks.extend(hosts.start(cloud.parts()).await?);
     }
     tracing::info!(parts = %cloud.parts(), took = ?clock.monotonic(), "this process works");

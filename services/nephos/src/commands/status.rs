@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nephos::running;
 use nephos::services::SERVICES;
 use nephos::settings::Config;
-use nephos_peer::{Credentials, Directory, Peers, Replicas, Transport};
+use nephos_peer::{Account, Directory, Peers, Replicas, Transport};
 use nephos_runtime::Clock;
 use serde::Serialize;
 use serde_json::json;
@@ -87,13 +87,7 @@ async fn ask(service: &'static str, at: String) -> anyhow::Result<Listener> {
     let directory = Directory::default();
     let there = Replicas::new(vec![at.clone()]);
     directory.set(service, Transport::Http(Arc::new(there)));
-    // Nobody logs in for this.
-    let nobody = Credentials {
-        user: String::new(),
-        password: String::new(),
-        project: String::new(),
-    };
-    let peers = Peers::new(directory, nobody, Clock::system(), at.clone())?;
+    let peers = Peers::new(directory, Account::Nobody, Clock::system(), at.clone())?;
     let answer = peers.get(service, "/healthz").send().await;
     let (answers, words) = match answer {
         Ok(answer) => (true, String::from_utf8_lossy(&answer.body).into_owned()),

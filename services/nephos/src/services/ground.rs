@@ -5,7 +5,7 @@ use nephos_api::{Core, Service};
 use nephos_auth::{Overrides, Policy, Verifier};
 use nephos_bus::Bus;
 use nephos_db::Db;
-use nephos_peer::{Credentials, Directory, Peers};
+use nephos_peer::{Account, Directory, Peers};
 use nephos_runtime::Clock;
 use serde::de::DeserializeOwned;
 
@@ -58,7 +58,7 @@ impl Ground<'_> {
     ///
     /// # Errors
     /// When no HTTP client can be made.
-    pub fn peers_as(&self, account: Credentials) -> anyhow::Result<Peers> {
+    pub fn peers_as(&self, account: impl Into<Account>) -> anyhow::Result<Peers> {
         let origin = self.settings().origin();
         let directory = self.directory.clone();
         Ok(Peers::new(directory, account, self.clock.clone(), origin)?)

@@ -19,7 +19,8 @@ impl Offered for Image {
         let mut own: Config = ground.section(Self::NAME)?;
         // A relative folder stands in the state directory.
         own.folder = ground.settings().state_dir.join(&own.folder);
-        Ok(Self::new(core, ground.bus.clone(), own)?)
+        let (bus, peers) = (ground.bus.clone(), ground.peers::<Self>()?);
+        Ok(Self::new(core, bus, own, peers)?)
     }
 
     async fn take_over(&self) -> anyhow::Result<()> {

@@ -1,7 +1,6 @@
 //! Network, and what it runs on hosts.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -86,10 +85,7 @@ struct Own {
 
 fn start(hosts: &Hosts<'_>, name: &str, own: Own) -> anyhow::Result<Task> {
     let Own { driver, feed_file } = own;
-    let mut settings = settings(&hosts.config.settings, name, feed_file);
-    settings
-        .metadata_secret
-        .clone_from(&hosts.secrets.metadata_secret);
+    let settings = settings(&hosts.config.settings, name, feed_file);
     let (peers, clock) = (hosts.peers(name)?, hosts.clock.clone());
     let agent = Arc::new(agent::Agent::new(peers, clock.clone(), settings, driver));
     let (shutdown, until) = (hosts.shutdown.clone(), hosts.shutdown.clone());
@@ -105,11 +101,10 @@ fn start(hosts: &Hosts<'_>, name: &str, own: Own) -> anyhow::Result<Task> {
 }
 
 fn settings(settings: &Settings, host: &str, feed_file: PathBuf) -> agent::Settings {
-    // Tunnels end at its address, of which one machine has no use.
-    let mut own = agent::Settings::new(host, feed_file, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut own = agent::Settings::new(host, feed_file, settings.tunnel_address());
     own.namespace_prefix = NAMESPACES.to_owned();
     for reached in own.physical_networks.values_mut() {
-        reached.host_address = Some(settings.public_address);
+        reached.host_address = settings.public_address();
     }
     own
 }

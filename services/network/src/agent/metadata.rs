@@ -2,18 +2,16 @@
 //! question on to the compute service.
 //!
 //! Who asks is known from the address it asks from: the filters let no guest use another's. What the guest itself says
-//! about who it is never leaves the host.
+//! about who it is never leaves the host. The compute service believes the host's own token, of servers on that host.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hmac::{Hmac, Mac as _};
 use http::{HeaderName, Method, StatusCode, header};
 use nephos_peer::Peers;
 use nephos_runtime::{Clock, Task};
-use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
@@ -37,8 +35,6 @@ const PREFIX: &str = "/metadata";
 pub struct Relay {
     pub peers: Peers,
     pub clock: Clock,
-    /// Shared with the compute service, which believes only what is signed with it.
-    pub secret: String,
 }
 
 /// The networks in which guests are heard.
@@ -298,10 +294,7 @@ async fn pass_on(question: &Question, from: IpAddr, asker: &Asker, relay: &Relay
         .header(name("x-instance-id"), &asker.server)
         .header(name("x-tenant-id"), &asker.project)
         .header(name("x-forwarded-for"), &from.to_string())
-        .header(
-            name("x-instance-id-signature"),
-            &signature(&relay.secret, &asker.server),
-        )
+        .as_service()
         .send()
         .await;
     match answered {
@@ -323,15 +316,6 @@ async fn pass_on(question: &Question, from: IpAddr, asker: &Asker, relay: &Relay
             Reply::plain(status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE))
         }
     }
-}
-
-/// As Neutron signs and Nova checks.
-fn signature(secret: &str, server: &str) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        return String::new(); // never: HMAC takes keys of any length
-    };
-    mac.update(server.as_bytes());
-    hex::encode(mac.finalize().into_bytes())
 }
 
 struct Reply {
@@ -390,14 +374,5 @@ mod tests {
         check("DELETE / HTTP/1.1", Err(405));
         check("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked", Err(411));
         check("", Err(400));
-    }
-
-    #[test]
-    fn the_signature_is_the_one_that_nova_expects() {
-        // python3: hmac.new(b"secret", b"i-1", hashlib.sha256).hexdigest()
-        assert_eq!(
-            signature("secret", "i-1"),
-            "d0eb6bf7ee2f44ba139cba554da58398da170e9d2f8f3621162c9a07fc576524"
-        );
     }
 }

@@ -30,7 +30,7 @@ use nephos_peer::feed::{Desired, FeedClient};
 use nephos_runtime::{Clock, Shutdown};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tracing::debug;
 
 pub use self::differences::{Difference, differences};
 use self::documents::Documents;
@@ -45,13 +45,11 @@ pub use crate::driver::{Driver, DriverError};
 const SERVICE: &str = "network";
 /// Most things of one report.
 const REPORT_SIZE: usize = 2000;
-/// How long the control plane may hold a question back until there is news.
-const WAIT_SECS: u64 = 25;
 /// After a change the agent waits for more of them: as long as the last pass took, within these bounds. So a quiet host
 /// is quick, and a busy one passes half of its time at most.
 const GATHER: [Duration; 2] = [Duration::from_millis(2), Duration::from_secs(2)];
-/// After an error the feed is asked again after this long.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Without a document, there is nothing to do for this long.
+const LOOK_FOR_NEWS: Duration = Duration::from_secs(2);
 /// After a pass that did not go well, or a report that nobody took, the next one comes after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -68,8 +66,6 @@ pub struct Settings {
     pub physical_networks: BTreeMap<String, PhysicalNetwork>,
     /// Network namespaces whose names begin so are ours. Clouds that share a machine need different ones.
     pub namespace_prefix: String,
-    /// Shared with the compute service, which believes what is signed with it.
-    pub metadata_secret: String,
     /// Whether routers may be placed here.
     pub gateway: bool,
     /// How often everything is looked at again, whatever changed.
@@ -101,7 +97,6 @@ impl Settings {
             vtep,
             physical_networks: BTreeMap::from([("public".to_owned(), public)]),
             namespace_prefix: "nephos-".to_owned(),
-            metadata_secret: String::new(),
             gateway: true,
             look_again: Duration::from_secs(30),
         }
@@ -148,7 +143,13 @@ impl Agent {
             self.settings.feed_file.clone(),
         );
         let (tell, told) = watch::channel(feed.cached());
-        let pulled = pull(feed, tell, self.clock.clone());
+        let pulled = feed.follow(|desired| {
+            tell.send_if_modified(|known| {
+                let new = known.as_ref() != Some(&desired);
+                *known = Some(desired);
+                new
+            });
+        });
         let worked = self.work(told);
         tokio::select! {
             () = shutdown.wait() => {}
@@ -162,7 +163,6 @@ impl Agent {
         let relay = Relay {
             peers: self.peers.clone(),
             clock: self.clock.clone(),
-            secret: self.settings.metadata_secret.clone(),
         };
         let mut pass = Pass::new(Arc::clone(&self.driver), self.settings.clone(), relay);
         let mut reports = Reports::default();
@@ -173,7 +173,7 @@ impl Agent {
         loop {
             let desired = told.borrow_and_update().clone();
             let now = self.clock.monotonic();
-            let mut pause = ASK_AGAIN;
+            let mut pause = LOOK_FOR_NEWS;
             if let Some(desired) = desired {
                 let everything = now >= look_again_at;
                 if everything {
@@ -215,24 +215,6 @@ impl Agent {
         }
         reports.told();
         true
-    }
-}
-
-/// Keeps what is wanted up to date.
-async fn pull(mut feed: FeedClient, tell: watch::Sender<Option<Desired>>, clock: Clock) {
-    loop {
-        match feed.next(WAIT_SECS).await {
-            Ok(desired) => {
-                let new = tell.borrow().as_ref() != Some(&desired);
-                if new && tell.send(Some(desired)).is_err() {
-                    return;
-                }
-            }
-            Err(why) => {
-                warn!(%why, "cannot pull the network feed");
-                clock.sleep(ASK_AGAIN).await;
-            }
-        }
     }
 }
 

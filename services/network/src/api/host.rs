@@ -1,6 +1,6 @@
 //! The feed of our own agents.
 
-use nephos_api::{Empty, Fault, Json, Reply, Req, endpoint};
+use nephos_api::{Empty, Fault, Hosts, Json, Reply, Req, endpoint};
 use nephos_db::Tx;
 use nephos_ops::feed;
 use nephos_types::Timestamp;
@@ -23,7 +23,9 @@ const MAX_OBSERVED: usize = 20_000;
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Poll {
-    host: String,
+    /// Only for whoever wants to be sure; the token says it.
+    #[serde(default)]
+    host: Option<String>,
     #[serde(default)]
     since: i64,
     #[serde(default)]
@@ -32,20 +34,23 @@ pub(crate) struct Poll {
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Report {
-    host: String,
+    /// As in the feed.
+    #[serde(default)]
+    host: Option<String>,
 }
 
 endpoint! {
     /// Ask what a host is to have, waiting until something changes.
     PollFeed: GET "/host/v1/feed" => 200,
-    policy: rules::HostFeed,
+    policy: Hosts<rules::HostFeed>,
     query: Poll,
     reply: Json<Value>,
     handler: poll_feed,
 }
 async fn poll_feed(cx: Cx, req: Req<PollFeed>) -> Reply<PollFeed> {
     let Poll { host, since, wait } = req.query;
-    let page = cx.feed.since(&host, since, wait).await?;
+    let host = cx.host(host.as_deref())?;
+    let page = cx.feed.since(host.as_str(), since, wait).await?;
     let value = serde_json::to_value(&page)
         .map_err(|_| Fault::internal("The feed could not be written."))?;
     Ok(Json(value))
@@ -54,14 +59,14 @@ async fn poll_feed(cx: Cx, req: Req<PollFeed>) -> Reply<PollFeed> {
 endpoint! {
     /// Tell what a host has.
     ReportObserved: PUT "/host/v1/observed" => 204,
-    policy: rules::HostFeed,
+    policy: Hosts<rules::HostFeed>,
     query: Report,
     body: Json<Value>,
     reply: Empty,
     handler: report_observed,
 }
 async fn report_observed(cx: Cx, req: Req<ReportObserved>) -> Reply<ReportObserved> {
-    let host = &req.query.host;
+    let host = cx.host(req.query.host.as_deref())?.as_str();
     let observed: Vec<Observed> = serde_json::from_value(req.body.0)
         .map_err(|why| Refusal::request(format!("Invalid input for the report: {why}.")))?;
     if observed.len() > MAX_OBSERVED {
@@ -100,6 +105,10 @@ async fn note(tx: &mut Tx, now: Timestamp, host: &str, seen: &Observed) -> Resul
                         "Invalid input for the report of host {host}: {why}."
                     ))
                 })?;
+            if report.host != host {
+                let words = format!("Host {host} reports for {}.", report.host);
+                return Err(Refusal::request(words).into());
+            }
             if hosts::report(tx, now, &report).await? {
                 // The others learn where its tunnel ends.
                 for network in hosts::networks(tx, host).await? {
@@ -112,7 +121,7 @@ async fn note(tx: &mut Tx, now: Timestamp, host: &str, seen: &Observed) -> Resul
         _other => {}
     }
     if seen.state == "gone" {
-        feed::forget(tx, &seen.kind, &seen.id).await?;
+        feed::forget_on(tx, host, &seen.kind, &seen.id).await?;
     }
     Ok(())
 }

@@ -11,8 +11,9 @@ use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TransportSlice};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use nephos_api::{Dispatch, Payload, Request, Response};
-use nephos_peer::{Credentials, Directory, Peers, Transport};
+use nephos_peer::{Account, Directory, Peers, Transport};
 use nephos_runtime::Clock;
+use nephos_types::Timestamp;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
@@ -205,7 +206,6 @@ impl Bench {
 
 pub fn settings(vtep: &str) -> Settings {
     let mut settings = Settings::new("one", "", vtep.parse().unwrap());
-    settings.metadata_secret = "secret".to_owned();
     settings.physical_networks.insert(
         "public".to_owned(),
         PhysicalNetwork {
@@ -226,18 +226,11 @@ pub fn new_pass(
         "compute",
         Transport::Local(Arc::new(Compute(Arc::clone(asked)))),
     );
-    let credentials = Credentials {
-        user: String::new(),
-        password: String::new(),
-        project: String::new(),
-    };
     let clock = Clock::system();
-    let peers = Peers::new(directory, credentials, clock.clone(), String::new()).unwrap();
-    let relay = Relay {
-        peers,
-        clock,
-        secret: settings.metadata_secret.clone(),
-    };
+    let peers = Peers::new(directory, Account::Nobody, clock.clone(), String::new()).unwrap();
+    let kept = peers.keep_token("of host a".to_owned(), Timestamp(i64::MAX));
+    kept.now_or_never().unwrap();
+    let relay = Relay { peers, clock };
     Pass::new(Arc::clone(driver), settings.clone(), relay)
 }
 

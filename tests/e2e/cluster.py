@@ -1,0 +1,124 @@
+"""The cluster of `make cluster`, seen from outside."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from cloud import NEPHOS, ROOT, Cloud, run, wait_for
+
+SCRIPT = ROOT / "deploy/cluster"
+NODES = ("node1", "node2", "node3")
+URL = "https://127.0.0.1:9770"
+HOSTS_URL = "https://198.18.7.1:9771"
+
+
+class Cluster(Cloud):
+    """As `Cloud`, of `deploy/cluster` in a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = self.state = Path(folder) / "cluster"
+        self.url = URL
+        self.file = self.state / "nephos.toml"
+
+    def do(self, *arguments, limit=300):
+        # Its processes live on, so that a pipe would never end.
+        with open(self.folder.parent / "script.log", "ab") as log:
+            done = subprocess.run(
+                [SCRIPT, "--dir", self.folder, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=limit
+            )
+        assert done.returncode == 0, (arguments, (self.folder.parent / "script.log").read_text()[-2000:], self.log()[-3000:])
+
+    def log(self):
+        logs = sorted((self.state / "log").glob("*.log")) if self.state.exists() else []
+        return "\n".join(f"== {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-8:]) for log in logs)
+
+    def pid(self, name):
+        return int((self.state / "run" / f"{name}.pid").read_text())
+
+    def secret(self, node):
+        text = (self.state / "hosts" / node / "state/host.toml").read_text()
+        return next(line.split('"')[1] for line in text.splitlines() if line.startswith("secret"))
+
+    def nephos_on(self, node, *arguments, **kwargs):
+        """A command on a host."""
+        holder = (self.state / "hosts" / node / "holder").read_text().strip()
+        inside = ("nsenter", "-t", holder, "--net", "--mount", "--uts", "--")
+        return run(*inside, NEPHOS, "--config", self.state / "hosts" / node / "nephos.toml", *arguments, **kwargs)
+
+    def libvirtd(self, node):
+        return int((self.state / "hosts" / node / "state/libvirt/libvirtd.pid").read_text())
+
+    def guests(self):
+        """The processes of all guests, by host and server."""
+        found = {}
+        for node in NODES:
+            pids = run("ip", "netns", "pids", f"nc-{node}", check=False).stdout.split()
+            for pid in pids:
+                try:
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                except OSError:
+                    continue
+                if b"qemu-system" in words[0]:
+                    server = words[words.index(b"-uuid") + 1].decode()
+                    found[node, server] = int(pid)
+        return found
+
+    def asked(self, method, url, token=None, body=None):
+        """Status and JSON of one request, whose certificate is checked."""
+        command = ["curl", "-sS", "-m", "20", "--cacert", self.state / "ca/ca.pem", "-X", method, "-w", "\n%{http_code}", url]
+        command += ["-H", f"X-Auth-Token: {token}"] if token else []
+        command += ["-H", "Content-Type: application/json", "-d", json.dumps(body)] if body is not None else []
+        text, _, status = run(*command, "-D", self.folder.parent / "headers").stdout.rpartition("\n")
+        return int(status), json.loads(text) if text.strip().startswith(("{", "[")) else text
+
+    def host_token(self, node):
+        """A token of this host, as a thief of its secret gets it."""
+        body = {"host": {"name": node, "secret": self.secret(node)}}
+        status, _ = self.asked("POST", f"{HOSTS_URL}/identity/host/v1/tokens", body=body)
+        assert status == 201, status
+        headers = (self.folder.parent / "headers").read_text().splitlines()
+        return next(line.split(": ")[1] for line in headers if line.lower().startswith("x-subject-token"))
+
+    def clean(self):
+        self.do("down")
+
+
+def machine(folder):
+    """Everything on the machine that a cluster touches."""
+    return {
+        "links": {link["ifname"] for link in json.loads(run("ip", "-j", "link").stdout)},
+        "spaces": set(run("ip", "netns", "list").stdout.split()),
+        "routes": run("ip", "route", "show", "table", "all").stdout,
+        "rules": run("ip", "rule").stdout + run("ip", "-6", "rule").stdout,
+        "mounts": {line for line in Path("/proc/mounts").read_text().splitlines() if str(folder) in line or "/nc-" in line},
+        "filters": run("nft", "list", "ruleset", check=False).stdout,
+        "folder": Path(folder).exists(),
+    }
+
+
+def processes():
+    """All of them but this test's own commands, by what they run."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
+            except OSError:
+                continue
+    return {pid: words for pid, words in found.items() if words}
+
+
+def all_up(cluster):
+    listed = cluster.sdk("nephos-admin").compute.services()
+    return [service.host for service in listed if service.state == "up"]
+
+
+def wait_until_up(cluster, limit=120):
+    def up():
+        try:
+            return sorted(all_up(cluster)) == list(NODES)
+        except Exception:  # a service may be away just now
+            return False
+
+    wait_for("three hosts are up", up, limit, 0.5)

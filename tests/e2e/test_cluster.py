@@ -1,0 +1,304 @@
+"""Several processes and three hosts on one machine: servers on different hosts, and whatever is killed comes back."""
+
+import json
+import os
+import signal
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from cloud import IMAGE, is_open, run, ssh, wait_for
+from cluster import HOSTS_URL, NODES, URL, Cluster, machine, processes, wait_until_up
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    folder = tempfile.mkdtemp(prefix="nephos-e2e-", dir="/tmp")
+    os.chmod(folder, 0o755)
+    before, running = machine(folder + "/cluster"), set(processes())
+    cluster = Cluster(folder)
+    try:
+        cluster.do("start")
+        yield cluster
+    finally:
+        cluster.clean()
+    # Nothing is left behind.
+    left = lambda: {pid: words for pid, words in processes().items() if pid not in running}
+    wait_for("its processes are gone", lambda: not left(), 10)
+    assert machine(folder + "/cluster") == before
+    run("rm", "-rf", folder)
+
+
+@pytest.fixture(scope="module")
+def furnished(cluster):
+    """An image, a flavor, the network outside, a network with a router, a key, and two servers on two hosts."""
+    wait_until_up(cluster)
+    admin, demo = cluster.sdk("nephos-admin"), cluster.sdk()
+    admin.create_image("guest", filename=str(IMAGE), disk_format="qcow2", container_format="bare", visibility="public", wait=True)
+    admin.compute.create_flavor(name="nano", ram=128, vcpus=1, disk=1)
+    flat = {"provider:network_type": "flat", "provider:physical_network": "public"}
+    public = admin.network.create_network(name="public", **{"router:external": True}, **flat)
+    admin.network.create_subnet(
+        network_id=public.id, ip_version=4, cidr="172.24.4.0/24", gateway_ip="172.24.4.1", enable_dhcp=False,
+        allocation_pools=[{"start": "172.24.4.10", "end": "172.24.4.99"}],
+    )
+    network = demo.network.create_network(name="net")
+    subnet = demo.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.20.0.0/24", name="subnet")
+    router = demo.network.create_router(name="router", external_gateway_info={"network_id": public.id})
+    demo.network.add_interface_to_router(router, subnet_id=subnet.id)
+    group = demo.network.create_security_group(name="ssh")
+    for more in ({"protocol": "icmp"}, {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}):
+        demo.network.create_security_group_rule(security_group_id=group.id, direction="ingress", **more)
+    key = cluster.folder.parent / "key"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    demo.compute.create_keypair(name="key", public_key=key.with_suffix(".pub").read_text())
+    apart = demo.compute.create_server_group(name="apart", policies=["anti-affinity"])
+    servers = [
+        boot(demo, f"server-{zone}", availability_zone=zone, key_name="key", security_groups=[{"name": "ssh"}],
+             scheduler_hints={"group": apart.id})
+        for zone in ("zone-a", "zone-b")
+    ]
+    servers = [demo.compute.wait_for_server(server, wait=180) for server in servers]
+    port = next(demo.network.ports(device_id=servers[0].id))
+    address = demo.network.create_ip(floating_network_id=public.id, port_id=port.id).floating_ip_address
+    login = lambda: ssh(address, key, "true", check=False).returncode == 0
+    wait_for("the guest takes log-ins by its floating IP", login, 180, 2)
+    return {"key": key, "servers": servers, "public": public, "address": address}
+
+
+def boot(demo, name, **more):
+    return demo.compute.create_server(
+        name=name, image_id=demo.image.find_image("guest").id, flavor_id=demo.compute.find_flavor("nano").id,
+        networks=[{"uuid": demo.network.find_network("net").id}], **more,
+    )
+
+
+def address_of(demo, server):
+    return next(demo.network.ports(device_id=server.id)).fixed_ips[0]["ip_address"]
+
+
+def test_three_machines_have_joined_in_two_zones_and_know_no_secret_of_the_cloud(cluster):
+    wait_until_up(cluster)
+    admin = cluster.sdk("nephos-admin")
+    zones = {zone.name: set(zone.hosts) for zone in admin.compute.availability_zones(details=True) if zone.hosts}
+    assert zones == {"zone-a": {"node1", "node2"}, "zone-b": {"node3"}}
+    listed = cluster.nephos("host", "list").stdout
+    assert listed.count("joined") == 3 and "zone-b" in listed, listed
+    for node in NODES:
+        state = cluster.state / "hosts" / node / "state"
+        assert not (state / "secrets.toml").exists() and not (state / "clouds.yaml").exists()
+        assert (state / "host.toml").stat().st_mode & 0o777 == 0o600
+        environment = Path(f"/proc/{cluster.pid(f'agents-{node}')}/environ").read_text()
+        assert "postgres" not in environment and "amqp" not in environment
+    copies = cluster.nephos("status").stdout
+    assert "does not answer" not in copies, copies
+    # Each side finds nothing wrong with the other.
+    well = cluster.nephos("doctor").stdout
+    assert all(f"host {node} reports" in well for node in NODES), well
+    well = cluster.nephos_on("node1", "doctor").stdout
+    assert f"this machine is host node1 of {HOSTS_URL}" in well and "network says what is wanted here" in well, well
+
+
+def test_clients_check_the_certificate_and_a_second_start_changes_nothing(cluster):
+    assert cluster.asked("GET", f"{URL}/identity/v3")[0] == 200
+    assert run("curl", "-sS", f"{URL}/identity/v3", check=False).returncode == 60
+    # The calls of hosts are not among those of clients.
+    assert cluster.asked("GET", f"{URL}/compute/host/v1/feed")[0] == 404
+    before = {path.name: path.read_text() for path in (cluster.state / "run").iterdir()}
+    cluster.do("start")
+    assert {path.name: path.read_text() for path in (cluster.state / "run").iterdir()} == before
+
+
+def test_servers_on_two_hosts_reach_each_other_and_the_outside_reaches_them(cluster, furnished):
+    demo, admin = cluster.sdk(), cluster.sdk("nephos-admin")
+    one, two = furnished["servers"]
+    hosts = [admin.compute.get_server(server.id).hypervisor_hostname for server in (one, two)]
+    assert hosts[0] in ("node1", "node2") and hosts[1] == "node3", hosts
+    assert {node for node, _ in cluster.guests()} == set(hosts)
+    address = furnished["address"]
+    there = address_of(demo, two)
+    said = lambda: ssh(address, furnished["key"], f"ping -c 3 -W 2 {there}", check=False).stdout
+    wait_for("a guest on another host answers", lambda: " 0% packet loss" in said(), 120, 2)
+    # The metadata service knows who asks, by the token of the host that passes the question on.
+    data = ssh(address, furnished["key"], "curl http://169.254.169.254/openstack/latest/meta_data.json").stdout
+    assert one.id in data, data
+    assert cluster.fsck() == []
+
+
+def test_security_groups_hold_between_hosts_and_what_is_taken_back_ends(cluster, furnished):
+    demo, (one, two) = cluster.sdk(), furnished["servers"]
+    there = address_of(demo, two)
+    port = next(demo.network.ports(device_id=two.id))
+    floating = demo.network.create_ip(floating_network_id=furnished["public"].id, port_id=port.id)
+    other = floating.floating_ip_address
+    wait_for("the other guest takes log-ins", lambda: ssh(other, furnished["key"], "true", check=False).returncode == 0, 120, 2)
+    ssh(other, furnished["key"], "(while :; do echo hi | nc -l -p 8080; done) >/dev/null 2>&1 &")
+    ask = lambda: ssh(furnished["address"], furnished["key"], f"nc -w 2 {there} 8080 </dev/null", check=False).stdout
+    assert "hi" not in ask()
+    group = demo.network.find_security_group("ssh", project_id=one.project_id)
+    rule = demo.network.create_security_group_rule(
+        security_group_id=group.id, direction="ingress", protocol="tcp", port_range_min=8080, port_range_max=8080
+    )
+    wait_for("it answers by the new rule", lambda: "hi" in ask(), 15, 0.5)
+    demo.network.delete_security_group_rule(rule)
+    wait_for("it does not without it", lambda: "hi" not in ask(), 15, 0.5)
+    # A floating IP that is taken back ends what went by it.
+    demo.network.delete_ip(floating)
+    wait_for("nothing is at the address", lambda: not is_open(other, 22), 15, 0.5)
+
+
+def test_the_outside_sees_a_guest_by_its_floating_ip(cluster, furnished):
+    seen = []
+
+    class Outside(BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append(self.client_address[0])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    outside = HTTPServer(("172.24.4.1", 8099), Outside)
+    threading.Thread(target=outside.serve_forever, daemon=True).start()
+    try:
+        ssh(furnished["address"], furnished["key"], "wget -q -O /dev/null http://172.24.4.1:8099/ || true")
+    finally:
+        outside.shutdown()
+        outside.server_close()
+    assert seen == [furnished["address"]], seen
+
+
+def test_traffic_goes_on_while_agents_are_killed_and_what_was_changed_by_hand_is_put_right(cluster, furnished):
+    demo, two = cluster.sdk(), furnished["servers"][1]
+    there = address_of(demo, two)
+    ping = lambda count: ssh(furnished["address"], furnished["key"], f"ping -c {count} -W 2 {there}", check=False, limit=90).stdout
+    with ThreadPoolExecutor() as pool:
+        long = pool.submit(ping, 12)
+        for node in NODES:
+            time.sleep(2)
+            os.kill(cluster.pid(f"agents-{node}"), signal.SIGKILL)
+        assert " 0% packet loss" in long.result(), long.result()
+    host = next(node for node, server in cluster.guests() if server == two.id)
+    inside = ("ip", "netns", "exec", f"nc-{host}")
+    # Without connection tracking nothing new passes; and the agent switches it on again.
+    run(*inside, "sysctl", "-q", "-w", "net.bridge.bridge-nf-call-iptables=0")
+    assert " 0% packet loss" not in ping(1)
+    wait_for("tracking is on again", lambda: run(*inside, "sysctl", "-n", "net.bridge.bridge-nf-call-iptables").stdout.strip() == "1", 60, 1)
+    wait_for("the guests reach each other again", lambda: " 0% packet loss" in ping(2), 30, 1)
+    tunnel = next(link["ifname"] for link in json.loads(run(*inside, "ip", "-j", "link", "show", "type", "vxlan").stdout))
+    run(*inside, "ip", "link", "del", tunnel)
+    wait_for("the tunnel is there again", lambda: " 0% packet loss" in ping(2), 60, 1)
+    wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
+
+
+def test_who_steals_a_host_has_that_host_and_nothing_else(cluster, furnished):
+    token = cluster.host_token("node1")
+    feed = f"{HOSTS_URL}/compute/host/v1/feed"
+    assert cluster.asked("GET", feed, token)[0] == 200
+    status, words = cluster.asked("GET", f"{feed}?host=node3", token)
+    assert status == 403 and "node1" in str(words) and "node3" in str(words), words
+    for path in (
+        "/compute/v2.1/servers", "/network/v2.0/ports", "/image/v2/images", "/placement/resource_providers",
+        "/identity/v3/users", "/identity/host/v1/hosts", "/identity/trust/v1/bundle", "/network/host/v1/feed?host=node2",
+    ):
+        assert cluster.asked("GET", HOSTS_URL + path, token)[0] == 403, path
+    secret = cluster.sdk().create_image(
+        "secret", filename=str(cluster.state / "nephos.toml"), disk_format="raw", container_format="bare", wait=True
+    )
+    assert cluster.asked("GET", f"{HOSTS_URL}/image/v2/images/{secret.id}/file", token)[0] == 404
+    other = furnished["servers"][1]
+    headers = ("-H", f"X-Instance-ID: {other.id}", "-H", f"X-Tenant-ID: {other.project_id}", "-H", f"X-Auth-Token: {token}")
+    asked = run("curl", "-sS", "--cacert", cluster.state / "ca/ca.pem", "-o", "/dev/null", "-w", "%{http_code}", *headers,
+                f"{HOSTS_URL}/compute/metadata/openstack/latest/meta_data.json")
+    assert asked.stdout == "404", asked.stdout
+
+
+VICTIMS = ("agents-node3", "libvirtd", "compute-1", "network-2", "network-1", "identity-1", "placement-1", "rabbitmq", "postgres", "haproxy")
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_whatever_is_killed_the_work_goes_on_and_bystanders_notice_nothing(cluster, furnished, victim):
+    demo = cluster.sdk()
+    before = cluster.guests()
+    server = boot(demo, f"during-{victim}", availability_zone="zone-b")
+    os.kill(cluster.libvirtd("node3") if victim == "libvirtd" else cluster.pid(victim), signal.SIGKILL)
+    began = time.monotonic()
+
+    def status():
+        try:
+            return cluster.sdk().compute.get_server(server.id).status
+        except Exception:  # what was killed may be the way to it
+            return None
+
+    wait_for("the server is active", lambda: status() == "ACTIVE", 120, 0.5)
+    print(f"{victim}: active {time.monotonic() - began:.1f} s after the kill")
+    kept = cluster.guests()
+    assert all(kept.get(guest) == pid for guest, pid in before.items()), (before, kept)
+    gone = lambda: not list(cluster.sdk().compute.servers(name=f"during-{victim}"))
+    demo.compute.delete_server(server.id)
+    wait_for("it is gone", gone, 120, 0.5)
+    assert ssh(furnished["address"], furnished["key"], "true", check=False).returncode == 0
+    assert cluster.fsck() == []
+
+
+def test_a_host_that_is_cut_off_keeps_its_guests_and_goes_on_when_it_is_back(cluster, furnished):
+    demo, before = cluster.sdk(), cluster.guests()
+    cable = ("ip", "-n", "nc-switch", "link", "set", "node3-under")
+    run(*cable, "down")
+    try:
+        server = boot(demo, "meanwhile", availability_zone="zone-b")
+        time.sleep(5)
+        assert demo.compute.get_server(server.id).status == "BUILD"
+        assert cluster.guests() == before
+    finally:
+        run(*cable, "up")
+    demo.compute.wait_for_server(server, wait=90)
+    demo.compute.delete_server(server.id)
+    wait_for("it is gone", lambda: cluster.guests() == before, 90, 0.5)
+    there = address_of(demo, furnished["servers"][1])
+    ping = lambda: ssh(furnished["address"], furnished["key"], f"ping -c 1 -W 2 {there}", check=False).stdout
+    wait_for("the tunnel carries again", lambda: " 0% packet loss" in ping(), 60, 1)
+    wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
+
+
+def test_the_server_of_a_lost_host_is_made_anew_on_another_and_the_host_comes_back_without_it(cluster, furnished):
+    admin, server = cluster.sdk("nephos-admin"), furnished["servers"][0]
+    where = lambda: admin.compute.get_server(server.id)
+    lost = where().hypervisor_hostname
+    cluster.do("lose", lost)
+    assert not [guest for guest in cluster.guests() if guest[0] == lost]
+    cluster.admin("--os-compute-api-version", "2.11", "compute", "service", "set", "--down", lost, "nova-compute")
+    cluster.admin("--os-compute-api-version", "2.94", "server", "evacuate", server.id)
+    moved = lambda: where().status == "ACTIVE" and where().hypervisor_hostname != lost
+    wait_for("it is active on another host of its zone", moved, 120, 0.5)
+    assert where().hypervisor_hostname in ("node1", "node2")
+    cluster.do("start", lost)
+    cluster.admin("--os-compute-api-version", "2.11", "compute", "service", "set", "--up", lost, "nova-compute")
+    wait_until_up(cluster)
+    wait_for("everything fits together", lambda: cluster.fsck() == [], 120, 2)
+    assert [guest for guest in cluster.guests() if guest[1] == server.id] == [(where().hypervisor_hostname, server.id)]
+
+
+def test_a_removed_host_is_told_nothing_any_more_and_may_join_again(cluster):
+    token = cluster.host_token("node2")
+    feed = f"{HOSTS_URL}/compute/host/v1/feed"
+    cluster.nephos("host", "remove", "node2")
+    wait_for("its token has ended", lambda: cluster.asked("GET", feed, token)[0] == 401, 10, 0.2)
+    refused = {"host": {"name": "node2", "secret": cluster.secret("node2")}}
+    assert cluster.asked("POST", f"{HOSTS_URL}/identity/host/v1/tokens", body=refused)[0] == 401
+    added = cluster.nephos("host", "add", "node2", "--zone", "zone-a").stdout
+    url, once = next(line for line in added.splitlines() if "nephos join" in line).split()[-2:]
+    assert "nephos host add node2" in cluster.nephos_on("node2", "doctor", check=False).stdout
+    join = ("join", url, once, "--ca", cluster.state / "ca/ca.pem")
+    cluster.nephos_on("node2", *join)
+    # The token was good once.
+    again = cluster.nephos_on("node2", *join, check=False)
+    assert again.returncode == 1 and "nephos host add" in again.stderr, again
+    os.kill(cluster.pid("agents-node2"), signal.SIGTERM)
+    wait_until_up(cluster)
