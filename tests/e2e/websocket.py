@@ -3,14 +3,17 @@
 import base64
 import os
 import socket
+import ssl
 import struct
 from urllib.parse import urlsplit
 
 
 class WebSocket:
-    def __init__(self, url, limit=20):
+    def __init__(self, url, limit=20, authority=None):
         parts = urlsplit(url)
         self.wire = socket.create_connection((parts.hostname, parts.port), timeout=limit)
+        if parts.scheme in ("wss", "https"):
+            self.wire = ssl.create_default_context(cafile=authority).wrap_socket(self.wire, server_hostname=parts.hostname)
         key = base64.b64encode(os.urandom(16)).decode()
         self.wire.sendall(
             f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -6,8 +6,8 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
-use http::{HeaderValue, Method};
-use nephos_api::{Incoming, Payload, Request};
+use http::{HeaderValue, Method, StatusCode};
+use nephos_api::{Incoming, Payload, Request, Response};
 use nephos_peer::{PeerError, Peers};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -23,8 +23,12 @@ const PIECES: usize = 8;
 /// The largest piece of what a guest says.
 const PIECE_BYTES: usize = 16 * 1024;
 
+/// The service may have copies behind one address, and somebody waits in one of them: each try may reach another.
+const TRIES: usize = 16;
+
 /// What the guest says, piece by piece.
-type Said = mpsc::Sender<Result<Option<Bytes>, std::io::Error>>;
+type Piece = Result<Option<Bytes>, std::io::Error>;
+type Said = mpsc::Sender<Piece>;
 
 /// Brings an opened console, or why it cannot be opened, to whoever waits for it; until one side ends it.
 pub(super) async fn bring(
@@ -35,29 +39,56 @@ pub(super) async fn bring(
     let target = format!("/host/v1/consoles/{session}");
     let pipe = match opened {
         Ok(pipe) => pipe,
-        Err(why) => {
-            let body = json!({"error": why.to_string()});
-            let call = peers.put(SERVICE, target).as_service().json(&body);
-            return call.send().await.map(|_| ());
-        }
+        Err(why) => return refuse(peers, &target, &why).await,
     };
-    let (said, body) = mpsc::channel(PIECES);
-    let mut request = Request::new(Method::POST, &target);
+    for _copy in 0..TRIES {
+        let (said, body) = mpsc::channel(PIECES);
+        let response = join(peers, &target, body).await?;
+        if response.status == StatusCode::NOT_FOUND {
+            continue;
+        }
+        if let Payload::Open(typed) = response.body
+            && response.status.is_success()
+        {
+            let (reader, writer) = tokio::io::split(pipe);
+            tokio::select! {
+                () = hear(reader, said) => {}
+                () = type_in(typed, writer) => {}
+            }
+        }
+        break;
+    }
+    Ok(())
+}
+
+async fn join(
+    peers: &Peers,
+    target: &str,
+    body: mpsc::Receiver<Piece>,
+) -> Result<Response, PeerError> {
+    let mut request = Request::new(Method::POST, target);
     let token = peers.service_token().await?;
     if let Ok(mut token) = HeaderValue::from_str(&token) {
         token.set_sensitive(true);
         request.headers.insert("x-auth-token", token);
     }
     request.body = Incoming::Stream(body);
-    let response = peers.hand_on(SERVICE, request).await?;
-    let typed = match response.body {
-        Payload::Open(typed) if response.status.is_success() => typed,
-        _refused => return Ok(()),
-    };
-    let (reader, writer) = tokio::io::split(pipe);
-    tokio::select! {
-        () = hear(reader, said) => {}
-        () = type_in(typed, writer) => {}
+    peers.hand_on(SERVICE, request).await
+}
+
+async fn refuse(peers: &Peers, target: &str, why: &DriverError) -> Result<(), PeerError> {
+    let body = json!({"error": why.to_string()});
+    for _copy in 0..TRIES {
+        match peers
+            .put(SERVICE, target)
+            .as_service()
+            .json(&body)
+            .send()
+            .await
+        {
+            Err(why) if why.is_not_found() => {}
+            done => return done.map(|_| ()),
+        }
     }
     Ok(())
 }
@@ -99,3 +130,6 @@ async fn type_in(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
