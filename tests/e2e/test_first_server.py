@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import time
 from urllib.parse import parse_qs
 
 import pytest
@@ -135,18 +137,45 @@ def test_servers_of_one_network_reach_each_other(real, first, second, key):
     wait_for("the second server answers", lambda: ssh(first["floating"], key, ping, check=False).returncode == 0, BOOT)
 
 
+def talks(address, port):
+    """A connection on which something was said."""
+    try:
+        connection = socket.create_connection((address, port), timeout=1)
+        return connection if connection.recv(1) else None
+    except OSError:
+        return None
+
+
+def falls_silent(connection, limit):
+    """Whether, within `limit` seconds, nothing is said for one second."""
+    end = time.monotonic() + limit
+    connection.settimeout(1)
+    with connection:
+        while time.monotonic() < end:
+            try:
+                if not connection.recv(4096):
+                    return True
+            except TimeoutError:
+                return True
+    return False
+
+
 def test_a_port_outside_the_security_group_is_closed_and_an_open_one_closes_at_once(real, first, key):
-    ssh(first["floating"], key, "for p in 8080 8081; do (while :; do echo hi | nc -l -p $p; done) >/dev/null 2>&1 & done", check=False)
+    talk = "(while :; do echo tick; sleep 0.1; done)"
+    ssh(first["floating"], key, f"for p in 8080 8081; do (while :; do {talk} | nc -l -p $p; done) >/dev/null 2>&1 & done", check=False)
     rule = real.openstack(
         "security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "8080", "demo-ssh", "-f", "json"
     )
     wait_for("the allowed port opens", lambda: is_open(first["floating"], 8080), 10)
     assert not is_open(first["floating"], 8081), "a port without a rule is open"
     token = real.token()
+    # A connection on which the guest goes on talking ends as well.
+    talking = wait_for("the guest talks", lambda: talks(first["floating"], 8080), 10)
     status, _, _ = real.get(f"/network/v2.0/security-group-rules/{rule['id']}", token, "DELETE")
     assert status == 204
     # Within a second; a probe in flight at its end takes its own time.
     wait_for("the port closes", lambda: not is_open(first["floating"], 8080, 0.3), 1.3, pause=0.05)
+    assert falls_silent(talking, 3), "the guest is still heard"
     assert is_open(first["floating"], 22), "ssh must stay open"
 
 

@@ -234,8 +234,13 @@ impl Agent {
     }
 
     async fn work(&self, server: ServerId, work: schedule::Work) -> Finished {
-        let schedule::Work { goal, mut asked } = work;
-        let (outcome, found) = self.worker.converge(&server, &goal, &mut asked).await;
+        let schedule::Work {
+            goal,
+            mut asked,
+            confirmed,
+        } = work;
+        let converged = self.worker.converge(&server, &goal, &mut asked, confirmed);
+        let (outcome, found) = converged.await;
         Finished::Server(Box::new(Done {
             server,
             goal,

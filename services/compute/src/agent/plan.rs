@@ -62,6 +62,8 @@ pub enum Wait {
     Shutdown,
     /// The guest's consent to an unplug.
     Unplug,
+    /// The control plane's word that the server is still wanted.
+    Word,
 }
 
 impl Wait {
@@ -72,6 +74,7 @@ impl Wait {
             Self::Taps(taps) => format!("network interface {} is not ready", taps.join(", ")),
             Self::Shutdown => "the guest is shutting down".to_owned(),
             Self::Unplug => "the guest has not released an interface".to_owned(),
+            Self::Word => "the control plane has not yet said that it is still wanted".to_owned(),
         }
     }
 }
