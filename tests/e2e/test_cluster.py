@@ -17,6 +17,9 @@ from cluster import HOSTS_URL, NODES, URL, Cluster, machine, processes, wait_unt
 from websocket import WebSocket
 
 
+pytestmark = pytest.mark.cluster
+
+
 @pytest.fixture(scope="module")
 def cluster():
     folder = tempfile.mkdtemp(prefix="nephos-e2e-", dir="/tmp")
