@@ -20,7 +20,7 @@ cluster: ## several processes and three hosts on this machine, from nothing: Pos
 cluster-down: ## end the cluster; nothing of it stays
 	@deploy/cluster down
 
-test: ## every test, those in a browser and black-box ones included
+test: ## every test but the cluster's (tests/run cluster), those in a browser and black-box ones included
 	@tests/run services postgres dashboard e2e conformance
 
 check: ## does it compile
