@@ -1,5 +1,5 @@
 # The index of everything; `make` prints it.
-.PHONY: help up down clean cluster cluster-down test check fmt lint e2e conformance bench
+.PHONY: help up down clean cluster cluster-down test check fmt lint dashboard e2e conformance bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -20,8 +20,8 @@ cluster: ## several processes and three hosts on this machine, from nothing: Pos
 cluster-down: ## end the cluster; nothing of it stays
 	@deploy/cluster down
 
-test: ## every test, black-box ones included
-	@tests/run services postgres e2e conformance
+test: ## every test but the cluster's (tests/run cluster), those in a browser and black-box ones included
+	@tests/run services postgres dashboard e2e conformance
 
 check: ## does it compile
 	@cargo check --workspace --all-targets
@@ -31,6 +31,9 @@ fmt: ## format the source
 
 lint: ## formatting and lints, as CI has them
 	@tests/run fmt lint
+
+dashboard: ## the web interface in Chromium: every screen, light and dark, and walks through it
+	@tests/run dashboard
 
 e2e: ## black-box tests with the ordinary clients and real guests
 	@tests/run e2e

@@ -24,7 +24,7 @@ async function answers(url: string): Promise<void> {
 }
 
 /** Whoever runs the cloud, by the public APIs. */
-class Operator {
+export class Operator {
   constructor(readonly origin: string, readonly token: string) {}
 
   static async signIn(origin: string, password: string): Promise<Operator> {
@@ -35,7 +35,7 @@ class Operator {
   }
 
   async call<T>(method: string, path: string, body?: unknown, type = 'application/json'): Promise<T> {
-    const answer = await fetch(this.origin + path, { method, headers: { 'X-Auth-Token': this.token, ...(body !== undefined && { 'Content-Type': type }) }, body: type === 'application/json' ? JSON.stringify(body) : (body as BodyInit) });
+    const answer = await fetch(this.origin + path, { method, headers: { 'X-Auth-Token': this.token, ...(body !== undefined && { 'Content-Type': type }) }, body: type !== 'application/json' ? (body as BodyInit) : body === undefined ? undefined : JSON.stringify(body) });
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
     return (text ? JSON.parse(text) : undefined) as T;
@@ -70,7 +70,6 @@ export default async function start(): Promise<() => void> {
     const secret = (name: string) => new RegExp(`^${name} = "(.*)"`, 'm').exec(secrets)![1]!;
     process.env.NEPHOS_ORIGIN = origin;
     process.env.NEPHOS_ADMIN = secret('admin_password');
-    process.env.NEPHOS_DEMO = secret('user_password');
     await furnish(await Operator.signIn(origin, process.env.NEPHOS_ADMIN));
   } catch (why) {
     stop();

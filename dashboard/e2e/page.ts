@@ -1,10 +1,30 @@
 // A page that is watched: whatever breaks the policy or throws fails the test.
+import { randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test as base, type Page } from '@playwright/test';
+import { Operator } from './cloud';
 
 export const origin = () => process.env.NEPHOS_ORIGIN!;
 
-export const test = base.extend<{ page: Page }>({
+/** Somebody with a project of their own: what one test leaves behind is no other's business. */
+export interface Account {
+  user: string;
+  password: string;
+  project: string;
+}
+
+export const test = base.extend<{ page: Page; account: Account }>({
+  account: async ({}, use) => {
+    const cloud = await Operator.signIn(origin(), process.env.NEPHOS_ADMIN!);
+    const name = `dana-${randomUUID().slice(0, 8)}`;
+    const password = randomUUID();
+    const { project } = await cloud.call<{ project: { id: string } }>('POST', '/identity/v3/projects', { project: { name, domain_id: 'default' } });
+    const { user } = await cloud.call<{ user: { id: string } }>('POST', '/identity/v3/users', { user: { name, password, domain_id: 'default', default_project_id: project.id } });
+    const { roles } = await cloud.call<{ roles: { id: string }[] }>('GET', '/identity/v3/roles?name=member');
+    await cloud.call('PUT', `/identity/v3/projects/${project.id}/users/${user.id}/roles/${roles[0]!.id}`);
+    await use({ user: name, password, project: name });
+  },
   page: async ({ page }, use) => {
     const broken: string[] = [];
     page.on('console', (message) => {
@@ -17,10 +37,12 @@ export const test = base.extend<{ page: Page }>({
 });
 export { expect };
 
-export async function signIn(page: Page, user: 'demo' | 'admin'): Promise<void> {
+export const admin = () => ({ user: 'admin', password: process.env.NEPHOS_ADMIN! });
+
+export async function signIn(page: Page, { user, password }: Pick<Account, 'user' | 'password'>): Promise<void> {
   await page.goto(`${origin()}/dashboard/`);
   await page.getByLabel('User name').fill(user);
-  await page.getByLabel('Password').fill(user === 'demo' ? process.env.NEPHOS_DEMO! : process.env.NEPHOS_ADMIN!);
+  await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'Overview' })).toBeVisible();
 }
@@ -31,6 +53,20 @@ export async function setDark(page: Page, dark: boolean): Promise<void> {
     document.documentElement.dataset.mode = dark ? 'dark' : 'light';
     document.body.classList.toggle('awsui-dark-mode', dark);
   }, dark);
+}
+
+/** Until fonts are there and whatever moves has come to rest; what turns for ever, such as a spinner, does not count. */
+export async function settled(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    await document.fonts.ready;
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    for (let calm = 0; calm < 3; calm += 1) {
+      await frame();
+      const moving = document.getAnimations().filter((one) => one.playState === 'running' && Number.isFinite(one.effect?.getComputedTiming().endTime));
+      if (moving.length > 0) calm = 0;
+      await Promise.allSettled(moving.map((one) => one.finished));
+    }
+  });
 }
 
 /** What axe finds against WCAG 2 A and AA. */
@@ -45,4 +81,25 @@ export async function choose(page: Page, label: string, option: string | RegExp)
   const scope = (await page.getByRole('dialog').count()) > 0 ? page.getByRole('dialog') : page;
   await scope.getByRole('button', { name: label }).click();
   await page.getByRole('option', { name: option }).first().click();
+}
+
+export const row = (page: Page, name: string | RegExp) => page.getByRole('row').filter({ hasText: name });
+export const go = (page: Page, name: string) => page.getByRole('navigation', { name: 'Navigation' }).getByRole('link', { name, exact: true }).click();
+export const told = (page: Page, text: string | RegExp) => expect(page.getByText(text).first()).toBeVisible();
+
+export async function remove(page: Page, list: string, name: string, button = 'Delete'): Promise<void> {
+  await go(page, list);
+  await page.getByRole('checkbox', { name: `Select ${name}` }).check({ force: true });
+  await page.getByRole('button', { name: 'Actions' }).first().click();
+  await page.getByRole('menuitem', { name: button, exact: true }).click();
+  await page.getByRole('dialog').getByRole('button', { name: button }).click();
+  await expect(page.getByRole('checkbox', { name: `Select ${name}` })).toHaveCount(0);
+}
+
+/** A picture for docs/screens, if they are taken. */
+export async function shot(page: Page, name: string): Promise<void> {
+  if (!process.env.SCREENS) return;
+  const folder = '../docs/screens';
+  mkdirSync(folder, { recursive: true });
+  await page.screenshot({ path: `${folder}/${name}.png` });
 }

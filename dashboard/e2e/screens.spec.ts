@@ -1,22 +1,13 @@
 // Every screen, light and dark: axe finds nothing, the policy holds, the first visit is small. SCREENS=1 takes pictures.
-import { mkdirSync } from 'node:fs';
 import type { Page } from '@playwright/test';
-import { accessible, expect, origin, setDark, signIn, test } from './page';
+import { accessible, admin, expect, origin, setDark, settled, shot, signIn, test } from './page';
 
 const FIRST_VISIT_BYTES = 700_000;
-const folder = '../docs/screens';
-
-async function shot(page: Page, name: string): Promise<void> {
-  if (!process.env.SCREENS) return;
-  mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: `${folder}/${name}.png` });
-}
-
 async function both(page: Page, name: string, ready: () => Promise<unknown>): Promise<void> {
   for (const dark of [false, true]) {
     await setDark(page, dark);
     await ready();
-    await page.waitForTimeout(350);
+    await settled(page);
     await accessible(page, `${name}, ${dark ? 'dark' : 'light'}`);
     await shot(page, `${name}-${dark ? 'dark' : 'light'}`);
   }
@@ -46,7 +37,7 @@ async function furnish(page: Page): Promise<{ project: string; ids: Record<strin
     const flavor = (await call('GET', '/compute/v2.1/flavors')).flavors.find((one: { name: string }) => one.name === 'm1.nano').id;
     let server = '';
     for (const name of ['web-1', 'web-2', 'db-1']) server = (await call('POST', '/compute/v2.1/servers', { server: { name, imageRef: image, flavorRef: flavor, networks: [{ uuid: net }], security_groups: [{ name: 'web' }], key_name: 'laptop' } })).server.id;
-    for (let tries = 0; tries < 100; tries += 1) {
+    for (;;) {
       const { servers } = await call('GET', '/compute/v2.1/servers/detail');
       if (servers.every((one: { status: string }) => one.status === 'ACTIVE')) break;
       await new Promise((done) => setTimeout(done, 200));
@@ -58,26 +49,26 @@ async function furnish(page: Page): Promise<{ project: string; ids: Record<strin
   return { project, ids };
 }
 
-test('the first visit is small', async ({ page }) => {
+test('the first visit is small', async ({ page, account }) => {
   const devtools = await page.context().newCDPSession(page);
   await devtools.send('Network.enable');
   await devtools.send('Network.setCacheDisabled', { cacheDisabled: true });
   let bytes = 0;
   devtools.on('Network.loadingFinished', (event) => (bytes += event.encodedDataLength));
-  await signIn(page, 'demo');
+  await signIn(page, account);
   await page.getByRole('link', { name: 'Instances', exact: true }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'Instances' })).toBeVisible();
-  await page.waitForTimeout(500);
+  await expect(page.getByText('There is no instance here yet.')).toBeVisible();
+  await settled(page);
   console.log(`sign in, overview and instances: ${bytes} bytes over the wire, at most ${FIRST_VISIT_BYTES}`);
   expect(bytes).toBeGreaterThan(50_000);
   expect(bytes).toBeLessThanOrEqual(FIRST_VISIT_BYTES);
 });
 
-test('every screen of a project is accessible and keeps the policy', async ({ page }) => {
-  test.setTimeout(240_000);
+test('every screen of a project is accessible and keeps the policy', async ({ page, account }) => {
   await page.goto(`${origin()}/dashboard/`);
   await both(page, 'sign-in', () => expect(page.getByRole('button', { name: 'Sign in' })).toBeVisible());
-  await signIn(page, 'demo');
+  await signIn(page, account);
   const { project, ids } = await furnish(page);
   const visit = async (path: string, name: string, heading: string) => {
     await page.goto(`${origin()}/dashboard/p/${project}${path}`);
@@ -87,7 +78,8 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
   await visit('/instances', 'instances', 'Instances');
   await page.getByRole('checkbox', { name: 'Select web-1' }).check({ force: true });
   await page.getByRole('button', { name: 'Actions' }).click();
-  await page.waitForTimeout(500);
+  await expect(page.getByRole('menuitem', { name: 'Stop' })).toBeVisible();
+  await settled(page);
   await shot(page, 'instances-actions-light');
   await accessible(page, 'actions');
   await visit(`/instances/${ids.server}`, 'instance', 'db-1');
@@ -116,8 +108,7 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
 });
 
 test('every screen of an administrator is accessible and keeps the policy', async ({ page }) => {
-  test.setTimeout(120_000);
-  await signIn(page, 'admin');
+  await signIn(page, admin());
   const project = /\/p\/([^/]+)/.exec(page.url())![1]!;
   for (const [name, heading] of [['projects', 'Projects'], ['users', 'Users'], ['flavors', 'Flavors'], ['hosts', 'Hosts']] as const) {
     await page.goto(`${origin()}/dashboard/p/${project}/admin/${name}`);

@@ -1,33 +1,19 @@
 // What somebody does on a first day, in one browser, against the real cloud.
-import type { Page } from '@playwright/test';
-import { choose, expect, origin, signIn, test } from './page';
+import { choose, expect, go, origin, remove, row, signIn, test, told } from './page';
 
-const row = (page: Page, name: string | RegExp) => page.getByRole('row').filter({ hasText: name });
-const go = (page: Page, name: string) => page.getByRole('navigation', { name: 'Navigation' }).getByRole('link', { name, exact: true }).click();
-const told = (page: Page, text: string | RegExp) => expect(page.getByText(text).first()).toBeVisible();
-
-async function remove(page: Page, list: string, name: string, button = 'Delete'): Promise<void> {
-  await go(page, list);
-  await page.getByRole('checkbox', { name: `Select ${name}` }).check({ force: true });
-  await page.getByRole('button', { name: 'Actions' }).first().click();
-  await page.getByRole('menuitem', { name: button, exact: true }).click();
-  await page.getByRole('dialog').getByRole('button', { name: button }).click();
-  await expect(page.getByRole('checkbox', { name: `Select ${name}` })).toHaveCount(0);
-}
-
-test('a wrong password is refused in words, and the right one opens the project', async ({ page }) => {
+test('a wrong password is refused in words, and the right one opens the project', async ({ page, account }) => {
   await page.goto(`${origin()}/dashboard/`);
-  await page.getByLabel('User name').fill('demo');
+  await page.getByLabel('User name').fill(account.user);
   await page.getByLabel('Password').fill('wrong');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await told(page, /password is not right/);
-  await signIn(page, 'demo');
+  await signIn(page, account);
   const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage, cookie: document.cookie }));
   expect(kept).not.toMatch(/eyJ|token/i);
 });
 
-test('a network with router, a server that becomes active by itself, a floating IP; and all of it goes again', async ({ page }) => {
-  await signIn(page, 'demo');
+test('a network with router, a server that becomes active by itself, a floating IP; and all of it goes again', async ({ page, account }) => {
+  await signIn(page, account);
   let loads = 0;
   page.on('framenavigated', (frame) => (loads += Number(frame === page.mainFrame() && frame.url().startsWith('http'))));
   const documents: string[] = [];
@@ -66,13 +52,13 @@ test('a network with router, a server that becomes active by itself, a floating 
   await page.getByRole('button', { name: 'Next' }).click();
   await expect(page.getByTestId('command')).toHaveText('openstack server create --image nephos-guest --flavor m1.nano --network day-net day-1');
   await page.getByRole('button', { name: 'Launch' }).click();
-  await expect(row(page, 'day-1')).toContainText('Active', { timeout: 30_000 });
+  await expect(row(page, 'day-1')).toContainText('Active');
 
   await page.getByRole('checkbox', { name: 'Select day-1' }).check({ force: true });
   await page.getByRole('button', { name: 'Actions' }).click();
   await expect(page.getByRole('menuitem', { name: /^Start/ })).toHaveAttribute('aria-disabled', 'true');
   await page.getByRole('menuitem', { name: 'Stop' }).click();
-  await expect(row(page, 'day-1')).toContainText('Shutoff', { timeout: 30_000 });
+  await expect(row(page, 'day-1')).toContainText('Shutoff');
 
   await page.getByRole('link', { name: 'day-1' }).click();
   await page.getByRole('tab', { name: 'Timeline' }).click();
@@ -108,30 +94,31 @@ test('a network with router, a server that becomes active by itself, a floating 
   expect(loads).toBeGreaterThan(0);
 });
 
-test('what somebody else does appears without a reload', async ({ page, browser }) => {
-  await signIn(page, 'demo');
+test('what somebody else does appears without a reload', async ({ page, account, browser }) => {
+  await signIn(page, account);
   await go(page, 'Security groups');
   await expect(row(page, 'Default security group')).toBeVisible();
   const other = await browser.newPage();
-  await signIn(other, 'demo');
+  await signIn(other, account);
   await go(other, 'Security groups');
   await other.getByRole('button', { name: 'Create security group' }).first().click();
   await other.getByRole('dialog').getByLabel('Name').fill('from-elsewhere');
   await other.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
-  await expect(row(page, 'from-elsewhere')).toBeVisible({ timeout: 8_000 });
+  await expect(row(page, 'from-elsewhere')).toBeVisible();
   await other.close();
   await remove(page, 'Security groups', 'from-elsewhere');
 });
 
-test('a session that ends in the middle of a form loses nothing', async ({ page, context }) => {
-  await signIn(page, 'demo');
+test('a session that ends in the middle of a form loses nothing', async ({ page, account, context }) => {
+  await signIn(page, account);
   await go(page, 'Security groups');
   await page.getByRole('button', { name: 'Create security group' }).first().click();
   await page.getByRole('dialog').getByLabel('Name').fill('kept');
   await context.clearCookies();
-  await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
   const dialog = page.getByRole('dialog', { name: 'Your session has ended' });
-  await dialog.getByLabel('Password').fill(process.env.NEPHOS_DEMO!);
+  // Whoever asks first finds out: this button, or a list that looks again by itself and puts the dialog over it.
+  await page.getByRole('button', { name: 'Create', exact: true }).dispatchEvent('click');
+  await dialog.getByLabel('Password').fill(account.password);
   await dialog.getByRole('button', { name: 'Sign in' }).click();
   await expect(dialog).toHaveCount(0);
   await expect(page.getByRole('dialog').getByLabel('Name')).toHaveValue('kept');
@@ -140,8 +127,8 @@ test('a session that ends in the middle of a form loses nothing', async ({ page,
   await remove(page, 'Security groups', 'kept');
 });
 
-test('an image is uploaded and deleted', async ({ page }) => {
-  await signIn(page, 'demo');
+test('an image is uploaded and deleted', async ({ page, account }) => {
+  await signIn(page, account);
   await go(page, 'Images');
   await page.getByRole('button', { name: 'Upload image' }).first().click();
   await page.locator('input[type=file]').setInputFiles({ name: 'disk.raw', mimeType: 'application/octet-stream', buffer: Buffer.alloc(3_000_000) });
@@ -152,9 +139,9 @@ test('an image is uploaded and deleted', async ({ page }) => {
   await remove(page, 'Images', 'disk');
 });
 
-test('signing out ends it', async ({ page }) => {
-  await signIn(page, 'demo');
-  await page.getByRole('button', { name: 'User demo' }).click();
+test('signing out ends it', async ({ page, account }) => {
+  await signIn(page, account);
+  await page.getByRole('button', { name: `User ${account.user}` }).click();
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
   await expect(page.getByLabel('User name')).toBeVisible();
   await page.goBack();

@@ -19,8 +19,8 @@ const client = new QueryClient({
   defaultOptions: { queries: { retry: (count, why) => count < 2 && (!(why instanceof Fault) || why.status === 0 || why.status >= 500), refetchOnWindowFocus: true, staleTime: 2_000 } },
 });
 
-const screen = <M extends Record<string, React.ComponentType>>(load: () => Promise<M>, name: keyof M) => {
-  const Lazy = lazy(async () => ({ default: (await load())[name] as React.ComponentType }));
+const screen = <M extends object>(load: () => Promise<M>, name: keyof M) => {
+  const Lazy = lazy(async () => ({ default: (await load())[name] as unknown as React.ComponentType }));
   return <Suspense fallback={<Waiting />}><Lazy /></Suspense>;
 };
 const Waiting = () => <Box textAlign="center" padding="xxl"><Spinner size="large" /></Box>;
@@ -46,6 +46,12 @@ const router = createBrowserRouter(
         { path: 'security-groups', element: screen(() => import('./screens/groups'), 'SecurityGroups') },
         { path: 'security-groups/:id', element: screen(() => import('./screens/group'), 'SecurityGroupPage') },
         { path: 'floating-ips', element: screen(() => import('./screens/floating'), 'FloatingIps') },
+        { path: 'stacks', element: screen(() => import('./screens/stacks'), 'Stacks') },
+        { path: 'stacks/create', element: screen(() => import('./screens/stackform'), 'CreateStack') },
+        { path: 'stacks/:id', element: screen(() => import('./screens/stack'), 'StackPage') },
+        { path: 'stacks/:id/update', element: screen(() => import('./screens/stackform'), 'UpdateStack') },
+        { path: 'containers', element: screen(() => import('./screens/containers'), 'Containers') },
+        { path: 'containers/:name', element: screen(() => import('./screens/container'), 'ContainerPage') },
         { path: 'admin/projects', element: screen(() => import('./admin/projects'), 'Projects') },
         { path: 'admin/users', element: screen(() => import('./admin/users'), 'Users') },
         { path: 'admin/flavors', element: screen(() => import('./admin/flavors'), 'Flavors') },

@@ -26,11 +26,16 @@ const PAGES: { group: string; admin?: boolean; pages: Page[] }[] = [
       { path: '/security-groups', text: 'Security groups', service: 'network' }, { path: '/floating-ips', text: 'Floating IPs', service: 'network' },
     ],
   },
+  { group: 'Object storage', pages: [{ path: '/containers', text: 'Containers', service: 'object-store' }] },
+  { group: 'Orchestration', pages: [{ path: '/stacks', text: 'Stacks', service: 'orchestration' }] },
   {
     group: 'Administration', admin: true,
     pages: [{ path: '/admin/projects', text: 'Projects and quotas' }, { path: '/admin/users', text: 'Users' }, { path: '/admin/flavors', text: 'Flavors', service: 'compute' }, { path: '/admin/hosts', text: 'Hosts', service: 'compute' }],
   },
 ];
+
+const CRUMBS: Record<string, string> = { launch: 'Launch', create: 'Create', update: 'Update' };
+const lastCrumb = (path: string) => CRUMBS[path.split('/').pop() ?? ''] ?? 'Details';
 
 export function setMode(dark: boolean): void {
   localStorage.setItem('nephos-mode', dark ? 'dark' : 'light');
@@ -81,7 +86,7 @@ export function Frame({ children }: { children: ReactNode }) {
   ];
   const crumbs = [{ text: project.name, href: `${root}/` }];
   if (active) crumbs.push({ text: active.text, href: root + active.path });
-  if (active && below.length > active.path.length + 1) crumbs.push({ text: below.endsWith('/launch') ? 'Launch' : 'Details', href: root + below });
+  if (active && below.length > active.path.length + 1) crumbs.push({ text: lastCrumb(below), href: root + below });
   return (
     <>
       <header id="top">

@@ -9,7 +9,7 @@ import Input from '@cloudscape-design/components/input';
 import Modal from '@cloudscape-design/components/modal';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import { useState, type FormEvent } from 'react';
-import { own } from './cloud/api';
+import { own, signedIn } from './cloud/api';
 import type { Session } from './cloud/session';
 import { words } from './parts/news';
 
@@ -25,7 +25,9 @@ function SignInForm({ user: known, done }: { user?: string; done: (session: Sess
     setBusy(true);
     setFault(undefined);
     try {
-      done(await own<Session>('/session', { method: 'POST', body: { user, password, domain: domain || 'Default' } }));
+      const session = await own<Session>('/session', { method: 'POST', body: { user, password, domain: domain || 'Default' } });
+      signedIn();
+      done(session);
     } catch (why) {
       setFault(words(why));
       setPassword('');

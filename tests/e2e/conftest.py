@@ -88,3 +88,7 @@ def nothing_on_the_machine():
     """These tests only ever run where they can do no harm."""
     assert run("hostname").stdout.strip() == "nephos-test", "run them by tests/e2e/run"
     assert shutil.which("ip"), "iproute2 is missing"
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "cluster: of the cluster of several processes and three hosts, a step of its own")

@@ -14,6 +14,10 @@ import pytest
 
 from cloud import IMAGE, is_open, run, ssh, wait_for
 from cluster import HOSTS_URL, NODES, URL, Cluster, machine, processes, wait_until_up
+from websocket import WebSocket
+
+
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +132,18 @@ def test_servers_on_two_hosts_reach_each_other_and_the_outside_reaches_them(clus
     data = ssh(address, furnished["key"], "curl http://169.254.169.254/openstack/latest/meta_data.json").stdout
     assert one.id in data, data
     assert cluster.fsck() == []
+
+
+def test_a_console_finds_its_host_whichever_copy_of_compute_is_asked(cluster, furnished):
+    for server in furnished["servers"] * 3:
+        link = cluster.sdk().compute.create_console(server, "serial")["url"]
+        began = time.monotonic()
+        console = WebSocket(link, 30, cluster.state / "ca/ca.pem")
+        assert console.status == 101
+        print(f"opened in {time.monotonic() - began:.2f} s")
+        console.send(b"\r")
+        console.until(b"login:")
+        console.close()
 
 
 def test_security_groups_hold_between_hosts_and_what_is_taken_back_ends(cluster, furnished):

@@ -3,10 +3,14 @@
 import json
 import os
 import signal
+import socket
+import time
+from urllib.parse import parse_qs
 
 import pytest
 
 from cloud import IMAGE, ROOT, is_open, run, ssh, wait_for
+from websocket import WebSocket
 
 # A guest under emulation, on a machine that does other things as well.
 BOOT = 150
@@ -80,6 +84,36 @@ def test_the_console_has_a_login_prompt_and_what_the_user_data_said(real, first)
     wait_for("the console log is complete", both, BOOT, pause=2)
 
 
+def test_one_can_type_into_the_serial_console_and_log_in(real, first):
+    link = real.openstack("console", "url", "show", "--serial", "first", "-f", "json")["url"]
+    console = WebSocket(link, BOOT)
+    assert console.status == 101
+    console.send(b"\r")
+    console.until(b"login:")
+    console.send(b"cirros\r")
+    console.until(b"assword:")
+    console.send(b"gocubsgo\r")
+    console.until(b"$ ")
+    console.send(b"echo $((6*7))-typed\r")
+    console.until(b"42-typed")
+    console.send(b"exit\r")
+    console.close()
+    # A link is good once.
+    assert WebSocket(link).status == 401
+
+
+def test_the_screen_answers_as_vnc(real, first):
+    link = real.openstack("console", "url", "show", "--novnc", "first", "-f", "json")["url"]
+    page, query = link.split("?", 1)
+    path = parse_qs(query)["path"][0]
+    screen = WebSocket(f"{page.split('/dashboard/')[0]}/{path}", BOOT)
+    assert screen.status == 101
+    assert screen.until(b"\n").startswith(b"RFB 003.")
+    screen.send(b"RFB 003.008\n")
+    assert screen.receive()[:1] >= b"\x01", "it offers a way in"
+    screen.close()
+
+
 def test_the_guest_is_what_was_asked_for(first, key):
     inside = ssh(first["floating"], key, "hostname; cat .ssh/authorized_keys; df -m / | tail -1").stdout
     assert inside.splitlines()[0] == "first"
@@ -103,18 +137,45 @@ def test_servers_of_one_network_reach_each_other(real, first, second, key):
     wait_for("the second server answers", lambda: ssh(first["floating"], key, ping, check=False).returncode == 0, BOOT)
 
 
+def talks(address, port):
+    """A connection on which something was said."""
+    try:
+        connection = socket.create_connection((address, port), timeout=1)
+        return connection if connection.recv(1) else None
+    except OSError:
+        return None
+
+
+def falls_silent(connection, limit):
+    """Whether, within `limit` seconds, nothing is said for one second."""
+    end = time.monotonic() + limit
+    connection.settimeout(1)
+    with connection:
+        while time.monotonic() < end:
+            try:
+                if not connection.recv(4096):
+                    return True
+            except TimeoutError:
+                return True
+    return False
+
+
 def test_a_port_outside_the_security_group_is_closed_and_an_open_one_closes_at_once(real, first, key):
-    ssh(first["floating"], key, "for p in 8080 8081; do (while :; do echo hi | nc -l -p $p; done) >/dev/null 2>&1 & done", check=False)
+    talk = "(while :; do echo tick; sleep 0.1; done)"
+    ssh(first["floating"], key, f"for p in 8080 8081; do (while :; do {talk} | nc -l -p $p; done) >/dev/null 2>&1 & done", check=False)
     rule = real.openstack(
         "security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "8080", "demo-ssh", "-f", "json"
     )
     wait_for("the allowed port opens", lambda: is_open(first["floating"], 8080), 10)
     assert not is_open(first["floating"], 8081), "a port without a rule is open"
     token = real.token()
+    # A connection on which the guest goes on talking ends as well.
+    talking = wait_for("the guest talks", lambda: talks(first["floating"], 8080), 10)
     status, _, _ = real.get(f"/network/v2.0/security-group-rules/{rule['id']}", token, "DELETE")
     assert status == 204
     # Within a second; a probe in flight at its end takes its own time.
     wait_for("the port closes", lambda: not is_open(first["floating"], 8080, 0.3), 1.3, pause=0.05)
+    assert falls_silent(talking, 3), "the guest is still heard"
     assert is_open(first["floating"], 22), "ssh must stay open"
 
 

@@ -138,6 +138,11 @@ fn wrong(why: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
     let inner = why.inner().to_string();
     // A body has one line as far as a client is concerned: "at line 1 column 40" only hides the point.
     let what = inner.split(" at line ").next().unwrap_or(&inner);
+    // The names of our types say nothing to a client.
+    let what = match what.split_once("expected struct ") {
+        Some((before, _name)) => format!("{before}expected an object"),
+        None => what.to_owned(),
+    };
     if at == "." {
         return Fault::bad_request(format!("Invalid input for the body: {what}."));
     }

@@ -58,6 +58,16 @@ pub enum Payload {
     },
     /// Chunks as they come, until there are no more: what has no length beforehand, such as events.
     Open(futures_util::stream::BoxStream<'static, Result<Bytes, std::io::Error>>),
+    /// Bytes both ways, over a WebSocket: only for a request that asks for one.
+    Socket(Socket),
+}
+
+/// The service's end of a conversation with a client. It is over when either half is.
+pub struct Socket {
+    /// What the client says; the bound is the back-pressure.
+    pub said: mpsc::Sender<Bytes>,
+    /// What is said to the client.
+    pub answers: futures_util::stream::BoxStream<'static, Result<Bytes, std::io::Error>>,
 }
 
 impl std::fmt::Debug for Payload {
@@ -67,6 +77,7 @@ impl std::fmt::Debug for Payload {
             Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
             Self::Stream { length, .. } => write!(f, "Stream({length})"),
             Self::Open(_) => f.write_str("Open"),
+            Self::Socket(_) => f.write_str("Socket"),
         }
     }
 }
@@ -78,6 +89,13 @@ pub trait Dispatch: Send + Sync + 'static {
 }
 
 impl Request {
+    /// Whether the client wants to talk over a WebSocket.
+    #[must_use]
+    pub fn wants_socket(&self) -> bool {
+        let upgrade = self.headers.get(http::header::UPGRADE);
+        upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    }
+
     /// A request with a JSON body, as tests and peers make it.
     #[must_use]
     pub fn new(method: Method, target: &str) -> Self {

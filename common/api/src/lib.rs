@@ -25,7 +25,7 @@ pub use endpoint::{
     Public, Row,
 };
 pub use fault::{Dialect, Fault, Older, RenderFaultAt, VersionWords, Versioning};
-pub use http_types::{Dispatch, Incoming, Payload, Request, Response};
+pub use http_types::{Dispatch, Incoming, Payload, Request, Response, Socket};
 pub use path::{FromPath, FromQuery, Params};
 pub use pipeline::App;
 pub use reply::{Accepted, Download, Empty, ReplyBody, With};

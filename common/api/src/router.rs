@@ -175,6 +175,14 @@ impl Choice<'_> {
         };
         match by_method.iter().find(|(_, info)| fits(info)) {
             Some((at, _)) => Ok(*at),
+            // An action of other versions is one that is not there, as in Nova.
+            None if action.is_some()
+                && by_method
+                    .iter()
+                    .any(|(_, info)| info.action == action.as_deref()) =>
+            {
+                Err(no_such_path().kind("VersionNotFoundForAPIMethod"))
+            }
             None if asks_action => Err(match action {
                 Some(action) => Fault::bad_request(format!("There is no such action: {action}")),
                 None => Fault::bad_request("The body must be an object with one key, the action."),

@@ -1,5 +1,7 @@
 //! actix-web around the pipeline: sockets in, [`Dispatch`] behind. The only place that knows actix.
 
+mod socket;
+
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,11 +145,22 @@ async fn answer(
     let Some(mount) = mount else {
         return not_mounted(&shell);
     };
-    let Some(converted) = convert(&shell, mount, &request, payload).await else {
+    // What comes after the request for a WebSocket is no body, and never ends.
+    let socket = socket::is_wanted(&request);
+    let (body, after) = if socket {
+        (None, Some(payload))
+    } else {
+        (Some(payload), None)
+    };
+    let Some(converted) = convert(&shell, mount, &request, body).await else {
         return HttpResponse::BadRequest().body("The request could not be read.\n");
     };
     // What was asked is done to its end, whether or not the client still waits.
-    written(nephos_runtime::finish(mount.service.dispatch(converted)).await)
+    let response = nephos_runtime::finish(mount.service.dispatch(converted)).await;
+    match (response.body, after) {
+        (Payload::Socket(ours), Some(payload)) => socket::begin(&request, payload, ours),
+        (body, _) => written(Response { body, ..response }),
+    }
 }
 
 fn healthz(health: &Health) -> HttpResponse {
@@ -173,7 +186,7 @@ async fn convert(
     shell: &Shell,
     mount: &Mount,
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: Option<web::Payload>,
 ) -> Option<Request> {
     let mut headers = HeaderMap::with_capacity(request.headers().len());
     for (name, value) in request.headers() {
@@ -198,7 +211,10 @@ async fn convert(
         .strip_prefix(mount.prefix)
         .unwrap_or_default();
     let path = if rest.is_empty() { "/" } else { rest };
-    let body = incoming(&headers, payload).await?;
+    let body = match payload {
+        Some(payload) => incoming(&headers, payload).await?,
+        None => Incoming::Bytes(Bytes::new()),
+    };
     Some(Request {
         method: Method::from_bytes(request.method().as_str().as_bytes()).ok()?,
         path: path.to_owned(),
@@ -253,6 +269,10 @@ fn written(response: Response) -> HttpResponse {
         Payload::Bytes(bytes) => builder.body(bytes),
         Payload::Stream { length, chunks } => builder.no_chunking(length).streaming(chunks),
         Payload::Open(chunks) => builder.streaming(chunks),
+        // Somebody who did not ask for a WebSocket gets none.
+        Payload::Socket(_) => HttpResponse::UpgradeRequired()
+            .content_type("text/plain")
+            .body("This is for WebSockets.\n"),
     }
 }
 

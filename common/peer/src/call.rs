@@ -183,7 +183,7 @@ impl<'a> Call<'a> {
             return Err(PeerError::refused(service, status, &body));
         }
         let chunks = match response.body {
-            Payload::Empty => futures_util::stream::empty().boxed(),
+            Payload::Empty | Payload::Socket(_) => futures_util::stream::empty().boxed(),
             Payload::Bytes(bytes) => futures_util::stream::iter([Ok(bytes)]).boxed(),
             Payload::Stream { chunks, .. } | Payload::Open(chunks) => chunks,
         };
@@ -294,7 +294,7 @@ fn silent_for(service: &'static str, limit: Duration) -> PeerError {
 
 async fn read_whole(service: &'static str, body: Payload) -> Result<Bytes, PeerError> {
     match body {
-        Payload::Empty => Ok(Bytes::new()),
+        Payload::Empty | Payload::Socket(_) => Ok(Bytes::new()),
         Payload::Bytes(bytes) => Ok(bytes),
         Payload::Stream { mut chunks, .. } | Payload::Open(mut chunks) => {
             let mut all = bytes::BytesMut::new();

@@ -15,8 +15,9 @@ use crate::{PeerError, Peers, disk};
 const WAIT_SECS: u64 = 25;
 /// After an error the service is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// The document goes to disk at most this often: each time costs a write of all of it and the disk's own time, and what
-/// the file lacks after a power cut comes with the first answer of the service.
+/// The document goes to disk at most this often: each time costs a write of all of it and the disk's own time. So the
+/// file may lack what came last, which the first answer of the service brings, and hold what has gone since: nothing is
+/// made anew by its word.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything wanted on a host, as far as the agent knows. Cheap to clone: items are shared.

@@ -163,7 +163,7 @@ impl Ask {
 
 async fn whole(body: Payload) -> Bytes {
     match body {
-        Payload::Empty => Bytes::new(),
+        Payload::Empty | Payload::Socket(_) => Bytes::new(),
         Payload::Bytes(bytes) => bytes,
         Payload::Stream { mut chunks, .. } | Payload::Open(mut chunks) => {
             let mut all = bytes::BytesMut::new();

@@ -25,12 +25,23 @@ export const ROOT = '/dashboard';
 const ACTIVE_FOR_MS = 60_000;
 let lastActive = 0;
 let onSignedOut: () => void = () => {};
+/** How often somebody has signed in on this page: a refusal of what was asked before is no news of the session. */
+let signIns = 0;
 
 export function watchActivity(signedOut: () => void): void {
   onSignedOut = signedOut;
   const note = () => (lastActive = Date.now());
   for (const event of ['pointerdown', 'keydown', 'wheel']) addEventListener(event, note, { passive: true, capture: true });
   note();
+}
+
+/** A session has begun. What is still on its way belongs to the one before. */
+export function signedIn(): void {
+  signIns += 1;
+}
+
+function refusedAs(status: number, askedIn: number): void {
+  if (status === 401 && askedIn === signIns) onSignedOut();
 }
 
 export const isActive = () => Date.now() - lastActive < ACTIVE_FOR_MS;
@@ -44,6 +55,9 @@ export function faultText(body: string, status: number): string {
     const plain = body.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ').trim();
     return plain.slice(0, 300) || `The service answered ${status} and said nothing.`;
   }
+  // Orchestration has a word for every 400, and the one that says what is wrong below it.
+  const inner = (value as { error?: { message?: unknown } } | null)?.error?.message;
+  if (typeof inner === 'string' && inner) return inner;
   const seen: unknown[] = [value];
   while (seen.length > 0) {
     const next = seen.shift();
@@ -67,6 +81,7 @@ export function headersOf(ask: Ask): Record<string, string> {
 }
 
 async function send(url: string, ask: Ask): Promise<Response> {
+  const askedIn = signIns;
   let response: Response;
   try {
     response = await fetch(url, {
@@ -82,7 +97,7 @@ async function send(url: string, ask: Ask): Promise<Response> {
   if (response.ok) return response;
   const text = await response.text();
   const id = response.headers.get('x-openstack-request-id') ?? '';
-  if (response.status === 401 && !url.endsWith('/v1/session')) onSignedOut();
+  if (!url.endsWith('/v1/session')) refusedAs(response.status, askedIn);
   throw new Fault(faultText(text, response.status), response.status, id);
 }
 
@@ -91,6 +106,11 @@ export async function ask<T>(service: string, path: string, how: Ask = {}): Prom
   const response = await send(`${ROOT}/api/${service}${path}`, how);
   const text = await response.text();
   return (text ? JSON.parse(text) : undefined) as T;
+}
+
+/** What a service says of something in its headers. */
+export async function headersAt(service: string, path: string, how: Ask = {}): Promise<Headers> {
+  return (await send(`${ROOT}/api/${service}${path}`, { method: 'HEAD', ...how })).headers;
 }
 
 /** A call of the dashboard itself. */
@@ -103,16 +123,17 @@ export async function own<T>(path: string, how: Ask = {}): Promise<T> {
 /** Sends a file and says how far it is. The browser reads it piece by piece, so its size does not matter. */
 export function upload(path: string, file: Blob, how: Ask, progress: (sent: number) => void): { done: Promise<void>; stop: () => void } {
   const request = new XMLHttpRequest();
+  const askedIn = signIns;
   const done = new Promise<void>((resolve, reject) => {
     request.open('PUT', `${ROOT}/api/${path}`);
-    const headers = headersOf({ ...how, headers: { 'Content-Type': 'application/octet-stream' } });
+    const headers = headersOf({ ...how, headers: { 'Content-Type': 'application/octet-stream', ...how.headers } });
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => progress(event.loaded);
-    request.onerror = () => reject(new Fault('The upload broke off. The image waits for its data; send it again.', 0));
+    request.onerror = () => reject(new Fault('The upload broke off, and nothing of it is kept. Send it again.', 0));
     request.onabort = () => reject(new Fault('The upload was stopped.', 0));
     request.onload = () => {
       if (request.status < 300) return resolve();
-      if (request.status === 401) onSignedOut();
+      refusedAs(request.status, askedIn);
       reject(new Fault(faultText(request.responseText, request.status), request.status, request.getResponseHeader('x-openstack-request-id') ?? ''));
     };
     request.send(file);

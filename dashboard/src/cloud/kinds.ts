@@ -26,15 +26,25 @@ export interface Project { id: string; name: string; domain_id: string; descript
 export interface User { id: string; name: string; domain_id: string; enabled: boolean; default_project_id?: string | null; description?: string }
 export interface Host { id: string; hypervisor_hostname: string; state: string; status: string; hypervisor_type: string; host_ip: string; service: { id: string; host: string; disabled_reason: string | null }; uptime: string | null }
 
+export interface Stack {
+  id: string; stack_name: string; description: string; stack_status: string; stack_status_reason: string; creation_time: string; updated_time: string | null; stack_owner?: string; tags: string[] | null; parent: string | null;
+  parameters?: Record<string, unknown>; outputs?: { output_key: string; description: string; output_value: unknown; output_error?: string }[]; timeout_mins?: number | null; disable_rollback?: boolean;
+}
+export interface StackResource { resource_name: string; resource_type: string; resource_status: string; resource_status_reason: string; physical_resource_id: string; creation_time: string; updated_time: string; required_by?: string[]; links: { href: string; rel: string }[] }
+export interface StackEvent { id: string; resource_name: string; resource_status: string; resource_status_reason: string; event_time: string; physical_resource_id: string | null }
+export interface Container { name: string; count: number; bytes: number; last_modified: string }
+export type Entry = { subdir: string } | { name: string; hash: string; bytes: number; content_type: string; last_modified: string };
+
 export interface Things {
   servers: Server; flavors: Flavor; images: Image; networks: Network; subnets: Subnet; ports: Port; routers: Router; floatingips: FloatingIp;
-  'security-groups': SecurityGroup; keypairs: KeyPair; projects: Project; users: User; hosts: Host;
+  'security-groups': SecurityGroup; keypairs: KeyPair; projects: Project; users: User; hosts: Host; stacks: Stack; containers: Container;
 }
 export type Kind = keyof Things;
 
 /** The newest version that the pages are written for. */
 export const COMPUTE = 'compute 2.96';
 
+/** Where each list is; `{project}` is the project's id, and an empty key says that the answer is the list. */
 export const LISTS: Record<Kind, { service: string; path: string; key: string; version?: string }> = {
   servers: { service: 'compute', path: '/v2.1/servers/detail?limit=1000', key: 'servers', version: COMPUTE },
   flavors: { service: 'compute', path: '/v2.1/flavors/detail', key: 'flavors', version: COMPUTE },
@@ -47,6 +57,8 @@ export const LISTS: Record<Kind, { service: string; path: string; key: string; v
   routers: { service: 'network', path: '/v2.0/routers?limit=1000', key: 'routers' },
   floatingips: { service: 'network', path: '/v2.0/floatingips?limit=1000', key: 'floatingips' },
   'security-groups': { service: 'network', path: '/v2.0/security-groups?limit=1000', key: 'security_groups' },
+  stacks: { service: 'orchestration', path: '/v1/{project}/stacks?limit=1000', key: 'stacks' },
+  containers: { service: 'object', path: '/v1/AUTH_{project}?format=json&limit=1000', key: '' },
   projects: { service: 'identity', path: '/v3/projects', key: 'projects' },
   users: { service: 'identity', path: '/v3/users', key: 'users' },
 };

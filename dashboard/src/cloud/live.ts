@@ -8,6 +8,9 @@ const ALONG: Record<string, string[]> = {
   servers: ['quotas'], networks: ['quotas'], routers: ['quotas'], floatingips: ['quotas'], 'security-groups': ['quotas'], ports: ['quotas'], keypairs: ['quotas'],
 };
 
+/** A stream that was refused is asked for again after this long; the browser itself only repeats one that broke off. */
+const AGAIN_MS = 10_000;
+
 /** Query keys begin `[project, kind, …]`. The lists that the page's queries show, sorted. */
 export function watched(keys: readonly (readonly unknown[])[], project: string): string[] {
   const kinds = keys.filter((key) => key[0] === project && typeof key[1] === 'string' && key[1] in LISTS).map((key) => key[1] as string);
@@ -27,6 +30,7 @@ export function watchLists(client: QueryClient, project: string, tell: (live: bo
   let source: EventSource | undefined;
   let watching = '';
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let again: ReturnType<typeof setTimeout> | undefined;
 
   const open = () => {
     const cache = client.getQueryCache().getAll();
@@ -44,7 +48,11 @@ export function watchLists(client: QueryClient, project: string, tell: (live: bo
       source?.close();
       signedOut();
     });
-    source.onerror = () => tell(false);
+    source.onerror = () => {
+      tell(false);
+      clearTimeout(again);
+      if (source?.readyState === EventSource.CLOSED) again = setTimeout(open, AGAIN_MS);
+    };
   };
   const soon = () => {
     clearTimeout(timer);
@@ -58,6 +66,7 @@ export function watchLists(client: QueryClient, project: string, tell: (live: bo
   soon();
   return () => {
     clearTimeout(timer);
+    clearTimeout(again);
     stopCache();
     document.removeEventListener('visibilitychange', back);
     source?.close();

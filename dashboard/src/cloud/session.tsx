@@ -43,7 +43,10 @@ export function useThings<K extends Kind>(kind: K, enabled = true) {
   const { service, path, key, version } = LISTS[kind];
   const query = useQuery({
     queryKey: [project.id, kind],
-    queryFn: async ({ signal }) => (await ask<Record<string, Things[K][]>>(service, path, { project: project.id, version, signal }))[key] ?? [],
+    queryFn: async ({ signal }) => {
+      const answer = await ask<Record<string, Things[K][]> & Things[K][]>(service, path.replace('{project}', project.id), { project: project.id, version, signal });
+      return (key ? answer[key] : answer) ?? [];
+    },
     refetchInterval: live ? 60_000 : 4_000,
     enabled,
   });

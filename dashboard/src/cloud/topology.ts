@@ -1,21 +1,7 @@
 // The network of a project as a graph: outside, routers, networks, servers, from left to right.
-import dagre from '@dagrejs/dagre';
+import { layOut, type Graph, type Spot } from './graph';
 import type { FloatingIp, Network, Port, Router, Server, Subnet } from './kinds';
 
-export interface Spot {
-  id: string;
-  kind: 'external' | 'router' | 'network' | 'server';
-  name: string;
-  detail: string;
-  mood?: 'bad' | 'busy';
-  to: string;
-  x: number;
-  y: number;
-}
-export interface Graph {
-  spots: Spot[];
-  lines: { id: string; from: string; to: string; label?: string }[];
-}
 export interface Parts {
   networks: Network[];
   subnets: Subnet[];
@@ -24,11 +10,6 @@ export interface Parts {
   servers: Server[];
   floating: FloatingIp[];
 }
-const WIDTH = 190;
-const HEIGHT = 56;
-/** More would be no picture any more. */
-export const MOST = 300;
-
 export function graphOf({ networks, subnets, ports, routers, servers, floating }: Parts): Graph {
   const spots: Omit<Spot, 'x' | 'y'>[] = [];
   const lines = new Map<string, Graph['lines'][number]>();
@@ -59,16 +40,5 @@ export function graphOf({ networks, subnets, ports, routers, servers, floating }
     const [from, to] = inward ? [port.device_id, port.network_id] : [port.network_id, port.device_id];
     lines.set(`${from}-${to}`, { id: `${from}-${to}`, from, to });
   }
-  return layOut(spots.slice(0, MOST), [...lines.values()]);
-}
-
-function layOut(spots: Omit<Spot, 'x' | 'y'>[], lines: Graph['lines']): Graph {
-  const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: 70 });
-  graph.setDefaultEdgeLabel(() => ({}));
-  for (const spot of spots) graph.setNode(spot.id, { width: WIDTH, height: HEIGHT });
-  const drawn = lines.filter((line) => graph.hasNode(line.from) && graph.hasNode(line.to));
-  for (const line of drawn) graph.setEdge(line.from, line.to);
-  dagre.layout(graph);
-  return { spots: spots.map((spot) => ({ ...spot, x: graph.node(spot.id).x - WIDTH / 2, y: graph.node(spot.id).y - HEIGHT / 2 })), lines: drawn };
+  return layOut(spots, [...lines.values()]);
 }

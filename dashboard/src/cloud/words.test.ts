@@ -10,4 +10,5 @@ it('sizes and times are short', () => {
   expect(ago('2025-12-31T03:00:00+00:00', now)).toBe('2 days ago');
   expect(sentence('powering-off')).toBe('Powering off');
   expect(statusType('BUILD')).toBe('in-progress');
+  expect(['CREATE_IN_PROGRESS', 'UPDATE_FAILED', 'CREATE_COMPLETE', 'SUSPEND_COMPLETE', 'X'].map(statusType)).toEqual(['in-progress', 'error', 'success', 'stopped', 'info']);
 });

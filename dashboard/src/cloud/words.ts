@@ -47,5 +47,13 @@ const KINDS: Record<string, StatusType> = {
   deleted: 'stopped', soft_deleted: 'stopped',
 };
 
+/** `CREATE_IN_PROGRESS` and its like: what stacks and their resources say. */
+function stackKind(status: string): StatusType | undefined {
+  if (status.endsWith('_in_progress')) return 'in-progress';
+  if (status.endsWith('_failed')) return 'error';
+  if (status === 'suspend_complete' || status === 'delete_complete') return 'stopped';
+  return status.endsWith('_complete') ? 'success' : undefined;
+}
+
 /** The icon of a state; the word always stands beside it. */
-export const statusType = (status: string): StatusType => KINDS[status.toLowerCase()] ?? 'info';
+export const statusType = (status: string): StatusType => KINDS[status.toLowerCase()] ?? stackKind(status.toLowerCase()) ?? 'info';

@@ -12,52 +12,11 @@ import SpaceBetween from '@cloudscape-design/components/space-between';
 import Textarea from '@cloudscape-design/components/textarea';
 import { useState, type FormEvent } from 'react';
 import { Fault } from '../cloud/api';
+import { shownValues, typedValues, wrongs, type Field, type Values } from '../cloud/fields';
 import { Command } from './small';
 import { useNews, words } from './news';
 
-export interface Choice {
-  value: string;
-  label: string;
-  description?: string;
-}
-export interface Field {
-  name: string;
-  label: string;
-  kind?: 'text' | 'number' | 'password' | 'textarea' | 'select' | 'many' | 'check';
-  choices?: Choice[];
-  initial?: string | string[] | boolean;
-  optional?: boolean;
-  hint?: string;
-  placeholder?: string;
-  /** What is wrong with a value. */
-  wrong?: (value: string, all: Values) => string | undefined;
-  /** Whether it is asked at all. */
-  asked?: (all: Values) => boolean;
-}
-export type Values = Record<string, string | string[] | boolean>;
-
-export const text = (values: Values, name: string) => (typeof values[name] === 'string' ? (values[name] as string).trim() : '');
-export const many = (values: Values, name: string) => (Array.isArray(values[name]) ? (values[name] as string[]) : []);
-export const flag = (values: Values, name: string) => values[name] === true;
-
-export const initialValues = (fields: Field[]): Values =>
-  Object.fromEntries(fields.map((field) => [field.name, field.initial ?? (field.kind === 'many' ? [] : field.kind === 'check' ? false : '')]));
-
-export function wrongs(fields: Field[], values: Values): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const field of fields) {
-    if (field.asked && !field.asked(values)) continue;
-    const value = values[field.name];
-    if (typeof value === 'boolean') continue;
-    if (value === undefined || value.length === 0) {
-      if (!field.optional && field.kind !== 'many') found[field.name] = `${field.label} is needed.`;
-      continue;
-    }
-    const why = typeof value === 'string' ? field.wrong?.(value.trim(), values) : undefined;
-    if (why) found[field.name] = why;
-  }
-  return found;
-}
+export { flag, initialValues, many, text, wrongs, type Choice, type Field, type Values } from '../cloud/fields';
 
 export function Fields({ fields, values, wrong, set }: { fields: Field[]; values: Values; wrong: Record<string, string>; set: (values: Values) => void }) {
   const asked = fields.filter((field) => !field.asked || field.asked(values));
@@ -103,7 +62,8 @@ interface FormProps {
 
 /** A dialog that makes or changes something. It stays open with everything in it when that fails. */
 export function FormDialog({ title, fields, button, command, submit, done, close }: FormProps) {
-  const [values, setValues] = useState(() => initialValues(fields));
+  const [typed, setTyped] = useState<Values>({});
+  const values = shownValues(fields, typed);
   const [tried, setTried] = useState(false);
   const [busy, setBusy] = useState(false);
   const [fault, setFault] = useState<unknown>();
@@ -141,7 +101,7 @@ export function FormDialog({ title, fields, button, command, submit, done, close
               {words(fault)} {fault instanceof Fault && fault.requestId && <Box variant="small">Request {fault.requestId}</Box>}
             </Alert>
           )}
-          <Fields fields={fields} values={values} wrong={tried ? wrong : {}} set={setValues} />
+          <Fields fields={fields} values={values} wrong={tried ? wrong : {}} set={(next) => setTyped(typedValues(typed, values, next))} />
           <Command text={command(values)} />
         </SpaceBetween>
         <input type="submit" hidden />

@@ -66,7 +66,9 @@ export function List<T>({ title, one, things, loading, error, columns, id, name,
     sorting: { defaultState: { sortingColumn: { sortingComparator: (a: T, b: T) => name(a).localeCompare(name(b)) } } },
     selection: { keepSelection: true, trackBy: (thing) => id(thing) },
   });
-  const selected = (collectionProps.selectedItems ?? []) as readonly T[];
+  // Of what was selected, as it is now: what it was then says nothing about what can be done with it.
+  const chosen = new Set(((collectionProps.selectedItems ?? []) as readonly T[]).map(id));
+  const selected: readonly T[] = things.filter((thing) => chosen.has(id(thing)));
   const start = (action: Doable<T>) => {
     if (action.danger) return setAsked(action);
     void run(action, selected).then(() => set.setSelectedItems([]));
@@ -104,6 +106,7 @@ export function List<T>({ title, one, things, loading, error, columns, id, name,
     <>
       <Table
         {...collectionProps}
+        selectedItems={selected}
         items={items}
         variant={variant}
         stickyHeader={variant === 'full-page'}
@@ -178,8 +181,10 @@ export function useRun<T>(name: (thing: T) => string) {
 }
 
 /** Asks before something that cannot be undone, and says what goes with it. */
-export function Confirm<T>({ action, things, one, name, close, go }: { action: Doable<T>; things: readonly T[]; one: string; name: (thing: T) => string; close: () => void; go: () => Promise<unknown> }) {
+export function Confirm<T>({ action, things: selected, one, name, close, go }: { action: Doable<T>; things: readonly T[]; one: string; name: (thing: T) => string; close: () => void; go: () => Promise<unknown> }) {
   const [busy, setBusy] = useState(false);
+  // What was asked about; the list goes on without it as soon as it is gone.
+  const [things] = useState(selected);
   const subject = things.length === 1 ? `the ${one} ${name(things[0]!)}` : `${things.length} ${one}s`;
   return (
     <Modal

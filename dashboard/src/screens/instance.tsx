@@ -24,6 +24,7 @@ import { Confirm, useRun, type Doable } from '../parts/list';
 import { words } from '../parts/news';
 import { addresses, useServerActions } from '../parts/servers';
 import { Ago, Command, Copy, Status, To, useGo } from '../parts/small';
+import { Console } from './console';
 
 export function Instance() {
   const { id = '' } = useParams();
@@ -78,6 +79,7 @@ export function Instance() {
           ariaLabel="About the instance"
           tabs={[
             { id: 'summary', label: 'Summary', content: <Summary server={server} /> },
+            { id: 'console', label: 'Console', content: <Console server={server} /> },
             { id: 'log', label: 'Console log', content: <Log server={server} /> },
             { id: 'interfaces', label: 'Interfaces', content: <Interfaces server={server} /> },
             { id: 'timeline', label: 'Timeline', content: <Timeline server={server} /> },

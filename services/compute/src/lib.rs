@@ -41,6 +41,7 @@ pub struct Compute {
     siblings: peers::Siblings,
     feed: Feed,
     bus: Bus,
+    consoles: ops::consoles::Consoles,
 }
 
 impl Service for Compute {
@@ -66,7 +67,8 @@ impl Service for Compute {
             "0002_hosts",
             "0003_groups",
             "0004_status",
-            "0005_volumes"
+            "0007_consoles",
+            "0008_volumes"
         ));
         all
     }
@@ -89,6 +91,7 @@ impl Compute {
             siblings,
             feed,
             bus,
+            consoles: ops::consoles::Consoles::new(),
         }
     }
 
@@ -131,6 +134,7 @@ impl Compute {
             let prune = || async {
                 let mut tx = self.core.db.write().await?;
                 store::actions::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
+                store::consoles::prune(&mut tx, now).await?;
                 nephos_ops::feed::prune(&mut tx, now).await?;
                 tx.commit().await
             };

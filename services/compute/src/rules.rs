@@ -103,6 +103,8 @@ nephos_auth::rules! {
     pub ClearPassword = "os_compute_api:os-server-password:clear", PROJECT_MEMBER_OR_ADMIN;
     /// Read a server's console log.
     pub ConsoleOutput = "os_compute_api:os-console-output", PROJECT_MEMBER_OR_ADMIN;
+    /// Get a link to a server's console.
+    pub RemoteConsoles = "os_compute_api:os-remote-consoles", PROJECT_MEMBER_OR_ADMIN;
     /// Put a server into a security group.
     pub AddSecurityGroup = "os_compute_api:os-security-groups:add", PROJECT_MEMBER_OR_ADMIN;
     /// Take a server out of a security group.

@@ -9,6 +9,7 @@
 mod block;
 mod check;
 mod cloud;
+mod consoles;
 mod crash;
 mod evacuate;
 mod faults;

@@ -281,6 +281,9 @@ impl Things<'_> {
                 json!({"events": [{"name": "network-changed", "server_uuid": self.server}]}),
             ),
             "HostFeed" => Some(("/host/v1/feed?host=one&since=0&wait=0".to_owned(), none())),
+            "OpenConsole" => Some(("/console?token=0".to_owned(), none())),
+            "JoinConsole" => Some(("/host/v1/consoles/none".to_owned(), none())),
+            "RefuseConsole" => Some(("/host/v1/consoles/none".to_owned(), json!({"error": "x"}))),
             "ImageIsWanted" => Some((
                 format!("/host/v1/hosts/one/images/{}", self.cloud.image_id),
                 none(),
@@ -354,6 +357,18 @@ impl Things<'_> {
             // One that is not ready: the answer comes at once.
             "ConsoleOutput" => {
                 self.action("building", json!({"os-getConsoleOutput": {}}))
+                    .await
+            }
+            "CreateConsole" => {
+                let body = json!({"remote_console": {"protocol": "vnc", "type": "novnc"}});
+                self.server("/remote-consoles", body).await
+            }
+            "VncConsole" => {
+                self.action("active", json!({"os-getVNCConsole": {"type": "novnc"}}))
+                    .await
+            }
+            "SerialConsole" => {
+                self.action("active", json!({"os-getSerialConsole": {"type": "serial"}}))
                     .await
             }
             "AddSecurityGroup" => {

@@ -154,7 +154,7 @@ impl Browser {
     pub async fn send(&self, method: Method, target: &str, body: Incoming) -> Got {
         let (status, headers, body) = self.ask(method, target, body).await;
         let bytes = match body {
-            Payload::Empty => Bytes::new(),
+            Payload::Empty | Payload::Socket(_) => Bytes::new(),
             Payload::Bytes(bytes) => bytes,
             Payload::Stream { mut chunks, .. } | Payload::Open(mut chunks) => {
                 let mut all = Vec::new();

@@ -2,6 +2,7 @@
 
 use http::Method;
 use nephos_api::Incoming;
+use nephos_peer::Transport;
 use nephos_testkit::Persona;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -184,4 +185,38 @@ async fn every_answer_keeps_scripts_styles_and_frames_of_others_out() {
         .json(Method::POST, "/", &json!({}))
         .await
         .expect(405);
+}
+
+#[tokio::test]
+async fn an_object_is_saved_as_a_file_and_never_shown_as_a_page() {
+    let site = Site::new().await;
+    let object = Transport::Local(site.siblings.named("object"));
+    site.world.directory.set("object", object);
+    let browser = site.signed_in().await.without("x-nephos-dashboard");
+    let project = Persona::Member.project();
+    let target = format!("/download/{project}/v1/AUTH_{project}/c/a%20b/%C3%BC.html");
+    let got = browser.get(&format!("{target}?x=1")).await.expect(200);
+    let reached = &site.siblings.reached()[0];
+    assert_eq!(reached.service, "object");
+    assert_eq!(
+        reached.target,
+        format!("/v1/AUTH_{project}/c/a%20b/%C3%BC.html")
+    );
+    assert_eq!(reached.headers["x-auth-token"], site.siblings.scoped());
+    assert_eq!(got.header("content-disposition"), "attachment");
+    assert!(got.header("content-security-policy").contains("sandbox"));
+    // From elsewhere, without a session, for another project, or to change something: no.
+    let foreign = browser.with("sec-fetch-site", "cross-site");
+    foreign.get(&target).await.expect(403);
+    site.browser().get(&target).await.expect(401);
+    browser
+        .get("/download/other/v1/AUTH_x/c/o")
+        .await
+        .expect(403);
+    browser.get("/download/x").await.expect(404);
+    browser
+        .get(&format!("/download/{project}/../../identity/v3"))
+        .await
+        .expect(400);
+    assert_eq!(site.siblings.reached().len(), 1);
 }

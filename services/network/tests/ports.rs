@@ -229,9 +229,15 @@ async fn port_security_and_groups_exclude_each_other() {
     )
     .await;
     assert_eq!(open["security_groups"], json!([]));
-    let missing = json!({"network_id": network, "security_groups": ["nonsense"]});
-    assert_eq!(
-        refused(&member, "port", missing, 404).await,
-        "SecurityGroupNotFound"
-    );
+    for (group, status, kind) in [
+        ("nonsense", 400, "InvalidInput"),
+        (
+            "6e1b1d27-0a5c-4c9e-9d6d-0d3a3a3f0000",
+            404,
+            "SecurityGroupNotFound",
+        ),
+    ] {
+        let body = json!({"network_id": network, "security_groups": [group]});
+        assert_eq!(refused(&member, "port", body, status).await, kind);
+    }
 }

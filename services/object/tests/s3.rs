@@ -117,7 +117,7 @@ async fn ask(
     let (_listen, door) = cloud.object.s3().expect("S3 is asked for");
     let response = door.dispatch(request).await;
     let bytes = match response.body {
-        Payload::Empty => Bytes::new(),
+        Payload::Empty | Payload::Socket(_) => Bytes::new(),
         Payload::Bytes(bytes) => bytes,
         Payload::Open(mut chunks) | Payload::Stream { mut chunks, .. } => {
             let mut all = Vec::new();

@@ -70,12 +70,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Works on one server until there is nothing left to do but wait.
+    /// Works on one server until there is nothing left to do but wait. Not `confirmed`, what is there is brought back, and
+    /// nothing is made: the server may have been deleted since that was written down.
     pub async fn converge(
         &self,
         server: &ServerId,
         goal: &Goal,
         asked: &mut Asked,
+        confirmed: bool,
     ) -> (Outcome, Found) {
         let mut found = Found::nothing();
         for _round in 0..MAX_ROUNDS {
@@ -83,6 +85,9 @@ impl Worker {
                 Ok(plan) => plan,
                 Err(error) => return (Outcome::Stuck(error), found),
             };
+            if !confirmed && found.defined.is_none() && !plan.steps.is_empty() {
+                return (Outcome::Waits(Wait::Word), found);
+            }
             if plan.steps.is_empty() {
                 return (plan.waits.map_or(Outcome::Settled, Outcome::Waits), found);
             }

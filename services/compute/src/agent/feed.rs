@@ -18,8 +18,9 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::warn;
 
-use super::{Agent, DesiredServers};
+use super::{Agent, DesiredServers, console};
 use crate::driver::{Answer, DriverError, ImageBytes, ImageSource};
+use crate::model::console::{ConsoleCall, KIND_CALL};
 use crate::model::spec::{
     ConsoleTail, ConsoleWish, GuestState, HOST_AWAY, HostInventory, ImageSpec, KIND_CONSOLE,
     KIND_HOST, KIND_SERVER, ObservedServer, ServerId, ServerSpec,
@@ -94,10 +95,13 @@ impl Binding {
         if let Some(kept) = client.cached() {
             self.agent.apply(specs.read(&kept));
         }
-        let mut asked = Asked::since(self.clock.now().plus_secs(-STALE_SECS).0);
+        let young_after = self.clock.now().plus_secs(-STALE_SECS).0;
+        let mut asked = Asked::since(KIND_CONSOLE, young_after);
+        let mut called = Asked::since(KIND_CALL, young_after);
         let taken = client.follow(|desired| {
             self.agent.apply(specs.read(&desired));
             self.answer(asked.new_in(&desired));
+            self.come(called.new_in(&desired));
         });
         taken.await;
     }
@@ -113,6 +117,24 @@ impl Binding {
             let binding = self.clone();
             spawn("compute.console", async move {
                 binding.console(&item, wish).await;
+            });
+        }
+    }
+
+    /// Brings consoles to whoever called for them, each for as long as it is used.
+    fn come(&self, calls: Vec<FeedItem>) {
+        for item in calls {
+            let call = item
+                .spec
+                .and_then(|spec| serde_json::from_value::<ConsoleCall>(spec).ok());
+            let Some(call) = call else { continue };
+            let binding = self.clone();
+            spawn("compute.console", async move {
+                let server = ServerId::from(item.id.as_str());
+                let opened = binding.agent.open_console(&server, call.console).await;
+                if let Err(why) = console::bring(&binding.peers, &call.session, opened).await {
+                    warn!(host = binding.host, %why, "cannot bring a console to who called for it");
+                }
             });
         }
     }
@@ -277,13 +299,15 @@ const fn word(state: GuestState) -> &'static str {
 /// The questions that were answered, by server. Those of the first document are old, unless they are as young as this
 /// process: their generation is the time at which they were asked.
 struct Asked {
+    kind: &'static str,
     answered: BTreeMap<String, i64>,
     young_after: i64,
 }
 
 impl Asked {
-    fn since(young_after: i64) -> Self {
+    fn since(kind: &'static str, young_after: i64) -> Self {
         Self {
+            kind,
             answered: BTreeMap::new(),
             young_after,
         }
@@ -292,11 +316,7 @@ impl Asked {
     fn new_in(&mut self, desired: &Desired) -> Vec<FeedItem> {
         let mut new = Vec::new();
         let mut answered = BTreeMap::new();
-        for item in desired
-            .items
-            .values()
-            .filter(|item| item.kind == KIND_CONSOLE)
-        {
+        for item in desired.items.values().filter(|item| item.kind == self.kind) {
             let before = self.answered.get(&item.id).copied();
             if item.generation > before.unwrap_or(self.young_after) {
                 new.push(FeedItem::clone(item));

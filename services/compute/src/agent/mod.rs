@@ -5,6 +5,7 @@
 //! is not touched; what is ours and wanted nowhere goes only after a snapshot newer than the agent's own start.
 
 pub mod apply;
+mod console;
 pub mod feed;
 pub mod plan;
 pub mod report;
@@ -24,7 +25,8 @@ use tracing::warn;
 use self::apply::Worker;
 pub use self::report::Reports;
 use self::schedule::{Done, Schedule};
-use crate::driver::{Driver, DriverError};
+use crate::driver::{Driver, DriverError, Pipe};
+use crate::model::console::ConsoleKind;
 use crate::model::spec::{HostInventory, ImageHash, ServerId, ServerSpec};
 
 /// Everything that is wanted on this host.
@@ -167,6 +169,18 @@ impl Agent {
         self.worker.driver.console_output(server, max_bytes).await
     }
 
+    /// Opens a console of a running server.
+    ///
+    /// # Errors
+    /// When it does not run, or has no such console.
+    pub async fn open_console(
+        &self,
+        server: &ServerId,
+        kind: ConsoleKind,
+    ) -> Result<Pipe, DriverError> {
+        self.worker.driver.open_console(server, kind).await
+    }
+
     /// Works until shutdown. Started again after a failure it goes on with what was handed over.
     ///
     /// # Errors
@@ -220,8 +234,13 @@ impl Agent {
     }
 
     async fn work(&self, server: ServerId, work: schedule::Work) -> Finished {
-        let schedule::Work { goal, mut asked } = work;
-        let (outcome, found) = self.worker.converge(&server, &goal, &mut asked).await;
+        let schedule::Work {
+            goal,
+            mut asked,
+            confirmed,
+        } = work;
+        let converged = self.worker.converge(&server, &goal, &mut asked, confirmed);
+        let (outcome, found) = converged.await;
         Finished::Server(Box::new(Done {
             server,
             goal,

@@ -71,6 +71,8 @@ pub enum Wait {
     Unplug,
     /// Likewise of a volume.
     UnplugVolume,
+    /// The control plane's word that the server is still wanted.
+    Word,
 }
 
 impl Wait {
@@ -82,6 +84,7 @@ impl Wait {
             Self::Shutdown => "the guest is shutting down".to_owned(),
             Self::Unplug => "the guest has not released an interface".to_owned(),
             Self::UnplugVolume => "the guest has not released a volume".to_owned(),
+            Self::Word => "the control plane has not yet said that it is still wanted".to_owned(),
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Work {
     pub goal: Goal,
     /// What the guest has been asked.
     pub asked: Asked,
+    /// Whether the control plane said so to this process. What only the file of the last one says may be over.
+    pub confirmed: bool,
 }
 
 /// What a task found.
@@ -182,9 +184,11 @@ impl Schedule {
         desk.due = None;
         desk.at_work = true;
         self.working += 1;
+        let desired = self.desired.as_ref();
         let work = Work {
             goal: desk.goal.clone(),
             asked: desk.asked.clone(),
+            confirmed: desired.is_some_and(|desired| desired.from_control_plane),
         };
         Some((server, work))
     }
@@ -254,12 +258,12 @@ impl Schedule {
     }
 
     /// Servers that the snapshot does not name are removed after the grace period, and that only when the control
-    /// plane itself said so after this agent had started.
+    /// plane itself said so after this agent had started, and knows no less than it did before.
     fn release_unwanted(&mut self, boot_revision: i64, now: Duration) {
         let Some(desired) = self.desired.clone() else {
             return;
         };
-        let may_remove = desired.from_control_plane && desired.revision > boot_revision;
+        let may_remove = desired.from_control_plane && desired.revision >= boot_revision;
         let mut due = Vec::new();
         for (server, desk) in &mut self.desks {
             if desired.servers.contains_key(server) {

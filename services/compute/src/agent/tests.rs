@@ -302,7 +302,7 @@ async fn what_is_wanted_nowhere_goes_only_after_a_newer_word_of_the_control_plan
     bench.pass(200).await;
     assert_eq!(bench.world.snapshot(HOST).len(), 2);
 
-    bench.agent.apply(desired(8, &both[..1]));
+    bench.agent.apply(desired(7, &both[..1])); // the file was behind
     bench.pass(50).await;
     assert_eq!(bench.world.snapshot(HOST).len(), 2, "the grace period");
     bench.pass(130).await;
@@ -310,6 +310,21 @@ async fn what_is_wanted_nowhere_goes_only_after_a_newer_word_of_the_control_plan
         bench.world.snapshot(HOST).into_keys().collect::<Vec<_>>(),
         [server(1)]
     );
+    assert_eq!(bench.found(1).state, GuestState::Running);
+}
+
+#[tokio::test]
+async fn what_only_a_file_says_is_wanted_is_not_made() {
+    let bench = Bench::new();
+    let wanted = desired(7, &[spec(1, 1, Want::Running)]);
+    bench.agent.apply(DesiredServers {
+        from_control_plane: false,
+        ..wanted.clone()
+    });
+    bench.pass(20).await;
+    assert!(bench.world.snapshot(HOST).is_empty(), "it may be deleted");
+    bench.agent.apply(wanted);
+    bench.pass(2).await;
     assert_eq!(bench.found(1).state, GuestState::Running);
 }
 

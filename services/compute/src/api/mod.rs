@@ -18,6 +18,7 @@ mod keypairs;
 mod limits;
 mod networks;
 mod quotas;
+mod remote_consoles;
 mod resource;
 mod security_groups;
 mod server_actions;
@@ -194,6 +195,12 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         quotas::ShowQuotas,
         quotas::UpdateQuotaClass,
         quotas::UpdateQuotas,
+        remote_consoles::CreateConsole,
+        remote_consoles::JoinConsole,
+        remote_consoles::OpenConsole,
+        remote_consoles::RefuseConsole,
+        remote_consoles::SerialConsole,
+        remote_consoles::VncConsole,
     ];
     all.extend(routes![
         server_actions::AddSecurityGroup,

@@ -5,6 +5,7 @@
 //! that work on it, as real hosts do. It lives in memory: a new process begins with empty hosts, and the feed fills
 //! them again.
 
+mod console;
 mod verbs;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

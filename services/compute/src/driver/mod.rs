@@ -17,8 +17,10 @@ use futures_util::stream::BoxStream;
 use nephos_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
+use crate::model::console::ConsoleKind;
 use crate::model::spec::{
     ConfigDrive, GuestState, HostInventory, ImageHash, ImageSpec, PortId, PortSpec, ServerId,
     ServerSpec, VncAddress,
@@ -100,6 +102,9 @@ pub trait Driver: Send + Sync {
     /// The last `max_bytes` of the console log; empty when there is none.
     fn console_output<'a>(&'a self, server: &'a ServerId, max_bytes: u64) -> Answer<'a, Vec<u8>>;
 
+    /// Opens a console of a running guest. It is closed when it is dropped.
+    fn open_console<'a>(&'a self, server: &'a ServerId, kind: ConsoleKind) -> Answer<'a, Pipe>;
+
     /// What the host has and is.
     fn inventory(&self) -> Answer<'_, HostInventory>;
 
@@ -129,6 +134,12 @@ pub trait Driver: Send + Sync {
         false
     }
 }
+
+/// Bytes both ways.
+pub trait Talk: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Talk for T {}
+/// One end of an open console.
+pub type Pipe = Box<dyn Talk>;
 
 /// Where images come from: the image service, or files.
 pub trait ImageSource: Send + Sync {

@@ -1,5 +1,6 @@
 //! What a server *is*: pure data and rules. No async, no SQL, no HTTP, no clock.
 
+pub mod console;
 pub mod flavor;
 pub mod guest_data;
 pub mod keypair;

@@ -106,7 +106,7 @@ const FILTERS: &[(&str, &str, Filter)] = &[
     ),
     (
         NO_ROOM,
-        "A smaller flavor may fit, or delete servers that are not needed.",
+        "Delete servers that are not needed; where something is left, a smaller flavor may fit.",
         |host, _| host.has_room,
     ),
 ];
@@ -253,7 +253,7 @@ mod tests {
         assert!(message.contains("for 64 VCPU"), "{message}");
         assert!(message.contains("1 of 3 is disabled"), "{message}");
         assert!(
-            message.contains("1 of 3 has no room. A smaller flavor"),
+            message.contains("1 of 3 has no room. Delete servers"),
             "{message}"
         );
         assert!(why.details().contains("b: is in another availability zone"));

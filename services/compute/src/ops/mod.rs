@@ -4,6 +4,7 @@ pub(crate) mod attach_volume;
 mod attachment;
 pub(crate) mod boot;
 pub mod check;
+pub(crate) mod consoles;
 pub(crate) mod delete;
 pub(crate) mod detach_volume;
 pub(crate) mod evacuate;

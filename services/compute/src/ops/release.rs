@@ -6,6 +6,7 @@ use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
 
 use super::{FEED, HostSays, LOOK_AGAIN, host_says, place, ports, publish, step_error, volumes};
+use crate::model::console::KIND_CALL;
 use crate::model::server::Server;
 use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER};
 use crate::{Compute, store};
@@ -66,7 +67,9 @@ async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<N
     )
     .await?;
     feed::forget(&mut tx, KIND_SERVER, server.id.as_str()).await?;
-    withdraw_console(cx, &mut tx, host, server).await?;
+    for kind in [KIND_CONSOLE, KIND_CALL] {
+        withdraw_console(cx, &mut tx, (host, kind), server).await?;
+    }
     fresh.host = None;
     fresh.power_state = crate::model::server::power::NOSTATE;
     for nic in &mut fresh.nics {
@@ -78,22 +81,22 @@ async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<N
     Ok(Next::Again)
 }
 
-/// A question about its console log that was once asked stands in the feed until the server leaves.
+/// A question about its console log that was once asked stands in the feed until the server leaves, as does a call to it.
 async fn withdraw_console(
     cx: &OpCx<Compute>,
     tx: &mut Tx,
-    host: &str,
+    (host, kind): (&str, &str),
     server: &Server,
 ) -> Result<(), StepError> {
     let place = feed::Place {
         topic: FEED,
         host,
-        kind: KIND_CONSOLE,
+        kind,
         id: server.id.as_str(),
     };
     if let Some(asked) = feed::published_in(tx, place).await? {
         feed::withdraw(tx, cx.now(), place, asked + 1).await?;
-        feed::forget(tx, KIND_CONSOLE, server.id.as_str()).await?;
+        feed::forget(tx, kind, server.id.as_str()).await?;
     }
     Ok(())
 }

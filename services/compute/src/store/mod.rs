@@ -3,6 +3,7 @@
 pub(crate) mod actions;
 pub(crate) mod aggregates;
 pub(crate) mod check;
+pub(crate) mod consoles;
 pub(crate) mod flavors;
 pub(crate) mod hosts;
 pub(crate) mod keypairs;

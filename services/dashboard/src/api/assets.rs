@@ -20,6 +20,12 @@ const NONE: &str = "<!DOCTYPE html>\n<html lang=\"en\"><head><title>Nephos</titl
 /// Compressions that files come in, best first: the name in HTTP and the ending of the file.
 const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 
+/// The page of a console. A terminal writes styles into its page, so this one may; and the dashboard frames it.
+const CONSOLE: &str = "console.html";
+const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'self'";
+
 /// The file at `path`; every path that is no file is the one page, which knows its own paths.
 pub(crate) fn find(path: &str, headers: &HeaderMap) -> Response {
     let name = path.trim_start_matches('/');
@@ -28,7 +34,12 @@ pub(crate) fn find(path: &str, headers: &HeaderMap) -> Response {
         return found.unwrap_or_else(|| plain(StatusCode::NOT_FOUND, "There is no such file.\n"));
     }
     let known = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
-    if let Some(found) = known.then(|| file(name, headers)).flatten() {
+    if let Some(mut found) = known.then(|| file(name, headers)).flatten() {
+        if name == CONSOLE {
+            let policy = HeaderValue::from_static(CONSOLE_POLICY);
+            let name = header::CONTENT_SECURITY_POLICY;
+            found.headers.insert(name, policy);
+        }
         return found;
     }
     match file(INDEX, headers) {

@@ -67,6 +67,43 @@ pub(crate) async fn hand_on(
         _no_project => signed.unscoped().to_owned(),
     };
     request.path = path;
+    ask(service, request, (name, token), request_id).await
+}
+
+/// Hands out an object as a file: `rest` is the project and the object's path. A link cannot send headers of its own,
+/// so this is for reading alone, and what comes is saved and never shown as a page.
+pub(crate) async fn download(
+    service: &Dashboard,
+    mut request: Request,
+    rest: &str,
+    request_id: &RequestId,
+) -> Result<Response, Fault> {
+    guard::from_own_origin(&request.headers, &request.base_url)?;
+    let signed = signed::find(service, &request.headers, &request.base_url).await?;
+    let wrong = || Fault::not_found("There is no such file.");
+    let (project, path) = rest
+        .strip_prefix('/')
+        .and_then(|rest| rest.split_once('/'))
+        .ok_or_else(wrong)?;
+    let (name, path) = target(&format!("/object/{path}"))?;
+    let token = signed.token(service, project, request_id).await?;
+    request.path = path;
+    request.query = String::new();
+    let mut response = ask(service, request, (name, token), request_id).await?;
+    if response.status.is_success() {
+        let save = HeaderValue::from_static("attachment");
+        response.headers.insert(header::CONTENT_DISPOSITION, save);
+    }
+    Ok(response)
+}
+
+/// Asks a service with a token, and keeps back what a browser should not get.
+async fn ask(
+    service: &Dashboard,
+    mut request: Request,
+    (name, token): (&'static str, String),
+    request_id: &RequestId,
+) -> Result<Response, Fault> {
     request.headers = passed(&request.headers);
     let mut token = HeaderValue::from_str(&token).map_err(|_| fault::not_signed_in())?;
     token.set_sensitive(true);

@@ -12,7 +12,7 @@ use crate::Dashboard;
 
 /// Nothing but what this origin serves; no inline scripts, no inline styles, no frames around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
-    connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// The site. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +29,11 @@ impl Site {
         if let Some(rest) = below(&request.path, "/api") {
             return self.hand_on(request, &rest).await;
         }
+        if let Some(rest) = below(&request.path, "/download")
+            && request.method == Method::GET
+        {
+            return self.download(request, &rest).await;
+        }
         if below(&request.path, "/v1").is_some() || request.path == "/openapi.json" {
             return self.app.dispatch(request).await;
         }
@@ -43,6 +48,15 @@ impl Site {
         let request_id = nephos_runtime::ids::request_id();
         let service = self.app.service();
         match proxy::hand_on(service, request, rest, &request_id).await {
+            Ok(response) => response,
+            Err(fault) => refusal(&fault, &request_id),
+        }
+    }
+
+    async fn download(self, request: Request, rest: &str) -> Response {
+        let request_id = nephos_runtime::ids::request_id();
+        let service = self.app.service();
+        match proxy::download(service, request, rest, &request_id).await {
             Ok(response) => response,
             Err(fault) => refusal(&fault, &request_id),
         }

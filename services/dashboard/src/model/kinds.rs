@@ -27,6 +27,11 @@ const fn kind(name: &'static str, service: &'static str, target: &'static str) -
 
 /// Lists are looked at up to their first thousand things.
 const KINDS: &[Kind] = &[
+    kind(
+        "containers",
+        "object",
+        "/v1/AUTH_{project}?format=json&limit=1000",
+    ),
     kind("flavors", "compute", "/v2.1/flavors/detail?is_public=None"),
     kind("floatingips", "network", "/v2.0/floatingips?limit=1000"),
     Kind {

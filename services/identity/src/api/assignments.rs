@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::fault::require;
-use super::list::{flag, is_true};
+use super::list::{flag, is_true, with_query};
 use super::shape::Links;
 use crate::model::assignment::{ActorKind, Assignment, SYSTEM, TargetKind};
 use crate::model::directory::{Group, Project, User};
@@ -396,7 +396,7 @@ async fn list_role_assignments(
         .map(|shown| world.view(&cx, shown, names))
         .collect();
     let links = Links {
-        own: cx.url("/v3/role_assignments"),
+        own: cx.url(&with_query("/v3/role_assignments", &req.query, None)),
         previous: None,
         next: None,
     };

@@ -117,7 +117,7 @@ async fn add_host(cx: Cx, req: Req<AddHost>) -> Reply<AddHost> {
         added_at: now,
         joined_at: Timestamp(0),
     };
-    let join_token = secret();
+    let join_token = join_token();
     let mut tx = cx.write().await?;
     store::hosts::add(&mut tx, &host, &fingerprint(&join_token)).await?;
     tx.commit().await?;
@@ -344,8 +344,9 @@ fn user_id(host: &str) -> UserId {
     UserId(ids::derived(&NAMESPACE, host).simple().to_string())
 }
 
-fn secret() -> String {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+/// In hexadecimal digits: it stands on a command line, where a dash in front would make it an option.
+fn join_token() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
 }
 
 fn name(text: &str) -> Result<HostName, Fault> {

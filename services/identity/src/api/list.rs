@@ -86,7 +86,7 @@ fn page<T: Named>(params: &Params, items: Vec<T>) -> Result<(Vec<T>, Option<Stri
     Ok((items, next))
 }
 
-fn with_query(path: &str, params: &Params, marker: Option<&str>) -> String {
+pub(super) fn with_query(path: &str, params: &Params, marker: Option<&str>) -> String {
     let mut pairs: Vec<(&str, &str)> = params
         .0
         .iter()

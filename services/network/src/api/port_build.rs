@@ -215,6 +215,10 @@ pub(super) async fn groups(
     };
     let mut wanted: Vec<String> = Vec::new();
     for id in asked {
+        if uuid::Uuid::parse_str(id).is_err() {
+            let why = format!("'{id}' is not an integer or uuid");
+            return Err(Refusal::input(why).into());
+        }
         if !wanted.contains(id) {
             wanted.push(id.clone());
         }

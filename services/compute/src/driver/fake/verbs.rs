@@ -9,8 +9,10 @@ use nephos_types::Timestamp;
 
 use super::{Definition, FakeDriver, Guest, Power, Verb, found_port, found_volume};
 use crate::driver::{
-    Answer, Driver, DriverError, Found, FoundPort, Mark, config_drive_fingerprint, fingerprint,
+    Answer, Driver, DriverError, Found, FoundPort, Mark, Pipe, config_drive_fingerprint,
+    fingerprint,
 };
+use crate::model::console::ConsoleKind;
 use crate::model::spec::{
     CpuInfo, HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec,
 };
@@ -265,6 +267,11 @@ impl Driver for FakeDriver {
             let from = guest.console.len().saturating_sub(max);
             Ok(guest.console.get(from..).unwrap_or_default().to_vec())
         })
+    }
+
+    fn open_console<'a>(&'a self, server: &'a ServerId, kind: ConsoleKind) -> Answer<'a, Pipe> {
+        let opened = self.console(server, kind);
+        futures_util::future::ready(opened).boxed()
     }
 
     fn inventory(&self) -> Answer<'_, HostInventory> {

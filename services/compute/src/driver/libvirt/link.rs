@@ -1,13 +1,18 @@
-//! The one connection to libvirtd: opened when needed, replaced when it died, with a pause after each failure.
+//! The connections to libvirtd: opened when needed, replaced when they died, with a pause after each failure.
+//!
+//! A connection is used by one thread at a time. libvirt allows more, but up to 10.2 a thread that waits for an answer
+//! can be woken by another one in such a way that its stack is used after it was left (CVE-2024-4418), and the process
+//! is gone. For the same reason only the connection that listens for events, which no lane uses, is probed: a probe wakes
+//! whoever waits.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nephos_runtime::Clock;
 use tracing::{info, warn};
 use virt::connect::Connect;
 use virt::domain::Domain;
-use virt::error::ErrorNumber;
+use virt::error::{Error, ErrorNumber};
 
 use super::events;
 use crate::driver::{Changes, DriverError};
@@ -16,35 +21,50 @@ use crate::driver::{Changes, DriverError};
 const KEEP_ALIVE_SECS: i32 = 5;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// A connection that heals itself. All calls block: use it on a lane.
+/// Connections that heal themselves. All calls block: use it on a lane.
 pub struct Link {
     uri: String,
     clock: Clock,
     changes: Arc<Changes>,
+    listener: Mutex<Option<Listener>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    open: Option<Arc<Open>>,
+    /// Connections that nobody uses now; never more than there were lanes at work at a time.
+    idle: Vec<Open>,
     failures: u32,
     not_before: Duration,
     why: String,
 }
 
-/// An open connection and its subscription.
-pub struct Open {
-    /// libvirt's connection; it may be used by many threads at a time.
-    pub connect: Connect,
-    subscription: Option<events::Subscription>,
+/// An open connection.
+struct Open(Connect);
+
+impl Open {
+    fn is_alive(&self) -> bool {
+        self.0.is_alive().unwrap_or(false)
+    }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
+        let _dead_already = self.0.close();
+    }
+}
+
+/// The connection by which libvirt tells what happens.
+struct Listener {
+    connect: Open,
+    subscription: Option<events::Subscription>,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
         if let Some(subscription) = self.subscription.take() {
-            subscription.end(&self.connect);
+            subscription.end(&self.connect.0);
         }
-        let _dead_already = self.connect.close();
     }
 }
 
@@ -57,6 +77,7 @@ impl Link {
             uri: uri.to_owned(),
             clock,
             changes,
+            listener: Mutex::default(),
             state: Mutex::default(),
         }
     }
@@ -68,63 +89,94 @@ impl Link {
     pub fn with<T>(
         &self,
         what: &str,
-        job: impl FnOnce(&Connect) -> Result<T, virt::error::Error>,
+        job: impl FnOnce(&Connect) -> Result<T, Error>,
     ) -> Result<T, DriverError> {
         let open = self.open()?;
-        job(&open.connect).map_err(|error| {
-            if open.connect.is_alive().unwrap_or(false) {
-                return DriverError::Failed(format!("cannot {what}: {}", error.message()));
+        let done = job(&open.0);
+        match done {
+            Ok(done) => {
+                self.state().idle.push(open);
+                Ok(done)
             }
-            self.lose(&open, &error);
-            let uri = &self.uri;
-            DriverError::Unavailable(format!("lost libvirt at {uri}: {}", error.message()))
-        })
+            Err(error) if open.is_alive() => {
+                self.state().idle.push(open);
+                Err(DriverError::Failed(format!(
+                    "cannot {what}: {}",
+                    error.message()
+                )))
+            }
+            Err(error) => {
+                let (uri, error) = (&self.uri, error.message());
+                warn!(uri, error, "lost a connection to libvirt");
+                Err(DriverError::Unavailable(format!(
+                    "lost libvirt at {uri}: {error}"
+                )))
+            }
+        }
     }
 
-    fn open(&self) -> Result<Arc<Open>, DriverError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = &state.open {
-            if open.connect.is_alive().unwrap_or(false) {
-                return Ok(Arc::clone(open));
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Result<Open, DriverError> {
+        self.listen();
+        let known = {
+            let mut state = self.state();
+            let known = state.idle.pop();
+            // Those of a libvirtd that is gone are gone together.
+            if known.as_ref().is_some_and(|open| !open.is_alive()) {
+                state.idle.clear();
             }
-            state.open = None;
+            known
+        };
+        if let Some(open) = known.filter(Open::is_alive) {
+            return Ok(open);
         }
-        if self.clock.monotonic() < state.not_before {
-            return Err(DriverError::Unavailable(state.why.clone()));
+        {
+            let state = self.state();
+            if self.clock.monotonic() < state.not_before {
+                return Err(DriverError::Unavailable(state.why.clone()));
+            }
         }
-        match self.connect() {
+        let opened = Connect::open(Some(&self.uri)).map(Open);
+        let mut state = self.state();
+        match opened {
             Ok(open) => {
-                info!(uri = self.uri, "connected to libvirt");
-                let open = Arc::new(open);
-                *state = State {
-                    open: Some(Arc::clone(&open)),
-                    ..State::default()
-                };
-                drop(state);
-                self.changes.tell(None); // what happened meanwhile nobody told us
+                (state.failures, state.not_before) = (0, Duration::ZERO);
                 Ok(open)
             }
             Err(error) => {
                 state.failures = state.failures.saturating_add(1);
                 let pause = Duration::from_millis(250 << state.failures.min(8)).min(LONGEST_PAUSE);
                 state.not_before = self.clock.monotonic() + pause;
-                state.why = format!(
-                    "libvirt at {} does not answer: {}",
-                    self.uri,
-                    error.message()
-                );
-                warn!(
-                    uri = self.uri,
-                    error = error.message(),
-                    "cannot connect to libvirt"
-                );
+                let (uri, error) = (&self.uri, error.message());
+                state.why = format!("libvirt at {uri} does not answer: {error}");
+                warn!(uri, error, "cannot connect to libvirt");
                 Err(DriverError::Unavailable(state.why.clone()))
             }
         }
     }
 
-    fn connect(&self) -> Result<Open, virt::error::Error> {
-        let connect = Connect::open(Some(&self.uri))?;
+    /// Sees to it that somebody listens. While one thread does, nobody waits for it.
+    fn listen(&self) {
+        let Ok(mut listener) = self.listener.try_lock() else {
+            return;
+        };
+        if listener
+            .as_ref()
+            .is_some_and(|there| there.connect.is_alive())
+        {
+            return;
+        }
+        if self.clock.monotonic() < self.state().not_before {
+            return;
+        }
+        *listener = None;
+        // Where libvirtd does not answer, who wants something of it finds out and says so.
+        let Ok(connect) = Connect::open(Some(&self.uri)) else {
+            return;
+        };
         // Not every driver can (`test:///default`): then nothing but a failing call tells that it is dead.
         if let Err(error) = connect.set_keep_alive(KEEP_ALIVE_SECS, 3) {
             info!(
@@ -132,30 +184,15 @@ impl Link {
                 "libvirt connection without keep-alive"
             );
         }
-        let subscription = events::subscribe(&connect, &self.changes);
-        Ok(Open {
-            connect,
-            subscription,
-        })
-    }
-
-    fn lose(&self, open: &Arc<Open>, error: &virt::error::Error) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state
-            .open
-            .as_ref()
-            .is_some_and(|now| Arc::ptr_eq(now, open))
-        {
-            warn!(
-                uri = self.uri,
-                error = error.message(),
-                "lost the connection to libvirt"
-            );
-            state.open = None;
-        }
+        info!(uri = self.uri, "connected to libvirt");
+        *listener = Some(Listener {
+            subscription: events::subscribe(&connect, &self.changes),
+            connect: Open(connect),
+        });
+        drop(listener);
+        self.changes.tell(None); // what happened meanwhile nobody told us
     }
 }
-
 /// The domain of this UUID, if there is one.
 ///
 /// # Errors

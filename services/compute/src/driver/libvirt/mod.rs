@@ -6,6 +6,7 @@
 
 mod child;
 mod config_drive;
+mod console;
 mod disks;
 pub mod domain_xml;
 mod events;
@@ -36,7 +37,7 @@ use self::images::Images;
 use self::lane::Lanes;
 use self::link::{Link, find, unless_late};
 use super::{Answer, Changes, Deadlines, DriverError, Found, FoundPort, ImageSource};
-use crate::model::spec::{CpuInfo, GuestState, HostInventory, ServerId, ServerSpec};
+use crate::model::spec::{CpuInfo, GuestState, HostInventory, ServerId, ServerSpec, VncAddress};
 
 /// What is configured.
 #[derive(Clone, Debug)]

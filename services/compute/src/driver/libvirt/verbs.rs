@@ -9,8 +9,9 @@ use virt::domain::Domain;
 use virt_sys as sys;
 
 use super::link::unless_late;
-use super::{LibvirtDriver, Shared, domain_xml, host, volumes};
-use crate::driver::{Answer, Driver, Found, FoundPort, Mark, fingerprint};
+use super::{LibvirtDriver, Shared, console, domain_xml, host, volumes};
+use crate::driver::{Answer, Driver, Found, FoundPort, Mark, Pipe, fingerprint};
+use crate::model::console::ConsoleKind;
 use crate::model::spec::{HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec};
 use crate::model::volume::VolumeSpec;
 
@@ -221,6 +222,17 @@ impl Driver for LibvirtDriver {
             self.deadlines.look,
             move |shared| shared.disks.console(&id, max_bytes),
         )
+    }
+
+    fn open_console<'a>(&'a self, server: &'a ServerId, kind: ConsoleKind) -> Answer<'a, Pipe> {
+        let id = server.clone();
+        let place = self.call(
+            server.as_str(),
+            "find a console",
+            self.deadlines.look,
+            move |shared| shared.console(&id, kind),
+        );
+        async move { console::open(place.await?).await }.boxed()
     }
 
     fn inventory(&self) -> Answer<'_, HostInventory> {

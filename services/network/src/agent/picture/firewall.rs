@@ -79,6 +79,10 @@ fn states(places: &BTreeMap<&str, Place<'_>>) -> Table {
             "meta mark set meta mark and 0xfffffff8".to_owned(),
             "ct state established,related meta mark set meta mark or 0x1 accept".to_owned(),
             "ct state invalid meta mark set meta mark or 0x4 accept".to_owned(),
+            // In the middle of a connection that is not known: it was ended here, and its next packet, from whichever
+            // side, must not begin it anew.
+            "tcp flags & (fin | syn | rst | ack) != syn meta mark set meta mark or 0x4 accept"
+                .to_owned(),
             "meta mark set meta mark or 0x2".to_owned(),
         ]
     };
