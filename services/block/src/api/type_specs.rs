@@ -49,7 +49,8 @@ endpoint! {
 }
 async fn list(cx: Cx, req: Req<ListExtraSpecs>) -> Reply<ListExtraSpecs> {
     at_project(&cx, &req.path.project_id)?;
-    let kind = usable_type(&cx, &req.path.id).await?;
+    let project = project_of(&cx, &req.path.project_id);
+    let kind = usable_type(&cx, &project, &req.path.id).await?;
     let all = cx.may(
         rules::ReadSensitiveSpecs,
         &Target::of_project(&project_of(&cx, "-")),
@@ -93,7 +94,8 @@ endpoint! {
 }
 async fn show(cx: Cx, req: Req<ShowExtraSpec>) -> Reply<ShowExtraSpec> {
     at_project(&cx, &req.path.project_id)?;
-    let kind = usable_type(&cx, &req.path.id).await?;
+    let project = project_of(&cx, &req.path.project_id);
+    let kind = usable_type(&cx, &project, &req.path.id).await?;
     let all = cx.may(
         rules::ReadSensitiveSpecs,
         &Target::of_project(&project_of(&cx, "-")),

@@ -98,16 +98,16 @@ endpoint! {
 }
 async fn show_type(cx: Cx, req: Req<ShowType>) -> Reply<ShowType> {
     at_project(&cx, &req.path.project_id)?;
+    let project = project_of(&cx, &req.path.project_id);
     let kind = if req.path.id == "default" {
-        let project = project_of(&cx, &req.path.project_id);
         let own = types::defaults(cx.db(), Some(&project)).await?;
         let word = own
             .into_iter()
             .next()
             .map_or_else(|| DEFAULT.to_owned(), |own| own.type_id);
-        usable_type(&cx, &word).await?
+        usable_type(&cx, &project, &word).await?
     } else {
-        usable_type(&cx, &req.path.id).await?
+        usable_type(&cx, &project, &req.path.id).await?
     };
     Ok(Json(json!({ "volume_type": view(&cx, &kind) })))
 }

@@ -1,7 +1,6 @@
 //! Snapshots.
 
 use nephos_db::{Arg, Db, Direction, Error, FromRow, Page, Row, ToArg, Tx, Where, args};
-use nephos_types::Timestamp;
 
 use super::volumes::times;
 use crate::model::snapshot::{Snapshot, SnapshotId, SnapshotStatus};
