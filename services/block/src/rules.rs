@@ -176,6 +176,10 @@ nephos_auth::rules! {
     pub(crate) ListServices = "volume_extension:services:index", ADMIN;
     /// Enable, disable services.
     pub(crate) UpdateServices = "volume_extension:services:update", ADMIN;
+    /// Freeze a back end.
+    pub(crate) FreezeHost = "volume:freeze_host", ADMIN;
+    /// Thaw a back end.
+    pub(crate) ThawHost = "volume:thaw_host", ADMIN;
     /// List pools.
     pub(crate) GetPools = "scheduler_extension:scheduler_stats:get_pools", ADMIN;
     /// Show what a back end can do.

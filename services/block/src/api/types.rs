@@ -12,7 +12,16 @@ use crate::model::volume_type::{DEFAULT, VolumeType};
 use crate::store::types;
 use crate::{Cx, rules};
 
-pub(crate) fn view(cx: &Cx, kind: &VolumeType) -> Value {
+/// The shape of replies that make or change a type.
+fn brief(cx: &Cx, kind: &VolumeType) -> Value {
+    let mut view = view(cx, kind);
+    if let Some(view) = view.as_object_mut() {
+        view.shift_remove("qos_specs_id");
+    }
+    view
+}
+
+fn view(cx: &Cx, kind: &VolumeType) -> Value {
     let own = Target::of_project(&project_of(cx, "-"));
     let mut view = json!({
         "id": kind.id, "name": kind.name, "description": kind.description, "is_public": kind.is_public,
@@ -162,7 +171,7 @@ async fn create_type(cx: Cx, req: Req<CreateType>) -> Reply<CreateType> {
         return Err(taken(&kind.name));
     }
     tx.commit().await?;
-    Ok(Json(json!({ "volume_type": view(&cx, &kind) })))
+    Ok(Json(json!({ "volume_type": brief(&cx, &kind) })))
 }
 
 endpoint! {
@@ -198,7 +207,7 @@ async fn update_type(cx: Cx, req: Req<UpdateType>) -> Reply<UpdateType> {
         return Err(taken(&kind.name));
     }
     tx.commit().await?;
-    Ok(Json(json!({ "volume_type": view(&cx, &kind) })))
+    Ok(Json(json!({ "volume_type": brief(&cx, &kind) })))
 }
 
 endpoint! {
