@@ -53,7 +53,7 @@ async fn list(cx: Cx, req: Req<ListExtraSpecs>) -> Reply<ListExtraSpecs> {
     let kind = usable_type(&cx, &project, &req.path.id).await?;
     let all = cx.may(
         rules::ReadSensitiveSpecs,
-        &Target::of_project(&project_of(&cx, "-")),
+        &Target::of_project(project_of(&cx, "-")),
     );
     Ok(Json(json!({ "extra_specs": kind.shown_specs(all) })))
 }
@@ -98,7 +98,7 @@ async fn show(cx: Cx, req: Req<ShowExtraSpec>) -> Reply<ShowExtraSpec> {
     let kind = usable_type(&cx, &project, &req.path.id).await?;
     let all = cx.may(
         rules::ReadSensitiveSpecs,
-        &Target::of_project(&project_of(&cx, "-")),
+        &Target::of_project(project_of(&cx, "-")),
     );
     let key = req.path.key.as_str();
     let specs = kind.shown_specs(all);

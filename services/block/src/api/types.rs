@@ -22,7 +22,7 @@ fn brief(cx: &Cx, kind: &VolumeType) -> Value {
 }
 
 fn view(cx: &Cx, kind: &VolumeType) -> Value {
-    let own = Target::of_project(&project_of(cx, "-"));
+    let own = Target::of_project(project_of(cx, "-"));
     let mut view = json!({
         "id": kind.id, "name": kind.name, "description": kind.description, "is_public": kind.is_public,
     });
@@ -222,7 +222,7 @@ async fn delete_type(cx: Cx, req: Req<DeleteType>) -> Reply<DeleteType> {
     at_project(&cx, &req.path.project_id)?;
     cx.require(
         rules::DeleteType,
-        &Target::of_project(&project_of(&cx, &req.path.project_id)),
+        &Target::of_project(project_of(&cx, &req.path.project_id)),
     )?;
     let kind = types::find(cx.db(), &req.path.id)
         .await?

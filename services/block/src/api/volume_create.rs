@@ -117,7 +117,7 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
     if kind.is_multiattach() {
         cx.require(
             rules::Multiattach,
-            &nephos_auth::Target::of_project(&super::project_of(cx, &req.path.project_id)),
+            &nephos_auth::Target::of_project(super::project_of(cx, &req.path.project_id)),
         )?;
     }
     let (bootable, image_items) = boot(cx, &from).await?;
