@@ -19,6 +19,8 @@ pub struct Config {
     pub iscsi_listen: Option<SocketAddr>,
     /// Bytes of a back end that are never promised to volumes.
     pub reserved_bytes: u64,
+    /// Hosts that are on this machine besides its own, such as simulated ones; `*` at the end stands for any rest.
+    pub local_hosts: Vec<String>,
     /// The name of this machine; the process sets it.
     #[serde(skip)]
     pub host: String,
@@ -32,7 +34,19 @@ impl Default for Config {
             zone: "nova".to_owned(),
             iscsi_listen: None,
             reserved_bytes: 1 << 30,
+            local_hosts: vec!["sim-*".to_owned()],
             host: "localhost".to_owned(),
         }
+    }
+}
+
+impl Config {
+    /// Whether a host is on the machine of a back end, which is called `here`.
+    pub(crate) fn is_local(&self, host: &str, here: &str) -> bool {
+        let named = |name: &String| match name.strip_suffix('*') {
+            Some(begin) => host.starts_with(begin),
+            None => host == name,
+        };
+        host == here || self.local_hosts.iter().any(named)
     }
 }

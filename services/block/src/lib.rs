@@ -30,7 +30,7 @@ use nephos_runtime::{Shutdown, Task};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
 pub use config::Config;
-// The worker runs where the files are (docs/adr/0008): these are all that `ops` knows of the driver.
+// The worker runs where the files are (docs/adr/0010): these are all that `ops` knows of the driver.
 pub(crate) use driver::images::Incoming;
 pub(crate) use driver::targets::Target;
 pub(crate) use driver::{Driver, DriverError};

@@ -1,7 +1,7 @@
 //! The policy rules: Cinder's names and defaults (cinder/policies).
 //!
-//! One widening: the `service` role does with attachments, and reads of volumes and snapshots, what a project's member
-//! may, because the compute service attaches and detaches in its own name.
+//! One widening: the `service` role does with attachments, reads of volumes and snapshots, and creates and deletes of volumes,
+//! what a project's member may, because the compute service does so on behalf of servers' owners, after their tokens.
 
 const ADMIN: &str = "rule:admin_api";
 const READER: &str = "rule:xena_system_admin_or_project_reader";
@@ -17,11 +17,11 @@ nephos_auth::rules! {
     /// Who works in a project.
     pub(crate) ProjectMember = "xena_system_admin_or_project_member", "(role:admin) or (role:member and project_id:%(project_id)s)";
     /// Create a volume.
-    pub(crate) CreateVolume = "volume:create", MEMBER;
+    pub(crate) CreateVolume = "volume:create", MEMBER_OR_SERVICE;
     /// Create a volume from an image.
-    pub(crate) CreateFromImage = "volume:create_from_image", MEMBER;
+    pub(crate) CreateFromImage = "volume:create_from_image", MEMBER_OR_SERVICE;
     /// Create a volume that several servers may have.
-    pub(crate) Multiattach = "volume:multiattach", MEMBER;
+    pub(crate) Multiattach = "volume:multiattach", MEMBER_OR_SERVICE;
     /// Show a volume.
     pub(crate) GetVolume = "volume:get", READER_OR_SERVICE;
     /// List volumes.
@@ -29,7 +29,7 @@ nephos_auth::rules! {
     /// Change a volume.
     pub(crate) UpdateVolume = "volume:update", MEMBER;
     /// Delete a volume.
-    pub(crate) DeleteVolume = "volume:delete", MEMBER;
+    pub(crate) DeleteVolume = "volume:delete", MEMBER_OR_SERVICE;
     /// Delete a volume whatever its state.
     pub(crate) ForceDelete = "volume:force_delete", ADMIN;
     /// See where a volume is.
@@ -176,6 +176,10 @@ nephos_auth::rules! {
     pub(crate) ListServices = "volume_extension:services:index", ADMIN;
     /// Enable, disable services.
     pub(crate) UpdateServices = "volume_extension:services:update", ADMIN;
+    /// Freeze a back end.
+    pub(crate) FreezeHost = "volume:freeze_host", ADMIN;
+    /// Thaw a back end.
+    pub(crate) ThawHost = "volume:thaw_host", ADMIN;
     /// List pools.
     pub(crate) GetPools = "scheduler_extension:scheduler_stats:get_pools", ADMIN;
     /// Show what a back end can do.

@@ -147,6 +147,14 @@ fn plain(endpoint: &str) -> Option<(String, Value)> {
                 json!({"host": "here@two", "binary": "cinder-volume", "disabled_reason": "x"});
             ("/v3/os-services/disable-log-reason".to_owned(), body)
         }
+        "FreezeHost" => (
+            "/v3/os-services/freeze".to_owned(),
+            json!({"host": "here@two"}),
+        ),
+        "ThawHost" => (
+            "/v3/os-services/thaw".to_owned(),
+            json!({"host": "here@two"}),
+        ),
         "GetPools" => ("/v3/scheduler-stats/get_pools".to_owned(), Value::Null),
         "ShowCapabilities" => ("/v3/capabilities/here@one".to_owned(), Value::Null),
         "ListHosts" => ("/v3/os-hosts".to_owned(), Value::Null),

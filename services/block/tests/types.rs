@@ -204,5 +204,25 @@ async fn a_disabled_back_end_takes_no_volumes() {
         .await
         .expect(200);
     cloud.admin().get("/v3/os-hosts/here@two").await.expect(200);
+    let two = json!({"host": "here@two"});
+    cloud
+        .admin()
+        .put("/v3/os-services/freeze", two.clone())
+        .await
+        .expect(200);
+    let refused = created(&cloud.member(), json!({"size": 1})).await;
+    cloud.settle().await;
+    assert_eq!(cloud.status(&refused).await, "error");
+    cloud
+        .admin()
+        .put("/v3/os-services/thaw", two)
+        .await
+        .expect(200);
+    cloud.volume().await;
+    cloud
+        .admin()
+        .put("/v3/os-services/freeze", json!({"host": "mars"}))
+        .await
+        .expect(400);
     cloud.member().get("/v3/os-services").await.expect(403);
 }

@@ -338,3 +338,35 @@ async fn older_versions_show_what_they_showed() {
         .await
         .expect(406);
 }
+
+#[tokio::test]
+async fn a_sibling_makes_and_deletes_volumes_for_their_owner() {
+    let cloud = cloud().await;
+    let project = nephos_testkit::Persona::Member.project();
+    let root = format!("/v3/{project}/volumes");
+    let body = json!({"volume": {"size": 1, "name": "root"}});
+    let made = cloud.service().post(&root, body).await.expect(202).json;
+    let id = made["volume"]["id"].as_str().unwrap();
+    cloud.settle().await;
+    assert_eq!(cloud.status(id).await, "available");
+    assert_eq!(cloud.usage().await, (1, 0, 1));
+    cloud
+        .other()
+        .get(&format!("/v3/volumes/{id}"))
+        .await
+        .expect(404);
+    let found = cloud
+        .service()
+        .get(&format!("{root}/detail?name=root"))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(found["volumes"][0]["id"], id);
+    cloud
+        .service()
+        .delete(&format!("{root}/{id}"))
+        .await
+        .expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.usage().await, (0, 0, 0));
+}

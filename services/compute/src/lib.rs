@@ -67,8 +67,8 @@ impl Service for Compute {
             "0002_hosts",
             "0003_groups",
             "0004_status",
-            "0007_consoles",
-            "0008_volumes"
+            "0005_volumes",
+            "0007_consoles"
         ));
         all
     }

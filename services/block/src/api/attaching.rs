@@ -158,7 +158,7 @@ pub(crate) async fn connect(
             )));
         }
     }
-    let remote = host != backend.host;
+    let remote = !cx.config.is_local(&host, &backend.host);
     if remote {
         exportable(&volume, (&host, &backend))?;
         if attachment.export == Export::No {
@@ -227,7 +227,10 @@ pub(crate) async fn connection_of(cx: &Cx, attachment: &Attachment) -> Result<Va
         return Ok(json!({}));
     };
     let place = Place {
-        host: &backend.host,
+        local: attachment
+            .host
+            .as_deref()
+            .is_some_and(|host| cx.config.is_local(host, &backend.host)),
         folder: &backend.folder,
         portal: backend.portal.as_deref(),
     };

@@ -1,6 +1,6 @@
 //! Back ends as services, pools, hosts, and what they can do.
 
-use nephos_api::{Fault, Json, Params, Reply, Req, Shape, endpoint};
+use nephos_api::{Empty, Fault, Json, Params, Reply, Req, Shape, endpoint};
 use serde_json::{Value, json};
 
 use super::versions::SERVICE_VIEW;
@@ -168,6 +168,52 @@ async fn disable_with_reason(
 ) -> Reply<DisableServiceWithReason> {
     at_project(&cx, &req.path.project_id)?;
     turn(&cx, &req.body.0, (true, true)).await
+}
+
+/// Freezes or thaws a back end: frozen, it takes no new volumes until it is thawed.
+async fn freeze(cx: &Cx, body: &Value, frozen: bool) -> Result<Empty, Fault> {
+    let host = body.get("host").and_then(Value::as_str).unwrap_or_default();
+    let all = backends::list(cx.db()).await?;
+    let found = all.iter().find(|backend| backend.service_host() == host);
+    let found = found.ok_or_else(|| {
+        Fault::bad_request(format!(
+            "Service cinder-volume could not be found on host {host}."
+        ))
+    })?;
+    let mut tx = cx.write().await?;
+    let reason = frozen.then_some("frozen");
+    backends::set_disabled(&mut tx, &found.name, frozen, reason).await?;
+    backends::set_frozen(&mut tx, &found.name, frozen).await?;
+    tx.commit().await?;
+    Ok(Empty)
+}
+
+endpoint! {
+    /// Freeze a back end.
+    FreezeHost: PUT "/v3/{project_id}/os-services/freeze" => 200,
+    policy: rules::FreezeHost,
+    path: ProjectPath,
+    body: Json<Value>,
+    reply: Empty,
+    handler: freeze_host,
+}
+async fn freeze_host(cx: Cx, req: Req<FreezeHost>) -> Reply<FreezeHost> {
+    at_project(&cx, &req.path.project_id)?;
+    freeze(&cx, &req.body.0, true).await
+}
+
+endpoint! {
+    /// Thaw a back end.
+    ThawHost: PUT "/v3/{project_id}/os-services/thaw" => 200,
+    policy: rules::ThawHost,
+    path: ProjectPath,
+    body: Json<Value>,
+    reply: Empty,
+    handler: thaw_host,
+}
+async fn thaw_host(cx: Cx, req: Req<ThawHost>) -> Reply<ThawHost> {
+    at_project(&cx, &req.path.project_id)?;
+    freeze(&cx, &req.body.0, false).await
 }
 
 const fn gib(bytes: u64) -> u64 {

@@ -64,11 +64,8 @@ async fn create_snapshot(cx: Cx, req: Req<CreateSnapshot>) -> Reply<CreateSnapsh
     at_project(&cx, &req.path.project_id)?;
     let fields = Fields::inside(&req.body.0, "snapshot").map_err(Fault::bad_request)?;
     let id = fields.uuid("volume_id").map_err(Fault::bad_request)?;
-    let id = id.ok_or_else(|| {
-        Fault::bad_request(
-            "Invalid input for field/attribute volume_id. 'volume_id' is a required property",
-        )
-    })?;
+    // A snapshot of nothing is one of a volume that is not there (Cinder answers 404).
+    let id = id.ok_or_else(|| no_volume("None"))?;
     let name = fields
         .either("name", "display_name")
         .map_err(Fault::bad_request)?

@@ -49,10 +49,11 @@ endpoint! {
 }
 async fn list(cx: Cx, req: Req<ListExtraSpecs>) -> Reply<ListExtraSpecs> {
     at_project(&cx, &req.path.project_id)?;
-    let kind = usable_type(&cx, &req.path.id).await?;
+    let project = project_of(&cx, &req.path.project_id);
+    let kind = usable_type(&cx, &project, &req.path.id).await?;
     let all = cx.may(
         rules::ReadSensitiveSpecs,
-        &Target::of_project(&project_of(&cx, "-")),
+        &Target::of_project(project_of(&cx, "-")),
     );
     Ok(Json(json!({ "extra_specs": kind.shown_specs(all) })))
 }
@@ -93,10 +94,11 @@ endpoint! {
 }
 async fn show(cx: Cx, req: Req<ShowExtraSpec>) -> Reply<ShowExtraSpec> {
     at_project(&cx, &req.path.project_id)?;
-    let kind = usable_type(&cx, &req.path.id).await?;
+    let project = project_of(&cx, &req.path.project_id);
+    let kind = usable_type(&cx, &project, &req.path.id).await?;
     let all = cx.may(
         rules::ReadSensitiveSpecs,
-        &Target::of_project(&project_of(&cx, "-")),
+        &Target::of_project(project_of(&cx, "-")),
     );
     let key = req.path.key.as_str();
     let specs = kind.shown_specs(all);

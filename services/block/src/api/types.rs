@@ -12,8 +12,17 @@ use crate::model::volume_type::{DEFAULT, VolumeType};
 use crate::store::types;
 use crate::{Cx, rules};
 
-pub(crate) fn view(cx: &Cx, kind: &VolumeType) -> Value {
-    let own = Target::of_project(&project_of(cx, "-"));
+/// The shape of replies that make or change a type.
+fn brief(cx: &Cx, kind: &VolumeType) -> Value {
+    let mut view = view(cx, kind);
+    if let Some(view) = view.as_object_mut() {
+        view.shift_remove("qos_specs_id");
+    }
+    view
+}
+
+fn view(cx: &Cx, kind: &VolumeType) -> Value {
+    let own = Target::of_project(project_of(cx, "-"));
     let mut view = json!({
         "id": kind.id, "name": kind.name, "description": kind.description, "is_public": kind.is_public,
     });
@@ -98,16 +107,16 @@ endpoint! {
 }
 async fn show_type(cx: Cx, req: Req<ShowType>) -> Reply<ShowType> {
     at_project(&cx, &req.path.project_id)?;
+    let project = project_of(&cx, &req.path.project_id);
     let kind = if req.path.id == "default" {
-        let project = project_of(&cx, &req.path.project_id);
         let own = types::defaults(cx.db(), Some(&project)).await?;
         let word = own
             .into_iter()
             .next()
             .map_or_else(|| DEFAULT.to_owned(), |own| own.type_id);
-        usable_type(&cx, &word).await?
+        usable_type(&cx, &project, &word).await?
     } else {
-        usable_type(&cx, &req.path.id).await?
+        usable_type(&cx, &project, &req.path.id).await?
     };
     Ok(Json(json!({ "volume_type": view(&cx, &kind) })))
 }
@@ -162,7 +171,7 @@ async fn create_type(cx: Cx, req: Req<CreateType>) -> Reply<CreateType> {
         return Err(taken(&kind.name));
     }
     tx.commit().await?;
-    Ok(Json(json!({ "volume_type": view(&cx, &kind) })))
+    Ok(Json(json!({ "volume_type": brief(&cx, &kind) })))
 }
 
 endpoint! {
@@ -198,7 +207,7 @@ async fn update_type(cx: Cx, req: Req<UpdateType>) -> Reply<UpdateType> {
         return Err(taken(&kind.name));
     }
     tx.commit().await?;
-    Ok(Json(json!({ "volume_type": view(&cx, &kind) })))
+    Ok(Json(json!({ "volume_type": brief(&cx, &kind) })))
 }
 
 endpoint! {
@@ -213,7 +222,7 @@ async fn delete_type(cx: Cx, req: Req<DeleteType>) -> Reply<DeleteType> {
     at_project(&cx, &req.path.project_id)?;
     cx.require(
         rules::DeleteType,
-        &Target::of_project(&project_of(&cx, &req.path.project_id)),
+        &Target::of_project(project_of(&cx, &req.path.project_id)),
     )?;
     let kind = types::find(cx.db(), &req.path.id)
         .await?

@@ -111,12 +111,13 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
         .unwrap_or_default();
     let from = source(cx, &fields).await?;
     let size_gib = size(&fields, &from)?;
-    let kind = volume_type(cx, &fields, &from).await?;
+    let project = super::project_of(cx, &req.path.project_id);
+    let kind = volume_type(cx, &fields, (&from, &project)).await?;
     let zone = zone(cx, &fields, (&from, &kind)).await?;
     if kind.is_multiattach() {
         cx.require(
             rules::Multiattach,
-            &nephos_auth::Target::of_project(&super::project_of(cx, &req.path.project_id)),
+            &nephos_auth::Target::of_project(super::project_of(cx, &req.path.project_id)),
         )?;
     }
     let (bootable, image_items) = boot(cx, &from).await?;
@@ -292,7 +293,11 @@ fn size(fields: &Fields<'_>, from: &From) -> Result<i64, Fault> {
     Ok(size)
 }
 
-async fn volume_type(cx: &Cx, fields: &Fields<'_>, from: &From) -> Result<VolumeType, Fault> {
+async fn volume_type(
+    cx: &Cx,
+    fields: &Fields<'_>,
+    (from, project): (&From, &str),
+) -> Result<VolumeType, Fault> {
     let named = fields
         .text("volume_type")
         .map_err(Fault::bad_request)?
@@ -313,9 +318,9 @@ async fn volume_type(cx: &Cx, fields: &Fields<'_>, from: &From) -> Result<Volume
     let word = match (named.or(of_image), &of_source) {
         (Some(named), _) => named,
         (None, Some(source)) => source.clone(),
-        (None, None) => default_type(cx).await?,
+        (None, None) => default_type(cx, project).await?,
     };
-    let kind = usable_type(cx, &word).await?;
+    let kind = usable_type(cx, project, &word).await?;
     if of_source.as_ref().is_some_and(|source| *source != kind.id) {
         return Err(invalid_input(format!(
             "Invalid volume_type provided: {} (requested type is not compatible; recommend omitting the type argument).",
@@ -326,13 +331,8 @@ async fn volume_type(cx: &Cx, fields: &Fields<'_>, from: &From) -> Result<Volume
 }
 
 /// The project's own default type, or the cloud's.
-async fn default_type(cx: &Cx) -> Result<String, Fault> {
-    let project = cx
-        .caller
-        .project_id()
-        .map(|id| id.0.clone())
-        .unwrap_or_default();
-    let own = types::defaults(cx.db(), Some(&project)).await?;
+async fn default_type(cx: &Cx, project: &str) -> Result<String, Fault> {
+    let own = types::defaults(cx.db(), Some(project)).await?;
     Ok(own
         .into_iter()
         .next()
@@ -340,19 +340,15 @@ async fn default_type(cx: &Cx) -> Result<String, Fault> {
 }
 
 /// The type of this id or name, when the caller may use it.
-pub(crate) async fn usable_type(cx: &Cx, word: &str) -> Result<VolumeType, Fault> {
+pub(crate) async fn usable_type(cx: &Cx, project: &str, word: &str) -> Result<VolumeType, Fault> {
     let kind = types::find(cx.db(), word)
         .await?
         .ok_or_else(|| no_type(word))?;
     if kind.is_public || cx.caller.is_admin() {
         return Ok(kind);
     }
-    let project = cx
-        .caller
-        .project_id()
-        .map(|id| id.0.clone())
-        .unwrap_or_default();
-    if types::access(cx.db(), &kind.id).await?.contains(&project) {
+    let may = types::access(cx.db(), &kind.id).await?;
+    if may.iter().any(|one| one == project) {
         Ok(kind)
     } else {
         Err(no_type(word))

@@ -129,7 +129,8 @@ impl std::fmt::Debug for Attachment {
 
 /// Where a volume's file is, as its back end says.
 pub(crate) struct Place<'a> {
-    pub host: &'a str,
+    /// Whether that is on the machine of whoever uses it.
+    pub local: bool,
     pub folder: &'a str,
     pub portal: Option<&'a str>,
 }
@@ -146,9 +147,9 @@ pub(crate) fn connection(
     volume: &Volume,
     place: &Place<'_>,
 ) -> Option<Value> {
-    let host = attachment.host.as_deref()?;
+    attachment.host.as_ref()?;
     let mode = attachment.mode.as_str();
-    if host == place.host {
+    if place.local {
         let path = format!("{}/{}", place.folder, volume.file());
         return Some(json!({
             "driver_volume_type": "local",

@@ -85,6 +85,12 @@ pub(crate) async fn set_disabled(
     Ok(())
 }
 
+pub(crate) async fn set_frozen(tx: &mut Tx, name: &str, frozen: bool) -> Result<(), Error> {
+    let sql = "UPDATE backends SET frozen = $1 WHERE name = $2";
+    tx.exec(sql, args![frozen, name]).await?;
+    Ok(())
+}
+
 struct Held {
     project: String,
     kind: String,

@@ -30,7 +30,7 @@ impl Offered for Block {
         Ok(Self::bootstrap(self).await?)
     }
 
-    async fn leave(config: &settings::Config) -> anyhow::Result<()> {
+    async fn withdraw(config: &settings::Config) -> anyhow::Result<()> {
         let mut own: Config = config.file.section(Self::NAME)?;
         own.folder = config.settings.state_dir.join(&own.folder);
         nephos_block::leave(&own, Clock::system())
