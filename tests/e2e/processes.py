@@ -25,6 +25,7 @@ PARTS = {
     "object": (["object"], 9107),
     "orchestration": (["orchestration"], 9108),
     "dashboard": (["dashboard"], 9109),
+    "block": (["block"], 9110),
     "agents": (["agents"], None),
 }
 PREFIXES = {
@@ -36,6 +37,7 @@ PREFIXES = {
     "/object": [9107],
     "/orchestration": [9108],
     "/dashboard": [9109],
+    "/volume": [9110],
 }
 HOSTS = 4
 

@@ -19,7 +19,8 @@ pub struct Config {
     pub iscsi_listen: Option<SocketAddr>,
     /// Bytes of a back end that are never promised to volumes.
     pub reserved_bytes: u64,
-    /// Hosts that are on this machine besides its own, such as simulated ones; `*` at the end stands for any rest.
+    /// Hosts that open files of this machine as files; others get targets. `.` is the machine's own host, and `*` at the end
+    /// of a name, as of simulated ones, stands for any rest.
     pub local_hosts: Vec<String>,
     /// The name of this machine; the process sets it.
     #[serde(skip)]
@@ -34,19 +35,20 @@ impl Default for Config {
             zone: "nova".to_owned(),
             iscsi_listen: None,
             reserved_bytes: 1 << 30,
-            local_hosts: vec!["sim-*".to_owned()],
+            local_hosts: vec![".".to_owned(), "sim-*".to_owned()],
             host: "localhost".to_owned(),
         }
     }
 }
 
 impl Config {
-    /// Whether a host is on the machine of a back end, which is called `here`.
+    /// Whether a host opens the files of a back end, whose machine is called `here`, as files.
     pub(crate) fn is_local(&self, host: &str, here: &str) -> bool {
         let named = |name: &String| match name.strip_suffix('*') {
             Some(begin) => host.starts_with(begin),
+            None if name == "." => host == here,
             None => host == name,
         };
-        host == here || self.local_hosts.iter().any(named)
+        self.local_hosts.iter().any(named)
     }
 }
