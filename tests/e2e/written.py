@@ -5,7 +5,7 @@ import threading
 import time
 
 BLOCK = 512
-COUNT = 400
+COUNT = 120
 # Each block says its number. What is echoed is on the disk, so says the guest's kernel.
 WRITE = (
     "i=0; while [ $i -lt %d ]; do printf '%%08d' $i | sudo dd of=/dev/vdb bs=%d seek=$i conv=sync,notrunc,fsync 2>/dev/null "
@@ -30,7 +30,7 @@ def write_while(address, key, disturb):
     reader.start()
     try:
         end = time.monotonic() + 60
-        while len(acknowledged) < COUNT // 10:
+        while len(acknowledged) < COUNT // 6:
             assert time.monotonic() < end and writer.poll() is None, f"the guest does not write: {acknowledged}"
             time.sleep(0.05)
         disturb()
