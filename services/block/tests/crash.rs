@@ -100,6 +100,24 @@ async fn a_volume_from_an_image() {
 }
 
 #[tokio::test]
+async fn an_image_of_a_copy() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let first = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        let copy = json!({"size": 1, "name": "b", "source_volid": first});
+        let copy = cloud.volume_of(copy).await;
+        let body = json!({"os-volume_upload_image": {"image_name": "i", "disk_format": "qcow2"}});
+        cloud
+            .member()
+            .post(&format!("/v3/volumes/{copy}/action"), body)
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_copy_of_a_volume() {
     check(4, || async {
         let cloud = cloud().await;

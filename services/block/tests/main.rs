@@ -17,4 +17,5 @@ mod quotas;
 mod snapshots;
 mod transfers;
 mod types;
+mod uploads;
 mod volumes;

@@ -21,6 +21,7 @@ mod types;
 mod versions;
 mod volume_actions;
 mod volume_create;
+mod volume_upload;
 mod volume_view;
 mod volumes;
 mod zones;
@@ -140,6 +141,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         volumes::ShowVolume,
         volumes::ShowVolumeSummary,
         volumes::UpdateVolume,
+        volume_upload::UploadVolume,
         zones::ListZones,
     ]);
     all

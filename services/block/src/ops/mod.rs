@@ -8,6 +8,7 @@ pub(crate) mod extend;
 pub(crate) mod house;
 pub(crate) mod layer;
 pub(crate) mod snapshot;
+pub(crate) mod upload;
 
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub(crate) fn reconcilers() -> Reconcilers<Svc> {
         .with(extend::Extend)
         .with(snapshot::Create)
         .with(snapshot::Delete)
+        .with(upload::Upload)
 }
 
 /// Who asks for work, when, in which request.
