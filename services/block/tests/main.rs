@@ -14,6 +14,7 @@ mod kit;
 mod lists;
 mod matrix;
 mod quotas;
+mod retypes;
 mod snapshots;
 mod transfers;
 mod types;

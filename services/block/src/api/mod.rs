@@ -10,6 +10,7 @@ mod limits;
 mod messages;
 mod metadata;
 mod quotas;
+mod retype;
 mod services;
 mod snapshot_actions;
 mod snapshot_metadata;
@@ -85,6 +86,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         quotas::UpdateQuotas,
     ];
     all.extend(routes![
+        retype::RetypeVolume,
         services::DisableService,
         services::DisableServiceWithReason,
         services::EnableService,

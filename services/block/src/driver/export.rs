@@ -1,13 +1,14 @@
 //! Bytes of volumes on their way out, as images have them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use nephos_runtime::crash_point;
 use tokio::io::AsyncReadExt as _;
 
-use super::{Driver, DriverError, child, images};
+use super::{Driver, DriverError, blocking, child, images, publish};
 use crate::model::layer::Format;
 
 /// Bytes read at once.
@@ -50,6 +51,26 @@ impl Driver {
         let part = self.part(&format!("{volume}.out"));
         child::convert((&own, format.as_str()), (&part, wanted), &self.clock).await?;
         Ok(Outgoing(part))
+    }
+
+    /// A raw copy of a volume's file of another back end; all of it is read and written.
+    pub(crate) async fn adopt(
+        &self,
+        (from, format): (&Path, Format),
+        name: &str,
+    ) -> Result<(), DriverError> {
+        if self.exists(name) {
+            return Ok(());
+        }
+        let (part, path) = (self.part(name), self.path(name));
+        child::convert((from, format.as_str()), (&part, "raw"), &self.clock).await?;
+        crash_point!("driver.adopted");
+        blocking(move || {
+            let synced = std::fs::File::open(&part).and_then(|file| file.sync_all());
+            synced.map_err(|cause| DriverError::file("write", &part, &cause))?;
+            publish(&part, &path)
+        })
+        .await
     }
 
     /// Removes what was made for an image.

@@ -14,6 +14,7 @@ pub(crate) enum Event {
     SnapshotFailed,
     SnapshotDeleteFailed,
     UploadFailed,
+    RetypeFailed,
 }
 
 impl Event {
@@ -28,6 +29,7 @@ impl Event {
             Self::SnapshotFailed => ("009", "013"),
             Self::SnapshotDeleteFailed => ("010", "016"),
             Self::UploadFailed => ("003", "001"),
+            Self::RetypeFailed => ("001", "001"),
         }
     }
 }

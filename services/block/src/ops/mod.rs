@@ -7,6 +7,7 @@ pub(crate) mod delete;
 pub(crate) mod extend;
 pub(crate) mod house;
 pub(crate) mod layer;
+pub(crate) mod retype;
 pub(crate) mod snapshot;
 pub(crate) mod upload;
 
@@ -33,6 +34,7 @@ pub(crate) fn reconcilers() -> Reconcilers<Svc> {
         .with(create::Create)
         .with(delete::Delete)
         .with(extend::Extend)
+        .with(retype::Retype)
         .with(snapshot::Create)
         .with(snapshot::Delete)
         .with(upload::Upload)
