@@ -166,8 +166,9 @@ fn filter(select: Where, key: &str, value: &str) -> Where {
             "(type_id = {} OR EXISTS (SELECT 1 FROM types AS t WHERE t.id = volumes.type_id AND t.name = {}))",
             args![value, value],
         ),
-        // Nothing here is ever migrated, in a group, or outside the quota.
-        "migration_status" | "group_id" | "consistencygroup_id" => select.raw("1=0", Vec::new()),
+        "migration_status" => select.eq("migration", value),
+        // Nothing here is ever in a group, or outside the quota.
+        "group_id" | "consistencygroup_id" => select.raw("1=0", Vec::new()),
         "consumes_quota" if !flag() => select.raw("1=0", Vec::new()),
         "metadata" => pairs(select, "volume", value),
         "glance_metadata" | "volume_image_metadata" => pairs(select, "image", value),
