@@ -86,6 +86,22 @@ impl Image {
     }
 }
 
+/// What a volume knows of its image that an image made of the volume says again.
+pub(crate) fn is_property(key: &str) -> bool {
+    const OWN: &[&str] = &[
+        "image_id",
+        "image_name",
+        "checksum",
+        "container_format",
+        "disk_format",
+        "min_disk",
+        "min_ram",
+        "size",
+        "signature_verified",
+    ];
+    !OWN.contains(&key) && !NOT_PROPERTIES.contains(&key)
+}
+
 impl Siblings {
     pub(crate) const fn new(peers: Peers) -> Self {
         Self { peers }
@@ -113,6 +129,33 @@ impl Siblings {
             .get("image", format!("/v2/images/{}/file", encoded(id)));
         let (_, chunks) = call.as_service().stream().await?;
         Ok(chunks.boxed())
+    }
+
+    /// Makes an image without bytes, in the name of whoever asked; its id.
+    pub(crate) async fn create_image(&self, token: &str, image: &Value) -> Result<Image, PeerError> {
+        let call = self.peers.post("image", "/v2/images").json(image);
+        call.as_token(token).send().await?.json()
+    }
+
+    /// Takes back an image that was made in somebody's name.
+    pub(crate) async fn drop_image(&self, token: &str, id: &str) -> Result<(), PeerError> {
+        let target = format!("/v2/images/{}", encoded(id));
+        let call = self.peers.delete("image", target);
+        call.as_token(token).send().await.map(|_gone| ())
+    }
+
+    /// Gives an image its bytes.
+    pub(crate) async fn upload_image(
+        &self,
+        id: &str,
+        (length, chunks): (u64, BoxStream<'static, Result<bytes::Bytes, std::io::Error>>),
+    ) -> Result<(), PeerError> {
+        let target = format!("/v2/images/{}/file", encoded(id));
+        let call = self.peers.call("image", http::Method::PUT, target);
+        call.as_service()
+            .upload(length, chunks)
+            .await
+            .map(|_there| ())
     }
 
     /// Tells compute that volumes of servers have grown. A compute service that knows no events needs none.

@@ -44,6 +44,8 @@ nephos_auth::rules! {
     pub(crate) Extend = "volume:extend", MEMBER;
     /// Extend a volume that is in use.
     pub(crate) ExtendAttached = "volume:extend_attached_volume", MEMBER;
+    /// Give a volume another type.
+    pub(crate) Retype = "volume:retype", MEMBER;
     /// Set a volume's state by hand.
     pub(crate) ResetStatus = "volume_extension:volume_admin_actions:reset_status", ADMIN;
     /// Make a volume read-only.

@@ -100,6 +100,48 @@ async fn a_volume_from_an_image() {
 }
 
 #[tokio::test]
+async fn a_copy_that_moves_to_the_back_end_of_another_type() {
+    check(8, || async {
+        let cloud = cloud().await;
+        for backend in ["one", "two"] {
+            let specs = json!({"volume_backend_name": backend});
+            let kind = json!({"volume_type": {"name": backend, "extra_specs": specs}});
+            cloud.admin().post("/v3/types", kind).await.expect(200);
+        }
+        let first = json!({"size": 1, "name": "a", "volume_type": "one"});
+        let first = cloud.volume_of(first).await;
+        let copy = json!({"size": 1, "name": "b", "source_volid": first});
+        let copy = cloud.volume_of(copy).await;
+        let body = json!({"os-retype": {"new_type": "two", "migration_policy": "on-demand"}});
+        cloud
+            .member()
+            .post(&format!("/v3/volumes/{copy}/action"), body)
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_image_of_a_copy() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let first = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        let copy = json!({"size": 1, "name": "b", "source_volid": first});
+        let copy = cloud.volume_of(copy).await;
+        let body = json!({"os-volume_upload_image": {"image_name": "i", "disk_format": "qcow2"}});
+        cloud
+            .member()
+            .post(&format!("/v3/volumes/{copy}/action"), body)
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_copy_of_a_volume() {
     check(4, || async {
         let cloud = cloud().await;

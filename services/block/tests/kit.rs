@@ -1,6 +1,7 @@
 //! A cloud with a block storage service, and verbs to arrange things in it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
-use nephos_api::{App, Dispatch, Payload, Request, Response};
+use nephos_api::{App, Dispatch, Incoming, Payload, Request, Response};
 use nephos_block::{Block, Config};
 use nephos_peer::Transport;
 use nephos_testkit::{Ask, Persona, World};
@@ -32,7 +33,7 @@ pub struct Cloud {
 
 /// As much of the image service as volumes need: an image by its id, and its bytes.
 #[derive(Clone, Default)]
-pub struct Images(Arc<Mutex<Vec<(Value, Bytes)>>>);
+pub struct Images(Arc<Mutex<Vec<(Value, Bytes)>>>, Arc<AtomicBool>);
 
 impl Images {
     pub fn add(&self, image: Value, bytes: &[u8]) {
@@ -45,8 +46,80 @@ impl Images {
     }
 }
 
+impl Images {
+    /// Bytes that are sent from now on are refused.
+    pub fn refuse(&self) {
+        self.1.store(true, Ordering::Relaxed);
+    }
+
+    /// What is known of all images, without those that were there at first.
+    pub fn made(&self) -> Vec<(Value, Bytes)> {
+        let images = self.0.lock().unwrap();
+        let made = images.iter().filter(|(image, _)| image["id"] != IMAGE);
+        made.cloned().collect()
+    }
+
+    /// An image without bytes.
+    fn make(&self, body: &[u8]) -> Response {
+        let mut image: Value = serde_json::from_slice(body).unwrap();
+        image["id"] = json!(nephos_runtime::ids::uuid().to_string());
+        image["status"] = json!("queued");
+        self.0.lock().unwrap().push((image.clone(), Bytes::new()));
+        respond(201, image.to_string().into())
+    }
+
+    /// The bytes of one that has none yet.
+    async fn take(self, request: Request) -> Response {
+        let mut all = Vec::new();
+        match request.body {
+            Incoming::Bytes(bytes) => all.extend_from_slice(&bytes),
+            Incoming::Stream(mut chunks) => {
+                while let Some(Ok(Some(chunk))) = chunks.recv().await {
+                    all.extend_from_slice(&chunk);
+                }
+            }
+        }
+        if self.1.load(Ordering::Relaxed) {
+            return respond(413, Bytes::from_static(b"{}"));
+        }
+        let mut images = self.0.lock().unwrap();
+        let found = images
+            .iter_mut()
+            .find(|(image, _)| request.path.contains(image["id"].as_str().unwrap()));
+        let Some((image, bytes)) = found else {
+            return respond(404, Bytes::from_static(b"{}"));
+        };
+        if image["status"] != "queued" {
+            return respond(409, Bytes::from_static(b"{}"));
+        }
+        image["status"] = json!("active");
+        *bytes = all.into();
+        respond(204, Bytes::new())
+    }
+}
+
+fn respond(status: u16, body: Bytes) -> Response {
+    Response {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: HeaderMap::new(),
+        body: Payload::Bytes(body),
+    }
+}
+
 impl Dispatch for Images {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
+        match (request.method.as_str(), &request.body) {
+            ("POST", Incoming::Bytes(body)) => {
+                return std::future::ready(self.make(body)).boxed();
+            }
+            ("PUT", _) => return self.clone().take(request).boxed(),
+            ("DELETE", _) => {
+                let gone = |image: &Value| request.path.contains(image["id"].as_str().unwrap());
+                self.0.lock().unwrap().retain(|(image, _)| !gone(image));
+                return std::future::ready(respond(204, Bytes::new())).boxed();
+            }
+            _reads => {}
+        }
         let images = self.0.lock().unwrap();
         let found = images
             .iter()
@@ -56,12 +129,7 @@ impl Dispatch for Images {
             Some((image, _)) => (200, image.to_string().into()),
             None => (404, Bytes::from_static(b"{}")),
         };
-        let response = Response {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::new(),
-            body: Payload::Bytes(body),
-        };
-        std::future::ready(response).boxed()
+        std::future::ready(respond(status, body)).boxed()
     }
 }
 
@@ -69,7 +137,7 @@ struct Compute(Arc<Mutex<Vec<String>>>);
 
 impl Dispatch for Compute {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
-        if let nephos_api::Incoming::Bytes(bytes) = &request.body {
+        if let Incoming::Bytes(bytes) = &request.body {
             self.0
                 .lock()
                 .unwrap()

@@ -97,6 +97,8 @@ fn volume_action(endpoint: &str) -> Option<Value> {
         "InitializeConnection" => {
             json!({"os-initialize_connection": {"connector": connector("here")}})
         }
+        "RetypeVolume" => json!({"os-retype": {"new_type": "__DEFAULT__"}}),
+        "UploadVolume" => json!({"os-volume_upload_image": {"image_name": "i"}}),
         "TerminateConnection" => {
             json!({"os-terminate_connection": {"connector": connector("here")}})
         }

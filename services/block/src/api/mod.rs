@@ -10,6 +10,7 @@ mod limits;
 mod messages;
 mod metadata;
 mod quotas;
+mod retype;
 mod services;
 mod snapshot_actions;
 mod snapshot_metadata;
@@ -21,6 +22,7 @@ mod types;
 mod versions;
 mod volume_actions;
 mod volume_create;
+mod volume_upload;
 mod volume_view;
 mod volumes;
 mod zones;
@@ -84,6 +86,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         quotas::UpdateQuotas,
     ];
     all.extend(routes![
+        retype::RetypeVolume,
         services::DisableService,
         services::DisableServiceWithReason,
         services::EnableService,
@@ -140,6 +143,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         volumes::ShowVolume,
         volumes::ShowVolumeSummary,
         volumes::UpdateVolume,
+        volume_upload::UploadVolume,
         zones::ListZones,
     ]);
     all

@@ -148,6 +148,7 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
         created_at: now,
         updated_at: now,
         launched_at: None,
+        migration: None,
     };
     match &from {
         From::Nothing => {}

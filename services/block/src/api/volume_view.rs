@@ -72,7 +72,7 @@ impl Around {
         if let Some(view) = view.as_object_mut()
             && cx.caller.is_admin()
         {
-            view.insert("migration_status".to_owned(), Value::Null);
+            view.insert("migration_status".to_owned(), json!(volume.migration));
             view.insert("provider_id".to_owned(), Value::Null);
             view.insert("cluster_name".to_owned(), Value::Null);
         }
@@ -101,7 +101,7 @@ impl Around {
             put("os-vol-host-attr:host", json!(backend.map(Backend::pool)));
         }
         if cx.may(rules::MigAttribute, &target) {
-            put("os-vol-mig-status-attr:migstat", Value::Null);
+            put("os-vol-mig-status-attr:migstat", json!(volume.migration));
             put("os-vol-mig-status-attr:name_id", Value::Null);
         }
         if let Some(image) = self.image.get(volume.id.as_str())

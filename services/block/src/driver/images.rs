@@ -117,7 +117,7 @@ impl Driver {
 }
 
 /// How a disk format is handed to QEMU.
-fn qemu_format(disk_format: &str) -> Result<&'static str, DriverError> {
+pub(super) fn qemu_format(disk_format: &str) -> Result<&'static str, DriverError> {
     match disk_format {
         "raw" | "ami" | "aki" | "ari" | "iso" => Ok("raw"),
         "qcow2" => Ok("qcow2"),

@@ -6,6 +6,7 @@
 //! Every verb can be repeated: what is there already stays as it is. A file with its final name is whole.
 
 mod child;
+mod export;
 pub(crate) mod images;
 pub(crate) mod targets;
 
@@ -256,7 +257,8 @@ impl Driver {
 
     /// Removes what is half made of a file.
     pub(crate) async fn drop_parts(&self, name: &str) -> Result<(), DriverError> {
-        self.remove_all(vec![self.part(name), self.part(&format!("{name}.in"))])
+        let of = |what| self.part(&format!("{name}.{what}"));
+        self.remove_all(vec![self.part(name), of("in"), of("out")])
             .await
     }
 

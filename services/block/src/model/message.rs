@@ -13,6 +13,8 @@ pub(crate) enum Event {
     ExtendFailed,
     SnapshotFailed,
     SnapshotDeleteFailed,
+    UploadFailed,
+    RetypeFailed,
 }
 
 impl Event {
@@ -26,6 +28,8 @@ impl Event {
             Self::ExtendFailed => ("007", "010"),
             Self::SnapshotFailed => ("009", "013"),
             Self::SnapshotDeleteFailed => ("010", "016"),
+            Self::UploadFailed => ("003", "001"),
+            Self::RetypeFailed => ("001", "001"),
         }
     }
 }
@@ -34,6 +38,7 @@ impl Event {
 pub(crate) fn action_words(number: &str) -> &'static str {
     match number {
         "001" => "schedule allocate volume",
+        "003" => "copy volume to image",
         "005" => "copy image to volume",
         "007" => "extend volume",
         "008" => "create volume from backend storage",

@@ -37,6 +37,14 @@ impl Usage {
         ])
     }
 
+    /// What a volume uses of the share of its type.
+    pub(crate) fn of_type(size_gib: i64, type_id: &str) -> Self {
+        Self(vec![
+            (format!("volumes_{type_id}"), 1),
+            (format!("gigabytes_{type_id}"), size_gib),
+        ])
+    }
+
     fn of(kind: &str, count: i64, (size_gib, type_id): (i64, &str)) -> Self {
         Self(vec![
             (kind.to_owned(), count),

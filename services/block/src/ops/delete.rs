@@ -53,7 +53,10 @@ impl Reconcile<Svc> for Delete {
             return Ok(Next::After(SOON));
         }
         if let Some(driver) = volume.backend.as_deref() {
-            let driver = super::driver(cx, driver)?;
+            super::driver(cx, driver)?;
+        }
+        // On its way to another back end it may have a file in both.
+        for driver in cx.service().drivers.values() {
             let removed = driver.remove(&volume.file()).await;
             removed.map_err(|why| StepError::Transient(why.to_string()))?;
         }

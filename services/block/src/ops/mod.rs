@@ -7,7 +7,9 @@ pub(crate) mod delete;
 pub(crate) mod extend;
 pub(crate) mod house;
 pub(crate) mod layer;
+pub(crate) mod retype;
 pub(crate) mod snapshot;
+pub(crate) mod upload;
 
 use std::time::Duration;
 
@@ -32,8 +34,10 @@ pub(crate) fn reconcilers() -> Reconcilers<Svc> {
         .with(create::Create)
         .with(delete::Delete)
         .with(extend::Extend)
+        .with(retype::Retype)
         .with(snapshot::Create)
         .with(snapshot::Delete)
+        .with(upload::Upload)
 }
 
 /// Who asks for work, when, in which request.

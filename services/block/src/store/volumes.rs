@@ -8,7 +8,7 @@ use crate::model::volume::{Owner, Status, Volume, VolumeId};
 
 const SELECT: &str = "SELECT id, project_id, user_id, name, description, size_gib, status, status_before, bootable, \
      readonly, multiattach, zone, type_id, snapshot_id, source_volid, image_id, backend, format, layer, held_by, \
-     created_at, updated_at, launched_at FROM volumes";
+     created_at, updated_at, launched_at, migration FROM volumes";
 
 impl FromRow for Volume {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -44,6 +44,7 @@ impl FromRow for Volume {
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
             launched_at: row.get("launched_at")?,
+            migration: row.get("migration")?,
         })
     }
 }
@@ -165,8 +166,9 @@ fn filter(select: Where, key: &str, value: &str) -> Where {
             "(type_id = {} OR EXISTS (SELECT 1 FROM types AS t WHERE t.id = volumes.type_id AND t.name = {}))",
             args![value, value],
         ),
-        // Nothing here is ever migrated, in a group, or outside the quota.
-        "migration_status" | "group_id" | "consistencygroup_id" => select.raw("1=0", Vec::new()),
+        "migration_status" => select.eq("migration", value),
+        // Nothing here is ever in a group, or outside the quota.
+        "group_id" | "consistencygroup_id" => select.raw("1=0", Vec::new()),
         "consumes_quota" if !flag() => select.raw("1=0", Vec::new()),
         "metadata" => pairs(select, "volume", value),
         "glance_metadata" | "volume_image_metadata" => pairs(select, "image", value),
@@ -296,7 +298,8 @@ pub(crate) async fn update(tx: &mut Tx, volume: &Volume) -> Result<(), Error> {
     tx.exec(
         "UPDATE volumes SET name = $1, description = $2, size_gib = $3, status = $4, status_before = $5, \
          bootable = $6, readonly = $7, multiattach = $8, zone = $9, type_id = $10, backend = $11, format = $12, \
-         layer = $13, updated_at = $14, launched_at = $15, project_id = $16, user_id = $17 WHERE id = $18",
+         layer = $13, updated_at = $14, launched_at = $15, project_id = $16, user_id = $17, \
+         migration = $18 WHERE id = $19",
         args![
             volume.name,
             volume.description,
@@ -315,6 +318,7 @@ pub(crate) async fn update(tx: &mut Tx, volume: &Volume) -> Result<(), Error> {
             volume.launched_at,
             volume.owner.project_id,
             volume.owner.user_id,
+            volume.migration,
             volume.id,
         ],
     )
