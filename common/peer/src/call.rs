@@ -219,7 +219,8 @@ impl<'a> Call<'a> {
                 nephos_runtime::finish(dispatch.dispatch(request)).await
             }
             Transport::Http(replicas) => {
-                let silent = |why: &reqwest::Error| PeerError::silent(service, outside::innermost(why));
+                let silent =
+                    |why: &reqwest::Error| PeerError::silent(service, outside::innermost(why));
                 let Some((_, url)) = replicas.in_turn().next() else {
                     return Err(PeerError::silent(service, "nobody says where it is"));
                 };

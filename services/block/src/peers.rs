@@ -132,7 +132,11 @@ impl Siblings {
     }
 
     /// Makes an image without bytes, in the name of whoever asked; its id.
-    pub(crate) async fn create_image(&self, token: &str, image: &Value) -> Result<Image, PeerError> {
+    pub(crate) async fn create_image(
+        &self,
+        token: &str,
+        image: &Value,
+    ) -> Result<Image, PeerError> {
         let call = self.peers.post("image", "/v2/images").json(image);
         call.as_token(token).send().await?.json()
     }
@@ -148,7 +152,10 @@ impl Siblings {
     pub(crate) async fn upload_image(
         &self,
         id: &str,
-        (length, chunks): (u64, BoxStream<'static, Result<bytes::Bytes, std::io::Error>>),
+        (length, chunks): (
+            u64,
+            BoxStream<'static, Result<bytes::Bytes, std::io::Error>>,
+        ),
     ) -> Result<(), PeerError> {
         let target = format!("/v2/images/{}/file", encoded(id));
         let call = self.peers.call("image", http::Method::PUT, target);

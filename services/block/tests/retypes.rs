@@ -37,9 +37,18 @@ async fn a_volume_stays_where_its_new_type_can_be() {
         assert_eq!(cloud.status(&volume).await, "retyping");
         cloud.settle().await;
         let now = shown(&cloud, &volume).await;
-        assert_eq!((&now["volume_type"], &now["multiattach"]), (&json!(name), &json!(several)));
-        assert_eq!(now["os-vol-host-attr:host"], before["os-vol-host-attr:host"]);
-        assert_eq!((&now["status"], &now["migration_status"]), (&json!("available"), &Value::Null));
+        assert_eq!(
+            (&now["volume_type"], &now["multiattach"]),
+            (&json!(name), &json!(several))
+        );
+        assert_eq!(
+            now["os-vol-host-attr:host"],
+            before["os-vol-host-attr:host"]
+        );
+        assert_eq!(
+            (&now["status"], &now["migration_status"]),
+            (&json!("available"), &Value::Null)
+        );
     }
     // A volume in use keeps being in use.
     cloud.attached(&volume).await;
@@ -67,7 +76,10 @@ async fn a_volume_moves_with_all_its_bytes_when_its_new_type_is_elsewhere_and_mo
     retype(&cloud, &copy, never).await.expect(202);
     cloud.settle().await;
     let now = shown(&cloud, &copy).await;
-    assert_eq!((&now["volume_type"], &now["status"]), (&json!("one"), &json!("available")));
+    assert_eq!(
+        (&now["volume_type"], &now["status"]),
+        (&json!("one"), &json!("available"))
+    );
     let messages = cloud.member().get("/v3/messages").await.expect(200).json;
     let words = messages["messages"][0]["user_message"].as_str().unwrap();
     assert!(words.contains("requires migration"), "{words}");
@@ -75,16 +87,28 @@ async fn a_volume_moves_with_all_its_bytes_when_its_new_type_is_elsewhere_and_mo
     retype(&cloud, &copy, wish).await.expect(202);
     cloud.settle().await;
     let now = shown(&cloud, &copy).await;
-    assert_eq!((&now["volume_type"], &now["status"]), (&json!("two"), &json!("available")));
+    assert_eq!(
+        (&now["volume_type"], &now["status"]),
+        (&json!("two"), &json!("available"))
+    );
     assert_eq!(now["os-vol-host-attr:host"], "here@two#two");
-    assert_eq!((&now["migration_status"], &now["os-vol-mig-status-attr:migstat"]), (&json!("success"), &json!("success")));
+    assert_eq!(
+        (
+            &now["migration_status"],
+            &now["os-vol-mig-status-attr:migstat"]
+        ),
+        (&json!("success"), &json!("success"))
+    );
     let file = cloud.file(&format!("volume-{copy}"));
     assert!(file.parent().unwrap().ends_with("two"));
     let bytes = std::fs::read(file).unwrap();
     assert!(bytes.starts_with(b"what is in it"));
     assert_eq!(bytes.len(), 1 << 30);
     let named = format!("volume-{copy}");
-    assert_eq!(cloud.files().iter().filter(|file| **file == named).count(), 1);
+    assert_eq!(
+        cloud.files().iter().filter(|file| **file == named).count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -100,7 +124,10 @@ async fn what_cannot_get_another_type_is_refused_or_says_why() {
         (json!({}), "new_type"),
         (json!({"new_type": "nothing"}), "Invalid volume_type passed"),
         (json!({"new_type": "one"}), "Retype needs volume"),
-        (json!({"new_type": "two", "migration_policy": "odd"}), "migration_policy"),
+        (
+            json!({"new_type": "two", "migration_policy": "odd"}),
+            "migration_policy",
+        ),
     ] {
         let answer = retype(&cloud, &volume, wish).await.expect(400);
         assert!(message(&answer.json).contains(words), "{}", answer.json);
@@ -114,7 +141,9 @@ async fn what_cannot_get_another_type_is_refused_or_says_why() {
     let words = messages["messages"][0]["user_message"].as_str().unwrap();
     assert!(words.contains("must not have snapshots"), "{words}");
     cloud.attached(&volume).await;
-    let answer = retype(&cloud, &volume, json!({"new_type": "many"})).await.expect(400);
+    let answer = retype(&cloud, &volume, json!({"new_type": "many"}))
+        .await
+        .expect(400);
     assert!(message(&answer.json).contains("requires volume to be available"));
 }
 
@@ -132,5 +161,8 @@ async fn a_quota_of_the_new_type_is_kept() {
         .expect(202);
     cloud.settle().await;
     let now = shown(&cloud, &volume).await;
-    assert_eq!((&now["volume_type"], &now["status"]), (&json!("__DEFAULT__"), &json!("available")));
+    assert_eq!(
+        (&now["volume_type"], &now["status"]),
+        (&json!("__DEFAULT__"), &json!("available"))
+    );
 }

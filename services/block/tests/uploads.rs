@@ -29,7 +29,10 @@ async fn a_volume_becomes_an_image_of_the_same_bytes() {
     let answer = upload(&cloud, &volume, json!({"image_name": "mine"})).await;
     let shown = &answer.expect(202).json["os-volume_upload_image"];
     assert_eq!(shown["status"], "uploading");
-    assert_eq!((&shown["disk_format"], &shown["container_format"]), (&json!("raw"), &json!("bare")));
+    assert_eq!(
+        (&shown["disk_format"], &shown["container_format"]),
+        (&json!("raw"), &json!("bare"))
+    );
     assert_eq!(cloud.status(&volume).await, "uploading");
     cloud.settle().await;
     assert_eq!(cloud.status(&volume).await, "available");
@@ -37,7 +40,10 @@ async fn a_volume_becomes_an_image_of_the_same_bytes() {
         panic!("one image is made");
     };
     assert_eq!(made["id"], shown["image_id"]);
-    assert_eq!((&made["name"], &made["status"]), (&json!("mine"), &json!("active")));
+    assert_eq!(
+        (&made["name"], &made["status"]),
+        (&json!("mine"), &json!("active"))
+    );
     assert_eq!(bytes.len(), 1 << 30);
     assert!(bytes.starts_with(b"what is in it"));
     assert_eq!(cloud.files(), [format!("volume-{volume}")]);
@@ -65,9 +71,18 @@ async fn another_format_is_written_for_the_image_and_goes_again() {
         .output()
         .unwrap();
     let info: Value = serde_json::from_slice(&info.stdout).unwrap();
-    assert_eq!((&info["virtual-size"], info.get("backing-filename")), (&json!(1 << 30), None));
-    assert_eq!((&made["visibility"], &made["protected"]), (&json!("shared"), &json!(true)));
-    assert_eq!((&made["os_distro"], &made["min_disk"]), (&json!("x"), &json!(1)));
+    assert_eq!(
+        (&info["virtual-size"], info.get("backing-filename")),
+        (&json!(1 << 30), None)
+    );
+    assert_eq!(
+        (&made["visibility"], &made["protected"]),
+        (&json!("shared"), &json!(true))
+    );
+    assert_eq!(
+        (&made["os_distro"], &made["min_disk"]),
+        (&json!("x"), &json!(1))
+    );
     assert!(cloud.files().iter().all(|file| !file.ends_with(".part")));
 }
 
@@ -77,9 +92,18 @@ async fn what_cannot_be_an_image_is_refused_and_leaves_none() {
     let volume = cloud.volume().await;
     for (wish, words) in [
         (json!({}), "image_name"),
-        (json!({"image_name": "i", "disk_format": "iso"}), "disk_format must be"),
-        (json!({"image_name": "i", "container_format": "ova"}), "container_format must be"),
-        (json!({"image_name": "i", "visibility": "odd"}), "visibility must be"),
+        (
+            json!({"image_name": "i", "disk_format": "iso"}),
+            "disk_format must be",
+        ),
+        (
+            json!({"image_name": "i", "container_format": "ova"}),
+            "container_format must be",
+        ),
+        (
+            json!({"image_name": "i", "visibility": "odd"}),
+            "visibility must be",
+        ),
         (json!({"image_name": "i", "colour": 1}), "colour"),
     ] {
         let answer = upload(&cloud, &volume, wish).await.expect(400);

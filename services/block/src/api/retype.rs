@@ -33,7 +33,9 @@ async fn retype_volume(cx: crate::Cx, req: Req<RetypeVolume>) -> Reply<RetypeVol
             "Invalid input for field/attribute new_type. 'new_type' is a required property",
         )
     })?;
-    let policy = fields.text("migration_policy").map_err(Fault::bad_request)?;
+    let policy = fields
+        .text("migration_policy")
+        .map_err(Fault::bad_request)?;
     let may_move = match policy.as_deref() {
         None | Some("never") => false,
         Some("on-demand") => true,

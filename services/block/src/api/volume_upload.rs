@@ -104,7 +104,10 @@ fn wish(cx: &Cx, body: &Value) -> Result<Wish, Fault> {
         )));
     }
     let visibility = if says_more { text("visibility")? } else { None };
-    if let Some(word) = visibility.as_deref().filter(|word| !VISIBILITIES.contains(word)) {
+    if let Some(word) = visibility
+        .as_deref()
+        .filter(|word| !VISIBILITIES.contains(word))
+    {
         return Err(invalid_input(format!(
             "visibility must be one of {}, not '{word}'.",
             VISIBILITIES.join(", ")

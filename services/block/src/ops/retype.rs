@@ -57,7 +57,10 @@ impl Reconcile<Svc> for Retype {
             return Ok(Next::After(SOON));
         }
         let Some(kind) = types::find(cx.db(), &args.type_id).await? else {
-            return fail(format!("Volume type {} is not there any more.", args.type_id));
+            return fail(format!(
+                "Volume type {} is not there any more.",
+                args.type_id
+            ));
         };
         let all = backends::list(cx.db()).await?;
         let here = Wish {
@@ -104,7 +107,12 @@ fn fail(words: String) -> Result<Next, StepError> {
 }
 
 /// The back end that has the volume's file already, or the one that is to have it.
-fn target<'a>(cx: &OpCx<Svc>, volume: &Volume, wish: &Wish<'_>, all: &'a [Backend]) -> Result<&'a Backend, String> {
+fn target<'a>(
+    cx: &OpCx<Svc>,
+    volume: &Volume,
+    wish: &Wish<'_>,
+    all: &'a [Backend],
+) -> Result<&'a Backend, String> {
     let begun = all.iter().find(|one| {
         let elsewhere = volume.backend.as_ref() != Some(&one.name);
         let driver = cx.service().driver(&one.name);
@@ -145,9 +153,7 @@ async fn move_over(
     let from = driver(cx, volume.backend.as_deref().unwrap_or_default())?;
     let to = driver(cx, &target.name)?;
     let source = from.folder().join(volume.file());
-    let moved = to
-        .adopt((&source, volume.format), &volume.file())
-        .await;
+    let moved = to.adopt((&source, volume.format), &volume.file()).await;
     if let Err(why) = moved {
         let dropped = to.drop_parts(&volume.file()).await;
         dropped.map_err(|why| StepError::Transient(why.to_string()))?;
