@@ -139,3 +139,14 @@ def test_a_target_comes_back_after_its_daemon_was_killed(exporting):
     wait_for("the target is gone", lambda: data["target_iqn"] not in targets(cloud), 20)
     demo.block_storage.delete_volume(made.id)
     wait_for("all are gone", lambda: not list(demo.block_storage.volumes()))
+    assert cloud.fsck() == []
+    # What a process that is away cannot tidy is found, and gone when it is back.
+    cloud.kill()
+    env = dict(os.environ, TGT_IPC_SOCKET=str(cloud.state / "volumes" / "tgt"))
+    stray = "iqn.2026-01.org.nephos:stray"
+    run("tgtadm", "--lld", "iscsi", "--op", "new", "--mode", "target", "--tid", "77", "-T", stray, env=env)
+    [finding] = cloud.fsck()
+    assert finding["id"] == stray and "no attachment has" in finding["what"]
+    cloud.up()
+    wait_for("the stray target is gone", lambda: stray not in targets(cloud), 20)
+    assert cloud.fsck() == []

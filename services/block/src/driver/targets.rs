@@ -80,6 +80,16 @@ impl Targets {
         )))
     }
 
+    /// The names of ours, if there is a daemon.
+    pub(crate) async fn there(&self) -> Vec<String> {
+        let found = self.show().await.map(|text| parse(&text));
+        let names = found
+            .unwrap_or_default()
+            .into_iter()
+            .map(|found| found.name);
+        names.filter(|name| name.starts_with(OURS)).collect()
+    }
+
     async fn show(&self) -> Result<String, DriverError> {
         self.tgtadm(&["--op", "show", "--mode", "target"]).await
     }

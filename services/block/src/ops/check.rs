@@ -6,8 +6,10 @@ use nephos_api::Check;
 use nephos_db::Error;
 use nephos_types::Finding;
 
+use super::house::LOOK_EVERY;
 use crate::Block;
-use crate::store::check;
+use crate::model::attachment::target_name;
+use crate::store::{attachments, check};
 
 impl Check for Block {
     /// Counts, states without work, files without rows and rows without files.
@@ -40,6 +42,7 @@ impl Check for Block {
                 ));
             }
         }
+        self.check_targets(&mut findings).await?;
         for (name, driver) in &self.drivers {
             let files = match driver.list() {
                 Ok(files) => files,
@@ -78,6 +81,43 @@ impl Check for Block {
             }
         }
         Ok(findings)
+    }
+}
+
+impl Block {
+    /// Targets and attachments without each other. What is made and removed behind answers has a moment for that.
+    async fn check_targets(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        let first = self.strange_targets().await?;
+        if first.is_empty() {
+            return Ok(());
+        }
+        self.core.clock.sleep(LOOK_EVERY * 2).await;
+        let still = self.strange_targets().await?;
+        for (name, what) in first.into_iter().filter(|one| still.contains(one)) {
+            let hint =
+                "The worker of block storage makes and removes targets: does it run, and tgtd?";
+            findings.push(Finding::new(what, name, hint));
+        }
+        Ok(())
+    }
+
+    async fn strange_targets(&self) -> Result<BTreeSet<(String, &'static str)>, Error> {
+        let Some(targets) = &self.targets else {
+            return Ok(BTreeSet::new());
+        };
+        let there = targets.there().await;
+        let wanted = attachments::exported(&self.core.db).await?;
+        let wanted: BTreeSet<String> = wanted.iter().map(|one| target_name(&one.id)).collect();
+        let lost = there.iter().filter(|name| !wanted.contains(*name));
+        let lost = lost.map(|name| (name.clone(), "is a target that no attachment has"));
+        let missing = wanted.iter().filter(|name| !there.contains(name));
+        let missing = missing.map(|name| {
+            (
+                name.clone(),
+                "is the target of an attachment, and is not there",
+            )
+        });
+        Ok(lost.chain(missing).collect())
     }
 }
 
