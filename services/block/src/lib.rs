@@ -50,6 +50,8 @@ pub struct Block {
     targets: Option<driver::targets::Targets>,
     /// Whether a target was ever asked for since the start: before that there is no daemon to look at.
     with_targets: AtomicBool,
+    /// Whether it was looked for a daemon of the process before this one.
+    looked_for_targets: AtomicBool,
     /// Images that are being fetched.
     flights: Flights,
     /// Told when there is something to keep in order.
@@ -109,6 +111,7 @@ impl Block {
             drivers,
             targets,
             with_targets: AtomicBool::new(false),
+            looked_for_targets: AtomicBool::new(false),
             flights: Mutex::default(),
             house: Notify::new(),
         })
@@ -204,6 +207,11 @@ impl Block {
 
     pub(crate) fn targets_used(&self) -> bool {
         self.with_targets.load(Ordering::Relaxed)
+    }
+
+    /// Whether this is the first time that this is asked.
+    pub(crate) fn first_look_at_targets(&self) -> bool {
+        !self.looked_for_targets.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn use_targets(&self) {

@@ -21,7 +21,10 @@ pub(crate) async fn sync(service: &Block) -> Result<(), Error> {
     };
     let wanted = attachments::exported(&service.core.db).await?;
     if wanted.is_empty() && !service.targets_used() {
-        return Ok(());
+        // A daemon of the process before may offer what was given up since.
+        if !service.first_look_at_targets() || targets.there().await.is_empty() {
+            return Ok(());
+        }
     }
     service.use_targets();
     let there = match targets.list().await {
