@@ -39,6 +39,8 @@ PREFIXES = {
     "/dashboard": [9109],
     "/volume": [9110],
 }
+# Services whose prefix is not their name.
+NAMES = {"/volume": "block"}
 HOSTS = 4
 
 
@@ -169,7 +171,7 @@ class Processes(Cloud):
         self.postgres = Postgres(folder / "postgres", 9200)
         self.broker = Broker(folder / "rabbitmq", 9300)
         peers = "".join(
-            f"{prefix.strip('/')} = {[f'http://127.0.0.1:{port}' for port in ports]}\n"
+            f"{NAMES.get(prefix, prefix.strip('/'))} = {[f'http://127.0.0.1:{port}' for port in ports]}\n"
             for prefix, ports in PREFIXES.items()
         )
         config = (
