@@ -205,6 +205,10 @@ impl Block {
                 Some(row) => (200, json!({"snapshot": row})),
                 None => not_found(),
             },
+            ("GET", ["attachments", id]) => match self.attachments.get(*id) {
+                Some(row) => (200, json!({"attachment": row})),
+                None => not_found(),
+            },
             ("POST", ["attachments"]) => self.attach(&asked.body["attachment"]),
             ("PUT", ["attachments", id]) => self.connect(id, &asked.body["attachment"]),
             ("POST", ["attachments", id, "action"]) => self.complete(id),

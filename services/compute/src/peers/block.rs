@@ -179,6 +179,17 @@ impl Siblings {
         Ok(made.id)
     }
 
+    /// Whether the block service still knows a relation of a server and a volume.
+    pub(crate) async fn has_attachment(&self, project: &str, id: &str) -> Result<bool, PeerError> {
+        let target = format!("/v3/{project}/attachments/{}", encoded(id));
+        let call = self.peers.get(BLOCK, target).version(VERSION);
+        match call.as_service().send().await {
+            Ok(_known) => Ok(true),
+            Err(why) if why.is_not_found() => Ok(false),
+            Err(why) => Err(why),
+        }
+    }
+
     /// Says which host opens the volume, and learns how.
     pub(crate) async fn connect(
         &self,
