@@ -101,7 +101,7 @@ async fn a_volume_from_an_image() {
 
 #[tokio::test]
 async fn a_copy_that_moves_to_the_back_end_of_another_type() {
-    check(8, || async {
+    check(5, || async {
         let cloud = cloud().await;
         for backend in ["one", "two"] {
             let specs = json!({"volume_backend_name": backend});

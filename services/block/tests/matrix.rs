@@ -15,6 +15,8 @@ async fn tenants_are_separate() {
     let quotas = format!("/v3/os-quota-sets/{}", Persona::Member.project());
     let many = json!({"quota_set": {"volumes": -1, "snapshots": -1, "gigabytes": -1}});
     cloud.admin().put(&quotas, many).await.expect(200);
+    let kind = json!({"volume_type": {"name": "another"}});
+    cloud.admin().post("/v3/types", kind).await.expect(200);
     let ask = cloud.ask.clone();
     let table = matrix::<Block, _, _>(&ask, |endpoint| {
         let cloud = Arc::clone(&cloud);
@@ -97,8 +99,10 @@ fn volume_action(endpoint: &str) -> Option<Value> {
         "InitializeConnection" => {
             json!({"os-initialize_connection": {"connector": connector("here")}})
         }
-        "RetypeVolume" => json!({"os-retype": {"new_type": "__DEFAULT__"}}),
-        "UploadVolume" => json!({"os-volume_upload_image": {"image_name": "i"}}),
+        "RetypeVolume" => json!({"os-retype": {"new_type": "another"}}),
+        "UploadVolume" => {
+            json!({"os-volume_upload_image": {"image_name": "i", "disk_format": "qcow2"}})
+        }
         "TerminateConnection" => {
             json!({"os-terminate_connection": {"connector": connector("here")}})
         }
