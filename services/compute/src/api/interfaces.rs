@@ -136,6 +136,8 @@ endpoint! {
 
 async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInterface> {
     let id = &req.path.id;
+    let wish = req.body.0.wish;
+    check(&cx, &wish)?;
     let server = cx
         .allow(rules::AttachInterface, server(&cx, id).await?)
         .map_err(name_it(id))?;
@@ -143,8 +145,6 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
     server
         .check_unlocked(cx.caller.is_admin())
         .map_err(refused)?;
-    let wish = req.body.0.wish;
-    check(&cx, &wish)?;
     server.check_can(STATES).map_err(refused)?;
     let nic = nic(&cx, &server, wish).await?;
     let (before, mut news) = (
@@ -215,10 +215,11 @@ fn check(cx: &Cx, wish: &Attachment) -> Result<(), Fault> {
     }
     for ip in wish.fixed_ips.iter().flatten() {
         if ip.ip_address.parse::<IpAddr>().is_err() {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute ip_address. Value: {}. It is no IP address.",
-                ip.ip_address
-            )));
+            return Err(fault::invalid_text(
+                "ip_address",
+                &ip.ip_address,
+                "is not a 'ipv4'",
+            ));
         }
     }
     if wish.fixed_ips.as_ref().is_some_and(|ips| ips.len() > 1) {
