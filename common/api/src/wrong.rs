@@ -133,13 +133,21 @@ pub fn from_value<T: DeserializeOwned>(value: &Value, dialect: &Dialect) -> Resu
         let said = why.inner().to_string();
         // A value has one line as far as a client is concerned: "at line 1 column 40" only hides the point.
         let said = said.split(" at line ").next().unwrap_or(&said);
-        let mistake = mistake(said);
+        let mut mistake = mistake(said);
         if let Mistake::Unexpected(_) = mistake {
             path.pop();
         }
+        let value = at(value, &path);
+        // The names of our types say nothing to a client.
+        if said.starts_with("data did not match any variant of untagged enum") {
+            let value = quoted(value);
+            mistake = Mistake::Other(format!(
+                "{value} is not valid under any of the given schemas"
+            ));
+        }
         let wrong = Wrong {
-            value: at(value, &path),
             path: &path,
+            value,
             mistake,
         };
         (dialect.wrong)(&wrong)
@@ -186,10 +194,6 @@ fn mistake(said: &str) -> Mistake<'_> {
     let expected = said.split_once(", expected ").map(|(_, expected)| expected);
     if let Some(kind) = expected.and_then(|expected| type_of(said, expected)) {
         return Mistake::Type(kind);
-    }
-    // The names of our types say nothing to a client.
-    if said.starts_with("data did not match any variant of untagged enum") {
-        return Mistake::Other("it has none of the forms that it may have".to_owned());
     }
     Mistake::Other(said.trim_end_matches('.').to_owned())
 }

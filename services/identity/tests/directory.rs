@@ -100,7 +100,10 @@ async fn lists_filter_and_page() {
     assert_eq!(names("limit=2&name=anna").await, ["anna"]);
     assert_eq!(names("limit=1&name__contains=nto").await, ["anton"]);
     admin.get("/v3/users?limit=0").await.expect(400);
-    admin.get("/v3/users?limit=1&marker=nobody").await.expect(404);
+    admin
+        .get("/v3/users?limit=1&marker=nobody")
+        .await
+        .expect(404);
     admin.get("/v3/users?marker=nobody").await.expect(404);
 }
 
