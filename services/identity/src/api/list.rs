@@ -73,7 +73,9 @@ pub(crate) fn narrow(
     by: &[&str],
 ) -> Where {
     let fits = |key: &str| matches!(key, "limit" | "marker") || by.contains(&key);
-    let limit = params.get("limit").and_then(|limit| limit.parse().ok());
+    let limit = params
+        .get("limit")
+        .and_then(|limit| limit.parse::<usize>().ok());
     let Some(limit) = limit.filter(|_| params.0.iter().all(|(key, _)| fits(key))) else {
         return query;
     };
@@ -101,8 +103,8 @@ fn page<T: Named>(params: &Params, items: Vec<T>) -> Result<(Vec<T>, Option<Stri
     let Some(limit) = params.get("limit") else {
         return Ok((items, None));
     };
-    let limit: usize = limit
-        .parse()
+    let limit = limit
+        .parse::<usize>()
         .ok()
         .filter(|limit| *limit > 0)
         .ok_or_else(|| Fault::bad_request("limit must be a whole number greater than 0."))?
