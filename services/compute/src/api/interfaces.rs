@@ -136,8 +136,6 @@ endpoint! {
 
 async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInterface> {
     let id = &req.path.id;
-    let wish = req.body.0.wish;
-    check(&cx, &wish)?;
     let server = cx
         .allow(rules::AttachInterface, server(&cx, id).await?)
         .map_err(name_it(id))?;
@@ -145,6 +143,8 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
     server
         .check_unlocked(cx.caller.is_admin())
         .map_err(refused)?;
+    let wish = req.body.0.wish;
+    check(&cx, &wish)?;
     server.check_can(STATES).map_err(refused)?;
     let nic = nic(&cx, &server, wish).await?;
     let (before, mut news) = (
