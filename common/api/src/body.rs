@@ -107,7 +107,25 @@ impl Parts<'_> {
     /// # Errors
     /// A 400: there is none, or it is none.
     pub fn json(&mut self) -> Result<Value, Fault> {
-        serde_json::from_slice(&self.body_bytes()).map_err(malformed)
+        let value = serde_json::from_slice(&self.body_bytes()).map_err(malformed)?;
+        if has_nul(&value) {
+            return Err(Fault::bad_request(
+                "A text of the body holds a NUL character, which no text may.",
+            ));
+        }
+        Ok(value)
+    }
+}
+
+/// No database of text takes it.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

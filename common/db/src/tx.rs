@@ -96,6 +96,45 @@ impl Tx {
         Ok(changed)
     }
 
+    /// Carries out a statement about a row that was read before this transaction began.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] when it changes nothing: the row is gone, or not as it was; who read it runs again. See
+    /// [`Kind`].
+    pub async fn exec_some(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
+        match self.exec(sql, args).await? {
+            0 => Err(outdated()),
+            changed => Ok(changed),
+        }
+    }
+
+    /// Makes sure that the row of `query`, read before this transaction began, is still `before`.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] when it is not: who read it runs again. See [`Kind`].
+    pub async fn still<T: FromRow + PartialEq>(
+        &mut self,
+        query: &Where,
+        before: &T,
+    ) -> Result<(), Error> {
+        let now: Vec<T> = self.fetch_where(query).await?;
+        match now.first() {
+            Some(now) if now == before => Ok(()),
+            _another => Err(outdated()),
+        }
+    }
+
+    /// Makes sure that a row that was seen before this transaction began is still there.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] when it is not: who saw it runs again. See [`Kind`].
+    pub async fn still_there(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<(), Error> {
+        match self.rows(Sql::Static(sql), &args).await?.is_empty() {
+            true => Err(outdated()),
+            false => Ok(()),
+        }
+    }
+
     /// A piece of a migration's static text, without arguments; several forms of it are not prepared.
     pub(crate) async fn exec_static_piece(&mut self, sql: &'static str) -> Result<(), Error> {
         self.start()?;
@@ -257,6 +296,12 @@ impl Tx {
         self.poisoned = false;
         Ok(rows)
     }
+}
+
+fn outdated() -> Error {
+    let error = Error::new(Kind::Conflict, "what was read has changed since");
+    again::note(Err(&error));
+    error
 }
 
 /// The error as ours; whoever watches hears of a conflict also when it is reported in other words.

@@ -129,10 +129,10 @@ impl Leases {
             .await
     }
 
-    /// Renews the leases of `ids`; gives those that are not to be worked on any more. The lease of an operation that
-    /// was superseded is renewed too: what superseded it waits until its step has come to its end.
-    pub(crate) async fn renew(&self, ids: &[String]) -> Result<Vec<String>, Error> {
-        let mut lost = Vec::new();
+    /// Renews the leases of `ids`; gives those that are not as they were. The lease of an operation that was superseded
+    /// is renewed too: what superseded it waits until its step has come to its end.
+    pub(crate) async fn renew(&self, ids: &[String]) -> Result<Vec<(String, Standing)>, Error> {
+        let mut changed = Vec::new();
         let mut tx = self.db.guarded().await?;
         for id in ids {
             let held = tx
@@ -141,12 +141,14 @@ impl Leases {
                     args![self.until(), id, &*self.owner],
                 )
                 .await?;
-            if held.is_none_or(|held| held.0.is_some()) {
-                lost.push(id.clone());
+            match held {
+                None => changed.push((id.clone(), Standing::LetGo)),
+                Some(Held(Some(_))) => changed.push((id.clone(), Standing::Superseded)),
+                Some(Held(None)) => {}
             }
         }
         tx.commit().await?;
-        Ok(lost)
+        Ok(changed)
     }
 
     /// Gives the lease back until `until`, with so many failed tries. False: there was news meanwhile, and the lease is

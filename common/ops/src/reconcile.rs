@@ -16,6 +16,11 @@ pub trait Reconcile<S>: Send + Sync + 'static {
     /// The kind: `server.boot`.
     const KIND: &'static str;
 
+    /// Whether a step may be cut off in the middle when something supersedes its operation. A step that asks others for
+    /// things may not: what is under way would come to pass behind the back of what superseded it. One that carries
+    /// bytes for minutes should.
+    const CUT_OFF: bool = false;
+
     /// Looks at the world and does at most one side effect. Called again until it says [`Next::Done`].
     fn step(
         &self,
@@ -129,6 +134,8 @@ impl<S: Send + Sync + 'static> Reconcilers<S> {
 
 /// [`Reconcile`] behind a pointer.
 pub(crate) trait Erased<S>: Send + Sync {
+    fn cut_off(&self) -> bool;
+
     fn step<'a>(
         &'a self,
         cx: &'a OpCx<S>,
@@ -145,6 +152,10 @@ pub(crate) trait Erased<S>: Send + Sync {
 }
 
 impl<S: Send + Sync + 'static, R: Reconcile<S>> Erased<S> for R {
+    fn cut_off(&self) -> bool {
+        R::CUT_OFF
+    }
+
     fn step<'a>(
         &'a self,
         cx: &'a OpCx<S>,

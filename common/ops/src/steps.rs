@@ -9,11 +9,11 @@ use nephos_db::{Watched, watched};
 use nephos_runtime::crash::Crashed;
 use nephos_runtime::metrics::Durations;
 use nephos_types::Timestamp;
-use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
 
 use crate::lease::Standing;
 use crate::reconcile::Erased;
+use crate::worker::Ends;
 use crate::{Failure, Next, OpCx, Operation, StepError, Worker};
 
 /// Longest pause after a failed try where a sibling does not answer: it is usually back soon.
@@ -42,7 +42,7 @@ struct Stepped {
 }
 
 impl<S: Send + Sync + 'static> Worker<S> {
-    pub(crate) async fn steps(&self, mut op: Operation, lost: &Notify) {
+    pub(crate) async fn steps(&self, mut op: Operation, ends: &Ends) {
         let Some((kind, reconciler)) = self.0.parts.reconcilers.find(&op.kind) else {
             return self.leave(&op).await;
         };
@@ -50,7 +50,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         loop {
             let cx = self.cx(&op);
             let stepped = self
-                .one_step(&cx, (kind, reconciler.as_ref()), &op, lost)
+                .one_step(&cx, (kind, reconciler.as_ref()), &op, ends)
                 .await;
             in_the_way = if stepped.in_the_way {
                 in_the_way + 1
@@ -103,7 +103,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         cx: &OpCx<S>,
         (kind, reconciler): (&'static str, &dyn Erased<S>),
         op: &Operation,
-        lost: &Notify,
+        ends: &Ends,
     ) -> Stepped {
         if self.now() > op.deadline {
             let late = format!(
@@ -118,14 +118,16 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let clock = &self.0.parts.clock;
         let began = clock.monotonic();
         let step = AssertUnwindSafe(reconciler.step(cx, op)).catch_unwind();
+        let cut = Watched {
+            output: Ok(Err(StepError::LeaseLost)),
+            conflict: false,
+            committed: false,
+        };
         let done = tokio::select! {
             biased;
             done = watched(step) => done,
-            () = lost.notified() => Watched {
-                output: Ok(Err(StepError::LeaseLost)),
-                conflict: false,
-                committed: false,
-            },
+            () = ends.lost.notified() => cut,
+            () = ends.superseded.notified(), if reconciler.cut_off() => cut,
         };
         STEP_TOOK.record(kind, clock.monotonic().saturating_sub(began));
         let outcome = match done.output {

@@ -13,7 +13,7 @@ use nephos_types::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::{Instrument, warn};
 
-use crate::lease::{BATCH, BEAT, Leases};
+use crate::lease::{BATCH, BEAT, Leases, Standing};
 use crate::{Operation, Reconcilers};
 
 /// Without any wake, work is found this soon.
@@ -57,8 +57,16 @@ pub(crate) struct Inner<S> {
 struct InHand {
     /// Since when its lease is good, by [`Clock::monotonic`].
     renewed: Duration,
-    /// Its step must end: the lease is lost, or the operation was superseded.
-    lost: Arc<Notify>,
+    ends: Arc<Ends>,
+}
+
+/// Tells a step that it is not wanted any more.
+#[derive(Default)]
+pub(crate) struct Ends {
+    /// Somebody else has its operation.
+    pub(crate) lost: Notify,
+    /// Its operation was superseded.
+    pub(crate) superseded: Notify,
 }
 
 impl<S> Clone for Worker<S> {
@@ -164,15 +172,18 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 continue;
             }
             match self.0.leases.renew(&old).await {
-                Ok(lost) => {
+                Ok(changed) => {
                     let mut running = self.running();
                     for id in &old {
-                        let Some(one) = running.get_mut(id) else {
-                            continue;
-                        };
-                        one.renewed = now;
-                        if lost.contains(id) {
-                            one.lost.notify_one();
+                        if let Some(one) = running.get_mut(id) {
+                            one.renewed = now;
+                        }
+                    }
+                    for (id, standing) in changed {
+                        match (running.get(&id), standing) {
+                            (Some(one), Standing::Superseded) => one.ends.superseded.notify_one(),
+                            (Some(one), Standing::LetGo) => one.ends.lost.notify_one(),
+                            _gone_or_ours => {}
                         }
                     }
                 }
@@ -196,7 +207,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             done += due.len();
             for id in due {
                 for op in self.0.leases.claim(&[&id]).await? {
-                    self.drive(op, &Notify::new()).await;
+                    self.drive(op, &Ends::default()).await;
                 }
             }
         }
@@ -289,10 +300,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
 
     /// None: it is in hand already.
     fn take(&self, id: String, place: OwnedSemaphorePermit) -> Option<Taken<S>> {
-        let lost = Arc::new(Notify::new());
+        let ends = Arc::new(Ends::default());
         let in_hand = InHand {
             renewed: self.0.parts.clock.monotonic(),
-            lost: Arc::clone(&lost),
+            ends: Arc::clone(&ends),
         };
         match self.running().entry(id.clone()) {
             Entry::Occupied(_) => return None,
@@ -302,7 +313,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Some(Taken {
             worker,
             id,
-            lost,
+            ends,
             _place: place,
         })
     }
@@ -319,19 +330,19 @@ impl<S: Send + Sync + 'static> Worker<S> {
             };
             let one = taken.swap_remove(at);
             nephos_runtime::spawn("operation", async move {
-                one.worker.drive(op, &one.lost).await;
+                one.worker.drive(op, &one.ends).await;
             });
         }
     }
 
     /// Steps an operation that is leased until it waits or ends.
-    async fn drive(&self, op: Operation, lost: &Notify) {
+    async fn drive(&self, op: Operation, ends: &Ends) {
         let span = tracing::info_span!(
             "operation", kind = op.kind, resource = op.resource_id, request_id = %op.request_id
         );
         // Calls of siblings carry the id of the request that began the work.
         let request = op.request_id.clone();
-        let steps = Box::pin(self.steps(op, lost).instrument(span));
+        let steps = Box::pin(self.steps(op, ends).instrument(span));
         nephos_runtime::request::under(request, steps).await;
     }
 }
@@ -340,7 +351,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
 struct Taken<S: Send + Sync + 'static> {
     worker: Worker<S>,
     id: String,
-    lost: Arc<Notify>,
+    ends: Arc<Ends>,
     _place: OwnedSemaphorePermit,
 }
 

@@ -42,6 +42,8 @@ struct Toys {
 
 struct Build;
 struct Scrap;
+/// Carries something for a minute; nothing is made before it is done.
+struct Fetch;
 /// Looks, is told of news while it looks, and would end.
 struct Look;
 
@@ -172,6 +174,27 @@ impl Reconcile<Toys> for Build {
     }
 }
 
+impl Reconcile<Toys> for Fetch {
+    const KIND: &'static str = "toy.fetch";
+    const CUT_OFF: bool = true;
+
+    async fn step(&self, cx: &OpCx<Toys>, _op: &Operation) -> Result<Next, StepError> {
+        cx.service().begun.notify_one();
+        cx.service().clock.sleep(Duration::from_secs(60)).await;
+        Ok(Next::Done)
+    }
+
+    async fn failed(
+        &self,
+        _cx: &OpCx<Toys>,
+        _op: &Operation,
+        _failure: &Failure,
+        _tx: &mut Tx,
+    ) -> Result<(), nephos_db::Error> {
+        Ok(())
+    }
+}
+
 impl Reconcile<Toys> for Scrap {
     const KIND: &'static str = "toy.scrap";
 
@@ -275,7 +298,11 @@ impl Shop {
             clock: self.clock.clone(),
             bus: self.bus.clone(),
             topic: OPS,
-            reconcilers: Reconcilers::new().with(Build).with(Scrap).with(Look),
+            reconcilers: Reconcilers::new()
+                .with(Build)
+                .with(Scrap)
+                .with(Fetch)
+                .with(Look),
         })
     }
 
@@ -331,6 +358,15 @@ impl Shop {
     }
 
     async fn order(&self, id: &str, args: serde_json::Value) -> Result<(), EnqueueError> {
+        self.order_of("toy.build", id, args).await
+    }
+
+    async fn order_of(
+        &self,
+        kind: &'static str,
+        id: &str,
+        args: serde_json::Value,
+    ) -> Result<(), EnqueueError> {
         let mut tx = self.db.write().await.unwrap();
         tx.exec(
             "INSERT INTO toys (id, state) VALUES ($1, 'BUILDING') ON CONFLICT DO NOTHING",
@@ -338,7 +374,7 @@ impl Shop {
         )
         .await
         .unwrap();
-        nephos_ops::enqueue(&mut tx, self.clock.now(), new("toy.build", id, args)).await?;
+        nephos_ops::enqueue(&mut tx, self.clock.now(), new(kind, id, args)).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -26,6 +26,26 @@ async fn what_comes_together_to_one_server_is_all_there_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn extra_specs_that_come_together_are_all_there() {
+    let cloud = Cloud::new().await;
+    let admin = cloud.admin();
+    let body = json!({"flavor": {"name": "f", "ram": 64, "vcpus": 1, "disk": 1}});
+    let made = admin.post("/v2.1/flavors", body).await.expect(200).json;
+    let target = format!(
+        "/v2.1/flavors/{}/os-extra_specs",
+        made["flavor"]["id"].as_str().unwrap()
+    );
+    let specs = (0..8).map(|number| {
+        let (admin, target) = (cloud.admin(), target.clone());
+        let body = json!({"extra_specs": {format!("key{number}"): "value"}});
+        async move { admin.post(&target, body).await.expect(200) }
+    });
+    join_all(specs).await;
+    let all = admin.get(&target).await.expect(200).json;
+    assert_eq!(all["extra_specs"].as_object().unwrap().len(), 8, "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_is_renamed_while_it_starts_starts_once() {
     let mut cloud = Cloud::with_hosts(
         &["one", "two"],

@@ -17,4 +17,5 @@ mod keys;
 mod limits;
 mod passwords;
 mod policy;
+mod together;
 mod trusts;

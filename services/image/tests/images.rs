@@ -226,3 +226,31 @@ async fn versions_are_told_to_everybody() {
     assert_eq!(newest["links"][0]["href"], "http://cloud.test/image/v2/");
     assert_eq!(cloud.ask.get("/versions").await.expect(200).json, listed);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_comes_together_to_one_image_happens_and_it_is_deleted_once() {
+    let cloud = cloud().await;
+    let id = created(&cloud.member(), json!({})).await;
+    let member = cloud.member();
+    let changes = (0..6).map(|number| {
+        let change = json!([{"op": "add", "path": format!("/key{number}"), "value": "v"}]);
+        patch(&member, &id, change)
+    });
+    for answer in futures_util::future::join_all(changes).await {
+        answer.expect(200);
+    }
+    let shown = cloud.show(&id).await;
+    assert!(
+        (0..6).all(|number| shown[format!("key{number}")] == "v"),
+        "{shown}"
+    );
+    let target = format!("/v2/images/{id}");
+    let deletes = (0..6).map(|_| member.delete(&target));
+    let mut answers: Vec<u16> = futures_util::future::join_all(deletes)
+        .await
+        .into_iter()
+        .map(|answer| answer.status)
+        .collect();
+    answers.sort_unstable();
+    assert_eq!(answers, [204, 404, 404, 404, 404, 404]);
+}

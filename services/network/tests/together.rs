@@ -115,3 +115,71 @@ async fn a_router_gets_one_home_whoever_looks_for_it() {
     assert_eq!(homes, 1);
     cloud.assert_consistent().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_deleted_by_many_gives_its_quota_back_once() {
+    let cloud = Cloud::new().await;
+    let member = cloud.member();
+    let network = cloud.net().await;
+    let (wired, subnet) = cloud.wired("10.0.0.0/24").await;
+    let port = make(&member, "port", json!({"network_id": wired})).await;
+    let router = make(&member, "router", json!({"name": "r"})).await;
+    let group = make(&member, "security_group", json!({"name": "g"})).await;
+    let pool = json!({"name": "p", "prefixes": ["10.0.0.0/16"]});
+    let pool = make(&member, "subnetpool", pool).await;
+    let things = [
+        ("network", network),
+        ("port", port),
+        ("router", router),
+        ("security_group", group),
+        ("subnet", subnet),
+        ("subnetpool", pool),
+    ];
+    for (kind, id) in things {
+        let deletes = (0..8).map(|_| {
+            let (member, target) = (cloud.member(), format!("{}/{id}", path(kind)));
+            async move { member.delete(&target).await }
+        });
+        let answers = statuses(&join_all(deletes).await);
+        assert_eq!(answers, [204, 404, 404, 404, 404, 404, 404, 404], "{kind}");
+    }
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn changes_of_one_thing_that_come_together_all_happen() {
+    let cloud = Cloud::new().await;
+    let target = format!("/v2.0/networks/{}", cloud.net().await);
+    let changes = (0..8).map(|number| {
+        let (member, target) = (cloud.member(), target.clone());
+        let change = match number % 2 {
+            0 => json!({"network": {"name": format!("n{number}")}}),
+            _odd => json!({"network": {"description": format!("d{number}")}}),
+        };
+        async move { member.put(&target, change).await }
+    });
+    let answers = join_all(changes).await;
+    assert_eq!(statuses(&answers), [200; 8]);
+    let network = cloud.member().get(&target).await.expect(200).json["network"].clone();
+    assert!(network["name"].as_str().unwrap().starts_with('n'));
+    assert!(network["description"].as_str().unwrap().starts_with('d'));
+}
+
+#[tokio::test]
+async fn a_nul_character_is_refused_wherever_it_comes() {
+    let cloud = Cloud::new().await;
+    let member = cloud.member();
+    for target in [
+        "/v2.0/networks/%00",
+        "/v2.0/networks?name=%00",
+        "/v2.0/networks?marker=a%00",
+    ] {
+        member.get(target).await.expect(400);
+    }
+    for body in [
+        json!({"network": {"name": "a\u{0}b"}}),
+        json!({"network": {"na\u{0}me": "x"}}),
+    ] {
+        member.post("/v2.0/networks", body).await.expect(400);
+    }
+}

@@ -143,9 +143,9 @@ async fn a_long_step_keeps_its_lease_and_a_dead_worker_loses_its_own_in_seconds(
 }
 
 #[tokio::test]
-async fn a_step_that_is_superseded_ends_and_what_superseded_it_begins() {
+async fn a_step_that_may_be_cut_off_ends_when_it_is_superseded() {
     let shop = shop().await;
-    shop.order("bear", json!({"slow": true})).await.unwrap();
+    shop.order_of("toy.fetch", "bear", json!({})).await.unwrap();
     let (_worker, _task) = shop.running();
     shop.begun.notified().await;
     shop.supersede("bear").await;
@@ -154,6 +154,18 @@ async fn a_step_that_is_superseded_ends_and_what_superseded_it_begins() {
         shop.pass_until(5, gone).await,
         "it waits for the whole step"
     );
+}
+
+#[tokio::test]
+async fn what_supersedes_a_step_that_makes_something_waits_for_it_and_finds_it() {
+    let shop = shop().await;
+    shop.order("bear", json!({"slow": true})).await.unwrap();
+    let (_worker, _task) = shop.running();
+    shop.begun.notified().await;
+    shop.supersede("bear").await;
+    let gone = || async { shop.state("bear").await.is_none() };
+    assert!(shop.pass_until(70, gone).await, "it never begins");
+    assert_eq!(shop.count("SELECT COUNT(*) FROM world").await, 0);
 }
 
 #[tokio::test]

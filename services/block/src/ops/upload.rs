@@ -37,6 +37,7 @@ pub(crate) async fn request(
 
 impl Reconcile<Svc> for Upload {
     const KIND: &'static str = "volume.upload";
+    const CUT_OFF: bool = true;
 
     async fn step(&self, cx: &OpCx<Svc>, op: &Operation) -> Result<Next, StepError> {
         let id = VolumeId::from(op.resource_id.as_str());

@@ -74,11 +74,12 @@ endpoint! {
 }
 
 async fn create_extra_specs(cx: Cx, req: Req<CreateExtraSpecs>) -> Reply<CreateExtraSpecs> {
-    let mut flavor = visible(&cx, req.path.id.as_str()).await?;
+    let before = visible(&cx, req.path.id.as_str()).await?;
+    let mut flavor = before.clone();
     let asked = req.body.0.extra_specs;
     check(&asked)?;
     flavor.extra_specs.extend(asked.clone());
-    save(&cx, &flavor).await?;
+    save(&cx, &before, &flavor).await?;
     Ok(Json(ExtraSpecs { extra_specs: asked }))
 }
 
@@ -100,9 +101,9 @@ fn check(specs: &BTreeMap<String, String>) -> Result<(), Fault> {
     }
 }
 
-async fn save(cx: &Cx, flavor: &Flavor) -> Result<(), Fault> {
+async fn save(cx: &Cx, before: &Flavor, flavor: &Flavor) -> Result<(), Fault> {
     let mut tx = cx.write().await?;
-    store::flavors::update(&mut tx, flavor).await?;
+    store::flavors::update(&mut tx, before, flavor).await?;
     Ok(tx.commit().await?)
 }
 
@@ -117,14 +118,15 @@ endpoint! {
 }
 
 async fn update_extra_spec(cx: Cx, req: Req<UpdateExtraSpec>) -> Reply<UpdateExtraSpec> {
-    let mut flavor = visible(&cx, req.path.id.as_str()).await?;
+    let before = visible(&cx, req.path.id.as_str()).await?;
+    let mut flavor = before.clone();
     let asked = req.body.0;
     if asked.len() != 1 || !asked.contains_key(&req.path.key) {
         return Err(Fault::bad_request("Request body and URI mismatch"));
     }
     check(&asked)?;
     flavor.extra_specs.extend(asked.clone());
-    save(&cx, &flavor).await?;
+    save(&cx, &before, &flavor).await?;
     Ok(Json(asked))
 }
 
@@ -138,11 +140,12 @@ endpoint! {
 }
 
 async fn delete_extra_spec(cx: Cx, req: Req<DeleteExtraSpec>) -> Reply<DeleteExtraSpec> {
-    let mut flavor = visible(&cx, req.path.id.as_str()).await?;
+    let before = visible(&cx, req.path.id.as_str()).await?;
+    let mut flavor = before.clone();
     if flavor.extra_specs.remove(&req.path.key).is_none() {
         return Err(no_spec(&req.path.id, &req.path.key));
     }
-    save(&cx, &flavor).await?;
+    save(&cx, &before, &flavor).await?;
     Ok(Empty)
 }
 

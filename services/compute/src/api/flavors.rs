@@ -498,12 +498,13 @@ endpoint! {
 }
 
 async fn update_flavor(cx: Cx, req: Req<UpdateFlavor>) -> Reply<UpdateFlavor> {
-    let mut flavor = visible(&cx, req.path.id.as_str()).await?;
+    let before = visible(&cx, req.path.id.as_str()).await?;
+    let mut flavor = before.clone();
     flavor
         .description
         .clone_from(&req.body.0.flavor.description);
     let mut tx = cx.write().await?;
-    store::flavors::update(&mut tx, &flavor).await?;
+    store::flavors::update(&mut tx, &before, &flavor).await?;
     tx.commit().await?;
     Ok(Json(FlavorReply {
         flavor: view(&cx, flavor),

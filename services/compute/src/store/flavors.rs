@@ -96,7 +96,10 @@ pub(crate) async fn insert(tx: &mut Tx, flavor: &Flavor) -> Result<bool, Error> 
     Ok(inserted == 1)
 }
 
-pub(crate) async fn update(tx: &mut Tx, flavor: &Flavor) -> Result<(), Error> {
+/// The row as it is now, unless it is no longer `before`.
+pub(crate) async fn update(tx: &mut Tx, before: &Flavor, flavor: &Flavor) -> Result<(), Error> {
+    tx.still(&Where::new(SELECT).eq("id", &flavor.id), before)
+        .await?;
     tx.exec(
         "UPDATE flavors SET description = $1, extra_specs = $2 WHERE id = $3",
         args![flavor.description, json(&flavor.extra_specs)?, flavor.id],

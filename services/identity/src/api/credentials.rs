@@ -219,7 +219,8 @@ endpoint! {
     handler: update_credential,
 }
 async fn update_credential(cx: Cx, req: Req<UpdateCredential>) -> Reply<UpdateCredential> {
-    let mut credential = load(&cx, rules::UpdateCredential, &req.path.credential_id).await?;
+    let before = load(&cx, rules::UpdateCredential, &req.path.credential_id).await?;
+    let mut credential = before.clone();
     let Json(Under(mut body)) = req.body;
     clean(&mut body.extra, &RESERVED, Some(&credential.id))?;
     if let Some(blob) = &body.blob
@@ -248,7 +249,7 @@ async fn update_credential(cx: Cx, req: Req<UpdateCredential>) -> Reply<UpdateCr
     credential.blob = body.blob.unwrap_or(credential.blob);
     credential.extra.merge(body.extra);
     let mut tx = cx.write().await?;
-    store::access::update_credential(&mut tx, &credential).await?;
+    store::access::update_credential(&mut tx, &before, &credential).await?;
     tx.commit().await?;
     Ok(Json(One::new(&cx, credential)))
 }

@@ -268,14 +268,15 @@ where
     R: Rule,
 {
     permit::<R>(&cx)?;
-    let mut whole = load::<K>(&cx, &req.path).await?;
+    let before = load::<K>(&cx, &req.path).await?;
+    let mut whole = before.clone();
     let Json(Under(mut given)) = req.body;
     clean(&mut given.body, &["id", "links"], Some(&req.path.id))?;
     whole.merge(given.body);
     K::check(&whole)?;
     let place = (K::ONE, req.path.parent.as_str(), req.path.id.as_str());
     let mut tx = cx.write().await?;
-    store::documents::update(&mut tx, place, &whole).await?;
+    store::documents::update(&mut tx, place, (&before, &whole)).await?;
     commit::<K>(&cx, tx).await?;
     Ok(Json(One::new(&cx, Document::new(&req.path.parent, whole))))
 }

@@ -184,10 +184,10 @@ endpoint! {
 }
 async fn update_domain(cx: Cx, req: Req<UpdateDomain>) -> Reply<UpdateDomain> {
     let domain = load(&cx, rules::UpdateDomain, &req.path.domain_id).await?;
-    let mut project = project_of(domain.into_inner());
+    let before = project_of(domain.into_inner());
+    let mut project = before.clone();
     let Json(Under(mut body)) = req.body;
     clean(&mut body.extra, &RESERVED, Some(project.id.as_str()))?;
-    let was_enabled = project.enabled;
     let was_immutable = project.immutable();
     merge_options(
         &mut project.options,
@@ -204,8 +204,7 @@ async fn update_domain(cx: Cx, req: Req<UpdateDomain>) -> Reply<UpdateDomain> {
         project.tags = check_tags(tags)?;
     }
     project.extra.merge(body.extra);
-    let disables = was_enabled && !project.enabled;
-    save(&cx, &project, disables).await?;
+    save(&cx, &before, &project).await?;
     view(&cx, project)
 }
 

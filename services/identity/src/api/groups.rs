@@ -144,9 +144,10 @@ endpoint! {
     handler: update_group,
 }
 async fn update_group(cx: Cx, req: Req<UpdateGroup>) -> Reply<UpdateGroup> {
-    let mut group = load(&cx, rules::UpdateGroup, &req.path.group_id)
+    let before = load(&cx, rules::UpdateGroup, &req.path.group_id)
         .await?
         .into_inner();
+    let mut group = before.clone();
     let Json(Under(mut body)) = req.body;
     if body
         .domain_id
@@ -162,7 +163,7 @@ async fn update_group(cx: Cx, req: Req<UpdateGroup>) -> Reply<UpdateGroup> {
     group.description = body.description.unwrap_or(group.description);
     group.extra.merge(body.extra);
     let mut tx = cx.write().await?;
-    let updated = store::groups::update(&mut tx, &group).await;
+    let updated = store::groups::update(&mut tx, &before, &group).await;
     updated.map_err(|error| taken(error, "group", same_name(&group)))?;
     tx.commit().await?;
     Ok(Json(One::new(&cx, group)))

@@ -61,12 +61,13 @@ endpoint! {
     handler: update_project_tags,
 }
 async fn update_project_tags(cx: Cx, req: Req<UpdateProjectTags>) -> Reply<UpdateProjectTags> {
-    let mut project = load(&cx, rules::UpdateProjectTags, &req.path.project_id)
+    let before = load(&cx, rules::UpdateProjectTags, &req.path.project_id)
         .await?
         .into_inner();
+    let mut project = before.clone();
     let Json(body) = req.body;
     project.tags = check_tags(body.tags)?;
-    save(&cx, &project, false).await?;
+    save(&cx, &before, &project).await?;
     Ok(Json(tags_view(&cx, &project)))
 }
 
@@ -79,11 +80,12 @@ endpoint! {
     handler: delete_project_tags,
 }
 async fn delete_project_tags(cx: Cx, req: Req<DeleteProjectTags>) -> Reply<DeleteProjectTags> {
-    let mut project = load(&cx, rules::DeleteProjectTags, &req.path.project_id)
+    let before = load(&cx, rules::DeleteProjectTags, &req.path.project_id)
         .await?
         .into_inner();
+    let mut project = before.clone();
     project.tags.clear();
-    save(&cx, &project, false).await?;
+    save(&cx, &before, &project).await?;
     Ok(Empty)
 }
 
@@ -112,13 +114,14 @@ endpoint! {
     handler: create_project_tag,
 }
 async fn create_project_tag(cx: Cx, req: Req<CreateProjectTag>) -> Reply<CreateProjectTag> {
-    let mut project = load(&cx, rules::CreateProjectTag, &req.path.project_id)
+    let before = load(&cx, rules::CreateProjectTag, &req.path.project_id)
         .await?
         .into_inner();
+    let mut project = before.clone();
     if !project.tags.contains(&req.path.value) {
         project.tags.push(req.path.value.clone());
         project.tags = check_tags(project.tags)?;
-        save(&cx, &project, false).await?;
+        save(&cx, &before, &project).await?;
     }
     let own = format!(
         "/v3/projects/{}/tags/{}",
@@ -137,15 +140,15 @@ endpoint! {
     handler: delete_project_tag,
 }
 async fn delete_project_tag(cx: Cx, req: Req<DeleteProjectTag>) -> Reply<DeleteProjectTag> {
-    let mut project = load(&cx, rules::DeleteProjectTag, &req.path.project_id)
+    let before = load(&cx, rules::DeleteProjectTag, &req.path.project_id)
         .await?
         .into_inner();
-    let before = project.tags.len();
+    let mut project = before.clone();
     project.tags.retain(|tag| *tag != req.path.value);
-    if project.tags.len() == before {
+    if project.tags.len() == before.tags.len() {
         return Err(not_found("project tag", &req.path.value));
     }
-    save(&cx, &project, false).await?;
+    save(&cx, &before, &project).await?;
     Ok(Empty)
 }
 

@@ -363,9 +363,10 @@ endpoint! {
     handler: update_project,
 }
 async fn update_project(cx: Cx, req: Req<UpdateProject>) -> Reply<UpdateProject> {
-    let mut project = load(&cx, rules::UpdateProject, &req.path.project_id)
+    let before = load(&cx, rules::UpdateProject, &req.path.project_id)
         .await?
         .into_inner();
+    let mut project = before.clone();
     let Json(Under(mut body)) = req.body;
     if body.parent_id.is_some() && body.parent_id != project.parent_id {
         return Err(Fault::forbidden("Update of `parent_id` is not allowed."));
@@ -383,7 +384,6 @@ async fn update_project(cx: Cx, req: Req<UpdateProject>) -> Reply<UpdateProject>
         return Err(Fault::bad_request("Update of `is_domain` is not allowed."));
     }
     clean(&mut body.extra, &RESERVED, Some(project.id.as_str()))?;
-    let was_enabled = project.enabled;
     let was_immutable = project.immutable();
     merge_options(
         &mut project.options,
@@ -400,8 +400,7 @@ async fn update_project(cx: Cx, req: Req<UpdateProject>) -> Reply<UpdateProject>
         project.tags = check_tags(tags)?;
     }
     project.extra.merge(body.extra);
-    let disables = was_enabled && !project.enabled;
-    save(&cx, &project, disables).await?;
+    save(&cx, &before, &project).await?;
     Ok(Json(One::new(&cx, project)))
 }
 
@@ -412,9 +411,9 @@ pub(crate) fn immutable(kind: &str, id: &str) -> Fault {
 }
 
 /// Writes a project or domain; one that is disabled ends its tokens.
-pub(crate) async fn save(cx: &Cx, project: &Project, disables: bool) -> Result<(), Fault> {
+pub(crate) async fn save(cx: &Cx, before: &Project, project: &Project) -> Result<(), Fault> {
     let mut ends = Vec::new();
-    if disables {
+    if before.enabled && !project.enabled {
         ends.push(ends_tokens_of(cx, project));
         if !project.is_domain {
             let below = store::projects::below(cx.db(), project.id.as_str()).await?;
@@ -437,7 +436,7 @@ pub(crate) async fn save(cx: &Cx, project: &Project, disables: bool) -> Result<(
     } else {
         "project"
     };
-    let updated = store::projects::update(&mut tx, project).await;
+    let updated = store::projects::update(&mut tx, before, project).await;
     updated.map_err(|error| taken(error, kind, same_name(project)))?;
     Ok(cx.commit_revoking(tx, ends).await?)
 }

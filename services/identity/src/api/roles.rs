@@ -174,7 +174,8 @@ endpoint! {
 }
 async fn update_role(cx: Cx, req: Req<UpdateRole>) -> Reply<UpdateRole> {
     let rules = (rules::UpdateRole, rules::UpdateDomainRole);
-    let mut role = load(&cx, rules, &req.path.role_id).await?;
+    let before = load(&cx, rules, &req.path.role_id).await?;
+    let mut role = before.clone();
     let Json(Under(mut body)) = req.body;
     let domain = role.domain_id.as_ref().map(DomainId::as_str);
     if body.domain_id.is_some() && body.domain_id.as_deref() != domain {
@@ -192,19 +193,18 @@ async fn update_role(cx: Cx, req: Req<UpdateRole>) -> Reply<UpdateRole> {
     if was_immutable && role.immutable() {
         return Err(immutable("role", &role.id));
     }
-    let old_name = role.name.clone();
     role.name = body.name.map_or(role.name, |name| name.0);
     role.description = body.description.unwrap_or(role.description);
     role.extra.merge(body.extra);
     let mut tx = cx.write().await?;
-    let updated = store::roles::update(&mut tx, &role).await;
+    let updated = store::roles::update(&mut tx, &before, &role).await;
     updated.map_err(|error| taken(error, "role", same_name(&role)))?;
     store::revocations::bump(&mut tx, "snapshot").await?;
     let mut ends = Vec::new();
-    if old_name != role.name {
+    if before.name != role.name {
         // Tokens carry names: one that was issued under the old name must not outlive it.
         let mut revocation = cx.revocation();
-        revocation.role = Some(old_name);
+        revocation.role = Some(before.name);
         ends.push(revocation);
     }
     cx.commit_revoking(tx, ends).await?;

@@ -271,9 +271,10 @@ endpoint! {
     handler: update_user,
 }
 async fn update_user(cx: Cx, req: Req<UpdateUser>) -> Reply<UpdateUser> {
-    let mut user = load(&cx, rules::UpdateUser, &req.path.user_id)
+    let before = load(&cx, rules::UpdateUser, &req.path.user_id)
         .await?
         .into_inner();
+    let mut user = before.clone();
     let Json(Under(mut body)) = req.body;
     if body
         .domain_id
@@ -302,7 +303,7 @@ async fn update_user(cx: Cx, req: Req<UpdateUser>) -> Reply<UpdateUser> {
     user.extra.merge(body.extra);
     merge_user_options(&mut user.options, body.options.unwrap_or_default())?;
     let mut tx = cx.write().await?;
-    let updated = store::users::update(&mut tx, &user).await;
+    let updated = store::users::update(&mut tx, &before, &user).await;
     updated.map_err(|error| taken(error, "user", same_name(&user)))?;
     match (&hash, &body.password) {
         (Some(hash), _) => {

@@ -41,7 +41,7 @@ pub(crate) struct AccessRule {
 }
 
 /// A credential of any kind that Keystone keeps for others: `ec2`, `cert`, `totp`.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Credential {
     pub id: String,
     pub user_id: UserId,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::model::extra::Extra;
 
 /// A project, or a domain: a project that acts as one.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Project {
     pub id: ProjectId,
     pub name: String,
@@ -58,7 +58,7 @@ impl Project {
 }
 
 /// A user. The password is elsewhere.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct User {
     pub id: UserId,
     pub name: String,
@@ -74,7 +74,7 @@ pub(crate) struct User {
 }
 
 /// A group of users of any domain.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Group {
     pub id: String,
     pub name: String,

@@ -212,8 +212,14 @@ pub(crate) async fn insert_credential(tx: &mut Tx, new: &Credential) -> Result<(
     Ok(())
 }
 
-/// The row as it is now.
-pub(crate) async fn update_credential(tx: &mut Tx, new: &Credential) -> Result<(), Error> {
+/// The row as it is now, unless it is no longer `before`.
+pub(crate) async fn update_credential(
+    tx: &mut Tx,
+    before: &Credential,
+    new: &Credential,
+) -> Result<(), Error> {
+    let row = Where::new(SELECT_CREDENTIAL).eq("id", &new.id);
+    tx.still(&row, before).await?;
     tx.exec(
         "UPDATE credentials SET user_id = $1, project_id = $2, type = $3, blob = $4, extra = $5 \
          WHERE id = $6",

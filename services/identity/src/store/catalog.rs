@@ -107,6 +107,12 @@ pub(crate) async fn put_service(tx: &mut Tx, service: &Service) -> Result<(), Er
 
 /// An endpoint as it is now, new or not.
 pub(crate) async fn put_endpoint(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), Error> {
+    let service = "SELECT id FROM services WHERE id = $1";
+    tx.still_there(service, args![endpoint.service_id]).await?;
+    if let Some(region) = &endpoint.region_id {
+        let sql = "SELECT id FROM regions WHERE id = $1";
+        tx.still_there(sql, args![region]).await?;
+    }
     tx.exec(
         "INSERT INTO endpoints (id, service_id, interface, region_id, url, enabled, extra) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET \

@@ -54,12 +54,16 @@ pub(crate) async fn insert(tx: &mut Tx, place: Place<'_>, body: &Extra) -> Resul
     Ok(())
 }
 
-/// The record as it is now.
-pub(crate) async fn update(tx: &mut Tx, place: Place<'_>, body: &Extra) -> Result<(), Error> {
+/// The record as it is now, unless it is no longer `before`.
+pub(crate) async fn update(
+    tx: &mut Tx,
+    place: Place<'_>,
+    (before, body): (&Extra, &Extra),
+) -> Result<(), Error> {
     let (kind, parent, id) = place;
-    tx.exec(
-        "UPDATE documents SET body = $1 WHERE kind = $2 AND parent = $3 AND id = $4",
-        args![json(body), kind, parent, id],
+    tx.exec_some(
+        "UPDATE documents SET body = $1 WHERE kind = $2 AND parent = $3 AND id = $4 AND body = $5",
+        args![json(body), kind, parent, id, json(before)],
     )
     .await?;
     Ok(())

@@ -90,6 +90,7 @@ pub(crate) async fn is_member(db: &Db, id: &str, user_id: &str) -> Result<bool, 
 
 /// A new row.
 pub(crate) async fn insert(tx: &mut Tx, group: &Group) -> Result<(), Error> {
+    super::projects::there(tx, group.domain_id.as_str()).await?;
     tx.exec(
         "INSERT INTO groups (id, name, domain_id, description, extra) VALUES ($1, $2, $3, $4, $5)",
         args![
@@ -104,8 +105,10 @@ pub(crate) async fn insert(tx: &mut Tx, group: &Group) -> Result<(), Error> {
     Ok(())
 }
 
-/// The row as it is now.
-pub(crate) async fn update(tx: &mut Tx, group: &Group) -> Result<(), Error> {
+/// The row as it is now, unless it is no longer `before`.
+pub(crate) async fn update(tx: &mut Tx, before: &Group, group: &Group) -> Result<(), Error> {
+    let row = Where::new(SELECT).eq("id", &group.id);
+    tx.still(&row, before).await?;
     tx.exec(
         "UPDATE groups SET name = $1, description = $2, extra = $3 WHERE id = $4",
         args![group.name, group.description, json(&group.extra), group.id],

@@ -119,8 +119,23 @@ pub(crate) async fn place(db: &Db, project: &Project) -> Result<Place, Error> {
     })
 }
 
+/// Makes sure that a project or domain that was seen is still there.
+pub(super) async fn there(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    let sql = "SELECT id FROM projects WHERE id = $1";
+    tx.still_there(sql, args![id]).await
+}
+
 /// A new row.
 pub(crate) async fn insert(tx: &mut Tx, project: &Project) -> Result<(), Error> {
+    for above in [
+        project.domain_id.as_ref().map(DomainId::as_str),
+        project.parent_id.as_deref(),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        there(tx, above).await?;
+    }
     tx.exec(
         "INSERT INTO projects (id, name, domain_id, parent_id, is_domain, enabled, description, \
          options, tags, extra) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -141,8 +156,10 @@ pub(crate) async fn insert(tx: &mut Tx, project: &Project) -> Result<(), Error> 
     Ok(())
 }
 
-/// The row as it is now.
-pub(crate) async fn update(tx: &mut Tx, project: &Project) -> Result<(), Error> {
+/// The row as it is now, unless it is no longer `before`.
+pub(crate) async fn update(tx: &mut Tx, before: &Project, project: &Project) -> Result<(), Error> {
+    let row = Where::new(SELECT).eq("id", &project.id);
+    tx.still(&row, before).await?;
     tx.exec(
         "UPDATE projects SET name = $1, enabled = $2, description = $3, options = $4, tags = $5, \
          extra = $6 WHERE id = $7",

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
 use nephos_types::DomainId;
 
 use super::groups::Pair;
 use super::{json, none_if_empty, parse};
 use crate::model::assignment::Implications;
 use crate::model::directory::Role;
+
+const SELECT: &str = "SELECT id, name, domain_id, description, options, extra FROM roles";
 
 impl FromRow for Role {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -25,20 +27,15 @@ impl FromRow for Role {
 
 /// The role.
 pub(crate) async fn get(db: &Db, id: &str) -> Result<Option<Role>, Error> {
-    db.fetch_opt(
-        "SELECT id, name, domain_id, description, options, extra FROM roles WHERE id = $1",
-        args![id],
-    )
-    .await
+    Ok(db
+        .fetch_where(&Where::new(SELECT).eq("id", id))
+        .await?
+        .pop())
 }
 
 /// Every role.
 pub(crate) async fn list(db: &Db) -> Result<Vec<Role>, Error> {
-    db.fetch_all(
-        "SELECT id, name, domain_id, description, options, extra FROM roles",
-        args![],
-    )
-    .await
+    db.fetch_all(SELECT, args![]).await
 }
 
 /// Which roles imply which.
@@ -74,8 +71,10 @@ pub(crate) async fn insert(tx: &mut Tx, role: &Role) -> Result<(), Error> {
     Ok(())
 }
 
-/// The row as it is now.
-pub(crate) async fn update(tx: &mut Tx, role: &Role) -> Result<(), Error> {
+/// The row as it is now, unless it is no longer `before`.
+pub(crate) async fn update(tx: &mut Tx, before: &Role, role: &Role) -> Result<(), Error> {
+    let row = Where::new(SELECT).eq("id", &role.id);
+    tx.still(&row, before).await?;
     tx.exec(
         "UPDATE roles SET name = $1, description = $2, options = $3, extra = $4 WHERE id = $5",
         args![

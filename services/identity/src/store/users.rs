@@ -82,6 +82,7 @@ pub(crate) async fn of_group(db: &Db, group_id: &str) -> Result<Vec<User>, Error
 
 /// A new row.
 pub(crate) async fn insert(tx: &mut Tx, user: &User) -> Result<(), Error> {
+    super::projects::there(tx, user.domain_id.as_str()).await?;
     tx.exec(
         "INSERT INTO users (id, name, domain_id, enabled, default_project_id, options, extra) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -99,8 +100,10 @@ pub(crate) async fn insert(tx: &mut Tx, user: &User) -> Result<(), Error> {
     Ok(())
 }
 
-/// The row as it is now.
-pub(crate) async fn update(tx: &mut Tx, user: &User) -> Result<(), Error> {
+/// The row as it is now, unless it is no longer `before`.
+pub(crate) async fn update(tx: &mut Tx, before: &User, user: &User) -> Result<(), Error> {
+    let row = Where::new(SELECT).eq("u.id", &user.id);
+    tx.still(&row, before).await?;
     tx.exec(
         "UPDATE users SET name = $1, enabled = $2, default_project_id = $3, options = $4, \
          extra = $5 WHERE id = $6",

@@ -251,21 +251,14 @@ endpoint! {
 }
 async fn delete_image(cx: Cx, req: Req<DeleteImage>) -> Reply<DeleteImage> {
     let image = load(&cx, rules::DeleteImage, &req.path.id).await?;
-    let is_protected = || {
-        Fault::forbidden(format!(
+    if image.protected {
+        return Err(Fault::forbidden(format!(
             "Image {} is protected and cannot be deleted.",
             image.id
-        ))
-    };
-    if image.protected {
-        return Err(is_protected());
+        )));
     }
     let mut tx = cx.write().await?;
-    if !images::remove(&mut tx, &image.id).await? {
-        drop(tx);
-        let still = images::find(cx.db(), &image.id).await?;
-        return Err(still.map_or_else(|| no_image(&req.path.id), |_| is_protected()));
-    }
+    images::remove(&mut tx, &image.id).await?;
     let expires_at = cx.now().plus_secs(SHOW_SECS);
     tasks::end_of_image(&mut tx, &image.id, expires_at).await?;
     remove::request_image(&mut tx, cx.now(), &image.id, (&cx.caller, &cx.request_id))

@@ -3,7 +3,6 @@
 use nephos_api::{Fault, Json, Loaded, Reply, Req, endpoint};
 use serde_json::Value;
 
-use super::fault::changed_meanwhile;
 use super::images::{ImagePath, check_visibility, load, target_of};
 use super::view::ImageView;
 use crate::model::attribute::Attribute;
@@ -34,9 +33,7 @@ async fn update_image(cx: Cx, req: Req<UpdateImage>) -> Reply<UpdateImage> {
     patch::apply(changes, &mut after)?;
     let now = cx.now();
     let mut tx = cx.write().await?;
-    if !images::update(&mut tx, &before, &after, now).await? {
-        return Err(changed_meanwhile(&req.path.id));
-    }
+    images::update(&mut tx, &before, &after, now).await?;
     tx.commit().await?;
     after.updated_at = now;
     Ok(Json(after.into()))

@@ -139,6 +139,7 @@ impl World {
 
 impl Reconcile<Svc> for Import {
     const KIND: &'static str = "image.import";
+    const CUT_OFF: bool = true;
 
     async fn step(&self, cx: &OpCx<Svc>, op: &Operation) -> Result<Next, StepError> {
         let id = ImageId::from(op.resource_id.as_str());

@@ -207,15 +207,14 @@ pub(crate) async fn insert(tx: &mut Tx, image: &Image) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Writes what a request changed; false when somebody else changed the image since it was read as `before`.
+/// Writes what a request changed, unless somebody else changed the image since it was read as `before`.
 pub(crate) async fn update(
     tx: &mut Tx,
     before: &Image,
     after: &Image,
     now: Timestamp,
-) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
+) -> Result<(), Error> {
+    tx.exec_some(
             "UPDATE images SET name = $1, visibility = $2, owner = $3, protected = $4, hidden = $5, \
              container_format = $6, disk_format = $7, min_ram = $8, min_disk = $9, generation = generation + 1, \
              updated_at = $10 WHERE id = $11 AND generation = $12",
@@ -235,9 +234,6 @@ pub(crate) async fn update(
             ],
         )
         .await?;
-    if changed == 0 {
-        return Ok(false);
-    }
     if before.properties != after.properties {
         let sql = "DELETE FROM image_properties WHERE image_id = $1";
         tx.exec(sql, args![before.id]).await?;
@@ -248,7 +244,7 @@ pub(crate) async fn update(
         tx.exec(sql, args![before.id]).await?;
         insert_tags(tx, after).await?;
     }
-    Ok(true)
+    Ok(())
 }
 
 async fn insert_properties(tx: &mut Tx, image: &Image) -> Result<(), Error> {
@@ -312,10 +308,11 @@ pub(crate) async fn move_status_with_data(
     Ok(moved == 1)
 }
 
-/// Removes an image and everything that hangs on it but its blobs; false when it is gone already or protected.
-pub(crate) async fn remove(tx: &mut Tx, id: &ImageId) -> Result<bool, Error> {
+/// Removes an image that was seen there and unprotected, and everything that hangs on it but its blobs.
+pub(crate) async fn remove(tx: &mut Tx, id: &ImageId) -> Result<(), Error> {
     let sql = "DELETE FROM images WHERE id = $1 AND protected = $2";
-    Ok(tx.exec(sql, args![id, false]).await? == 1)
+    tx.exec_some(sql, args![id, false]).await?;
+    Ok(())
 }
 
 /// Removes an image that nobody but the service itself knows how to keep.

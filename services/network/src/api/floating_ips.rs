@@ -440,8 +440,7 @@ async fn update_floating_ip(cx: Cx, req: Req<UpdateFloatingIp>) -> Reply<UpdateF
             associate(&cx, &mut tx, &mut one, (&port, fixed)).await?;
         }
     }
-    let updated = floating_ips::update(&mut tx, &one).await?;
-    input::check_unchanged(updated, "Floating IP", id)?;
+    floating_ips::update(&mut tx, &one).await?;
     tell(&cx, &mut tx, old_router.as_deref()).await?;
     if one.router_id != old_router {
         tell(&cx, &mut tx, one.router_id.as_deref()).await?;

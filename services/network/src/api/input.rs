@@ -188,17 +188,6 @@ pub(super) fn check_if_match(header: Option<&str>, revision: i64) -> Result<(), 
     .into())
 }
 
-/// Refuses when the row was changed by somebody else between reading and writing it.
-pub(super) fn check_unchanged(updated: bool, what: &str, id: &str) -> Result<(), Refusal> {
-    if updated {
-        return Ok(());
-    }
-    Err(Refusal::conflict(
-        "RevisionNumberConstraintFailed",
-        format!("{what} {id} was changed by another request at the same time. Try again."),
-    ))
-}
-
 /// Tags given when something is made: none longer than 255 characters, each once, at most 50.
 pub(super) fn check_tags(tags: &[String]) -> Result<Vec<String>, Refusal> {
     let mut tags = tags.to_vec();

@@ -396,8 +396,7 @@ async fn change(
         Network::check_mtu(network.mtu, subnet.ip_version(), &subnet.id)?;
     }
     check_only_default(&mut tx, &network).await?;
-    let updated = networks::update(&mut tx, &network).await?;
-    input::check_unchanged(updated, "Network", &network.id)?;
+    networks::update(&mut tx, &network).await?;
     network.revision += 1;
     regrant(&mut tx, &mut network, change).await?;
     publish::network(&mut tx, network.updated_at, &network.id).await?;

@@ -306,8 +306,7 @@ async fn update(
     if before.host != port.host {
         port.status = PortStatus::Down;
     }
-    let updated = ports::update(tx, port).await?;
-    input::check_unchanged(updated, "Port", &port.id)?;
+    ports::update(tx, port).await?;
     port.revision += 1;
     let groups_differ = before.security_groups != port.security_groups;
     if groups_differ {

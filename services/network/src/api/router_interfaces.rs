@@ -161,8 +161,7 @@ async fn add_port(cx: &Cx, tx: &mut Tx, router: &Router, id: &str) -> Result<Por
     port.port_security_enabled = false;
     port.security_groups = Vec::new();
     port.updated_at = cx.now();
-    let updated = ports::update(tx, &port).await?;
-    crate::api::input::check_unchanged(updated, "Port", id)?;
+    ports::update(tx, &port).await?;
     port.revision += 1;
     crate::store::port_links::clear(tx, id).await?;
     publish::port(tx, cx.now(), Some(&before), Some(&port)).await?;

@@ -292,8 +292,7 @@ async fn update_security_group(
         group.stateful = stateful;
     }
     group.updated_at = cx.now();
-    let updated = security_groups::update(&mut tx, &group).await?;
-    input::check_unchanged(updated, "Security group", id)?;
+    security_groups::update(&mut tx, &group).await?;
     group.revision += 1;
     publish::group(&mut tx, cx.now(), id).await?;
     if change.name.is_some() {
@@ -363,8 +362,7 @@ async fn delete_security_group(
         security_groups::bump(&mut tx, &rule.security_group_id, now).await?;
         publish::group(&mut tx, now, &rule.security_group_id).await?;
     }
-    let count = i64::try_from(group.rules.len()).unwrap_or_default();
-    security_groups::remove(&mut tx, id).await?;
+    let count = security_groups::remove(&mut tx, id).await?;
     quotas::give(&mut tx, &group.project_id, "security_group_rule", count).await?;
     quotas::give(&mut tx, &group.project_id, "security_group", 1).await?;
     publish::group(&mut tx, now, id).await?;

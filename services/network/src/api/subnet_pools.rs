@@ -306,8 +306,7 @@ async fn update_pool(cx: Cx, req: Req<UpdateSubnetPool>) -> Reply<UpdateSubnetPo
 }
 
 async fn save(tx: &mut Tx, pool: &mut SubnetPool) -> Result<(), Fault> {
-    let updated = subnet_pools::update(tx, pool).await?;
-    input::check_unchanged(updated, "Subnet pool", &pool.id)?;
+    subnet_pools::update(tx, pool).await?;
     pool.revision += 1;
     Ok(())
 }

@@ -324,8 +324,7 @@ async fn update_subnet(cx: Cx, req: Req<UpdateSubnet>) -> Reply<UpdateSubnet> {
     if old_gateway != subnet.gateway {
         check_gateway_free(&mut tx, &subnet, old_gateway).await?;
     }
-    let updated = subnets::update(&mut tx, &subnet).await?;
-    input::check_unchanged(updated, "Subnet", id)?;
+    subnets::update(&mut tx, &subnet).await?;
     subnet.revision += 1;
     networks::bump(&mut tx, &subnet.network_id).await?;
     tell_neighbours(&mut tx, cx.now(), &subnet.network_id).await?;

@@ -66,7 +66,7 @@ pub(crate) async fn update(tx: &mut Tx, scope: &AddressScope) -> Result<(), Erro
 
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     rbac::clear(tx, id).await?;
-    tx.exec("DELETE FROM address_scopes WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM address_scopes WHERE id = $1", args![id])
         .await?;
     Ok(())
 }

@@ -111,7 +111,7 @@ pub(crate) async fn insert(tx: &mut Tx, one: &FloatingIp) -> Result<bool, Error>
 }
 
 /// The row as it is now, if nobody changed it since it was read.
-pub(crate) async fn update(tx: &mut Tx, one: &FloatingIp) -> Result<bool, Error> {
+pub(crate) async fn update(tx: &mut Tx, one: &FloatingIp) -> Result<(), Error> {
     let before: Option<PortOf> = tx
         .fetch_opt(
             "SELECT port_id FROM floating_ips WHERE id = $1",
@@ -122,8 +122,7 @@ pub(crate) async fn update(tx: &mut Tx, one: &FloatingIp) -> Result<bool, Error>
         news::of_port(tx, one.updated_at, before.as_deref()).await?;
     }
     news::of_port(tx, one.updated_at, one.port_id.as_deref()).await?;
-    let changed = tx
-        .exec(
+    tx.exec_some(
             "UPDATE floating_ips SET description = $1, port_id = $2, fixed_ip = $3, router_id = $4, \
              status = CASE WHEN COALESCE(port_id, '') = COALESCE($2, '') AND COALESCE(router_id, '') = COALESCE($4, '') \
              THEN status ELSE $5 END, revision = revision + 1, updated_at = $6 WHERE id = $7 AND revision = $8",
@@ -139,7 +138,7 @@ pub(crate) async fn update(tx: &mut Tx, one: &FloatingIp) -> Result<bool, Error>
             ],
         )
         .await?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 /// What the host of a router saw: its floating IPs work, or do not.
@@ -188,7 +187,7 @@ pub(crate) async fn release_port(tx: &mut Tx, port: &str) -> Result<Vec<String>,
 
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     tags::clear(tx, id).await?;
-    tx.exec("DELETE FROM floating_ips WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM floating_ips WHERE id = $1", args![id])
         .await?;
     Ok(())
 }

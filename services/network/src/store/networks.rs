@@ -208,9 +208,8 @@ pub(crate) async fn insert_vxlan(
 }
 
 /// The row as it is now, if nobody changed it since it was read.
-pub(crate) async fn update(tx: &mut Tx, network: &Network) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
+pub(crate) async fn update(tx: &mut Tx, network: &Network) -> Result<(), Error> {
+    tx.exec_some(
             "UPDATE networks SET name = $1, description = $2, admin_state_up = $3, mtu = $4, \
              port_security_enabled = $5, external = $6, is_default = $7, revision = revision + 1, updated_at = $8 \
              WHERE id = $9 AND revision = $10",
@@ -228,7 +227,7 @@ pub(crate) async fn update(tx: &mut Tx, network: &Network) -> Result<bool, Error
             ],
         )
         .await?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 /// Counts a change of something in it.
@@ -244,7 +243,7 @@ pub(crate) async fn bump(tx: &mut Tx, id: &str) -> Result<(), Error> {
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     tags::clear(tx, id).await?;
     rbac::clear(tx, id).await?;
-    tx.exec("DELETE FROM networks WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM networks WHERE id = $1", args![id])
         .await?;
     Ok(())
 }

@@ -110,9 +110,8 @@ pub(crate) async fn insert(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
 
 /// The row as it is now, if nobody changed it since it was read. A MAC that is in use fails as unique. The status of a
 /// port that stays where it is belongs to its host, which may have told of it meanwhile.
-pub(crate) async fn update(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
+pub(crate) async fn update(tx: &mut Tx, port: &Port) -> Result<(), Error> {
+    tx.exec_some(
             "UPDATE ports SET name = $1, description = $2, mac = $3, admin_state_up = $4, \
              status = CASE WHEN host = $8 AND device_id = $6 THEN status ELSE $5 END, device_id = $6, \
              device_owner = $7, host = $8, vnic_type = $9, profile = $10, port_security_enabled = $11, \
@@ -138,7 +137,7 @@ pub(crate) async fn update(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
             ],
         )
         .await?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 /// Whether another port of the network has the MAC.
@@ -157,7 +156,7 @@ pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     ips::give_all(tx, id).await?;
     port_links::clear(tx, id).await?;
     tags::clear(tx, id).await?;
-    tx.exec("DELETE FROM ports WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM ports WHERE id = $1", args![id])
         .await?;
     Ok(())
 }

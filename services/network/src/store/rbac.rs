@@ -92,7 +92,7 @@ pub(crate) async fn update(tx: &mut Tx, policy: &RbacPolicy) -> Result<(), nepho
 }
 
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), nephos_db::Error> {
-    tx.exec("DELETE FROM rbac_policies WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM rbac_policies WHERE id = $1", args![id])
         .await?;
     Ok(())
 }

@@ -91,9 +91,8 @@ pub(crate) async fn insert(tx: &mut Tx, router: &Router) -> Result<(), Error> {
 }
 
 /// The row as it is now, if nobody changed it since it was read.
-pub(crate) async fn update(tx: &mut Tx, router: &Router) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
+pub(crate) async fn update(tx: &mut Tx, router: &Router) -> Result<(), Error> {
+    tx.exec_some(
             "UPDATE routers SET name = $1, description = $2, admin_state_up = $3, gateway_port_id = $4, \
              gateway_network_id = $5, enable_snat = $6, routes = $7, revision = revision + 1, updated_at = $8 \
              WHERE id = $9 AND revision = $10",
@@ -111,7 +110,7 @@ pub(crate) async fn update(tx: &mut Tx, router: &Router) -> Result<bool, Error> 
             ],
         )
         .await?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 /// Counts a change of its interfaces.
@@ -149,7 +148,7 @@ pub(crate) async fn unplace(tx: &mut Tx, id: &str) -> Result<(), Error> {
 
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     tags::clear(tx, id).await?;
-    tx.exec("DELETE FROM routers WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM routers WHERE id = $1", args![id])
         .await?;
     Ok(())
 }

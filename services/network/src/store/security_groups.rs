@@ -205,9 +205,8 @@ pub(crate) async fn insert_rule(
 }
 
 /// The row as it is now, if nobody changed it since it was read.
-pub(crate) async fn update(tx: &mut Tx, group: &SecurityGroup) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
+pub(crate) async fn update(tx: &mut Tx, group: &SecurityGroup) -> Result<(), Error> {
+    tx.exec_some(
             "UPDATE security_groups SET name = $1, description = $2, stateful = $3, revision = revision + 1, \
              updated_at = $4 WHERE id = $5 AND revision = $6",
             args![
@@ -220,7 +219,7 @@ pub(crate) async fn update(tx: &mut Tx, group: &SecurityGroup) -> Result<bool, E
             ],
         )
         .await?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 /// Counts a change of its rules.
@@ -234,15 +233,16 @@ pub(crate) async fn bump(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), Er
 }
 
 /// Takes the group and its rules away.
-pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
+pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<i64, Error> {
     tags::clear(tx, id).await?;
     rbac::clear(tx, id).await?;
-    tx.exec(
-        "DELETE FROM security_group_rules WHERE security_group_id = $1",
-        args![id],
-    )
-    .await?;
-    tx.exec("DELETE FROM security_groups WHERE id = $1", args![id])
+    let rules = tx
+        .exec(
+            "DELETE FROM security_group_rules WHERE security_group_id = $1",
+            args![id],
+        )
         .await?;
-    Ok(())
+    tx.exec_some("DELETE FROM security_groups WHERE id = $1", args![id])
+        .await?;
+    Ok(i64::try_from(rules).unwrap_or(i64::MAX))
 }

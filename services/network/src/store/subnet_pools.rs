@@ -99,9 +99,8 @@ pub(crate) async fn insert(tx: &mut Tx, pool: &SubnetPool) -> Result<bool, Error
 }
 
 /// The row as it is now, if nobody changed it since it was read.
-pub(crate) async fn update(tx: &mut Tx, pool: &SubnetPool) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
+pub(crate) async fn update(tx: &mut Tx, pool: &SubnetPool) -> Result<(), Error> {
+    tx.exec_some(
             "UPDATE subnet_pools SET name = $1, description = $2, prefixes = $3, default_prefixlen = $4, \
              min_prefixlen = $5, max_prefixlen = $6, default_quota = $7, address_scope_id = $8, is_default = $9, \
              revision = revision + 1, updated_at = $10 WHERE id = $11 AND revision = $12",
@@ -121,13 +120,13 @@ pub(crate) async fn update(tx: &mut Tx, pool: &SubnetPool) -> Result<bool, Error
             ],
         )
         .await?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     tags::clear(tx, id).await?;
     rbac::clear(tx, id).await?;
-    tx.exec("DELETE FROM subnet_pools WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM subnet_pools WHERE id = $1", args![id])
         .await?;
     Ok(())
 }

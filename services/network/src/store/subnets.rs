@@ -124,9 +124,8 @@ pub(crate) async fn insert(tx: &mut Tx, subnet: &Subnet) -> Result<(), Error> {
 }
 
 /// The row as it is now, if nobody changed it since it was read.
-pub(crate) async fn update(tx: &mut Tx, subnet: &Subnet) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
+pub(crate) async fn update(tx: &mut Tx, subnet: &Subnet) -> Result<(), Error> {
+    tx.exec_some(
             "UPDATE subnets SET name = $1, description = $2, gateway_ip = $3, pools = $4, dns = $5, routes = $6, \
              enable_dhcp = $7, service_types = $8, revision = revision + 1, updated_at = $9 \
              WHERE id = $10 AND revision = $11",
@@ -145,12 +144,12 @@ pub(crate) async fn update(tx: &mut Tx, subnet: &Subnet) -> Result<bool, Error> 
             ],
         )
         .await?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     tags::clear(tx, id).await?;
-    tx.exec("DELETE FROM subnets WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM subnets WHERE id = $1", args![id])
         .await?;
     Ok(())
 }
