@@ -83,7 +83,9 @@ impl Reconcile<Svc> for Upload {
 }
 
 fn away(image: &str, why: &PeerError) -> StepError {
-    if why.is_transient() || why.status == Some(401) {
+    // A store that is full does not become less so by asking again.
+    let full = why.status == Some(507);
+    if (why.is_transient() && !full) || why.status == Some(401) {
         StepError::Away(why.to_string())
     } else {
         StepError::Permanent(format!(
