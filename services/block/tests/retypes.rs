@@ -166,3 +166,34 @@ async fn a_quota_of_the_new_type_is_kept() {
         (&json!("__DEFAULT__"), &json!("available"))
     );
 }
+
+#[tokio::test]
+async fn a_move_that_comes_to_nothing_leaves_no_file_and_an_old_one_is_not_taken_for_the_volume() {
+    let cloud = cloud().await;
+    for backend in ["one", "two"] {
+        kind(&cloud, backend, json!({"volume_backend_name": backend})).await;
+    }
+    let volume = cloud
+        .volume_of(json!({"size": 1, "volume_type": "one"}))
+        .await;
+    let file = format!("volume-{volume}");
+    let elsewhere = cloud.world.folder().join("volumes/two").join(&file);
+    let project = nephos_testkit::Persona::Member.project();
+    let target = format!("/v3/os-quota-sets/{project}");
+    for (limit, end) in [(0, "one"), (5, "two")] {
+        let body = json!({"quota_set": {"volumes_two": limit}});
+        cloud.admin().put(&target, body).await.expect(200);
+        let wish = json!({"new_type": "two", "migration_policy": "on-demand"});
+        retype(&cloud, &volume, wish).await.expect(202);
+        cloud.settle().await;
+        assert_eq!(shown(&cloud, &volume).await["volume_type"], end);
+        assert_eq!(elsewhere.exists(), end == "two");
+        assert_eq!(cloud.files().iter().filter(|one| **one == file).count(), 1);
+        if end == "one" {
+            std::fs::write(&elsewhere, b"old").unwrap();
+            std::fs::write(cloud.file(&file), b"new").unwrap();
+        }
+    }
+    let bytes = std::fs::read(elsewhere).unwrap();
+    assert!(bytes.starts_with(b"new"));
+}

@@ -132,3 +132,23 @@ async fn an_image_that_does_not_take_the_bytes_leaves_the_volume_as_it_was_and_a
     let words = messages["messages"][0]["user_message"].as_str().unwrap();
     assert!(words.starts_with("copy volume to image"), "{words}");
 }
+
+#[tokio::test]
+async fn a_copy_that_was_asked_for_before_comes_first() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    write(&cloud, &volume, b"what is in it");
+    let copy = json!({"size": 1, "source_volid": volume});
+    let copy = crate::kit::created(&cloud.member(), copy).await;
+    upload(&cloud, &volume, json!({"image_name": "i"}))
+        .await
+        .expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.status(&copy).await, "available");
+    assert_eq!(cloud.status(&volume).await, "available");
+    let [(_, bytes)] = &cloud.images.made()[..] else {
+        panic!("one image is made");
+    };
+    assert!(bytes.starts_with(b"what is in it"));
+    assert_eq!(bytes.len(), 1 << 30);
+}

@@ -53,15 +53,13 @@ impl Driver {
         Ok(Outgoing(part))
     }
 
-    /// A raw copy of a volume's file of another back end; all of it is read and written.
+    /// A raw copy of a volume's file of another back end; all of it is read and written. It is always made anew: what is
+    /// there of this name is of a try that was cut off, and may be old.
     pub(crate) async fn adopt(
         &self,
         (from, format): (&Path, Format),
         name: &str,
     ) -> Result<(), DriverError> {
-        if self.exists(name) {
-            return Ok(());
-        }
         let (part, path) = (self.part(name), self.path(name));
         child::convert((from, format.as_str()), (&part, "raw"), &self.clock).await?;
         crash_point!("driver.adopted");

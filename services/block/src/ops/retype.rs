@@ -106,21 +106,6 @@ fn fail(words: String) -> Result<Next, StepError> {
     Ok(Next::Fail(Failure::new(words)))
 }
 
-/// The back end that has the volume's file already, or the one that is to have it.
-fn target<'a>(
-    cx: &OpCx<Svc>,
-    volume: &Volume,
-    wish: &Wish<'_>,
-    all: &'a [Backend],
-) -> Result<&'a Backend, String> {
-    let begun = all.iter().find(|one| {
-        let elsewhere = volume.backend.as_ref() != Some(&one.name);
-        let driver = cx.service().driver(&one.name);
-        elsewhere && driver.is_some_and(|driver| driver.exists(&volume.file()))
-    });
-    begun.map_or_else(|| choose(all, wish, cx.now()), Ok)
-}
-
 async fn move_over(
     cx: &OpCx<Svc>,
     volume: &Volume,
@@ -139,10 +124,11 @@ async fn move_over(
     }
     let wish = Wish {
         size_gib: volume.size_gib,
+        zone: Some(&volume.zone),
         specs: Some(&kind.specs),
         ..Wish::default()
     };
-    let target = match target(cx, volume, &wish, all) {
+    let target = match choose(all, &wish, cx.now()) {
         Ok(target) => target,
         Err(why) => {
             return fail(format!(
@@ -155,8 +141,8 @@ async fn move_over(
     let source = from.folder().join(volume.file());
     let moved = to.adopt((&source, volume.format), &volume.file()).await;
     if let Err(why) = moved {
-        let dropped = to.drop_parts(&volume.file()).await;
-        dropped.map_err(|why| StepError::Transient(why.to_string()))?;
+        let removed = to.remove(&volume.file()).await;
+        removed.map_err(|why| StepError::Transient(why.to_string()))?;
         return refused(&why, "The volume cannot be moved");
     }
     crash_point!("retype.copied");
@@ -178,6 +164,10 @@ async fn turn(
     let by_type = |id: &str| Usage::of_type(now.size_gib, id);
     if let Err(over) = quota::take(&mut tx, project, &limits, &by_type(&kind.id)).await? {
         drop(tx);
+        if let Some(target) = target {
+            let removed = driver(cx, &target.name)?.remove(&volume.file()).await;
+            removed.map_err(|why| StepError::Transient(why.to_string()))?;
+        }
         return fail(over.words());
     }
     quota::give_back(&mut tx, project, &by_type(&now.type_id)).await?;

@@ -10,7 +10,7 @@ use super::{Asked, SOON, driver, refused, tell};
 use crate::Svc;
 use crate::model::message::Event;
 use crate::model::volume::{Status, Volume, VolumeId};
-use crate::store::volumes;
+use crate::store::{layers, volumes};
 
 pub(crate) struct Upload;
 
@@ -45,6 +45,11 @@ impl Reconcile<Svc> for Upload {
             return Ok(Next::Done);
         };
         let args: Args = op.args()?;
+        // A copy that was asked for before changes the form of the volume's file; none can be asked for now.
+        let copies = layers::made_of(cx.db(), id.as_str()).await?;
+        if volume.held_by.is_some() || copies > 0 {
+            return Ok(Next::After(SOON));
+        }
         let image = cx.service().siblings.image(None, &args.image).await;
         let image = image.map_err(|why| away(&args.image, &why))?;
         match image.status.as_str() {
@@ -84,7 +89,9 @@ impl Reconcile<Svc> for Upload {
 }
 
 fn away(image: &str, why: &PeerError) -> StepError {
-    if why.is_transient() || why.status == Some(401) {
+    // A store that is full does not become less so by asking again.
+    let full = why.status == Some(507);
+    if (why.is_transient() && !full) || why.status == Some(401) {
         StepError::Away(why.to_string())
     } else {
         StepError::Permanent(format!(

@@ -37,6 +37,9 @@ pub(super) struct Server {
     pub(super) status: String,
     #[serde(rename = "OS-EXT-SRV-ATTR:host")]
     pub(super) host: Option<String>,
+    /// Empty where it boots from a volume.
+    #[serde(default)]
+    pub(super) image: serde_json::Value,
 }
 
 /// A port.

@@ -109,8 +109,9 @@ fn of_server(server: &Server, host: &HostPicture) -> Vec<(&'static str, &'static
             "While the cloud runs, the server becomes SHUTOFF within a minute; then start it.",
         ));
     }
-    let has_disk = ["ACTIVE", "PAUSED", "SUSPENDED", "SHUTOFF"].contains(&server.status.as_str());
-    if has_disk && !host.disks.contains(&server.id) {
+    let is_made = ["ACTIVE", "PAUSED", "SUSPENDED", "SHUTOFF"].contains(&server.status.as_str());
+    // One that boots from a volume has no disk of its host.
+    if is_made && server.image.is_object() && !host.disks.contains(&server.id) {
         found.push((
             "a server whose disk is not on its host",
             "Put the file back before the server starts again, or rebuild the server: its next start makes a disk anew from \
@@ -138,6 +139,7 @@ mod tests {
             id: "s1".into(),
             status: "ACTIVE".into(),
             host: Some("h1".into()),
+            image: serde_json::json!({"id": "i"}),
         };
         picture.servers.insert("s1".into(), server);
         picture.ports.push(Port { id: "p1".into() });
@@ -203,6 +205,12 @@ mod tests {
             host.off.extend(["s1".to_owned()])
         });
         finds("s1", "disk is not", |host| host.disks.clear());
+        let mut rooted = good();
+        rooted.host.as_mut().unwrap().disks.clear();
+        for server in rooted.servers.values_mut() {
+            server.image = serde_json::json!("");
+        }
+        assert_eq!(check(&rooted), []);
         let mut picture = good();
         for server in picture.servers.values_mut() {
             server.status = "SHUTOFF".to_owned();
