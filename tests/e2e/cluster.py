@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -79,6 +80,11 @@ class Cluster(Cloud):
         assert status == 201, status
         headers = (self.folder.parent / "headers").read_text().splitlines()
         return next(line.split(": ")[1] for line in headers if line.lower().startswith("x-subject-token"))
+
+    def keep_logs(self):
+        """For whoever asks why a test failed: NEPHOS_KEEP_LOGS names a folder for the logs of all processes."""
+        if folder := os.environ.get("NEPHOS_KEEP_LOGS"):
+            shutil.copytree(self.state / "log", folder, dirs_exist_ok=True)
 
     def clean(self):
         self.do("down")

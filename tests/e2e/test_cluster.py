@@ -30,6 +30,7 @@ def cluster():
         cluster.do("start")
         yield cluster
     finally:
+        cluster.keep_logs()
         cluster.clean()
     # Nothing is left behind.
     left = lambda: {pid: words for pid, words in processes().items() if pid not in running}

@@ -2,12 +2,13 @@
 
 use nephos_auth::Authorized;
 use nephos_db::Tx;
-use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError};
+use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError, feed};
 use nephos_runtime::crash_point;
 use serde_json::json;
 
 use super::{Asked, Work, release, supersede};
 use crate::model::server::{Server, ServerFault, VmState};
+use crate::model::spec::KIND_SERVER;
 use crate::{Compute, store};
 
 /// A dead host is not waited for, so this is only about siblings that do not answer.
@@ -61,6 +62,7 @@ impl Reconcile<Compute> for Delete {
             at: cx.now(),
         };
         store::actions::finish(&mut tx, outcome).await?;
+        feed::forget(&mut tx, KIND_SERVER, server.id.as_str()).await?;
         store::servers::remove(&mut tx, &server.id).await?;
         tx.commit().await?;
         crash_point!("delete.row");

@@ -10,12 +10,12 @@ use nephos_runtime::crash_point;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, HostSays, LOOK_AGAIN, Work, give_up, host_says, observe, place, ports, publish, room,
+    Asked, HostSays, LOOK_AGAIN, Work, give_up, host_says, observe, place, ports, publish, release,
+    room,
     step_error, supersede,
 };
 use crate::model::schedule::Wish;
 use crate::model::server::Server;
-use crate::model::spec::KIND_SERVER;
 use crate::store::hosts::HostState;
 use crate::{Compute, store};
 
@@ -189,9 +189,8 @@ async fn settle_on(
         nic.bound = None;
     }
     fresh.updated_at = cx.now();
-    let gone = place(&from, &server.id);
-    feed::withdraw(&mut tx, cx.now(), gone, fresh.generation).await?;
-    feed::forget(&mut tx, KIND_SERVER, server.id.as_str()).await?;
+    let gone = (&server.id, fresh.generation);
+    release::forget_on_host(&mut tx, cx.now(), &from, gone).await?;
     store::servers::update(&mut tx, &fresh).await?;
     store::servers::update_content(&mut tx, &fresh).await?;
     tx.commit().await?;
