@@ -60,7 +60,8 @@ class Cluster(Cloud):
                     words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 except OSError:
                     continue
-                if b"qemu-system" in words[0]:
+                # One without an id is libvirt's own look at what QEMU can do.
+                if b"qemu-system" in words[0] and b"-uuid" in words:
                     server = words[words.index(b"-uuid") + 1].decode()
                     found[node, server] = int(pid)
         return found
