@@ -19,6 +19,10 @@ const OURS: &[&str] = &[
     "power.",
     "interfaces.",
     "evacuate.",
+    "resize.",
+    "confirm.",
+    "revert.",
+    "move.",
     "host.",
 ];
 

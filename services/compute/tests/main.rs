@@ -18,6 +18,7 @@ mod guest;
 mod host_tokens;
 mod hosts;
 mod matrix;
+mod resize;
 mod seen;
 mod servers;
 mod siblings;

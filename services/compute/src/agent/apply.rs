@@ -247,10 +247,14 @@ impl Worker {
                 asked.unplug.insert(port.tap.clone(), now);
             }
             Step::RemoveOldDisks => {
-                self.driver
-                    .remove_old_disks(server, spec.disk_epoch)
-                    .await?;
+                let kept = spec.disk.kept(spec.disk_epoch);
+                self.driver.remove_old_disks(server, &kept).await?;
             }
+            Step::Export => {
+                self.report_step(spec, "export");
+                self.driver.ensure_export(spec).await?;
+            }
+            Step::RemoveExport => self.driver.remove_export(server).await?,
             Step::Images
             | Step::Disk
             | Step::ConfigDrive
@@ -280,6 +284,7 @@ impl Worker {
             rebooted: None,
             ports: Vec::new(),
             vnc: None,
+            export: None,
             at: self.clock.now(),
         });
     }
@@ -302,6 +307,8 @@ impl Step {
             Self::Plug(_) => "plug",
             Self::AskToUnplug(_) => "ask to unplug",
             Self::RemoveOldDisks => "remove old disks",
+            Self::Export => "export",
+            Self::RemoveExport => "remove export",
             Self::Undefine => "undefine",
             Self::RemoveFiles => "remove files",
         }

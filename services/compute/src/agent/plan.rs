@@ -38,6 +38,10 @@ pub enum Step {
     AskToUnplug(FoundPort),
     /// Remove disks of other epochs.
     RemoveOldDisks,
+    /// Make the disk ready to be carried to another host.
+    Export,
+    /// Remove what was made ready.
+    RemoveExport,
     /// Remove the definition.
     Undefine,
     /// Remove the files.
@@ -163,6 +167,10 @@ fn stop(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
         GuestState::Paused | GuestState::Suspended => plan.steps.push(Step::SwitchOff),
         GuestState::Absent | GuestState::Stopped | GuestState::Crashed => {
             ensure_made(wanted, found, plan);
+            let ready = found.export.as_ref().map(|export| export.epoch);
+            if wanted.spec.disk.export && ready != Some(wanted.spec.disk_epoch) {
+                plan.steps.push(Step::Export);
+            }
             // It starts again when it is next wanted to run, whatever generation that is.
             ensure_mark(
                 Mark {
@@ -192,7 +200,9 @@ fn shut_down(wanted: &Wanted<'_>, plan: &mut Plan) {
 fn ensure_made(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
     let epoch = wanted.spec.disk_epoch;
     if !found.disks.contains(&epoch) {
-        plan.steps.push(Step::Images);
+        if wanted.spec.disk.from.is_none() {
+            plan.steps.push(Step::Images);
+        }
         plan.steps.push(Step::Disk);
     }
     if found.config_drive != wanted.config_drive {
@@ -201,8 +211,17 @@ fn ensure_made(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
     if found.defined.as_deref() != Some(wanted.fingerprint.as_str()) {
         plan.steps.push(Step::Define);
     }
-    if found.disks.iter().any(|there| *there != epoch) {
+    remove_old(wanted, found, plan);
+}
+
+/// What the disk was, and what was made of it to be carried, once neither is wanted any more.
+fn remove_old(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
+    let kept = wanted.spec.disk.kept(wanted.spec.disk_epoch);
+    if found.disks.iter().any(|there| !kept.contains(there)) {
         plan.steps.push(Step::RemoveOldDisks);
+    }
+    if found.export.is_some() && !wanted.spec.disk.export {
+        plan.steps.push(Step::RemoveExport);
     }
 }
 
@@ -235,6 +254,7 @@ fn run(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
         },
         GuestState::Running => {
             plug(wanted, found, plan);
+            remove_old(wanted, found, plan);
             if plan.waits.is_none() {
                 let rebooted = rebooted(wanted, found);
                 ensure_mark(

@@ -399,6 +399,7 @@ fn observed(done: &Done, progress: Progress, clock: &Clock) -> ObservedServer {
             .filter_map(|port| port.port_id.clone())
             .collect(),
         vnc: found.vnc.clone().filter(|_| is_on),
+        export: found.export.clone(),
         at: clock.now(),
     }
 }

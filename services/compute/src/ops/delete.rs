@@ -6,7 +6,7 @@ use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepEr
 use nephos_runtime::crash_point;
 use serde_json::json;
 
-use super::{Asked, Work, release, supersede};
+use super::{Asked, Work, moving, release, supersede};
 use crate::model::server::{Server, ServerFault, VmState};
 use crate::model::spec::KIND_SERVER;
 use crate::{Compute, store};
@@ -46,6 +46,9 @@ impl Reconcile<Compute> for Delete {
         let Some(server) = super::server(cx, &op.resource_id).await? else {
             return Ok(Next::Done);
         };
+        if let Some(next) = moving::end_for_delete(cx, &server).await? {
+            return Ok(next);
+        }
         if let Some(next) = release::release_next(cx, &server).await? {
             return Ok(next);
         }

@@ -8,6 +8,7 @@ use nephos_types::Timestamp;
 
 use super::{FEED, HostSays, LOOK_AGAIN, host_says, place, ports, publish, step_error};
 use crate::model::console::KIND_CALL;
+use crate::model::disk::KIND_DISK;
 use crate::model::server::Server;
 use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ServerId};
 use crate::{Compute, store};
@@ -73,7 +74,8 @@ async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<N
 }
 
 /// A host is told nothing of a server any more, and what it saw of it is forgotten. A question about its console log that
-/// was once asked stands in the feed until the server leaves, as does a call to it.
+/// was once asked stands in the feed until the server leaves, as does a call to it or for
+/// its disk.
 pub(super) async fn forget_on_host(
     tx: &mut Tx,
     now: Timestamp,
@@ -82,7 +84,7 @@ pub(super) async fn forget_on_host(
 ) -> Result<(), nephos_db::Error> {
     feed::withdraw(tx, now, place(host, server), generation).await?;
     feed::forget_on(tx, host, KIND_SERVER, server.as_str()).await?;
-    for kind in [KIND_CONSOLE, KIND_CALL] {
+    for kind in [KIND_CONSOLE, KIND_CALL, KIND_DISK] {
         let place = feed::Place {
             topic: FEED,
             host,

@@ -66,6 +66,8 @@ pub struct Paths {
     pub base: PathBuf,
     /// `qcow2` or `raw`.
     pub base_format: &'static str,
+    /// Whether the root disk stands on no image: it came from another host.
+    pub stands_alone: bool,
     /// The config drive.
     pub config_drive: PathBuf,
     /// The console log.
@@ -237,13 +239,17 @@ impl Xml {
         self.line("<disk type='file' device='disk'>");
         self.line("<driver name='qemu' type='qcow2' cache='writeback' discard='unmap'/>");
         self.line(&format!("<source file='{}'/>", path(&paths.disk)));
-        self.line("<backingStore type='file'>");
-        self.line(&format!("<format type='{}'/>", paths.base_format));
-        self.line(&format!(
-            "<source file='{}'/><backingStore/>",
-            path(&paths.base)
-        ));
-        self.line("</backingStore>");
+        if paths.stands_alone {
+            self.line("<backingStore/>");
+        } else {
+            self.line("<backingStore type='file'>");
+            self.line(&format!("<format type='{}'/>", paths.base_format));
+            self.line(&format!(
+                "<source file='{}'/><backingStore/>",
+                path(&paths.base)
+            ));
+            self.line("</backingStore>");
+        }
         self.line("<target dev='vda' bus='virtio'/>");
         self.line("</disk>");
         if spec.config_drive.is_some() {

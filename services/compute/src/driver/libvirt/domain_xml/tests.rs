@@ -46,6 +46,7 @@ fn small() -> ServerSpec {
             kernel: None,
         },
         disk_epoch: 0,
+        disk: crate::model::disk::DiskWish::default(),
         ports: Vec::new(),
         config_drive: None,
         console: ConsoleSpec {
@@ -105,6 +106,7 @@ fn paths(spec: &ServerSpec) -> Paths {
     Paths {
         disk: "/servers/s & t/disk-0.qcow2".into(),
         base: "/images/sha512-0a".into(),
+        stands_alone: false,
         base_format: "qcow2",
         config_drive: "/servers/s/config.img".into(),
         console: "/servers/s/console.log".into(),
