@@ -117,6 +117,12 @@ def stack_of(cloud, count):
     wait_for("the stack is complete", complete, 120, 0.05)
     took = time.monotonic() - began
     cloud.get(path, token, "DELETE")
+
+    def gone():
+        status, _, shown = cloud.get(path, token)
+        return status == 404 or shown["stack"]["stack_status"] == "DELETE_COMPLETE"
+
+    wait_for("the stack is gone", gone, 60, 0.1)
     return took
 
 
@@ -130,16 +136,18 @@ def simulated():
         time.sleep(3)
         show("resident memory, idle, all services and 50 simulated hosts", rss_mib(process.pid), "MiB", "<= 150")
         server = dict(furnish(cloud), name="one")
-        boot(cloud, server)
-        singles = sorted(boot(cloud, server) for _ in range(10))
-        show("simulated POST to ACTIVE, median of 10", singles[5] * 1000, "ms", "<= 50")
+        boot(cloud, server)  # what is asked for the first time (tokens, rights) is not counted
+        first = sorted(boot(cloud, server) for _ in range(cloud.simulate))
+        singles = sorted(boot(cloud, server) for _ in range(20))
+        show("simulated POST to ACTIVE, median of 20", singles[10] * 1000, "ms", "<= 50")
+        show("the same while most hosts still fetch the image", first[cloud.simulate // 2] * 1000, "ms", "<= 50")
         show("a stack of 200 simulated servers, POST to complete", stack_of(cloud, 200), "s", "<= 5")
         show(f"simulated servers to ACTIVE, burst of {BURST}", burst(cloud, server, BURST), "/s", ">= 200")
         token = cloud.token()
         url = f"{cloud.url}/compute/v2.1/servers/detail?limit=100"
         page = load("get", url, "--token", token, "--count", "300")
-        show(f"servers/detail, a page of 100 of {BURST + 11}: p50", page["p50_ms"], "ms", "-")
-        show(f"servers/detail, a page of 100 of {BURST + 11}: p99", page["p99_ms"], "ms", "<= 20")
+        show(f"servers/detail, a page of 100 of {BURST + 71}: p50", page["p50_ms"], "ms", "-")
+        show(f"servers/detail, a page of 100 of {BURST + 71}: p99", page["p99_ms"], "ms", "<= 20")
         admin = cloud.token("nephos-admin")
         providers(cloud, admin)
         url = f"{cloud.url}/placement/allocation_candidates?resources=VCPU:1,MEMORY_MB:64,DISK_GB:1&limit=1000"
@@ -190,6 +198,8 @@ def real():
         cloud.up()
         admin, demo = cloud.sdk("nephos-admin"), cloud.sdk()
         wait_for("the host has joined", lambda: list(admin.compute.hypervisors()), 30)
+        time.sleep(3)
+        show("resident memory, idle, all services and this machine as host", rss_mib(cloud.pid()), "MiB", "<= 150")
         image = admin.create_image("guest", filename=str(IMAGE), disk_format="qcow2", container_format="bare", visibility="public", wait=True)
         flavor = admin.compute.create_flavor(name="nano", ram=128, vcpus=1, disk=1)
         network = demo.network.create_network(name="net")

@@ -225,6 +225,27 @@ def test_a_libvirtd_that_dies_is_started_again_and_the_guest_runs_on(real, first
     assert ssh(first["floating"], key, "hostname").stdout.strip() == "first"
 
 
+def test_the_check_finds_a_guest_that_is_off_and_a_disk_that_is_lost(real, first, key):
+    second = real.server("second")["id"]
+    [disk] = (real.state / "host/servers" / second).glob("disk-*.qcow2")
+    real.down()
+    aside = real.state / "aside"
+    disk.rename(aside)
+    run("virsh", "--connect", real.libvirt_uri(), "destroy", second)
+    findings = [finding for finding in real.fsck() if finding["id"] == second]
+    assert {"switched off", "disk is not"} == {
+        words for words in ("switched off", "disk is not") if any(words in finding["what"] for finding in findings)
+    }, findings
+    assert all(finding["hint"] for finding in findings)
+    aside.rename(disk)
+    real.up()
+    # As the hint says: the service notes that it is off, and it can be started.
+    wait_for("it is off", lambda: real.server("second")["status"] == "SHUTOFF", 60, pause=1)
+    real.openstack("server", "start", "second")
+    wait_for("it is on", lambda: real.server("second")["status"] == "ACTIVE", 60, pause=1)
+    assert real.fsck() == []
+
+
 def test_guests_outlive_the_cloud_and_are_found_again(real, first, key):
     domains = real.domains()
     real.down()

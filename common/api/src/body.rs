@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 use crate::endpoint::Parts;
 use crate::http_types::Incoming;
 use crate::openapi::{SchemaRef, Schemas};
-use crate::{Dialect, Fault, Shape, Version};
+use crate::wrong::from_value;
+use crate::{Fault, Shape};
 
 /// A JSON body or reply.
 #[derive(Debug, Clone)]
@@ -85,27 +86,14 @@ pub trait Body: Sized + Send + 'static {
 
 impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for Json<T> {
     fn read(parts: &mut Parts<'_>, shape: Option<&Shape>) -> Result<Self, Fault> {
-        let bytes = parts.body_bytes();
+        let mut value = parts.json()?;
         if let Some(shape) = shape {
-            let mut value: Value = serde_json::from_slice(&bytes).map_err(malformed)?;
             if parts.lenient {
                 shape.drop_unexpected(&mut value, parts.version);
             }
-            refuse_unexpected(shape, &mut value, parts.version, parts.dialect)?;
-            return serde_path_to_error::deserialize(value)
-                .map(Json)
-                .map_err(|why| wrong(&why));
+            shape.check(&value, parts.version, parts.dialect)?;
         }
-        let mut reader = serde_json::Deserializer::from_slice(&bytes);
-        let read = serde_path_to_error::deserialize(&mut reader).map_err(|why| {
-            if why.inner().is_data() {
-                wrong(&why)
-            } else {
-                malformed(why.into_inner())
-            }
-        })?;
-        reader.end().map_err(malformed)?;
-        Ok(Json(read))
+        from_value(&value, parts.dialect).map(Json)
     }
 
     fn schema(schemas: &mut Schemas) -> Option<SchemaRef> {
@@ -113,17 +101,14 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for Json<T> {
     }
 }
 
-fn refuse_unexpected(
-    shape: &Shape,
-    value: &mut Value,
-    version: Version,
-    dialect: &Dialect,
-) -> Result<(), Fault> {
-    let unexpected = shape.unexpected(value, version);
-    if unexpected.is_empty() {
-        return Ok(());
+impl Parts<'_> {
+    /// The collected body as JSON.
+    ///
+    /// # Errors
+    /// A 400: there is none, or it is none.
+    pub fn json(&mut self) -> Result<Value, Fault> {
+        serde_json::from_slice(&self.body_bytes()).map_err(malformed)
     }
-    Err(Fault::bad_request((dialect.unexpected_keys)(&unexpected)))
 }
 
 fn malformed(why: serde_json::Error) -> Fault {
@@ -131,25 +116,6 @@ fn malformed(why: serde_json::Error) -> Fault {
         return Fault::bad_request("The request needs a JSON body and has none.");
     }
     Fault::bad_request(format!("The body is not valid JSON: {why}."))
-}
-
-fn wrong(why: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
-    let at = why.path().to_string();
-    let inner = why.inner().to_string();
-    // A body has one line as far as a client is concerned: "at line 1 column 40" only hides the point.
-    let what = inner.split(" at line ").next().unwrap_or(&inner);
-    // The names of our types say nothing to a client.
-    let what = match what.split_once("expected struct ") {
-        Some((before, _name)) => format!("{before}expected an object"),
-        None => what.to_owned(),
-    };
-    if at == "." {
-        return Fault::bad_request(format!("Invalid input for the body: {what}."));
-    }
-    let name = at.rsplit('.').next().unwrap_or(&at);
-    Fault::bad_request(format!(
-        "Invalid input for field/attribute {name} ({at}): {what}."
-    ))
 }
 
 impl Body for Bytes {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use nephos_types::RequestId;
 use serde_json::Value;
 
-use crate::{Request, Version};
+use crate::{Request, Version, Wrong};
 
 /// A refusal: what happened, why, and where possible what would help.
 #[derive(Debug)]
@@ -150,8 +150,8 @@ pub struct Dialect {
     pub version_words: VersionWords,
     /// The message of a 403: takes the rule's name.
     pub forbidden: fn(&str) -> String,
-    /// The message of a 400 for keys that a body must not have.
-    pub unexpected_keys: fn(&[String]) -> String,
+    /// The 400 for a body that cannot be taken.
+    pub wrong: fn(&Wrong<'_>) -> Fault,
     /// Largest body that is not a stream, in bytes.
     pub max_body_bytes: usize,
     /// Another name under which the request id is sent, such as `x-compute-request-id`.
@@ -251,14 +251,7 @@ impl Dialect {
             html_faults: false,
             version_words: VersionWords::common(),
             forbidden: |rule| format!("Policy doesn't allow {rule} to be performed."),
-            unexpected_keys: |keys| {
-                let quoted: Vec<String> = keys.iter().map(|key| format!("'{key}'")).collect();
-                let were = if keys.len() == 1 { "was" } else { "were" };
-                format!(
-                    "Additional properties are not allowed ({} {were} unexpected)",
-                    quoted.join(", ")
-                )
-            },
+            wrong: |wrong| Fault::bad_request(wrong.plain()),
             max_body_bytes: 1024 * 1024,
             request_id_header: None,
             hides_methods: false,

@@ -17,6 +17,7 @@ mod reply;
 mod router;
 pub mod shell;
 pub mod version;
+mod wrong;
 
 pub use body::{Body, Bytes, Json, Nothing, Stream};
 pub use cx::{Check, Core, Cx, Req, Service};
@@ -30,6 +31,7 @@ pub use path::{FromPath, FromQuery, Params};
 pub use pipeline::App;
 pub use reply::{Accepted, Download, Empty, ReplyBody, With};
 pub use version::{Change, Shape, Version, added, before, changed, removed};
+pub use wrong::{Mistake, Wrong, from_value, quoted, shown};
 
 /// For `#[serde(default, deserialize_with = "nephos_api::given::deserialize")]` on an `Option<Option<T>>`: absent is `None`, `null` is `Some(None)`.
 pub mod given {

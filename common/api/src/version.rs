@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
+use crate::{Dialect, Fault, Mistake, Wrong};
+
 /// A JSON object.
 pub type Object = Map<String, Value>;
 
@@ -209,14 +211,37 @@ impl Shape {
         });
     }
 
-    /// The keys of a request that `version` does not know, in their order.
-    pub fn unexpected(&self, body: &mut Value, version: Version) -> Vec<String> {
-        let mut found = Vec::new();
-        self.visit(body, &mut |object| {
-            let unknown = object.keys().filter(|key| !self.takes(key, version));
-            found.extend(unknown.cloned());
-        });
-        found
+    /// Refuses keys of a request that `version` does not know.
+    pub(crate) fn check(
+        &self,
+        body: &Value,
+        version: Version,
+        dialect: &Dialect,
+    ) -> Result<(), Fault> {
+        let path: Vec<String> = self.steps().map(str::to_owned).collect();
+        let Some(value) = self.steps().try_fold(body, |at, key| at.get(key)) else {
+            return Ok(());
+        };
+        let objects = match value {
+            Value::Array(items) if self.many => items.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let keys = objects.iter().filter_map(Value::as_object);
+        let keys = keys.flat_map(Object::keys).map(String::as_str);
+        let unexpected: Vec<&str> = keys.filter(|key| !self.takes(key, version)).collect();
+        if unexpected.is_empty() {
+            return Ok(());
+        }
+        let mistake = Mistake::Unexpected(unexpected);
+        Err((dialect.wrong)(&Wrong {
+            path: &path,
+            value,
+            mistake,
+        }))
+    }
+
+    fn steps(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.place.split('.').filter(|key| !key.is_empty())
     }
 
     /// Drops the keys of a request that `version` does not know.
@@ -243,7 +268,7 @@ impl Shape {
 
     fn visit(&self, body: &mut Value, each: &mut dyn FnMut(&mut Object)) {
         let mut at = body;
-        for key in self.place.split('.').filter(|key| !key.is_empty()) {
+        for key in self.steps() {
             match at.get_mut(key) {
                 Some(inner) => at = inner,
                 None => return,
@@ -344,9 +369,13 @@ mod tests {
     #[test]
     fn a_request_is_checked_against_its_version() {
         let shape = Shape::one("server", TABLE).keys(&["id", "locked", "power"]);
-        let mut body = json!({"server": {"id": 1, "locked": 1, "power": 1, "x": 1}});
-        assert_eq!(shape.unexpected(&mut body, v(2, 8)), ["locked", "x"]);
-        assert_eq!(shape.unexpected(&mut body, v(2, 30)), ["power", "x"]);
+        let body = json!({"server": {"id": 1, "locked": 1, "power": 1, "x": 1}});
+        let said = |version| {
+            let dialect = Dialect::plain(|_, _| Value::Null);
+            shape.check(&body, version, &dialect).unwrap_err().message
+        };
+        assert!(said(v(2, 8)).contains("('locked', 'x' were unexpected)"));
+        assert!(said(v(2, 30)).contains("('power', 'x' were unexpected)"));
     }
 
     #[test]

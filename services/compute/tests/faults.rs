@@ -24,7 +24,7 @@ async fn a_server_that_cannot_be_is_refused_with_its_reason() {
         (json!({"name": long}), "name"),
         (json!({"name": 5}), "name"),
         (json!({"imageRef": unknown}), "Can not find requested image"),
-        (json!({"imageRef": "nothing"}), "Invalid imageRef provided"),
+        (json!({"imageRef": "nothing"}), "'nothing' is not a 'uuid'"),
         (json!({"imageRef": ""}), "Invalid imageRef provided"),
         (
             json!({"imageRef": big}),
@@ -54,7 +54,7 @@ async fn a_server_that_cannot_be_is_refused_with_its_reason() {
         (json!({"networks": "some"}), "networks"),
         (
             json!({"networks": [{"uuid": cloud.network_id, "fixed_ip": "10.0.0"}]}),
-            "Invalid fixed IP address",
+            "Invalid input for field/attribute fixed_ip. Value: 10.0.0. '10.0.0' is not a",
         ),
         (
             json!({"networks": [{"uuid": cloud.network_id, "colour": "red"}]}),
@@ -70,7 +70,7 @@ async fn a_server_that_cannot_be_is_refused_with_its_reason() {
         (json!({"accessIPv6": "10.0.0.1"}), "accessIPv6"),
         (json!({"metadata": {"": "v"}}), "metadata"),
         (json!({"metadata": {"k".repeat(256): "v"}}), "metadata"),
-        (json!({"metadata": {"k": 1}}), "metadata"),
+        (json!({"metadata": {"k": 1}}), "attribute k."),
         (json!({"tags": ["a/b"]}), "tag"),
         (
             json!({"tags": (0..51).map(|n| n.to_string()).collect::<Vec<_>>()}),
@@ -302,4 +302,93 @@ async fn actions_are_checked() {
     cloud.admin().delete(&quota).await.expect(202);
     let shown = cloud.member().get(&quota).await.expect(200).json;
     assert_eq!(shown["quota_set"]["instances"], 10);
+}
+
+/// What Nova's schema refuses is refused before anything that it names is looked up, in the schema's words.
+#[tokio::test]
+async fn a_body_is_checked_before_what_it_refers_to() {
+    let cloud = Cloud::new().await;
+    let long = "x".repeat(256);
+    let named =
+        format!("Invalid input for field/attribute name. Value: {long}. '{long}' is too long");
+    let member = cloud.member().at("compute 2.96");
+    let said = |answer: nephos_testkit::Answer| {
+        let answer = answer.expect(400).json;
+        answer["badRequest"]["message"].as_str().unwrap().to_owned()
+    };
+    for (more, message) in [
+        (json!({"name": long}), named.as_str()),
+        (
+            json!({"name": 5}),
+            "Invalid input for field/attribute name. Value: 5. 5 is not of type 'string'",
+        ),
+        (
+            json!({"imageRef": "nothing"}),
+            "Invalid input for field/attribute imageRef. Value: nothing. 'nothing' is not a 'uuid'",
+        ),
+        (
+            json!({"networks": [{"uuid": "x"}]}),
+            "Invalid input for field/attribute uuid. Value: x. 'x' is not a 'uuid'",
+        ),
+        (
+            json!({"min_count": 0}),
+            "Invalid input for field/attribute min_count. Value: 0. 0 is less than the minimum of 1",
+        ),
+        (
+            json!({"OS-DCF:diskConfig": "SOMETIMES"}),
+            "Invalid input for field/attribute OS-DCF:diskConfig. Value: SOMETIMES. 'SOMETIMES' is not one of ['AUTO', 'MANUAL']",
+        ),
+        (
+            json!({"accessIPv4": "::1"}),
+            "Invalid input for field/attribute accessIPv4. Value: ::1. '::1' is not a 'ipv4'",
+        ),
+    ] {
+        let mut body = cloud.body(&more);
+        body["server"]["flavorRef"] = json!("none");
+        assert_eq!(said(member.post("/v2.1/servers", body).await), message);
+    }
+    let mut body = cloud.body(&json!({}));
+    let server = body["server"].as_object_mut().unwrap();
+    server.insert("flavorRef".to_owned(), json!("none"));
+    server.remove("networks");
+    let missing = said(member.post("/v2.1/servers", body).await);
+    assert!(
+        missing.ends_with("'networks' is a required property"),
+        "{missing}"
+    );
+    let missing = said(member.post("/v2.1/servers", json!({})).await);
+    assert_eq!(missing, "'server' is a required property");
+}
+
+/// So are the bodies of what is done to a server: a wrong one is a 400, whether or not there is a server.
+#[tokio::test]
+async fn the_body_of_an_action_is_checked_before_the_server() {
+    let cloud = Cloud::new().await;
+    let path = "/v2.1/servers/11111111-1111-4111-8111-111111111111";
+    let member = cloud.member().at("compute 2.96");
+    let image = cloud.image_id.clone();
+    for (target, body) in [
+        ("/action", json!({"reboot": {"type": "GENTLE"}})),
+        ("/action", json!({"lock": {"locked_reason": ""}})),
+        (
+            "/action",
+            json!({"rebuild": {"imageRef": image, "name": ""}}),
+        ),
+        ("/action", json!({"rebuild": {"imageRef": "x"}})),
+        ("/metadata", json!({"metadata": {"": "v"}})),
+    ] {
+        member
+            .post(&format!("{path}{target}"), body)
+            .await
+            .expect(400);
+    }
+    let named = json!({"server": {"name": ""}});
+    member.put(path, named).await.expect(400);
+    let tags = json!({"tags": ["a/b"]});
+    member.put(&format!("{path}/tags"), tags).await.expect(400);
+    let fine = json!({"reboot": {"type": "SOFT"}});
+    member
+        .post(&format!("{path}/action"), fine)
+        .await
+        .expect(404);
 }

@@ -87,7 +87,23 @@ async fn lists_filter_and_page() {
     }
     seen.sort_unstable();
     assert_eq!(seen, ["ANTON2", "admin", "anna", "anton", "berta", "nova"]);
+    let all_projects = admin.get("/v3/projects").await.expect(200);
+    let (mut seen, mut marker) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v3/projects?limit=1&is_domain=false{marker}");
+        let page = all(&admin.get(&path).await.expect(200), "projects", "id");
+        let Some(id) = page.first() else { break };
+        marker = format!("&marker={id}");
+        seen.extend(page);
+    }
+    assert_eq!(seen, all(&all_projects, "projects", "id"));
+    assert_eq!(names("limit=2&name=anna").await, ["anna"]);
+    assert_eq!(names("limit=1&name__contains=nto").await, ["anton"]);
     admin.get("/v3/users?limit=0").await.expect(400);
+    admin
+        .get("/v3/users?limit=1&marker=nobody")
+        .await
+        .expect(404);
     admin.get("/v3/users?marker=nobody").await.expect(404);
 }
 

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bodies;
 mod cloud;
 mod crash;
 mod feeds;

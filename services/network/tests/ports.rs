@@ -230,7 +230,7 @@ async fn port_security_and_groups_exclude_each_other() {
     .await;
     assert_eq!(open["security_groups"], json!([]));
     for (group, status, kind) in [
-        ("nonsense", 400, "InvalidInput"),
+        ("nonsense", 400, "HTTPBadRequest"),
         (
             "6e1b1d27-0a5c-4c9e-9d6d-0d3a3a3f0000",
             404,

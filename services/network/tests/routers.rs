@@ -224,11 +224,11 @@ async fn gateways_and_snat() {
     let gateway = |id: &str| json!({"external_gateway_info": {"network_id": id}});
     assert_eq!(
         refused(&member, "router", gateway(&inside), 400).await,
-        "HTTPBadRequest"
+        "BadRequest"
     );
     assert_eq!(
-        refused(&member, "router", gateway("nonsense"), 404).await,
-        "NetworkNotFound"
+        refused(&member, "router", gateway("nonsense"), 400).await,
+        "HTTPBadRequest"
     );
     let snat = json!({"external_gateway_info": {"network_id": outside, "enable_snat": false}});
     assert_eq!(

@@ -97,6 +97,11 @@ impl Worker {
                     return (Outcome::Stuck(error), found);
                 }
             }
+            // A mark changes nothing but itself: what was seen before it still holds.
+            if let [Step::Mark(mark)] = plan.steps.as_slice() {
+                found.mark = mark.clone();
+                return (plan.waits.map_or(Outcome::Settled, Outcome::Waits), found);
+            }
         }
         let error = DriverError::Failed(format!(
             "the server does not come to rest as '{:?}'",

@@ -1,6 +1,6 @@
 //! Nova's words for refusals, and the one place where errors of this service become HTTP.
 
-use nephos_api::{Dialect, Fault, Older, Versioning};
+use nephos_api::{Dialect, Fault, Older, Versioning, Wrong, quoted, shown};
 use nephos_ops::EnqueueError;
 use nephos_peer::PeerError;
 use nephos_types::RequestId;
@@ -19,6 +19,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
         max: MAX,
     },
     request_id_header: Some("x-compute-request-id"),
+    wrong,
     hides_methods: true,
     strict_slash: true,
     older: Some(Older {
@@ -52,6 +53,29 @@ fn render(fault: &Fault, _id: &RequestId) -> Value {
         inner.extend(extra.as_object().cloned().unwrap_or_default());
     }
     json!({ name: inner })
+}
+
+/// Nova's words for a body that its schema refuses: the last step of the way to the value names the field.
+fn wrong(wrong: &Wrong<'_>) -> Fault {
+    let said = wrong.in_schema_words();
+    match wrong.path.last() {
+        None => Fault::bad_request(said),
+        Some(field) => invalid(field, wrong.value, said),
+    }
+}
+
+/// 400 for a value of a body: what is wrong with it in JSON schema's words, behind the value if they begin with it.
+pub(crate) fn invalid(field: &str, value: &Value, said: impl std::fmt::Display) -> Fault {
+    Fault::bad_request(format!(
+        "Invalid input for field/attribute {field}. Value: {}. {said}",
+        shown(value)
+    ))
+}
+
+/// 400 for a text of a body that its schema refuses: `'…' is too long`.
+pub(crate) fn invalid_text(field: &str, text: &str, is: impl std::fmt::Display) -> Fault {
+    let value = Value::from(text);
+    invalid(field, &value, format!("{} {is}", quoted(&value)))
 }
 
 /// 404 for a server.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use nephos_api::{Empty, Fault, Json, Params, Reply, Req, Shape, endpoint};
+use nephos_api::{Empty, Fault, Json, Params, Reply, Req, Shape, endpoint, quoted};
 use nephos_db::{Direction, Page, args};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::versions::{FLAVOR_BRIEF, FLAVOR_CREATE, FLAVOR_VIEW};
-use super::{Cx, page_limit, truth};
+use super::{Cx, fault, page_limit, truth};
 use crate::model::flavor::{Flavor, FlavorId, MAX_SIZE};
 use crate::model::name;
 use crate::{rules, store};
@@ -335,11 +336,28 @@ impl Number {
             Self::Text(text) => text.parse::<i64>().ok(),
         };
         let inside = value.filter(|value| (least..=most).contains(value));
-        inside.and_then(|value| u64::try_from(value).ok()).ok_or_else(|| {
-            Fault::bad_request(format!(
-                "Invalid input for field/attribute {name}. It must be a whole number from {least} to {most}."
-            ))
-        })
+        inside
+            .and_then(|value| u64::try_from(value).ok())
+            .ok_or_else(|| fault::invalid(name, &self.given(), self.why_not(value, least, most)))
+    }
+
+    fn given(&self) -> Value {
+        match self {
+            Self::Number(number) if number.fract() == 0.0 => format!("{number}")
+                .parse()
+                .map_or(Value::Null, Value::Number),
+            Self::Number(number) => Value::from(*number),
+            Self::Text(text) => Value::from(text.as_str()),
+        }
+    }
+
+    fn why_not(&self, value: Option<i64>, least: i64, most: i64) -> String {
+        let given = quoted(&self.given());
+        match value {
+            Some(value) if value < least => format!("{given} is less than the minimum of {least}"),
+            Some(_) => format!("{given} is greater than the maximum of {most}"),
+            None => format!("{given} is not of type 'integer'"),
+        }
     }
 
     fn real(&self) -> Option<f64> {

@@ -215,10 +215,11 @@ fn check(cx: &Cx, wish: &Attachment) -> Result<(), Fault> {
     }
     for ip in wish.fixed_ips.iter().flatten() {
         if ip.ip_address.parse::<IpAddr>().is_err() {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute ip_address. Value: {}. It is no IP address.",
-                ip.ip_address
-            )));
+            return Err(fault::invalid_text(
+                "ip_address",
+                &ip.ip_address,
+                "is not a 'ipv4'",
+            ));
         }
     }
     if wish.fixed_ips.as_ref().is_some_and(|ips| ips.len() > 1) {

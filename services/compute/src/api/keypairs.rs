@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::versions::{KEYPAIR_CREATE, KEYPAIR_VIEW};
-use super::{Cx, page_limit};
+use super::{Cx, fault, page_limit};
 use crate::model::keypair::{KeyPair, fingerprint, generate};
 use crate::model::quota::default_limit;
 use crate::{rules, store};
@@ -159,9 +159,9 @@ async fn create(cx: Cx, new: NewKeyPair) -> Result<Json<KeyPairReply>, Fault> {
     let user = user(&cx, new.user_id.as_deref())?;
     let name = check_name(&new.name, cx.version >= nephos_api::version::v(2, 92))?;
     if new.kind.as_deref().unwrap_or("ssh") != "ssh" {
-        return Err(Fault::bad_request(
-            "Invalid input for field/attribute type. This cloud keeps keys of type ssh.",
-        ));
+        let given = new.kind.unwrap_or_default();
+        let said = "is not one of ['ssh']: this cloud keeps no certificates";
+        return Err(fault::invalid_text("type", &given, said));
     }
     let (public_key, private_key) = match new.public_key {
         Some(text) => (text.trim().to_owned(), None),

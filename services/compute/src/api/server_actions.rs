@@ -97,9 +97,11 @@ async fn reboot(cx: Cx, req: Req<Reboot>) -> Reply<Reboot> {
         "SOFT" => power::SOFT_REBOOT,
         "HARD" => power::HARD_REBOOT,
         other => {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute type. '{other}' is neither SOFT nor HARD."
-            )));
+            return Err(fault::invalid_text(
+                "type",
+                other,
+                "is not one of ['HARD', 'SOFT']",
+            ));
         }
     };
     let server = allowed(&cx, rules::RebootServer, &req.path, "reboot").await?;
@@ -219,19 +221,18 @@ endpoint! {
 
 async fn lock(cx: Cx, req: Req<Lock>) -> Reply<Lock> {
     let id = &req.path.id;
+    let reason = req.body.0.lock.and_then(|why| why.locked_reason);
+    match reason.as_deref() {
+        Some("") => return Err(fault::invalid_text("locked_reason", "", "is too short")),
+        Some(long) if long.chars().count() > 255 => {
+            return Err(fault::invalid_text("locked_reason", long, "is too long"));
+        }
+        _fitting => {}
+    }
     let allowed = cx
         .allow(rules::LockServer, server(&cx, id).await?)
         .map_err(name_it(id))?;
     let by_owner = cx.caller.project_id() == Some(&allowed.project_id);
-    let reason = req.body.0.lock.and_then(|why| why.locked_reason);
-    if reason
-        .as_ref()
-        .is_some_and(|reason| reason.is_empty() || reason.chars().count() > 255)
-    {
-        return Err(Fault::bad_request(
-            "Invalid input for field/attribute locked_reason. 1 to 255 characters.",
-        ));
-    }
     change(&cx, &allowed, |server| {
         server.locked_by = Some(if by_owner {
             LockedBy::Owner
@@ -310,9 +311,11 @@ async fn reset_state(cx: Cx, req: Req<ResetState>) -> Reply<ResetState> {
         "active" => VmState::Active,
         "error" => VmState::Error,
         other => {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute state. '{other}' is neither active nor error."
-            )));
+            return Err(fault::invalid_text(
+                "state",
+                other,
+                "is not one of ['active', 'error']",
+            ));
         }
     };
     let id = &req.path.id;

@@ -7,15 +7,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header;
 use nephos_api::version::v;
-use nephos_api::{Fault, Json, Reply, Req, Shape, With, endpoint};
+use nephos_api::{Fault, Json, Reply, Req, Shape, With, endpoint, quoted};
 use nephos_db::Tx;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flavors::{Link, Number, links};
-use super::server_fields::{address, disk_config, files, hostname, user_data, zone_and_host};
-use super::server_references::{References, references};
+use super::server_fields::{Fields, fields, zone_and_host};
+use super::server_references::{References, check_references, references};
 use super::versions::{SERVER_CREATE, SERVER_CREATE_KEYS};
 use super::{Cx, asked, fault, is_true};
 use crate::model::name;
@@ -170,9 +170,11 @@ async fn create_servers(cx: Cx, req: Req<CreateServers>) -> Reply<CreateServers>
     let CreateBody { server: new, hints } = req.body.0;
     let group = group_hint(hints.as_ref())?;
     let (least, most) = counts(&new)?;
+    let fields = fields(&cx, &new)?;
+    check_references(&cx, &new)?;
     check_many(&new, most)?;
     let references = references(&cx, &new).await?;
-    let mut first = plan(&cx, &new, references)?;
+    let mut first = plan(&cx, &new, fields, references)?;
     first.group_id = group;
     check_place(&cx, &first).await?;
     let limits = store::quota::limits(cx.db(), first.project_id.as_str()).await?;
@@ -378,9 +380,10 @@ fn group_hint(hints: Option<&serde_json::Map<String, Value>>) -> Result<Option<S
         .filter(|id| uuid::Uuid::try_parse(id).is_ok());
     match id {
         Some(id) => Ok(Some(id.to_owned())),
-        None => Err(Fault::bad_request(format!(
-            "Invalid input for field/attribute group. Value: {group}. It is not a 'uuid'"
-        ))),
+        None => {
+            let said = format!("{} is not a 'uuid'", quoted(group));
+            Err(fault::invalid("group", group, said))
+        }
     }
 }
 
@@ -431,7 +434,7 @@ fn counts(new: &NewServer) -> Result<(u32, u32), Fault> {
 }
 
 /// The first server of the request; the others are copies of it.
-fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Fault> {
+fn plan(cx: &Cx, new: &NewServer, fields: Fields, references: References) -> Result<Server, Fault> {
     let project = cx.caller.project_id().cloned();
     let project_id = project.ok_or_else(|| {
         Fault::forbidden("A server belongs to a project: use a token that is scoped to one.")
@@ -447,11 +450,9 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
     }
     let (wanted_zone, wanted_host) = zone_and_host(cx, new)?;
     let id = ServerId::from(nephos_runtime::ids::uuid());
-    let name = name::check("name", &new.name).map_err(Fault::bad_request)?;
-    let hostname = match &new.hostname {
-        Some(asked) => hostname(cx, asked)?,
-        None => name::hostname(&name, id.as_str()),
-    };
+    let hostname = fields
+        .hostname
+        .unwrap_or_else(|| name::hostname(&fields.name, id.as_str()));
     let admin_pass = match &new.admin_pass {
         Some(given) => given.clone(),
         None => nephos_runtime::ids::hex().chars().take(12).collect(),
@@ -466,7 +467,7 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
         id,
         project_id,
         user_id: cx.caller.user_id.clone(),
-        name,
+        name: fields.name,
         description: new
             .description
             .clone()
@@ -475,11 +476,11 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
         image: references.image,
         flavor: references.flavor,
         key: references.key,
-        user_data: new.user_data.as_deref().map(user_data).transpose()?,
+        user_data: fields.user_data,
         config_drive,
         admin_pass: Some(admin_pass),
         guest_password: String::new(),
-        files: files(new.personality.as_deref().unwrap_or_default())?,
+        files: fields.files,
         wanted_zone,
         wanted_host,
         zone: None,
@@ -494,8 +495,8 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
         disk_epoch: 0,
         nics: references.nics,
         security_groups: references.groups,
-        metadata: super::server_metadata::check(&new.metadata)?,
-        tags: super::server_tags::check(new.tags.as_deref().unwrap_or_default())?,
+        metadata: fields.metadata,
+        tags: fields.tags,
         locked_by: None,
         locked_reason: None,
         fault: None,
@@ -505,17 +506,9 @@ fn plan(cx: &Cx, new: &NewServer, references: References) -> Result<Server, Faul
             nephos_runtime::ids::hex().get(..8).unwrap_or_default()
         ),
         launch_index: 0,
-        access_ipv4: address(
-            "accessIPv4",
-            new.access_ipv4.as_deref().unwrap_or_default(),
-            false,
-        )?,
-        access_ipv6: address(
-            "accessIPv6",
-            new.access_ipv6.as_deref().unwrap_or_default(),
-            true,
-        )?,
-        disk_config: disk_config(new.disk_config.as_deref().unwrap_or("MANUAL"))?,
+        access_ipv4: fields.access_ipv4,
+        access_ipv6: fields.access_ipv6,
+        disk_config: fields.disk_config,
         created_at: now,
         updated_at: now,
         launched_at: None,

@@ -38,15 +38,13 @@ pub(crate) fn check(items: &Items) -> Result<Items, Fault> {
     for (key, value) in items {
         let length = key.chars().count();
         if !(1..=255).contains(&length) || !key.chars().all(allowed) {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute metadata. The key '{key}' must be 1 to 255 letters, digits, '-', \
-                 '_', ':', '.' or blanks."
-            )));
+            let value = serde_json::json!(items);
+            let said =
+                format!("'{key}' does not match any of the regexes: '^[a-zA-Z0-9-_:. ]{{1,255}}$'");
+            return Err(fault::invalid("metadata", &value, said));
         }
         if value.chars().count() > 255 {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute {key}. Value: it is longer than 255 characters."
-            )));
+            return Err(fault::invalid_text(key, value, "is too long"));
         }
     }
     Ok(items.clone())
@@ -108,10 +106,10 @@ endpoint! {
 
 async fn create_metadata(cx: Cx, req: Req<CreateMetadata>) -> Reply<CreateMetadata> {
     let id = &req.path.id;
+    let asked = check(&req.body.metadata)?;
     let allowed = cx
         .allow(rules::CreateMetadata, server(&cx, id).await?)
         .map_err(name_it(id))?;
-    let asked = check(&req.body.metadata)?;
     let metadata = change(&cx, &allowed, |items| {
         items.extend(asked);
         Ok(())
@@ -132,10 +130,10 @@ endpoint! {
 
 async fn replace_metadata(cx: Cx, req: Req<ReplaceMetadata>) -> Reply<ReplaceMetadata> {
     let id = &req.path.id;
+    let asked = check(&req.body.metadata)?;
     let allowed = cx
         .allow(rules::ReplaceMetadata, server(&cx, id).await?)
         .map_err(name_it(id))?;
-    let asked = check(&req.body.metadata)?;
     let metadata = change(&cx, &allowed, |items| {
         *items = asked;
         Ok(())
@@ -180,13 +178,13 @@ endpoint! {
 
 async fn update_metadata_item(cx: Cx, req: Req<UpdateMetadataItem>) -> Reply<UpdateMetadataItem> {
     let ItemPath { id, key } = &req.path;
-    let allowed = cx
-        .allow(rules::UpdateMetadata, server(&cx, id).await?)
-        .map_err(name_it(id))?;
     let meta = check(&req.body.meta)?;
     if meta.len() != 1 || !meta.contains_key(key) {
         return Err(Fault::bad_request("Request body and URI mismatch"));
     }
+    let allowed = cx
+        .allow(rules::UpdateMetadata, server(&cx, id).await?)
+        .map_err(name_it(id))?;
     let asked = meta.clone();
     change(&cx, &allowed, |items| {
         items.extend(asked);

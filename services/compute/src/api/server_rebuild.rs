@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::server_create::File;
 use super::server_fields::{address, disk_config, files, hostname, user_data};
-use super::server_references::{check_fits, key, rebuild_image};
+use super::server_references::{check_fits, image, image_id, key};
 use super::server_view::{ServerView, Viewer};
 use super::versions::{REBUILD, REBUILD_KEYS, SERVER_REBUILT};
 use super::{Cx, ServerPath, asked, fault, name_it, server};
@@ -81,6 +81,7 @@ endpoint! {
 
 async fn rebuild(cx: Cx, req: Req<Rebuild>) -> Reply<Rebuild> {
     let id = &req.path.id;
+    let asked_for = fields(&cx, req.body.0.rebuild)?;
     let allowed = cx
         .allow(rules::RebuildServer, server(&cx, id).await?)
         .map_err(name_it(id))?;
@@ -91,7 +92,7 @@ async fn rebuild(cx: Cx, req: Req<Rebuild>) -> Reply<Rebuild> {
     allowed
         .check_can(&[VmState::Active, VmState::Stopped, VmState::Error])
         .map_err(refused)?;
-    let wanted = plan(&cx, &allowed, req.body.0.rebuild).await?;
+    let wanted = plan(&cx, &allowed, asked_for).await?;
     let mut tx = cx.write().await?;
     let begun = ops::rebuild::request(&mut tx, asked(&cx), &allowed, wanted).await;
     let rebuilt = begun.map_err(|why| fault::busy(&allowed, "rebuild", why))?;
@@ -112,6 +113,36 @@ async fn rebuild(cx: Cx, req: Req<Rebuild>) -> Reply<Rebuild> {
     Ok(With::new(Json(reply)).header(header::LOCATION, &location))
 }
 
+/// What is asked for, checked and in its final form, before the server is looked at.
+fn fields(cx: &Cx, mut asked: Rebuilding) -> Result<Rebuilding, Fault> {
+    asked.image = image_id(&asked.image)?;
+    if let Some(given) = &mut asked.name {
+        *given = name::check("name", given).map_err(Fault::bad_request)?;
+    }
+    if let Some(metadata) = &asked.metadata {
+        super::server_metadata::check(metadata)?;
+    }
+    if let Some(config) = &asked.disk_config {
+        disk_config(config)?;
+    }
+    if let Some(text) = &mut asked.access_ipv4 {
+        *text = address("accessIPv4", text, false)?;
+    }
+    if let Some(text) = &mut asked.access_ipv6 {
+        *text = address("accessIPv6", text, true)?;
+    }
+    if let Some(given) = &asked.personality {
+        files(given)?;
+    }
+    if let Some(name) = &asked.hostname {
+        hostname(cx, name)?;
+    }
+    if let Some(Some(text)) = &mut asked.user_data {
+        *text = user_data(text)?;
+    }
+    Ok(asked)
+}
+
 /// The server as it should be; what is not named stays as it is.
 async fn plan(cx: &Cx, server: &Server, asked: Rebuilding) -> Result<Server, Fault> {
     let mut wanted = server.clone();
@@ -124,20 +155,20 @@ async fn plan(cx: &Cx, server: &Server, asked: Rebuilding) -> Result<Server, Fau
             "This cloud does not check image signatures: leave trusted_image_certificates out.",
         ));
     }
-    if let Some(name) = &asked.name {
-        wanted.name = name::check("name", name).map_err(Fault::bad_request)?;
+    if let Some(name) = asked.name {
+        wanted.name = name;
     }
-    if let Some(metadata) = &asked.metadata {
-        wanted.metadata = super::server_metadata::check(metadata)?;
+    if let Some(metadata) = asked.metadata {
+        wanted.metadata = metadata;
     }
-    if let Some(config) = &asked.disk_config {
-        wanted.disk_config = disk_config(config)?;
+    if let Some(config) = asked.disk_config {
+        wanted.disk_config = config;
     }
-    if let Some(text) = &asked.access_ipv4 {
-        wanted.access_ipv4 = address("accessIPv4", text, false)?;
+    if let Some(text) = asked.access_ipv4 {
+        wanted.access_ipv4 = text;
     }
-    if let Some(text) = &asked.access_ipv6 {
-        wanted.access_ipv6 = address("accessIPv6", text, true)?;
+    if let Some(text) = asked.access_ipv6 {
+        wanted.access_ipv6 = text;
     }
     if let Some(given) = &asked.personality {
         wanted.files = files(given)?;
@@ -145,18 +176,18 @@ async fn plan(cx: &Cx, server: &Server, asked: Rebuilding) -> Result<Server, Fau
     if let Some(description) = asked.description {
         wanted.description = description;
     }
-    if let Some(name) = &asked.hostname {
-        wanted.hostname = hostname(cx, name)?;
+    if let Some(name) = asked.hostname {
+        wanted.hostname = name;
     }
     if let Some(text) = asked.user_data {
-        wanted.user_data = text.as_deref().map(user_data).transpose()?;
+        wanted.user_data = text;
     }
     if let Some(name) = asked.key_name {
         wanted.key = key(cx, name.as_deref()).await?;
     }
     let made = || nephos_runtime::ids::hex().chars().take(12).collect();
     wanted.admin_pass = Some(asked.admin_pass.unwrap_or_else(made));
-    wanted.image = rebuild_image(cx, &asked.image).await?;
+    wanted.image = image(cx, &asked.image).await?;
     check_fits(&wanted.flavor, &wanted.image)?;
     Ok(wanted)
 }

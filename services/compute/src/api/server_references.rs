@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use nephos_api::Fault;
 use nephos_api::version::v;
+use nephos_api::{Fault, quoted};
 use nephos_types::ProjectId;
 use serde_json::Value;
 
+use super::fault::invalid_text;
 use super::flavors::visible;
 use super::server_create::{BlockDevice, NetworkRef, Networks, NewServer};
 use super::{Cx, fault};
@@ -22,6 +23,62 @@ pub(super) struct References {
     pub(super) key: Option<(String, String)>,
     pub(super) nics: Vec<Nic>,
     pub(super) groups: Vec<String>,
+}
+
+/// The form of what a request refers to, as Nova's schema has it.
+pub(super) fn check_references(cx: &Cx, new: &NewServer) -> Result<(), Fault> {
+    flavor_ref(&new.flavor)?;
+    if let Some(text) = new.image.as_deref().filter(|text| !text.is_empty()) {
+        image_id(text)?;
+    }
+    let list = match &new.networks {
+        Some(Networks::Word(word)) if cx.version < v(2, 37) => {
+            return Err(invalid_text("networks", word, "is not of type 'array'"));
+        }
+        Some(Networks::Word(word)) if word == "none" || word == "auto" => return Ok(()),
+        Some(Networks::Word(word)) => {
+            return Err(invalid_text(
+                "networks",
+                word,
+                "is not one of ['none', 'auto']",
+            ));
+        }
+        None if cx.version >= v(2, 37) => {
+            return Err(Fault::bad_request(
+                "Invalid input for field/attribute server. 'networks' is a required property",
+            ));
+        }
+        None => return Ok(()),
+        Some(Networks::List(list)) => list,
+    };
+    // Tags came with 2.32, were lost from 2.37 to 2.41, and are back since 2.42.
+    let tags = cx.version >= v(2, 42) || (v(2, 32)..v(2, 37)).contains(&cx.version);
+    for wish in list {
+        for (field, id) in [("uuid", &wish.uuid), ("port", &wish.port)] {
+            if let Some(id) = id
+                .as_deref()
+                .filter(|id| uuid::Uuid::try_parse(id).is_err())
+            {
+                return Err(invalid_text(field, id, "is not a 'uuid'"));
+            }
+        }
+        if let Some(ip) = wish
+            .fixed_ip
+            .as_deref()
+            .filter(|ip| ip.parse::<IpAddr>().is_err())
+        {
+            return Err(invalid_text("fixed_ip", ip, "is not a 'ipv4'"));
+        }
+        if let Some(tag) = &wish.tag {
+            if !tags {
+                return Err(Fault::bad_request(
+                    "Additional properties are not allowed ('tag' was unexpected)",
+                ));
+            }
+            super::server_tags::check(std::slice::from_ref(tag))?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn references(cx: &Cx, new: &NewServer) -> Result<References, Fault> {
@@ -55,9 +112,12 @@ pub(super) fn flavor_ref(asked: &Value) -> Result<String, Fault> {
     // Old clients send the flavor's URL.
     let id = text.rsplit('/').next().unwrap_or_default();
     if id.is_empty() {
-        return Err(Fault::bad_request(
-            "Invalid input for field/attribute flavorRef. It must be a flavor's id.",
-        ));
+        let said = match asked {
+            Value::String(_) => "is too short",
+            _other => "is not of type 'string', 'integer'",
+        };
+        let said = format!("{} {said}", quoted(asked));
+        return Err(fault::invalid("flavorRef", asked, said));
     }
     Ok(id.to_owned())
 }
@@ -87,20 +147,15 @@ fn image_ref(new: &NewServer) -> Result<String, Fault> {
 }
 
 /// An image's id; old clients send its URL.
-fn image_id(text: &str) -> Result<String, Fault> {
+pub(super) fn image_id(text: &str) -> Result<String, Fault> {
     let id = text.rsplit('/').next().unwrap_or_default().to_owned();
     if uuid::Uuid::try_parse(&id).is_err() {
-        return Err(Fault::bad_request("Invalid imageRef provided."));
+        return Err(invalid_text("imageRef", text, "is not a 'uuid'"));
     }
     Ok(id)
 }
 
-/// The image that a server is made anew from.
-pub(super) async fn rebuild_image(cx: &Cx, asked: &str) -> Result<ImageCopy, Fault> {
-    image(cx, &image_id(asked)?).await
-}
-
-async fn image(cx: &Cx, id: &str) -> Result<ImageCopy, Fault> {
+pub(super) async fn image(cx: &Cx, id: &str) -> Result<ImageCopy, Fault> {
     let token = cx.token().unwrap_or_default();
     let shown = cx
         .siblings
@@ -153,30 +208,9 @@ async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
         .cloned()
         .unwrap_or_else(|| ProjectId::from(""));
     let list = match &new.networks {
-        Some(Networks::Word(word)) if cx.version < v(2, 37) => {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute networks. '{word}' needs microversion 2.37."
-            )));
-        }
         Some(Networks::Word(word)) if word == "none" => return Ok(Vec::new()),
-        Some(Networks::Word(word)) if word == "auto" => {
-            return automatic(cx, token, &project).await;
-        }
-        Some(Networks::Word(word)) => {
-            return Err(Fault::bad_request(format!(
-                "Invalid input for field/attribute networks. '{word}' is neither 'auto' nor 'none'."
-            )));
-        }
-        None if cx.version >= v(2, 37) => {
-            return Err(Fault::bad_request(
-                "Invalid input for field/attribute server. 'networks' is a required property",
-            ));
-        }
-        None => return automatic(cx, token, &project).await,
-        Some(Networks::List(list)) if list.is_empty() => {
-            return automatic(cx, token, &project).await;
-        }
-        Some(Networks::List(list)) => list,
+        Some(Networks::List(list)) if !list.is_empty() => list,
+        _automatic => return automatic(cx, token, &project).await,
     };
     let ids: Vec<String> = list.iter().filter_map(|wish| wish.uuid.clone()).collect();
     let known = if ids.is_empty() {
@@ -188,30 +222,13 @@ async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
             .map_err(|why| fault::from_peer(&why))?
     };
     let mut nics = Vec::new();
-    // Tags came with 2.32, were lost from 2.37 to 2.41, and are back since 2.42.
-    let tags = cx.version >= v(2, 42) || (v(2, 32)..v(2, 37)).contains(&cx.version);
     for wish in list {
-        if let Some(tag) = &wish.tag {
-            if !tags {
-                return Err(Fault::bad_request(
-                    "Additional properties are not allowed ('tag' was unexpected)",
-                ));
-            }
-            super::server_tags::check(std::slice::from_ref(tag))?;
-        }
         nics.push(one_nic(cx, token, wish, &known).await?);
     }
     Ok(nics)
 }
 
 async fn one_nic(cx: &Cx, token: &str, wish: &NetworkRef, known: &[Network]) -> Result<Nic, Fault> {
-    if let Some(ip) = &wish.fixed_ip
-        && ip.parse::<IpAddr>().is_err()
-    {
-        return Err(Fault::bad_request(format!(
-            "Invalid fixed IP address ({ip})"
-        )));
-    }
     if let Some(port) = &wish.port {
         let found = cx.siblings.port_of_caller(token, port).await;
         let found = found.map_err(|why| match why.is_not_found() {

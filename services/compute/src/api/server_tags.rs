@@ -86,10 +86,10 @@ endpoint! {
 
 async fn replace_tags(cx: Cx, req: Req<ReplaceTags>) -> Reply<ReplaceTags> {
     let id = &req.path.id;
+    let tags = check(&req.body.tags)?;
     let allowed = cx
         .allow(rules::ReplaceTags, server(&cx, id).await?)
         .map_err(name_it(id))?;
-    let tags = check(&req.body.tags)?;
     let new = tags.clone();
     change(&cx, &allowed, |server| server.tags = new).await?;
     Ok(Json(TagsBody { tags }))
@@ -152,10 +152,10 @@ endpoint! {
 
 async fn add_tag(cx: Cx, req: Req<AddTag>) -> Reply<AddTag> {
     let TagPath { id, tag } = &req.path;
+    check(std::slice::from_ref(tag))?;
     let allowed = cx
         .allow(rules::AddTag, server(&cx, id).await?)
         .map_err(name_it(id))?;
-    check(std::slice::from_ref(tag))?;
     if allowed.tags.contains(tag) {
         return Ok(With::new(Empty).status(StatusCode::NO_CONTENT));
     }

@@ -4,6 +4,7 @@ use nephos_api::{Empty, Fault, Json, Loaded, Reply, Req, Shape, endpoint};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::server_fields::{address, disk_config, hostname};
 use super::server_view::{ServerView, Viewer};
 use super::versions::{SERVER_UPDATE, SERVER_UPDATED, SERVER_VIEW};
 use super::{Cx, ServerPath, asked, fault, name_it, server};
@@ -66,32 +67,52 @@ endpoint! {
     handler: update_server,
 }
 
+/// What is asked for, checked and in its final form, before the server is looked at.
+fn fields(cx: &Cx, mut asked: ServerUpdate) -> Result<ServerUpdate, Fault> {
+    if let Some(given) = &mut asked.name {
+        *given = name::check("name", given).map_err(Fault::bad_request)?;
+    }
+    if let Some(text) = &mut asked.access_ipv4 {
+        *text = address("accessIPv4", text, false)?;
+    }
+    if let Some(text) = &mut asked.access_ipv6 {
+        *text = address("accessIPv6", text, true)?;
+    }
+    if let Some(config) = &asked.disk_config {
+        disk_config(config)?;
+    }
+    if let Some(given) = &asked.hostname {
+        hostname(cx, given)?;
+    }
+    Ok(asked)
+}
+
 async fn update_server(cx: Cx, req: Req<UpdateServer>) -> Reply<UpdateServer> {
     let id = &req.path.id;
+    let asked = fields(&cx, req.body.0.server)?;
     let allowed = cx
         .allow(rules::UpdateServer, server(&cx, id).await?)
         .map_err(name_it(id))?;
     let mut tx = cx.write().await?;
     let fresh = store::servers::lock(&mut tx, &allowed.id).await?;
     let mut server = fresh.ok_or_else(|| fault::no_server(id.as_str()))?;
-    let asked = req.body.0.server;
     if let Some(name) = asked.name {
-        server.name = name::check("name", &name).map_err(Fault::bad_request)?;
+        server.name = name;
     }
     if let Some(description) = asked.description {
         server.description = description;
     }
     if let Some(address) = asked.access_ipv4 {
-        server.access_ipv4 = super::server_fields::address("accessIPv4", &address, false)?;
+        server.access_ipv4 = address;
     }
     if let Some(address) = asked.access_ipv6 {
-        server.access_ipv6 = super::server_fields::address("accessIPv6", &address, true)?;
+        server.access_ipv6 = address;
     }
     if let Some(config) = asked.disk_config {
-        server.disk_config = super::server_fields::disk_config(&config)?;
+        server.disk_config = config;
     }
     if let Some(hostname) = asked.hostname {
-        server.hostname = super::server_fields::hostname(&cx, &hostname)?;
+        server.hostname = hostname;
     }
     server.updated_at = cx.now();
     store::servers::update(&mut tx, &server).await?;

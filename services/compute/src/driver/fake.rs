@@ -20,6 +20,9 @@ use super::{Answer, Changes, DriverError, Found, FoundPort, Mark};
 use crate::model::disk::Export;
 use crate::model::spec::{GuestState, ImageHash, PortSpec, ServerId, VncAddress};
 
+/// A timer wakes up to this late: what one call overslept, the next one of the host sleeps less.
+const TIMER: Duration = Duration::from_millis(2);
+
 /// A console log never grows beyond this.
 const CONSOLE_BYTES: usize = 64 * 1024;
 
@@ -119,6 +122,7 @@ struct Host {
     down: Option<String>,
     changes: Arc<Changes>,
     calls: BTreeMap<Verb, u64>,
+    overslept: Duration,
 }
 
 #[derive(Clone, Default)]
@@ -417,7 +421,7 @@ impl FakeDriver {
     ) -> Answer<'a, T> {
         async move {
             if !takes.is_zero() {
-                self.world.0.clock.sleep(takes).await;
+                self.pass(takes).await;
             }
             self.world
                 .with(&self.host, |host| {
@@ -427,6 +431,18 @@ impl FakeDriver {
                 .unwrap_or_else(|| Err(DriverError::Unavailable("no such host".to_owned())))
         }
         .boxed()
+    }
+
+    /// Sleeps so that the calls of a host take, one after the other, as long as they say.
+    async fn pass(&self, takes: Duration) {
+        let overslept = |host: &mut Host| std::mem::take(&mut host.overslept);
+        let credit = self.world.with(&self.host, overslept).unwrap_or_default();
+        let clock = &self.world.0.clock;
+        let due = clock.monotonic() + takes.saturating_sub(credit);
+        clock.sleep(due.saturating_sub(clock.monotonic())).await;
+        let late = clock.monotonic().saturating_sub(due) + credit.saturating_sub(takes);
+        self.world
+            .with(&self.host, |host| host.overslept = late.min(TIMER));
     }
 
     fn latency(&self) -> Latency {

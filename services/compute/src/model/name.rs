@@ -10,20 +10,24 @@ pub const MAX_NAME: usize = 255;
 /// What is wrong with it.
 pub fn check(field: &str, name: &str) -> Result<String, String> {
     let trimmed = name.trim();
-    if trimmed.is_empty() {
-        return Err(format!(
-            "Invalid input for field/attribute {field}. It must not be empty."
-        ));
+    let refused = |why: &dyn Fn(&str) -> String| {
+        let shown: String = name.chars().take(MAX_NAME * 2).collect();
+        let why = why(&shown);
+        Err(format!(
+            "Invalid input for field/attribute {field}. Value: {shown}. {why}"
+        ))
+    };
+    if name.is_empty() {
+        return refused(&|shown| format!("'{shown}' is too short"));
     }
     if name.chars().count() > MAX_NAME {
-        return Err(format!(
-            "Invalid input for field/attribute {field}. It is longer than {MAX_NAME} characters."
-        ));
+        return refused(&|shown| format!("'{shown}' is too long"));
     }
-    if trimmed.chars().any(char::is_control) {
-        return Err(format!(
-            "Invalid input for field/attribute {field}. It contains characters that cannot be printed."
-        ));
+    if trimmed.is_empty() || trimmed.chars().any(char::is_control) {
+        return refused(&|_| {
+            "An invalid 'name' value was provided. The name must be: printable characters. Can not start or end with whitespace."
+                .to_owned()
+        });
     }
     Ok(trimmed.to_owned())
 }

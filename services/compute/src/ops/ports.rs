@@ -129,11 +129,15 @@ async fn security_groups(cx: &OpCx<Compute>, server: &Server) -> Result<Vec<Stri
             .security_group(project, name)
             .await
             .map_err(step_error)?;
-        ids.push(found.ok_or_else(|| {
+        let id = found.ok_or_else(|| {
             StepError::Permanent(format!(
                 "Security group {name} was removed before the server could use it."
             ))
-        })?);
+        })?;
+        // Asked for by its name and by its id, it is one group, and the network service takes each once.
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
     }
     Ok(ids)
 }

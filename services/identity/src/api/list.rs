@@ -1,6 +1,7 @@
 //! Lists: filters by any attribute, `name__contains` and the like, `limit` and `marker`.
 
 use nephos_api::{Fault, Json, Params};
+use nephos_db::{Direction, Page, Where, args};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -59,6 +60,37 @@ pub(crate) fn reply<T: Named + Serialize>(
     Ok(Json(Many { items, links }))
 }
 
+/// Most things of a page (Keystone's `max_db_limit`).
+const MOST: usize = 1000;
+
+/// The rows that the page can be made of, cut by the database: from the marker on, one more than the page holds. Only
+/// where nothing is left out after reading: `by` names the filters that the query has already. `id` is the column,
+/// `from` the condition that it is at least the marker.
+pub(crate) fn narrow(
+    query: Where,
+    (id, from): (&'static str, &'static str),
+    params: &Params,
+    by: &[&str],
+) -> Where {
+    let fits = |key: &str| matches!(key, "limit" | "marker") || by.contains(&key);
+    let limit = params
+        .get("limit")
+        .and_then(|limit| limit.parse::<usize>().ok());
+    let Some(limit) = limit.filter(|_| params.0.iter().all(|(key, _)| fits(key))) else {
+        return query;
+    };
+    let (query, marked) = match params.get("marker") {
+        Some(marker) => (query.raw(from, args![marker]), 1),
+        None => (query, 0),
+    };
+    let rows = MOST.min(limit) + 1 + marked;
+    query.page(Page {
+        sort: vec![(id, Direction::Asc)],
+        after: None,
+        limit: u32::try_from(rows).ok(),
+    })
+}
+
 fn page<T: Named>(params: &Params, items: Vec<T>) -> Result<(Vec<T>, Option<String>), Fault> {
     let mut items = items;
     if let Some(marker) = params.get("marker") {
@@ -71,11 +103,12 @@ fn page<T: Named>(params: &Params, items: Vec<T>) -> Result<(Vec<T>, Option<Stri
     let Some(limit) = params.get("limit") else {
         return Ok((items, None));
     };
-    let limit: usize = limit
-        .parse()
+    let limit = limit
+        .parse::<usize>()
         .ok()
         .filter(|limit| *limit > 0)
-        .ok_or_else(|| Fault::bad_request("limit must be a whole number greater than 0."))?;
+        .ok_or_else(|| Fault::bad_request("limit must be a whole number greater than 0."))?
+        .min(MOST);
     let more = items.len() > limit;
     items.truncate(limit);
     let next = if more {

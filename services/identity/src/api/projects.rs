@@ -210,7 +210,14 @@ async fn list_projects(cx: Cx, req: Req<ListProjects>) -> Reply<ListProjects> {
         is_domain: Some(is_domain),
         ids: None,
     };
-    let mut projects = store::projects::list(cx.db(), &filter).await?;
+    let by = ["domain_id", "parent_id", "name", "is_domain"];
+    let narrowed = list::narrow(
+        store::projects::query(&filter),
+        ("id", "id >= {}"),
+        query,
+        &by,
+    );
+    let mut projects = store::projects::fetch(cx.db(), &narrowed).await?;
     projects.retain(|project| {
         let domain = project
             .domain_id

@@ -224,7 +224,10 @@ async fn list_users(cx: Cx, req: Req<ListUsers>) -> Reply<ListUsers> {
     let asked = req.query.get("domain_id");
     let target = Target::new().with("target.domain_id", asked.or(own));
     require(&cx, rules::ListUsers, &target)?;
-    let mut users = store::users::list(cx.db(), asked.or(own), req.query.get("name")).await?;
+    let query = store::users::query(asked.or(own), req.query.get("name"));
+    let by = ["domain_id", "name"];
+    let query = list::narrow(query, ("u.id", "u.id >= {}"), &req.query, &by);
+    let mut users = store::users::fetch(cx.db(), &query).await?;
     users.retain(|user| own.is_none_or(|own| user.domain_id.as_str() == own));
     let attributes = [
         "name",

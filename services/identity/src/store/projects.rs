@@ -60,6 +60,11 @@ pub(crate) struct Filter<'a> {
 
 /// Projects, domains, or both.
 pub(crate) async fn list(db: &Db, filter: &Filter<'_>) -> Result<Vec<Project>, Error> {
+    fetch(db, &query(filter)).await
+}
+
+/// The query for projects, domains, or both.
+pub(crate) fn query(filter: &Filter<'_>) -> Where {
     let mut query = Where::new(SELECT)
         .eq_opt("domain_id", filter.domain_id)
         .eq_opt("parent_id", filter.parent_id)
@@ -68,7 +73,12 @@ pub(crate) async fn list(db: &Db, filter: &Filter<'_>) -> Result<Vec<Project>, E
     if let Some(ids) = &filter.ids {
         query = query.in_("id", ids);
     }
-    db.fetch_where(&query).await
+    query
+}
+
+/// The projects of a query.
+pub(crate) async fn fetch(db: &Db, query: &Where) -> Result<Vec<Project>, Error> {
+    db.fetch_where(query).await
 }
 
 /// The ids above a project: its parent first, its domain last.

@@ -56,10 +56,19 @@ pub(crate) async fn list(
     domain_id: Option<&str>,
     name: Option<&str>,
 ) -> Result<Vec<User>, Error> {
-    let query = Where::new(SELECT)
+    fetch(db, &query(domain_id, name)).await
+}
+
+/// The query for users, of one domain or of one name where asked.
+pub(crate) fn query(domain_id: Option<&str>, name: Option<&str>) -> Where {
+    Where::new(SELECT)
         .eq_opt("u.domain_id", domain_id)
-        .eq_opt("u.name", name);
-    db.fetch_where(&query).await
+        .eq_opt("u.name", name)
+}
+
+/// The users of a query.
+pub(crate) async fn fetch(db: &Db, query: &Where) -> Result<Vec<User>, Error> {
+    db.fetch_where(query).await
 }
 
 /// The users of a group.

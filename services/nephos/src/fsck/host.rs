@@ -32,8 +32,12 @@ pub(super) struct HostPicture {
     pub(super) name: String,
     /// Servers that are defined in the hypervisor.
     pub(super) domains: BTreeSet<String>,
+    /// Those of them that are off.
+    pub(super) off: BTreeSet<String>,
     /// Servers that have files.
     pub(super) files: BTreeSet<String>,
+    /// Those of them that have a disk.
+    pub(super) disks: BTreeSet<String>,
     /// Tap devices.
     pub(super) taps: BTreeSet<String>,
     /// What of its network is not as it is wanted.
@@ -44,20 +48,40 @@ impl OnHost {
     /// `wanted`: everything that the network service wants on it.
     pub(super) async fn look(&self, wanted: FeedPage) -> anyhow::Result<HostPicture> {
         let domains = libvirt::defined(&self.uri, &self.name, self.clock.clone()).await?;
+        let off = domains.iter().filter(|(_, is_on)| !**is_on);
+        let folder = self.folder.join("servers");
+        let files = names(&folder)?;
+        let mut disks = BTreeSet::new();
+        for server in &files {
+            let is_disk = |name: &String| name.starts_with("disk-") && name.ends_with(".qcow2");
+            if names(&folder.join(server))?.iter().any(is_disk) {
+                disks.insert(server.clone());
+            }
+        }
         Ok(HostPicture {
             name: self.name.clone(),
-            domains: domains.into_iter().map(|server| server.0).collect(),
-            files: names(&self.folder.join("servers"))?,
+            off: off.map(|(server, _)| server.0.clone()).collect(),
+            domains: domains.into_keys().map(|server| server.0).collect(),
+            files,
+            disks,
             taps: taps()?,
             network: network::differences(&self.config, wanted).await?,
         })
     }
 }
 
+/// Not there, or no folder.
+fn is_gone(why: &std::io::Error) -> bool {
+    matches!(
+        why.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
+}
+
 fn names(folder: &Path) -> std::io::Result<BTreeSet<String>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(why) if is_gone(&why) => return Ok(BTreeSet::new()),
         Err(why) => return Err(why),
     };
     entries

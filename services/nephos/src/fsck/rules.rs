@@ -85,18 +85,39 @@ fn on_host(picture: &Picture, host: &HostPicture, findings: &mut Vec<Finding>) {
             "While the cloud runs, the host's network agent puts it right within a minute.",
         );
     }
-    let missing = |server: &&Server| {
-        server.status == "ACTIVE"
-            && !moving.contains(server.id.as_str())
-            && !host.domains.contains(&server.id)
-    };
-    for server in picture.servers.values().filter(here).filter(missing) {
-        find(
-            &server.id,
+    let settled = |server: &&Server| !moving.contains(server.id.as_str());
+    for server in picture.servers.values().filter(here).filter(settled) {
+        for (what, hint) in of_server(server, host) {
+            find(&server.id, what, hint);
+        }
+    }
+}
+
+/// What does not hold of a server on its host that nobody works on.
+fn of_server(server: &Server, host: &HostPicture) -> Vec<(&'static str, &'static str)> {
+    let mut found = Vec::new();
+    let runs = server.status == "ACTIVE";
+    if runs && !host.domains.contains(&server.id) {
+        found.push((
             "a server that is not defined on its host",
             "Start the cloud: the host's agent defines it.",
-        );
+        ));
     }
+    if runs && host.off.contains(&server.id) {
+        found.push((
+            "an active server whose guest is switched off",
+            "While the cloud runs, the server becomes SHUTOFF within a minute; then start it.",
+        ));
+    }
+    let has_disk = ["ACTIVE", "PAUSED", "SUSPENDED", "SHUTOFF"].contains(&server.status.as_str());
+    if has_disk && !host.disks.contains(&server.id) {
+        found.push((
+            "a server whose disk is not on its host",
+            "Put the file back before the server starts again, or rebuild the server: its next start makes a disk anew from \
+             its image.",
+        ));
+    }
+    found
 }
 
 fn tap(port: &str) -> String {
@@ -123,7 +144,9 @@ mod tests {
         picture.host = Some(HostPicture {
             name: "h1".into(),
             domains: ["s1".to_owned()].into(),
+            off: BTreeSet::new(),
             files: ["s1".to_owned()].into(),
+            disks: ["s1".to_owned()].into(),
             taps: ["tapp1".to_owned()].into(),
             network: BTreeSet::new(),
         });
@@ -172,6 +195,20 @@ mod tests {
             host.network.insert(Difference { id, what });
         });
         finds("s1", "not defined", |host| host.domains.clear());
+    }
+
+    #[test]
+    fn a_guest_that_is_off_or_without_its_disk_is_found() {
+        finds("s1", "switched off", |host| {
+            host.off.extend(["s1".to_owned()])
+        });
+        finds("s1", "disk is not", |host| host.disks.clear());
+        let mut picture = good();
+        for server in picture.servers.values_mut() {
+            server.status = "SHUTOFF".to_owned();
+        }
+        picture.host.as_mut().unwrap().off.extend(["s1".to_owned()]);
+        assert_eq!(check(&picture), []);
     }
 
     #[test]

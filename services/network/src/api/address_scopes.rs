@@ -139,7 +139,7 @@ endpoint! {
     /// Create one or more address scopes.
     CreateAddressScopes: POST "/v2.0/address-scopes" => 201,
     policy: rules::CreateAddressScope,
-    body: Json<envelope::New<ScopeKind>>,
+    body: envelope::New<ScopeKind>,
     reply: Json<Made<ScopeKind>>,
     handler: create_scopes,
 }
@@ -158,10 +158,11 @@ async fn create_scopes(cx: Cx, req: Req<CreateAddressScopes>) -> Reply<CreateAdd
         let ip_version = match new.ip_version.0 {
             4 => 4,
             6 => 6,
-            _other => {
-                return Err(
-                    Refusal::request("Invalid input for ip_version. It must be 4 or 6.").into(),
-                );
+            other => {
+                return Err(Refusal::request(format!(
+                    "Invalid input for ip_version. Reason: {other} is not in [4, 6]."
+                ))
+                .into());
             }
         };
         let mut scope = AddressScope {
@@ -206,7 +207,7 @@ endpoint! {
     UpdateAddressScope: PUT "/v2.0/address-scopes/{id}" => 200,
     policy: Loaded<rules::UpdateAddressScope>,
     path: ById,
-    body: Json<envelope::Change<ScopeKind>>,
+    body: envelope::Change<ScopeKind>,
     reply: Json<One<ScopeKind>>,
     handler: update_scope,
 }
@@ -214,7 +215,7 @@ async fn update_scope(cx: Cx, req: Req<UpdateAddressScope>) -> Reply<UpdateAddre
     let id = req.path.id.as_str();
     let found = address_scopes::get(&mut Reader::Db(cx.db()), id).await?;
     let mut scope = allow(&cx, rules::UpdateAddressScope, (id, found))?.into_inner();
-    let change = &req.body.0.0;
+    let change = &req.body.0;
     if let Some(name) = &change.name {
         scope.name.clone_from(&name.0);
     }

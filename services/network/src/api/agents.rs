@@ -197,13 +197,13 @@ endpoint! {
     UpdateAgent: PUT "/v2.0/agents/{id}" => 200,
     policy: rules::UpdateAgent,
     path: ById,
-    body: Json<envelope::Change<AgentKind>>,
+    body: envelope::Change<AgentKind>,
     reply: Json<One<AgentKind>>,
     handler: update_agent,
 }
 async fn update_agent(cx: Cx, req: Req<UpdateAgent>) -> Reply<UpdateAgent> {
     let (mut host, job) = load(&cx, &req.path.id).await?;
-    let change = &req.body.0.0;
+    let change = &req.body.0;
     if let Some(Flag(up)) = change.admin_state_up {
         host.admin_state_up = up;
     }

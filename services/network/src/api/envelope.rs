@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
@@ -138,67 +138,6 @@ pub(crate) struct Change<K: Kind>(pub K::Change);
 pub(crate) struct New<K: Kind> {
     pub items: Vec<K::New>,
     pub bulk: bool,
-}
-
-struct NewVisitor<K>(PhantomData<K>);
-struct ChangeVisitor<K>(PhantomData<K>);
-
-impl<'de, K: Kind> Visitor<'de> for NewVisitor<K> {
-    type Value = New<K>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "an object with '{}' or '{}'", K::ONE, K::MANY)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if key == K::ONE {
-                let items = vec![map.next_value()?];
-                found = Some(New { items, bulk: false });
-            } else if key == K::MANY {
-                let items: Vec<K::New> = map.next_value()?;
-                if items.is_empty() {
-                    return Err(A::Error::custom("Resources required"));
-                }
-                found = Some(New { items, bulk: true });
-            } else {
-                return Err(A::Error::custom(format!("unexpected key '{key}'")));
-            }
-        }
-        found.ok_or_else(|| A::Error::custom(format!("'{}' or '{}' is missing", K::ONE, K::MANY)))
-    }
-}
-
-impl<'de, K: Kind> Visitor<'de> for ChangeVisitor<K> {
-    type Value = Change<K>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "an object with '{}'", K::ONE)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            if key != K::ONE {
-                return Err(A::Error::custom(format!("unexpected key '{key}'")));
-            }
-            found = Some(Change(map.next_value()?));
-        }
-        found.ok_or_else(|| A::Error::custom(format!("'{}' is missing", K::ONE)))
-    }
-}
-
-impl<'de, K: Kind> Deserialize<'de> for New<K> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(NewVisitor(PhantomData))
-    }
-}
-
-impl<'de, K: Kind> Deserialize<'de> for Change<K> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ChangeVisitor(PhantomData))
-    }
 }
 
 fn reference<T: ToSchema>() -> RefOr<Schema> {

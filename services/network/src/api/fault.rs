@@ -12,6 +12,7 @@ use crate::store::Error;
 pub(crate) static DIALECT: Dialect = Dialect {
     forbidden: |rule| format!("rule:{rule} is disallowed by policy"),
     hides_methods: false,
+    wrong: super::attributes::wrong,
     ..Dialect::plain(render)
 };
 

@@ -37,9 +37,12 @@ impl Kind for FloatingKind {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewFloating {
+    #[serde(deserialize_with = "crate::api::input::uuid")]
     floating_network_id: String,
     floating_ip_address: Option<String>,
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_none")]
     subnet_id: Option<String>,
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_none")]
     port_id: Option<String>,
     fixed_ip_address: Option<String>,
     #[serde(default, deserialize_with = "crate::api::input::not_null")]
@@ -191,7 +194,7 @@ endpoint! {
     /// Create one or more floating IPs.
     CreateFloatingIps: POST "/v2.0/floatingips" => 201,
     policy: Loaded<rules::CreateFloatingip>,
-    body: Json<envelope::New<FloatingKind>>,
+    body: envelope::New<FloatingKind>,
     reply: Json<Made<FloatingKind>>,
     handler: create_floating_ips,
 }
@@ -213,7 +216,12 @@ async fn create(cx: &Cx, tx: &mut Tx, new: &NewFloating) -> Result<FloatingIp, F
     if new.floating_ip_address.is_some() {
         cx.require(rules::CreateFloatingipFloatingIpAddress, &target)?;
     }
-    let network = external(cx, tx, &new.floating_network_id).await?;
+    let network = external(cx, tx, &new.floating_network_id)
+        .await?
+        .ok_or_else(|| {
+            let id = &new.floating_network_id;
+            bad(format!("Network {id} is not a valid external network"))
+        })?;
     quotas::take(tx, &project_id, "floatingip", 1).await?;
     let id = nephos_runtime::ids::uuid().to_string();
     let mut port = port_build::bare(cx, &network, "");
@@ -229,8 +237,8 @@ async fn create(cx: &Cx, tx: &mut Tx, new: &NewFloating) -> Result<FloatingIp, F
         .filter(|subnet| subnet.ip_version() == 4)
         .collect();
     if v4.is_empty() {
-        return Err(Refusal::request(format!(
-            "Bad floatingip request: Network {} does not contain any IPv4 subnet.",
+        return Err(bad(format!(
+            "Network {} does not contain any IPv4 subnet",
             network.id
         ))
         .into());
@@ -266,10 +274,7 @@ async fn create(cx: &Cx, tx: &mut Tx, new: &NewFloating) -> Result<FloatingIp, F
     if let Some(port_id) = &new.port_id {
         associate(cx, tx, &mut one, (port_id, new.fixed_ip_address.as_deref())).await?;
     } else if new.fixed_ip_address.is_some() {
-        return Err(Refusal::request(
-            "Bad floatingip request: fixed_ip_address cannot be specified without a port_id.",
-        )
-        .into());
+        return Err(bad("fixed_ip_address cannot be specified without a port_id").into());
     }
     floating_ips::insert(tx, &one).await?;
     for tag in &one.tags {
@@ -301,9 +306,9 @@ async fn associate(
     let found = ports::get(&mut Reader::Tx(tx), port_id).await?;
     let port = allow(cx, rules::GetPort, (port_id, found))?.into_inner();
     if port.project_id != one.project_id && !cx.caller.is_admin() {
-        return Err(Refusal::request(format!(
-            "Bad floatingip request: Cannot process floating IP association with Port {port_id}, since that port is owned by a different project."
-        ))
+        return Err(bad(format!(
+            "Cannot process floating IP association with Port {port_id}, since that port is owned by a different project",
+            ))
         .into());
     }
     let fixed = match fixed {
@@ -315,10 +320,7 @@ async fn associate(
         .iter()
         .find(|known| known.ip_address == fixed);
     let Some(has) = has else {
-        return Err(Refusal::request(format!(
-            "Bad floatingip request: Port {port_id} does not have fixed ip {fixed}."
-        ))
-        .into());
+        return Err(bad(format!("Port {port_id} does not have fixed ip {fixed}",)).into());
     };
     one.router_id = Some(router_between(tx, one, &has.subnet_id).await?);
     one.port_id = Some(port.id.clone());
@@ -337,6 +339,10 @@ async fn associate(
     Ok(())
 }
 
+fn bad(message: impl std::fmt::Display) -> Refusal {
+    Refusal::bad("floatingip", message)
+}
+
 fn only_v4(port: &Port) -> Result<IpAddr, Refusal> {
     let mut v4 = port
         .fixed_ips
@@ -344,12 +350,12 @@ fn only_v4(port: &Port) -> Result<IpAddr, Refusal> {
         .filter(|fixed| fixed.ip_address.is_ipv4());
     match (v4.next(), v4.next()) {
         (Some(one), None) => Ok(one.ip_address),
-        (None, _) => Err(Refusal::request(format!(
-            "Bad floatingip request: Cannot add floating IP to port {} that has no fixed IPv4 addresses.",
+        (None, _) => Err(bad(format!(
+            "Cannot add floating IP to port {} that has no fixed IPv4 addresses",
             port.id
         ))),
-        (Some(_), Some(_)) => Err(Refusal::request(format!(
-            "Bad floatingip request: Port {} has multiple fixed IPv4 addresses. Must provide a specific IPv4 address when assigning a floating IP.",
+        (Some(_), Some(_)) => Err(bad(format!(
+            "Port {} has multiple fixed IPv4 addresses. Must provide a specific IPv4 address when assigning a floating IP",
             port.id
         ))),
     }
@@ -398,7 +404,7 @@ endpoint! {
     UpdateFloatingIp: PUT "/v2.0/floatingips/{id}" => 200,
     policy: Loaded<rules::UpdateFloatingip>,
     path: ById,
-    body: Json<envelope::Change<FloatingKind>>,
+    body: envelope::Change<FloatingKind>,
     reply: Json<One<FloatingKind>>,
     handler: update_floating_ip,
 }
@@ -407,7 +413,7 @@ async fn update_floating_ip(cx: Cx, req: Req<UpdateFloatingIp>) -> Reply<UpdateF
     let found = floating_ips::get(&mut Reader::Db(cx.db()), id).await?;
     let mut one = allow(&cx, rules::UpdateFloatingip, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), one.revision)?;
-    let change = &req.body.0.0;
+    let change = &req.body.0;
     if let Some(description) = &change.description {
         one.description.clone_from(&description.0);
     }

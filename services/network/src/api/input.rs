@@ -1,10 +1,12 @@
 //! Values of bodies, read as leniently as Neutron does.
 
 use nephos_api::Fault;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use crate::Cx;
+use crate::api::attributes::CONVERTING;
 use crate::api::resource;
 use crate::model::refusal::{Class, Refusal};
 
@@ -17,17 +19,57 @@ impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.chars().count() > 255 {
-            return Err(serde::de::Error::custom(format!(
-                "'{}…' exceeds maximum length of 255",
-                text.chars().take(40).collect::<String>()
-            )));
+            return Err(D::Error::custom(too_long(&text)));
         }
         if text.contains('\0') {
-            return Err(serde::de::Error::custom("a text must not hold NUL"));
+            return Err(D::Error::custom(format!("'{text}' is not a valid string")));
         }
         Ok(Self(text))
     }
 }
+
+fn too_long(text: &str) -> String {
+    let text = nephos_api::shown(&text.into());
+    format!("'{text}' exceeds maximum length of 255")
+}
+
+/// An id: a UUID in any of the forms that Python reads.
+pub(crate) fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if uuid::Uuid::parse_str(&text).is_ok() {
+        return Ok(text);
+    }
+    Err(D::Error::custom(format!("'{text}' is not a valid UUID")))
+}
+
+/// An id that may be left out or null.
+pub(crate) fn uuid_or_none<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let given = Option::<Id>::deserialize(deserializer)?;
+    Ok(given.map(|id| id.0))
+}
+
+/// Ids, each once; null is the empty list.
+pub(crate) fn uuids<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let given = Option::<Vec<Id>>::deserialize(deserializer)?.unwrap_or_default();
+    let mut ids: Vec<String> = Vec::new();
+    for Id(id) in given {
+        if ids.contains(&id) {
+            let message = format!("Duplicate items in the list: '{id}'");
+            return Err(D::Error::custom(message));
+        }
+        ids.push(id);
+    }
+    Ok(Some(ids))
+}
+
+#[derive(Deserialize)]
+struct Id(#[serde(deserialize_with = "uuid")] String);
 
 /// A value that may be left out and must not be null, as Neutron's validators have it.
 pub(crate) fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
@@ -61,7 +103,10 @@ impl<'de> Deserialize<'de> for Flag {
             _other => None,
         };
         read.map(Self).ok_or_else(|| {
-            serde::de::Error::custom(format!("'{value}' cannot be converted to boolean"))
+            let value = nephos_api::shown(&value);
+            D::Error::custom(format!(
+                "{CONVERTING}'{value}' cannot be converted to boolean"
+            ))
         })
     }
 }
@@ -79,8 +124,10 @@ impl<'de> Deserialize<'de> for Int {
             serde_json::Value::String(text) => text.parse().ok(),
             _other => None,
         };
-        read.map(Self)
-            .ok_or_else(|| serde::de::Error::custom(format!("'{value}' is not an integer")))
+        read.map(Self).ok_or_else(|| {
+            let value = nephos_api::shown(&value);
+            D::Error::custom(format!("{CONVERTING}'{value}' is not an integer"))
+        })
     }
 }
 
@@ -91,20 +138,26 @@ pub(super) fn project(
     tenant_id: Option<&String>,
 ) -> Result<String, Fault> {
     let own = resource::own(&cx.caller);
+    if let (Some(project), Some(tenant)) = (project_id, tenant_id)
+        && project != tenant
+    {
+        return Err(Refusal::request("'project_id' and 'tenant_id' do not match").into());
+    }
     let Some(named) = project_id.or(tenant_id) else {
         return Ok(own.to_owned());
     };
     if named.chars().count() > 255 {
-        return Err(Refusal::request(
-            "Invalid input for project_id. Reason: it exceeds maximum length of 255.",
-        )
+        return Err(Refusal::request(format!(
+            "Invalid input for project_id. Reason: {}.",
+            too_long(named)
+        ))
         .into());
     }
     if named == own || cx.caller.is_admin() || cx.caller.has_role("service") {
         return Ok(named.clone());
     }
     Err(Refusal::request(
-        "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires admin or advsvc privileges",
+        "Specifying 'project_id' other than the authenticated project in request is not allowed for the current user.",
     )
     .into())
 }

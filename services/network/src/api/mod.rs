@@ -2,6 +2,7 @@
 
 mod address_scopes;
 mod agents;
+mod attributes;
 mod availability;
 mod discovery;
 mod envelope;

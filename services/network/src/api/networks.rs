@@ -128,7 +128,7 @@ endpoint! {
     /// Create one or more networks.
     CreateNetworks: POST "/v2.0/networks" => 201,
     policy: Loaded<rules::CreateNetwork>,
-    body: Json<envelope::New<NetworkKind>>,
+    body: envelope::New<NetworkKind>,
     reply: Json<Made<NetworkKind>>,
     handler: create_networks,
 }
@@ -356,7 +356,7 @@ endpoint! {
     UpdateNetwork: PUT "/v2.0/networks/{id}" => 200,
     policy: Loaded<rules::UpdateNetwork>,
     path: ById,
-    body: Json<envelope::Change<NetworkKind>>,
+    body: envelope::Change<NetworkKind>,
     reply: Json<One<NetworkKind>>,
     handler: update_network,
 }
@@ -365,7 +365,7 @@ async fn update_network(cx: Cx, req: Req<UpdateNetwork>) -> Reply<UpdateNetwork>
     let found = networks::get(&mut Reader::Db(cx.db()), id).await?;
     let network = allow(&cx, rules::UpdateNetwork, (id, found))?;
     input::check_if_match(req.header("if-match"), network.revision)?;
-    let network = change(&cx, network, &req.body.0.0).await?;
+    let network = change(&cx, network, &req.body.0).await?;
     let keys = keys(&cx, &network, Vec::new());
     Ok(Json(One::of(&view(&cx, &network), &keys)?))
 }

@@ -22,6 +22,7 @@ impl Kind for PortKind {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FixedIpBody {
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_none")]
     pub subnet_id: Option<String>,
     pub ip_address: Option<String>,
 }
@@ -55,6 +56,7 @@ where
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPort {
+    #[serde(deserialize_with = "crate::api::input::uuid")]
     pub network_id: String,
     #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub name: Option<Name>,
@@ -68,6 +70,7 @@ pub(crate) struct NewPort {
     pub device_id: Option<Name>,
     #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub device_owner: Option<Name>,
+    #[serde(default, deserialize_with = "crate::api::input::uuids")]
     pub security_groups: Option<Vec<String>>,
     #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub port_security_enabled: Option<Flag>,
@@ -105,7 +108,7 @@ pub(crate) struct PortChange {
     pub device_id: Option<Name>,
     #[serde(default, deserialize_with = "text")]
     pub device_owner: Option<Name>,
-    #[serde(default, deserialize_with = "list")]
+    #[serde(default, deserialize_with = "crate::api::input::uuids")]
     pub security_groups: Option<Vec<String>>,
     #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub port_security_enabled: Option<Flag>,

@@ -170,7 +170,7 @@ endpoint! {
     /// Create one or more ports.
     CreatePorts: POST "/v2.0/ports" => 201,
     policy: Loaded<rules::CreatePort>,
-    body: Json<envelope::New<PortKind>>,
+    body: envelope::New<PortKind>,
     reply: Json<Made<PortKind>>,
     handler: create_ports,
 }
@@ -222,7 +222,7 @@ endpoint! {
     UpdatePort: PUT "/v2.0/ports/{id}" => 200,
     policy: Loaded<rules::UpdatePort>,
     path: ById,
-    body: Json<envelope::Change<PortKind>>,
+    body: envelope::Change<PortKind>,
     reply: Json<One<PortKind>>,
     handler: update_port,
 }
@@ -233,7 +233,7 @@ async fn update_port(cx: Cx, req: Req<UpdatePort>) -> Reply<UpdatePort> {
     let found = ports::get(&mut Reader::Tx(&mut tx), id).await?;
     let before = allow(&cx, rules::UpdatePort, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), before.revision)?;
-    let change = &req.body.0.0;
+    let change = &req.body.0;
     let network = networks::bare(&mut Reader::Tx(&mut tx), &before.network_id).await?;
     let network = network.ok_or_else(|| Refusal::no_network(&before.network_id))?;
     port_rules::check_change(&cx, change, &before, &network)?;

@@ -32,6 +32,7 @@ impl Kind for RbacKind {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewRbac {
     object_type: String,
+    #[serde(deserialize_with = "crate::api::input::uuid")]
     object_id: String,
     action: String,
     target_tenant: Option<String>,
@@ -154,7 +155,7 @@ endpoint! {
     /// Create one or more RBAC policies.
     CreateRbacPolicies: POST "/v2.0/rbac-policies" => 201,
     policy: rules::CreateRbacPolicy,
-    body: Json<envelope::New<RbacKind>>,
+    body: envelope::New<RbacKind>,
     reply: Json<Made<RbacKind>>,
     handler: create_policies,
 }
@@ -194,10 +195,9 @@ async fn create(cx: &Cx, tx: &mut Tx, new: &NewRbac) -> Result<RbacPolicy, Fault
         "network" => &[SHARED, EXTERNAL],
         "subnetpool" | "address_scope" | "security_group" => &[SHARED],
         other => {
-            return Err(Refusal::request(format!(
-                "Invalid input for object_type. Reason: '{other}' is not in ['network', 'subnetpool', 'address_scope', 'security_group']."
-            ))
-            .into());
+            return Err(
+                Refusal::input(format!("'{other}' is not a valid RBAC object type")).into(),
+            );
         }
     };
     if !actions.contains(&new.action.as_str()) {
@@ -295,7 +295,7 @@ endpoint! {
     UpdateRbacPolicy: PUT "/v2.0/rbac-policies/{id}" => 200,
     policy: Loaded<rules::UpdateRbacPolicy>,
     path: ById,
-    body: Json<envelope::Change<RbacKind>>,
+    body: envelope::Change<RbacKind>,
     reply: Json<One<RbacKind>>,
     handler: update_policy,
 }
@@ -303,7 +303,7 @@ async fn update_policy(cx: Cx, req: Req<UpdateRbacPolicy>) -> Reply<UpdateRbacPo
     let id = req.path.id.as_str();
     let policy = allow(&cx, rules::UpdateRbacPolicy, (id, load(&cx, id).await?))?;
     let mut policy = policy.into_inner();
-    let change = &req.body.0.0;
+    let change = &req.body.0;
     let wanted = target_of(
         change.target_project.as_ref(),
         change.target_tenant.as_ref(),

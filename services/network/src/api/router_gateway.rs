@@ -23,6 +23,7 @@ use crate::store::{Reader, floating_ips, networks, ports, publish, routers};
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GatewayBody {
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_none")]
     network_id: Option<String>,
     #[serde(default, deserialize_with = "crate::api::input::not_null")]
     enable_snat: Option<Flag>,
@@ -84,11 +85,14 @@ pub(super) async fn set(
             return clear(cx, tx, router).await;
         }
         return Err(Refusal::request(
-            "Invalid input for external_gateway_info. Reason: network_id is missing.",
+            "Invalid input for external_gateway_info. Reason: Validation of dictionary's keys failed. Expected keys: {'network_id'}.",
         )
         .into());
     };
-    let network = external(cx, tx, network_id).await?;
+    let network = external(cx, tx, network_id).await?.ok_or_else(|| {
+        let message = format!("Network {network_id} is not an external network");
+        Refusal::bad("router", message)
+    })?;
     router.enable_snat = body.enable_snat.is_none_or(|flag| flag.0);
     if router.gateway_port_id.is_some() && router.gateway_network_id == *network_id {
         return match &body.external_fixed_ips {
@@ -114,21 +118,15 @@ pub(super) async fn set(
     Ok(())
 }
 
-/// The network, if it is one of the outside world that the caller may use.
-pub(super) async fn external(cx: &Cx, tx: &mut Tx, id: &str) -> Result<Network, Fault> {
+/// The network, if it is one of the outside world; refused if the caller may not know of it.
+pub(super) async fn external(cx: &Cx, tx: &mut Tx, id: &str) -> Result<Option<Network>, Fault> {
     let found = networks::bare(&mut Reader::Tx(tx), id).await?;
     let found =
         found.filter(|network| resource::visible(&cx.caller, &network.project_id, &network.grants));
     let Some(network) = found else {
         return Err(Refusal::no_network(id).into());
     };
-    if network.external {
-        return Ok(network);
-    }
-    Err(Refusal::request(format!(
-        "Bad router request: Network {id} is not an external network."
-    ))
-    .into())
+    Ok(Some(network).filter(|network| network.external))
 }
 
 async fn readdress(

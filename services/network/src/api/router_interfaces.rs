@@ -59,7 +59,7 @@ fn view(router: &Router, port: &Port) -> InterfaceView {
 }
 
 fn bad(message: impl std::fmt::Display) -> Fault {
-    Refusal::request(format!("Bad router request: {message}.")).into()
+    Refusal::bad("router", message).into()
 }
 
 endpoint! {

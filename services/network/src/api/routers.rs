@@ -174,7 +174,7 @@ endpoint! {
     /// Create one or more routers.
     CreateRouters: POST "/v2.0/routers" => 201,
     policy: Loaded<rules::CreateRouter>,
-    body: Json<envelope::New<RouterKind>>,
+    body: envelope::New<RouterKind>,
     reply: Json<Made<RouterKind>>,
     handler: create_routers,
 }
@@ -259,7 +259,7 @@ endpoint! {
     UpdateRouter: PUT "/v2.0/routers/{id}" => 200,
     policy: Loaded<rules::UpdateRouter>,
     path: ById,
-    body: Json<envelope::Change<RouterKind>>,
+    body: envelope::Change<RouterKind>,
     reply: Json<One<RouterKind>>,
     handler: update_router,
 }
@@ -268,7 +268,7 @@ async fn update_router(cx: Cx, req: Req<UpdateRouter>) -> Reply<UpdateRouter> {
     let found = routers::get(&mut Reader::Db(cx.db()), id).await?;
     let mut router = allow(&cx, rules::UpdateRouter, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), router.revision)?;
-    let change = &req.body.0.0;
+    let change = &req.body.0;
     if let Some(Some(gateway)) = &change.external_gateway_info {
         let target = Target::of_project(&router.project_id);
         router_gateway::check_change(&cx, gateway, &target)?;

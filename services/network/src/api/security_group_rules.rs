@@ -207,7 +207,7 @@ endpoint! {
     /// Create one or more rules.
     CreateSecurityGroupRules: POST "/v2.0/security-group-rules" => 201,
     policy: Loaded<rules::CreateSecurityGroupRule>,
-    body: Json<envelope::New<RuleKind>>,
+    body: envelope::New<RuleKind>,
     reply: Json<Made<RuleKind>>,
     handler: create_rules,
 }

@@ -182,7 +182,7 @@ endpoint! {
     /// Create one or more security groups.
     CreateSecurityGroups: POST "/v2.0/security-groups" => 201,
     policy: Loaded<rules::CreateSecurityGroup>,
-    body: Json<envelope::New<GroupKind>>,
+    body: envelope::New<GroupKind>,
     reply: Json<Made<GroupKind>>,
     handler: create_security_groups,
 }
@@ -257,7 +257,7 @@ endpoint! {
     UpdateSecurityGroup: PUT "/v2.0/security-groups/{id}" => 200,
     policy: Loaded<rules::UpdateSecurityGroup>,
     path: ById,
-    body: Json<envelope::Change<GroupKind>>,
+    body: envelope::Change<GroupKind>,
     reply: Json<One<GroupKind>>,
     handler: update_security_group,
 }
@@ -269,7 +269,7 @@ async fn update_security_group(
     let found = security_groups::get(&mut Reader::Db(cx.db()), id).await?;
     let mut group = allow(&cx, rules::UpdateSecurityGroup, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), group.revision)?;
-    let change = &req.body.0.0;
+    let change = &req.body.0;
     if let Some(name) = &change.name {
         if group.is_default && name.0 != DEFAULT {
             return Err(Refusal::conflict(

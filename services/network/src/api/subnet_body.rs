@@ -80,6 +80,7 @@ impl<'de> Deserialize<'de> for Mode {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewSubnet {
+    #[serde(deserialize_with = "crate::api::input::uuid")]
     pub network_id: String,
     #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub name: Option<Name>,
@@ -88,6 +89,7 @@ pub(crate) struct NewSubnet {
     pub ip_version: Option<Int>,
     pub cidr: Option<String>,
     pub prefixlen: Option<Int>,
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_none")]
     pub subnetpool_id: Option<String>,
     #[serde(default)]
     pub use_default_subnetpool: Option<Flag>,

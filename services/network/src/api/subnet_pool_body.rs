@@ -59,6 +59,7 @@ pub(crate) struct NewPool {
     pub min_prefixlen: Option<Int>,
     pub max_prefixlen: Option<Int>,
     pub default_quota: Option<Int>,
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_none")]
     pub address_scope_id: Option<String>,
     #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub shared: Option<Flag>,

@@ -104,7 +104,7 @@ endpoint! {
     /// Create one or more subnet pools.
     CreateSubnetPools: POST "/v2.0/subnetpools" => 201,
     policy: rules::CreateSubnetpool,
-    body: Json<envelope::New<PoolKind>>,
+    body: envelope::New<PoolKind>,
     reply: Json<Made<PoolKind>>,
     handler: create_pools,
 }
@@ -273,7 +273,7 @@ endpoint! {
     UpdateSubnetPool: PUT "/v2.0/subnetpools/{id}" => 200,
     policy: Loaded<rules::UpdateSubnetpool>,
     path: ById,
-    body: Json<envelope::Change<PoolKind>>,
+    body: envelope::Change<PoolKind>,
     reply: Json<One<PoolKind>>,
     handler: update_pool,
 }
@@ -282,7 +282,7 @@ async fn update_pool(cx: Cx, req: Req<UpdateSubnetPool>) -> Reply<UpdateSubnetPo
     let found = subnet_pools::get(&mut Reader::Db(cx.db()), id).await?;
     let mut pool = allow(&cx, rules::UpdateSubnetpool, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), pool.revision)?;
-    let change = &req.body.0.0;
+    let change = &req.body.0;
     if change.is_default.is_some() {
         cx.require(
             rules::UpdateSubnetpoolIsDefault,

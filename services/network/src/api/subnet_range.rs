@@ -34,7 +34,11 @@ pub(super) async fn range(
     };
     let version = new.ip_version.map(|int| int.0);
     if version.is_some_and(|version| version != 4 && version != 6) {
-        return Err(Refusal::request("Invalid input for ip_version. It must be 4 or 6.").into());
+        return Err(Refusal::request(format!(
+            "Invalid input for ip_version. Reason: {} is not in [4, 6].",
+            version.unwrap_or_default()
+        ))
+        .into());
     }
     let pool = pool_for(cx, tx, new).await?;
     let Some(pool) = pool else {
@@ -42,8 +46,9 @@ pub(super) async fn range(
             return Err(Refusal::request("prefixlen can only be given with a subnet pool.").into());
         }
         let Some(cidr) = asked else {
-            return Err(Refusal::request(
-                "Bad subnets request: a subnetpool must be specified in the absence of a cidr.",
+            return Err(Refusal::bad(
+                "subnets",
+                "a subnetpool must be specified in the absence of a cidr",
             )
             .into());
         };
@@ -58,11 +63,14 @@ pub(super) async fn range(
         };
     };
     if version.is_some_and(|version| version != i64::from(pool.ip_version)) {
-        return Err(Refusal::request(format!(
-            "Bad subnets request: Cannot allocate IPv{} subnet from IPv{} subnet pool.",
-            version.unwrap_or_default(),
-            pool.ip_version
-        ))
+        return Err(Refusal::bad(
+            "subnets",
+            format!(
+                "Cannot allocate IPv{} subnet from IPv{} subnet pool",
+                version.unwrap_or_default(),
+                pool.ip_version
+            ),
+        )
         .into());
     }
     let cidr = cut(tx, new, (&pool, project), asked).await?;
@@ -72,22 +80,26 @@ pub(super) async fn range(
 async fn pool_for(cx: &Cx, tx: &mut Tx, new: &NewSubnet) -> Result<Option<SubnetPool>, Fault> {
     let default = new.use_default_subnetpool.is_some_and(|flag| flag.0);
     match (&new.subnetpool_id, default) {
-        (Some(_), true) => Err(Refusal::request(
-            "Bad subnets request: subnetpool_id and use_default_subnetpool cannot both be specified.",
+        (Some(_), true) => Err(Refusal::bad(
+            "subnets",
+            "subnetpool_id and use_default_subnetpool cannot both be specified",
         )
         .into()),
         (Some(id), false) => {
             let found = subnet_pools::get(&mut Reader::Tx(tx), id).await?;
-            Ok(Some(allow(cx, rules::GetSubnetpool, (id.as_str(), found))?.into_inner()))
+            Ok(Some(
+                allow(cx, rules::GetSubnetpool, (id.as_str(), found))?.into_inner(),
+            ))
         }
         (None, true) => {
             let version = new.ip_version.map_or(4, |int| int.0);
             let version = u8::try_from(version).unwrap_or_default();
             match subnet_pools::default_of(&mut Reader::Tx(tx), version).await? {
                 Some(pool) => Ok(Some(pool)),
-                None => Err(Refusal::request(format!(
-                    "Bad subnets request: No default subnetpool found for IPv{version}."
-                ))
+                None => Err(Refusal::bad(
+                    "subnets",
+                    format!("No default subnetpool found for IPv{version}",),
+                )
                 .into()),
             }
         }
@@ -104,8 +116,9 @@ async fn cut(
 ) -> Result<IpNet, Fault> {
     let prefixlen = match (asked, new.prefixlen) {
         (Some(_), Some(_)) => {
-            return Err(Refusal::request(
-                "Bad subnets request: cidr and prefixlen must not be supplied together.",
+            return Err(Refusal::bad(
+                "subnets",
+                "cidr and prefixlen must not be supplied together",
             )
             .into());
         }

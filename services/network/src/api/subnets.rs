@@ -125,7 +125,7 @@ endpoint! {
     /// Create one or more subnets.
     CreateSubnets: POST "/v2.0/subnets" => 201,
     policy: Loaded<rules::CreateSubnet>,
-    body: Json<envelope::New<SubnetKind>>,
+    body: envelope::New<SubnetKind>,
     reply: Json<Made<SubnetKind>>,
     handler: create_subnets,
 }
@@ -303,7 +303,7 @@ endpoint! {
     UpdateSubnet: PUT "/v2.0/subnets/{id}" => 200,
     policy: Loaded<rules::UpdateSubnet>,
     path: ById,
-    body: Json<envelope::Change<SubnetKind>>,
+    body: envelope::Change<SubnetKind>,
     reply: Json<One<SubnetKind>>,
     handler: update_subnet,
 }
@@ -312,7 +312,7 @@ async fn update_subnet(cx: Cx, req: Req<UpdateSubnet>) -> Reply<UpdateSubnet> {
     let found = subnets::get(&mut Reader::Db(cx.db()), id).await?;
     let mut subnet = allow(&cx, rules::UpdateSubnet, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), subnet.revision)?;
-    let change = &req.body.0.0;
+    let change = &req.body.0;
     if change.service_types.is_some() {
         let target = Target::of_project(&subnet.project_id);
         cx.require(rules::UpdateSubnetServiceTypes, &target)?;

@@ -44,6 +44,12 @@ impl Refusal {
         Self::new(Class::Invalid, "HTTPBadRequest", message)
     }
 
+    /// What is asked of this kind of thing cannot be.
+    pub fn bad(resource: &str, message: impl std::fmt::Display) -> Self {
+        let message = format!("Bad {resource} request: {message}.");
+        Self::new(Class::Invalid, "BadRequest", message)
+    }
+
     /// A thing that it names is not there.
     pub fn missing(kind: &'static str, message: impl Into<String>) -> Self {
         Self::new(Class::Missing, kind, message)

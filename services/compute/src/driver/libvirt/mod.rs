@@ -18,7 +18,7 @@ mod lane;
 mod link;
 mod verbs;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -190,7 +190,7 @@ fn owned(link: &Link, host: &str) -> Result<Vec<(ServerId, bool)>, DriverError> 
     })
 }
 
-/// The servers that are defined for this host, whether or not its agent runs.
+/// The servers that are defined for this host, and whether each is on; whether or not its agent runs.
 ///
 /// # Errors
 /// When libvirt does not answer.
@@ -198,12 +198,12 @@ pub async fn defined(
     uri: &str,
     host: &str,
     clock: Clock,
-) -> Result<BTreeSet<ServerId>, DriverError> {
+) -> Result<BTreeMap<ServerId, bool>, DriverError> {
     let link = Link::new(uri, clock, Arc::default());
     let host = host.to_owned();
     let asked = tokio::task::spawn_blocking(move || owned(&link, &host)).await;
     let found = asked.map_err(|why| DriverError::Failed(why.to_string()))??;
-    Ok(found.into_iter().map(|(server, _)| server).collect())
+    Ok(found.into_iter().collect())
 }
 
 fn lock(dir: &Path) -> Result<Flock<std::fs::File>, DriverError> {
