@@ -137,9 +137,9 @@ fn no_room(why: &str, disk: &Path) -> DriverError {
 /// Limits and deadline of a child.
 type Within = ([&'static str; 2], Duration);
 const SHORT: Within = (LIMITS, DEADLINE);
-/// A large disk is read and written whole.
+/// A large disk is read and written whole, by several hands at a time.
 const LONG: Within = (
-    ["--as=1073741824", "--cpu=3600"],
+    ["--as=4294967296", "--cpu=3600"],
     Duration::from_secs(4 * 3600),
 );
 
