@@ -343,6 +343,37 @@ async fn a_move_that_fails_puts_the_server_back_and_says_why_in_its_history() {
 }
 
 #[tokio::test]
+async fn a_server_whose_host_is_lost_on_the_way_can_be_evacuated() {
+    let (mut cloud, id, host) = cloud(&["one", "two"]).await;
+    let target = format!("/v2.1/servers/{id}/action");
+    let admin = cloud.admin().at("compute 2.94");
+    let body = json!({"migrate": null});
+    admin.post(&target, body).await.expect(202);
+    cloud.hosts.remove(&host).unwrap();
+    cloud.work_for(5).await;
+    assert_eq!(cloud.show(&id).await["status"], "RESIZE");
+    // While its move has not ended, nothing else begins.
+    let off = json!({"host": host, "binary": "nova-compute", "forced_down": true});
+    let services = "/v2.1/os-services/force-down";
+    let old = cloud.admin().at("compute 2.11");
+    old.put(services, off).await.expect(200);
+    let away = json!({"evacuate": {}});
+    admin.post(&target, away.clone()).await.expect(409);
+    cloud.settle().await;
+    let shown = cloud.show(&id).await;
+    assert_eq!(shown["status"], "ERROR");
+    let said = shown["fault"]["message"].as_str().unwrap();
+    assert!(said.contains("evacuated"), "{said}");
+    admin.post(&target, away).await.expect(200);
+    cloud.settle().await;
+    let shown = cloud.show(&id).await;
+    assert_eq!(shown["status"], "ACTIVE", "{shown}");
+    assert_ne!(shown["OS-EXT-SRV-ATTR:host"], json!(host));
+    assert_eq!(cloud.compute.check().await.unwrap(), []);
+    assert_eq!(moves(&cloud).await[0]["status"], "done");
+}
+
+#[tokio::test]
 async fn a_server_is_deleted_whatever_its_move_is_doing() {
     for rounds in [0, 1, 2, 3, 5, 8, 13, 21] {
         let (mut cloud, id, _host) = cloud(&["one", "two"]).await;

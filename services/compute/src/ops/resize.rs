@@ -288,6 +288,11 @@ async fn hand_over(
     migration: &Migration,
 ) -> Result<Next, StepError> {
     let (source, told) = (&migration.source_host, migration.source_generation);
+    if store::hosts::is_fenced(cx.db(), source).await? {
+        return Ok(Next::Fail(Failure::new(format!(
+            "Host {source} was declared to be off before the server had left it."
+        ))));
+    }
     let seen = match at_rest(cx, source, server, told).await? {
         Ok(Some(seen)) => seen,
         Ok(None) => return Ok(Next::After(LOOK_AGAIN)),
@@ -342,10 +347,15 @@ async fn hand_over(
 
 /// Plugs the ports in where the server is now, and waits for its guest.
 async fn arrive(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<Next, StepError> {
-    let plugged = ports::ensure(cx, server).await?.unwrap_or_default();
     let Some(host) = &server.host else {
         return Ok(Next::Fail(Failure::new("The server is on no host.")));
     };
+    if store::hosts::is_fenced(cx.db(), host).await? {
+        return Ok(Next::Fail(Failure::new(format!(
+            "Host {host} was declared to be off before the server had come there."
+        ))));
+    }
+    let plugged = ports::ensure(cx, server).await?.unwrap_or_default();
     let told = feed::published(cx.db(), place(host, &server.id)).await?;
     if !plugged.is_empty() || told != Some(server.generation) {
         let mut tx = cx.write("spawn").await?;

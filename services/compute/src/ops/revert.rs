@@ -12,8 +12,8 @@ use super::{
     release, step_error,
 };
 use crate::model::migration::{Migration, Phase, Status};
-use crate::model::server::Server;
-use crate::model::spec::{ServerSpec, Want};
+use crate::model::server::{Server, ServerFault, VmState};
+use crate::model::spec::{GuestState, ServerSpec, Want};
 use crate::{Compute, store};
 
 /// A silent host is waited for: it may still run the guest.
@@ -193,8 +193,12 @@ async fn reclaim(
 
 /// Plugs the ports in where they were, and waits for the guest.
 async fn come_back(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<Next, StepError> {
-    let plugged = ports::ensure(cx, server).await?.unwrap_or_default();
     let host = server.host.as_deref().unwrap_or_default();
+    // A host that is off is not waited for: what it had can be evacuated from there.
+    if store::hosts::is_fenced(cx.db(), host).await? {
+        return finish(cx, op, server, None).await;
+    }
+    let plugged = ports::ensure(cx, server).await?.unwrap_or_default();
     let told = feed::published(cx.db(), place(host, &server.id)).await?;
     if !plugged.is_empty() || told != Some(server.generation) {
         let mut tx = cx.write("tell_host").await?;
@@ -208,11 +212,20 @@ async fn come_back(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Resul
         crash_point!("revert.told_source");
         return Ok(Next::After(LOOK_AGAIN));
     }
-    let state = match host_says(cx, server).await? {
-        HostSays::Working => return Ok(Next::After(LOOK_AGAIN)),
-        HostSays::Failed(why) => return Ok(Next::Fail(Failure::new(why))),
-        HostSays::Settled(state) => state,
-    };
+    match host_says(cx, server).await? {
+        HostSays::Working => Ok(Next::After(LOOK_AGAIN)),
+        HostSays::Failed(why) => Ok(Next::Fail(Failure::new(why))),
+        HostSays::Settled(state) => finish(cx, op, server, Some(state)).await,
+    }
+}
+
+/// The move is over; without a host, the server is in ERROR until somebody evacuates it.
+async fn finish(
+    cx: &OpCx<Compute>,
+    op: &Operation,
+    server: &Server,
+    state: Option<GuestState>,
+) -> Result<Next, StepError> {
     crash_point!("revert.before_finish");
     let mut tx = cx.finish("finish").await?;
     let Some((mut fresh, mut migration)) = lock_both(&mut tx, server).await? else {
@@ -226,9 +239,21 @@ async fn come_back(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Resul
         Status::Reverted
     });
     end(&mut migration, cx.now());
-    observe::take_state(&mut fresh, state, cx.now());
-    fresh.task_state = None;
     fresh.fault = None;
+    match state {
+        Some(state) => observe::take_state(&mut fresh, state, cx.now()),
+        None => {
+            fresh.vm_state = VmState::Error;
+            fresh.updated_at = cx.now();
+            fresh.fault = Some(ServerFault {
+                code: 500,
+                message: "The server's host is off. It can be evacuated to another one.".to_owned(),
+                details: String::new(),
+                created: cx.now(),
+            });
+        }
+    }
+    fresh.task_state = None;
     store::servers::update(&mut tx, &fresh).await?;
     store::migrations::update(&mut tx, cx.now(), &migration).await?;
     history(cx, op, &fresh, None, &mut tx).await?;
