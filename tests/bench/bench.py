@@ -278,12 +278,50 @@ def objects():
         cloud.clean()
 
 
+def volumes():
+    """Made, and in use: by guests of a simulated host, which need no time of their own."""
+    cloud = Cloud(tempfile.mkdtemp(prefix="nephos-bench-"), 8774, simulate=1)
+    try:
+        cloud.up()
+        server = furnish(cloud)
+        demo = cloud.sdk()
+        block = demo.block_storage
+        cloud.sdk("nephos-admin").set_volume_quotas("demo", volumes=100)
+        boot(cloud, server)
+        [host] = demo.compute.servers()
+
+        def until(volume, status):
+            while block.get_volume(volume).status != status:
+                time.sleep(0.002)
+
+        def timed(work, volume, status):
+            began = time.monotonic()
+            made = work()
+            until(volume or made, status)
+            return time.monotonic() - began, made
+
+        made, plugged, unplugged = [], [], []
+        for number in range(20):
+            took, volume = timed(lambda: block.create_volume(size=1, name=f"v{number}"), None, "available")
+            made.append(took)
+            plug = lambda: demo.compute.create_volume_attachment(host, volume_id=volume.id)
+            plugged.append(timed(plug, volume, "in-use")[0])
+            unplug = lambda: demo.compute.delete_volume_attachment(host, volume.id)
+            unplugged.append(timed(unplug, volume, "available")[0])
+        show("POST of an empty volume to available, median of 20", sorted(made)[10], "s", "<= 0.2")
+        show("attach to in-use, simulated guest, median of 20", sorted(plugged)[10], "s", "<= 0.5")
+        show("detach to available, simulated guest, median of 20", sorted(unplugged)[10], "s", "-")
+    finally:
+        cloud.clean()
+
+
 def main():
     tokens = load("tokens")
     show("token checks per core, known tokens", tokens["known_per_sec"], "/s", ">= 20000")
     show("token checks per core, tokens never seen before", tokens["fresh_per_sec"], "/s", "-")
     simulated()
     objects()
+    volumes()
     real()
 
 

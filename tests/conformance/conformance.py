@@ -117,14 +117,14 @@ def configure(cloud, folder, served):
         "identity-feature-enabled": {
             "api_v2": False, "trust": True, "access_rules": True, "security_compliance": True, "enforce_scope": True,
         },
-        "service_available": {"cinder": False, "swift": True, "neutron": True, "glance": True, "nova": True},
+        "service_available": {"cinder": True, "swift": True, "neutron": True, "glance": True, "nova": True},
         "compute": {
             "image_ref": images[0].id, "image_ref_alt": images[1].id, "flavor_ref": flavors[0].id,
             "flavor_ref_alt": flavors[1].id, "min_microversion": "2.1", "max_microversion": "latest", "min_compute_nodes": 2,
         },
         "compute-feature-enabled": {
             "interface_attach": True, "config_drive": True, "disk_config": True, "hostname_fqdn_sanitization": True,
-            "enable_instance_password": True, "resize": True, "cold_migration": True,
+            "enable_instance_password": True, "resize": True, "cold_migration": True, "volume_multiattach": True,
         },
         "image": {"http_image": f"http://{served}/image", "http_qcow2_image": f"http://{served}/image.qcow2"},
         "image-feature-enabled": {"import_image": True, "do_secure_hash": True, "manage_locations": True},
@@ -136,6 +136,15 @@ def configure(cloud, folder, served):
             "port_admin_state_change": True, "api_extensions": ",".join(EXTENSIONS),
         },
         "object-storage-feature-enabled": {"discoverable_apis": ",".join(OBJECT_FEATURES), "container_sync": False},
+        "volume": {
+            "catalog_type": "block-storage", "min_microversion": "3.0", "max_microversion": "latest",
+            "storage_protocol": "file", "vendor_name": "Nephos", "backend_names": "one,two",
+        },
+        "volume-feature-enabled": {
+            "backup": False, "snapshot": True, "clone": True, "multi_backend": True, "manage_volume": False,
+            "manage_snapshot": False, "extend_attached_volume": True, "extend_volume_with_snapshot": True,
+            "volume_revert": False, "consistency_group": False,
+        },
         "validation": {"run_validation": False},
     }
     file = configparser.RawConfigParser()
@@ -201,8 +210,9 @@ def main(path):
     wanted = names(path)
     folder = Path(tempfile.mkdtemp(prefix="nephos-tempest-"))
     served = serve(folder)
-    # Some tests are about several stores, one gives the address of an image, others are about passwords.
+    # Some tests are about several stores or back ends, one gives the address of an image, others are about passwords.
     config = (
+        "[block]\nbackends = ['one', 'two']\n"
         f"[image]\nstores = ['one', 'two']\nweb_download_hosts = ['{served}']\n"
         "[identity]\nlockout_tries = 2\nlockout_secs = 5\nremembered_passwords = 2\n"
     )

@@ -25,6 +25,7 @@ PARTS = {
     "object": (["object"], 9107),
     "orchestration": (["orchestration"], 9108),
     "dashboard": (["dashboard"], 9109),
+    "block": (["block"], 9110),
     "agents": (["agents"], None),
 }
 PREFIXES = {
@@ -36,7 +37,10 @@ PREFIXES = {
     "/object": [9107],
     "/orchestration": [9108],
     "/dashboard": [9109],
+    "/volume": [9110],
 }
+# Services whose prefix is not their name.
+NAMES = {"/volume": "block"}
 HOSTS = 4
 
 
@@ -167,7 +171,7 @@ class Processes(Cloud):
         self.postgres = Postgres(folder / "postgres", 9200)
         self.broker = Broker(folder / "rabbitmq", 9300)
         peers = "".join(
-            f"{prefix.strip('/')} = {[f'http://127.0.0.1:{port}' for port in ports]}\n"
+            f"{NAMES.get(prefix, prefix.strip('/'))} = {[f'http://127.0.0.1:{port}' for port in ports]}\n"
             for prefix, ports in PREFIXES.items()
         )
         config = (

@@ -179,6 +179,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         attempt: i64,
     ) -> Result<After, StepError> {
         Ok(if self.0.leases.rest(op, until, attempt).await? {
+            self.rests(until);
             After::LetGo
         } else {
             After::Again

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +47,10 @@ pub(crate) struct Inner<S> {
     pub(crate) leases: Leases,
     running: Mutex<HashMap<String, InHand>>,
     places: Arc<Semaphore>,
+    /// When the loop looks again by itself, in microseconds; as long as it does not know yet, never.
+    looks_at: AtomicI64,
+    /// Told when something rests that is due before that.
+    sooner: Notify,
 }
 
 /// An operation at work in this process.
@@ -77,6 +82,8 @@ impl<S: Send + Sync + 'static> Worker<S> {
             leases,
             running: Mutex::default(),
             places: Arc::new(Semaphore::new(CONCURRENT)),
+            looks_at: AtomicI64::new(i64::MAX),
+            sooner: Notify::new(),
         }))
     }
 
@@ -120,14 +127,26 @@ impl<S: Send + Sync + 'static> Worker<S> {
                 }
             }
             let pause = self.pause().await;
+            let until = self.now().plus(pause);
+            self.0.looks_at.store(until.0, Ordering::SeqCst);
             tokio::select! {
                 () = shutdown.wait() => {}
+                () = self.0.sooner.notified() => {}
                 _look = wakes.next() => {
                     // Several wakes are one look.
                     while wakes.try_next().is_some() {}
                 }
                 () = self.0.parts.clock.sleep(pause) => {}
             }
+            // Whatever rests from here on may be missed by the next look at what is due.
+            self.0.looks_at.store(i64::MAX, Ordering::SeqCst);
+        }
+    }
+
+    /// An operation rests until then: the loop, which knew it as leased, looks no later.
+    pub(crate) fn rests(&self, until: Timestamp) {
+        if until.0 < self.0.looks_at.load(Ordering::SeqCst) {
+            self.0.sooner.notify_one();
         }
     }
 

@@ -124,6 +124,11 @@ impl Reconcile<Toys> for Build {
                 crash_point!("build.made");
                 Ok(Next::Again)
             }
+            Some("no") if op.args.get("naps").is_some() && cx.first_look() => {
+                cx.service().begun.notify_one();
+                cx.service().clock.sleep(Duration::from_secs(1)).await;
+                Ok(Next::After(Duration::from_millis(500)))
+            }
             Some("no") if op.args.get("wait").is_some() => Ok(Next::Wait {
                 until: cx.now().plus_secs(600),
             }),
@@ -496,6 +501,45 @@ async fn a_worker_without_its_lease_writes_nothing() {
     tx.commit().await.unwrap();
     shop.worker().drain().await.unwrap();
     assert_eq!(shop.state("bear").await.as_deref(), Some("BUILDING"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_asks_for_another_look_gets_it_then_and_not_at_the_next_poll() {
+    let shop = shop().await;
+    shop.order("toy", json!({"naps": true})).await.unwrap();
+    let (_worker, _task) = shop.running();
+    shop.begun.notified().await;
+    // The worker goes to sleep while the step is at work.
+    let _asleep =
+        tokio::time::timeout(Duration::from_millis(200), std::future::pending::<()>()).await;
+    shop.clock.advance(Duration::from_secs(1));
+    let sql = "SELECT COUNT(*) FROM operations WHERE lease_owner IS NULL AND finished_at IS NULL";
+    let rests = async {
+        while shop.count(sql).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), rests)
+        .await
+        .unwrap();
+    // Long before its lease would have ended, up to which the worker meant to sleep.
+    let ready = async {
+        while shop.state("toy").await.as_deref() != Some("READY") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::pin!(ready);
+    let mut seen = false;
+    for _moment in 0..40 {
+        shop.clock.advance(Duration::from_millis(25));
+        seen = tokio::time::timeout(Duration::from_millis(50), &mut ready)
+            .await
+            .is_ok();
+        if seen {
+            break;
+        }
+    }
+    assert!(seen);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

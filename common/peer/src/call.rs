@@ -16,6 +16,9 @@ use crate::{PeerError, Peers, Replicas, Transport, outside};
 /// Largest answer that is read whole, in bytes.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
+/// Chunks of an upload that are under way within the process.
+const UPLOAD_CHUNKS: usize = 8;
+
 const TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
@@ -190,6 +193,65 @@ impl<'a> Call<'a> {
         Ok((response.headers, chunks))
     }
 
+    /// Sends `length` bytes as they come, as `application/octet-stream`, and reads the whole answer. It is sent once: a
+    /// refused token is forgotten, and whoever asks again has another. Data may take as long as it flows.
+    ///
+    /// # Errors
+    /// When there is no answer, it is not a 2xx, or the bytes break off.
+    pub async fn upload(
+        self,
+        length: u64,
+        chunks: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    ) -> Result<Answer, PeerError> {
+        let service = self.service;
+        let mut call = self
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .header(header::CONTENT_LENGTH, &length.to_string());
+        let token = call.token().await?;
+        call.identify(token.as_deref());
+        let transport = call.peers.directory().find(service);
+        let unknown = || PeerError::silent(service, "this process does not know where it is");
+        let response = match transport.ok_or_else(unknown)? {
+            Transport::Local(dispatch) => {
+                let (sender, receiver) = tokio::sync::mpsc::channel(UPLOAD_CHUNKS);
+                nephos_runtime::spawn("peer.upload", pump(chunks, sender));
+                let request = call.request(Incoming::Stream(receiver));
+                nephos_runtime::finish(dispatch.dispatch(request)).await
+            }
+            Transport::Http(replicas) => {
+                let silent =
+                    |why: &reqwest::Error| PeerError::silent(service, outside::innermost(why));
+                let Some((_, url)) = replicas.in_turn().next() else {
+                    return Err(PeerError::silent(service, "nobody says where it is"));
+                };
+                let sent = call
+                    .peers
+                    .http()
+                    .request(call.method.clone(), format!("{url}{}", call.target))
+                    .headers(call.headers.clone())
+                    .body(reqwest::Body::wrap_stream(chunks))
+                    .send();
+                answered(sent.await.map_err(|why| silent(&why))?)
+            }
+        };
+        let (status, headers) = (response.status, response.headers);
+        let body = read_whole(service, response.body).await?;
+        if status.is_success() {
+            return Ok(Answer {
+                service,
+                status,
+                headers,
+                body,
+            });
+        }
+        if let (Who::Service, Some(refused)) = (&call.token, token)
+            && status == StatusCode::UNAUTHORIZED
+        {
+            call.peers.forget_token(&refused);
+        }
+        Err(PeerError::refused(service, status.as_u16(), &body))
+    }
+
     /// One exchange; a service token that is no longer believed is replaced once.
     async fn exchange(mut self) -> Result<Response, PeerError> {
         let service = self.service;
@@ -217,7 +279,8 @@ impl<'a> Call<'a> {
         })
     }
 
-    async fn attempt(&mut self, token: Option<&str>, body: Bytes) -> Result<Response, PeerError> {
+    /// Who asks, and on whose behalf.
+    fn identify(&mut self, token: Option<&str>) {
         if let Some(mut value) = token.and_then(|token| HeaderValue::from_str(token).ok()) {
             value.set_sensitive(true);
             self.headers.insert(TOKEN, value);
@@ -228,6 +291,19 @@ impl<'a> Call<'a> {
         {
             self.headers.insert(REQUEST_ID, value);
         }
+    }
+
+    /// As a sibling in this process takes it.
+    fn request(&self, body: Incoming) -> Request {
+        let mut request = Request::new(self.method.clone(), &self.target);
+        request.headers = self.headers.clone();
+        request.base_url = format!("{}/{}", self.peers.public_url(), self.service);
+        request.body = body;
+        request
+    }
+
+    async fn attempt(&mut self, token: Option<&str>, body: Bytes) -> Result<Response, PeerError> {
+        self.identify(token);
         let unknown = || PeerError::silent(self.service, "this process does not know where it is");
         match self
             .peers
@@ -236,10 +312,7 @@ impl<'a> Call<'a> {
             .ok_or_else(unknown)?
         {
             Transport::Local(dispatch) => {
-                let mut request = Request::new(self.method.clone(), &self.target);
-                request.headers = self.headers.clone();
-                request.base_url = format!("{}/{}", self.peers.public_url(), self.service);
-                request.body = Incoming::Bytes(body);
+                let request = self.request(Incoming::Bytes(body));
                 // As over a socket: what was asked is done to its end, whoever gives up waiting.
                 Ok(nephos_runtime::finish(dispatch.dispatch(request)).await)
             }
@@ -272,6 +345,20 @@ impl<'a> Call<'a> {
         }
         Err(failed)
     }
+}
+
+/// Hands chunks on until they end, or nobody wants more.
+async fn pump(
+    mut chunks: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    sender: tokio::sync::mpsc::Sender<Result<Option<Bytes>, std::io::Error>>,
+) {
+    while let Some(chunk) = chunks.next().await {
+        let broken = chunk.is_err();
+        if sender.send(chunk.map(Some)).await.is_err() || broken {
+            return;
+        }
+    }
+    let _nobody_wants_more = sender.send(Ok(None)).await;
 }
 
 fn answered(sent: reqwest::Response) -> Response {

@@ -284,6 +284,12 @@ impl Peers {
         Ok((token, shown.token.expires_at))
     }
 
+    /// Whether it is known where a service is; that says nothing of whether it answers.
+    #[must_use]
+    pub fn knows(&self, service: &str) -> bool {
+        self.0.directory.find(service).is_some()
+    }
+
     pub(crate) fn directory(&self) -> &Directory {
         &self.0.directory
     }

@@ -67,6 +67,7 @@ impl Service for Compute {
             "0002_hosts",
             "0003_groups",
             "0004_status",
+            "0005_volumes",
             "0007_consoles",
             "0009_migrations"
         ));

@@ -1,8 +1,10 @@
 //! Every call that compute makes to its siblings, as verbs. All of them can be repeated.
 
+mod block;
 mod network;
 mod placement;
 
+pub(crate) use block::{Connector, ShownVolume};
 pub(crate) use placement::Explained;
 
 use std::collections::HashMap;

@@ -35,6 +35,20 @@ nephos_auth::rules! {
     pub DeleteKeyPair = "os_compute_api:os-keypairs:delete", ANY;
     /// Make servers.
     pub CreateServer = "os_compute_api:servers:create", PROJECT_MEMBER_OR_ADMIN;
+    /// Make servers with volumes.
+    pub CreateServerWithVolume = "os_compute_api:servers:create:attach_volume", PROJECT_MEMBER_OR_ADMIN;
+    /// See a server's volumes.
+    pub ListAttachments = "os_compute_api:os-volumes-attachments:index", PROJECT_READER_OR_ADMIN;
+    /// See a volume of a server.
+    pub ShowAttachment = "os_compute_api:os-volumes-attachments:show", PROJECT_READER_OR_ADMIN;
+    /// Give a server a volume.
+    pub AttachVolume = "os_compute_api:os-volumes-attachments:create", PROJECT_MEMBER_OR_ADMIN;
+    /// Change whether a volume goes with its server.
+    pub UpdateAttachment = "os_compute_api:os-volumes-attachments:update", PROJECT_MEMBER_OR_ADMIN;
+    /// Put one volume in the place of another.
+    pub SwapVolume = "os_compute_api:os-volumes-attachments:swap", SERVICE;
+    /// Take a volume from a server.
+    pub DetachVolume = "os_compute_api:os-volumes-attachments:delete", PROJECT_MEMBER_OR_ADMIN;
     /// Make servers on a certain host.
     pub CreateServerOnHost = "os_compute_api:servers:create:forced_host", ADMIN;
     /// List servers.

@@ -65,3 +65,23 @@ async fn what_is_broken_on_purpose_is_found() {
     assert_eq!(cloud.compute.repair().await.unwrap(), 1);
     assert_eq!(cloud.compute.check().await.unwrap().len(), 5);
 }
+
+#[tokio::test]
+async fn a_volume_whose_attachment_was_ended_behind_its_server_is_found() {
+    let mut cloud = Cloud::new().await;
+    let server = cloud.running().await;
+    let volume = cloud.block.add(&json!({}));
+    let wish = json!({ "volumeId": volume });
+    crate::volumes::attach(&mut cloud, &server, wish)
+        .await
+        .expect(200);
+    cloud.settle().await;
+    assert_eq!(cloud.compute.check().await.unwrap(), []);
+    cloud.block.state().attachments.clear();
+    let findings = cloud.compute.check().await.unwrap();
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}");
+    };
+    assert_eq!(finding.id, server);
+    assert!(finding.what.contains(&volume), "{finding:?}");
+}

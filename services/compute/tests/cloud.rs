@@ -23,6 +23,7 @@ use nephos_testkit::{Ask, Persona, World};
 use nephos_types::feed::{FeedPage, Observed};
 use serde_json::{Value, json};
 
+use crate::block::SimulatedBlock;
 use crate::siblings::{SimulatedImage, SimulatedNetwork, SimulatedPlacement};
 
 /// What signs guests' questions.
@@ -37,6 +38,7 @@ pub(crate) struct Cloud {
     pub placement: SimulatedPlacement,
     pub network: SimulatedNetwork,
     pub image: SimulatedImage,
+    pub block: SimulatedBlock,
     pub simulated: fake::World,
     pub hosts: BTreeMap<String, Host>,
     pub worker: Worker<Compute>,
@@ -166,6 +168,15 @@ impl Cloud {
     }
 
     pub(crate) async fn with_hosts(names: &[&str], size: HostSize) -> Self {
+        Self::build(names, size, true).await
+    }
+
+    /// The same without a block service.
+    pub(crate) async fn without_volumes() -> Self {
+        Self::build(&["one"], HostSize::default(), false).await
+    }
+
+    async fn build(names: &[&str], size: HostSize, volumes: bool) -> Self {
         let world = World::new();
         let core = world.core::<Compute>().await;
         let db = core.db.clone();
@@ -188,6 +199,11 @@ impl Cloud {
         world
             .directory
             .set("network", Transport::Local(Arc::new(network.clone())));
+        let block = SimulatedBlock::default();
+        if volumes {
+            let transport = Transport::Local(Arc::new(block.clone()));
+            world.directory.set("block", transport);
+        }
         world
             .directory
             .set("image", Transport::Local(Arc::new(image.clone())));
@@ -213,6 +229,7 @@ impl Cloud {
             placement,
             network,
             image,
+            block,
             simulated,
             hosts,
             worker,
@@ -413,5 +430,6 @@ impl Cloud {
             "rows are left"
         );
         assert_eq!(self.live().await, 0, "operations are left");
+        assert_eq!(self.block.attachments(), 0, "attachments are left");
     }
 }

@@ -24,6 +24,11 @@ const OURS: &[&str] = &[
     "revert.",
     "move.",
     "host.",
+    "volume.",
+    "attachment.",
+    "attach_volume.",
+    "detach_volume.",
+    "extend_volume.",
 ];
 
 /// What a client sees of a server that does not differ from run to run.

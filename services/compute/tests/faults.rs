@@ -25,7 +25,7 @@ async fn a_server_that_cannot_be_is_refused_with_its_reason() {
         (json!({"name": 5}), "name"),
         (json!({"imageRef": unknown}), "Can not find requested image"),
         (json!({"imageRef": "nothing"}), "'nothing' is not a 'uuid'"),
-        (json!({"imageRef": ""}), "Invalid imageRef provided"),
+        (json!({"imageRef": ""}), "Missing imageRef attribute"),
         (
             json!({"imageRef": big}),
             "Flavor's disk is too small for requested image",

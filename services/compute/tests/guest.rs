@@ -20,6 +20,13 @@ fn signed(ask: &Ask, secret: &str, id: &str, project: &str) -> Ask {
         .with_header("x-instance-id-signature", &signature)
 }
 
+/// What a guest reads at a path.
+pub(crate) async fn read(cloud: &Cloud, server: &str, path: &str) -> Vec<u8> {
+    let guest = signed(&cloud.ask, SECRET, server, Persona::Member.project());
+    let answer = guest.get(&format!("/metadata/{path}")).await;
+    answer.expect(200).bytes.to_vec()
+}
+
 #[tokio::test]
 async fn a_guest_reads_its_own_data_and_nobody_elses() {
     let mut cloud = Cloud::new().await;

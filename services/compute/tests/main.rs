@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod block;
 mod check;
 mod cloud;
 mod consoles;
@@ -24,3 +25,5 @@ mod servers;
 mod siblings;
 mod together;
 mod versions;
+mod volumes;
+mod volumes_killed;

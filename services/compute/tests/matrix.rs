@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 use crate::cloud::Cloud;
 
+/// A volume that the server has.
+const VOLUME: &str = "33333333-3333-4333-8333-333333333333";
+const VOLUMES: &str = r#"[{"id": "place", "volume_id": "33333333-3333-4333-8333-333333333333", "device": "/dev/vdb"}]"#;
+
 /// The things that calls are made on.
 struct Things<'a> {
     cloud: &'a Cloud,
@@ -44,9 +48,9 @@ impl Things<'_> {
         .await
         .unwrap();
         tx.exec(
-            "UPDATE servers SET vm_state = $1, task_state = NULL, locked_by = NULL, tags = '[\"t\"]', metadata = '{\"k\":\"v\"}' \
-             WHERE id = $2",
-            args![vm_state, self.server],
+            "UPDATE servers SET vm_state = $1, task_state = NULL, locked_by = NULL, tags = '[\"t\"]', metadata = '{\"k\":\"v\"}', \
+             volumes = $2 WHERE id = $3",
+            args![vm_state, VOLUMES, self.server],
         )
         .await
         .unwrap();
@@ -71,6 +75,16 @@ impl Things<'_> {
         let uuid = format!("move-{number}");
         let id = 1000 + i64::try_from(number).unwrap();
         tx.exec(sql, args![id, uuid, self.server]).await.unwrap();
+        tx.commit().await.unwrap();
+        asked
+    }
+
+    /// Servers with volumes do not move.
+    async fn without_volumes(&self, body: Value) -> Option<(String, Value)> {
+        let asked = self.action("active", body).await;
+        let mut tx = self.cloud.db.write().await.unwrap();
+        let sql = "UPDATE servers SET volumes = '[]' WHERE id = $1";
+        tx.exec(sql, args![self.server]).await.unwrap();
         tx.commit().await.unwrap();
         asked
     }
@@ -363,12 +377,12 @@ impl Things<'_> {
             "Resize" => {
                 self.found_host().await;
                 let larger = self.flavor(true).await;
-                self.action("active", json!({"resize": {"flavorRef": larger}}))
+                self.without_volumes(json!({"resize": {"flavorRef": larger}}))
                     .await
             }
             "Migrate" => {
                 self.found_host().await;
-                self.action("active", json!({"migrate": null})).await
+                self.without_volumes(json!({"migrate": null})).await
             }
             "ConfirmResize" => self.resized(json!({"confirmResize": null})).await,
             "RevertResize" => self.resized(json!({"revertResize": null})).await,
@@ -451,6 +465,21 @@ impl Things<'_> {
                     json!({"interfaceAttachment": {"net_id": "x", "port_id": "y"}}),
                 )
                 .await
+            }
+            "ListAttachments" => self.server("/os-volume_attachments", none()).await,
+            "ShowAttachment" | "DetachVolume" => {
+                self.server(&format!("/os-volume_attachments/{VOLUME}"), none())
+                    .await
+            }
+            "UpdateAttachment" => {
+                let body = json!({"volumeAttachment": {"volumeId": VOLUME}});
+                self.server(&format!("/os-volume_attachments/{VOLUME}"), body)
+                    .await
+            }
+            // Wrong in itself: the answer comes at once.
+            "AttachVolume" => {
+                let body = json!({"volumeAttachment": {"volumeId": "x"}});
+                self.server("/os-volume_attachments", body).await
             }
             "ListActions" => self.server("/os-instance-actions", none()).await,
             "ShowAction" => {

@@ -10,15 +10,15 @@ use http::{HeaderMap, Method, StatusCode};
 use nephos_api::{Dispatch, Incoming, Payload, Request, Response};
 use serde_json::{Value, json};
 
-type Answer = (u16, Value);
-type Rows = BTreeMap<String, Value>;
+pub(crate) type Answer = (u16, Value);
+pub(crate) type Rows = BTreeMap<String, Value>;
 
 /// A request, taken apart.
-struct Asked<'a> {
-    method: &'a Method,
-    parts: Vec<&'a str>,
+pub(crate) struct Asked<'a> {
+    pub method: &'a Method,
+    pub parts: Vec<&'a str>,
     query: Vec<(String, String)>,
-    body: Value,
+    pub body: Value,
 }
 
 impl Asked<'_> {
@@ -30,12 +30,12 @@ impl Asked<'_> {
             .collect()
     }
 
-    fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.all(key).first().copied()
     }
 
     /// Whether a row passes the filters of the query that name one of its keys.
-    fn wants(&self, row: &Value) -> bool {
+    pub(crate) fn wants(&self, row: &Value) -> bool {
         self.query
             .iter()
             .map(|(key, _)| key.as_str())
@@ -47,7 +47,7 @@ impl Asked<'_> {
     }
 }
 
-fn answer(request: &Request, handle: impl FnOnce(&Asked<'_>) -> Answer) -> Response {
+pub(crate) fn answer(request: &Request, handle: impl FnOnce(&Asked<'_>) -> Answer) -> Response {
     let bytes = match &request.body {
         Incoming::Bytes(bytes) => bytes.clone(),
         Incoming::Stream(_) => Bytes::new(),
@@ -86,12 +86,12 @@ fn serde_urlencoded(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn id(kind: u32, number: usize) -> String {
+pub(crate) fn id(kind: u32, number: usize) -> String {
     // The beginning differs: taps are named after it.
     format!("{number:08x}-0000-4000-8000-{kind:012x}")
 }
 
-fn not_found() -> Answer {
+pub(crate) fn not_found() -> Answer {
     (404, json!({"message": "no such thing"}))
 }
 

@@ -182,6 +182,17 @@ async fn call(
                 json!({"server_group": {"name": "g", "policies": ["affinity"]}})
             },
         }),
+        "ListAttachments" => get(&format!("/servers/{server}/os-volume_attachments")),
+        "ShowAttachment" => {
+            let volume = cloud.block.state().volumes.keys().next().cloned();
+            let volume = volume.unwrap_or_default();
+            get(&format!("/servers/{server}/os-volume_attachments/{volume}"))
+        }
+        "AttachVolume" => Some(Call {
+            method: Method::POST,
+            target: format!("/v2.1/servers/{server}/os-volume_attachments"),
+            body: json!({"volumeAttachment": {"volumeId": cloud.block.add(&json!({}))}}),
+        }),
         "ListActions" => get(&format!("/servers/{server}/os-instance-actions")),
         "ShowAction" => {
             let target = format!("/v2.1/servers/{server}/os-instance-actions");
@@ -231,6 +242,12 @@ async fn shown(ask: &Ask, call: Call, version: Version) -> Value {
 async fn every_row_of_a_reply_table_changes_the_reply_at_its_version() {
     let mut cloud = Cloud::new().await;
     let server = cloud.running().await;
+    let volume = cloud.block.add(&json!({}));
+    let wish = json!({ "volumeId": volume });
+    crate::volumes::attach(&mut cloud, &server, wish)
+        .await
+        .expect(200);
+    cloud.settle().await;
     let mut rows = 0;
     for row in Compute::endpoints() {
         let Some(shape) = row.info.reply_shape else {
@@ -255,8 +272,14 @@ async fn every_row_of_a_reply_table_changes_the_reply_at_its_version() {
             for version in [old, now] {
                 let call = call(&cloud, &server, name, version, rows * 2 + seen.len()).await;
                 let call = call.unwrap_or_else(|| panic!("how is {name} asked?"));
-                seen.push(object(&shape, &shown(&ask, call, version).await));
-                if name == "Rebuild" {
+                let asking = shown(&ask, call, version);
+                let answer = if name == "AttachVolume" {
+                    cloud.work_beside(asking).await
+                } else {
+                    asking.await
+                };
+                seen.push(object(&shape, &answer));
+                if name == "Rebuild" || name == "AttachVolume" {
                     cloud.settle().await;
                 }
             }
@@ -496,6 +519,12 @@ fn keys(body: &Value, at: &str, found: &mut std::collections::BTreeSet<String>) 
 async fn the_keys_of_every_reply_change_where_the_golden_file_says() {
     let mut cloud = Cloud::new().await;
     let server = cloud.running().await;
+    let volume = cloud.block.add(&json!({}));
+    let wish = json!({ "volumeId": volume });
+    crate::volumes::attach(&mut cloud, &server, wish)
+        .await
+        .expect(200);
+    cloud.settle().await;
     let (mut text, mut count) = (String::new(), 0);
     for row in Compute::endpoints() {
         if row.info.reply_shape.is_none() {
@@ -512,8 +541,22 @@ async fn the_keys_of_every_reply_change_where_the_golden_file_says() {
             let call = call(&cloud, &server, name, version, 1000 + count)
                 .await
                 .unwrap();
-            let seen = shown(&cloud.admin(), call, version).await;
-            if name == "Rebuild" {
+            let admin = cloud.admin();
+            let asking = shown(&admin, call, version);
+            let seen = if name == "AttachVolume" {
+                cloud.work_beside(asking).await
+            } else {
+                asking.await
+            };
+            if name == "Rebuild" || name == "AttachVolume" {
+                cloud.settle().await;
+            }
+            if let Some(volume) = seen["volumeAttachment"]["id"].as_str()
+                && name == "AttachVolume"
+            {
+                // A server has only so many places.
+                let target = format!("/v2.1/servers/{server}/os-volume_attachments/{volume}");
+                admin.delete(&target).await.expect(202);
                 cloud.settle().await;
             }
             let mut now = std::collections::BTreeSet::new();

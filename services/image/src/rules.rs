@@ -1,10 +1,13 @@
 //! The policy rules: Glance's names and defaults (glance/policies).
 //!
-//! One widening: the `service` role reads every image. The agents of hosts have no rule: they read the images of the
+//! Two widenings: the `service` role reads every image, and uploads the data of one that its owner had made, because block
+//! storage does so after the owner's token. The agents of hosts have no rule: they read the images of the
 //! servers that are wanted on their host, whatever the rules say.
 
 const ADMIN: &str = "rule:context_is_admin";
 const MEMBER: &str = "rule:context_is_admin or (role:member and project_id:%(project_id)s)";
+const MEMBER_OR_SERVICE: &str = "rule:context_is_admin or rule:service_api or \
+     (role:member and project_id:%(project_id)s)";
 const READER: &str = "rule:context_is_admin or (role:reader and project_id:%(project_id)s)";
 const ADD_IMAGE: &str = "rule:context_is_admin or \
      (role:member and project_id:%(project_id)s and project_id:%(owner)s)";
@@ -47,7 +50,7 @@ nephos_auth::rules! {
     /// Download an image's data from a store of one's choice.
     pub(crate) DownloadFromStore = "download_from_store", DOWNLOAD_IMAGE;
     /// Upload an image's data.
-    pub(crate) UploadImage = "upload_image", MEMBER;
+    pub(crate) UploadImage = "upload_image", MEMBER_OR_SERVICE;
     /// Remove an image's data from one store.
     pub(crate) DeleteImageLocation = "delete_image_location", ADMIN;
     /// Know in which stores an image's data is.

@@ -196,6 +196,17 @@ pub fn is_real(settings: &Settings) -> bool {
     settings.state("host").join("agent.lock").exists()
 }
 
+/// Ends what the services left running on this machine beside their process. The cloud does not run.
+///
+/// # Errors
+/// The first thing that does not end.
+pub async fn withdraw(config: &Config) -> anyhow::Result<()> {
+    for offer in &SERVICES {
+        offer.withdraw(config).await?;
+    }
+    Ok(())
+}
+
 /// Removes every guest and the data plane of the cloud from this machine. The cloud does not run.
 ///
 /// # Errors

@@ -118,3 +118,8 @@ fn orchestration() {
 fn object() {
     check::<nephos_object::Object>("Object (Swift v1)");
 }
+
+#[test]
+fn block() {
+    check::<nephos_block::Block>("Block (Cinder v3)");
+}

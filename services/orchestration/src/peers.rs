@@ -18,6 +18,8 @@ const MAX_TOKENS: usize = 1024;
 const RENEW_BEFORE_SECS: i64 = 300;
 /// The microversion at which the compute service is asked.
 const COMPUTE: &str = "compute 2.79";
+/// The same of the block storage service, where volumes in use can grow.
+const BLOCK: &str = "volume 3.60";
 
 /// The siblings as this service uses them.
 pub(crate) struct Siblings {
@@ -207,6 +209,9 @@ impl Siblings {
             .as_token(token);
         if ask.service == "compute" {
             call = call.version(COMPUTE);
+        }
+        if ask.service == "block" {
+            call = call.version(BLOCK);
         }
         if let Some(body) = ask.body {
             call = call.json(body);

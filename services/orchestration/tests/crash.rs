@@ -79,6 +79,8 @@ fn resources() -> Value {
         "group": {"type": "OS::Neutron::SecurityGroup", "properties": {"rules": [{"protocol": "icmp"}]}},
         "server": {"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "networks": [{"network": {"get_resource": "net"}}], "key_name": {"get_resource": "key"}}, "depends_on": "sub"},
         "key": {"type": "OS::Nova::KeyPair", "properties": {"name": "k"}},
+        "volume": {"type": "OS::Cinder::Volume", "properties": {"size": 1, "name": "v", "description": "d"}},
+        "plug": {"type": "OS::Cinder::VolumeAttachment", "properties": {"instance_uuid": {"get_resource": "server"}, "volume_id": {"get_resource": "volume"}}},
     })
 }
 

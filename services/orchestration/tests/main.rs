@@ -16,3 +16,4 @@ mod siblings;
 mod stacks;
 mod things;
 mod updates;
+mod volumes;

@@ -34,8 +34,8 @@ async fn a_template_that_cannot_be_made_is_refused_and_nothing_is_left() {
     .await;
     refused(
         &cloud,
-        with(json!({"v": {"type": "OS::Cinder::Volume", "properties": {"size": 1}}})),
-        "there is no volume service in this cloud",
+        with(json!({"v": {"type": "OS::Octavia::LoadBalancer", "properties": {"name": "b"}}})),
+        "there is no load-balancer service in this cloud",
     )
     .await;
     refused(

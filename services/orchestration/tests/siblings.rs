@@ -1,4 +1,4 @@
-//! Stand-ins for identity, network and compute: as much of each as stacks ask for, with a state of its own.
+//! Stand-ins for identity, network, compute and block storage: as much of each as stacks ask for, with a state of its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ pub struct State {
     pub broken: bool,
 }
 
-/// Identity, network and compute in one.
+/// Identity, network, compute and block storage in one.
 #[derive(Clone, Default)]
 pub struct Siblings(Arc<Mutex<State>>);
 
@@ -162,6 +162,17 @@ impl State {
                     json!({"flavors": [{"id": "tiny", "name": "small one"}]}),
                 ),
             },
+            (
+                _,
+                [
+                    "v2.1",
+                    "servers",
+                    server,
+                    "os-volume_attachments",
+                    rest @ ..,
+                ],
+            ) => self.volume_attachments(method, (server, rest), body),
+            (_, ["v3", _project, "volumes", rest @ ..]) => self.volumes(method, rest, query, body),
             (_, ["v2.1", "servers", rest @ ..]) => self.servers(method, rest, query, body),
             ("GET", ["v2", "images"]) => (200, json!({"images": [{"id": "an-image"}]})),
             other => panic!("nobody is asked this: {other:?}"),
@@ -284,6 +295,139 @@ impl State {
                 (200, json!({}))
             }
             (_, false) => missing(),
+        }
+    }
+
+    /// Whatever a volume is on its way to, it comes one look further.
+    fn volumes(
+        &mut self,
+        method: &str,
+        rest: &[&str],
+        query: &[(String, String)],
+        body: &Value,
+    ) -> Answer {
+        match (method, rest) {
+            ("POST", []) => {
+                let id = self.id();
+                let mut volume = body["volume"].clone();
+                volume["id"] = json!(id);
+                volume["description"] = Value::Null;
+                let refused = self.refuses.contains_key("volumes");
+                volume["status"] = json!(if refused { "error" } else { "creating" });
+                self.rows("volumes").insert(id, volume.clone());
+                (202, json!({ "volume": volume }))
+            }
+            ("GET", []) => {
+                let name = query
+                    .iter()
+                    .find(|(key, _)| key == "name")
+                    .map(|(_, name)| json!(name));
+                let rows = self.rows("volumes").values();
+                let found: Vec<Value> = rows
+                    .filter(|volume| Some(&volume["name"]) == name.as_ref())
+                    .cloned()
+                    .collect();
+                (200, json!({ "volumes": found }))
+            }
+            ("GET", [id]) => self.look_at_volume(id),
+            ("PUT", [id]) => match self.rows("volumes").get_mut(*id) {
+                Some(volume) => {
+                    let changes = body["volume"].as_object().unwrap().clone();
+                    volume.as_object_mut().unwrap().extend(changes);
+                    (200, json!({ "volume": volume }))
+                }
+                None => missing(),
+            },
+            ("PUT", [id, "metadata"]) => match self.rows("volumes").get_mut(*id) {
+                Some(volume) => {
+                    volume["metadata"] = body["metadata"].clone();
+                    (200, body.clone())
+                }
+                None => missing(),
+            },
+            ("POST", [id, "action"]) => match self.rows("volumes").get_mut(*id) {
+                Some(volume) => {
+                    volume["status"] = json!("extending");
+                    volume["size"] = body["os-extend"]["new_size"].clone();
+                    (202, Value::Null)
+                }
+                None => missing(),
+            },
+            ("DELETE", [id]) => match self.rows("volumes").get_mut(*id) {
+                Some(volume) if volume["status"] == "in-use" => (
+                    400,
+                    json!({"badRequest": {"code": 400, "message": "Invalid volume: it is in use"}}),
+                ),
+                Some(volume) => {
+                    volume["status"] = json!("deleting");
+                    (202, Value::Null)
+                }
+                None => missing(),
+            },
+            other => panic!("volumes are not asked this: {other:?}"),
+        }
+    }
+
+    fn look_at_volume(&mut self, id: &str) -> Answer {
+        let Some(volume) = self.rows("volumes").get_mut(id) else {
+            return missing();
+        };
+        let shown = volume.clone();
+        let next = match shown["status"].as_str().unwrap() {
+            "creating" | "extending" | "detaching" => "available",
+            "attaching" => "in-use",
+            "deleting" => "",
+            settled => settled,
+        };
+        volume["status"] = json!(next);
+        if next.is_empty() {
+            self.rows("volumes").remove(id);
+        }
+        if shown["status"] == "detaching" {
+            self.rows("attachments")
+                .retain(|name, _| !name.ends_with(id));
+        }
+        (200, json!({ "volume": shown }))
+    }
+
+    fn volume_attachments(
+        &mut self,
+        method: &str,
+        (server, rest): (&str, &[&str]),
+        body: &Value,
+    ) -> Answer {
+        let asked = body.pointer("/volumeAttachment/volumeId");
+        let volume = rest
+            .first()
+            .copied()
+            .or(asked.and_then(Value::as_str))
+            .unwrap()
+            .to_owned();
+        let name = format!("{server} {volume}");
+        match method {
+            "POST" => {
+                let row = self.rows("volumes").get_mut(&volume);
+                match row.filter(|volume| volume["status"] == "available") {
+                    Some(row) => {
+                        row["status"] = json!("attaching");
+                        self.rows("attachments").insert(name, body.clone());
+                        (200, body.clone())
+                    }
+                    None => (
+                        400,
+                        json!({"badRequest": {"code": 400, "message": "Invalid volume: not available"}}),
+                    ),
+                }
+            }
+            "GET" if self.rows("attachments").contains_key(&name) => {
+                (200, json!({"volumeAttachment": {"id": volume}}))
+            }
+            "DELETE" if self.rows("attachments").contains_key(&name) => {
+                let row = self.rows("volumes").get_mut(&volume).unwrap();
+                row["status"] = json!("detaching");
+                (202, Value::Null)
+            }
+            _absent => missing(),
         }
     }
 

@@ -192,7 +192,9 @@ impl Worker {
             Step::Images => {
                 self.report_step(spec, "image");
                 crash_point!("agent.images.before");
-                self.driver.ensure_image(&spec.boot.image).await?;
+                if let Some(image) = &spec.boot.image {
+                    self.driver.ensure_image(image).await?;
+                }
                 if let Some(kernel) = &spec.boot.kernel {
                     crash_point!("agent.images.kernel");
                     self.driver.ensure_image(&kernel.image).await?;
@@ -251,6 +253,12 @@ impl Worker {
                 self.driver.ask_to_unplug(server, port).await?;
                 asked.unplug.insert(port.tap.clone(), now);
             }
+            Step::PlugVolume(volume) => self.driver.ensure_volume(server, volume).await?,
+            Step::AskToUnplugVolume(volume) => {
+                self.driver.ask_to_unplug_volume(server, volume).await?;
+                asked.unplug.insert(volume.clone(), now);
+            }
+            Step::ResizeVolume(volume) => self.driver.ensure_volume_size(server, volume).await?,
             Step::RemoveOldDisks => {
                 let kept = spec.disk.kept(spec.disk_epoch);
                 self.driver.remove_old_disks(server, &kept).await?;
@@ -288,6 +296,7 @@ impl Worker {
             },
             rebooted: None,
             ports: Vec::new(),
+            volumes: Vec::new(),
             vnc: None,
             export: None,
             at: self.clock.now(),
@@ -311,6 +320,9 @@ impl Step {
             Self::Suspend => "suspend",
             Self::Plug(_) => "plug",
             Self::AskToUnplug(_) => "ask to unplug",
+            Self::PlugVolume(_) => "plug a volume",
+            Self::AskToUnplugVolume(_) => "ask to unplug a volume",
+            Self::ResizeVolume(_) => "resize a volume",
             Self::RemoveOldDisks => "remove old disks",
             Self::Export => "export",
             Self::RemoveExport => "remove export",

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::driver::{Found, FoundPort, Mark};
 use crate::model::spec::{GuestState, PortSpec, RebootKind, ServerSpec, Want};
+use crate::model::volume::VolumeSpec;
 
 /// One thing to do. All of them can be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,12 @@ pub enum Step {
     Plug(PortSpec),
     /// Ask the guest to give an interface back.
     AskToUnplug(FoundPort),
+    /// Plug a volume into the guest.
+    PlugVolume(VolumeSpec),
+    /// Ask the guest to give a volume back, by id.
+    AskToUnplugVolume(String),
+    /// Let the guest see a volume at its present size.
+    ResizeVolume(VolumeSpec),
     /// Remove disks of other epochs.
     RemoveOldDisks,
     /// Make the disk ready to be carried to another host.
@@ -66,6 +73,8 @@ pub enum Wait {
     Shutdown,
     /// The guest's consent to an unplug.
     Unplug,
+    /// Likewise of a volume.
+    UnplugVolume,
     /// The control plane's word that the server is still wanted.
     Word,
 }
@@ -78,6 +87,7 @@ impl Wait {
             Self::Taps(taps) => format!("network interface {} is not ready", taps.join(", ")),
             Self::Shutdown => "the guest is shutting down".to_owned(),
             Self::Unplug => "the guest has not released an interface".to_owned(),
+            Self::UnplugVolume => "the guest has not released a volume".to_owned(),
             Self::Word => "the control plane has not yet said that it is still wanted".to_owned(),
         }
     }
@@ -88,7 +98,7 @@ impl Wait {
 pub struct Memory {
     /// How long ago the guest was first asked to shut down for the current spec, and last.
     pub asked_to_shut_down: Option<(Duration, Duration)>,
-    /// How long ago it was last asked to give each tap back.
+    /// How long ago it was last asked to give each tap or volume back.
     pub asked_to_unplug: BTreeMap<String, Duration>,
 }
 
@@ -119,7 +129,10 @@ pub fn plan(wanted: &Wanted<'_>, found: &Found) -> Plan {
         Want::Stopped => stop(wanted, found, &mut plan),
         Want::Running => run(wanted, found, &mut plan),
         Want::Paused => match found.state {
-            GuestState::Paused => {}
+            GuestState::Paused => {
+                plug_volumes(wanted, found, &mut plan);
+                ensure_defined(wanted, found, &mut plan);
+            }
             GuestState::Running => plan.steps.push(Step::Pause),
             GuestState::Absent
             | GuestState::Stopped
@@ -199,7 +212,8 @@ fn shut_down(wanted: &Wanted<'_>, plan: &mut Plan) {
 /// Disk, config drive and definition of a guest that is off.
 fn ensure_made(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
     let epoch = wanted.spec.disk_epoch;
-    if !found.disks.contains(&epoch) {
+    // A root disk that is a volume is made elsewhere.
+    if wanted.spec.boot.image.is_some() && !found.disks.contains(&epoch) {
         if wanted.spec.disk.from.is_none() {
             plan.steps.push(Step::Images);
         }
@@ -208,9 +222,7 @@ fn ensure_made(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
     if found.config_drive != wanted.config_drive {
         plan.steps.push(Step::ConfigDrive);
     }
-    if found.defined.as_deref() != Some(wanted.fingerprint.as_str()) {
-        plan.steps.push(Step::Define);
-    }
+    ensure_defined(wanted, found, plan);
     remove_old(wanted, found, plan);
 }
 
@@ -325,6 +337,36 @@ fn plug(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
             absent.iter().map(|port| port.tap.clone()).collect(),
         ));
     }
+    plug_volumes(wanted, found, plan);
+    ensure_defined(wanted, found, plan);
+}
+
+/// Volumes of a guest that is on.
+fn plug_volumes(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
+    let volumes = &wanted.spec.volumes;
+    for id in found.volumes.keys() {
+        if volumes.iter().any(|volume| volume.volume_id == *id) {
+            continue;
+        }
+        match wanted.memory.asked_to_unplug.get(id) {
+            Some(ago) if *ago < ASK_AGAIN => plan.waits = Some(Wait::UnplugVolume),
+            _ => plan.steps.push(Step::AskToUnplugVolume(id.clone())),
+        }
+    }
+    for volume in volumes {
+        let there = found.volumes.get(&volume.volume_id);
+        let size = there.map(|there| there.size_bytes);
+        match size {
+            None => plan.steps.push(Step::PlugVolume(volume.clone())),
+            Some(Some(bytes)) if bytes < volume.size_gib << 30 => {
+                plan.steps.push(Step::ResizeVolume(volume.clone()));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn ensure_defined(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
     if found.defined.as_deref() != Some(wanted.fingerprint.as_str()) {
         plan.steps.push(Step::Define);
     }

@@ -248,7 +248,7 @@ impl Schedule {
             .values()
             .filter(|spec| spec.want != Want::Absent)
         {
-            images.insert(spec.boot.image.hash.clone());
+            images.extend(spec.boot.image.as_ref().map(|image| image.hash.clone()));
             if let Some(kernel) = &spec.boot.kernel {
                 images.insert(kernel.image.hash.clone());
                 images.extend(kernel.ramdisk.as_ref().map(|ramdisk| ramdisk.hash.clone()));
@@ -398,6 +398,7 @@ fn observed(done: &Done, progress: Progress, clock: &Clock) -> ObservedServer {
             .values()
             .filter_map(|port| port.port_id.clone())
             .collect(),
+        volumes: found.volumes.keys().cloned().collect(),
         vnc: found.vnc.clone().filter(|_| is_on),
         export: found.export.clone(),
         at: clock.now(),

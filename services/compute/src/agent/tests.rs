@@ -44,11 +44,12 @@ fn spec(n: u32, generation: i64, want: Want) -> ServerSpec {
             disk_gib: 1,
         },
         boot: Boot {
-            image,
+            image: Some(image),
             kernel: None,
         },
         disk_epoch: 0,
         disk: crate::model::disk::DiskWish::default(),
+        volumes: Vec::new(),
         ports: vec![PortSpec {
             tap: PortSpec::tap_name(&port_id),
             port_id,

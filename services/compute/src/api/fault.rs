@@ -7,7 +7,8 @@ use nephos_types::RequestId;
 use serde_json::{Value, json};
 
 use super::versions::{MAX, MIN};
-use crate::model::server::{Refused, Server};
+use crate::model::server::{NoPlace, Refused, Server};
+use crate::model::volume::MAX_DISKS;
 use crate::store::quota::Over;
 
 /// How compute answers.
@@ -91,6 +92,21 @@ pub(crate) fn refused(server: &Server, verb: &str, why: Refused) -> Fault {
             "Cannot '{verb}' instance {id} while it is in {state}"
         )),
         Refused::Locked => Fault::conflict(format!("Instance {id} is locked")),
+    }
+}
+
+/// Why a server takes no further volume, in Nova's words.
+pub(crate) fn no_place(why: &NoPlace) -> Fault {
+    match why {
+        NoPlace::There(volume) => {
+            Fault::bad_request(format!("Invalid volume: volume {volume} already attached"))
+        }
+        NoPlace::DeviceTaken(path) => {
+            Fault::conflict(format!("The supplied device path ({path}) is in use."))
+        }
+        NoPlace::Full => Fault::forbidden(format!(
+            "The maximum allowed number of disk devices ({MAX_DISKS}) to attach to a single instance has been exceeded."
+        )),
     }
 }
 

@@ -181,7 +181,8 @@ async fn external_events(cx: Cx, req: Req<ExternalEvents>) -> Reply<ExternalEven
             )));
         }
         let id = event.server_uuid.as_str().into();
-        let code = match store::servers::lock(&mut tx, &id).await? {
+        let server = store::servers::lock(&mut tx, &id).await?;
+        let code = match &server {
             None => 404,
             // Nova: a server that is on no host yet cannot be told anything.
             Some(server) if server.host.is_none() => 422,
@@ -189,6 +190,15 @@ async fn external_events(cx: Cx, req: Req<ExternalEvents>) -> Reply<ExternalEven
         };
         if code == 200 && event.name.starts_with("network-") {
             ops::refresh::request(&mut tx, asked(&cx), &id)
+                .await
+                .map_err(|why| Fault::internal(why.to_string()))?;
+        }
+        if code == 200
+            && event.name == "volume-extended"
+            && let (Some(server), Some(volume)) = (&server, &event.tag)
+            && server.volumes.iter().any(|one| one.volume_id == *volume)
+        {
+            ops::extend_volume::request(&mut tx, asked(&cx), server, volume)
                 .await
                 .map_err(|why| Fault::internal(why.to_string()))?;
         }

@@ -25,6 +25,7 @@ mod resource;
 mod security_groups;
 mod server_actions;
 mod server_create;
+mod server_devices;
 mod server_evacuate;
 mod server_fields;
 mod server_groups;
@@ -39,6 +40,7 @@ mod server_view;
 mod servers;
 mod services;
 mod versions;
+mod volume_attachments;
 mod zones;
 
 pub(crate) use fault::DIALECT;
@@ -257,6 +259,11 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         services::ForceDownService,
         services::ListServices,
         services::UpdateService,
+        volume_attachments::AttachVolume,
+        volume_attachments::DetachVolume,
+        volume_attachments::ListAttachments,
+        volume_attachments::ShowAttachment,
+        volume_attachments::UpdateAttachment,
         zones::ListZones,
         zones::ListZonesDetail,
     ]);

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flavors::{Link, Number, links};
+use super::server_devices::{BlockDevice, names_volumes};
 use super::server_fields::{Fields, fields, zone_and_host};
 use super::server_references::{References, check_references, references};
 use super::versions::{SERVER_CREATE, SERVER_CREATE_KEYS};
@@ -62,7 +63,7 @@ pub(crate) struct NewServer {
     #[serde(default)]
     pub(super) availability_zone: Option<String>,
     #[serde(default)]
-    pub(super) block_device_mapping: Option<Vec<Value>>,
+    pub(super) block_device_mapping: Option<Vec<BlockDevice>>,
     #[serde(default)]
     pub(super) block_device_mapping_v2: Option<Vec<BlockDevice>>,
     #[serde(default)]
@@ -114,16 +115,6 @@ pub(super) struct NetworkRef {
     pub(super) fixed_ip: Option<String>,
     #[serde(default)]
     pub(super) tag: Option<String>,
-}
-
-#[derive(Deserialize, ToSchema)]
-pub(super) struct BlockDevice {
-    #[serde(default)]
-    pub(super) uuid: Option<String>,
-    #[serde(default)]
-    pub(super) source_type: String,
-    #[serde(default)]
-    pub(super) destination_type: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -230,6 +221,11 @@ fn check_many(new: &NewServer, most: u32) -> Result<(), Fault> {
                  by one with different addresses.",
             ));
         }
+    }
+    if names_volumes(new) {
+        return Err(Fault::bad_request(
+            "Cannot attach one or more volumes to multiple instances",
+        ));
     }
     if new.hostname.is_some() {
         return Err(Fault::bad_request(
@@ -513,6 +509,7 @@ fn plan(cx: &Cx, new: &NewServer, fields: Fields, references: References) -> Res
         updated_at: now,
         launched_at: None,
         group_id: None,
+        volumes: references.volumes,
     })
 }
 
@@ -525,6 +522,9 @@ fn copies(first: &Server, count: u32) -> Vec<Server> {
         let mut server = first.clone();
         if index > 0 {
             server.id = ServerId::from(nephos_runtime::ids::uuid());
+            for volume in &mut server.volumes {
+                volume.id = nephos_runtime::ids::uuid().to_string();
+            }
         }
         // Nova's multi_instance_name_template.
         server.name = format!("{}-{}", first.name, index + 1);

@@ -92,6 +92,12 @@ async fn rebuild(cx: Cx, req: Req<Rebuild>) -> Reply<Rebuild> {
     allowed
         .check_can(&[VmState::Active, VmState::Stopped, VmState::Error])
         .map_err(refused)?;
+    // Its disk is a volume, which only the block service could fill anew.
+    if allowed.boots_from_volume() {
+        return Err(Fault::bad_request(
+            "Unable to rebuild with a different image for a volume-backed server.",
+        ));
+    }
     let wanted = plan(&cx, &allowed, asked_for).await?;
     let mut tx = cx.write().await?;
     let begun = ops::rebuild::request(&mut tx, asked(&cx), &allowed, wanted).await;

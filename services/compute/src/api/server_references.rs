@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use super::fault::invalid_text;
 use super::flavors::visible;
-use super::server_create::{BlockDevice, NetworkRef, Networks, NewServer};
-use super::{Cx, fault};
+use super::server_create::{NetworkRef, Networks, NewServer};
+use super::{Cx, fault, server_devices};
 use crate::model::flavor::Flavor;
 use crate::model::server::{ImageCopy, Nic};
+use crate::model::volume::Volume;
 use crate::peers::{Network, image_copy};
 use crate::store;
 
@@ -20,6 +21,7 @@ use crate::store;
 pub(super) struct References {
     pub(super) flavor: Flavor,
     pub(super) image: ImageCopy,
+    pub(super) volumes: Vec<Volume>,
     pub(super) key: Option<(String, String)>,
     pub(super) nics: Vec<Nic>,
     pub(super) groups: Vec<String>,
@@ -83,20 +85,21 @@ pub(super) fn check_references(cx: &Cx, new: &NewServer) -> Result<(), Fault> {
 
 pub(super) async fn references(cx: &Cx, new: &NewServer) -> Result<References, Fault> {
     let flavor_id = flavor_ref(&new.flavor)?;
-    let image_id = image_ref(new)?;
-    let (flavor, image, key, nics) = tokio::join!(
+    let wanted = server_devices::wanted(cx, new)?;
+    let (flavor, found, key, nics) = tokio::join!(
         visible(cx, &flavor_id),
-        image(cx, &image_id),
+        server_devices::found(cx, &wanted),
         key(cx, new.key_name.as_deref()),
         nics(cx, new),
     );
     let flavor = flavor.map_err(|why| Fault::bad_request(why.message))?;
-    let image = image?;
-    check_fits(&flavor, &image)?;
+    let found = found?;
+    server_devices::check_fits(&flavor, &found)?;
     let groups = groups(cx, new).await?;
     Ok(References {
         flavor,
-        image,
+        image: found.image,
+        volumes: found.volumes,
         key: key?,
         nics: nics?,
         groups,
@@ -122,30 +125,6 @@ pub(super) fn flavor_ref(asked: &Value) -> Result<String, Fault> {
     Ok(id.to_owned())
 }
 
-fn image_ref(new: &NewServer) -> Result<String, Fault> {
-    if new
-        .block_device_mapping
-        .as_ref()
-        .is_some_and(|mapping| !mapping.is_empty())
-    {
-        return Err(no_volumes());
-    }
-    let devices = new.block_device_mapping_v2.as_deref().unwrap_or_default();
-    let local = |device: &BlockDevice| {
-        device.source_type == "image"
-            && device.destination_type.as_deref().unwrap_or("local") == "local"
-    };
-    if devices.len() > 1 || devices.iter().any(|device| !local(device)) {
-        return Err(no_volumes());
-    }
-    let by_device = devices.first().and_then(|device| device.uuid.clone());
-    let asked = new.image.clone().filter(|id| !id.is_empty()).or(by_device);
-    let text = asked.ok_or_else(|| {
-        Fault::bad_request("Invalid imageRef provided. A server needs an image: volumes to boot from are not offered.")
-    })?;
-    image_id(&text)
-}
-
 /// An image's id; old clients send its URL.
 pub(super) fn image_id(text: &str) -> Result<String, Fault> {
     let id = text.rsplit('/').next().unwrap_or_default().to_owned();
@@ -166,12 +145,6 @@ pub(super) async fn image(cx: &Cx, id: &str) -> Result<ImageCopy, Fault> {
             false => fault::from_peer(&why),
         })?;
     image_copy(&shown).map_err(Fault::bad_request)
-}
-
-fn no_volumes() -> Fault {
-    Fault::bad_request(
-        "Block Device Mapping is Invalid: this cloud has no volumes yet; boot from an image.",
-    )
 }
 
 pub(super) async fn key(cx: &Cx, name: Option<&str>) -> Result<Option<(String, String)>, Fault> {

@@ -172,7 +172,14 @@ async fn allowed<R: Rule>(
 fn check_state(server: &Server, verb: &str) -> Result<(), Fault> {
     server
         .check_can(&[VmState::Active, VmState::Stopped])
-        .map_err(|why| fault::refused(server, verb, why))
+        .map_err(|why| fault::refused(server, verb, why))?;
+    if server.volumes.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::conflict(format!(
+        "Cannot '{verb}' instance {}: this cloud does not do that to servers with volumes. Detach them first.",
+        server.id
+    )))
 }
 
 /// Begins a move, which holds the larger of both sizes of the quota until it ends.

@@ -154,10 +154,14 @@ impl<'a> Viewer<'a> {
                 }
                 shown
             });
-        let image = json!({
-            "id": server.image.id,
-            "links": [{"rel": "bookmark", "href": self.cx.url(&format!("/images/{}", server.image.id))}],
-        });
+        let image = match server.image.id.as_str() {
+            // It boots from a volume.
+            "" => json!(""),
+            id => json!({
+                "id": id,
+                "links": [{"rel": "bookmark", "href": self.cx.url(&format!("/images/{id}"))}],
+            }),
+        };
         ServerView {
             status: server.status(),
             host_id: host_id(&server),
@@ -180,7 +184,7 @@ impl<'a> Viewer<'a> {
             for_admins: self.admin.then(|| self.for_admins(&server)),
             vm_state: server.vm_state.word(),
             power_state: server.power_state,
-            volumes: Vec::new(),
+            volumes: volumes(&server),
             security_groups: groups(&server),
             locked: server.locked_by.is_some(),
             trusted_image_certificates: None,
@@ -248,6 +252,17 @@ fn groups(server: &Server) -> Option<Vec<Value>> {
         .flat_map(|bound| &bound.groups)
         .map(|name| json!({ "name": name }));
     Some(names.collect::<Vec<_>>()).filter(|names| !names.is_empty())
+}
+
+/// Its volumes, those that are not made yet excepted.
+fn volumes(server: &Server) -> Vec<Value> {
+    let there = server
+        .volumes
+        .iter()
+        .filter(|one| !one.volume_id.is_empty());
+    there
+        .map(|one| json!({"id": one.volume_id, "delete_on_termination": one.delete_on_termination}))
+        .collect()
 }
 
 /// Tells a project whether two of its servers share a host, and nothing else (Nova: SHA-224 of project and host).

@@ -18,6 +18,7 @@ pub(crate) const SERVER_VIEW: &[Change] = &[
     added(v(2, 3), "OS-EXT-SRV-ATTR:root_device_name"),
     added(v(2, 3), "OS-EXT-SRV-ATTR:user_data"),
     added(v(2, 3), "OS-EXT-SRV-ATTR:hostname"),
+    changed(v(2, 3), volumes_by_id),
     added(v(2, 9), "locked"),
     added(v(2, 16), "host_status"),
     added(v(2, 19), "description"),
@@ -163,6 +164,36 @@ pub(crate) const EVACUATE: &[Change] = &[
 /// The keys of an evacuation.
 pub(crate) const EVACUATE_KEYS: &[&str] = &["host", "adminPass", "onSharedStorage", "force"];
 
+/// A volume of a server.
+pub(crate) const ATTACHMENT_VIEW: &[Change] = &[
+    added(v(2, 70), "tag"),
+    added(v(2, 79), "delete_on_termination"),
+    removed(v(2, 89), "id"),
+    added(v(2, 89), "attachment_id"),
+    added(v(2, 89), "bdm_uuid"),
+];
+
+/// A volume that was just given to a server.
+pub(crate) const ATTACHED_VIEW: &[Change] = &[
+    added(v(2, 70), "tag"),
+    added(v(2, 79), "delete_on_termination"),
+];
+
+/// The body of `POST /servers/{id}/os-volume_attachments`.
+pub(crate) const ATTACH: &[Change] = &[
+    added(v(2, 49), "tag"),
+    added(v(2, 79), "delete_on_termination"),
+];
+
+/// The body of `PUT /servers/{id}/os-volume_attachments/{volume}`.
+pub(crate) const ATTACHMENT_UPDATE: &[Change] = &[
+    added(v(2, 85), "id"),
+    added(v(2, 85), "serverId"),
+    added(v(2, 85), "device"),
+    added(v(2, 85), "tag"),
+    added(v(2, 85), "delete_on_termination"),
+];
+
 /// A server group.
 pub(crate) const GROUP_VIEW: &[Change] = &[
     added(v(2, 13), "project_id"),
@@ -230,6 +261,18 @@ fn flavor_as_link(server: &mut Object) {
     if let (Some(id), Some(link)) = (id, link) {
         let flavor = json!({"id": id, "links": [{"rel": "bookmark", "href": link}]});
         server.insert("flavor".to_owned(), flavor);
+    }
+}
+
+fn volumes_by_id(server: &mut Object) {
+    let volumes = server.get_mut("os-extended-volumes:volumes_attached");
+    for volume in volumes
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
+    {
+        volume.shift_remove("delete_on_termination");
     }
 }
 

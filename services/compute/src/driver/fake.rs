@@ -16,9 +16,10 @@ use futures_util::FutureExt as _;
 use nephos_runtime::Clock;
 use nephos_types::Timestamp;
 
-use super::{Answer, Changes, DriverError, Found, FoundPort, Mark};
+use super::{Answer, Changes, DriverError, Found, FoundPort, FoundVolume, Mark};
 use crate::model::disk::Export;
 use crate::model::spec::{GuestState, ImageHash, PortSpec, ServerId, VncAddress};
+use crate::model::volume::VolumeSpec;
 
 /// A timer wakes up to this late: what one call overslept, the next one of the host sleeps less.
 const TIMER: Duration = Duration::from_millis(2);
@@ -97,6 +98,8 @@ pub enum Verb {
     Stop,
     /// `ensure_plugged`, `ask_to_unplug`.
     Plug,
+    /// `ensure_volume`, `ask_to_unplug_volume`, `ensure_volume_size`.
+    Volume,
     /// `remove_definition`, `remove_files`, `remove_unused_images`.
     Remove,
 }
@@ -132,6 +135,7 @@ struct Guest {
     disks: BTreeSet<i64>,
     config_drive: Option<String>,
     plugged: BTreeMap<String, FoundPort>,
+    volumes: BTreeMap<String, FoundVolume>,
     mark: Mark,
     console: Vec<u8>,
     is_deaf: bool,
@@ -152,6 +156,7 @@ struct Definition {
     fingerprint: String,
     name: String,
     ports: BTreeMap<String, FoundPort>,
+    volumes: BTreeMap<String, FoundVolume>,
 }
 
 impl World {
@@ -204,6 +209,7 @@ impl World {
                     guest.power = Power::Off;
                 }
                 guest.plugged.clear();
+                guest.volumes.clear();
                 guest.mark.started = None;
             }
             host.changes.tell(None);
@@ -332,7 +338,11 @@ impl Host {
         let guest = self.guest(server)?;
         if guest.power == Power::Off {
             let taps = definition.ports.keys();
-            let devices: String = taps.map(|tap| format!("  {tap}: up\r\n")).collect();
+            let volumes = definition.volumes.values();
+            let devices: String = taps
+                .map(|tap| format!("  {tap}: up\r\n"))
+                .chain(volumes.map(|volume| format!("  {}: there\r\n", volume.device)))
+                .collect();
             let text = format!(
                 "Nephos simulated guest: nothing runs here.\r\nDevices:\r\n{devices}\r\n{} login: ",
                 definition.name
@@ -341,6 +351,7 @@ impl Host {
             let excess = guest.console.len().saturating_sub(CONSOLE_BYTES);
             guest.console.drain(..excess);
             guest.plugged = definition.ports;
+            guest.volumes = definition.volumes;
         }
         guest.power = Power::On;
         Ok(())
@@ -351,6 +362,7 @@ impl Guest {
     fn switch_off(&mut self) {
         self.power = Power::Off;
         self.plugged.clear();
+        self.volumes.clear();
     }
 
     fn found(&self) -> Found {
@@ -377,6 +389,10 @@ impl Guest {
             } else {
                 defined_ports.unwrap_or_default()
             },
+            volumes: match &self.defined {
+                Some(defined) if !is_on => defined.volumes.clone(),
+                _on => self.volumes.clone(),
+            },
             mark: self.mark.clone(),
             vnc: is_on.then(|| VncAddress {
                 host: "127.0.0.1".to_owned(),
@@ -393,6 +409,14 @@ impl Guest {
     fn is_empty(&self) -> bool {
         self.defined.is_none() && self.disks.is_empty() && self.config_drive.is_none()
     }
+}
+
+fn found_volume(volume: &VolumeSpec) -> (String, FoundVolume) {
+    let found = FoundVolume {
+        device: volume.device.clone(),
+        size_bytes: Some(volume.size_gib << 30),
+    };
+    (volume.volume_id.clone(), found)
 }
 
 fn found_port(port: &PortSpec) -> FoundPort {

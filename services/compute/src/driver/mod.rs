@@ -26,6 +26,7 @@ use crate::model::spec::{
     ConfigDrive, GuestState, HostInventory, ImageHash, ImageSpec, PortId, PortSpec, ServerId,
     ServerSpec, VncAddress,
 };
+use crate::model::volume::VolumeSpec;
 
 /// What a verb answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, DriverError>>;
@@ -88,6 +89,19 @@ pub trait Driver: Send + Sync {
 
     /// Takes an interface out of a running guest. The guest must agree, so it may still be there at the next look.
     fn ask_to_unplug<'a>(&'a self, server: &'a ServerId, port: &'a FoundPort) -> Answer<'a, ()>;
+
+    /// Plugs a volume into a guest that is on.
+    fn ensure_volume<'a>(&'a self, server: &'a ServerId, volume: &'a VolumeSpec) -> Answer<'a, ()>;
+
+    /// Takes a volume out of a guest that is on. The guest must agree, so it may still be there at the next look.
+    fn ask_to_unplug_volume<'a>(&'a self, server: &'a ServerId, volume: &'a str) -> Answer<'a, ()>;
+
+    /// Lets a guest that is on see a volume at its present size.
+    fn ensure_volume_size<'a>(
+        &'a self,
+        server: &'a ServerId,
+        volume: &'a VolumeSpec,
+    ) -> Answer<'a, ()>;
 
     /// Removes the definition (not the disks). The guest must be off.
     fn remove_definition<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()>;
@@ -167,6 +181,8 @@ pub struct Found {
     pub files: bool,
     /// Interfaces the running guest has; of one that is off, those it is defined with.
     pub ports: BTreeMap<String, FoundPort>,
+    /// Likewise its volumes, by id.
+    pub volumes: BTreeMap<String, FoundVolume>,
     /// What the agent wrote down.
     pub mark: Mark,
     /// Where the graphical console listens.
@@ -186,6 +202,7 @@ impl Found {
             config_drive: None,
             files: false,
             ports: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             mark: Mark::default(),
             vnc: None,
             export: None,
@@ -208,6 +225,15 @@ pub struct FoundPort {
     pub tap: String,
     /// The address.
     pub mac: String,
+}
+
+/// A volume of a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundVolume {
+    /// `vdb`.
+    pub device: String,
+    /// How large the guest sees it, if that can be told.
+    pub size_bytes: Option<u64>,
 }
 
 /// What an agent must remember of a server across a crash. It lives with the server, so that it dies with it.
@@ -289,7 +315,7 @@ pub fn fingerprint(spec: &ServerSpec) -> String {
         &spec.size,
         &spec.boot.kernel,
         spec.disk_epoch,
-        &spec.ports,
+        (&spec.ports, &spec.volumes),
         spec.config_drive.is_some(),
         &spec.console,
         &spec.labels,

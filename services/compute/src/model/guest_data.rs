@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::server::Server;
+use super::volume::{ROOT_DEVICE, Volume};
 
 /// Versions of the OpenStack documents that are listed; all have the same content.
 const OPENSTACK_VERSIONS: &[&str] = &[
@@ -62,9 +63,16 @@ fn devices(server: &Server) -> Vec<Value> {
         .nics
         .iter()
         .filter_map(|nic| Some((nic.tag.as_ref()?, nic.bound.as_ref()?)));
-    tagged
-        .map(|(tag, bound)| json!({"type": "nic", "bus": "none", "address": "none", "mac": bound.mac, "tags": [tag]}))
-        .collect()
+    let nics = tagged
+        .map(|(tag, bound)| json!({"type": "nic", "bus": "none", "address": "none", "mac": bound.mac, "tags": [tag]}));
+    let plugged = |volume: &&Volume| volume.connection.is_some() && !volume.leaving;
+    let disks = server.volumes.iter().filter(plugged).filter_map(|volume| {
+        Some(json!({
+            "type": "disk", "bus": "none", "address": "none", "serial": volume.volume_id, "path": volume.device,
+            "tags": [volume.tag.as_ref()?],
+        }))
+    });
+    nics.chain(disks).collect()
 }
 
 /// `network_data.json`.
@@ -264,6 +272,7 @@ fn ec2(server: &Server, rest: &[&str]) -> Option<Vec<u8>> {
             let mut names = vec![
                 "ami-id",
                 "ami-launch-index",
+                "block-device-mapping/",
                 "hostname",
                 "instance-id",
                 "instance-type",
@@ -280,6 +289,15 @@ fn ec2(server: &Server, rest: &[&str]) -> Option<Vec<u8>> {
         }
         ["ami-id"] => text(server.image.id.as_str()),
         ["ami-launch-index"] => text(&server.launch_index.to_string()),
+        ["block-device-mapping"] => {
+            let all = mappings(server);
+            Some(lines(all.iter().map(|(name, _)| name.as_str())))
+        }
+        ["block-device-mapping", name] => {
+            let all = mappings(server);
+            let (_, device) = all.into_iter().find(|(known, _)| known == name)?;
+            text(&device)
+        }
         ["hostname" | "local-hostname" | "public-hostname"] => text(&server.hostname),
         ["instance-id"] => text(&ec2_id(server)),
         ["instance-type"] => text(&server.flavor.name),
@@ -297,6 +315,22 @@ fn ec2(server: &Server, rest: &[&str]) -> Option<Vec<u8>> {
         ["public-keys", "0", "openssh-key"] => server.key.as_ref().and_then(|(_, key)| text(key)),
         _unknown => None,
     }
+}
+
+/// EC2's names of the disks: what the server boots from twice, then its volumes by number.
+fn mappings(server: &Server) -> Vec<(String, String)> {
+    let mut all = vec![
+        (
+            "ami".to_owned(),
+            super::volume::short(ROOT_DEVICE).to_owned(),
+        ),
+        ("root".to_owned(), ROOT_DEVICE.to_owned()),
+    ];
+    let plugged = |volume: &&Volume| volume.connection.is_some() && !volume.leaving;
+    let devices = server.volumes.iter().filter(plugged);
+    let others = devices.filter(|volume| !volume.is_root).enumerate();
+    all.extend(others.map(|(number, volume)| (format!("ebs{number}"), volume.device.clone())));
+    all
 }
 
 /// EC2 wants `i-` and hexadecimal digits; Nova counts, we take the beginning of the id.

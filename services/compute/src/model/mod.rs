@@ -12,3 +12,4 @@ pub mod schedule;
 pub mod server;
 pub mod server_group;
 pub mod spec;
+pub mod volume;

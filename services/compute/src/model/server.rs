@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::disk::{DiskFrom, DiskWish};
 use super::flavor::Flavor;
 use super::spec::{self, ImageId, ServerId};
+use super::volume::{ROOT_DEVICE, Volume, free_device};
 
 /// What a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,6 +284,19 @@ pub struct Server {
     pub launched_at: Option<Timestamp>,
     /// The group of servers that it is in.
     pub group_id: Option<String>,
+    /// Its volumes, the one it boots from among them.
+    pub volumes: Vec<Volume>,
+}
+
+/// Why a server takes no further volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// It has this volume.
+    There(String),
+    /// Something else has the device that was asked for.
+    DeviceTaken(String),
+    /// It has as many disks as it can have.
+    Full,
 }
 
 /// Why an action is refused.
@@ -359,6 +373,43 @@ impl Server {
         Ok(())
     }
 
+    /// Whether its root disk is a volume.
+    #[must_use]
+    pub fn boots_from_volume(&self) -> bool {
+        self.volumes.iter().any(|volume| volume.is_root)
+    }
+
+    /// What it takes of a host: a root disk that is a volume takes no room there.
+    #[must_use]
+    pub fn room(&self) -> Flavor {
+        let mut room = self.flavor.clone();
+        if self.boots_from_volume() {
+            room.disk_gib = 0;
+        }
+        room
+    }
+
+    /// Takes a volume in, at the device it asks for or the first that is free.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn place(&mut self, mut volume: Volume) -> Result<Volume, NoPlace> {
+        let same = |one: &Volume| !one.volume_id.is_empty() && one.volume_id == volume.volume_id;
+        if self.volumes.iter().any(same) {
+            return Err(NoPlace::There(volume.volume_id));
+        }
+        let of_image = (!self.boots_from_volume() && !volume.is_root).then_some(ROOT_DEVICE);
+        let taken = self.volumes.iter().map(|one| one.device.as_str());
+        let taken = taken.chain(of_image);
+        if volume.device.is_empty() {
+            volume.device = free_device(taken).ok_or(NoPlace::Full)?;
+        } else if taken.clone().any(|device| device == volume.device) {
+            return Err(NoPlace::DeviceTaken(volume.device));
+        }
+        self.volumes.push(volume.clone());
+        Ok(volume)
+    }
+
     /// What it uses of its project's quota.
     #[must_use]
     pub fn usage(&self) -> super::quota::Usage {
@@ -387,6 +438,8 @@ impl Server {
                     mtu: bound.mtu,
                 })
             });
+        let host = self.host.as_deref();
+        let volumes = self.volumes.iter().filter_map(|volume| volume.spec(host));
         let reboot = (self.reboot_sequence > 0).then(|| spec::Reboot {
             sequence: self.reboot_sequence,
             how: if self.reboot_kind == "hard" {
@@ -413,7 +466,7 @@ impl Server {
                 disk_gib: self.flavor.disk_gib,
             },
             boot: spec::Boot {
-                image: self.image.spec(),
+                image: (!self.boots_from_volume()).then(|| self.image.spec()),
                 kernel: None,
             },
             disk_epoch: self.disk_epoch,
@@ -421,6 +474,7 @@ impl Server {
                 from: self.image.disk_from.clone(),
                 export: false,
             },
+            volumes: volumes.collect(),
             ports: ports.collect(),
             config_drive,
             console: spec::ConsoleSpec::default(),
@@ -459,6 +513,21 @@ impl Server {
 }
 
 impl ImageCopy {
+    /// No image: the server boots from a volume.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            id: ImageId::from(""),
+            hash_algo: String::new(),
+            hash_value: String::new(),
+            size_bytes: 0,
+            disk_format: String::new(),
+            min_disk_gib: 0,
+            min_ram_mib: 0,
+            properties: BTreeMap::new(),
+        }
+    }
+
     fn spec(&self) -> spec::ImageSpec {
         let algo = if self.hash_algo == "sha256" {
             spec::HashAlgo::Sha256

@@ -13,6 +13,7 @@ use nephos_types::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::disk::{DiskWish, Export};
+use super::volume::VolumeSpec;
 
 nephos_types::id! {
     /// A server; also the UUID of its libvirt domain.
@@ -83,6 +84,9 @@ pub struct ServerSpec {
     /// What there is to say of the root disk beside its epoch.
     #[serde(default, skip_serializing_if = "DiskWish::is_plain")]
     pub disk: DiskWish,
+    /// Volumes, the one it boots from among them.
+    #[serde(default)]
+    pub volumes: Vec<VolumeSpec>,
     /// Network interfaces, in the guest's order.
     #[serde(default)]
     pub ports: Vec<PortSpec>,
@@ -103,7 +107,7 @@ impl ServerSpec {
         let kernel = self.boot.kernel.as_ref();
         let beside = kernel.and_then(|kernel| kernel.ramdisk.as_ref());
         let all = [
-            Some(&self.boot.image),
+            self.boot.image.as_ref(),
             kernel.map(|kernel| &kernel.image),
             beside,
         ];
@@ -166,8 +170,9 @@ pub struct Size {
 /// What the root disk starts as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
-    /// The image of the root disk.
-    pub image: ImageSpec,
+    /// The image of the root disk; `None`: the root disk is a volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSpec>,
     /// Boots this kernel directly (Glance's `kernel_id`) instead of the disk's boot loader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelSpec>,
@@ -323,6 +328,9 @@ pub struct ObservedServer {
     /// The ports that are plugged in, by id.
     #[serde(default)]
     pub ports: Vec<PortId>,
+    /// The volumes that are plugged in, by id.
+    #[serde(default)]
+    pub volumes: Vec<String>,
     /// Where the graphical console listens, while the guest runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vnc: Option<VncAddress>,

@@ -6,7 +6,8 @@ use nephos_runtime::crash_point;
 use serde_json::json;
 
 use super::{
-    HostSays, LOOK_AGAIN, OPS, give_up, host_says, place, ports, publish, release, room, step_error,
+    HostSays, LOOK_AGAIN, OPS, give_up, host_says, place, ports, publish, release, room,
+    step_error, volumes,
 };
 use crate::model::schedule::{Host, Wish};
 use crate::model::server::{Server, ServerFault, VmState, power};
@@ -39,11 +40,17 @@ impl Reconcile<Compute> for Boot {
         if server.host.is_none() {
             return claim(cx, &server).await;
         }
+        if let Some(next) = volumes::ensure(cx, &server).await? {
+            return Ok(next);
+        }
         if let Some(plugged) = ports::ensure(cx, &server).await? {
             return tell_host(cx, &server, plugged).await;
         }
         match host_says(cx, &server).await? {
-            HostSays::Settled(GuestState::Running) => finish(cx, op, &server).await,
+            HostSays::Settled(GuestState::Running) => match volumes::complete(cx, &server).await? {
+                Some(next) => Ok(next),
+                None => finish(cx, op, &server).await,
+            },
             HostSays::Failed(why) => try_elsewhere(cx, &server, &why).await,
             HostSays::Settled(_) | HostSays::Working => tell_host(cx, &server, Vec::new()).await,
         }
@@ -79,7 +86,7 @@ impl Reconcile<Compute> for Boot {
 
 /// Finds room and claims it.
 async fn claim(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
-    let why = match room::find(cx, &server.flavor, &wish(cx, server).await?).await? {
+    let why = match room::find(cx, &server.room(), &wish(cx, server).await?).await? {
         Ok((host, offer)) => return take_room(cx, server, &host, &offer).await,
         Err(why) => why,
     };
@@ -117,7 +124,7 @@ async fn wish(cx: &OpCx<Compute>, server: &Server) -> Result<Wish, StepError> {
         zone: server.wanted_zone.clone(),
         host: server.wanted_host.clone(),
         excluded: server.excluded_hosts.clone(),
-        room: room::words(&server.flavor),
+        room: room::words(&server.room()),
         group: room::group(cx, server).await?,
         spread: room::spread(&server.id),
     })

@@ -109,6 +109,20 @@ impl Compute {
                 ));
             }
         }
+        for used in store::check::volumes_in_use(&self.core.db).await? {
+            let (project, id) = (&used.project, &used.attachment);
+            let gone = !self.siblings.has_attachment(project, id).await?;
+            // It may have been taken out since.
+            if gone
+                && store::check::volumes_in_use(&self.core.db)
+                    .await?
+                    .contains(&used)
+            {
+                let what = format!("has volume {}, which is not attached to it", used.volume);
+                let hint = "Somebody ended the attachment in the block service: take the volume out of the server.";
+                findings.push(Finding::new(what, used.server, hint));
+            }
+        }
         for port in self.siblings.ports_of_servers().await? {
             if !servers.contains_key(&port.device_id) {
                 let what = format!("is plugged into {}, which is no server", port.device_id);

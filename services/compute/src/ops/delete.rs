@@ -6,7 +6,7 @@ use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepEr
 use nephos_runtime::crash_point;
 use serde_json::json;
 
-use super::{Asked, Work, moving, release, supersede};
+use super::{Asked, Work, moving, release, supersede, volumes};
 use crate::model::server::{Server, ServerFault, VmState};
 use crate::model::spec::KIND_SERVER;
 use crate::{Compute, store};
@@ -50,6 +50,9 @@ impl Reconcile<Compute> for Delete {
             return Ok(next);
         }
         if let Some(next) = release::release_next(cx, &server).await? {
+            return Ok(next);
+        }
+        if let Some(next) = volumes::release(cx, &server).await? {
             return Ok(next);
         }
         crash_point!("delete.before_row");

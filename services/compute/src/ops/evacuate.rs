@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::resize::{self, Move};
 use super::{
     Asked, HostSays, LOOK_AGAIN, Work, give_up, host_says, observe, place, ports, publish, release,
-    room, step_error, supersede,
+    room, step_error, supersede, volumes,
 };
 use crate::model::migration::{Kind, Status};
 use crate::model::schedule::Wish;
@@ -91,6 +91,9 @@ impl Reconcile<Compute> for Evacuate {
         if server.host.as_deref() == arg(op, "from") {
             return leave(cx, op, &server).await;
         }
+        if let Some(next) = volumes::ensure(cx, &server).await? {
+            return Ok(next);
+        }
         let plugged = ports::ensure(cx, &server).await?.unwrap_or_default();
         let Some(host) = &server.host else {
             return Ok(Next::Fail(Failure::new("The server is on no host.")));
@@ -103,6 +106,9 @@ impl Reconcile<Compute> for Evacuate {
             HostSays::Working => Ok(Next::After(LOOK_AGAIN)),
             HostSays::Failed(why) => Ok(Next::Fail(Failure::new(why))),
             HostSays::Settled(state) => {
+                if let Some(next) = volumes::complete(cx, &server).await? {
+                    return Ok(next);
+                }
                 crash_point!("evacuate.before_finish");
                 let mut tx = cx.finish("finish").await?;
                 let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
@@ -156,11 +162,11 @@ async fn leave(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<Ne
         zone: server.wanted_zone.clone(),
         host: arg(op, "to").map(str::to_owned),
         excluded: vec![from.to_owned()],
-        room: room::words(&server.flavor),
+        room: room::words(&server.room()),
         group: room::group(cx, server).await?,
         spread: room::spread(&server.id),
     };
-    let (_, offer) = match room::find(cx, &server.flavor, &wish).await? {
+    let (_, offer) = match room::find(cx, &server.room(), &wish).await? {
         Ok(found) => found,
         Err(why) => return Ok(Next::Fail(why)),
     };

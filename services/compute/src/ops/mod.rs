@@ -1,11 +1,15 @@
 //! Reconcilers, one file per verb. Each step looks at the world, does one thing that can be repeated, and comes back.
 
+pub(crate) mod attach_volume;
+mod attachment;
 pub(crate) mod boot;
 pub mod check;
 pub(crate) mod confirm;
 pub(crate) mod consoles;
 pub(crate) mod delete;
+pub(crate) mod detach_volume;
 pub(crate) mod evacuate;
+pub(crate) mod extend_volume;
 pub(crate) mod host;
 pub(crate) mod interfaces;
 mod moving;
@@ -18,6 +22,7 @@ mod release;
 pub(crate) mod resize;
 pub(crate) mod revert;
 mod room;
+mod volumes;
 
 use nephos_auth::Caller;
 use nephos_db::Tx;
@@ -37,6 +42,8 @@ pub(crate) const OPS: &str = "compute.ops";
 pub(crate) const FEED: &str = "compute.feed";
 /// Whoever waits for a console log listens here.
 pub(crate) const CONSOLES: &str = "compute.consoles";
+/// Whoever waits for a server's volumes listens here.
+pub(crate) const VOLUMES: &str = "compute.volumes";
 /// Whoever waits for a server's ports listens here.
 pub(crate) const PORTS: &str = "compute.ports";
 
@@ -53,6 +60,10 @@ pub(crate) fn reconcilers() -> Reconcilers<Compute> {
         .with(interfaces::Interfaces)
         .with(host::Register)
         .with(refresh::Refresh)
+        .with(attach_volume::AttachVolume)
+        .with(detach_volume::DetachVolume)
+        .with(extend_volume::ExtendVolume)
+        .with(attachment::Attachment)
 }
 
 /// Who asked for work, and when.

@@ -6,7 +6,7 @@ use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
 use nephos_types::Timestamp;
 
-use super::{FEED, HostSays, LOOK_AGAIN, host_says, place, ports, publish, step_error};
+use super::{FEED, HostSays, LOOK_AGAIN, host_says, place, ports, publish, step_error, volumes};
 use crate::model::console::KIND_CALL;
 use crate::model::disk::KIND_DISK;
 use crate::model::server::Server;
@@ -115,7 +115,10 @@ impl Reconcile<Compute> for Release {
         let Some(server) = super::server(cx, &op.resource_id).await? else {
             return Ok(Next::Done);
         };
-        Ok(release_next(cx, &server).await?.unwrap_or(Next::Done))
+        if let Some(next) = release_next(cx, &server).await? {
+            return Ok(next);
+        }
+        Ok(volumes::release(cx, &server).await?.unwrap_or(Next::Done))
     }
 
     async fn failed(

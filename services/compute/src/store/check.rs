@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use nephos_db::{Db, Error, FromRow, Row, Tx, args};
 
+use crate::model::volume::Volume;
+
 struct Pair(String, String);
 
 impl FromRow for Pair {
@@ -26,6 +28,54 @@ pub(crate) async fn stuck(db: &Db) -> Result<Vec<(String, String)>, Error> {
         .into_iter()
         .map(|Pair(id, state)| (id, state))
         .collect())
+}
+
+/// Volumes that servers use, as far as compute knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InUse {
+    pub server: String,
+    pub project: String,
+    pub volume: String,
+    pub attachment: String,
+}
+
+struct WithVolumes(String, String, String);
+
+impl FromRow for WithVolumes {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self(
+            row.get("id")?,
+            row.get("project_id")?,
+            row.get("volumes")?,
+        ))
+    }
+}
+
+/// Every volume that the block service was told to be in use.
+pub(crate) async fn volumes_in_use(db: &Db) -> Result<Vec<InUse>, Error> {
+    let rows = db
+        .fetch_all::<WithVolumes>(
+            "SELECT id, project_id, volumes FROM servers WHERE volumes <> '[]' ORDER BY id",
+            args![],
+        )
+        .await?;
+    let mut all = Vec::new();
+    for WithVolumes(server, project, text) in rows {
+        let volumes: Vec<Volume> = serde_json::from_str(&text)
+            .map_err(|why| Error::damaged(format!("volumes of server {server}: {why}")))?;
+        for volume in volumes
+            .into_iter()
+            .filter(|one| one.complete && !one.leaving)
+        {
+            all.extend(volume.attachment_id.map(|attachment| InUse {
+                server: server.clone(),
+                project: project.clone(),
+                volume: volume.volume_id,
+                attachment,
+            }));
+        }
+    }
+    Ok(all)
 }
 
 /// What hosts are told to have while no server is there.

@@ -13,21 +13,21 @@ const SELECT: &str = "SELECT id, project_id, user_id, name, description, hostnam
      user_data, config_drive, admin_pass, guest_password, files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
      power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
      locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
-     created_at, updated_at, launched_at, group_id FROM servers";
+     created_at, updated_at, launched_at, group_id, volumes FROM servers";
 
 /// Without what may be large: user data, files, the key's text, passwords.
 const SELECT_BRIEF: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, '' AS key_data, \
      CAST(NULL AS TEXT) AS user_data, config_drive, CAST(NULL AS TEXT) AS admin_pass, '' AS guest_password, '[]' AS files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
      power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
      locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
-     created_at, updated_at, launched_at, group_id FROM servers";
+     created_at, updated_at, launched_at, group_id, volumes FROM servers";
 
 /// The same with user data, which admins are shown.
 const SELECT_WITH_USER_DATA: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, '' AS key_data, \
      user_data, config_drive, CAST(NULL AS TEXT) AS admin_pass, '' AS guest_password, '[]' AS files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
      power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
      locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
-     created_at, updated_at, launched_at, group_id FROM servers";
+     created_at, updated_at, launched_at, group_id, volumes FROM servers";
 
 impl FromRow for Server {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -84,6 +84,7 @@ impl FromRow for Server {
             updated_at: row.get("updated_at")?,
             launched_at: row.get("launched_at")?,
             group_id: row.get("group_id")?,
+            volumes: parsed(&row.get::<String>("volumes")?)?,
         })
     }
 }
@@ -165,10 +166,10 @@ pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {
          task_state, want, power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, \
          security_groups, metadata, tags, locked_by, locked_reason, fault, excluded_hosts, reservation_id, \
          launch_index, access_ipv4, access_ipv6, disk_config, created_at, updated_at, launched_at, admin_pass, \
-         guest_password, files, vcpus, ram_mib, disk_gib, group_id) \
+         guest_password, files, vcpus, ram_mib, disk_gib, group_id, volumes) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL, NULL, $17, $18, \
          $19, $20, $21, 0, '', 0, $22, $23, $24, $25, NULL, NULL, NULL, '[]', $26, $27, $28, $29, $30, $31, $31, NULL, \
-         $32, '', $33, $34, $35, $36, $37)",
+         $32, '', $33, $34, $35, $36, $37, $38)",
         args![
             server.id,
             server.project_id,
@@ -206,8 +207,9 @@ pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {
             json(&server.files)?,
             server.flavor.vcpus,
             server.flavor.ram_mib,
-            server.flavor.disk_gib,
+            if server.boots_from_volume() { 0 } else { server.flavor.disk_gib },
             server.group_id,
+            json(&server.volumes)?,
         ],
     )
     .await?;
@@ -225,7 +227,7 @@ pub(crate) async fn update(tx: &mut Tx, server: &Server) -> Result<(), Error> {
          task_state = $7, want = $8, power_state = $9, generation = $10, reboot_sequence = $11, \
          reboot_kind = $12, networks = $13, metadata = $14, tags = $15, locked_by = $16, locked_reason = $17, \
          fault = $18, excluded_hosts = $19, access_ipv4 = $20, access_ipv6 = $21, disk_config = $22, \
-         updated_at = $23, launched_at = $24, security_groups = $25 WHERE id = $26",
+         updated_at = $23, launched_at = $24, security_groups = $25, volumes = $26 WHERE id = $27",
         args![
             server.name,
             server.description,
@@ -252,6 +254,7 @@ pub(crate) async fn update(tx: &mut Tx, server: &Server) -> Result<(), Error> {
             server.updated_at,
             server.launched_at,
             json(&server.security_groups)?,
+            json(&server.volumes)?,
             server.id,
         ],
     )

@@ -8,7 +8,8 @@ use super::{fault, guard, signed};
 use crate::Dashboard;
 
 /// The services that pages may call.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
+    "block",
     "compute",
     "identity",
     "image",

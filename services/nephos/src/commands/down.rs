@@ -20,6 +20,9 @@ pub fn run(config: &Config, clean: bool) -> anyhow::Result<()> {
             (true, true) => "Nephos has stopped.",
             (false, _) => "Nephos is not running.",
         });
+        if clean {
+            hosts::withdraw(config).await?;
+        }
         if clean && hosts::is_real(&config.settings) {
             hosts::remove_everything(config).await?;
             hypervisor::remove_private(&config.settings.state_dir)?;

@@ -3,6 +3,7 @@
 //! Nothing outside this folder names a service: what a process runs, the catalog, the accounts, the databases, the
 //! sections of `nephos.toml` and the consistency check all follow from the list.
 
+mod block;
 mod compute;
 mod dashboard;
 mod ground;
@@ -32,13 +33,14 @@ pub use parts::{Parts, Role};
 use crate::hosts::Hosts;
 
 /// Every service, in the order in which they are built and started.
-pub static SERVICES: [Offer; 8] = [
+pub static SERVICES: [Offer; 9] = [
     Offer::of::<nephos_identity::Identity>(),
     Offer::of::<nephos_placement::Placement>(),
     Offer::of::<nephos_image::Image>(),
     Offer::of::<nephos_network::Network>(),
     Offer::of::<nephos_compute::Compute>(),
     Offer::of::<nephos_object::Object>(),
+    Offer::of::<nephos_block::Block>(),
     Offer::of::<nephos_orchestration::Orchestration>(),
     Offer::of::<nephos_dashboard::Dashboard>(),
 ];
@@ -101,6 +103,13 @@ trait Offered: Service + Check {
         async { Ok(Vec::new()) }
     }
 
+    /// Ends what its work left running beside the process.
+    fn withdraw(
+        _config: &crate::settings::Config,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+        async { Ok(()) }
+    }
+
     /// Removes what its agent put on this machine.
     fn leave(_config: &crate::settings::Config) -> impl Future<Output = anyhow::Result<()>> + Send {
         async { Ok(()) }
@@ -129,6 +138,7 @@ pub struct Offer {
     build: for<'a> fn(&'a Ground<'a>) -> Building<'a>,
     agents: for<'a> fn(&'a Hosts<'a>) -> BoxFuture<'a, anyhow::Result<Vec<Task>>>,
     leave: for<'a> fn(&'a crate::settings::Config) -> BoxFuture<'a, anyhow::Result<()>>,
+    withdraw: for<'a> fn(&'a crate::settings::Config) -> BoxFuture<'a, anyhow::Result<()>>,
 }
 
 impl Offer {
@@ -145,6 +155,7 @@ impl Offer {
             build: |ground| build::<S>(ground).boxed(),
             agents: |hosts| S::agents(hosts).boxed(),
             leave: |config| S::leave(config).boxed(),
+            withdraw: |config| S::withdraw(config).boxed(),
         }
     }
 
@@ -170,6 +181,14 @@ impl Offer {
     /// What a host lacks.
     pub async fn agents<'a>(&self, hosts: &'a Hosts<'a>) -> anyhow::Result<Vec<Task>> {
         (self.agents)(hosts).await
+    }
+
+    /// Ends what its work left running beside the process.
+    ///
+    /// # Errors
+    /// What does not end.
+    pub async fn withdraw(&self, config: &crate::settings::Config) -> anyhow::Result<()> {
+        (self.withdraw)(config).await
     }
 
     /// Removes what its agent put on this machine.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::{heat, neutron, nova, software};
+use super::kinds::{cinder, heat, neutron, nova, software};
 use super::property::{Prop, Type};
 
 /// A resource type.
@@ -47,6 +47,8 @@ pub(crate) enum How {
     Server,
     KeyPair,
     Flavor,
+    Volume,
+    VolumeAttachment,
 }
 
 /// A collection of a sibling, whose things are made, changed and removed in the usual way.
@@ -66,8 +68,7 @@ pub(crate) struct Rest {
 }
 
 /// Types of services that are not here.
-const AWAY: [(&str, &str); 14] = [
-    ("OS::Cinder::", "volume"),
+const AWAY: [(&str, &str); 13] = [
     ("OS::Swift::", "object-store"),
     ("OS::Octavia::", "load-balancer"),
     ("OS::Designate::", "dns"),
@@ -85,9 +86,15 @@ const AWAY: [(&str, &str); 14] = [
 
 /// Every type there is, by name.
 pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
-    [heat::KINDS, software::KINDS, neutron::KINDS, nova::KINDS]
-        .into_iter()
-        .flatten()
+    [
+        cinder::KINDS,
+        heat::KINDS,
+        software::KINDS,
+        neutron::KINDS,
+        nova::KINDS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The type of this name.
@@ -131,6 +138,8 @@ impl Kind {
                 | How::Server
                 | How::KeyPair
                 | How::Flavor
+                | How::Volume
+                | How::VolumeAttachment
         )
     }
 
@@ -225,7 +234,7 @@ mod tests {
             test.template()["resources"]["TestResource"]["type"],
             "OS::Heat::TestResource"
         );
-        assert_eq!(service_away("OS::Cinder::Volume"), Some("volume"));
+        assert_eq!(service_away("OS::Barbican::Order"), Some("key-manager"));
         assert_eq!(service_away("OS::Nova::Server"), None);
     }
 }

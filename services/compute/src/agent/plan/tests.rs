@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::driver::{Found, FoundPort, Mark};
+use crate::driver::{Found, FoundPort, FoundVolume, Mark};
 use crate::model::disk::{Carried, DiskFrom, DiskWish, Export};
 use crate::model::spec::{
     Boot, ConsoleSpec, HashAlgo, ImageHash, ImageSpec, Labels, PortId, Reboot, Size,
 };
+use crate::model::volume::{Connection, Way};
 
 fn spec(want: Want) -> ServerSpec {
     ServerSpec {
@@ -23,7 +24,7 @@ fn spec(want: Want) -> ServerSpec {
             disk_gib: 1,
         },
         boot: Boot {
-            image: ImageSpec {
+            image: Some(ImageSpec {
                 id: "image".into(),
                 hash: ImageHash {
                     algo: HashAlgo::Sha512,
@@ -31,11 +32,12 @@ fn spec(want: Want) -> ServerSpec {
                 },
                 size_bytes: 1,
                 disk_format: "qcow2".to_owned(),
-            },
+            }),
             kernel: None,
         },
         disk_epoch: 0,
         disk: crate::model::disk::DiskWish::default(),
+        volumes: Vec::new(),
         ports: vec![port("tapa")],
         config_drive: None,
         console: ConsoleSpec::default(),
@@ -69,6 +71,7 @@ fn found(state: GuestState) -> Found {
         config_drive: None,
         files: true,
         ports: BTreeMap::from([("tapa".to_owned(), found_port("tapa"))]),
+        volumes: BTreeMap::new(),
         mark: Mark {
             started: Some(7),
             rebooted: None,
@@ -177,6 +180,69 @@ fn a_guest_that_switched_itself_off_stays_off_until_a_newer_generation() {
     let mut cut = found(GuestState::Stopped);
     cut.mark = Mark::default();
     check(&spec(Want::Running), &cut, &[Step::Run]);
+}
+
+fn volume(id: &str, size_gib: u64) -> VolumeSpec {
+    VolumeSpec {
+        volume_id: id.to_owned(),
+        device: "vdb".to_owned(),
+        size_gib,
+        shared: false,
+        connection: Connection {
+            host: "one".to_owned(),
+            path: Way::Local {
+                path: format!("/{id}"),
+                format: "raw".to_owned(),
+            },
+            read_only: false,
+        },
+    }
+}
+
+fn found_volume(size_bytes: Option<u64>) -> FoundVolume {
+    FoundVolume {
+        device: "vdb".to_owned(),
+        size_bytes,
+    }
+}
+
+#[test]
+fn volumes_of_a_guest_that_is_on_come_grow_and_go() {
+    for (want, state) in [
+        (Want::Running, GuestState::Running),
+        (Want::Paused, GuestState::Paused),
+    ] {
+        let mut on = found(state);
+        let mut with = spec(want);
+        with.volumes = vec![volume("v", 2)];
+        check(&with, &on, &[Step::PlugVolume(volume("v", 2))]);
+        on.volumes
+            .insert("v".to_owned(), found_volume(Some(2 << 30)));
+        check(&with, &on, &[]);
+        on.volumes
+            .insert("v".to_owned(), found_volume(Some(1 << 30)));
+        check(&with, &on, &[Step::ResizeVolume(volume("v", 2))]);
+        on.volumes.insert("v".to_owned(), found_volume(None));
+        check(&with, &on, &[]);
+        check(&spec(want), &on, &[Step::AskToUnplugVolume("v".to_owned())]);
+        let asked = |secs| Memory {
+            asked_to_unplug: BTreeMap::from([("v".to_owned(), Duration::from_secs(secs))]),
+            ..Memory::default()
+        };
+        let waits = (&[][..], Some(Wait::UnplugVolume));
+        check_with(&spec(want), &on, &[], &asked(2), waits);
+        let again = (&[Step::AskToUnplugVolume("v".to_owned())][..], None);
+        check_with(&spec(want), &on, &[], &asked(6), again);
+    }
+}
+
+#[test]
+fn a_server_that_boots_from_a_volume_has_no_disk_of_its_host() {
+    let mut spec = spec(Want::Running);
+    spec.boot.image = None;
+    spec.volumes = vec![volume("root", 1)];
+    let steps = [Step::Define, Step::Run];
+    check(&spec, &Found::nothing(), &steps);
 }
 
 #[test]

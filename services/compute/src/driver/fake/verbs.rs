@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use nephos_types::Timestamp;
 
-use super::{Definition, FakeDriver, Guest, Power, Verb, found_port};
+use super::{Definition, FakeDriver, Guest, Power, Verb, found_port, found_volume};
 use crate::driver::{
     Answer, Driver, DriverError, Found, FoundPort, Mark, Pipe, config_drive_fingerprint,
     fingerprint,
@@ -16,6 +16,7 @@ use crate::model::console::ConsoleKind;
 use crate::model::spec::{
     CpuInfo, HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec,
 };
+use crate::model::volume::VolumeSpec;
 
 impl Driver for FakeDriver {
     fn list(&self) -> Answer<'_, BTreeSet<ServerId>> {
@@ -76,8 +77,11 @@ impl Driver for FakeDriver {
                 guest.disks.insert(spec.disk_epoch);
                 return Ok(());
             }
-            if !host.images.contains_key(&spec.boot.image.hash) {
-                let image = &spec.boot.image.id;
+            let Some(image) = &spec.boot.image else {
+                return Ok(());
+            };
+            if !host.images.contains_key(&image.hash) {
+                let image = &image.id;
                 return Err(DriverError::Failed(format!("image {image} is not cached")));
             }
             let guest = host.servers.entry(spec.server_id.clone()).or_default();
@@ -137,8 +141,8 @@ impl Driver for FakeDriver {
 
     fn ensure_defined<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
         self.call(Verb::Define, self.latency().change, move |host| {
-            let guest = host.guest(&spec.server_id)?;
-            if !guest.disks.contains(&spec.disk_epoch) {
+            let guest = host.servers.entry(spec.server_id.clone()).or_default();
+            if spec.boot.image.is_some() && !guest.disks.contains(&spec.disk_epoch) {
                 return Err(DriverError::Failed("the root disk is not there".to_owned()));
             }
             let ports = spec
@@ -149,6 +153,7 @@ impl Driver for FakeDriver {
                 fingerprint: fingerprint(spec),
                 name: spec.labels.name.clone(),
                 ports: ports.collect(),
+                volumes: spec.volumes.iter().map(found_volume).collect(),
             });
             Ok(())
         })
@@ -233,6 +238,37 @@ impl Driver for FakeDriver {
             if !guest.is_deaf {
                 guest.plugged.remove(&port.tap);
             }
+            Ok(())
+        })
+    }
+
+    fn ensure_volume<'a>(&'a self, server: &'a ServerId, volume: &'a VolumeSpec) -> Answer<'a, ()> {
+        self.call(Verb::Volume, self.latency().change, move |host| {
+            let guest = host.guest(server)?;
+            guest.volumes.extend([found_volume(volume)]);
+            let text = format!("{}: there\r\n", volume.device);
+            guest.console.extend_from_slice(text.as_bytes());
+            Ok(())
+        })
+    }
+
+    fn ask_to_unplug_volume<'a>(&'a self, server: &'a ServerId, volume: &'a str) -> Answer<'a, ()> {
+        self.call(Verb::Volume, self.latency().change, move |host| {
+            let guest = host.guest(server)?;
+            if !guest.is_deaf && guest.power == Power::On {
+                guest.volumes.remove(volume);
+            }
+            Ok(())
+        })
+    }
+
+    fn ensure_volume_size<'a>(
+        &'a self,
+        server: &'a ServerId,
+        volume: &'a VolumeSpec,
+    ) -> Answer<'a, ()> {
+        self.call(Verb::Volume, self.latency().change, move |host| {
+            host.guest(server)?.volumes.extend([found_volume(volume)]);
             Ok(())
         })
     }

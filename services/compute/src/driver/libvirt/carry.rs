@@ -133,7 +133,9 @@ async fn receive(
         )));
     }
     // Another host made it: it may name no other file, just as an image that a user brought.
-    child::inspect(&path, "qcow2", &disk.spec.boot.image.id, clock).await?;
+    let image = disk.spec.boot.image.as_ref();
+    let image = image.map_or_else(|| "".into(), |image| image.id.clone());
+    child::inspect(&path, "qcow2", &image, clock).await?;
     Ok(path)
 }
 

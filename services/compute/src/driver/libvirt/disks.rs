@@ -80,8 +80,10 @@ impl Disks {
         });
         Ok(Paths {
             disk: dir.join(format!("disk-{}.qcow2", spec.disk_epoch)),
-            base: images.path(&spec.boot.image.hash),
-            base_format: qemu_format(&spec.boot.image)?,
+            base: match &spec.boot.image {
+                Some(image) => Some((images.path(&image.hash), qemu_format(image)?)),
+                None => None,
+            },
             stands_alone: stands_alone(&dir, spec.disk_epoch),
             config_drive: dir.join("config.img"),
             console: dir.join("console.log"),
@@ -162,6 +164,9 @@ impl Disks {
         clock: &Clock,
     ) -> Result<(), DriverError> {
         let paths = self.paths(spec, images)?;
+        let Some((base, format)) = &paths.base else {
+            return Ok(());
+        };
         if paths.disk.exists() {
             return Ok(());
         }
@@ -175,17 +180,20 @@ impl Disks {
             };
             return super::carry::make(&disk, from, images.source(), clock).await;
         }
-        let image_bytes = virtual_size(&paths.base, paths.base_format)?;
+        let image_bytes = virtual_size(base, format)?;
         let flavor_bytes = spec.size.disk_gib << 30;
         if flavor_bytes != 0 && image_bytes > flavor_bytes {
             return Err(DriverError::Refused(format!(
                 "image {} needs a disk of {} GiB and the flavor has {}",
-                spec.boot.image.id,
+                spec.boot
+                    .image
+                    .as_ref()
+                    .map_or("", |image| image.id.as_str()),
                 image_bytes.div_ceil(1 << 30),
                 spec.size.disk_gib
             )));
         }
-        link(&dir, &format!("base-{}", spec.disk_epoch), &paths.base)?;
+        link(&dir, &format!("base-{}", spec.disk_epoch), base)?;
         if let Some((kernel, ramdisk)) = &paths.kernel {
             link(&dir, "kernel", kernel)?;
             if let Some(ramdisk) = ramdisk {
@@ -195,7 +203,7 @@ impl Disks {
         crash_point!("disk.base_linked");
         let part = dir.join(format!("{}.part", ids::hex()));
         let size_bytes = flavor_bytes.max(image_bytes);
-        child::create_overlay(&part, &paths.base, paths.base_format, size_bytes, clock).await?;
+        child::create_overlay(&part, base, format, size_bytes, clock).await?;
         crash_point!("disk.created");
         publish(&part, &paths.disk)
     }
@@ -295,7 +303,11 @@ impl Disks {
         Ok(text)
     }
 
-    fn make_dir(&self, server: &ServerId) -> Result<PathBuf, DriverError> {
+    /// The directory of a server, which its console log is written to as well.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make_dir(&self, server: &ServerId) -> Result<PathBuf, DriverError> {
         let dir = self.of(server)?;
         if !dir.exists() {
             std::fs::create_dir_all(&dir)

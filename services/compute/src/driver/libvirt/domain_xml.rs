@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
 
+use super::volume_xml::{self, Volumes};
 use crate::driver::{FoundPort, Mark, digest};
 use crate::model::spec::{PortId, PortSpec, ServerId, ServerSpec, VncAddress};
 
@@ -62,10 +63,8 @@ pub struct Host {
 pub struct Paths {
     /// The root disk (qcow2).
     pub disk: PathBuf,
-    /// The image under it.
-    pub base: PathBuf,
-    /// `qcow2` or `raw`.
-    pub base_format: &'static str,
+    /// The image under it, and its format (`qcow2`, `raw`); none: the root disk is a volume.
+    pub base: Option<(PathBuf, &'static str)>,
     /// Whether the root disk stands on no image: it came from another host.
     pub stands_alone: bool,
     /// The config drive.
@@ -126,7 +125,7 @@ fn domain_xml(
         xml.line(&interface(port));
     }
     xml.consoles(spec, host, paths);
-    let slots = spec.ports.len() + FREE_SLOTS;
+    let slots = spec.ports.len() + spec.volumes.len() + FREE_SLOTS;
     xml.line("<controller type='usb' model='none'/>");
     xml.line("<controller type='pci' model='pcie-root'/>");
     for _slot in 0..slots {
@@ -236,22 +235,24 @@ impl Xml {
     }
 
     fn disks(&mut self, spec: &ServerSpec, paths: &Paths) {
-        self.line("<disk type='file' device='disk'>");
-        self.line("<driver name='qemu' type='qcow2' cache='writeback' discard='unmap'/>");
-        self.line(&format!("<source file='{}'/>", path(&paths.disk)));
-        if paths.stands_alone {
-            self.line("<backingStore/>");
-        } else {
-            self.line("<backingStore type='file'>");
-            self.line(&format!("<format type='{}'/>", paths.base_format));
-            self.line(&format!(
-                "<source file='{}'/><backingStore/>",
-                path(&paths.base)
-            ));
-            self.line("</backingStore>");
+        if let Some((base, format)) = &paths.base {
+            self.line("<disk type='file' device='disk'>");
+            self.line("<driver name='qemu' type='qcow2' cache='writeback' discard='unmap'/>");
+            self.line(&format!("<source file='{}'/>", path(&paths.disk)));
+            if paths.stands_alone {
+                self.line("<backingStore/>");
+            } else {
+                self.line("<backingStore type='file'>");
+                self.line(&format!("<format type='{format}'/>"));
+                self.line(&format!("<source file='{}'/><backingStore/>", path(base)));
+                self.line("</backingStore>");
+            }
+            self.line("<target dev='vda' bus='virtio'/>");
+            self.line("</disk>");
         }
-        self.line("<target dev='vda' bus='virtio'/>");
-        self.line("</disk>");
+        for volume in &spec.volumes {
+            self.line(&volume_xml::disk(&spec.server_id, volume));
+        }
         if spec.config_drive.is_some() {
             // Not a CD-ROM: Debian's cloud kernel has no driver for q35's own (AHCI).
             self.line("<disk type='file' device='disk'>");
@@ -288,7 +289,7 @@ fn path(path: &Path) -> String {
 }
 
 /// Text for an XML attribute or element. Characters that XML 1.0 cannot hold are dropped.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -346,6 +347,8 @@ pub struct Said {
     pub mark: Mark,
     /// The interfaces.
     pub interfaces: BTreeMap<String, FoundPort>,
+    /// The volumes.
+    pub volumes: Volumes,
     /// Where the graphical console listens.
     pub vnc: Option<VncAddress>,
 }
@@ -373,6 +376,7 @@ pub fn read(xml: &str, boot_id: &str) -> Option<Said> {
                     said.interfaces.insert(port.tap.clone(), port);
                 }
             }
+            "disk" => volume_xml::read(device, &mut said.volumes),
             "graphics" if device.attribute("type") == Some("vnc") => said.vnc = read_vnc(device),
             _other => {}
         }

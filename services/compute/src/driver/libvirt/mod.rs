@@ -17,6 +17,8 @@ pub mod kvm_probe;
 mod lane;
 mod link;
 mod verbs;
+pub mod volume_xml;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -240,9 +242,11 @@ impl Shared {
             })?;
         found.state = domain.state;
         found.ports.clone_from(&said.interfaces);
+        found.volumes.clone_from(&said.volumes.all);
         if let Some(live) = domain
             .live
-            .and_then(|xml| domain_xml::read(&xml, &self.boot_id))
+            .as_deref()
+            .and_then(|xml| domain_xml::read(xml, &self.boot_id))
         {
             // Only the definition says which port a tap is for: an interface may be plugged before it is written there.
             found.ports = live
@@ -253,6 +257,10 @@ impl Shared {
                     (tap, FoundPort { port_id, ..port })
                 })
                 .collect();
+            found.volumes = live.volumes.all;
+            for volume in found.volumes.values_mut() {
+                volume.size_bytes = domain.sizes.get(&volume.device).copied();
+            }
             found.vnc = live.vnc;
         }
         found.defined = Some(said.fingerprint);
@@ -262,6 +270,7 @@ impl Shared {
 
     fn define(&self, spec: &ServerSpec) -> Result<(), DriverError> {
         let paths = self.disks.paths(spec, &self.images)?;
+        self.disks.make_dir(&spec.server_id)?;
         self.link.with("define a server", |connect| {
             let before = match find(connect, spec.server_id.as_str())? {
                 Some(domain) => self.said(&domain)?,
@@ -269,7 +278,11 @@ impl Shared {
             };
             let mark = domain_xml::mark_in_definition(&before.mark, &self.boot_id);
             let xml = domain_xml::definition(spec, &self.host, &paths, &mark);
-            Domain::define_xml(connect, &xml).map(|_domain| ())
+            for volume in &spec.volumes {
+                volumes::ensure_secret(connect, &spec.server_id, volume)?;
+            }
+            Domain::define_xml(connect, &xml)?;
+            volumes::remove_secrets(connect, &before.volumes.secrets, spec)
         })
     }
 
@@ -326,6 +339,10 @@ impl Shared {
             let Some(domain) = find(connect, server.as_str())? else {
                 return Ok(());
             };
+            // Before the definition, which alone names them.
+            for id in self.said(&domain)?.volumes.secrets {
+                volumes::remove_secret(connect, &id)?;
+            }
             unless_late(domain.undefine_flags(
                 sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
                     | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -355,6 +372,8 @@ struct Read {
     state: GuestState,
     definition: String,
     live: Option<String>,
+    /// How large the guest sees its volumes, by device.
+    sizes: BTreeMap<String, u64>,
 }
 
 fn read(domain: &Domain) -> Result<Read, virt::error::Error> {
@@ -369,14 +388,18 @@ fn read(domain: &Domain) -> Result<Read, virt::error::Error> {
         _running_blocked_or_shutting_down => GuestState::Running,
     };
     let is_on = matches!(state, GuestState::Running | GuestState::Paused);
+    let live = match is_on {
+        true => Some(domain.get_xml_desc(0)?),
+        false => None,
+    };
     Ok(Read {
         state,
         definition: domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?,
-        live: if is_on {
-            Some(domain.get_xml_desc(0)?)
-        } else {
-            None
-        },
+        sizes: live
+            .as_deref()
+            .map(|xml| volumes::sizes(domain, xml))
+            .unwrap_or_default(),
+        live,
     })
 }
 

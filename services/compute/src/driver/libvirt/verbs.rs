@@ -9,10 +9,11 @@ use virt::domain::Domain;
 use virt_sys as sys;
 
 use super::link::unless_late;
-use super::{LibvirtDriver, Shared, console, domain_xml, host};
+use super::{LibvirtDriver, Shared, console, domain_xml, host, volumes};
 use crate::driver::{Answer, Driver, Found, FoundPort, Mark, Pipe, fingerprint};
 use crate::model::console::ConsoleKind;
 use crate::model::spec::{HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec};
+use crate::model::volume::VolumeSpec;
 
 impl Driver for LibvirtDriver {
     fn list(&self) -> Answer<'_, BTreeSet<ServerId>> {
@@ -170,6 +171,43 @@ impl Driver for LibvirtDriver {
                     Ok(())
                 }
                 done => unless_late(done),
+            },
+        )
+    }
+
+    fn ensure_volume<'a>(&'a self, server: &'a ServerId, volume: &'a VolumeSpec) -> Answer<'a, ()> {
+        let (id, volume) = (server.clone(), volume.clone());
+        self.call(
+            server.as_str(),
+            "plug a volume",
+            self.deadlines.change,
+            move |shared| shared.plug_volume(&id, &volume),
+        )
+    }
+
+    fn ask_to_unplug_volume<'a>(&'a self, server: &'a ServerId, volume: &'a str) -> Answer<'a, ()> {
+        let volume = volume.to_owned();
+        self.on_domain(
+            server,
+            "unplug a volume",
+            self.deadlines.change,
+            move |domain| volumes::ask_to_unplug(domain, &volume),
+        )
+    }
+
+    fn ensure_volume_size<'a>(
+        &'a self,
+        server: &'a ServerId,
+        volume: &'a VolumeSpec,
+    ) -> Answer<'a, ()> {
+        let (device, bytes) = (volume.device.clone(), volume.size_gib << 30);
+        self.on_domain(
+            server,
+            "resize a volume",
+            self.deadlines.change,
+            move |domain| {
+                let flags = sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES;
+                domain.block_resize(&device, bytes, flags).map(|_| ())
             },
         )
     }

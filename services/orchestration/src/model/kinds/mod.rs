@@ -1,5 +1,6 @@
 //! The resource types by the service that has the things.
 
+pub(super) mod cinder;
 pub(super) mod heat;
 pub(super) mod neutron;
 pub(super) mod nova;

@@ -1,5 +1,6 @@
 //! How each kind of resource is made, changed, looked at and removed. Every verb can be repeated: it looks first.
 
+mod block;
 mod compute;
 mod local;
 pub(crate) mod nested;
@@ -204,6 +205,8 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::Server => server::ensure(work).await,
         How::KeyPair => compute::key_pair(work).await,
         How::Flavor => compute::flavor(work).await,
+        How::Volume => block::volume(work).await,
+        How::VolumeAttachment => block::attachment(work).await,
     }
 }
 
@@ -256,6 +259,8 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::Server => server::remove(work).await,
         How::KeyPair => compute::remove_key_pair(work).await,
         How::Flavor => compute::remove_flavor(work).await,
+        How::Volume => block::remove_volume(work).await,
+        How::VolumeAttachment => block::remove_attachment(work).await,
         How::Nothing
         | How::Value
         | How::RandomString
@@ -278,6 +283,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::Rest(rest)) => rest::look(work, rest).await,
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
         Some(How::Server) => server::look(work).await,
+        Some(How::Volume) => block::look(work).await,
         _local => here(),
     }
 }

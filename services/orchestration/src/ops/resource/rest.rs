@@ -384,6 +384,11 @@ pub(super) async fn look_external(work: &Work<'_>) -> Did {
             format!("/v2.1/servers/{}", encoded(&id)),
             "server",
         )),
+        Some(crate::model::kind::How::Volume) => Some((
+            "block",
+            format!("/v3/{}/volumes/{}", work.stack.project_id, encoded(&id)),
+            "volume",
+        )),
         _other => None,
     };
     let Some((service, target, one)) = target else {

@@ -134,7 +134,7 @@ async fn networks(work: &Work<'_>, nics: &[Value]) -> Result<Vec<Value>, Why> {
     Ok(out)
 }
 
-async fn image(work: &Work<'_>, given: &str) -> Result<String, Why> {
+pub(super) async fn image(work: &Work<'_>, given: &str) -> Result<String, Why> {
     if uuid::Uuid::try_parse(given).is_ok() {
         return Ok(given.to_owned());
     }

@@ -33,7 +33,7 @@ impl Bench {
         let cache = dir.path().join("images");
         let images = Images::open(cache, Arc::new(NoSource), clock.clone()).unwrap();
         let disks = Disks::open(dir.path().join("servers")).unwrap();
-        let file = std::fs::File::create(images.path(&spec(1).boot.image.hash)).unwrap();
+        let file = std::fs::File::create(images.path(&spec(1).boot.image.unwrap().hash)).unwrap();
         file.set_len(image_bytes).unwrap();
         Self {
             dir,
@@ -79,11 +79,12 @@ fn spec(disk_gib: u64) -> ServerSpec {
             disk_gib,
         },
         boot: Boot {
-            image,
+            image: Some(image),
             kernel: None,
         },
         disk_epoch: 0,
         disk: crate::model::disk::DiskWish::default(),
+        volumes: Vec::new(),
         ports: Vec::new(),
         config_drive: None,
         console: ConsoleSpec::default(),
@@ -148,7 +149,7 @@ async fn a_rebuilt_server_gets_a_new_disk_and_then_loses_the_old_one() {
     let used = bench.disks.used_images();
     assert_eq!(
         used,
-        BTreeSet::from([bench.images.path(&spec.boot.image.hash)])
+        BTreeSet::from([bench.images.path(&spec.boot.image.unwrap().hash)])
     );
     bench.disks.remove(&spec.server_id).unwrap();
     bench.disks.remove(&spec.server_id).unwrap();

@@ -42,11 +42,12 @@ fn small() -> ServerSpec {
             disk_gib: 1,
         },
         boot: Boot {
-            image: image("image"),
+            image: Some(image("image")),
             kernel: None,
         },
         disk_epoch: 0,
         disk: crate::model::disk::DiskWish::default(),
+        volumes: Vec::new(),
         ports: Vec::new(),
         config_drive: None,
         console: ConsoleSpec {
@@ -70,7 +71,7 @@ fn full() -> ServerSpec {
             flavor: "m1.<tiny>".to_owned(),
         },
         boot: Boot {
-            image: image("image"),
+            image: Some(image("image")),
             kernel: Some(KernelSpec {
                 image: image("kernel"),
                 ramdisk: Some(image("ramdisk")),
@@ -105,9 +106,8 @@ fn paths(spec: &ServerSpec) -> Paths {
     });
     Paths {
         disk: "/servers/s & t/disk-0.qcow2".into(),
-        base: "/images/sha512-0a".into(),
+        base: Some(("/images/sha512-0a".into(), "qcow2")),
         stands_alone: false,
-        base_format: "qcow2",
         config_drive: "/servers/s/config.img".into(),
         console: "/servers/s/console.log".into(),
         kernel,

@@ -215,11 +215,12 @@ pub fn spec(image: &ImageSpec, ports: &[PortSpec]) -> ServerSpec {
             disk_gib: 1,
         },
         boot: Boot {
-            image: image.clone(),
+            image: Some(image.clone()),
             kernel: None,
         },
         disk_epoch: 0,
         disk: crate::model::disk::DiskWish::default(),
+        volumes: Vec::new(),
         ports: ports.to_vec(),
         config_drive: None,
         console: ConsoleSpec::default(),

@@ -1,0 +1,2 @@
+-- How moving a volume to another back end came out, in Cinder's words.
+ALTER TABLE volumes ADD COLUMN migration TEXT;

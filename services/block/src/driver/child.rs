@@ -1,0 +1,147 @@
+//! `qemu-img` as a child with limits. It parses what users uploaded, so it gets little memory, little time, and is
+//! always told the format: guessing is how a raw disk becomes a qcow2 that names another file.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nephos_runtime::Clock;
+use serde_json::Value;
+
+use super::DriverError;
+use crate::model::layer::Format;
+
+/// Address space and processor time of a child that only looks or writes a header.
+const SMALL: [&str; 2] = ["--as=1073741824", "--cpu=30"];
+const SMALL_WITHIN: Duration = Duration::from_secs(120);
+/// The same for one that reads and writes everything.
+const LARGE: [&str; 2] = ["--as=2147483648", "--cpu=3600"];
+const LARGE_WITHIN: Duration = Duration::from_secs(4 * 3600);
+
+/// How large the disk inside is, once it is clear that the image reaches for nothing outside itself.
+pub(crate) async fn inspect(file: &Path, format: &str, clock: &Clock) -> Result<u64, DriverError> {
+    let args = [
+        OsStr::new("info"),
+        OsStr::new("--output=json"),
+        OsStr::new("-f"),
+        OsStr::new(format),
+        file.as_os_str(),
+    ];
+    let answer = qemu_img(&args, SMALL, (SMALL_WITHIN, clock)).await?;
+    let info = answer
+        .map_err(|why| DriverError::Refused(format!("it is not a sound {format} image: {why}")))?;
+    let info: Value = serde_json::from_slice(&info)
+        .map_err(|why| DriverError::Failed(format!("cannot read qemu-img's answer: {why}")))?;
+    let reaches_out = [
+        ("/backing-filename", "a backing file"),
+        ("/full-backing-filename", "a backing file"),
+        ("/format-specific/data/data-file", "an external data file"),
+        ("/format-specific/data/extents/1/filename", "further files"),
+    ];
+    for (pointer, what) in reaches_out {
+        if info.pointer(pointer).is_some() {
+            return Err(DriverError::Refused(format!("it has {what}")));
+        }
+    }
+    if info.pointer("/encrypted").and_then(Value::as_bool) == Some(true) {
+        return Err(DriverError::Refused("it is encrypted".to_owned()));
+    }
+    let size = info.pointer("/virtual-size").and_then(Value::as_u64);
+    size.ok_or_else(|| DriverError::Refused("it does not say how large it is".to_owned()))
+}
+
+/// Writes a disk in another format.
+pub(crate) async fn convert(
+    (from, from_format): (&Path, &str),
+    (to, to_format): (&Path, &str),
+    clock: &Clock,
+) -> Result<(), DriverError> {
+    let args = [
+        OsStr::new("convert"),
+        OsStr::new("-q"),
+        OsStr::new("-f"),
+        OsStr::new(from_format),
+        OsStr::new("-O"),
+        OsStr::new(to_format),
+        from.as_os_str(),
+        to.as_os_str(),
+    ];
+    let done = qemu_img(&args, LARGE, (LARGE_WITHIN, clock)).await?;
+    done.map(|_nothing| ())
+        .map_err(|why| refused("convert", from, &why))
+}
+
+/// Makes a qcow2 overlay. The base is named as in the same folder, so the folder may move.
+pub(crate) async fn create_overlay(
+    (base, format): (&str, Format),
+    overlay: &Path,
+    size_bytes: u64,
+    clock: &Clock,
+) -> Result<(), DriverError> {
+    let size = size_bytes.to_string();
+    let args = [
+        OsStr::new("create"),
+        OsStr::new("-q"),
+        OsStr::new("-f"),
+        OsStr::new("qcow2"),
+        OsStr::new("-F"),
+        OsStr::new(format.as_str()),
+        OsStr::new("-b"),
+        OsStr::new(base),
+        overlay.as_os_str(),
+        OsStr::new(&size),
+    ];
+    let made = qemu_img(&args, SMALL, (SMALL_WITHIN, clock)).await?;
+    made.map(|_nothing| ())
+        .map_err(|why| refused("make", overlay, &why))
+}
+
+/// Makes a qcow2 file larger; what is as large already stays.
+pub(crate) async fn grow(path: &Path, size_bytes: u64, clock: &Clock) -> Result<(), DriverError> {
+    let size = size_bytes.to_string();
+    let args = [
+        OsStr::new("resize"),
+        OsStr::new("-q"),
+        OsStr::new("-f"),
+        OsStr::new("qcow2"),
+        path.as_os_str(),
+        OsStr::new(&size),
+    ];
+    let done = qemu_img(&args, SMALL, (SMALL_WITHIN, clock)).await?;
+    done.map(|_nothing| ())
+        .map_err(|why| refused("extend", path, &why))
+}
+
+fn refused(what: &str, path: &Path, why: &str) -> DriverError {
+    let words = format!("cannot {what} {}: {why}", path.display());
+    if why.contains("No space left") {
+        DriverError::Full(words)
+    } else {
+        DriverError::Failed(words)
+    }
+}
+
+/// Its output, or what it complained of.
+async fn qemu_img(
+    args: &[&OsStr],
+    limits: [&str; 2],
+    (within, clock): (Duration, &Clock),
+) -> Result<Result<Vec<u8>, String>, DriverError> {
+    let mut command = tokio::process::Command::new("prlimit");
+    command.args(limits).arg("--").arg("qemu-img").args(args);
+    command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .env("LC_ALL", "C");
+    let output = clock.timeout(within, command.output()).await;
+    let output = output
+        .ok_or_else(|| DriverError::Failed("qemu-img did not end in time".to_owned()))?
+        .map_err(|cause| DriverError::Failed(format!("cannot run qemu-img: {cause}")))?;
+    if output.status.success() {
+        return Ok(Ok(output.stdout));
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text.lines().last().unwrap_or("no reason given");
+    Ok(Err(line.chars().take(300).collect()))
+}

@@ -1,0 +1,319 @@
+//! Local files: a back end is a folder of this machine.
+//!
+//! A volume is one file. Where the file system can share blocks between files (XFS, btrfs) copies are reflinks; elsewhere
+//! they are qcow2 overlays over a layer that never changes again. Nothing is ever copied silently.
+//!
+//! Every verb can be repeated: what is there already stays as it is. A file with its final name is whole.
+
+mod child;
+mod export;
+pub(crate) mod images;
+pub(crate) mod targets;
+
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use nephos_runtime::{Clock, crash_point};
+
+use crate::model::layer::Format;
+
+/// Why a back end does not do something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DriverError {
+    /// There is no room.
+    #[error("{0}")]
+    Full(String),
+    /// It never will.
+    #[error("{0}")]
+    Refused(String),
+    /// It may later.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl DriverError {
+    /// What a file operation came to.
+    pub(crate) fn file(what: &str, path: &Path, cause: &std::io::Error) -> Self {
+        let words = format!("cannot {what} {}: {cause}", path.display());
+        match cause.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(words),
+            _other => Self::Failed(words),
+        }
+    }
+
+    /// Whether trying again is of no use.
+    pub(crate) const fn is_final(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Refused(_))
+    }
+}
+
+/// How much room there is, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub total: u64,
+    pub free: u64,
+}
+
+/// A folder with volumes.
+pub(crate) struct Driver {
+    folder: PathBuf,
+    reflink: OnceLock<bool>,
+    clock: Clock,
+}
+
+impl Driver {
+    /// Opens the folder. What is in it stays as it is: others may be at work there.
+    pub(crate) fn open(folder: &Path, clock: Clock) -> Result<Self, DriverError> {
+        let broken = |cause: std::io::Error| DriverError::file("prepare", folder, &cause);
+        std::fs::create_dir_all(folder).map_err(broken)?;
+        let folder = folder.canonicalize().map_err(broken)?;
+        Ok(Self {
+            folder,
+            reflink: OnceLock::new(),
+            clock,
+        })
+    }
+
+    /// Removes what an earlier process left half made; only before anything is at work here.
+    pub(crate) fn tidy(&self) -> Result<(), DriverError> {
+        let broken = |cause: std::io::Error| DriverError::file("tidy", &self.folder, &cause);
+        for entry in std::fs::read_dir(&self.folder).map_err(broken)? {
+            let path = entry.map_err(broken)?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "part")
+            {
+                std::fs::remove_file(path).map_err(broken)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether copies share blocks.
+    pub(crate) fn reflink(&self) -> bool {
+        *self.reflink.get_or_init(|| can_reflink(&self.folder))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn part(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.part"))
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    /// The names of its files.
+    pub(crate) fn list(&self) -> Result<Vec<String>, DriverError> {
+        let broken = |cause: std::io::Error| DriverError::file("list", &self.folder, &cause);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(broken)? {
+            names.push(
+                entry
+                    .map_err(broken)?
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned(),
+            );
+        }
+        Ok(names)
+    }
+
+    pub(crate) fn room(&self) -> Result<Room, DriverError> {
+        let stat = nix::sys::statvfs::statvfs(&self.folder).map_err(|why| {
+            DriverError::Failed(format!("cannot measure {}: {why}", self.folder.display()))
+        })?;
+        let unit = stat.fragment_size();
+        Ok(Room {
+            total: stat.blocks().saturating_mul(unit),
+            free: stat.blocks_available().saturating_mul(unit),
+        })
+    }
+
+    /// A file of zeroes that takes no room yet.
+    pub(crate) async fn create_empty(
+        &self,
+        name: &str,
+        size_bytes: u64,
+    ) -> Result<(), DriverError> {
+        let (part, path) = (self.part(name), self.path(name));
+        blocking(move || {
+            if path.exists() {
+                return Ok(());
+            }
+            let broken = |cause: std::io::Error| DriverError::file("create", &path, &cause);
+            let file = File::create(&part).map_err(broken)?;
+            file.set_len(size_bytes).map_err(broken)?;
+            file.sync_all().map_err(broken)?;
+            publish(&part, &path)
+        })
+        .await
+    }
+
+    /// A copy that shares its blocks with what it is copied from, and may be larger when it is raw.
+    pub(crate) async fn reflink_to(
+        &self,
+        from: &str,
+        to: &str,
+        at_least: u64,
+    ) -> Result<(), DriverError> {
+        let (from, part, path) = (self.path(from), self.part(to), self.path(to));
+        blocking(move || {
+            if path.exists() {
+                return Ok(());
+            }
+            let broken = |cause: std::io::Error| DriverError::file("copy", &from, &cause);
+            let source = File::open(&from).map_err(broken)?;
+            let copy = OpenOptions::new()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .open(&part)
+                .map_err(broken)?;
+            rustix::fs::ioctl_ficlone(&copy, &source)
+                .map_err(|why| DriverError::file("copy", &from, &std::io::Error::from(why)))?;
+            if copy.metadata().map_err(broken)?.len() < at_least {
+                copy.set_len(at_least).map_err(broken)?;
+            }
+            copy.sync_all().map_err(broken)?;
+            crash_point!("driver.copied");
+            publish(&part, &path)
+        })
+        .await
+    }
+
+    /// A qcow2 file over a layer.
+    pub(crate) async fn overlay(
+        &self,
+        (base, format): (&str, Format),
+        to: &str,
+        size_bytes: u64,
+    ) -> Result<(), DriverError> {
+        if self.exists(to) {
+            return Ok(());
+        }
+        let part = self.part(to);
+        child::create_overlay((base, format), &part, size_bytes, &self.clock).await?;
+        crash_point!("driver.overlaid");
+        let path = self.path(to);
+        blocking(move || publish(&part, &path)).await
+    }
+
+    /// Makes a layer of a volume's file, and an overlay over it the volume's file. Nobody may have the file open.
+    pub(crate) async fn freeze(
+        &self,
+        volume: &str,
+        (layer, format): (&str, Format),
+        size_bytes: u64,
+    ) -> Result<(), DriverError> {
+        if !self.exists(layer) {
+            let (from, to) = (self.path(volume), self.path(layer));
+            blocking(move || publish(&from, &to)).await?;
+        }
+        crash_point!("driver.frozen");
+        self.overlay((layer, format), volume, size_bytes).await
+    }
+
+    /// Makes a file at least so large.
+    pub(crate) async fn grow(
+        &self,
+        name: &str,
+        format: Format,
+        size_bytes: u64,
+    ) -> Result<(), DriverError> {
+        let path = self.path(name);
+        match format {
+            Format::Raw => {
+                blocking(move || {
+                    let broken = |cause: std::io::Error| DriverError::file("extend", &path, &cause);
+                    let file = OpenOptions::new().write(true).open(&path).map_err(broken)?;
+                    if file.metadata().map_err(broken)?.len() < size_bytes {
+                        file.set_len(size_bytes).map_err(broken)?;
+                        file.sync_all().map_err(broken)?;
+                    }
+                    Ok(())
+                })
+                .await
+            }
+            Format::Qcow2 => child::grow(&path, size_bytes, &self.clock).await,
+        }
+    }
+
+    /// Removes a file, and what is half made of it.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), DriverError> {
+        self.drop_parts(name).await?;
+        self.remove_all(vec![self.path(name)]).await
+    }
+
+    /// Removes what is half made of a file.
+    pub(crate) async fn drop_parts(&self, name: &str) -> Result<(), DriverError> {
+        let of = |what| self.part(&format!("{name}.{what}"));
+        self.remove_all(vec![self.part(name), of("in"), of("out")])
+            .await
+    }
+
+    async fn remove_all(&self, paths: Vec<PathBuf>) -> Result<(), DriverError> {
+        let folder = self.folder.clone();
+        blocking(move || {
+            for path in paths {
+                match std::fs::remove_file(&path) {
+                    Ok(()) => {}
+                    Err(why) if why.kind() == ErrorKind::NotFound => {}
+                    Err(why) => return Err(DriverError::file("remove", &path, &why)),
+                }
+            }
+            sync_folder(&folder)
+        })
+        .await
+    }
+}
+
+/// Tries it, with two small files.
+fn can_reflink(folder: &Path) -> bool {
+    let probe = nephos_runtime::ids::hex();
+    let one = folder.join(format!("probe-{probe}-1.part"));
+    let two = folder.join(format!("probe-{probe}-2.part"));
+    let tried = || -> std::io::Result<()> {
+        std::fs::write(&one, [1u8; 4096])?;
+        let (source, copy) = (File::open(&one)?, File::create(&two)?);
+        rustix::fs::ioctl_ficlone(&copy, &source)?;
+        Ok(())
+    };
+    let can = tried().is_ok();
+    for path in [one, two] {
+        let _never_made = std::fs::remove_file(path);
+    }
+    can
+}
+
+/// Gives a whole file its final name, durably.
+fn publish(part: &Path, path: &Path) -> Result<(), DriverError> {
+    std::fs::rename(part, path).map_err(|cause| DriverError::file("rename", part, &cause))?;
+    sync_folder(path.parent().unwrap_or(path))
+}
+
+fn sync_folder(folder: &Path) -> Result<(), DriverError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|cause| DriverError::file("write", folder, &cause))
+}
+
+/// Work that waits for the disk, off the threads that wait for nothing.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DriverError> + Send + 'static,
+) -> Result<T, DriverError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(broken) if broken.is_panic() => std::panic::resume_unwind(broken.into_panic()),
+        Err(_cancelled) => Err(DriverError::Failed("the process ends".to_owned())),
+    }
+}

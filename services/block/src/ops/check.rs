@@ -1,0 +1,130 @@
+//! The consistency check: rows against each other and against the files of the back ends of this machine.
+
+use std::collections::BTreeSet;
+
+use nephos_api::Check;
+use nephos_db::Error;
+use nephos_types::Finding;
+
+use super::house::LOOK_EVERY;
+use crate::Block;
+use crate::model::attachment::target_name;
+use crate::store::{attachments, check};
+
+impl Check for Block {
+    /// Counts, states without work, files without rows and rows without files.
+    async fn check(&self) -> Result<Vec<Finding>, Error> {
+        let db = &self.core.db;
+        let mut findings = Vec::new();
+        for (id, status) in check::stuck(db).await? {
+            let what = format!("is {status}, and nothing works on it");
+            findings.push(Finding::new(
+                what,
+                id,
+                "Reset its state as an administrator, or delete it.",
+            ));
+        }
+        for (id, kind) in check::orphans(db).await? {
+            let what = format!("is the {kind} of a volume that is not there");
+            findings.push(Finding::new(what, id, "Delete it."));
+        }
+        let (noted, counted) = check::usage(db).await?;
+        let keys: BTreeSet<_> = noted.keys().chain(counted.keys()).collect();
+        for key in keys {
+            let (noted, counted) = (noted.get(key).unwrap_or(&0), counted.get(key).unwrap_or(&0));
+            if noted != counted {
+                let (project, resource) = key;
+                let what = format!("uses {counted} {resource}, and {noted} are noted");
+                findings.push(Finding::new(
+                    what,
+                    project,
+                    "Report it: counts change with what they count.",
+                ));
+            }
+        }
+        self.check_targets(&mut findings).await?;
+        for (name, driver) in &self.drivers {
+            let files = match driver.list() {
+                Ok(files) => files,
+                Err(why) => {
+                    let what = format!("cannot be listed: {why}");
+                    findings.push(Finding::new(
+                        what,
+                        name,
+                        "Look at [block] folder: the disk, the mount.",
+                    ));
+                    continue;
+                }
+            };
+            // Rows after files: what was made meanwhile has its row.
+            let known: BTreeSet<String> = check::known(db, name).await?.into_iter().collect();
+            for file in files
+                .iter()
+                .filter(|file| is_ours(file) && !known.contains(*file))
+            {
+                let what = format!("is a file in back end {name} that no volume has");
+                findings.push(Finding::new(
+                    what,
+                    file,
+                    "Remove it once it is clear that nobody needs it.",
+                ));
+            }
+            for (file, id) in check::files(db, name).await? {
+                if !driver.exists(&file) {
+                    let what = format!("has no file {file} in back end {name}");
+                    findings.push(Finding::new(
+                        what,
+                        id,
+                        "Bring it back from a backup, or delete the volume.",
+                    ));
+                }
+            }
+        }
+        Ok(findings)
+    }
+}
+
+impl Block {
+    /// Targets and attachments without each other. What is made and removed behind answers has a moment for that.
+    async fn check_targets(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        let first = self.strange_targets().await?;
+        if first.is_empty() {
+            return Ok(());
+        }
+        self.core.clock.sleep(LOOK_EVERY * 2).await;
+        let still = self.strange_targets().await?;
+        for (name, what) in first.into_iter().filter(|one| still.contains(one)) {
+            let hint =
+                "The worker of block storage makes and removes targets: does it run, and tgtd?";
+            findings.push(Finding::new(what, name, hint));
+        }
+        Ok(())
+    }
+
+    async fn strange_targets(&self) -> Result<BTreeSet<(String, &'static str)>, Error> {
+        let Some(targets) = &self.targets else {
+            return Ok(BTreeSet::new());
+        };
+        let there = targets.there().await;
+        let wanted = attachments::exported(&self.core.db).await?;
+        let wanted: BTreeSet<String> = wanted.iter().map(|one| target_name(&one.id)).collect();
+        let lost = there.iter().filter(|name| !wanted.contains(*name));
+        let lost = lost.map(|name| (name.clone(), "is a target that no attachment has"));
+        let missing = wanted.iter().filter(|name| !there.contains(name));
+        let missing = missing.map(|name| {
+            (
+                name.clone(),
+                "is the target of an attachment, and is not there",
+            )
+        });
+        Ok(lost.chain(missing).collect())
+    }
+}
+
+/// Somebody may keep other files there.
+fn is_ours(file: &str) -> bool {
+    let whole = file
+        .strip_prefix("volume-")
+        .or_else(|| file.strip_prefix("layer-"));
+    whole.is_some_and(crate::model::volume::is_uuid)
+}

@@ -1,0 +1,224 @@
+//! Giving a volume another type. Where the present back end has not what that wants, and whoever asks allows it, the volume
+//! moves to one that has: all of it is read there and written here, another row of the same name, and then the old one goes.
+
+use nephos_db::Tx;
+use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError, enqueue};
+use nephos_runtime::crash_point;
+use serde::{Deserialize, Serialize};
+
+use super::{Asked, SOON, driver, refused, tell};
+use crate::Svc;
+use crate::model::backend::{Backend, Wish, choose};
+use crate::model::layer::Format;
+use crate::model::message::Event;
+use crate::model::quota::Usage;
+use crate::model::volume::{Status, Volume, VolumeId};
+use crate::model::volume_type::VolumeType;
+use crate::store::{attachments, backends, layers, quota, snapshots, types, volumes};
+
+pub(crate) struct Retype;
+
+#[derive(Serialize, Deserialize)]
+struct Args {
+    type_id: String,
+    may_move: bool,
+}
+
+/// Wants a volume of another type.
+pub(crate) async fn request(
+    tx: &mut Tx,
+    asked: Asked<'_>,
+    volume: &VolumeId,
+    (type_id, may_move): (&str, bool),
+) -> Result<(), EnqueueError> {
+    let args = serde_json::to_value(Args {
+        type_id: type_id.to_owned(),
+        may_move,
+    })?;
+    let new = asked.work(<Retype as Reconcile<Svc>>::KIND, volume.as_str(), args);
+    enqueue(tx, asked.now, new).await.map(|_operation| ())
+}
+
+impl Reconcile<Svc> for Retype {
+    const KIND: &'static str = "volume.retype";
+
+    async fn step(&self, cx: &OpCx<Svc>, op: &Operation) -> Result<Next, StepError> {
+        let id = VolumeId::from(op.resource_id.as_str());
+        let Some(volume) = volumes::find(cx.db(), &id).await? else {
+            return Ok(Next::Done);
+        };
+        let args: Args = op.args()?;
+        if volume.type_id == args.type_id {
+            return finish(cx, &volume).await;
+        }
+        // A copy of it that was asked for before comes first.
+        let copies = layers::made_of(cx.db(), id.as_str()).await?;
+        if volume.held_by.is_some() || copies > 0 {
+            return Ok(Next::After(SOON));
+        }
+        let Some(kind) = types::find(cx.db(), &args.type_id).await? else {
+            return fail(format!(
+                "Volume type {} is not there any more.",
+                args.type_id
+            ));
+        };
+        let all = backends::list(cx.db()).await?;
+        let here = Wish {
+            specs: Some(&kind.specs),
+            only: volume.backend.as_deref(),
+            ..Wish::default()
+        };
+        if choose(&all, &here, cx.now()).is_ok() {
+            return turn(cx, &volume, (&kind, None)).await;
+        }
+        if !args.may_move {
+            return fail("Retype requires migration but is not allowed.".to_owned());
+        }
+        move_over(cx, &volume, (&kind, &all)).await
+    }
+
+    async fn failed(
+        &self,
+        cx: &OpCx<Svc>,
+        op: &Operation,
+        failure: &Failure,
+        tx: &mut Tx,
+    ) -> Result<(), nephos_db::Error> {
+        let id = VolumeId::from(op.resource_id.as_str());
+        let Some(mut volume) = volumes::find_in(tx, &id).await? else {
+            return Ok(());
+        };
+        volume.status = volume.status_before;
+        volume.migration = volume.migration.map(|_moving| "error".to_owned());
+        volume.updated_at = cx.now();
+        volumes::update(tx, &volume).await?;
+        let what = (
+            &volume.owner,
+            "VOLUME",
+            Event::RetypeFailed,
+            failure.message.as_str(),
+        );
+        tell(tx, cx, op, what).await
+    }
+}
+
+fn fail(words: String) -> Result<Next, StepError> {
+    Ok(Next::Fail(Failure::new(words)))
+}
+
+/// The back end that has the volume's file already, or the one that is to have it.
+fn target<'a>(
+    cx: &OpCx<Svc>,
+    volume: &Volume,
+    wish: &Wish<'_>,
+    all: &'a [Backend],
+) -> Result<&'a Backend, String> {
+    let begun = all.iter().find(|one| {
+        let elsewhere = volume.backend.as_ref() != Some(&one.name);
+        let driver = cx.service().driver(&one.name);
+        elsewhere && driver.is_some_and(|driver| driver.exists(&volume.file()))
+    });
+    begun.map_or_else(|| choose(all, wish, cx.now()), Ok)
+}
+
+async fn move_over(
+    cx: &OpCx<Svc>,
+    volume: &Volume,
+    (kind, all): (&VolumeType, &[Backend]),
+) -> Result<Next, StepError> {
+    let filters = [("volume_id".to_owned(), volume.id.to_string())];
+    let listing = snapshots::Listing {
+        filters: &filters,
+        ..snapshots::Listing::default()
+    };
+    if snapshots::count(cx.db(), &listing).await? > 0 {
+        return fail("Volume must not have snapshots to be moved to another back end.".to_owned());
+    }
+    if volume.status_before == Status::InUse {
+        return fail("A volume in use cannot be moved to another back end.".to_owned());
+    }
+    let wish = Wish {
+        size_gib: volume.size_gib,
+        specs: Some(&kind.specs),
+        ..Wish::default()
+    };
+    let target = match target(cx, volume, &wish, all) {
+        Ok(target) => target,
+        Err(why) => {
+            return fail(format!(
+                "No valid backend was found. No weighed backends available: {why}."
+            ));
+        }
+    };
+    let from = driver(cx, volume.backend.as_deref().unwrap_or_default())?;
+    let to = driver(cx, &target.name)?;
+    let source = from.folder().join(volume.file());
+    let moved = to.adopt((&source, volume.format), &volume.file()).await;
+    if let Err(why) = moved {
+        let dropped = to.drop_parts(&volume.file()).await;
+        dropped.map_err(|why| StepError::Transient(why.to_string()))?;
+        return refused(&why, "The volume cannot be moved");
+    }
+    crash_point!("retype.copied");
+    turn(cx, volume, (kind, Some(target))).await
+}
+
+/// Notes the new type, and where the volume is now.
+async fn turn(
+    cx: &OpCx<Svc>,
+    volume: &Volume,
+    (kind, target): (&VolumeType, Option<&Backend>),
+) -> Result<Next, StepError> {
+    let project = volume.owner.project_id.as_str();
+    let limits = quota::limits(cx.db(), project).await?;
+    let mut tx = cx.write("turn").await?;
+    let Some(mut now) = volumes::find_in(&mut tx, &volume.id).await? else {
+        return Ok(Next::Done);
+    };
+    let by_type = |id: &str| Usage::of_type(now.size_gib, id);
+    if let Err(over) = quota::take(&mut tx, project, &limits, &by_type(&kind.id)).await? {
+        drop(tx);
+        return fail(over.words());
+    }
+    quota::give_back(&mut tx, project, &by_type(&now.type_id)).await?;
+    now.type_id.clone_from(&kind.id);
+    now.multiattach = kind.is_multiattach();
+    if let Some(target) = target {
+        now.backend = Some(target.name.clone());
+        now.zone.clone_from(&target.zone);
+        (now.format, now.layer) = (Format::Raw, None);
+        now.migration = Some("success".to_owned());
+    }
+    now.updated_at = cx.now();
+    volumes::update(&mut tx, &now).await?;
+    tx.commit().await?;
+    crash_point!("retype.turned");
+    Ok(Next::Again)
+}
+
+/// Removes what is left of the volume where it is no longer.
+async fn finish(cx: &OpCx<Svc>, volume: &Volume) -> Result<Next, StepError> {
+    let elsewhere = cx.service().drivers.iter();
+    for (_, driver) in elsewhere.filter(|(name, _)| Some(*name) != volume.backend.as_ref()) {
+        let removed = driver.remove(&volume.file()).await;
+        removed.map_err(|why| StepError::Transient(why.to_string()))?;
+    }
+    crash_point!("retype.tidied");
+    let users = attachments::of_volumes(cx.db(), &[volume.id.as_str()]).await?;
+    let mut tx = cx.finish("finish").await?;
+    let Some(mut now) = volumes::find_in(&mut tx, &volume.id).await? else {
+        return Ok(Next::Done);
+    };
+    now.status = if users.is_empty() {
+        Status::Available
+    } else {
+        Status::InUse
+    };
+    now.updated_at = cx.now();
+    volumes::update(&mut tx, &now).await?;
+    tx.commit().await?;
+    crash_point!("retype.finished");
+    // The layer that it stood on may be nobody's now.
+    cx.service().house_now();
+    Ok(Next::Done)
+}

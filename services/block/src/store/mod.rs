@@ -1,0 +1,13 @@
+//! SQL: one file per table or aggregate.
+
+pub(crate) mod attachments;
+pub(crate) mod backends;
+pub(crate) mod check;
+pub(crate) mod layers;
+pub(crate) mod messages;
+pub(crate) mod metadata;
+pub(crate) mod quota;
+pub(crate) mod snapshots;
+pub(crate) mod transfers;
+pub(crate) mod types;
+pub(crate) mod volumes;

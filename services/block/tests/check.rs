@@ -1,0 +1,36 @@
+//! The consistency check: rows against each other and against files.
+
+use nephos_api::Check as _;
+
+use crate::kit::cloud;
+
+#[tokio::test]
+async fn files_that_are_lost_or_nobodys_are_found_and_nothing_is_changed() {
+    let cloud = cloud().await;
+    let (lost, good) = (cloud.volume().await, cloud.volume().await);
+    cloud.snapshot(&good).await;
+    assert_eq!(cloud.block.check().await.unwrap(), []);
+    std::fs::remove_file(cloud.file(&format!("volume-{lost}"))).unwrap();
+    let stray = "volume-0b6a2a8e-0000-4000-8000-000000000000";
+    let stray_file = cloud.world.folder().join("volumes/one").join(stray);
+    std::fs::write(&stray_file, b"stray").unwrap();
+    std::fs::write(stray_file.with_file_name("notes.txt"), b"somebody's").unwrap();
+    let found = cloud.block.check().await.unwrap();
+    let mut about: Vec<(&str, &str)> = found
+        .iter()
+        .map(|one| (one.id.as_str(), one.what.as_str()))
+        .collect();
+    about.sort_unstable();
+    assert_eq!(about.len(), 2, "{about:?}");
+    assert!(
+        about
+            .iter()
+            .any(|(id, what)| *id == lost && what.contains("has no file"))
+    );
+    assert!(
+        about
+            .iter()
+            .any(|(id, what)| *id == stray && what.contains("that no volume has"))
+    );
+    assert!(stray_file.exists(), "the check changes nothing");
+}

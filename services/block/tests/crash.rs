@@ -1,0 +1,232 @@
+//! Killed at every crash point of every piece of work, a restart reaches the same end.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use nephos_runtime::crash::{self, Mode};
+use serde_json::{Value, json};
+
+use crate::kit::{Cloud, IMAGE, cloud, created, image};
+
+/// What is left in the end: volumes and snapshots as clients see them, what is used, and how many files there are.
+async fn end(cloud: &Cloud) -> (Vec<(String, Value, Value)>, (i64, i64, i64), usize) {
+    let mut all = Vec::new();
+    for kind in ["volumes", "snapshots"] {
+        let answer = cloud
+            .member()
+            .get(&format!("/v3/{kind}/detail?sort=name:asc"))
+            .await
+            .expect(200)
+            .json;
+        for one in answer[kind].as_array().unwrap() {
+            let name = one["name"].as_str().unwrap_or_default().to_owned();
+            all.push((name, one["status"].clone(), one["size"].clone()));
+        }
+    }
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    (all, cloud.usage().await, cloud.files().len())
+}
+
+fn cases(points: &[&'static str]) -> Vec<(&'static str, u32)> {
+    let mut seen = std::collections::HashMap::new();
+    points
+        .iter()
+        .map(|point| {
+            let count = seen.entry(*point).or_insert(0);
+            *count += 1;
+            (*point, *count)
+        })
+        .collect()
+}
+
+async fn work(cloud: &Cloud) {
+    let worker = cloud.block.worker();
+    worker.take_over().await.unwrap();
+    worker.settle(Duration::from_secs(60)).await.unwrap();
+    cloud.block.look().await.unwrap();
+}
+
+/// Drains the work that `arrange` made, once undisturbed and once per crash point.
+async fn check<F, Fut>(at_least: usize, arrange: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Cloud>,
+{
+    let reference = arrange().await;
+    crash::set(Mode::Record);
+    work(&reference).await;
+    let points = crash::recorded();
+    crash::set(Mode::Off);
+    assert!(points.len() >= at_least, "{points:?}");
+    let expected = end(&reference).await;
+    for (name, nth) in cases(&points) {
+        let cloud = arrange().await;
+        crash::set(Mode::Unwind {
+            name: name.to_owned(),
+            nth,
+        });
+        let crashed = AssertUnwindSafe(work(&cloud)).catch_unwind().await;
+        assert!(crashed.is_err(), "{name} {nth} was not reached");
+        let cloud = cloud.restarted().await;
+        work(&cloud).await;
+        assert_eq!(end(&cloud).await, expected, "{name} {nth}");
+    }
+}
+
+#[tokio::test]
+async fn a_volume_from_nothing() {
+    check(3, || async {
+        let cloud = cloud().await;
+        created(&cloud.member(), json!({"size": 1, "name": "v"})).await;
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_volume_from_an_image() {
+    check(6, || async {
+        let cloud = cloud().await;
+        image(&cloud, b"bytes");
+        created(
+            &cloud.member(),
+            json!({"size": 1, "name": "v", "imageRef": IMAGE}),
+        )
+        .await;
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_that_moves_to_the_back_end_of_another_type() {
+    check(5, || async {
+        let cloud = cloud().await;
+        for backend in ["one", "two"] {
+            let specs = json!({"volume_backend_name": backend});
+            let kind = json!({"volume_type": {"name": backend, "extra_specs": specs}});
+            cloud.admin().post("/v3/types", kind).await.expect(200);
+        }
+        let first = json!({"size": 1, "name": "a", "volume_type": "one"});
+        let first = cloud.volume_of(first).await;
+        let copy = json!({"size": 1, "name": "b", "source_volid": first});
+        let copy = cloud.volume_of(copy).await;
+        let body = json!({"os-retype": {"new_type": "two", "migration_policy": "on-demand"}});
+        cloud
+            .member()
+            .post(&format!("/v3/volumes/{copy}/action"), body)
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_image_of_a_copy() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let first = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        let copy = json!({"size": 1, "name": "b", "source_volid": first});
+        let copy = cloud.volume_of(copy).await;
+        let body = json!({"os-volume_upload_image": {"image_name": "i", "disk_format": "qcow2"}});
+        cloud
+            .member()
+            .post(&format!("/v3/volumes/{copy}/action"), body)
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_of_a_volume() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let first = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        created(
+            &cloud.member(),
+            json!({"size": 1, "name": "b", "source_volid": first}),
+        )
+        .await;
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_that_is_deleted_while_it_is_made() {
+    check(3, || async {
+        let cloud = cloud().await;
+        let first = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        let copy = created(
+            &cloud.member(),
+            json!({"size": 1, "name": "b", "source_volid": first}),
+        )
+        .await;
+        // It has begun when it is deleted.
+        crash::set(Mode::Unwind {
+            name: "driver.frozen".to_owned(),
+            nth: 1,
+        });
+        let _begun = AssertUnwindSafe(work(&cloud)).catch_unwind().await;
+        crash::set(Mode::Off);
+        cloud
+            .admin()
+            .post(
+                &format!("/v3/volumes/{copy}/action"),
+                json!({"os-force_delete": {}}),
+            )
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_snapshot() {
+    check(2, || async {
+        let cloud = cloud().await;
+        let volume = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        let body = json!({"snapshot": {"volume_id": volume, "name": "s"}});
+        cloud.member().post("/v3/snapshots", body).await.expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_volume_deleted_with_its_snapshots() {
+    check(5, || async {
+        let cloud = cloud().await;
+        let volume = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        cloud.snapshot(&volume).await;
+        cloud
+            .member()
+            .delete(&format!("/v3/volumes/{volume}?cascade=true"))
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_extension_of_a_volume_in_use() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let volume = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        cloud.attached(&volume).await;
+        let body = json!({"os-extend": {"new_size": 2}});
+        cloud
+            .member()
+            .post(&format!("/v3/volumes/{volume}/action"), body)
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}

@@ -1,0 +1,22 @@
+//! The block storage service as clients see it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod attachments;
+mod bad;
+mod check;
+mod crash;
+mod kit;
+mod lists;
+mod matrix;
+mod quotas;
+mod retypes;
+mod snapshots;
+mod transfers;
+mod types;
+mod uploads;
+mod volumes;

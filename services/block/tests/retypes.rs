@@ -1,0 +1,168 @@
+//! Volumes that get another type, and where they are then.
+
+use serde_json::{Value, json};
+
+use crate::kit::{Cloud, cloud, cloud_with, message};
+
+async fn kind(cloud: &Cloud, name: &str, specs: Value) {
+    let body = json!({"volume_type": {"name": name, "extra_specs": specs}});
+    cloud.admin().post("/v3/types", body).await.expect(200);
+}
+
+async fn retype(cloud: &Cloud, volume: &str, body: Value) -> nephos_testkit::Answer {
+    let body = json!({ "os-retype": body });
+    cloud
+        .member()
+        .post(&format!("/v3/volumes/{volume}/action"), body)
+        .await
+}
+
+/// As an administrator sees it.
+async fn shown(cloud: &Cloud, volume: &str) -> Value {
+    let answer = cloud.admin().get(&format!("/v3/volumes/{volume}")).await;
+    answer.expect(200).json["volume"].clone()
+}
+
+#[tokio::test]
+async fn a_volume_stays_where_its_new_type_can_be() {
+    let cloud = cloud().await;
+    kind(&cloud, "plain", json!({})).await;
+    kind(&cloud, "many", json!({"multiattach": "<is> True"})).await;
+    let volume = cloud.volume().await;
+    let before = shown(&cloud, &volume).await;
+    for (name, several) in [("many", true), ("plain", false)] {
+        retype(&cloud, &volume, json!({"new_type": name}))
+            .await
+            .expect(202);
+        assert_eq!(cloud.status(&volume).await, "retyping");
+        cloud.settle().await;
+        let now = shown(&cloud, &volume).await;
+        assert_eq!(
+            (&now["volume_type"], &now["multiattach"]),
+            (&json!(name), &json!(several))
+        );
+        assert_eq!(
+            now["os-vol-host-attr:host"],
+            before["os-vol-host-attr:host"]
+        );
+        assert_eq!(
+            (&now["status"], &now["migration_status"]),
+            (&json!("available"), &Value::Null)
+        );
+    }
+    // A volume in use keeps being in use.
+    cloud.attached(&volume).await;
+    retype(&cloud, &volume, json!({"new_type": "__DEFAULT__"}))
+        .await
+        .expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.status(&volume).await, "in-use");
+}
+
+#[tokio::test]
+async fn a_volume_moves_with_all_its_bytes_when_its_new_type_is_elsewhere_and_moving_is_allowed() {
+    let cloud = cloud().await;
+    for backend in ["one", "two"] {
+        kind(&cloud, backend, json!({"volume_backend_name": backend})).await;
+    }
+    let first = cloud
+        .volume_of(json!({"size": 1, "volume_type": "one"}))
+        .await;
+    std::fs::write(cloud.file(&format!("volume-{first}")), b"what is in it").unwrap();
+    let copy = cloud
+        .volume_of(json!({"size": 1, "source_volid": first}))
+        .await;
+    let never = json!({"new_type": "two", "migration_policy": "never"});
+    retype(&cloud, &copy, never).await.expect(202);
+    cloud.settle().await;
+    let now = shown(&cloud, &copy).await;
+    assert_eq!(
+        (&now["volume_type"], &now["status"]),
+        (&json!("one"), &json!("available"))
+    );
+    let messages = cloud.member().get("/v3/messages").await.expect(200).json;
+    let words = messages["messages"][0]["user_message"].as_str().unwrap();
+    assert!(words.contains("requires migration"), "{words}");
+    let wish = json!({"new_type": "two", "migration_policy": "on-demand"});
+    retype(&cloud, &copy, wish).await.expect(202);
+    cloud.settle().await;
+    let now = shown(&cloud, &copy).await;
+    assert_eq!(
+        (&now["volume_type"], &now["status"]),
+        (&json!("two"), &json!("available"))
+    );
+    assert_eq!(now["os-vol-host-attr:host"], "here@two#two");
+    assert_eq!(
+        (
+            &now["migration_status"],
+            &now["os-vol-mig-status-attr:migstat"]
+        ),
+        (&json!("success"), &json!("success"))
+    );
+    let file = cloud.file(&format!("volume-{copy}"));
+    assert!(file.parent().unwrap().ends_with("two"));
+    let bytes = std::fs::read(file).unwrap();
+    assert!(bytes.starts_with(b"what is in it"));
+    assert_eq!(bytes.len(), 1 << 30);
+    let named = format!("volume-{copy}");
+    assert_eq!(
+        cloud.files().iter().filter(|file| **file == named).count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_get_another_type_is_refused_or_says_why() {
+    let cloud = cloud_with(|_config| {}).await;
+    kind(&cloud, "many", json!({"multiattach": "<is> True"})).await;
+    kind(&cloud, "two", json!({"volume_backend_name": "two"})).await;
+    kind(&cloud, "one", json!({"volume_backend_name": "one"})).await;
+    let volume = cloud
+        .volume_of(json!({"size": 1, "volume_type": "one"}))
+        .await;
+    for (wish, words) in [
+        (json!({}), "new_type"),
+        (json!({"new_type": "nothing"}), "Invalid volume_type passed"),
+        (json!({"new_type": "one"}), "Retype needs volume"),
+        (
+            json!({"new_type": "two", "migration_policy": "odd"}),
+            "migration_policy",
+        ),
+    ] {
+        let answer = retype(&cloud, &volume, wish).await.expect(400);
+        assert!(message(&answer.json).contains(words), "{}", answer.json);
+    }
+    cloud.snapshot(&volume).await;
+    let wish = json!({"new_type": "two", "migration_policy": "on-demand"});
+    retype(&cloud, &volume, wish).await.expect(202);
+    cloud.settle().await;
+    assert_eq!(shown(&cloud, &volume).await["volume_type"], "one");
+    let messages = cloud.member().get("/v3/messages").await.expect(200).json;
+    let words = messages["messages"][0]["user_message"].as_str().unwrap();
+    assert!(words.contains("must not have snapshots"), "{words}");
+    cloud.attached(&volume).await;
+    let answer = retype(&cloud, &volume, json!({"new_type": "many"}))
+        .await
+        .expect(400);
+    assert!(message(&answer.json).contains("requires volume to be available"));
+}
+
+#[tokio::test]
+async fn a_quota_of_the_new_type_is_kept() {
+    let cloud = cloud().await;
+    kind(&cloud, "rare", json!({})).await;
+    let volume = cloud.volume().await;
+    let project = nephos_testkit::Persona::Member.project();
+    let body = json!({"quota_set": {"volumes_rare": 0}});
+    let target = format!("/v3/os-quota-sets/{project}");
+    cloud.admin().put(&target, body).await.expect(200);
+    retype(&cloud, &volume, json!({"new_type": "rare"}))
+        .await
+        .expect(202);
+    cloud.settle().await;
+    let now = shown(&cloud, &volume).await;
+    assert_eq!(
+        (&now["volume_type"], &now["status"]),
+        (&json!("__DEFAULT__"), &json!("available"))
+    );
+}

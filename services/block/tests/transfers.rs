@@ -1,0 +1,119 @@
+//! Transfers of volumes between projects.
+
+use serde_json::{Value, json};
+
+use crate::kit::{Cloud, cloud, message};
+
+async fn offered(cloud: &Cloud, volume: &str, more: Value) -> (String, String) {
+    let mut body = json!({"volume_id": volume, "name": "t"});
+    body.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let answer = cloud
+        .member()
+        .post("/v3/volume-transfers", json!({ "transfer": body }))
+        .await
+        .expect(202)
+        .json;
+    let text = |key: &str| answer["transfer"][key].as_str().unwrap().to_owned();
+    (text("id"), text("auth_key"))
+}
+
+#[tokio::test]
+async fn a_volume_goes_to_whoever_has_the_key_with_its_snapshots_and_its_quota() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    cloud.snapshot(&volume).await;
+    let (id, key) = offered(&cloud, &volume, json!({})).await;
+    assert_eq!(cloud.status(&volume).await, "awaiting-transfer");
+    cloud
+        .member()
+        .delete(&format!("/v3/volumes/{volume}"))
+        .await
+        .expect(400);
+    let target = format!("/v3/volume-transfers/{id}");
+    cloud.other().get(&target).await.expect(404);
+    let shown = cloud.member().get(&target).await.expect(200).json;
+    assert!(
+        shown["transfer"].get("auth_key").is_none(),
+        "the key is told once"
+    );
+    let wrong = json!({"accept": {"auth_key": "0000000000000000"}});
+    let refused = cloud
+        .other()
+        .post(&format!("{target}/accept"), wrong)
+        .await
+        .expect(400);
+    assert!(
+        message(&refused.json).contains("invalid auth key"),
+        "{}",
+        refused.json
+    );
+    let right = json!({"accept": {"auth_key": key}});
+    cloud
+        .other()
+        .post(&format!("{target}/accept"), right.clone())
+        .await
+        .expect(202);
+    cloud
+        .other()
+        .post(&format!("{target}/accept"), right)
+        .await
+        .expect(404);
+    cloud
+        .member()
+        .get(&format!("/v3/volumes/{volume}"))
+        .await
+        .expect(404);
+    let shown = cloud
+        .other()
+        .get(&format!("/v3/volumes/{volume}"))
+        .await
+        .expect(200)
+        .json;
+    assert_eq!(shown["volume"]["status"], "available");
+    let snapshots = cloud.other().get("/v3/snapshots").await.expect(200).json;
+    assert_eq!(snapshots["snapshots"].as_array().unwrap().len(), 1);
+    assert_eq!(cloud.usage().await, (0, 0, 0));
+    let used = cloud.other().get("/v3/limits").await.expect(200).json;
+    assert_eq!(used["limits"]["absolute"]["totalGigabytesUsed"], 2);
+}
+
+#[tokio::test]
+async fn an_offer_is_taken_back_and_one_beyond_the_quota_is_not_taken() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    // The older path is the same.
+    let body = json!({"transfer": {"volume_id": volume}});
+    let made = cloud
+        .member()
+        .at("volume 3.0")
+        .post("/v3/os-volume-transfer", body)
+        .await
+        .expect(202)
+        .json;
+    assert!(made["transfer"].get("accepted").is_none(), "{made}");
+    let id = made["transfer"]["id"].as_str().unwrap();
+    cloud
+        .member()
+        .delete(&format!("/v3/volume-transfers/{id}"))
+        .await
+        .expect(202);
+    assert_eq!(cloud.status(&volume).await, "available");
+    let (id, key) = offered(&cloud, &volume, json!({"no_snapshots": true})).await;
+    let other = nephos_testkit::Persona::OtherProject.project();
+    let none = json!({"quota_set": {"volumes": 0}});
+    cloud
+        .admin()
+        .put(&format!("/v3/os-quota-sets/{other}"), none)
+        .await
+        .expect(200);
+    let accept = json!({"accept": {"auth_key": key}});
+    cloud
+        .other()
+        .post(&format!("/v3/volume-transfers/{id}/accept"), accept)
+        .await
+        .expect(413);
+    assert_eq!(cloud.status(&volume).await, "awaiting-transfer");
+    assert_eq!(cloud.usage().await, (1, 0, 1));
+}

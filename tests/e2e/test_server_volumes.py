@@ -1,0 +1,201 @@
+"""Volumes in real guests: plugged in and out while they run, grown, booted from, and gone with their server."""
+
+import pytest
+
+from cloud import ROOT, is_open, run, ssh, wait_for
+from written import check_written, write_while
+
+# A guest under emulation, on a machine that does other things as well.
+BOOT = 150
+
+
+@pytest.fixture(scope="module")
+def guest(real):
+    """A server that takes logins: its id and how to run a command in it."""
+    run(ROOT / "deploy/first-server", real.state, limit=300)
+    server = real.server("first")
+    addresses = [address for net in server["addresses"].values() for address in net]
+    [floating] = [address for address in addresses if address.startswith("172.24.4.")]
+    key = real.state / "id_ed25519"
+    wait_for("ssh answers", lambda: is_open(floating, 22), BOOT)
+    wait_for("the key is in the guest", lambda: ssh(floating, key, "true", check=False).returncode == 0, BOOT)
+    # Hot plugging needs the guest's drivers, which are there once its console asks for a login.
+    wait_for("it is up", lambda: "login:" in real.openstack("console", "log", "show", "first"), BOOT, pause=2)
+    return server["id"], lambda command, **kwargs: ssh(floating, key, command, **kwargs).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def volumes(real):
+    return real.sdk("nephos").block_storage
+
+
+def is_in(volumes, volume, status):
+    return lambda: volumes.get_volume(volume).status == status
+
+
+def new(volumes, size=1, **more):
+    volume = volumes.create_volume(size=size, **more)
+    wait_for("the volume is there", is_in(volumes, volume, "available"), 60)
+    return volume
+
+
+def events(compute, server, action):
+    found = next(one for one in compute.server_actions(server) if one.action == action)
+    return compute.get_server_action(found.request_id, server).events
+
+
+@pytest.fixture(scope="module")
+def attached(real, guest, volumes):
+    server, inside = guest
+    volume = new(volumes, name="data")
+    real.openstack("server", "add", "volume", server, volume.id)
+    wait_for("it is in use", is_in(volumes, volume, "in-use"), 60)
+    wait_for("the guest sees it", lambda: "vdb" in inside("lsblk -dn -o NAME"), 30)
+    return volume
+
+
+def test_a_volume_is_plugged_into_a_running_guest_and_keeps_what_is_written(real, guest, volumes, attached):
+    server, inside = guest
+    assert inside("lsblk -bdn -o SIZE /dev/vdb") == str(1 << 30)
+    inside("dd if=/dev/urandom of=/tmp/data bs=1M count=4 && sudo dd if=/tmp/data of=/dev/vdb bs=1M conv=fsync")
+    written = inside("md5sum </tmp/data")
+    listed = real.openstack("server", "volume", "list", server, "-f", "json")
+    assert [(one["Volume ID"], one["Device"]) for one in listed] == [(attached.id, "/dev/vdb")]
+    real.openstack("server", "remove", "volume", server, attached.id)
+    wait_for("it is free", is_in(volumes, attached, "available"), 120)
+    assert "vdb" not in inside("lsblk -dn -o NAME")
+    real.openstack("server", "add", "volume", server, attached.id)
+    wait_for("the guest sees it again", lambda: "vdb" in inside("lsblk -dn -o NAME"), 60)
+    assert inside("sudo head -c 4194304 /dev/vdb | md5sum") == written
+
+
+def test_a_volume_grows_while_the_guest_has_it(guest, volumes, attached):
+    _, inside = guest
+    wait_for("it is in use", is_in(volumes, attached, "in-use"), 60)
+    volumes.extend_volume(attached, 2)
+    wait_for("the guest sees it grown", lambda: inside("lsblk -bdn -o SIZE /dev/vdb") == str(2 << 30), 60)
+    wait_for("it is in use again", is_in(volumes, attached, "in-use"), 60)
+
+
+def test_a_server_that_was_off_has_its_volume_when_it_starts(real, guest, volumes, attached):
+    server, inside = guest
+    real.openstack("server", "stop", server)
+    wait_for("it is off", lambda: real.server(server)["status"] == "SHUTOFF", 120, pause=1)
+    second = new(volumes, name="second")
+    real.openstack("server", "add", "volume", server, second.id)
+    wait_for("it is in use", is_in(volumes, second, "in-use"), 60)
+    assert real.server(server)["status"] == "SHUTOFF"
+    real.openstack("server", "start", server)
+    wait_for("it is on", lambda: real.server(server)["status"] == "ACTIVE", 60, pause=1)
+
+    def disks():
+        return inside("lsblk -dn -o NAME", check=False)
+
+    wait_for("both volumes are there", lambda: "vdb" in disks() and "vdc" in disks(), BOOT, pause=2)
+
+
+@pytest.fixture(scope="module")
+def rooted(real, guest, volumes):
+    """A server that boots from a volume which goes with it: server, volume, and how to run a command in it."""
+    compute = real.sdk("nephos").compute
+    image = real.openstack("image", "show", "nephos-guest", "-f", "json")["id"]
+    flavor = real.openstack("flavor", "show", "m1.nano", "-f", "json")["id"]
+    network = real.openstack("network", "show", "demo-net", "-f", "json")["id"]
+    root = {
+        "source_type": "image", "destination_type": "volume", "boot_index": 0, "uuid": image, "volume_size": 1,
+        "delete_on_termination": True,
+    }
+    server = compute.create_server(
+        name="rooted", flavor_id=flavor, networks=[{"uuid": network}], block_device_mapping=[root], key_name="demo",
+        security_groups=[{"name": "demo-ssh"}],
+    )
+    server = compute.wait_for_server(server, wait=BOOT)
+    [of_it] = server.attached_volumes
+    assert volumes.get_volume(of_it["id"]).status == "in-use"
+    assert not (server.image or {}).get("id")
+    address = real.openstack("floating", "ip", "create", "public", "-f", "value", "-c", "floating_ip_address")
+    real.openstack("server", "add", "floating", "ip", "rooted", address)
+    key = real.state / "id_ed25519"
+    wait_for("it boots from its volume", lambda: "login:" in real.openstack("console", "log", "show", "rooted"), BOOT, 2)
+    wait_for("its key is there", lambda: ssh(address, key, "true", check=False).returncode == 0, BOOT)
+    return server.id, of_it["id"], lambda command, **kwargs: ssh(address, key, command, **kwargs).stdout.strip()
+
+
+def test_what_is_written_in_one_guest_is_the_same_in_another_after_growth_snapshot_and_copy(real, guest, volumes, rooted):
+    first, inside = guest
+    server, _, writer = rooted
+    volume = new(volumes, name="travels")
+    real.openstack("server", "add", "volume", server, volume.id)
+    wait_for("it is in use", is_in(volumes, volume, "in-use"), 60)
+    wait_for("the guest sees it", lambda: "vdb" in writer("lsblk -dn -o NAME"), 30)
+    writer("dd if=/dev/urandom of=/tmp/data bs=1M count=8 && sudo dd if=/tmp/data of=/dev/vdb bs=1M conv=fsync")
+    written = writer("md5sum </tmp/data")
+    real.openstack("server", "remove", "volume", server, volume.id)
+    wait_for("it is free", is_in(volumes, volume, "available"), 120)
+    volumes.extend_volume(volume, 2)
+    wait_for("it is larger", lambda: volumes.get_volume(volume).size == 2 and is_in(volumes, volume, "available")(), 60)
+    snapshot = volumes.create_snapshot(volume_id=volume.id, name="then")
+    wait_for("the snapshot is there", lambda: volumes.get_snapshot(snapshot).status == "available", 60)
+    # What is written afterwards is not in the snapshot.
+    real.openstack("server", "add", "volume", server, volume.id)
+    wait_for("it is in use", is_in(volumes, volume, "in-use"), 60)
+    wait_for("the guest sees it grown", lambda: writer("lsblk -bdn -o SIZE /dev/vdb", check=False) == str(2 << 30), 30)
+    assert writer("sudo head -c 8388608 /dev/vdb | md5sum") == written
+    writer("sudo dd if=/dev/zero of=/dev/vdb bs=1M count=8 conv=fsync")
+    real.openstack("server", "remove", "volume", server, volume.id)
+    wait_for("it is free", is_in(volumes, volume, "available"), 120)
+    of_snapshot = new(volumes, size=3, snapshot_id=snapshot.id, name="of-snapshot")
+    copy = new(volumes, size=3, source_volume_id=of_snapshot.id, name="copy")
+    before = set(inside("lsblk -dn -o NAME").split())
+    real.openstack("server", "add", "volume", first, copy.id)
+    wait_for("it is in use", is_in(volumes, copy, "in-use"), 60)
+    news = wait_for("the other guest sees it", lambda: set(inside("lsblk -dn -o NAME").split()) - before, 30)
+    device = f"/dev/{news.pop()}"
+    assert inside(f"lsblk -bdn -o SIZE {device}") == str(3 << 30)
+    assert inside(f"sudo head -c 8388608 {device} | md5sum") == written
+    real.openstack("server", "remove", "volume", first, copy.id)
+    wait_for("it is free", is_in(volumes, copy, "available"), 120)
+    for one in (copy, of_snapshot):
+        volumes.delete_volume(one)
+    volumes.delete_snapshot(snapshot)
+    wait_for("they are gone", lambda: not list(volumes.snapshots()), 60)
+    volumes.delete_volume(volume)
+    wait_for("it is gone", lambda: volume.id not in {one.id for one in volumes.volumes()}, 60)
+    assert real.fsck() == []
+
+
+def test_the_process_is_killed_while_a_guest_writes_and_nothing_acknowledged_is_lost(real, volumes, rooted):
+    server, _, _ = rooted
+    volume = new(volumes, name="killed")
+    real.openstack("server", "add", "volume", server, volume.id)
+    wait_for("it is in use", is_in(volumes, volume, "in-use"), 60)
+    address = next(
+        one for net in real.server("rooted")["addresses"].values() for one in net if one.startswith("172.24.4.")
+    )
+
+    def disturb():
+        real.kill()
+        real.up()
+
+    acknowledged = write_while(address, real.state / "id_ed25519", disturb)
+    real.openstack("server", "remove", "volume", server, volume.id)
+    wait_for("it is free", is_in(volumes, volume, "available"), 120)
+    check_written(real, volume, acknowledged)
+    volumes.delete_volume(volume)
+
+
+def test_a_server_goes_with_its_volume(real, volumes, rooted):
+    server, volume, _ = rooted
+    before = {one.id for one in volumes.volumes()}
+    real.openstack("server", "delete", "--wait", server)
+    wait_for("its volume is gone", lambda: {one.id for one in volumes.volumes()} <= before - {volume}, 60)
+
+
+def test_nothing_is_left_when_all_is_deleted(real, guest, volumes, attached):
+    server, _ = guest
+    real.openstack("server", "delete", "--wait", server)
+    wait_for("its volumes are free", is_in(volumes, attached, "available"), 60)
+    for volume in list(volumes.volumes()):
+        volumes.delete_volume(volume)
+    wait_for("the volumes are gone", lambda: not list(volumes.volumes()), 60)
+    assert real.fsck() == []
