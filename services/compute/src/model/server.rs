@@ -525,6 +525,7 @@ impl ImageCopy {
             min_disk_gib: 0,
             min_ram_mib: 0,
             properties: BTreeMap::new(),
+            disk_from: None,
         }
     }
 
