@@ -20,8 +20,8 @@ cluster: ## several processes and three hosts on this machine, from nothing: Pos
 cluster-down: ## end the cluster; nothing of it stays
 	@deploy/cluster down
 
-test: ## every test but the cluster's (tests/run cluster), those in a browser and black-box ones included
-	@tests/run services postgres dashboard e2e conformance
+test: ## every test, those in a browser, black-box ones and the cluster's included
+	@tests/run services postgres dashboard e2e cluster conformance
 
 check: ## does it compile
 	@cargo check --workspace --all-targets

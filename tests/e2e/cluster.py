@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -59,7 +60,8 @@ class Cluster(Cloud):
                     words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 except OSError:
                     continue
-                if b"qemu-system" in words[0]:
+                # One without an id is libvirt's own look at what QEMU can do.
+                if b"qemu-system" in words[0] and b"-uuid" in words:
                     server = words[words.index(b"-uuid") + 1].decode()
                     found[node, server] = int(pid)
         return found
@@ -79,6 +81,11 @@ class Cluster(Cloud):
         assert status == 201, status
         headers = (self.folder.parent / "headers").read_text().splitlines()
         return next(line.split(": ")[1] for line in headers if line.lower().startswith("x-subject-token"))
+
+    def keep_logs(self):
+        """For whoever asks why a test failed: NEPHOS_KEEP_LOGS names a folder for the logs of all processes."""
+        if folder := os.environ.get("NEPHOS_KEEP_LOGS"):
+            shutil.copytree(self.state / "log", folder, dirs_exist_ok=True)
 
     def clean(self):
         self.do("down")

@@ -30,6 +30,7 @@ def cluster():
         cluster.do("start")
         yield cluster
     finally:
+        cluster.keep_logs()
         cluster.clean()
     # Nothing is left behind.
     left = lambda: {pid: words for pid, words in processes().items() if pid not in running}
@@ -280,6 +281,59 @@ def test_a_host_that_is_cut_off_keeps_its_guests_and_goes_on_when_it_is_back(clu
     there = address_of(demo, furnished["servers"][1])
     ping = lambda: ssh(furnished["address"], furnished["key"], f"ping -c 1 -W 2 {there}", check=False).stdout
     wait_for("the tunnel carries again", lambda: " 0% packet loss" in ping(), 60, 1)
+    wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
+
+
+def test_a_server_moves_to_another_host_and_back_with_its_disk_its_addresses_and_its_size(cluster, furnished):
+    admin, demo, server = cluster.sdk("nephos-admin"), cluster.sdk(), furnished["servers"][0]
+    where = lambda: admin.compute.get_server(server.id)
+    inside = lambda command: ssh(furnished["address"], furnished["key"], command, check=False).stdout.strip()
+    log_in = lambda: inside("echo in") == "in"
+    on = lambda: [node for node, guest in cluster.guests() if guest == server.id]
+    first = where().hypervisor_hostname
+    other = "node2" if first == "node1" else "node1"
+    inside("echo what it keeps > kept; sync")
+
+    def moved(status, limit=180):
+        wait_for(f"it is {status}", lambda: where().status == status, limit, 0.5)
+
+    began = time.monotonic()
+    admin.compute.migrate_server(server.id)
+    moved("VERIFY_RESIZE")
+    print(f"on another host after {time.monotonic() - began:.1f} s")
+    assert where().hypervisor_hostname == other and on() == [other]
+    wait_for("it takes log-ins by the same floating IP", log_in, 180, 2)
+    assert inside("cat kept") == "what it keeps"
+    # What it writes there is not in the disk that it goes back to.
+    inside("echo more >> kept; sync")
+    demo.compute.revert_server_resize(server.id)
+    moved("ACTIVE")
+    assert where().hypervisor_hostname == first and on() == [first]
+    wait_for("it takes log-ins where it was", log_in, 180, 2)
+    assert inside("cat kept") == "what it keeps"
+    wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
+
+    admin.compute.migrate_server(server.id)
+    # The way breaks off more than once.
+    for _ in range(3):
+        time.sleep(1)
+        for node in (first, other):
+            os.kill(cluster.pid(f"agents-{node}"), signal.SIGKILL)
+    moved("VERIFY_RESIZE")
+    wait_for("it takes log-ins there", log_in, 180, 2)
+    assert inside("cat kept") == "what it keeps"
+    demo.compute.confirm_server_resize(server.id)
+    moved("ACTIVE")
+    assert not list((cluster.state / "hosts" / first / "state/host/servers").glob(f"{server.id}*"))
+    # A larger disk, where it is.
+    admin.compute.create_flavor(name="micro", ram=160, vcpus=1, disk=2)
+    demo.compute.resize_server(server.id, demo.compute.find_flavor("micro").id)
+    moved("VERIFY_RESIZE")
+    wait_for("it takes log-ins at its new size", log_in, 180, 2)
+    assert where().hypervisor_hostname == other
+    assert inside("cat kept") == "what it keeps" and inside("lsblk -bdno SIZE /dev/vda") == str(2 << 30)
+    demo.compute.confirm_server_resize(server.id)
+    moved("ACTIVE")
     wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
 
 

@@ -68,7 +68,8 @@ impl Service for Compute {
             "0003_groups",
             "0004_status",
             "0005_volumes",
-            "0007_consoles"
+            "0007_consoles",
+            "0009_migrations"
         ));
         all
     }
@@ -134,6 +135,7 @@ impl Compute {
             let prune = || async {
                 let mut tx = self.core.db.write().await?;
                 store::actions::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
+                store::migrations::prune(&mut tx, now.plus_secs(-HISTORY_SECS)).await?;
                 store::consoles::prune(&mut tx, now).await?;
                 nephos_ops::feed::prune(&mut tx, now).await?;
                 tx.commit().await

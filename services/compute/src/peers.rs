@@ -242,5 +242,6 @@ pub(crate) fn image_copy(shown: &Value) -> Result<ImageCopy, String> {
         min_disk_gib: number("min_disk"),
         min_ram_mib: number("min_ram"),
         properties: properties.collect(),
+        disk_from: None,
     })
 }

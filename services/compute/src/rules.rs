@@ -79,6 +79,22 @@ nephos_auth::rules! {
     pub RebootServer = "os_compute_api:servers:reboot", PROJECT_MEMBER_OR_ADMIN;
     /// Make a server's disk anew from an image.
     pub RebuildServer = "os_compute_api:servers:rebuild", PROJECT_MEMBER_OR_ADMIN;
+    /// Give a server another size.
+    pub ResizeServer = "os_compute_api:servers:resize", PROJECT_MEMBER_OR_ADMIN;
+    /// Keep a server as it was resized.
+    pub ConfirmResize = "os_compute_api:servers:confirm_resize", PROJECT_MEMBER_OR_ADMIN;
+    /// Make a resized server again what it was.
+    pub RevertResize = "os_compute_api:servers:revert_resize", PROJECT_MEMBER_OR_ADMIN;
+    /// Move a server to another host.
+    pub MigrateServer = "os_compute_api:os-migrate-server:migrate", PROJECT_MANAGER_OR_ADMIN;
+    /// Say to which host.
+    pub MigrateServerToHost = "os_compute_api:os-migrate-server:migrate:host", ADMIN;
+    /// See how servers of one's own came to other hosts and sizes.
+    pub ListMigrations = "os_compute_api:os-migrations:index", PROJECT_MANAGER_OR_ADMIN;
+    /// See everybody's.
+    pub ListAllMigrations = "os_compute_api:os-migrations:index:all_projects", ADMIN;
+    /// See which hosts those were.
+    pub ShowMigrationHosts = "os_compute_api:os-migrations:index:host", ADMIN;
     /// Make a server anew on another host, because its own is lost.
     pub EvacuateServer = "os_compute_api:os-evacuate", ADMIN;
     /// Freeze a server.

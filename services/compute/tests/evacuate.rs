@@ -33,10 +33,29 @@ async fn evacuate(cloud: &Cloud, id: &str, version: &str, wish: Value) -> nephos
     admin.post(&target, json!({ "evacuate": wish })).await
 }
 
+/// Somebody reads the console log; the question stands in the host's feed from then on.
+async fn look_at_console(cloud: &mut Cloud, id: &str, host: &str) {
+    let target = format!("/v2.1/servers/{id}/action");
+    let (member, ask) = (cloud.member(), cloud.ask.clone());
+    let host = cloud.hosts.get_mut(host).unwrap();
+    let asking = member.post(&target, json!({"os-getConsoleOutput": {}}));
+    let answering = async {
+        loop {
+            host.sync(&ask).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = asking => drop(answer.expect(200)),
+        () = answering => {}
+    }
+}
+
 #[tokio::test]
 async fn an_evacuated_server_runs_elsewhere_with_its_addresses() {
     let (mut cloud, id, host) = two_hosts().await;
     let before = cloud.show(&id).await;
+    look_at_console(&mut cloud, &id, &host).await;
     let lost = cloud.hosts.remove(&host).unwrap();
     cloud.world.clock.advance(Duration::from_secs(120));
     cloud.work_for(1).await;

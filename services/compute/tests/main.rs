@@ -19,6 +19,7 @@ mod guest;
 mod host_tokens;
 mod hosts;
 mod matrix;
+mod resize;
 mod seen;
 mod servers;
 mod siblings;

@@ -42,6 +42,12 @@ impl Things<'_> {
         .await
         .unwrap();
         tx.exec(
+            "UPDATE migrations SET ended_at = 1 WHERE ended_at IS NULL",
+            args![],
+        )
+        .await
+        .unwrap();
+        tx.exec(
             "UPDATE servers SET vm_state = $1, task_state = NULL, locked_by = NULL, tags = '[\"t\"]', metadata = '{\"k\":\"v\"}', \
              volumes = $2 WHERE id = $3",
             args![vm_state, VOLUMES, self.server],
@@ -56,6 +62,37 @@ impl Things<'_> {
         let mut tx = self.cloud.db.write().await.unwrap();
         let sql = "UPDATE hosts SET forced_down = $1";
         tx.exec(sql, args![true]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// A resize that its owner has not decided about.
+    async fn resized(&self, body: Value) -> Option<(String, Value)> {
+        let asked = self.action("resized", body).await;
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let mut tx = self.cloud.db.write().await.unwrap();
+        let sql = "INSERT INTO migrations SELECT $1, $2, id, project_id, user_id, 'resize', 'finished', 'begun', host, host, \
+             NULL, flavor, flavor, disk_epoch, 'running', generation, 0, 0, NULL, 0, 0, NULL FROM servers WHERE id = $3";
+        let uuid = format!("move-{number}");
+        let id = 1000 + i64::try_from(number).unwrap();
+        tx.exec(sql, args![id, uuid, self.server]).await.unwrap();
+        tx.commit().await.unwrap();
+        asked
+    }
+
+    /// Servers with volumes do not move.
+    async fn without_volumes(&self, body: Value) -> Option<(String, Value)> {
+        let asked = self.action("active", body).await;
+        let mut tx = self.cloud.db.write().await.unwrap();
+        let sql = "UPDATE servers SET volumes = '[]' WHERE id = $1";
+        tx.exec(sql, args![self.server]).await.unwrap();
+        tx.commit().await.unwrap();
+        asked
+    }
+
+    async fn found_host(&self) {
+        let mut tx = self.cloud.db.write().await.unwrap();
+        let sql = "UPDATE hosts SET forced_down = $1";
+        tx.exec(sql, args![false]).await.unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -224,6 +261,8 @@ impl Things<'_> {
                 "/os-services/force-down",
                 json!({"host": "one", "binary": "nova-compute", "forced_down": false}),
             ),
+            "ListMigrations" => some("/os-migrations", none()),
+            "CarryDisk" => Some((format!("/host/v1/disks/{}", self.server), none())),
             "ListAggregates" => some("/os-aggregates", none()),
             "CreateAggregate" => some(
                 "/os-aggregates",
@@ -335,6 +374,18 @@ impl Things<'_> {
                 )
                 .await
             }
+            "Resize" => {
+                self.found_host().await;
+                let larger = self.flavor(true).await;
+                self.without_volumes(json!({"resize": {"flavorRef": larger}}))
+                    .await
+            }
+            "Migrate" => {
+                self.found_host().await;
+                self.without_volumes(json!({"migrate": null})).await
+            }
+            "ConfirmResize" => self.resized(json!({"confirmResize": null})).await,
+            "RevertResize" => self.resized(json!({"revertResize": null})).await,
             "EvacuateOld" => {
                 self.lost_host().await;
                 self.action("active", json!({"evacuate": {"onSharedStorage": false}}))

@@ -245,6 +245,32 @@ impl Placement {
                     json!({ "allocations": shown, "consumer_generation": 1 }),
                 )
             }
+            ("POST", ["allocations"]) => {
+                let before = self.allocations.clone();
+                for (consumer, share) in asked.body.as_object().unwrap() {
+                    if !before.contains_key(consumer) && !share["consumer_generation"].is_null() {
+                        return (
+                            409,
+                            json!({"errors": [{"status": 409, "detail": "consumer generation conflict"}]}),
+                        );
+                    }
+                }
+                // All of it or nothing; what one gives up another may take.
+                for consumer in asked.body.as_object().unwrap().keys() {
+                    self.allocations.remove(consumer);
+                }
+                for (consumer, share) in asked.body.as_object().unwrap() {
+                    if share["allocations"].as_object().unwrap().is_empty() {
+                        continue;
+                    }
+                    let answer = self.claim(consumer, share);
+                    if answer.0 != 204 {
+                        self.allocations = before;
+                        return answer;
+                    }
+                }
+                (204, Value::Null)
+            }
             ("PUT", ["allocations", consumer]) => self.claim(consumer, &asked.body),
             ("DELETE", ["allocations", consumer]) => match self.allocations.remove(*consumer) {
                 Some(_) => (204, Value::Null),

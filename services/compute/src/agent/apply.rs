@@ -260,10 +260,14 @@ impl Worker {
             }
             Step::ResizeVolume(volume) => self.driver.ensure_volume_size(server, volume).await?,
             Step::RemoveOldDisks => {
-                self.driver
-                    .remove_old_disks(server, spec.disk_epoch)
-                    .await?;
+                let kept = spec.disk.kept(spec.disk_epoch);
+                self.driver.remove_old_disks(server, &kept).await?;
             }
+            Step::Export => {
+                self.report_step(spec, "export");
+                self.driver.ensure_export(spec).await?;
+            }
+            Step::RemoveExport => self.driver.remove_export(server).await?,
             Step::Images
             | Step::Disk
             | Step::ConfigDrive
@@ -294,6 +298,7 @@ impl Worker {
             ports: Vec::new(),
             volumes: Vec::new(),
             vnc: None,
+            export: None,
             at: self.clock.now(),
         });
     }
@@ -319,6 +324,8 @@ impl Step {
             Self::AskToUnplugVolume(_) => "ask to unplug a volume",
             Self::ResizeVolume(_) => "resize a volume",
             Self::RemoveOldDisks => "remove old disks",
+            Self::Export => "export",
+            Self::RemoveExport => "remove export",
             Self::Undefine => "undefine",
             Self::RemoveFiles => "remove files",
         }

@@ -21,6 +21,7 @@ use tracing::warn;
 use super::{Agent, DesiredServers, console};
 use crate::driver::{Answer, DriverError, ImageBytes, ImageSource};
 use crate::model::console::{ConsoleCall, KIND_CALL};
+use crate::model::disk::{DiskCall, KIND_DISK};
 use crate::model::spec::{
     ConsoleTail, ConsoleWish, GuestState, HOST_AWAY, HostInventory, ImageSpec, KIND_CONSOLE,
     KIND_HOST, KIND_SERVER, ObservedServer, ServerId, ServerSpec,
@@ -98,10 +99,12 @@ impl Binding {
         let young_after = self.clock.now().plus_secs(-STALE_SECS).0;
         let mut asked = Asked::since(KIND_CONSOLE, young_after);
         let mut called = Asked::since(KIND_CALL, young_after);
+        let mut carried = Asked::since(KIND_DISK, young_after);
         let taken = client.follow(|desired| {
             self.agent.apply(specs.read(&desired));
             self.answer(asked.new_in(&desired));
             self.come(called.new_in(&desired));
+            self.carry(carried.new_in(&desired));
         });
         taken.await;
     }
@@ -134,6 +137,31 @@ impl Binding {
                 let opened = binding.agent.open_console(&server, call.console).await;
                 if let Err(why) = console::bring(&binding.peers, &call.session, opened).await {
                     warn!(host = binding.host, %why, "cannot bring a console to who called for it");
+                }
+            });
+        }
+    }
+
+    /// Brings disks that were made ready to whoever called for them.
+    fn carry(&self, calls: Vec<FeedItem>) {
+        for item in calls {
+            let call = item
+                .spec
+                .and_then(|spec| serde_json::from_value::<DiskCall>(spec).ok());
+            let Some(DiskCall {
+                session,
+                epoch,
+                from,
+            }) = call
+            else {
+                continue;
+            };
+            let binding = self.clone();
+            spawn("compute.disk", async move {
+                let server = ServerId::from(item.id.as_str());
+                let opened = binding.agent.open_export(&server, epoch, from).await;
+                if let Err(why) = console::bring(&binding.peers, &session, opened).await {
+                    warn!(host = binding.host, %why, "cannot bring a disk to who called for it");
                 }
             });
         }
@@ -373,7 +401,7 @@ fn parsed(item: &FeedItem) -> Option<Arc<ServerSpec>> {
     }
 }
 
-/// Images from the image service.
+/// Images from the image service; disks of other hosts by way of compute's own.
 pub struct ImageService(pub Peers);
 
 impl ImageSource for ImageService {
@@ -382,6 +410,22 @@ impl ImageSource for ImageService {
             let target = format!("/v2/images/{}/file", image.id);
             let call = self.0.get("image", target).as_service();
             let (_, chunks) = call.stream().await.map_err(|why| refused(image, &why))?;
+            let chunks = chunks.map(|chunk| chunk.map_err(|why| why.to_string()));
+            Ok(chunks.boxed())
+        }
+        .boxed()
+    }
+
+    fn open_disk<'a>(&'a self, server: &'a ServerId, from: u64) -> Answer<'a, ImageBytes> {
+        async move {
+            let target = format!("/host/v1/disks/{server}?from={from}");
+            let call = self.0.get(SERVICE, target).as_service();
+            // Its host may be away for a while; whether the server still comes here is for the control plane to say.
+            let (_, chunks) = call.stream().await.map_err(|why| {
+                DriverError::Unavailable(format!(
+                    "the disk of server {server} does not come: {why}"
+                ))
+            })?;
             let chunks = chunks.map(|chunk| chunk.map_err(|why| why.to_string()));
             Ok(chunks.boxed())
         }

@@ -181,6 +181,19 @@ impl Agent {
         self.worker.driver.open_console(server, kind).await
     }
 
+    /// Opens a disk that was made ready to be carried, from a byte on.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn open_export(
+        &self,
+        server: &ServerId,
+        epoch: i64,
+        from: u64,
+    ) -> Result<Pipe, DriverError> {
+        self.worker.driver.open_export(server, epoch, from).await
+    }
+
     /// Works until shutdown. Started again after a failure it goes on with what was handed over.
     ///
     /// # Errors

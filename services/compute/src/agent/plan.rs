@@ -45,6 +45,10 @@ pub enum Step {
     ResizeVolume(VolumeSpec),
     /// Remove disks of other epochs.
     RemoveOldDisks,
+    /// Make the disk ready to be carried to another host.
+    Export,
+    /// Remove what was made ready.
+    RemoveExport,
     /// Remove the definition.
     Undefine,
     /// Remove the files.
@@ -176,6 +180,10 @@ fn stop(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
         GuestState::Paused | GuestState::Suspended => plan.steps.push(Step::SwitchOff),
         GuestState::Absent | GuestState::Stopped | GuestState::Crashed => {
             ensure_made(wanted, found, plan);
+            let ready = found.export.as_ref().map(|export| export.epoch);
+            if wanted.spec.disk.export && ready != Some(wanted.spec.disk_epoch) {
+                plan.steps.push(Step::Export);
+            }
             // It starts again when it is next wanted to run, whatever generation that is.
             ensure_mark(
                 Mark {
@@ -206,15 +214,26 @@ fn ensure_made(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
     let epoch = wanted.spec.disk_epoch;
     // A root disk that is a volume is made elsewhere.
     if wanted.spec.boot.image.is_some() && !found.disks.contains(&epoch) {
-        plan.steps.push(Step::Images);
+        if wanted.spec.disk.from.is_none() {
+            plan.steps.push(Step::Images);
+        }
         plan.steps.push(Step::Disk);
     }
     if found.config_drive != wanted.config_drive {
         plan.steps.push(Step::ConfigDrive);
     }
     ensure_defined(wanted, found, plan);
-    if found.disks.iter().any(|there| *there != epoch) {
+    remove_old(wanted, found, plan);
+}
+
+/// What the disk was, and what was made of it to be carried, once neither is wanted any more.
+fn remove_old(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
+    let kept = wanted.spec.disk.kept(wanted.spec.disk_epoch);
+    if found.disks.iter().any(|there| !kept.contains(there)) {
         plan.steps.push(Step::RemoveOldDisks);
+    }
+    if found.export.is_some() && !wanted.spec.disk.export {
+        plan.steps.push(Step::RemoveExport);
     }
 }
 
@@ -247,6 +266,7 @@ fn run(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
         },
         GuestState::Running => {
             plug(wanted, found, plan);
+            remove_old(wanted, found, plan);
             if plan.waits.is_none() {
                 let rebooted = rebooted(wanted, found);
                 ensure_mark(

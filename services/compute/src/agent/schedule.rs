@@ -400,6 +400,7 @@ fn observed(done: &Done, progress: Progress, clock: &Clock) -> ObservedServer {
             .collect(),
         volumes: found.volumes.keys().cloned().collect(),
         vnc: found.vnc.clone().filter(|_| is_on),
+        export: found.export.clone(),
         at: clock.now(),
     }
 }

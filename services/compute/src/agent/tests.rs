@@ -48,6 +48,7 @@ fn spec(n: u32, generation: i64, want: Want) -> ServerSpec {
             kernel: None,
         },
         disk_epoch: 0,
+        disk: crate::model::disk::DiskWish::default(),
         volumes: Vec::new(),
         ports: vec![PortSpec {
             tap: PortSpec::tap_name(&port_id),

@@ -4,6 +4,7 @@ mod addresses;
 mod aggregates;
 mod console;
 mod discovery;
+mod disks;
 mod fault;
 mod flavor_extras;
 mod flavors;
@@ -16,6 +17,7 @@ mod instance_actions;
 mod interfaces;
 mod keypairs;
 mod limits;
+mod migrations;
 mod networks;
 mod quotas;
 mod remote_consoles;
@@ -32,6 +34,7 @@ mod server_metadata;
 mod server_password;
 mod server_rebuild;
 mod server_references;
+mod server_resize;
 mod server_tags;
 mod server_view;
 mod servers;
@@ -147,6 +150,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         discovery::ShowOlderVersion,
         discovery::ShowVersion,
         discovery::ListExtensions,
+        disks::CarryDisk,
         flavors::CreateFlavor,
         flavors::DeleteFlavor,
         flavors::ListFlavors,
@@ -188,6 +192,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         keypairs::ListKeyPairs,
         keypairs::ShowKeyPair,
         limits::ShowLimits,
+        migrations::ListMigrations,
         quotas::DeleteQuotas,
         quotas::ShowDefaultQuotas,
         quotas::ShowQuotaClass,
@@ -233,6 +238,10 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         server_password::ClearPassword,
         server_password::ShowPassword,
         server_rebuild::Rebuild,
+        server_resize::ConfirmResize,
+        server_resize::Migrate,
+        server_resize::Resize,
+        server_resize::RevertResize,
         server_tags::AddTag,
         server_tags::DeleteTag,
         server_tags::DeleteTags,

@@ -322,6 +322,13 @@ async fn reset_state(cx: Cx, req: Req<ResetState>) -> Reply<ResetState> {
     let allowed = cx
         .allow(rules::ResetState, server(&cx, id).await?)
         .map_err(name_it(id))?;
+    // One whose move has not ended goes on with that: its owner confirms or reverts it.
+    let moves = store::migrations::live(cx.db(), id).await?.is_some();
+    let state = if moves && state == VmState::Active {
+        VmState::Resized
+    } else {
+        state
+    };
     change(&cx, &allowed, |server| {
         server.vm_state = state;
         server.task_state = None;

@@ -98,6 +98,11 @@ async fn evacuate_to(cx: &Cx, path: &ServerPath, wish: Evacuating) -> Result<Str
     if wish.host.as_ref() == Some(&from) {
         return Err(Fault::bad_request("The target host can't be the same one."));
     }
+    if store::migrations::live(cx.db(), id).await?.is_some() {
+        return Err(Fault::conflict(format!(
+            "Cannot 'evacuate' instance {id} while a move of it has not ended. Revert that one first."
+        )));
+    }
     let states = [VmState::Active, VmState::Stopped, VmState::Error];
     if !states.contains(&server.vm_state) {
         let why = Refused::State(format!("vm_state {}", server.vm_state.word()));

@@ -370,10 +370,10 @@ fn states(cx: &Cx, query: &Params, wide: bool) -> Result<Option<Vec<&'static str
             "PAUSED" => Some(VmState::Paused),
             "SUSPENDED" => Some(VmState::Suspended),
             "ERROR" => Some(VmState::Error),
+            "VERIFY_RESIZE" | "REVERT_RESIZE" => Some(VmState::Resized),
             // Known to Nova, and no server here ever is that.
-            "DELETED" | "MIGRATING" | "PASSWORD" | "REBUILD" | "RESCUE" | "RESIZE"
-            | "REVERT_RESIZE" | "SHELVED" | "SHELVED_OFFLOADED" | "SOFT_DELETED" | "UNKNOWN"
-            | "VERIFY_RESIZE" => None,
+            "DELETED" | "MIGRATING" | "PASSWORD" | "REBUILD" | "RESCUE" | "RESIZE" | "SHELVED"
+            | "SHELVED_OFFLOADED" | "SOFT_DELETED" | "UNKNOWN" => None,
             // 2.38: what is no status is refused; before, it found none.
             _other if cx.version >= v(2, 38) => {
                 return Err(Fault::bad_request("Invalid status value"));

@@ -106,7 +106,7 @@ pub(super) async fn references(cx: &Cx, new: &NewServer) -> Result<References, F
     })
 }
 
-fn flavor_ref(asked: &Value) -> Result<String, Fault> {
+pub(super) fn flavor_ref(asked: &Value) -> Result<String, Fault> {
     let text = match asked {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),

@@ -243,6 +243,14 @@ pub(crate) const SERVICE_VIEW: &[Change] = &[
 ];
 
 /// Something that was done to a server.
+/// A move in `GET /os-migrations`.
+pub(crate) const MIGRATION_VIEW: &[Change] = &[
+    added(v(2, 23), "migration_type"),
+    added(v(2, 59), "uuid"),
+    added(v(2, 80), "user_id"),
+    added(v(2, 80), "project_id"),
+];
+
 pub(crate) const ACTION_VIEW: &[Change] = &[added(v(2, 58), "updated_at")];
 
 fn flavor_as_link(server: &mut Object) {

@@ -17,6 +17,7 @@ use nephos_runtime::Clock;
 use nephos_types::Timestamp;
 
 use super::{Answer, Changes, DriverError, Found, FoundPort, FoundVolume, Mark};
+use crate::model::disk::Export;
 use crate::model::spec::{GuestState, ImageHash, PortSpec, ServerId, VncAddress};
 use crate::model::volume::VolumeSpec;
 
@@ -83,7 +84,7 @@ pub enum Verb {
     Look,
     /// `ensure_image`.
     Image,
-    /// `ensure_disk`, `remove_old_disks`.
+    /// `ensure_disk`, `remove_old_disks`, `ensure_export`, `remove_export`.
     Disk,
     /// `ensure_config_drive`.
     ConfigDrive,
@@ -138,6 +139,7 @@ struct Guest {
     mark: Mark,
     console: Vec<u8>,
     is_deaf: bool,
+    export: Option<i64>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -257,6 +259,15 @@ impl World {
                 .collect()
         })
         .unwrap_or_default()
+    }
+
+    /// Whether another host still has the disk that one is to be made of.
+    fn has_disk(&self, host: &str, server: &ServerId, epoch: i64) -> bool {
+        let has = |host: &mut Host| {
+            let guest = host.servers.get(server);
+            guest.is_some_and(|guest| guest.disks.contains(&epoch))
+        };
+        self.with(host, has).unwrap_or(false)
     }
 
     /// How often a kind of call was made on a host.
@@ -386,6 +397,11 @@ impl Guest {
             vnc: is_on.then(|| VncAddress {
                 host: "127.0.0.1".to_owned(),
                 port: 5900,
+            }),
+            export: self.export.map(|epoch| Export {
+                epoch,
+                size_bytes: 0,
+                sha256: "simulated".to_owned(),
             }),
         }
     }

@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
 use crate::model::console::ConsoleKind;
+use crate::model::disk::Export;
 use crate::model::spec::{
     ConfigDrive, GuestState, HostInventory, ImageHash, ImageSpec, PortId, PortSpec, ServerId,
     ServerSpec, VncAddress,
@@ -47,8 +48,17 @@ pub trait Driver: Send + Sync {
     /// Makes the root disk of the spec's epoch from the cached image, as large as the flavor says. Keeps one that is there.
     fn ensure_disk<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()>;
 
-    /// Removes root disks of other epochs.
-    fn remove_old_disks<'a>(&'a self, server: &'a ServerId, keep: i64) -> Answer<'a, ()>;
+    /// Removes root disks of other epochs than these.
+    fn remove_old_disks<'a>(&'a self, server: &'a ServerId, keep: &'a [i64]) -> Answer<'a, ()>;
+
+    /// Makes the root disk of the spec's epoch ready to be carried to another host. The guest must be off.
+    fn ensure_export<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()>;
+
+    /// Removes what was made ready.
+    fn remove_export<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()>;
+
+    /// What was made ready of this epoch, from a byte on.
+    fn open_export<'a>(&'a self, server: &'a ServerId, epoch: i64, from: u64) -> Answer<'a, Pipe>;
 
     /// Makes the config drive, or replaces one of other content.
     fn ensure_config_drive<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()>;
@@ -141,10 +151,16 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Talk for T {}
 /// One end of an open console.
 pub type Pipe = Box<dyn Talk>;
 
-/// Where images come from: the image service, or files.
+/// Where images come from: the image service, or files; and disks of other hosts.
 pub trait ImageSource: Send + Sync {
     /// The image's bytes, from the first.
     fn open<'a>(&'a self, image: &'a ImageSpec) -> Answer<'a, ImageBytes>;
+
+    /// The disk of a server that comes from another host, from a byte on.
+    fn open_disk<'a>(&'a self, server: &'a ServerId, from: u64) -> Answer<'a, ImageBytes> {
+        let why = format!("no disk of server {server} comes from here, from byte {from} on");
+        Box::pin(std::future::ready(Err(DriverError::Refused(why))))
+    }
 }
 
 /// A stream of bytes; its error says why it broke off.
@@ -171,6 +187,8 @@ pub struct Found {
     pub mark: Mark,
     /// Where the graphical console listens.
     pub vnc: Option<VncAddress>,
+    /// The root disk that is ready to be carried.
+    pub export: Option<Export>,
 }
 
 impl Found {
@@ -187,6 +205,7 @@ impl Found {
             volumes: BTreeMap::new(),
             mark: Mark::default(),
             vnc: None,
+            export: None,
         }
     }
 

@@ -1,9 +1,11 @@
 //! What a server *is*: pure data and rules. No async, no SQL, no HTTP, no clock.
 
 pub mod console;
+pub mod disk;
 pub mod flavor;
 pub mod guest_data;
 pub mod keypair;
+pub mod migration;
 pub mod name;
 pub mod quota;
 pub mod schedule;

@@ -4,7 +4,8 @@
 //!            create                        delete (from anywhere)
 //!   ─────► BUILDING ──────► ACTIVE ◄──────► STOPPED ─────► (gone)
 //!              │               │
-//!              └──► ERROR ◄────┘
+//!              └──► ERROR ◄────┤
+//!                              resize ──► RESIZED ──► confirm, revert ──► as it was
 //! ```
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use nephos_types::{ProjectId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::disk::{DiskFrom, DiskWish};
 use super::flavor::Flavor;
 use super::spec::{self, ImageId, ServerId};
 use super::volume::{ROOT_DEVICE, Volume, free_device};
@@ -30,6 +32,8 @@ pub enum VmState {
     Paused,
     /// Saved to disk.
     Suspended,
+    /// Of another size or on another host, and its owner has not decided yet.
+    Resized,
     /// Something failed; `fault` says what.
     Error,
 }
@@ -44,6 +48,7 @@ impl VmState {
             Self::Stopped => "stopped",
             Self::Paused => "paused",
             Self::Suspended => "suspended",
+            Self::Resized => "resized",
             Self::Error => "error",
         }
     }
@@ -57,6 +62,7 @@ impl VmState {
             Self::Stopped,
             Self::Paused,
             Self::Suspended,
+            Self::Resized,
             Self::Error,
         ]
         .into_iter()
@@ -120,6 +126,9 @@ pub struct ImageCopy {
     pub min_ram_mib: u64,
     /// `kernel_id`, `hw_…`, `os_…`.
     pub properties: BTreeMap<String, String>,
+    /// What the disk is made of instead, while a resize or a migration of the server has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_from: Option<DiskFrom>,
 }
 
 /// A network interface that was asked for, and what came of it.
@@ -311,6 +320,12 @@ impl Server {
             )
             | (VmState::Stopped | VmState::Error, Some("rebooting_hard")) => "HARD_REBOOT",
             (VmState::Active | VmState::Stopped | VmState::Error, Some("rebuilding")) => "REBUILD",
+            (
+                VmState::Active | VmState::Stopped,
+                Some("resize_prep" | "resize_migrating" | "resize_migrated" | "resize_finish"),
+            ) => "RESIZE",
+            (VmState::Resized, Some("resize_reverting")) => "REVERT_RESIZE",
+            (VmState::Resized, _) => "VERIFY_RESIZE",
             (VmState::Building, _) => "BUILD",
             (VmState::Active, _) => "ACTIVE",
             (VmState::Stopped, _) => "SHUTOFF",
@@ -327,7 +342,8 @@ impl Server {
             "ACTIVE" | "REBOOT" | "HARD_REBOOT" => {
                 Some(if self.status() == "ACTIVE" { 100 } else { 0 })
             }
-            "BUILD" | "REBUILD" => Some(0),
+            "BUILD" | "REBUILD" | "RESIZE" | "REVERT_RESIZE" => Some(0),
+            "VERIFY_RESIZE" => Some(100),
             _other => None,
         }
     }
@@ -454,6 +470,10 @@ impl Server {
                 kernel: None,
             },
             disk_epoch: self.disk_epoch,
+            disk: DiskWish {
+                from: self.image.disk_from.clone(),
+                export: false,
+            },
             volumes: volumes.collect(),
             ports: ports.collect(),
             config_drive,
@@ -505,6 +525,7 @@ impl ImageCopy {
             min_disk_gib: 0,
             min_ram_mib: 0,
             properties: BTreeMap::new(),
+            disk_from: None,
         }
     }
 

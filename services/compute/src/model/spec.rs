@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use nephos_types::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::disk::{DiskWish, Export};
 use super::volume::VolumeSpec;
 
 nephos_types::id! {
@@ -80,6 +81,9 @@ pub struct ServerSpec {
     /// Raised by a rebuild: a root disk of another epoch is thrown away and made anew from the image.
     #[serde(default)]
     pub disk_epoch: i64,
+    /// What there is to say of the root disk beside its epoch.
+    #[serde(default, skip_serializing_if = "DiskWish::is_plain")]
+    pub disk: DiskWish,
     /// Volumes, the one it boots from among them.
     #[serde(default)]
     pub volumes: Vec<VolumeSpec>,
@@ -330,6 +334,9 @@ pub struct ObservedServer {
     /// Where the graphical console listens, while the guest runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vnc: Option<VncAddress>,
+    /// The root disk that is ready to be carried to another host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<Export>,
     /// When this was seen, by the host's clock.
     pub at: Timestamp,
 }

@@ -81,9 +81,11 @@ impl Compute {
         let servers: BTreeMap<String, Option<String>> =
             store::check::hosts_of_servers(&self.core.db).await?;
         let mut claimed: BTreeMap<String, String> = BTreeMap::new();
+        let moves = store::migrations::live_ids(&self.core.db).await?;
+        let moves: BTreeSet<String> = moves.into_iter().collect();
         for host in store::hosts::states(&self.core.db, None).await? {
             for consumer in self.siblings.claims_on(&host.provider_id).await? {
-                if !servers.contains_key(&consumer) {
+                if !servers.contains_key(&consumer) && !moves.contains(&consumer) {
                     let what = format!("has room on host {} and is no server", host.host);
                     findings.push(Finding::new(
                         what,

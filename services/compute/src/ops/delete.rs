@@ -2,12 +2,13 @@
 
 use nephos_auth::Authorized;
 use nephos_db::Tx;
-use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError};
+use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError, feed};
 use nephos_runtime::crash_point;
 use serde_json::json;
 
-use super::{Asked, Work, release, supersede, volumes};
+use super::{Asked, Work, moving, release, supersede, volumes};
 use crate::model::server::{Server, ServerFault, VmState};
+use crate::model::spec::KIND_SERVER;
 use crate::{Compute, store};
 
 /// A dead host is not waited for, so this is only about siblings that do not answer.
@@ -45,6 +46,9 @@ impl Reconcile<Compute> for Delete {
         let Some(server) = super::server(cx, &op.resource_id).await? else {
             return Ok(Next::Done);
         };
+        if let Some(next) = moving::end_for_delete(cx, &server).await? {
+            return Ok(next);
+        }
         if let Some(next) = release::release_next(cx, &server).await? {
             return Ok(next);
         }
@@ -64,6 +68,7 @@ impl Reconcile<Compute> for Delete {
             at: cx.now(),
         };
         store::actions::finish(&mut tx, outcome).await?;
+        feed::forget(&mut tx, KIND_SERVER, server.id.as_str()).await?;
         store::servers::remove(&mut tx, &server.id).await?;
         tx.commit().await?;
         crash_point!("delete.row");

@@ -9,13 +9,14 @@ use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepEr
 use nephos_runtime::crash_point;
 use serde_json::{Value, json};
 
+use super::resize::{self, Move};
 use super::{
-    Asked, HostSays, LOOK_AGAIN, Work, give_up, host_says, observe, place, ports, publish, room,
-    step_error, supersede, volumes,
+    Asked, HostSays, LOOK_AGAIN, Work, give_up, host_says, observe, place, ports, publish, release,
+    room, step_error, supersede, volumes,
 };
+use crate::model::migration::{Kind, Status};
 use crate::model::schedule::Wish;
 use crate::model::server::Server;
-use crate::model::spec::KIND_SERVER;
 use crate::store::hosts::HostState;
 use crate::{Compute, store};
 
@@ -44,11 +45,23 @@ pub(crate) async fn request<R>(
     server: &Authorized<Server, R>,
     wish: Evacuation,
 ) -> Result<(), EnqueueError> {
+    let mut record = resize::planned(
+        asked,
+        server,
+        Move {
+            flavor: server.flavor.clone(),
+            kind: Kind::Evacuation,
+            to: wish.to.clone(),
+        },
+    );
+    // It holds nothing: the lost host's room is moved, not kept.
+    record.status = Status::Accepted;
+    record.ended_at = Some(asked.now);
     let work = Work {
         kind: Evacuate::KIND,
         server: &server.id,
         action: "evacuate",
-        args: json!({"from": wish.from, "to": wish.to, "want": wish.want}),
+        args: json!({"from": wish.from, "to": wish.to, "want": wish.want, "record": record.uuid}),
         deadline_secs: DEADLINE_SECS,
     };
     supersede(tx, asked, work).await?;
@@ -58,6 +71,7 @@ pub(crate) async fn request<R>(
     fresh.task_state = Some("rebuilding".to_owned());
     fresh.updated_at = asked.now;
     fresh.admin_pass = Some(wish.admin_pass);
+    store::migrations::insert(tx, &record).await?;
     store::servers::update(tx, &fresh).await?;
     store::servers::update_content(tx, &fresh).await?;
     Ok(())
@@ -188,6 +202,7 @@ async fn settle_on(
     fresh.generation += 1;
     // What the lost host still has of the disk is never this server's again, should it ever return there.
     fresh.disk_epoch += 1;
+    fresh.image.disk_from = None;
     arg(op, "want")
         .unwrap_or("running")
         .clone_into(&mut fresh.want);
@@ -195,9 +210,8 @@ async fn settle_on(
         nic.bound = None;
     }
     fresh.updated_at = cx.now();
-    let gone = place(&from, &server.id);
-    feed::withdraw(&mut tx, cx.now(), gone, fresh.generation).await?;
-    feed::forget(&mut tx, KIND_SERVER, server.id.as_str()).await?;
+    let gone = (&server.id, fresh.generation);
+    release::forget_on_host(&mut tx, cx.now(), &from, gone).await?;
     store::servers::update(&mut tx, &fresh).await?;
     store::servers::update_content(&mut tx, &fresh).await?;
     tx.commit().await?;
@@ -229,6 +243,12 @@ async fn history(
     failure: Option<&str>,
     tx: &mut Tx,
 ) -> Result<(), nephos_db::Error> {
+    let outcome = match failure {
+        None => (Status::Done, server.host.as_deref()),
+        Some(_) => (Status::Failed, None),
+    };
+    let record = arg(op, "record").unwrap_or_default();
+    store::migrations::note(tx, cx.now(), record, outcome).await?;
     let outcome = store::actions::Outcome {
         server: &server.id,
         request_id: &op.request_id,

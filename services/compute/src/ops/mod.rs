@@ -4,6 +4,7 @@ pub(crate) mod attach_volume;
 mod attachment;
 pub(crate) mod boot;
 pub mod check;
+pub(crate) mod confirm;
 pub(crate) mod consoles;
 pub(crate) mod delete;
 pub(crate) mod detach_volume;
@@ -11,12 +12,15 @@ pub(crate) mod evacuate;
 pub(crate) mod extend_volume;
 pub(crate) mod host;
 pub(crate) mod interfaces;
+mod moving;
 pub(crate) mod observe;
 mod ports;
 pub(crate) mod power;
 pub(crate) mod rebuild;
 pub(crate) mod refresh;
 mod release;
+pub(crate) mod resize;
+pub(crate) mod revert;
 mod room;
 mod volumes;
 
@@ -49,6 +53,9 @@ pub(crate) fn reconcilers() -> Reconcilers<Compute> {
         .with(delete::Delete)
         .with(evacuate::Evacuate)
         .with(release::Release)
+        .with(resize::Resize)
+        .with(confirm::Confirm)
+        .with(revert::Revert)
         .with(power::Power)
         .with(interfaces::Interfaces)
         .with(host::Register)
@@ -201,16 +208,24 @@ pub(crate) enum HostSays {
     Failed(String),
 }
 
+/// What a host has seen of a server since it was told this generation.
+pub(crate) async fn seen_by(
+    cx: &OpCx<Compute>,
+    host: &str,
+    server: &ServerId,
+    generation: i64,
+) -> Result<Option<ObservedServer>, StepError> {
+    let seen = feed::observed(cx.db(), KIND_SERVER, server.as_str()).await?;
+    let seen = seen.into_iter().find(|seen| seen.host == host);
+    let seen = seen.filter(|seen| seen.observed.generation_seen >= generation);
+    Ok(seen.and_then(|seen| serde_json::from_value(seen.observed.detail).ok()))
+}
+
 pub(crate) async fn host_says(cx: &OpCx<Compute>, server: &Server) -> Result<HostSays, StepError> {
     let Some(host) = &server.host else {
         return Ok(HostSays::Working);
     };
-    let seen = feed::observed(cx.db(), KIND_SERVER, server.id.as_str()).await?;
-    let seen = seen.into_iter().find(|seen| seen.host == *host);
-    let Some(seen) = seen.filter(|seen| seen.observed.generation_seen >= server.generation) else {
-        return Ok(HostSays::Working);
-    };
-    let Ok(observed) = serde_json::from_value::<ObservedServer>(seen.observed.detail) else {
+    let Some(observed) = seen_by(cx, host, &server.id, server.generation).await? else {
         return Ok(HostSays::Working);
     };
     Ok(match observed.progress {

@@ -64,6 +64,10 @@ async fn follow(
     }
     let before = (server.vm_state, server.power_state);
     take_state(&mut server, guest.state, now);
+    // Whether it is on or off, its owner has not decided yet.
+    if before.0 == VmState::Resized {
+        server.vm_state = VmState::Resized;
+    }
     if (server.vm_state, server.power_state) == before {
         return Ok(());
     }

@@ -4,11 +4,13 @@ use nephos_db::Tx;
 use nephos_ops::feed;
 use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
+use nephos_types::Timestamp;
 
 use super::{FEED, HostSays, LOOK_AGAIN, host_says, place, ports, publish, step_error, volumes};
 use crate::model::console::KIND_CALL;
+use crate::model::disk::KIND_DISK;
 use crate::model::server::Server;
-use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER};
+use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ServerId};
 use crate::{Compute, store};
 
 /// Does the next thing towards nothing being left; none: nothing is.
@@ -59,17 +61,7 @@ async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<N
     let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
-    feed::withdraw(
-        &mut tx,
-        cx.now(),
-        place(host, &server.id),
-        fresh.generation + 1,
-    )
-    .await?;
-    feed::forget(&mut tx, KIND_SERVER, server.id.as_str()).await?;
-    for kind in [KIND_CONSOLE, KIND_CALL] {
-        withdraw_console(cx, &mut tx, (host, kind), server).await?;
-    }
+    forget_on_host(&mut tx, cx.now(), host, (&server.id, fresh.generation + 1)).await?;
     fresh.host = None;
     fresh.power_state = crate::model::server::power::NOSTATE;
     for nic in &mut fresh.nics {
@@ -81,22 +73,28 @@ async fn leave_host(cx: &OpCx<Compute>, server: &Server, host: &str) -> Result<N
     Ok(Next::Again)
 }
 
-/// A question about its console log that was once asked stands in the feed until the server leaves, as does a call to it.
-async fn withdraw_console(
-    cx: &OpCx<Compute>,
+/// A host is told nothing of a server any more, and what it saw of it is forgotten. A question about its console log that
+/// was once asked stands in the feed until the server leaves, as does a call to it or for
+/// its disk.
+pub(super) async fn forget_on_host(
     tx: &mut Tx,
-    (host, kind): (&str, &str),
-    server: &Server,
-) -> Result<(), StepError> {
-    let place = feed::Place {
-        topic: FEED,
-        host,
-        kind,
-        id: server.id.as_str(),
-    };
-    if let Some(asked) = feed::published_in(tx, place).await? {
-        feed::withdraw(tx, cx.now(), place, asked + 1).await?;
-        feed::forget(tx, kind, server.id.as_str()).await?;
+    now: Timestamp,
+    host: &str,
+    (server, generation): (&ServerId, i64),
+) -> Result<(), nephos_db::Error> {
+    feed::withdraw(tx, now, place(host, server), generation).await?;
+    feed::forget_on(tx, host, KIND_SERVER, server.as_str()).await?;
+    for kind in [KIND_CONSOLE, KIND_CALL, KIND_DISK] {
+        let place = feed::Place {
+            topic: FEED,
+            host,
+            kind,
+            id: server.as_str(),
+        };
+        if let Some(asked) = feed::published_in(tx, place).await? {
+            feed::withdraw(tx, now, place, asked + 1).await?;
+            feed::forget_on(tx, host, kind, server.as_str()).await?;
+        }
     }
     Ok(())
 }

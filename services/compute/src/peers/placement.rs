@@ -70,6 +70,28 @@ fn query(flavor: &Flavor) -> Option<String> {
     Some(query)
 }
 
+/// What a consumer has.
+struct Held {
+    allocations: Value,
+    generation: Option<i64>,
+}
+
+impl Held {
+    fn is_nothing(&self) -> bool {
+        self.allocations
+            .as_object()
+            .is_none_or(serde_json::Map::is_empty)
+    }
+}
+
+/// One consumer's part of a change of several.
+fn share(server: &Server, allocations: &Value, generation: Option<i64>, kind: &str) -> Value {
+    json!({
+        "allocations": allocations, "project_id": server.project_id, "user_id": server.user_id,
+        "consumer_generation": generation, "consumer_type": kind,
+    })
+}
+
 const PLACEMENT: &str = "placement 1.39";
 
 impl Siblings {
@@ -192,6 +214,87 @@ impl Siblings {
             "consumer_type": "INSTANCE",
         });
         let call = self.peers.put("placement", target).json(&body);
+        call.version(PLACEMENT)
+            .as_service()
+            .send()
+            .await
+            .map(|_| ())
+    }
+
+    /// Claims room for what a server becomes, while `holder` takes over what it has: one transaction of placement.
+    /// Repeated after it has worked it would take over the new room: look with [`Siblings::holds`] first.
+    pub(crate) async fn split_claim(
+        &self,
+        server: &Server,
+        holder: &str,
+        candidate: &Candidate,
+    ) -> Result<(), PeerError> {
+        let held = self.held(server.id.as_str()).await?;
+        let body = json!({
+            server.id.as_str(): share(server, &candidate.allocations, held.generation, "INSTANCE"),
+            holder: share(server, &held.allocations, None, "MIGRATION"),
+        });
+        self.set_claims(&body).await
+    }
+
+    /// Gives a server back what `holder` holds of it, in place of what it has. Where the holder has nothing, it did.
+    pub(crate) async fn rejoin_claim(
+        &self,
+        server: &Server,
+        holder: &str,
+    ) -> Result<(), PeerError> {
+        let former = self.held(holder).await?;
+        if former.is_nothing() {
+            return Ok(());
+        }
+        let held = self.held(server.id.as_str()).await?;
+        let body = json!({
+            server.id.as_str(): share(server, &former.allocations, held.generation, "INSTANCE"),
+            holder: share(server, &json!({}), former.generation, "MIGRATION"),
+        });
+        self.set_claims(&body).await
+    }
+
+    /// Whether this consumer has any room.
+    pub(crate) async fn holds(&self, consumer: &str) -> Result<bool, PeerError> {
+        Ok(!self.held(consumer).await?.is_nothing())
+    }
+
+    /// Gives a consumer's room back.
+    pub(crate) async fn release_holder(&self, holder: &str) -> Result<(), PeerError> {
+        let call = self
+            .peers
+            .delete("placement", format!("/allocations/{holder}"));
+        absent_is_fine(call.version(PLACEMENT).as_service().send().await)
+    }
+
+    async fn held(&self, consumer: &str) -> Result<Held, PeerError> {
+        #[derive(Deserialize)]
+        struct Resources {
+            resources: Value,
+        }
+        #[derive(Deserialize)]
+        struct Shown {
+            allocations: BTreeMap<String, Resources>,
+            #[serde(default)]
+            consumer_generation: Option<i64>,
+        }
+        let target = format!("/allocations/{consumer}");
+        let call = self.peers.get("placement", target).version(PLACEMENT);
+        let shown: Shown = call.as_service().send().await?.json()?;
+        let allocations = shown
+            .allocations
+            .into_iter()
+            .map(|(provider, held)| (provider, json!({"resources": held.resources})))
+            .collect();
+        Ok(Held {
+            allocations: Value::Object(allocations),
+            generation: shown.consumer_generation,
+        })
+    }
+
+    async fn set_claims(&self, body: &Value) -> Result<(), PeerError> {
+        let call = self.peers.post("placement", "/allocations").json(body);
         call.version(PLACEMENT)
             .as_service()
             .send()

@@ -82,7 +82,9 @@ pub(crate) async fn volumes_in_use(db: &Db) -> Result<Vec<InUse>, Error> {
 pub(crate) async fn feed_orphans(db: &Db) -> Result<Vec<String>, Error> {
     db.fetch_all(
         "SELECT id FROM feed_items WHERE spec IS NOT NULL AND NOT EXISTS \
-         (SELECT 1 FROM servers WHERE servers.id = feed_items.id AND servers.host = feed_items.host) ORDER BY id",
+         (SELECT 1 FROM servers WHERE servers.id = feed_items.id AND servers.host = feed_items.host) AND NOT EXISTS \
+         (SELECT 1 FROM migrations WHERE migrations.server_id = feed_items.id AND migrations.ended_at IS NULL \
+         AND migrations.source_host = feed_items.host) ORDER BY id",
         args![],
     )
     .await
@@ -104,8 +106,12 @@ type Usage = BTreeMap<(String, String), i64>;
 
 const COUNTED: &str = "SELECT project_id, 'instances' AS resource, CAST(COUNT(*) AS BIGINT) AS used FROM servers \
      GROUP BY project_id UNION ALL \
-     SELECT project_id, 'cores' AS resource, CAST(SUM(vcpus) AS BIGINT) AS used FROM servers GROUP BY project_id UNION ALL \
-     SELECT project_id, 'ram' AS resource, CAST(SUM(ram_mib) AS BIGINT) AS used FROM servers GROUP BY project_id UNION ALL \
+     SELECT project_id, 'cores' AS resource, CAST(SUM(amount) AS BIGINT) AS used FROM \
+     (SELECT project_id, vcpus AS amount FROM servers UNION ALL \
+     SELECT project_id, extra_cores AS amount FROM migrations WHERE ended_at IS NULL) AS cores GROUP BY project_id UNION ALL \
+     SELECT project_id, 'ram' AS resource, CAST(SUM(amount) AS BIGINT) AS used FROM \
+     (SELECT project_id, ram_mib AS amount FROM servers UNION ALL \
+     SELECT project_id, extra_ram AS amount FROM migrations WHERE ended_at IS NULL) AS ram GROUP BY project_id UNION ALL \
      SELECT project_id, 'server_groups' AS resource, CAST(COUNT(*) AS BIGINT) AS used FROM server_groups GROUP BY project_id";
 
 fn by_key(rows: Vec<Used>) -> Usage {

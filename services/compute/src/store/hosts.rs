@@ -118,6 +118,12 @@ pub(crate) async fn is_fenced(db: &Db, host: &str) -> Result<bool, Error> {
     Ok(db.fetch_scalar::<i64>(sql, args![host, false]).await? == 0)
 }
 
+/// The zone of a host; none when it is not there.
+pub(crate) async fn zone_of(tx: &mut Tx, host: &str) -> Result<Option<String>, Error> {
+    tx.fetch_opt("SELECT zone FROM hosts WHERE host = $1", args![host])
+        .await
+}
+
 /// The inventory that placement was told last.
 pub(crate) async fn registered(tx: &mut Tx, host: &str) -> Result<Option<String>, Error> {
     tx.fetch_opt("SELECT registered FROM hosts WHERE host = $1", args![host])

@@ -124,8 +124,13 @@ impl FromRow for OnHost {
     }
 }
 
-const ON_HOSTS: &str = "SELECT host, COUNT(*) AS members FROM servers WHERE group_id = $1 AND id <> $2 AND host IS NOT NULL \
-     GROUP BY host";
+/// One that moves counts where it is and where it goes.
+const ON_HOSTS: &str = "SELECT host, COUNT(*) AS members FROM \
+     (SELECT host, id FROM servers WHERE group_id = $1 AND id <> $2 AND host IS NOT NULL UNION \
+     SELECT dest_host AS host, servers.id AS id FROM migrations JOIN servers ON servers.id = migrations.server_id \
+     WHERE group_id = $1 AND servers.id <> $2 AND ended_at IS NULL AND dest_host IS NOT NULL UNION \
+     SELECT source_host AS host, servers.id AS id FROM migrations JOIN servers ON servers.id = migrations.server_id \
+     WHERE group_id = $1 AND servers.id <> $2 AND ended_at IS NULL) AS placed GROUP BY host";
 
 fn placed(group: &ServerGroup, rows: Vec<OnHost>) -> Members {
     let number = |count: i64| usize::try_from(count).unwrap_or(usize::MAX);

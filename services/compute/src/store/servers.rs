@@ -284,6 +284,23 @@ pub(crate) async fn update_content(tx: &mut Tx, server: &Server) -> Result<(), E
     Ok(())
 }
 
+/// Writes what only a resize changes.
+pub(crate) async fn update_size(tx: &mut Tx, server: &Server) -> Result<(), Error> {
+    tx.exec(
+        "UPDATE servers SET flavor_id = $1, flavor = $2, vcpus = $3, ram_mib = $4, disk_gib = $5 WHERE id = $6",
+        args![
+            server.flavor.id,
+            json(&server.flavor)?,
+            server.flavor.vcpus,
+            server.flavor.ram_mib,
+            server.flavor.disk_gib,
+            server.id,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
 pub(crate) async fn remove(tx: &mut Tx, id: &ServerId) -> Result<(), Error> {
     tx.exec("DELETE FROM servers WHERE id = $1", args![id])
         .await?;

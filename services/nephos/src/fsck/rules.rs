@@ -47,7 +47,13 @@ fn on_host(picture: &Picture, host: &HostPicture, findings: &mut Vec<Finding>) {
         .filter(here)
         .map(|server| server.id.as_str())
         .collect();
-    let orphan = |id: &&String| !servers.contains(id.as_str()) && !moving.contains(id.as_str());
+    // What a resized server was is kept where it was, until its owner decides.
+    let kept = |id: &String| {
+        let server = picture.servers.get(id);
+        server.is_some_and(|server| server.status == "VERIFY_RESIZE")
+    };
+    let orphan =
+        |id: &&String| !servers.contains(id.as_str()) && !moving.contains(id.as_str()) && !kept(id);
     let mut find = |id: &str, what: &str, hint: &str| {
         findings.push(Finding {
             by: "host",
@@ -226,6 +232,21 @@ mod tests {
         host.domains = ["s2".to_owned()].into();
         host.files.extend(["s2".to_owned()]);
         picture.operations = ["s1", "s2"].map(|id| live(id, Timestamp(i64::MAX))).into();
+        assert_eq!(check(&picture), []);
+    }
+
+    #[test]
+    fn what_a_resized_server_was_may_be_on_its_former_host() {
+        let mut picture = good();
+        let elsewhere = Server {
+            id: "s2".into(),
+            status: "VERIFY_RESIZE".into(),
+            host: Some("h2".into()),
+        };
+        picture.servers.insert("s2".into(), elsewhere);
+        let host = picture.host.as_mut().unwrap();
+        host.domains.extend(["s2".to_owned()]);
+        host.files.extend(["s2".to_owned()]);
         assert_eq!(check(&picture), []);
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::driver::{Found, FoundPort, FoundVolume, Mark};
+use crate::model::disk::{Carried, DiskFrom, DiskWish, Export};
 use crate::model::spec::{
     Boot, ConsoleSpec, HashAlgo, ImageHash, ImageSpec, Labels, PortId, Reboot, Size,
 };
@@ -35,6 +36,7 @@ fn spec(want: Want) -> ServerSpec {
             kernel: None,
         },
         disk_epoch: 0,
+        disk: crate::model::disk::DiskWish::default(),
         volumes: Vec::new(),
         ports: vec![port("tapa")],
         config_drive: None,
@@ -75,6 +77,7 @@ fn found(state: GuestState) -> Found {
             rebooted: None,
         },
         vnc: None,
+        export: None,
     }
 }
 
@@ -425,4 +428,59 @@ fn removal_takes_what_is_there_in_order() {
         ..Found::nothing()
     };
     check(&spec(Want::Absent), &files, &[Step::RemoveFiles]);
+}
+
+fn from(epoch: i64, host: Option<&str>) -> DiskWish {
+    let carried = host.map(|host| Carried {
+        host: host.to_owned(),
+        size_bytes: 1,
+        sha256: "00".to_owned(),
+    });
+    DiskWish {
+        from: Some(DiskFrom { epoch, carried }),
+        export: false,
+    }
+}
+
+fn ready(epoch: i64) -> Option<Export> {
+    Some(Export {
+        epoch,
+        size_bytes: 1,
+        sha256: "00".to_owned(),
+    })
+}
+
+#[test]
+fn a_disk_that_is_made_of_another_needs_no_image_and_leaves_the_other_there() {
+    let mut off = found(GuestState::Stopped);
+    off.mark.started = None;
+    let mut wanted = spec(Want::Stopped);
+    (wanted.disk_epoch, wanted.disk) = (1, from(0, None));
+    check(&wanted, &off, &[Step::Disk]);
+    off.disks = BTreeSet::from([0, 1]);
+    check(&wanted, &off, &[]);
+    // Confirmed, or taken back: one of the two goes, even beside a guest that runs.
+    wanted.disk = DiskWish::default();
+    check(&wanted, &off, &[Step::RemoveOldDisks]);
+    let mut on = found(GuestState::Running);
+    on.disks = BTreeSet::from([0, 1]);
+    let mut confirmed = spec(Want::Running);
+    confirmed.disk_epoch = 1;
+    check(&confirmed, &on, &[Step::RemoveOldDisks]);
+    // One that comes from elsewhere leaves nothing here.
+    wanted.disk = from(0, Some("elsewhere"));
+    check(&wanted, &off, &[Step::RemoveOldDisks]);
+}
+
+#[test]
+fn a_disk_is_made_ready_to_be_carried_once_its_guest_is_off() {
+    let mut wanted = spec(Want::Stopped);
+    wanted.disk.export = true;
+    check(&wanted, &found(GuestState::Running), &[Step::AskToShutDown]);
+    let mut off = found(GuestState::Stopped);
+    off.mark.started = None;
+    check(&wanted, &off, &[Step::Export]);
+    off.export = ready(0);
+    check(&wanted, &off, &[]);
+    check(&spec(Want::Stopped), &off, &[Step::RemoveExport]);
 }

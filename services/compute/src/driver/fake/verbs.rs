@@ -59,7 +59,24 @@ impl Driver for FakeDriver {
     }
 
     fn ensure_disk<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        let from = spec.disk.from.as_ref();
+        let carried = from.and_then(|from| Some((from.carried.as_ref()?, from.epoch)));
+        // Looked at before: all simulated hosts are behind one lock.
+        let has_come = carried.is_none_or(|(carried, epoch)| {
+            self.world.has_disk(&carried.host, &spec.server_id, epoch)
+        });
         self.call(Verb::Disk, self.latency().change, move |host| {
+            if let Some(from) = &spec.disk.from {
+                let guest = host.servers.get(&spec.server_id);
+                let is_here = guest.is_some_and(|guest| guest.disks.contains(&from.epoch));
+                if !(has_come && (from.carried.is_some() || is_here)) {
+                    let why = format!("disk {} is not there to be copied", from.epoch);
+                    return Err(DriverError::Unavailable(why));
+                }
+                let guest = host.servers.entry(spec.server_id.clone()).or_default();
+                guest.disks.insert(spec.disk_epoch);
+                return Ok(());
+            }
             let Some(image) = &spec.boot.image else {
                 return Ok(());
             };
@@ -73,13 +90,45 @@ impl Driver for FakeDriver {
         })
     }
 
-    fn remove_old_disks<'a>(&'a self, server: &'a ServerId, keep: i64) -> Answer<'a, ()> {
+    fn remove_old_disks<'a>(&'a self, server: &'a ServerId, keep: &'a [i64]) -> Answer<'a, ()> {
         self.call(Verb::Disk, self.latency().change, move |host| {
             if let Some(guest) = host.servers.get_mut(server) {
-                guest.disks.retain(|epoch| *epoch == keep);
+                guest.disks.retain(|epoch| keep.contains(epoch));
             }
             Ok(())
         })
+    }
+
+    fn ensure_export<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        self.call(Verb::Disk, self.latency().change, move |host| {
+            let guest = host.guest(&spec.server_id)?;
+            if matches!(guest.power, Power::On | Power::Paused) {
+                return Err(DriverError::Failed(
+                    "the guest writes to its disk".to_owned(),
+                ));
+            }
+            guest.export = Some(spec.disk_epoch);
+            Ok(())
+        })
+    }
+
+    fn remove_export<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.call(Verb::Disk, self.latency().change, move |host| {
+            if let Some(guest) = host.servers.get_mut(server) {
+                guest.export = None;
+            }
+            Ok(())
+        })
+    }
+
+    fn open_export<'a>(
+        &'a self,
+        server: &'a ServerId,
+        _epoch: i64,
+        _from: u64,
+    ) -> Answer<'a, Pipe> {
+        let why = format!("the disk of server {server} is simulated: there is nothing in it");
+        futures_util::future::ready(Err(DriverError::Refused(why))).boxed()
     }
 
     fn ensure_config_drive<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {

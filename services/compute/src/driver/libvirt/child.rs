@@ -86,23 +86,80 @@ pub async fn create_overlay(
         OsStr::new(&size),
     ];
     let made = qemu_img(&args, clock).await?;
-    made.map(|_nothing| ()).map_err(|why| {
-        if why.contains("No space left") {
-            return DriverError::Refused(format!("the host's disk is full: {why}"));
-        }
-        DriverError::Failed(format!("cannot make the disk {}: {why}", overlay.display()))
-    })
+    made.map(|_nothing| ())
+        .map_err(|why| no_room(&why, overlay))
 }
+
+/// Makes one qcow2 file of a disk and all that it stands on.
+///
+/// # Errors
+/// When it cannot be made.
+pub async fn flatten(disk: &Path, whole: &Path, clock: &Clock) -> Result<(), DriverError> {
+    let args = [
+        OsStr::new("convert"),
+        OsStr::new("-q"),
+        OsStr::new("-f"),
+        OsStr::new("qcow2"),
+        OsStr::new("-O"),
+        OsStr::new("qcow2"),
+        disk.as_os_str(),
+        whole.as_os_str(),
+    ];
+    let made = qemu_img_within(&args, LONG, clock).await?;
+    made.map(|_nothing| ()).map_err(|why| no_room(&why, whole))
+}
+
+/// Makes a disk larger.
+///
+/// # Errors
+/// When it cannot be.
+pub async fn grow(disk: &Path, size_bytes: u64, clock: &Clock) -> Result<(), DriverError> {
+    let size = size_bytes.to_string();
+    let args = [
+        OsStr::new("resize"),
+        OsStr::new("-q"),
+        OsStr::new("-f"),
+        OsStr::new("qcow2"),
+        disk.as_os_str(),
+        OsStr::new(&size),
+    ];
+    let made = qemu_img(&args, clock).await?;
+    made.map(|_nothing| ()).map_err(|why| no_room(&why, disk))
+}
+
+fn no_room(why: &str, disk: &Path) -> DriverError {
+    if why.contains("No space left") {
+        return DriverError::Refused(format!("the host's disk is full: {why}"));
+    }
+    DriverError::Failed(format!("cannot make the disk {}: {why}", disk.display()))
+}
+
+/// Limits and deadline of a child.
+type Within = ([&'static str; 2], Duration);
+const SHORT: Within = (LIMITS, DEADLINE);
+/// A large disk is read and written whole, by several hands at a time.
+const LONG: Within = (
+    ["--as=4294967296", "--cpu=3600"],
+    Duration::from_secs(4 * 3600),
+);
 
 /// Its output, or what it complained of.
 async fn qemu_img(args: &[&OsStr], clock: &Clock) -> Result<Result<Vec<u8>, String>, DriverError> {
+    qemu_img_within(args, SHORT, clock).await
+}
+
+async fn qemu_img_within(
+    args: &[&OsStr],
+    (limits, deadline): Within,
+    clock: &Clock,
+) -> Result<Result<Vec<u8>, String>, DriverError> {
     let mut command = tokio::process::Command::new("prlimit");
-    command.args(LIMITS).arg("--").arg("qemu-img").args(args);
+    command.args(limits).arg("--").arg("qemu-img").args(args);
     command
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .env("LC_ALL", "C");
-    let output = clock.timeout(DEADLINE, command.output()).await;
+    let output = clock.timeout(deadline, command.output()).await;
     let output = output
         .ok_or_else(|| DriverError::Failed("qemu-img did not end in time".to_owned()))?
         .map_err(|cause| DriverError::Unavailable(format!("cannot run qemu-img: {cause}")))?;

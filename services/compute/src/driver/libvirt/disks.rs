@@ -3,7 +3,9 @@
 //! ```text
 //! <state>/images/sha512-…            cached images, never written again
 //! <state>/servers/<id>/disk-0.qcow2  root disk of epoch 0, an overlay of
-//! <state>/servers/<id>/base-0        → the image it stands on (made first, so that the image is never aged out)
+//! <state>/servers/<id>/base-0        → the image it stands on (made first, so that the image is never aged out); a disk
+//!                                    that came from another host stands on none
+//! <state>/servers/<id>/export-0      disk of epoch 0 as one file, on its way to another host; and export-0.is
 //! <state>/servers/<id>/config.img    config drive, and its fingerprint in config.img.is
 //! <state>/servers/<id>/console.log   written by virtlogd
 //! ```
@@ -18,7 +20,8 @@ use nephos_runtime::{Clock, crash_point, ids};
 use super::child;
 use super::domain_xml::Paths;
 use super::images::{Images, qemu_format};
-use crate::driver::{DriverError, config_drive_fingerprint};
+use crate::driver::{DriverError, Pipe, config_drive_fingerprint};
+use crate::model::disk::Export;
 use crate::model::spec::{ServerId, ServerSpec};
 
 /// The directories of all servers.
@@ -35,6 +38,8 @@ pub struct Files {
     pub disks: BTreeSet<i64>,
     /// The fingerprint of its config drive.
     pub config_drive: Option<String>,
+    /// The root disk that is ready to be carried.
+    pub export: Option<Export>,
 }
 
 impl Disks {
@@ -79,6 +84,7 @@ impl Disks {
                 Some(image) => Some((images.path(&image.hash), qemu_format(image)?)),
                 None => None,
             },
+            stands_alone: stands_alone(&dir, spec.disk_epoch),
             config_drive: dir.join("config.img"),
             console: dir.join("console.log"),
             kernel,
@@ -108,6 +114,7 @@ impl Disks {
                 .disks
                 .extend(epoch.and_then(|epoch| epoch.parse::<i64>().ok()));
         }
+        files.export = super::carry::read_export(&dir);
         if dir.join("config.img").exists() {
             let said = std::fs::read_to_string(dir.join("config.img.is")).unwrap_or_default();
             files.config_drive = Some(said);
@@ -165,6 +172,14 @@ impl Disks {
         }
         let dir = self.make_dir(&spec.server_id)?;
         remove_parts(&dir);
+        if let Some(from) = &spec.disk.from {
+            let disk = super::carry::Disk {
+                spec,
+                dir: &dir,
+                place: &paths.disk,
+            };
+            return super::carry::make(&disk, from, images.source(), clock).await;
+        }
         let image_bytes = virtual_size(base, format)?;
         let flavor_bytes = spec.size.disk_gib << 30;
         if flavor_bytes != 0 && image_bytes > flavor_bytes {
@@ -193,14 +208,45 @@ impl Disks {
         publish(&part, &paths.disk)
     }
 
-    /// Removes disks of other epochs than `keep`.
+    /// Makes the root disk of the spec's epoch ready to be carried.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub async fn ensure_export(&self, spec: &ServerSpec, clock: &Clock) -> Result<(), DriverError> {
+        let dir = self.of(&spec.server_id)?;
+        remove_parts(&dir);
+        super::carry::export(&dir, spec.disk_epoch, clock).await
+    }
+
+    /// Removes what was made ready.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_export(&self, server: &ServerId) -> Result<(), DriverError> {
+        super::carry::remove_export(&self.of(server)?)
+    }
+
+    /// What was made ready of this epoch, from a byte on.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn open_export(
+        &self,
+        server: &ServerId,
+        epoch: i64,
+        from: u64,
+    ) -> Result<Pipe, DriverError> {
+        super::carry::open_export(&self.of(server)?, epoch, from).await
+    }
+
+    /// Removes disks of other epochs than these.
     ///
     /// # Errors
     /// When one cannot be removed.
-    pub fn remove_old_disks(&self, server: &ServerId, keep: i64) -> Result<(), DriverError> {
+    pub fn remove_old_disks(&self, server: &ServerId, keep: &[i64]) -> Result<(), DriverError> {
         let dir = self.of(server)?;
         for epoch in self.look(server)?.disks {
-            if epoch != keep {
+            if !keep.contains(&epoch) {
                 remove_file(&dir.join(format!("disk-{epoch}.qcow2")))?;
                 remove_file(&dir.join(format!("base-{epoch}")))?;
             }
@@ -313,14 +359,28 @@ pub fn virtual_size(image: &Path, format: &str) -> Result<u64, DriverError> {
     }
 }
 
-fn write_file(dir: &Path, place: &Path, bytes: &[u8]) -> Result<(), DriverError> {
+/// Whether a disk is there and stands on no image.
+fn stands_alone(dir: &Path, epoch: i64) -> bool {
+    let has = |name: String| dir.join(name).symlink_metadata().is_ok();
+    has(format!("disk-{epoch}.qcow2")) && !has(format!("base-{epoch}"))
+}
+
+/// Writes a small file of a server whole, or not at all.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_file(dir: &Path, place: &Path, bytes: &[u8]) -> Result<(), DriverError> {
     let part = dir.join(format!("{}.part", ids::hex()));
     let written = std::fs::File::create(&part).and_then(|mut file| file.write_all(bytes));
     written.map_err(|cause| DriverError::file("write", &part, &cause))?;
     publish(&part, place)
 }
 
-fn link(dir: &Path, name: &str, to: &Path) -> Result<(), DriverError> {
+/// Leads a name to a file elsewhere.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn link(dir: &Path, name: &str, to: &Path) -> Result<(), DriverError> {
     let place = dir.join(name);
     if std::fs::read_link(&place).is_ok_and(|there| there == to) {
         return Ok(());
@@ -343,7 +403,11 @@ fn remove_parts(dir: &Path) {
     }
 }
 
-fn remove_file(path: &Path) -> Result<(), DriverError> {
+/// Removes a file if it is there.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove_file(path: &Path) -> Result<(), DriverError> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(()),
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -65,6 +65,8 @@ pub struct Paths {
     pub disk: PathBuf,
     /// The image under it, and its format (`qcow2`, `raw`); none: the root disk is a volume.
     pub base: Option<(PathBuf, &'static str)>,
+    /// Whether the root disk stands on no image: it came from another host.
+    pub stands_alone: bool,
     /// The config drive.
     pub config_drive: PathBuf,
     /// The console log.
@@ -237,10 +239,14 @@ impl Xml {
             self.line("<disk type='file' device='disk'>");
             self.line("<driver name='qemu' type='qcow2' cache='writeback' discard='unmap'/>");
             self.line(&format!("<source file='{}'/>", path(&paths.disk)));
-            self.line("<backingStore type='file'>");
-            self.line(&format!("<format type='{format}'/>"));
-            self.line(&format!("<source file='{}'/><backingStore/>", path(base)));
-            self.line("</backingStore>");
+            if paths.stands_alone {
+                self.line("<backingStore/>");
+            } else {
+                self.line("<backingStore type='file'>");
+                self.line(&format!("<format type='{format}'/>"));
+                self.line(&format!("<source file='{}'/><backingStore/>", path(base)));
+                self.line("</backingStore>");
+            }
             self.line("<target dev='vda' bus='virtio'/>");
             self.line("</disk>");
         }

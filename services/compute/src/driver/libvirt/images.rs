@@ -77,6 +77,12 @@ impl Images {
         })
     }
 
+    /// Where bytes come from.
+    #[must_use]
+    pub fn source(&self) -> &dyn ImageSource {
+        self.source.as_ref()
+    }
+
     /// Where an image of this hash is, once it is cached.
     #[must_use]
     pub fn path(&self, hash: &ImageHash) -> PathBuf {

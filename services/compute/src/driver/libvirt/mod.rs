@@ -4,6 +4,7 @@
 //! A domain is ours if its metadata names this host: all others are not seen at all. Files are made so that a final
 //! name means a whole file, so a kill at any point costs repeated work and nothing else.
 
+mod carry;
 mod child;
 mod config_drive;
 mod console;
@@ -228,6 +229,7 @@ impl Shared {
             disks: files.disks,
             config_drive: files.config_drive,
             files: files.any,
+            export: files.export,
             ..Found::nothing()
         };
         let Some(domain) = domain else {

@@ -47,14 +47,32 @@ impl Driver for LibvirtDriver {
             .boxed()
     }
 
-    fn remove_old_disks<'a>(&'a self, server: &'a ServerId, keep: i64) -> Answer<'a, ()> {
-        let id = server.clone();
+    fn remove_old_disks<'a>(&'a self, server: &'a ServerId, keep: &'a [i64]) -> Answer<'a, ()> {
+        let (id, keep) = (server.clone(), keep.to_vec());
         self.call(
             server.as_str(),
             "remove old disks",
             self.deadlines.change,
-            move |shared| shared.disks.remove_old_disks(&id, keep),
+            move |shared| shared.disks.remove_old_disks(&id, &keep),
         )
+    }
+
+    fn ensure_export<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        self.shared.disks.ensure_export(spec, &self.clock).boxed()
+    }
+
+    fn remove_export<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        let id = server.clone();
+        self.call(
+            server.as_str(),
+            "remove what was to be carried",
+            self.deadlines.change,
+            move |shared| shared.disks.remove_export(&id),
+        )
+    }
+
+    fn open_export<'a>(&'a self, server: &'a ServerId, epoch: i64, from: u64) -> Answer<'a, Pipe> {
+        self.shared.disks.open_export(server, epoch, from).boxed()
     }
 
     fn ensure_config_drive<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {

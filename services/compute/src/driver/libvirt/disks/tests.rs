@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::*;
 use crate::driver::{Answer, ImageBytes, ImageSource};
@@ -83,6 +83,7 @@ fn spec(disk_gib: u64) -> ServerSpec {
             kernel: None,
         },
         disk_epoch: 0,
+        disk: crate::model::disk::DiskWish::default(),
         volumes: Vec::new(),
         ports: Vec::new(),
         config_drive: None,
@@ -142,7 +143,7 @@ async fn a_rebuilt_server_gets_a_new_disk_and_then_loses_the_old_one() {
     bench.ensure(&spec).await.unwrap();
     let files = bench.disks.look(&spec.server_id).unwrap();
     assert_eq!(files.disks, BTreeSet::from([0, 3]));
-    bench.disks.remove_old_disks(&spec.server_id, 3).unwrap();
+    bench.disks.remove_old_disks(&spec.server_id, &[3]).unwrap();
     let files = bench.disks.look(&spec.server_id).unwrap();
     assert_eq!(files.disks, BTreeSet::from([3]));
     let used = bench.disks.used_images();
@@ -213,4 +214,174 @@ fn only_a_server_id_names_a_folder() {
     }
     std::fs::create_dir(bench.dir.path().join("servers/not-a-server")).unwrap();
     assert_eq!(bench.disks.list(), Ok(BTreeSet::new()));
+}
+
+/// The file of a disk on another host, whose way breaks off after so many bytes of each try.
+struct OtherHost {
+    file: PathBuf,
+    bytes_a_try: usize,
+}
+
+impl ImageSource for OtherHost {
+    fn open<'a>(&'a self, _image: &'a ImageSpec) -> Answer<'a, ImageBytes> {
+        std::future::ready(Err(DriverError::Failed("no image".to_owned()))).boxed()
+    }
+
+    fn open_disk<'a>(&'a self, _server: &'a ServerId, from: u64) -> Answer<'a, ImageBytes> {
+        let all = std::fs::read(&self.file).unwrap();
+        let rest = all[usize::try_from(from).unwrap()..].to_vec();
+        let some = rest.into_iter().take(self.bytes_a_try).collect::<Vec<u8>>();
+        let pieces: Vec<_> = some
+            .chunks(7_000)
+            .map(|piece| Ok(bytes::Bytes::copy_from_slice(piece)))
+            .collect();
+        std::future::ready(Ok(futures_util::stream::iter(pieces).boxed())).boxed()
+    }
+}
+
+/// A host with a disk that is ready to be carried, and what the host that it goes to is told.
+async fn ready() -> (Bench, ServerSpec) {
+    let bench = Bench::new(1 << 20);
+    let spec = spec(1);
+    bench.ensure(&spec).await.unwrap();
+    let disk = bench.folder(&spec).join("disk-0.qcow2");
+    let write = std::process::Command::new("qemu-io")
+        .args(["-f", "qcow2", "-c", "write -P 7 0 200k"])
+        .arg(&disk)
+        .output()
+        .unwrap();
+    assert!(write.status.success());
+    let clock = bench.clock.clone();
+    bench.disks.ensure_export(&spec, &clock).await.unwrap();
+    let mut moved = spec;
+    moved.disk_epoch = 1;
+    moved.size.disk_gib = 2;
+    (bench, moved)
+}
+
+fn carried(export: &Export) -> crate::model::disk::DiskFrom {
+    crate::model::disk::DiskFrom {
+        epoch: 0,
+        carried: Some(crate::model::disk::Carried {
+            host: "one".to_owned(),
+            size_bytes: export.size_bytes,
+            sha256: export.sha256.clone(),
+        }),
+    }
+}
+
+/// The host that the disk goes to.
+fn there(source: OtherHost) -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let cache = dir.path().join("images");
+    let images = Images::open(cache, Arc::new(source), clock.clone()).unwrap();
+    let disks = Disks::open(dir.path().join("servers")).unwrap();
+    Bench {
+        dir,
+        disks,
+        images,
+        clock,
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_carried_comes_whole_however_often_its_way_breaks_off() {
+    let (bench, mut spec) = ready().await;
+    let export = bench.disks.look(&spec.server_id).unwrap().export.unwrap();
+    let file = bench.folder(&spec).join("export-0");
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), export.size_bytes);
+    spec.disk.from = Some(carried(&export));
+    let there = there(OtherHost {
+        file,
+        bytes_a_try: 100_000,
+    });
+    let mut tries = 0;
+    while let Err(error) = there.ensure(&spec).await {
+        assert!(matches!(error, DriverError::Unavailable(_)), "{error}");
+        tries += 1;
+        assert!(tries < 100);
+    }
+    assert!(tries > 0);
+    let disk = there.folder(&spec).join("disk-1.qcow2");
+    assert_eq!(virtual_size(&disk, "qcow2").unwrap(), 2 << 30);
+    let paths = there.disks.paths(&spec, &there.images).unwrap();
+    assert!(paths.stands_alone);
+    let read = std::process::Command::new("qemu-io")
+        .args([
+            "-f",
+            "qcow2",
+            "-c",
+            "read -P 7 0 200k",
+            "-c",
+            "read -P 0 300k 100k",
+        ])
+        .arg(&disk)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&read.stdout);
+    assert!(read.status.success() && !said.contains("failed"), "{said}");
+    // What was made ready goes when it is not wanted any more, and the disk stays.
+    bench.disks.remove_export(&spec.server_id).unwrap();
+    let files = bench.disks.look(&spec.server_id).unwrap();
+    assert_eq!((files.export, files.disks), (None, BTreeSet::from([0])));
+}
+
+#[tokio::test]
+async fn a_disk_that_is_not_the_one_that_was_sent_or_reaches_for_others_is_refused() {
+    let (bench, mut spec) = ready().await;
+    let export = bench.disks.look(&spec.server_id).unwrap().export.unwrap();
+    let file = bench.folder(&spec).join("export-0");
+    let lie = Export {
+        sha256: "00".to_owned(),
+        ..export
+    };
+    spec.disk.from = Some(carried(&lie));
+    let whole = |file: &Path| {
+        there(OtherHost {
+            file: file.to_owned(),
+            bytes_a_try: usize::MAX,
+        })
+    };
+    let refused = whole(&file).ensure(&spec).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("not the one that was sent"),
+        "{refused}"
+    );
+
+    // A host that is not to be believed sends an overlay of a file of ours.
+    let overlay = bench.folder(&spec).join("disk-0.qcow2");
+    let bytes = std::fs::read(&overlay).unwrap();
+    let says = Export {
+        epoch: 0,
+        size_bytes: u64::try_from(bytes.len()).unwrap(),
+        sha256: hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes)),
+    };
+    spec.disk.from = Some(carried(&says));
+    let refused = whole(&overlay).ensure(&spec).await.unwrap_err();
+    assert!(refused.to_string().contains("a backing file"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_copy_beside_a_disk_grows_and_the_disk_stays_as_it_is() {
+    let bench = Bench::new(1 << 20);
+    let before = spec(1);
+    bench.ensure(&before).await.unwrap();
+    let mut after = before.clone();
+    after.disk_epoch = 1;
+    after.size.disk_gib = 3;
+    after.disk.from = Some(crate::model::disk::DiskFrom {
+        epoch: 0,
+        carried: None,
+    });
+    bench.ensure(&after).await.unwrap();
+    let folder = bench.folder(&before);
+    let size = |name: &str| virtual_size(&folder.join(name), "qcow2").unwrap();
+    assert_eq!(
+        (size("disk-0.qcow2"), size("disk-1.qcow2")),
+        (1 << 30, 3 << 30)
+    );
+    assert!(folder.join("base-1").symlink_metadata().is_ok());
+    let paths = bench.disks.paths(&after, &bench.images).unwrap();
+    assert!(!paths.stands_alone);
 }

@@ -46,6 +46,7 @@ fn small() -> ServerSpec {
             kernel: None,
         },
         disk_epoch: 0,
+        disk: crate::model::disk::DiskWish::default(),
         volumes: Vec::new(),
         ports: Vec::new(),
         config_drive: None,
@@ -106,6 +107,7 @@ fn paths(spec: &ServerSpec) -> Paths {
     Paths {
         disk: "/servers/s & t/disk-0.qcow2".into(),
         base: Some(("/images/sha512-0a".into(), "qcow2")),
+        stands_alone: false,
         config_drive: "/servers/s/config.img".into(),
         console: "/servers/s/console.log".into(),
         kernel,

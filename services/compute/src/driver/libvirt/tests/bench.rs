@@ -219,6 +219,7 @@ pub fn spec(image: &ImageSpec, ports: &[PortSpec]) -> ServerSpec {
             kernel: None,
         },
         disk_epoch: 0,
+        disk: crate::model::disk::DiskWish::default(),
         volumes: Vec::new(),
         ports: ports.to_vec(),
         config_drive: None,
