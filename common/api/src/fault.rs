@@ -135,6 +135,17 @@ impl From<nephos_db::Error> for Fault {
 /// Renders a fault for a version.
 pub type RenderFaultAt = fn(&Fault, &RequestId, Option<Version>) -> Value;
 
+/// Who gets faults as a page and not as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HtmlFaults {
+    /// Nobody.
+    Never,
+    /// Whoever accepts HTML by name and not JSON.
+    Asked,
+    /// Whoever accepts something and does not name JSON, as WebOb has it.
+    UnlessJson,
+}
+
 /// How one service words its answers. Data: each service has one constant.
 #[derive(Debug)]
 pub struct Dialect {
@@ -144,8 +155,8 @@ pub struct Dialect {
     pub render_fault: fn(&Fault, &RequestId) -> Value,
     /// A fault as a JSON body where it differs over the versions; without a version when that was what could not be agreed on.
     pub render_fault_at: Option<RenderFaultAt>,
-    /// Whether a client that asks for HTML and not for JSON gets faults as a page.
-    pub html_faults: bool,
+    /// Who gets faults as a page.
+    pub html_faults: HtmlFaults,
     /// The words about versions themselves.
     pub version_words: VersionWords,
     /// The message of a 403: takes the rule's name.
@@ -248,7 +259,7 @@ impl Dialect {
             versioning: Versioning::None,
             render_fault,
             render_fault_at: None,
-            html_faults: false,
+            html_faults: HtmlFaults::Never,
             version_words: VersionWords::common(),
             forbidden: |rule| format!("Policy doesn't allow {rule} to be performed."),
             wrong: |wrong| Fault::bad_request(wrong.plain()),

@@ -25,7 +25,7 @@ pub use endpoint::{
     Access, AccessRow, Authenticated, Endpoint, EndpointInfo, Endpoints, Hosts, Loaded, Parts,
     Public, Row,
 };
-pub use fault::{Dialect, Fault, Older, RenderFaultAt, VersionWords, Versioning};
+pub use fault::{Dialect, Fault, HtmlFaults, Older, RenderFaultAt, VersionWords, Versioning};
 pub use http_types::{Dispatch, Incoming, Payload, Request, Response, Socket};
 pub use path::{FromPath, FromQuery, Params};
 pub use pipeline::App;

@@ -18,7 +18,7 @@ use crate::endpoint::{EndpointInfo, Parts, Row};
 use crate::http_types::{Dispatch, Incoming, Payload, Request, Response};
 use crate::reply::Written;
 use crate::router::{self, Choice, Found, Router};
-use crate::{Access, Cx, Dialect, Fault, Service, Version, Versioning, openapi};
+use crate::{Access, Cx, Dialect, Fault, HtmlFaults, Service, Version, Versioning, openapi};
 
 static TOOK: LazyLock<Durations> =
     LazyLock::new(|| Durations::new("http_request", "Time to answer a call", "endpoint"));
@@ -108,7 +108,7 @@ impl<S: Service> Inner<S> {
         let (method, path) = (request.method.clone(), request.path.clone());
         let mut label = "none";
         let mut version = None;
-        let as_page = S::DIALECT.html_faults && prefers_html(&request.headers);
+        let as_page = prefers_html(S::DIALECT.html_faults, &request.headers);
         let outcome = self
             .route_and_run(request, &id, &mut label, &mut version)
             .await;
@@ -487,10 +487,15 @@ fn action_of(body: &Incoming) -> Option<String> {
     keys.next().is_none().then_some(first)
 }
 
-fn prefers_html(headers: &HeaderMap) -> bool {
+fn prefers_html(faults: HtmlFaults, headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT);
     let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
-    accept.contains("text/html") && !accept.contains("application/json")
+    let html = match faults {
+        HtmlFaults::Never => false,
+        HtmlFaults::Asked => accept.contains("text/html"),
+        HtmlFaults::UnlessJson => accept.contains("text/html") || accept.contains("*/*"),
+    };
+    html && !accept.contains("application/json")
 }
 
 /// A fault for a browser.

@@ -58,7 +58,8 @@ pub(crate) fn note(outcome: Result<(), &Error>) {
         let mut now = seen.get();
         match outcome {
             Ok(()) => now.committed = true,
-            Err(why) => now.conflict |= why.kind() == Kind::Conflict,
+            // A row that was seen and is gone now: what refers to it was in its way.
+            Err(why) => now.conflict |= matches!(why.kind(), Kind::Conflict | Kind::ForeignKey),
         }
         seen.set(now);
     };

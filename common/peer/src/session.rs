@@ -128,7 +128,10 @@ impl Peers {
             Some(roots) => http.tls_certs_only(roots.iter().cloned()),
             None => http,
         };
+        let json = reqwest::header::HeaderValue::from_static("application/json");
         let http = http
+            // Some services tell others of refusals in HTML, as the original does.
+            .default_headers([(reqwest::header::ACCEPT, json)].into_iter().collect())
             .connect_timeout(Duration::from_secs(5))
             // Nothing of the cloud goes by a proxy that the environment names.
             .no_proxy()

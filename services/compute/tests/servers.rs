@@ -530,6 +530,23 @@ async fn interfaces_come_and_go_and_a_given_port_is_given_back() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_taken_is_refused_at_once() {
+    let mut cloud = Cloud::new().await;
+    let network = json!([{"uuid": cloud.network_id, "fixed_ip": "10.0.0.9"}]);
+    cloud.create(&json!({"networks": network})).await;
+    cloud.settle().await;
+    let again = json!({"server": {"name": "b", "flavorRef": cloud.flavor_id, "imageRef": cloud.image_id,
+        "networks": network}});
+    let answer = cloud
+        .member()
+        .post("/v2.1/servers", again)
+        .await
+        .expect(400);
+    let message = answer.json["badRequest"]["message"].as_str().unwrap();
+    assert!(message.contains("10.0.0.9 is already in use"), "{message}");
+}
+
+#[tokio::test]
 async fn a_port_that_cannot_be_had_says_so_and_leaves_nothing() {
     let mut cloud = Cloud::new().await;
     let taken = (

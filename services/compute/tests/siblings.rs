@@ -41,6 +41,10 @@ impl Asked<'_> {
             .map(|(key, _)| key.as_str())
             .all(|key| match row.get(key) {
                 Some(Value::String(value)) => self.all(key).contains(&value.as_str()),
+                Some(Value::Array(items)) if key == "fixed_ips" => items.iter().any(|item| {
+                    let ip = item["ip_address"].as_str().unwrap_or_default();
+                    self.all(key).contains(&format!("ip_address={ip}").as_str())
+                }),
                 Some(Value::Bool(value)) => self.all(key).contains(&value.to_string().as_str()),
                 _other => true,
             })

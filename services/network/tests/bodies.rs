@@ -179,6 +179,10 @@ async fn a_body_holds_one_thing_or_many() {
             json!({"network": {}, "bla": 1}),
             "Unrecognized attribute(s) 'bla'",
         ),
+        (
+            json!({"networks": [{}], "bla": 1}),
+            "Unrecognized attribute(s) 'bla'",
+        ),
     ] {
         let answer = member
             .post("/v2.0/networks", body.clone())

@@ -230,6 +230,14 @@ async fn one_nic(cx: &Cx, token: &str, wish: &NetworkRef, known: &[Network]) -> 
         )));
     };
     check_network(cx, network)?;
+    if let Some(ip) = &wish.fixed_ip {
+        let taken = cx.siblings.address_is_taken(id, ip).await;
+        if taken.map_err(|why| fault::from_peer(&why))? {
+            return Err(Fault::bad_request(format!(
+                "Fixed IP address {ip} is already in use on instance network {id}."
+            )));
+        }
+    }
     Ok(Nic {
         network_id: id.clone(),
         fixed_ip: wish.fixed_ip.clone(),

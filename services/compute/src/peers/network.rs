@@ -94,6 +94,24 @@ impl Siblings {
         Ok(list.ports)
     }
 
+    /// Whether a port of a network has an address.
+    pub(crate) async fn address_is_taken(
+        &self,
+        network: &str,
+        ip: &str,
+    ) -> Result<bool, PeerError> {
+        #[derive(Deserialize)]
+        struct List {
+            ports: Vec<serde_json::Value>,
+        }
+        let (network, ip) = (encoded(network), encoded(ip));
+        let target =
+            format!("/v2.0/ports?network_id={network}&fixed_ips=ip_address%3D{ip}&fields=id");
+        let call = self.peers.get("network", target).as_service();
+        let list: List = call.send().await?.json()?;
+        Ok(!list.ports.is_empty())
+    }
+
     /// Every port that is plugged into a server, of whatever project.
     pub(crate) async fn ports_of_servers(&self) -> Result<Vec<Port>, PeerError> {
         #[derive(Deserialize)]

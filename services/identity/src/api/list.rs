@@ -103,9 +103,9 @@ fn page<T: Named>(params: &Params, items: Vec<T>) -> Result<(Vec<T>, Option<Stri
     let Some(limit) = params.get("limit") else {
         return Ok((items, None));
     };
-    let limit = limit
-        .parse::<usize>()
-        .ok()
+    let is_number = !limit.is_empty() && limit.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = is_number
+        .then(|| limit.parse::<usize>().unwrap_or(MOST))
         .filter(|limit| *limit > 0)
         .ok_or_else(|| Fault::bad_request("limit must be a whole number greater than 0."))?
         .min(MOST);

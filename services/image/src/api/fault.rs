@@ -1,6 +1,6 @@
 //! How Glance words its refusals, and where errors become HTTP.
 
-use nephos_api::{Dialect, Fault};
+use nephos_api::{Dialect, Fault, HtmlFaults};
 use nephos_ops::EnqueueError;
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use crate::ops::upload::UploadError;
 pub(crate) static DIALECT: Dialect = Dialect {
     forbidden: |rule| format!("You are not authorized to complete {rule} action."),
     strict_slash: true,
+    html_faults: HtmlFaults::UnlessJson,
     ..Dialect::plain(render)
 };
 

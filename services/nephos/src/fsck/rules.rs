@@ -223,6 +223,9 @@ mod tests {
         }
         picture.host.as_mut().unwrap().off.extend(["s1".to_owned()]);
         assert_eq!(check(&picture), []);
+        // One that is off still has a disk.
+        picture.host.as_mut().unwrap().disks.clear();
+        assert_eq!(check(&picture).len(), 1);
     }
 
     #[test]
@@ -242,6 +245,7 @@ mod tests {
             id: "s2".into(),
             status: "VERIFY_RESIZE".into(),
             host: Some("h2".into()),
+            image: serde_json::json!({"id": "i"}),
         };
         picture.servers.insert("s2".into(), elsewhere);
         let host = picture.host.as_mut().unwrap();

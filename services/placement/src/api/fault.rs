@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use nephos_api::version::{Version, v};
-use nephos_api::{Dialect, Fault, VersionWords, Versioning};
+use nephos_api::{Dialect, Fault, HtmlFaults, VersionWords, Versioning};
 use nephos_types::RequestId;
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,7 @@ pub(crate) static DIALECT: Dialect = Dialect {
     },
     forbidden: |rule| format!("Policy does not allow {rule} to be performed."),
     render_fault_at: Some(render),
-    html_faults: true,
+    html_faults: HtmlFaults::Asked,
     max_body_bytes: 16 * 1024 * 1024,
     ..Dialect::plain(|fault, id| render(fault, id, Some(MAX)))
 };
