@@ -133,12 +133,12 @@ impl<S: Service> Inner<S> {
         label: &mut &'static str,
         told: &mut Option<Version>,
     ) -> Result<Written, Fault> {
+        if let Some(rewrite) = S::DIALECT.rewrite {
+            rewrite(&mut request)?;
+        }
         // No database of text takes it, and nothing is called by it.
         if request.path.contains("%00") || request.query.contains("%00") {
             return Err(Fault::bad_request("A NUL character has no place in a URL."));
-        }
-        if let Some(rewrite) = S::DIALECT.rewrite {
-            rewrite(&mut request)?;
         }
         if request.path == "/openapi.json" {
             return Ok(json_reply(&openapi::document(S::NAME, &self.infos)));
