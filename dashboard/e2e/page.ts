@@ -71,6 +71,11 @@ export async function settled(page: Page): Promise<void> {
 
 /** What axe finds against WCAG 2 A and AA. */
 export async function accessible(page: Page, where: string): Promise<void> {
+  // What is just coming or going has colours of its own for a moment; what turns for ever is not waited for.
+  await page.evaluate(async () => {
+    const ends = document.getAnimations().filter((one) => one.effect?.getComputedTiming().endTime !== Infinity);
+    await Promise.allSettled(ends.map((one) => one.finished));
+  });
   const found = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']).analyze();
   const lines = found.violations.map((one) => `${where}: ${one.id} (${one.help}): ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`);
   expect(lines).toEqual([]);

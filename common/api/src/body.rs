@@ -117,8 +117,9 @@ impl Parts<'_> {
     }
 }
 
-/// No database of text takes it.
-fn has_nul(value: &Value) -> bool {
+/// Whether a text of it holds a NUL character: no database of text takes that.
+#[must_use]
+pub fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(has_nul),

@@ -19,7 +19,7 @@ pub mod shell;
 pub mod version;
 mod wrong;
 
-pub use body::{Body, Bytes, Json, Nothing, Stream};
+pub use body::{Body, Bytes, Json, Nothing, Stream, has_nul};
 pub use cx::{Check, Core, Cx, Req, Service};
 pub use endpoint::{
     Access, AccessRow, Authenticated, Endpoint, EndpointInfo, Endpoints, Hosts, Loaded, Parts,

@@ -107,6 +107,28 @@ impl Siblings {
         Self { peers }
     }
 
+    /// Whether a server uses a volume by this very attachment, as the caller sees it.
+    pub(crate) async fn server_uses(
+        &self,
+        token: &str,
+        (server, volume): (&str, &str),
+        attachment: &str,
+    ) -> Result<bool, PeerError> {
+        if !self.peers.knows("compute") {
+            return Ok(false);
+        }
+        let (server, volume) = (encoded(server), encoded(volume));
+        let target = format!("/v2.1/servers/{server}/os-volume_attachments/{volume}");
+        let call = self.peers.get("compute", target).version("compute 2.89");
+        let shown: Value = match call.as_token(token).send().await {
+            Ok(answer) => answer.json()?,
+            Err(why) if why.is_not_found() => return Ok(false),
+            Err(why) => return Err(why),
+        };
+        let used = shown.pointer("/volumeAttachment/attachment_id");
+        Ok(used.and_then(Value::as_str) == Some(attachment))
+    }
+
     /// An image, as the caller sees it; without a token, as the service does.
     pub(crate) async fn image(&self, token: Option<&str>, id: &str) -> Result<Image, PeerError> {
         let call = self

@@ -215,3 +215,21 @@ async fn the_older_actions_attach_and_detach() {
     act(json!({"os-detach": {}})).await.expect(202);
     assert_eq!(cloud.status(&volume).await, "available");
 }
+
+#[tokio::test]
+async fn what_a_server_uses_is_ended_by_compute_alone() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let id = cloud.attached(&volume).await;
+    *cloud.compute.uses.lock().unwrap() = Some(id.clone());
+    let target = format!("/v3/attachments/{id}");
+    let refused = cloud.member().delete(&target).await.expect(409);
+    assert!(message(&refused.json).contains("using the Compute API"));
+    let action = format!("/v3/volumes/{volume}/action");
+    let detach = json!({"os-detach": {"attachment_id": id}});
+    cloud.member().post(&action, detach).await.expect(409);
+    assert_eq!(cloud.status(&volume).await, "in-use");
+    let own = format!("/v3/{}/attachments/{id}", Persona::Member.project());
+    cloud.service().delete(&own).await.expect(200);
+    assert_eq!(cloud.status(&volume).await, "available");
+}

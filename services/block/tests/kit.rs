@@ -26,8 +26,8 @@ pub struct Cloud {
     pub block: Arc<Block>,
     pub ask: Ask,
     pub images: Images,
-    /// What compute was told.
-    pub told: Arc<Mutex<Vec<String>>>,
+    /// The compute service, as much of it as volumes need.
+    pub compute: Compute,
     config: Config,
 }
 
@@ -133,20 +133,29 @@ impl Dispatch for Images {
     }
 }
 
-struct Compute(Arc<Mutex<Vec<String>>>);
+/// Is told of volumes, and says by which attachment its server uses one.
+#[derive(Clone, Default)]
+pub struct Compute {
+    pub told: Arc<Mutex<Vec<String>>>,
+    pub uses: Arc<Mutex<Option<String>>>,
+}
 
 impl Dispatch for Compute {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
-        if let Incoming::Bytes(bytes) = &request.body {
-            self.0
-                .lock()
-                .unwrap()
-                .push(String::from_utf8_lossy(bytes).into_owned());
-        }
-        let response = Response {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body: Payload::Bytes(Bytes::from_static(b"{}")),
+        let response = match (request.method.as_str(), &request.body) {
+            ("GET", _) => match self.uses.lock().unwrap().as_deref() {
+                Some(id) => {
+                    let body = json!({"volumeAttachment": {"attachment_id": id}});
+                    respond(200, body.to_string().into())
+                }
+                None => respond(404, Bytes::from_static(b"{}")),
+            },
+            (_, Incoming::Bytes(bytes)) => {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                self.told.lock().unwrap().push(text);
+                respond(200, Bytes::from_static(b"{}"))
+            }
+            _streams => respond(400, Bytes::from_static(b"{}")),
         };
         std::future::ready(response).boxed()
     }
@@ -167,23 +176,17 @@ pub async fn cloud_with(change: impl FnOnce(&mut Config)) -> Cloud {
         ..Config::default()
     };
     change(&mut config);
-    start(world, config, Images::default(), Arc::default()).await
+    start(world, config, Images::default(), Compute::default()).await
 }
 
-async fn start(
-    world: World,
-    config: Config,
-    images: Images,
-    told: Arc<Mutex<Vec<String>>>,
-) -> Cloud {
+async fn start(world: World, config: Config, images: Images, compute: Compute) -> Cloud {
     let core = world.core::<Block>().await;
     world
         .directory
         .set("image", Transport::Local(Arc::new(images.clone())));
-    world.directory.set(
-        "compute",
-        Transport::Local(Arc::new(Compute(Arc::clone(&told)))),
-    );
+    world
+        .directory
+        .set("compute", Transport::Local(Arc::new(compute.clone())));
     let block = Block::new(core, world.peers().await, world.bus.clone(), config.clone())
         .expect("a block service");
     let block = Arc::new(block);
@@ -196,7 +199,7 @@ async fn start(
         block,
         ask,
         images,
-        told,
+        compute,
         config,
     }
 }
@@ -208,10 +211,10 @@ impl Cloud {
             world,
             config,
             images,
-            told,
+            compute,
             ..
         } = self;
-        start(world, config, images, told).await
+        start(world, config, images, compute).await
     }
 
     pub fn member(&self) -> Ask {

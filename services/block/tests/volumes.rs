@@ -182,7 +182,7 @@ async fn a_volume_is_extended_and_compute_is_told_when_a_server_has_it() {
         2 << 30
     );
     assert_eq!(cloud.usage().await, (1, 0, 2));
-    assert!(cloud.told.lock().unwrap().is_empty());
+    assert!(cloud.compute.told.lock().unwrap().is_empty());
     cloud.attached(&id).await;
     cloud
         .member()
@@ -201,7 +201,7 @@ async fn a_volume_is_extended_and_compute_is_told_when_a_server_has_it() {
         (&volume["size"], &volume["status"]),
         (&json!(3), &json!("in-use"))
     );
-    let told = cloud.told.lock().unwrap();
+    let told = cloud.compute.told.lock().unwrap();
     assert_eq!(told.len(), 1);
     assert!(
         told[0].contains("volume-extended") && told[0].contains(&id),

@@ -70,6 +70,10 @@ async fn an_identity_provider_gets_a_domain_and_its_protocols_a_mapping() {
         .await
         .expect(404);
     admin.get(&nowhere).await.expect(404);
+    // A mapping that is called as the provider has nothing below it.
+    let namesake = format!("{BASE}/mappings/acme");
+    admin.put(&namesake, mapping()).await.expect(201);
+    admin.delete(&namesake).await.expect(204);
     let listed = admin.get(&format!("{idp}/protocols")).await.expect(200);
     assert_eq!(all(&listed, "protocols", "mapping_id"), ["m"]);
     admin.delete(&idp).await.expect(204);

@@ -4,7 +4,7 @@ use nephos_api::Fault;
 use nephos_auth::Target;
 use serde_json::{Value, json};
 
-use super::fault::{invalid_input, invalid_volume, no_volume};
+use super::fault::{from_peer, invalid_input, invalid_volume, no_volume};
 use crate::model::attachment::{
     AttachStatus, Attachment, AttachmentId, Export, Mode, Place, connection,
 };
@@ -248,6 +248,28 @@ pub(crate) async fn connection_of(cx: &Cx, attachment: &Attachment) -> Result<Va
         object.insert("attachment_id".to_owned(), json!(attachment.id));
     }
     Ok(found)
+}
+
+/// Refuses to end what a server uses: it lets go of the volume first, which compute sees to. Ended here, it would go on
+/// writing where another volume may be next (Cinder: CVE-2023-2088).
+pub(crate) async fn check_unused(cx: &Cx, attachment: &Attachment) -> Result<(), Fault> {
+    let Some(server) = &attachment.instance_id else {
+        return Ok(());
+    };
+    if cx.caller.has_role("service") {
+        return Ok(());
+    }
+    let token = cx.token().unwrap_or_default();
+    let place = (server.as_str(), attachment.volume_id.as_str());
+    let used = cx
+        .siblings
+        .server_uses(token, place, attachment.id.as_str());
+    if used.await.map_err(|why| from_peer(&why))? {
+        return Err(Fault::conflict(format!(
+            "Detach volume from instance {server} using the Compute API"
+        )));
+    }
+    Ok(())
 }
 
 /// Ends an attachment; the volume's state follows from those that are left. Its target goes behind the answer.

@@ -6,7 +6,9 @@ use nephos_auth::{Authorized, Rule};
 use nephos_types::Timestamp;
 use serde_json::{Value, json};
 
-use super::attaching::{connect, connection_of, end, no_attachment, parse_mode, reserve};
+use super::attaching::{
+    check_unused, connect, connection_of, end, no_attachment, parse_mode, reserve,
+};
 use super::fault::no_volume;
 use super::{ItemPath, ProjectPath, at_project, missing, next_link, volume_by_id, whose};
 use crate::model::attachment::{AttachStatus, Attachment, AttachmentId};
@@ -265,6 +267,7 @@ endpoint! {
 }
 async fn delete_attachment(cx: Cx, req: Req<DeleteAttachment>) -> Reply<DeleteAttachment> {
     let attachment = load(&cx, rules::DeleteAttachment, &req.path).await?;
+    check_unused(&cx, &attachment).await?;
     let left = end(&cx, &attachment).await?;
     Ok(Json(
         json!({ "attachments": left.iter().map(brief).collect::<Vec<_>>() }),

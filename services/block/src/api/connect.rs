@@ -3,7 +3,7 @@
 use nephos_api::{Accepted, Fault, Json, Loaded, Reply, Req, endpoint};
 use serde_json::{Value, json};
 
-use super::attaching::{connect, connection_of, end, settle};
+use super::attaching::{check_unused, connect, connection_of, end, settle};
 use super::fault::{invalid_input, invalid_volume, no_volume};
 use super::{ItemPath, volume};
 use crate::model::attachment::{AttachStatus, Attachment, AttachmentId, Export, Mode};
@@ -297,6 +297,7 @@ async fn end_one(cx: &Cx, volume: &Volume, (body, action): (&Value, &str)) -> Re
             wanted.unwrap_or_default()
         ))
     })?;
+    check_unused(cx, chosen).await?;
     end(cx, chosen).await?;
     Ok(())
 }
@@ -380,12 +381,13 @@ async fn terminate(cx: Cx, req: Req<TerminateConnection>) -> Reply<TerminateConn
     let volume = volume(&cx, rules::TerminateConnection, &req.path).await?;
     let connector = connector(&req.body.0, "os-terminate_connection")?;
     let host = connector.get("host").and_then(Value::as_str);
-    let users = attachments::of_volumes(cx.db(), &[volume.id.as_str()]).await?;
+    let mut users = attachments::of_volumes(cx.db(), &[volume.id.as_str()]).await?;
+    users.retain(|one| host.is_none() || one.host.as_deref() == host);
+    for one in &users {
+        check_unused(&cx, one).await?;
+    }
     let mut tx = cx.write().await?;
-    for one in users
-        .iter()
-        .filter(|one| host.is_none() || one.host.as_deref() == host)
-    {
+    for one in &users {
         if one.status == AttachStatus::Attached {
             // Who has it says `os-detach`; the way to it ends here.
             let mut ended = one.clone();

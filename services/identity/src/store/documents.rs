@@ -69,11 +69,16 @@ pub(crate) async fn update(
     Ok(())
 }
 
+/// Kinds that have something below them, and what that is.
+const BELOW: [(&str, &str); 1] = [("identity_provider", "protocol")];
+
 /// Removes a record and what stands below it; says whether it was there.
 pub(crate) async fn remove(tx: &mut Tx, place: Place<'_>) -> Result<bool, Error> {
     let (kind, parent, id) = place;
-    tx.exec("DELETE FROM documents WHERE parent = $1", args![id])
-        .await?;
+    for (_, below) in BELOW.iter().filter(|(above, _)| *above == kind) {
+        let sql = "DELETE FROM documents WHERE parent = $1 AND kind = $2";
+        tx.exec(sql, args![id, below]).await?;
+    }
     let changed = tx
         .exec(
             "DELETE FROM documents WHERE kind = $1 AND parent = $2 AND id = $3",

@@ -422,7 +422,8 @@ async fn update_floating_ip(cx: Cx, req: Req<UpdateFloatingIp>) -> Reply<UpdateF
     let mut tx = cx.write().await?;
     // Neutron takes a body without anything for "stands for nothing any more".
     let blank = change.description.is_none() && change.fixed_ip_address.is_none();
-    if change.port_id.is_none() && change.fixed_ip_address.is_some() && one.port_id.is_none() {
+    let port_after = change.port_id.as_ref().unwrap_or(&one.port_id);
+    if change.fixed_ip_address.is_some() && port_after.is_none() {
         return Err(bad("fixed_ip_address cannot be specified without a port_id").into());
     }
     let port = match (&change.port_id, &change.fixed_ip_address) {

@@ -35,6 +35,11 @@ impl<T: Checked> Form<T> {
     pub(crate) fn read(&self) -> Result<T, Fault> {
         let value: Value = serde_json::from_slice(&self.bytes)
             .map_err(|why| Fault::bad_request(format!("Malformed JSON: {why}")))?;
+        if nephos_api::has_nul(&value) {
+            return Err(Fault::bad_request(
+                "JSON does not validate: a text holds a NUL character, which no text may",
+            ));
+        }
         <T as Checked>::schema(self.version)
             .check(&value)
             .map_err(|why| Fault::bad_request(format!("JSON does not validate: {why}")))?;
