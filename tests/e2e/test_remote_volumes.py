@@ -18,7 +18,7 @@ def far():
     from conftest import make
 
     if not shutil.which("tgtd"):
-        pytest.skip("tgt is missing: deploy/setup host")
+        pytest.fail("tgt is missing: deploy/setup host")
     cloud = make(8783, config="[block]\niscsi_listen = '127.0.0.1:3262'\nlocal_hosts = []\n")
     try:
         cloud.up()

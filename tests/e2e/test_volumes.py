@@ -87,7 +87,7 @@ def exporting():
     from conftest import make
 
     if not shutil.which("tgtd"):
-        pytest.skip("tgt is missing: deploy/setup host")
+        pytest.fail("tgt is missing: deploy/setup host")
     cloud = make(8781, simulate=1, config="[block]\niscsi_listen = '127.0.0.1:3260'\n")
     try:
         cloud.up()
