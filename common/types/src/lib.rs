@@ -5,6 +5,7 @@
 pub mod feed;
 mod finding;
 mod id;
+pub mod standard;
 mod time;
 mod value;
 mod wake;

@@ -108,6 +108,8 @@ async fn a_host_that_joins_is_a_hypervisor_a_service_and_a_provider() {
         .await
         .expect(404);
     admin.get("/v2.1/os-hypervisors/7").await.expect(404);
+    let newer = admin.at("compute 2.53");
+    newer.get("/v2.1/os-hypervisors/7").await.expect(400);
 
     let zones = cloud
         .member()

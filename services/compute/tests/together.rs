@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use nephos_api::Check as _;
 use nephos_db::args;
+use nephos_testkit::Persona;
 use serde_json::json;
 
 use crate::cloud::Cloud;
@@ -160,4 +162,47 @@ async fn a_console_log_whose_wake_is_lost_is_found_within_a_second() {
     };
     let (output, ()) = tokio::join!(asking, answering);
     assert_eq!(output.expect(200).json["output"], "late");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_servers_that_are_to_have_one_port_one_gets_it() {
+    let mut cloud = Cloud::new().await;
+    let port = cloud.network.add("ports", json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []}));
+    let wish = json!({"networks": [{"port": port}]});
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(cloud.create(&wish).await);
+    }
+    cloud.settle().await;
+    let mut active = 0;
+    for id in ids {
+        let server = cloud.show(&id).await;
+        if server["status"] == "ACTIVE" {
+            active += 1;
+            continue;
+        }
+        assert_eq!(server["status"], "ERROR");
+        let why = server["fault"]["message"].as_str().unwrap();
+        assert!(
+            why.contains(&format!("Port {port} is still in use.")),
+            "{why}"
+        );
+    }
+    assert_eq!(active, 1);
+    assert_eq!(cloud.compute.check().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_tag_goes_once() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let member = cloud.member().at("compute 2.96");
+    let target = format!("/v2.1/servers/{id}/tags/red");
+    member.put(&target, json!({})).await.expect(201);
+    let deletes = join_all((0..6).map(|_| member.delete(&target))).await;
+    let mut statuses: Vec<u16> = deletes.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 404, 404, 404, 404, 404]);
 }

@@ -274,10 +274,23 @@ pub(crate) async fn change<R: Rule>(
     server: &Authorized<Server, R>,
     with: impl FnOnce(&mut Server) + Send,
 ) -> Result<Accepted, Fault> {
+    let with = |server: &mut Server| {
+        with(server);
+        Ok(())
+    };
+    change_if(cx, server, with).await
+}
+
+/// Likewise, unless `with` refuses the server as it is now.
+pub(crate) async fn change_if<R: Rule>(
+    cx: &Cx,
+    server: &Authorized<Server, R>,
+    with: impl FnOnce(&mut Server) -> Result<(), Fault> + Send,
+) -> Result<Accepted, Fault> {
     let mut tx = cx.write().await?;
     let fresh = store::servers::lock(&mut tx, &server.id).await?;
     let mut fresh = fresh.ok_or_else(|| fault::no_server(server.id.as_str()))?;
-    with(&mut fresh);
+    with(&mut fresh)?;
     fresh.updated_at = cx.now();
     store::servers::update(&mut tx, &fresh).await?;
     tx.commit().await?;

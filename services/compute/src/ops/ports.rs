@@ -85,10 +85,18 @@ async fn plug(cx: &OpCx<Compute>, server: &Server, nic: &Nic) -> Result<Port, St
         crash_point!("port.created");
         return Ok(port);
     }
+    let port = cx.siblings.port(&nic.port_id).await.map_err(step_error)?;
+    // It was free when the server was asked for; another that was asked for with it may have been quicker.
+    if !port.device_id.is_empty() && port.device_id != server.id.as_str() {
+        return Err(StepError::Permanent(format!(
+            "Port {} is still in use.",
+            port.id
+        )));
+    }
     crash_point!("port.before_bind");
     let port = cx
         .siblings
-        .bind_port(server, &nic.port_id)
+        .bind_port(server, &port)
         .await
         .map_err(port_error)?;
     crash_point!("port.bound");

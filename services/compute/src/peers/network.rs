@@ -155,14 +155,22 @@ impl Siblings {
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
-    /// Binds an existing port to a server on its host.
-    pub(crate) async fn bind_port(&self, server: &Server, port: &str) -> Result<Port, PeerError> {
+    /// A port, as the service sees it.
+    pub(crate) async fn port(&self, id: &str) -> Result<Port, PeerError> {
+        let call = self.peers.get("network", format!("/v2.0/ports/{id}"));
+        unwrapped(call.as_service().send().await?.json()?, "port")
+    }
+
+    /// Binds an existing port, as it was seen, to a server on its host: 412 when it has changed since.
+    pub(crate) async fn bind_port(&self, server: &Server, port: &Port) -> Result<Port, PeerError> {
+        let seen = format!("revision_number={}", port.revision_number);
         let body = json!({"port": {
             "device_id": server.id, "device_owner": owner(server), "binding:host_id": server.host,
         }});
         let call = self
             .peers
-            .put("network", format!("/v2.0/ports/{port}"))
+            .put("network", format!("/v2.0/ports/{}", port.id))
+            .header(http::header::IF_MATCH, &seen)
             .json(&body);
         unwrapped(call.as_service().send().await?.json()?, "port")
     }

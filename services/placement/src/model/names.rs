@@ -1,7 +1,9 @@
 //! Resource classes and traits: the standard names of os-resource-classes and os-traits, and the form of custom ones.
 
-use std::collections::BTreeSet;
-use std::sync::LazyLock;
+pub(crate) use nephos_types::standard::{
+    CLASSES as STANDARD_CLASSES, is_class as is_standard_class, is_trait as is_standard_trait,
+    traits as standard_traits,
+};
 
 /// Longest name of a class or trait.
 pub(crate) const LONGEST: usize = 255;
@@ -10,53 +12,6 @@ pub(crate) const CUSTOM: &str = "CUSTOM_";
 
 /// A provider with this trait offers its stock to every tree it shares an aggregate with.
 pub(crate) const SHARES: &str = "MISC_SHARES_VIA_AGGREGATE";
-
-/// The standard resource classes in their upstream order.
-pub(crate) const STANDARD_CLASSES: &[&str] = &[
-    "VCPU",
-    "MEMORY_MB",
-    "DISK_GB",
-    "PCI_DEVICE",
-    "SRIOV_NET_VF",
-    "NUMA_SOCKET",
-    "NUMA_CORE",
-    "NUMA_THREAD",
-    "NUMA_MEMORY_MB",
-    "IPV4_ADDRESS",
-    "VGPU",
-    "VGPU_DISPLAY_HEAD",
-    "NET_BW_EGR_KILOBIT_PER_SEC",
-    "NET_BW_IGR_KILOBIT_PER_SEC",
-    "PCPU",
-    "MEM_ENCRYPTION_CONTEXT",
-    "FPGA",
-    "PGPU",
-    "NET_PACKET_RATE_KILOPACKET_PER_SEC",
-    "NET_PACKET_RATE_EGR_KILOPACKET_PER_SEC",
-    "NET_PACKET_RATE_IGR_KILOPACKET_PER_SEC",
-];
-
-static TRAITS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
-    include_str!("standard_traits.txt")
-        .lines()
-        .filter(|line| !line.is_empty())
-        .collect()
-});
-
-/// The standard traits, sorted.
-pub(crate) fn standard_traits() -> impl Iterator<Item = &'static str> {
-    TRAITS.iter().copied()
-}
-
-/// Whether the class comes with the program.
-pub(crate) fn is_standard_class(name: &str) -> bool {
-    STANDARD_CLASSES.contains(&name)
-}
-
-/// Whether the trait comes with the program.
-pub(crate) fn is_standard_trait(name: &str) -> bool {
-    TRAITS.contains(name)
-}
 
 /// Whether the text has the form of a class, trait or consumer type: capitals, digits and `_`.
 pub(crate) fn is_name(text: &str) -> bool {
