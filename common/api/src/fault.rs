@@ -21,6 +21,8 @@ pub struct Fault {
     pub extra: Option<Value>,
     /// Headers, such as `Retry-After`.
     pub headers: HeaderMap,
+    /// What went wrong here, for the log and never for the client.
+    pub(crate) cause: Option<String>,
 }
 
 macro_rules! by_status {
@@ -41,6 +43,7 @@ impl Fault {
             message: message.into(),
             extra: None,
             headers: HeaderMap::new(),
+            cause: None,
         }
     }
 
@@ -113,12 +116,14 @@ impl From<nephos_db::Error> for Fault {
     /// What the database refused: busy or gone is 503, a full disk 507, the rest is ours; the cause goes to the log, not to
     /// the client.
     fn from(error: nephos_db::Error) -> Self {
-        if error.kind() == nephos_db::Kind::Conflict {
+        use nephos_db::Kind;
+        // Whoever was not quick enough begins again: an error is only what is answered as one.
+        if matches!(error.kind(), Kind::Conflict | Kind::ForeignKey) {
             tracing::debug!(%error, "another transaction was quicker");
         } else {
             tracing::error!(%error, "database refused a statement");
         }
-        if error.kind() == nephos_db::Kind::Full {
+        let mut fault = if error.kind() == Kind::Full {
             Self::insufficient_storage(
                 "The disk of this service's database is full, so nothing was changed. Try again when the operator has made room.",
             )
@@ -128,7 +133,9 @@ impl From<nephos_db::Error> for Fault {
             Self::internal(
                 "The request could not be carried out. The log has the cause by request id.",
             )
-        }
+        };
+        fault.cause = Some(error.to_string());
+        fault
     }
 }
 
