@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::model::assignment::{ActorKind, Assignment, SYSTEM, TargetKind};
-use crate::model::catalog::{Endpoint, Region, Service};
+use crate::model::catalog::{Endpoint, Service};
 use crate::model::directory::{Project, Role, User};
 use crate::model::extra::Extra;
 use crate::{Identity, StartError, store};
@@ -336,13 +336,7 @@ impl Known {
 
 /// Services and endpoints have ids of their own, so a changed URL changes the endpoint instead of adding one.
 async fn make_catalog(tx: &mut Tx, wanted: &Bootstrap) -> Result<(), StartError> {
-    let region = Region {
-        id: wanted.region.clone(),
-        description: String::new(),
-        parent_region_id: None,
-        extra: Extra::default(),
-    };
-    store::catalog::put_region(tx, &region).await?;
+    store::catalog::ensure_region(tx, &wanted.region).await?;
     for entry in &wanted.catalog {
         let mut extra = Extra::default();
         extra.0.insert("name".to_owned(), json!(entry.name));
