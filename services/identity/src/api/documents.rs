@@ -271,7 +271,8 @@ async fn check_unique<K: Kind>(
     path: &DocumentPath,
     body: &Extra,
 ) -> Result<(), Fault> {
-    let wanted = K::UNIQUE.and_then(|(key, called)| Some((key, called, body.0.get(key)?.as_array()?)));
+    let wanted =
+        K::UNIQUE.and_then(|(key, called)| Some((key, called, body.0.get(key)?.as_array()?)));
     let Some((key, called, wanted)) = wanted else {
         return Ok(());
     };
@@ -280,7 +281,11 @@ async fn check_unique<K: Kind>(
             continue;
         }
         let theirs = other.0.get(key).and_then(Value::as_array);
-        if let Some(same) = theirs.into_iter().flatten().find(|one| wanted.contains(one)) {
+        if let Some(same) = theirs
+            .into_iter()
+            .flatten()
+            .find(|one| wanted.contains(one))
+        {
             return Err(duplicate(K::ONE, format!("{called} {same}")));
         }
     }

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::fault::{not_found, reach, require, taken};
+use super::federation::remove_providers_of;
 use super::list;
 use super::projects::{RESERVED, check_tags, ends_tokens_of, immutable, same_name, save};
-use super::federation::remove_providers_of;
 use super::shape::{Keyed, Many, Named, One, Under};
 use super::trusts::ended;
 use super::users::{clean, merge_options};

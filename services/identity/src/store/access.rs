@@ -173,10 +173,7 @@ pub(crate) async fn rules_of_user(db: &Db, user_id: &str) -> Result<Vec<AccessRu
 }
 
 /// A user's access rules inside a transaction that uses or adds some.
-pub(crate) async fn rules_of_user_in(
-    tx: &mut Tx,
-    user_id: &str,
-) -> Result<Vec<AccessRule>, Error> {
+pub(crate) async fn rules_of_user_in(tx: &mut Tx, user_id: &str) -> Result<Vec<AccessRule>, Error> {
     tx.fetch_where(&Where::new(SELECT_RULE).eq("user_id", user_id))
         .await
 }

@@ -230,7 +230,8 @@ pub(crate) async fn failures(db: &Db, subject: &str) -> Result<Failures, Error> 
     Ok(found.unwrap_or_default())
 }
 
-/// One more. Failures before a lock that is over do not count; counted by the database, so that none is lost.
+/// One more, unless the user is gone. Failures before a lock that is over do not count; counted by the database, so
+/// that none is lost.
 pub(crate) async fn count_failure(
     tx: &mut Tx,
     subject: &str,
@@ -238,7 +239,9 @@ pub(crate) async fn count_failure(
     now: Timestamp,
 ) -> Result<(), Error> {
     tx.exec(
-        "INSERT INTO login_failures (subject, failures, last_at) VALUES ($1, 1, $2) \
+        "INSERT INTO login_failures (subject, failures, last_at) \
+         SELECT CAST($1 AS TEXT), 1, CAST($2 AS BIGINT) \
+         WHERE $1 = '' OR EXISTS (SELECT 1 FROM users WHERE id = $1) \
          ON CONFLICT (subject) DO UPDATE SET last_at = excluded.last_at, \
          failures = CASE WHEN login_failures.failures >= $3 AND login_failures.last_at < $4 \
          THEN 1 ELSE login_failures.failures + 1 END",
