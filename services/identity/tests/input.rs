@@ -177,7 +177,7 @@ async fn a_text_with_nul_is_refused_and_an_overlong_one_breaks_nothing() {
             "password": "y"}}),
         ),
         (
-            &cloud.ask,
+            &admin,
             Method::POST,
             "/v3/s3tokens",
             json!({"credentials": {"access": "a",

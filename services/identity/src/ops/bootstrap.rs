@@ -255,7 +255,7 @@ impl Known {
     }
 
     async fn make_roles(&self, tx: &mut Tx) -> Result<(), StartError> {
-        for (name, implied) in ROLES {
+        for (name, _) in ROLES {
             if !self.roles.contains_key(name) {
                 let role = Role {
                     id: self.role(name),
@@ -267,6 +267,8 @@ impl Known {
                 };
                 store::roles::insert(tx, &role).await?;
             }
+        }
+        for (name, implied) in ROLES {
             if let Some(implied) = implied {
                 store::roles::imply(tx, &self.role(name), &self.role(implied)).await?;
             }
