@@ -310,6 +310,7 @@ impl<S: Service> Inner<S> {
             error!(
                 status = fault.status.as_u16(),
                 message = fault.message,
+                cause = fault.cause,
                 "refused"
             );
         } else {
