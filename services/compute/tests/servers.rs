@@ -327,6 +327,9 @@ async fn lists_filter_sort_and_page() {
     member.get("/v2.1/servers?colour=red").await.expect(400);
     member.get("/v2.1/servers?marker=nothing").await.expect(400);
     member.get("/v2.1/servers?limit=-1").await.expect(400);
+    member.get("/v2.1/servers?limit=1.5").await.expect(400);
+    let huge = "limit=99999999999999999999999";
+    assert_eq!(list(huge).await["servers"].as_array().unwrap().len(), 3);
     assert_eq!(list("limit=0").await["servers"], json!([]));
     member
         .get("/v2.1/servers?changes-since=yesterday")

@@ -206,3 +206,61 @@ async fn a_tag_goes_once() {
     statuses.sort_unstable();
     assert_eq!(statuses, [204, 404, 404, 404, 404, 404]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn groups_that_are_added_together_are_all_there() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let mut groups = Vec::new();
+    for number in 0..6 {
+        let group = json!({"name": format!("g{number}"), "description": "", "project_id": Persona::Member.project(),
+            "tenant_id": Persona::Member.project()});
+        groups.push(cloud.network.add("security-groups", group));
+    }
+    let target = format!("/v2.1/servers/{id}/action");
+    let adds = (0..6).map(|number| {
+        let (member, target) = (cloud.member(), target.clone());
+        let body = json!({"addSecurityGroup": {"name": format!("g{number}")}});
+        async move { member.post(&target, body).await.expect(202) }
+    });
+    join_all(adds).await;
+    let has = cloud.network.ports()[0]["security_groups"].clone();
+    let has = has.as_array().unwrap();
+    assert!(
+        groups.iter().all(|group| has.contains(&json!(group))),
+        "{has:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_comes_after_its_server_went_is_removed() {
+    let mut cloud = Cloud::new().await;
+    // Nobody gave this one a port yet when it goes.
+    let id = cloud.create(&json!({})).await;
+    let target = format!("/v2.1/servers/{id}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    let late = json!({"network_id": cloud.network_id, "device_id": id, "device_owner": "compute:nova",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []});
+    cloud.network.add("ports", late.clone());
+    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 0);
+    cloud.world.clock.advance(Duration::from_secs(121));
+    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 1);
+    // Once more, for what hangs longer.
+    cloud.network.add("ports", late.clone());
+    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 0);
+    cloud.world.clock.advance(Duration::from_secs(3600));
+    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 1);
+    cloud.assert_nothing_left().await;
+    // Of a server that had its port nothing is expected.
+    let other = cloud.running().await;
+    let target = format!("/v2.1/servers/{other}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    let rows = "SELECT COUNT(*) FROM late_ports";
+    assert_eq!(
+        cloud.db.fetch_scalar::<i64>(rows, args![]).await.unwrap(),
+        0
+    );
+}

@@ -271,7 +271,8 @@ async fn a_port_is_not_made_for_a_caller_that_waits_no_longer() {
     let late = cloud.world.clock.now().plus_secs(-1).0.to_string();
     let service = cloud.service().with_header("x-nephos-until", &late);
     let port = json!({"port": {"network_id": network, "project_id": Persona::Member.project()}});
-    service.post("/v2.0/ports", port.clone()).await.expect(504);
+    let late = service.post("/v2.0/ports", port.clone()).await.expect(504);
+    assert_eq!(late.json["NeutronError"]["type"], "HTTPGatewayTimeout");
     let ports = cloud.admin().get("/v2.0/ports").await.expect(200).json;
     assert_eq!(ports["ports"], json!([]));
     cloud.service().post("/v2.0/ports", port).await.expect(201);

@@ -68,7 +68,7 @@ fn page_limit(asked: Option<&str>) -> Result<u32, Fault> {
     let Some(asked) = asked else {
         return Ok(MAX_PAGE);
     };
-    let limit = nephos_api::count(asked).ok_or_else(|| {
+    let limit = nephos_types::count(asked).ok_or_else(|| {
         Fault::bad_request(format!(
             "limit must be a whole number and not negative, unlike '{asked}'."
         ))

@@ -385,9 +385,12 @@ async fn add_security_group(cx: Cx, req: Req<AddSecurityGroup>) -> Reply<AddSecu
         )));
     }
     for port in ports {
-        let mut groups = port.security_groups;
-        groups.push(group.clone());
-        set_groups(&cx, &port.id, &groups).await?;
+        let add = |groups: &mut Vec<String>| {
+            if !groups.contains(&group) {
+                groups.push(group.clone());
+            }
+        };
+        set_groups(&cx, port, add).await?;
     }
     let name = name.clone();
     change(&cx, &server, |server| {
@@ -444,12 +447,7 @@ async fn remove_security_group(
         )));
     }
     for port in ports {
-        let left: Vec<String> = port
-            .security_groups
-            .into_iter()
-            .filter(|id| *id != group)
-            .collect();
-        set_groups(&cx, &port.id, &left).await?;
+        set_groups(&cx, port, |groups| groups.retain(|id| *id != group)).await?;
     }
     change(&cx, &server, |server| {
         for bound in server.nics.iter_mut().filter_map(|nic| nic.bound.as_mut()) {
@@ -479,16 +477,40 @@ async fn group_and_ports(
     })?;
     let ports = cx.siblings.ports_of(&server.id).await.map_err(peer)?;
     if ports.is_empty() {
-        return Err(Fault::bad_request(format!(
-            "Instance {} has no ports.",
+        return Err(Fault::not_found(format!(
+            "Instance {} has no ports that could be in a security group.",
             server.id
         )));
     }
     Ok((group, ports))
 }
 
-async fn set_groups(cx: &Cx, port: &str, groups: &[String]) -> Result<(), Fault> {
+/// How often a port is looked at again that others change meanwhile.
+const LOOKS: usize = 12;
+
+/// Changes the groups that a port has now.
+async fn set_groups(cx: &Cx, mut port: Port, with: impl Fn(&mut Vec<String>)) -> Result<(), Fault> {
     let token = cx.token().unwrap_or_default();
-    let set = cx.siblings.set_security_groups(token, port, groups).await;
-    set.map_err(|why| fault::from_peer(&why))
+    let peer = |why| fault::from_peer(&why);
+    for _look in 0..LOOKS {
+        let mut groups = port.security_groups.clone();
+        with(&mut groups);
+        if groups == port.security_groups {
+            return Ok(());
+        }
+        let set = cx.siblings.set_security_groups(token, &port, &groups).await;
+        match set {
+            Err(why) if why.status == Some(412) => {}
+            settled => return settled.map_err(peer),
+        }
+        port = cx
+            .siblings
+            .port_of_caller(token, &port.id)
+            .await
+            .map_err(peer)?;
+    }
+    Err(Fault::conflict(format!(
+        "Port {} is being changed by many at once. Try again.",
+        port.id
+    )))
 }

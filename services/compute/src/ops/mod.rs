@@ -12,6 +12,7 @@ pub(crate) mod evacuate;
 pub(crate) mod extend_volume;
 pub(crate) mod host;
 pub(crate) mod interfaces;
+mod late_ports;
 mod moving;
 pub(crate) mod observe;
 mod ports;

@@ -165,10 +165,7 @@ pub(super) async fn release(
             .any(|nic| nic.port_id == port.id && !nic.ours);
         crash_point!("port.before_release");
         if given {
-            cx.siblings
-                .unbind_port(&port.id)
-                .await
-                .map_err(step_error)?;
+            cx.siblings.unbind_port(port).await.map_err(step_error)?;
         } else {
             cx.siblings
                 .remove_port(&port.id)

@@ -175,14 +175,28 @@ impl Siblings {
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
-    /// Gives a port back to its owner.
-    pub(crate) async fn unbind_port(&self, port: &str) -> Result<(), PeerError> {
+    /// Gives a port, as it was seen, back to its owner: 412 when it has changed since.
+    pub(crate) async fn unbind_port(&self, port: &Port) -> Result<(), PeerError> {
+        let seen = format!("revision_number={}", port.revision_number);
         let body = json!({"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}});
         let call = self
             .peers
-            .put("network", format!("/v2.0/ports/{port}"))
+            .put("network", format!("/v2.0/ports/{}", port.id))
+            .header(http::header::IF_MATCH, &seen)
             .json(&body);
         absent_is_fine(call.as_service().send().await)
+    }
+
+    /// Removes the ports of a server that is gone. Says how many.
+    pub(crate) async fn remove_ports_of(&self, server: &ServerId) -> Result<usize, PeerError> {
+        let ports = self.ports_of(server).await?;
+        let ours = |port: &&Port| port.device_owner.starts_with("compute:");
+        let mut removed = 0;
+        for port in ports.iter().filter(ours) {
+            self.remove_port(&port.id).await?;
+            removed += 1;
+        }
+        Ok(removed)
     }
 
     /// Removes a port.
@@ -191,17 +205,19 @@ impl Siblings {
         absent_is_fine(call.as_service().send().await)
     }
 
-    /// Sets the security groups of a port.
+    /// Sets the security groups of a port, as it was seen: 412 when it has changed since.
     pub(crate) async fn set_security_groups(
         &self,
         token: &str,
-        port: &str,
+        port: &Port,
         groups: &[String],
     ) -> Result<(), PeerError> {
+        let seen = format!("revision_number={}", port.revision_number);
         let body = json!({"port": {"security_groups": groups}});
         let call = self
             .peers
-            .put("network", format!("/v2.0/ports/{port}"))
+            .put("network", format!("/v2.0/ports/{}", port.id))
+            .header(http::header::IF_MATCH, &seen)
             .json(&body);
         call.as_token(token).send().await.map(|_| ())
     }
