@@ -198,6 +198,28 @@ nephos_auth::rules! {
     pub(crate) GetTransfer = "volume:get_transfer", READER;
     /// List offers.
     pub(crate) GetAllTransfers = "volume:get_all_transfers", READER;
+    /// Create a backup.
+    pub(crate) CreateBackup = "backup:create", MEMBER;
+    /// Show a backup.
+    pub(crate) GetBackup = "backup:get", READER;
+    /// List backups.
+    pub(crate) GetAllBackups = "backup:get_all", READER;
+    /// Change a backup.
+    pub(crate) UpdateBackup = "backup:update", MEMBER;
+    /// Delete a backup.
+    pub(crate) DeleteBackup = "backup:delete", MEMBER;
+    /// Bring a backup back.
+    pub(crate) RestoreBackup = "backup:restore", MEMBER;
+    /// Make a backup of a record.
+    pub(crate) ImportBackup = "backup:backup-import", ADMIN;
+    /// Have the record of a backup.
+    pub(crate) ExportBackup = "backup:export-import", ADMIN;
+    /// See whose a backup is.
+    pub(crate) BackupAttribute = "backup:backup_project_attribute", ADMIN;
+    /// Set a backup's state by hand.
+    pub(crate) ResetBackupStatus = "volume_extension:backup_admin_actions:reset_status", ADMIN;
+    /// Delete a backup whatever its state.
+    pub(crate) ForceDeleteBackup = "volume_extension:backup_admin_actions:force_delete", ADMIN;
     /// List messages.
     pub(crate) GetMessages = "message:get_all", READER;
     /// Show a message.

@@ -7,12 +7,14 @@
 )]
 
 mod attachments;
+mod backups;
 mod bad;
 mod check;
 mod crash;
 mod kit;
 mod lists;
 mod matrix;
+mod objects;
 mod quotas;
 mod retypes;
 mod snapshots;

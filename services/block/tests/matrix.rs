@@ -13,7 +13,7 @@ use crate::kit::{Cloud, SERVER, cloud, connector};
 async fn tenants_are_separate() {
     let cloud = Arc::new(cloud().await);
     let quotas = format!("/v3/os-quota-sets/{}", Persona::Member.project());
-    let many = json!({"quota_set": {"volumes": -1, "snapshots": -1, "gigabytes": -1}});
+    let many = json!({"quota_set": {"volumes": -1, "snapshots": -1, "gigabytes": -1, "backups": -1, "backup_gigabytes": -1}});
     cloud.admin().put(&quotas, many).await.expect(200);
     let kind = json!({"volume_type": {"name": "another"}});
     cloud.admin().post("/v3/types", kind).await.expect(200);
@@ -39,6 +39,9 @@ async fn fixture(cloud: &Cloud, endpoint: &'static str) -> Option<(String, Value
         }
     }
     if let Some(found) = of_transfers(cloud, endpoint).await {
+        return Some(found);
+    }
+    if let Some(found) = of_backups(cloud, endpoint).await {
         return Some(found);
     }
     if let Some(found) = of_snapshots(cloud, endpoint).await {
@@ -128,6 +131,8 @@ fn plain(endpoint: &str) -> Option<(String, Value)> {
         "ListAttachmentsDetail" => ("/v3/attachments/detail".to_owned(), Value::Null),
         "ListTransfers" => ("/v3/volume-transfers".to_owned(), Value::Null),
         "ListTransfersDetail" => ("/v3/volume-transfers/detail".to_owned(), Value::Null),
+        "ListBackups" => ("/v3/backups".to_owned(), Value::Null),
+        "ListBackupsDetail" => ("/v3/backups/detail".to_owned(), Value::Null),
         "ListTypes" => ("/v3/types".to_owned(), Value::Null),
         "ListZones" => ("/v3/os-availability-zone".to_owned(), Value::Null),
         "ShowLimits" => ("/v3/limits".to_owned(), Value::Null),
@@ -273,6 +278,32 @@ async fn of_snapshots(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> 
             .expect(202);
     }
     Some((format!("/v3/snapshots/{id}{rest}"), body))
+}
+
+async fn of_backups(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {
+    let (rest, body) = match endpoint {
+        "CreateBackup" => {
+            let body = json!({"backup": {"volume_id": cloud.volume().await}});
+            return Some(("/v3/backups".to_owned(), body));
+        }
+        "ImportBackup" => ("", Value::Null),
+        "ShowBackup" | "DeleteBackup" => ("", Value::Null),
+        "UpdateBackup" => ("", json!({"backup": {"name": "n"}})),
+        "RestoreBackup" => ("/restore", json!({"restore": {}})),
+        "ExportBackup" => ("/export_record", Value::Null),
+        "ResetBackupStatus" => ("/action", json!({"os-reset_status": {"status": "error"}})),
+        "ForceDeleteBackup" => ("/action", json!({"os-force_delete": {}})),
+        _other => return None,
+    };
+    let backup = json!({"volume_id": cloud.volume().await});
+    let id = cloud.backup(backup).await;
+    if endpoint == "ImportBackup" {
+        let target = format!("/v3/backups/{id}/export_record");
+        let record = cloud.admin().get(&target).await.expect(200).json;
+        let body = crate::backups::with_another_id(&record);
+        return Some(("/v3/backups/import_record".to_owned(), body));
+    }
+    Some((format!("/v3/backups/{id}{rest}"), body))
 }
 
 async fn of_transfers(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {

@@ -74,6 +74,15 @@ pub(crate) fn invalid_snapshot(why: impl std::fmt::Display) -> Fault {
     Fault::bad_request(format!("Invalid snapshot: {why}"))
 }
 
+pub(crate) fn no_backup(id: &str) -> Fault {
+    Fault::not_found(format!("Backup {id} could not be found."))
+}
+
+/// 400: a backup in a state that does not allow it.
+pub(crate) fn invalid_backup(why: impl std::fmt::Display) -> Fault {
+    Fault::bad_request(format!("Invalid backup: {why}"))
+}
+
 /// 413: more than the quota.
 pub(crate) fn over_quota(over: &Over) -> Fault {
     Fault::too_large(over.words())

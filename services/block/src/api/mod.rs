@@ -2,6 +2,8 @@
 
 mod attaching;
 mod attachments;
+mod backup_actions;
+mod backups;
 mod connect;
 mod default_types;
 mod discovery;
@@ -33,6 +35,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::model::attachment::Attachment;
+use crate::model::backup::{Backup, BackupId};
 use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::volume::{Volume, VolumeId};
 use crate::store::messages::Message;
@@ -47,6 +50,17 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         attachments::ListAttachmentsDetail,
         attachments::ShowAttachment,
         attachments::UpdateAttachment,
+        backup_actions::ExportBackup,
+        backup_actions::ForceDeleteBackup,
+        backup_actions::ImportBackup,
+        backup_actions::ResetBackupStatus,
+        backup_actions::RestoreBackup,
+        backups::CreateBackup,
+        backups::DeleteBackup,
+        backups::ListBackups,
+        backups::ListBackupsDetail,
+        backups::ShowBackup,
+        backups::UpdateBackup,
         connect::AttachVolume,
         connect::BeginDetaching,
         connect::DetachVolume,
@@ -282,6 +296,26 @@ pub(crate) async fn snapshot_by_id<R: Rule>(
         .map_err(|fault| missing(fault, || fault::no_snapshot(id)))
 }
 
+/// The backup at a path, likewise.
+pub(crate) async fn backup<R: Rule>(
+    cx: &Cx,
+    rule: R,
+    path: &ItemPath,
+) -> Result<Authorized<Backup, R>, Fault> {
+    at_project(cx, &path.project_id)?;
+    backup_by_id(cx, rule, &path.id).await
+}
+
+pub(crate) async fn backup_by_id<R: Rule>(
+    cx: &Cx,
+    rule: R,
+    id: &str,
+) -> Result<Authorized<Backup, R>, Fault> {
+    let found = store::backups::find(cx.db(), &BackupId::from(id)).await?;
+    cx.allow(rule, found)
+        .map_err(|fault| missing(fault, || fault::no_backup(id)))
+}
+
 /// A 404 in the words of the thing that is not there.
 pub(crate) fn missing(fault: Fault, words: impl FnOnce() -> Fault) -> Fault {
     if fault.status == http::StatusCode::NOT_FOUND {
@@ -339,6 +373,7 @@ owned! {
     Volume => "Volume";
     Snapshot => "Snapshot";
     Attachment => "VolumeAttachment";
+    Backup => "Backup";
 }
 
 impl Resource for Message {

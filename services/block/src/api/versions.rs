@@ -27,6 +27,13 @@ pub(crate) const SNAPSHOT_VIEW: &[Change] = &[
     added(v(3, 65), "consumes_quota"),
 ];
 
+/// A backup.
+pub(crate) const BACKUP_VIEW: &[Change] = &[
+    added(v(3, 18), "os-backup-project-attr:project_id"),
+    added(v(3, 43), "metadata"),
+    added(v(3, 56), "user_id"),
+];
+
 /// A service.
 pub(crate) const SERVICE_VIEW: &[Change] =
     &[added(v(3, 7), "cluster"), added(v(3, 49), "backend_state")];

@@ -5,11 +5,13 @@ use nephos_api::{Fault, Json, Reply, Req, Shape, endpoint};
 use serde_json::{Value, json};
 
 use super::fault::{
-    busy, from_peer, invalid_input, invalid_snapshot, invalid_volume, no_type, over_quota,
+    busy, from_peer, invalid_backup, invalid_input, invalid_snapshot, invalid_volume, no_backup, no_type,
+    over_quota,
 };
 use super::versions::VOLUME_VIEW;
 use super::volume_view::Around;
 use super::{ProjectPath, at_project, snapshot_by_id, volume_by_id};
+use crate::model::backup::{Backup, BackupId, BackupStatus};
 use crate::model::body::Fields;
 use crate::model::layer::{Format, Layer};
 use crate::model::quota::{Over, Usage};
@@ -19,7 +21,7 @@ use crate::model::volume_type::{DEFAULT, VolumeType};
 use crate::ops::create::{Args, request};
 use crate::ops::{self, Asked};
 use crate::peers::Image;
-use crate::store::{backends, layers, metadata, quota, snapshots, types, volumes};
+use crate::store::{backends, backups, layers, metadata, quota, snapshots, types, volumes};
 use crate::{Cx, rules};
 
 const KEYS: &[&str] = &[
@@ -52,15 +54,55 @@ endpoint! {
 }
 async fn create_volume(cx: Cx, req: Req<CreateVolume>) -> Reply<CreateVolume> {
     at_project(&cx, &req.path.project_id)?;
-    let plan = plan(&cx, &req).await?;
+    let path = &req.path.project_id;
+    let backup = backup(&cx, &req.body.0).await?;
+    let plan = plan(&cx, (&req.body.0, path), backup).await?;
     let volume = write(&cx, plan).await?;
     let around = Around::of(&cx, std::slice::from_ref(&volume)).await?;
     Ok(Json(json!({ "volume": around.brief(&cx, &volume) })))
 }
 
+/// A volume into which a backup is brought back.
+pub(crate) async fn of_backup(
+    cx: &Cx,
+    path: &str,
+    (backup, name): (&Backup, &str),
+) -> Result<Volume, Fault> {
+    let description = "auto-created_from_restore_from_backup";
+    let body = json!({"volume": {"name": name, "description": description}});
+    let plan = plan(cx, (&body, path), Some(backup.clone())).await?;
+    write(cx, plan).await
+}
+
+/// The backup that a body names; Cinder knows that from 3.47 on.
+async fn backup(cx: &Cx, body: &Value) -> Result<Option<Backup>, Fault> {
+    if cx.version < v(3, 47) {
+        return Ok(None);
+    }
+    let fields = Fields::inside(body, "volume").map_err(Fault::bad_request)?;
+    match fields.uuid("backup_id").map_err(Fault::bad_request)? {
+        Some(id) => {
+            let backup = super::backup_by_id(cx, rules::GetBackup, &id).await?;
+            usable_backup(&backup)?;
+            Ok(Some(backup.into_inner()))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Refuses a backup that cannot be brought back now.
+pub(crate) fn usable_backup(backup: &Backup) -> Result<(), Fault> {
+    if backup.status == BackupStatus::Available {
+        Ok(())
+    } else {
+        Err(invalid_backup("Backup status must be available"))
+    }
+}
+
 /// What a volume is made from, once it is clear that it can be.
 enum From {
     Nothing,
+    Backup(Box<Backup>),
     Image(Box<Image>),
     Snapshot(Box<crate::model::snapshot::Snapshot>),
     Volume(Box<Volume>),
@@ -74,8 +116,12 @@ struct Plan {
     zone: Option<String>,
 }
 
-async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
-    let fields = Fields::inside(&req.body.0, "volume").map_err(Fault::bad_request)?;
+async fn plan(
+    cx: &Cx,
+    (body, path): (&Value, &str),
+    backup: Option<Backup>,
+) -> Result<Plan, Fault> {
+    let fields = Fields::inside(body, "volume").map_err(Fault::bad_request)?;
     if cx.version >= v(3, 53) {
         fields.only(KEYS).map_err(Fault::bad_request)?;
     }
@@ -86,7 +132,7 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
              volumes.",
         ));
     }
-    for absent in ["group_id", "consistencygroup_id", "backup_id"] {
+    for absent in ["group_id", "consistencygroup_id"] {
         if let Some(id) = fields
             .get(absent)
             .and_then(Value::as_str)
@@ -109,15 +155,15 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
         .metadata("metadata")
         .map_err(Fault::bad_request)?
         .unwrap_or_default();
-    let from = source(cx, &fields).await?;
+    let from = source(cx, &fields, backup).await?;
     let size_gib = size(&fields, &from)?;
-    let project = super::project_of(cx, &req.path.project_id);
+    let project = super::project_of(cx, path);
     let kind = volume_type(cx, &fields, (&from, &project)).await?;
     let zone = zone(cx, &fields, (&from, &kind)).await?;
     if kind.is_multiattach() {
         cx.require(
             rules::Multiattach,
-            &nephos_auth::Target::of_project(super::project_of(cx, &req.path.project_id)),
+            &nephos_auth::Target::of_project(&project),
         )?;
     }
     let (bootable, image_items) = boot(cx, &from).await?;
@@ -125,7 +171,7 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
     let mut volume = Volume {
         id: VolumeId::from(nephos_runtime::ids::uuid()),
         owner: Owner {
-            project_id: super::project_of(cx, &req.path.project_id).into(),
+            project_id: project.into(),
             user_id: cx.caller.user_id.clone(),
         },
         name,
@@ -151,7 +197,7 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
         migration: None,
     };
     match &from {
-        From::Nothing => {}
+        From::Nothing | From::Backup(_) => {}
         From::Image(image) => volume.image_id = Some(image.id.clone()),
         From::Snapshot(snapshot) => {
             volume.snapshot_id = Some(snapshot.id.to_string());
@@ -171,7 +217,11 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
     })
 }
 
-async fn source(cx: &Cx, fields: &Fields<'_>) -> Result<From, Fault> {
+async fn source(
+    cx: &Cx,
+    fields: &Fields<'_>,
+    backup: Option<Backup>,
+) -> Result<From, Fault> {
     let snapshot = fields.uuid("snapshot_id").map_err(Fault::bad_request)?;
     let volume = fields.uuid("source_volid").map_err(Fault::bad_request)?;
     let image = fields.text("imageRef").map_err(Fault::bad_request)?;
@@ -180,15 +230,23 @@ async fn source(cx: &Cx, fields: &Fields<'_>) -> Result<From, Fault> {
         None => fields.text("image_id").map_err(Fault::bad_request)?,
     };
     let image = image.filter(|image| !image.is_empty());
-    if [snapshot.is_some(), volume.is_some(), image.is_some()]
+    if [
+        snapshot.is_some(),
+        volume.is_some(),
+        image.is_some(),
+        backup.is_some(),
+    ]
         .into_iter()
         .filter(|given| *given)
         .count()
         > 1
     {
         return Err(invalid_input(
-            "only one of snapshot_id, source_volid and imageRef may be given.",
+            "only one of snapshot_id, source_volid, imageRef and backup_id may be given.",
         ));
+    }
+    if let Some(backup) = backup {
+        return Ok(From::Backup(Box::new(backup)));
     }
     if let Some(id) = snapshot {
         let snapshot = snapshot_by_id(cx, rules::GetSnapshot, &id)
@@ -263,6 +321,7 @@ fn size(fields: &Fields<'_>, from: &From) -> Result<i64, Fault> {
     let least = match from {
         From::Snapshot(snapshot) => Some((snapshot.size_gib, "snapshot size")),
         From::Volume(volume) => Some((volume.size_gib, "original volume size")),
+        From::Backup(backup) => Some((backup.size_gib, "backup size")),
         From::Nothing | From::Image(_) => None,
     };
     let size = given
@@ -314,7 +373,7 @@ async fn volume_type(
     let of_source = match from {
         From::Snapshot(snapshot) => Some(snapshot.type_id.clone()),
         From::Volume(volume) => Some(volume.type_id.clone()),
-        From::Nothing | From::Image(_) => None,
+        From::Nothing | From::Backup(_) | From::Image(_) => None,
     };
     let word = match (named.or(of_image), &of_source) {
         (Some(named), _) => named,
@@ -372,7 +431,7 @@ async fn zone(
             .iter()
             .find(|one| one.name == snapshot.backend)
             .map(|one| one.zone.clone()),
-        From::Nothing | From::Image(_) => None,
+        From::Nothing | From::Backup(_) | From::Image(_) => None,
     };
     let invalid = |zone: &str| invalid_input(format!("Availability zone '{zone}' is invalid."));
     if let Some(zone) = &given {
@@ -391,7 +450,7 @@ async fn zone(
 /// Whether the volume will boot, and what it will know of its image.
 async fn boot(cx: &Cx, from: &From) -> Result<(bool, Metadata), Fault> {
     let source = match from {
-        From::Nothing => return Ok((false, Metadata::new())),
+        From::Nothing | From::Backup(_) => return Ok((false, Metadata::new())),
         From::Image(image) => return Ok((true, image.metadata())),
         From::Volume(volume) => Some(volume.as_ref().clone()),
         From::Snapshot(snapshot) => volumes::find(cx.db(), &snapshot.volume_id).await?,
@@ -418,6 +477,7 @@ async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
     let id = volume.id.clone();
     let args = match &from {
         From::Nothing => Args::Nothing { zone },
+        From::Backup(_) => Args::Backup { zone },
         From::Image(image) => {
             // The bytes of an image never change, but another image may come by the same id.
             volume.image_id = Some(
@@ -442,6 +502,7 @@ async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
     }
     match &from {
         From::Nothing | From::Image(_) => {}
+        From::Backup(backup) => begin_restore(cx, &mut tx, (&backup.id, &id)).await?,
         From::Snapshot(snapshot) => {
             // Gone or going since it was looked at.
             let now = snapshots::find_in(&mut tx, &snapshot.id).await?;
@@ -467,6 +528,25 @@ async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
     metadata::set(&mut tx, metadata::IMAGE, id.as_str(), &image_items).await?;
     tx.commit().await?;
     Ok(volume)
+}
+
+/// Wants a backup in a volume, unless somebody else was quicker.
+pub(crate) async fn begin_restore(
+    cx: &Cx,
+    tx: &mut nephos_db::Tx,
+    (backup, volume): (&BackupId, &VolumeId),
+) -> Result<(), Fault> {
+    let now = backups::find_in(tx, backup).await?;
+    let mut now = now.ok_or_else(|| no_backup(backup.as_str()))?;
+    usable_backup(&now)?;
+    let requested = ops::restore::request(tx, Asked::of(cx), backup, volume).await;
+    requested.map_err(|why| busy("backup", backup.as_str(), why))?;
+    now.status = BackupStatus::Restoring;
+    now.restore_volume_id = Some(volume.to_string());
+    now.progress = 0;
+    now.updated_at = cx.now();
+    backups::update(tx, &now).await?;
+    Ok(())
 }
 
 /// Refuses a volume that is larger than any may be.

@@ -29,6 +29,14 @@ impl Usage {
         Self::of("snapshots", 1, (size_gib, type_id))
     }
 
+    /// A backup's.
+    pub(crate) fn backup(size_gib: i64) -> Self {
+        Self(vec![
+            ("backups".to_owned(), 1),
+            ("backup_gigabytes".to_owned(), size_gib),
+        ])
+    }
+
     /// What a volume grows by.
     pub(crate) fn growth(by_gib: i64, type_id: &str) -> Self {
         Self(vec![

@@ -2,6 +2,7 @@
 
 pub(crate) mod attachments;
 pub(crate) mod backends;
+pub(crate) mod backups;
 pub(crate) mod check;
 pub(crate) mod layers;
 pub(crate) mod messages;
