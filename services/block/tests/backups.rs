@@ -242,7 +242,7 @@ async fn of_many_who_ask_at_once_one_restores_and_none_deletes_beside_it() {
     let backup = cloud.backup(json!({"volume_id": volume})).await;
     let body = json!({"volume_id": volume});
     let answers = join_all((0..6).map(|_| restore(&cloud, &backup, body.clone()))).await;
-    let mut codes: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    let mut codes: Vec<_> = answers.iter().map(|answer| answer.status).collect();
     codes.sort_unstable();
     assert_eq!(codes, [202, 400, 400, 400, 400, 400]);
     let target = format!("/v3/backups/{backup}");
@@ -257,7 +257,7 @@ async fn of_many_who_ask_at_once_one_restores_and_none_deletes_beside_it() {
         restore(&cloud, &backup, body.clone()),
         member.delete(&target)
     );
-    let codes = (restored.status.as_u16(), deleted.status.as_u16());
+    let codes = (restored.status, deleted.status);
     assert!([(202, 400), (400, 202), (404, 202)].contains(&codes), "{codes:?}");
     cloud.settle().await;
     assert_eq!(cloud.status(&volume).await, "available");
@@ -371,12 +371,13 @@ async fn many_at_once_never_get_more_backups_than_the_quota() {
     let target = format!("/v3/os-quota-sets/{}", Persona::Member.project());
     let limits = json!({"quota_set": {"backups": 3, "backup_gigabytes": 2}});
     cloud.admin().put(&target, limits).await.expect(200);
-    let asked = volumes.iter().map(|volume| async {
+    let member = cloud.member();
+    let asked = volumes.iter().map(|volume| {
         let body = json!({"backup": {"volume_id": volume}});
-        cloud.member().post("/v3/backups", body).await
+        member.post("/v3/backups", body)
     });
     let answers = join_all(asked).await;
-    let mut codes: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    let mut codes: Vec<_> = answers.iter().map(|answer| answer.status).collect();
     codes.sort_unstable();
     assert_eq!(codes, [202, 202, 413, 413, 413]);
     let refused = answers.iter().find(|answer| answer.status == 413).unwrap();
