@@ -275,8 +275,7 @@ impl Siblings {
     ) -> Result<Vec<String>, PeerError> {
         let account = self.account().await?;
         let (container, begin) = (encoded(container), encoded(begin));
-        let target =
-            format!("/v1/{account}/{container}?format=json&limit={limit}&prefix={begin}");
+        let target = format!("/v1/{account}/{container}?format=json&limit={limit}&prefix={begin}");
         match self.peers.get("object", target).as_service().send().await {
             Ok(answer) => {
                 let all: Vec<Listed> = answer.json()?;
@@ -293,7 +292,13 @@ impl Siblings {
         (container, name): (&str, &str),
     ) -> Result<(), PeerError> {
         let target = self.object_path(container, name).await?;
-        match self.peers.delete("object", target).as_service().send().await {
+        match self
+            .peers
+            .delete("object", target)
+            .as_service()
+            .send()
+            .await
+        {
             Ok(_gone) => Ok(()),
             Err(why) if why.is_not_found() => Ok(()),
             Err(why) => Err(why),

@@ -47,7 +47,12 @@ async fn a_backup_comes_back_into_a_new_volume_with_all_that_is_known_of_it() {
     cloud.write(&volume, 0, b"at the beginning");
     cloud.write(&volume, (1 << 30) - 7, b"the end");
     let body = json!({"backup": {"volume_id": volume, "name": "b", "description": "d", "metadata": {"x": "y"}}});
-    let answer = cloud.member().post("/v3/backups", body).await.expect(202).json;
+    let answer = cloud
+        .member()
+        .post("/v3/backups", body)
+        .await
+        .expect(202)
+        .json;
     let backup = answer["backup"]["id"].as_str().unwrap();
     assert_eq!(cloud.status(&volume).await, "backing-up");
     assert_eq!(cloud.show_backup(backup).await["status"], "creating");
@@ -121,11 +126,19 @@ async fn only_what_changed_is_stored_again_and_each_backup_is_as_it_was() {
     let last = cloud.backup(more).await;
     let shown = cloud.show_backup(&next).await;
     assert_eq!(
-        (&shown["is_incremental"], &shown["has_dependent_backups"], &shown["object_count"]),
+        (
+            &shown["is_incremental"],
+            &shown["has_dependent_backups"],
+            &shown["object_count"]
+        ),
         (&json!(true), &json!(true), &json!(1))
     );
     assert_eq!(cloud.show_backup(&last).await["object_count"], 0);
-    for (backup, begin, later) in [(&full, b"one", b"same"), (&next, b"two", b"same"), (&last, b"two", &[0; 4])] {
+    for (backup, begin, later) in [
+        (&full, b"one", b"same"),
+        (&next, b"two", b"same"),
+        (&last, b"two", &[0; 4]),
+    ] {
         let back = restored(&cloud, backup, json!({})).await;
         assert_eq!(cloud.read(&back, 0, 3), begin);
         assert_eq!(cloud.read(&back, 300 << 20, 4), later);
@@ -159,7 +172,12 @@ async fn a_snapshot_is_backed_up_as_it_was() {
     cloud.write(&volume, 9, b"now!");
     let body = json!({"volume_id": volume, "snapshot_id": snapshot, "container": "mine"});
     let asked = json!({ "backup": body });
-    let answer = cloud.member().post("/v3/backups", asked).await.expect(202).json;
+    let answer = cloud
+        .member()
+        .post("/v3/backups", asked)
+        .await
+        .expect(202)
+        .json;
     let backup = answer["backup"]["id"].as_str().unwrap();
     let target = format!("/v3/snapshots/{snapshot}");
     let shown = cloud.member().get(&target).await.expect(200).json;
@@ -168,7 +186,10 @@ async fn a_snapshot_is_backed_up_as_it_was() {
     cloud.settle().await;
     let shown = cloud.member().get(&target).await.expect(200).json;
     assert_eq!(shown["snapshot"]["status"], "available");
-    assert_eq!(cloud.show_backup(backup).await["snapshot_id"], json!(snapshot));
+    assert_eq!(
+        cloud.show_backup(backup).await["snapshot_id"],
+        json!(snapshot)
+    );
     assert_eq!(cloud.objects.containers(), ["mine"]);
     let back = restored(&cloud, backup, json!({})).await;
     assert_eq!(cloud.read(&back, 9, 4), b"then");
@@ -203,7 +224,10 @@ async fn a_volume_in_use_takes_force_and_a_file_system_that_can() {
     assert_eq!(cloud.status(&volume).await, "in-use");
     let back = restored(&cloud, backup.as_str().unwrap(), json!({})).await;
     assert_eq!(cloud.read(&back, 0, 4), b"used");
-    let layers = cloud.files().into_iter().filter(|file| file.starts_with("layer-"));
+    let layers = cloud
+        .files()
+        .into_iter()
+        .filter(|file| file.starts_with("layer-"));
     assert_eq!(layers.count(), 0, "what it was made of is gone");
 }
 
@@ -217,7 +241,10 @@ async fn a_backup_takes_the_place_of_what_a_volume_had() {
     let snapshot = cloud.snapshot(&volume).await;
     cloud.write(&volume, 0, b"bad!");
     cloud.write(&volume, 50 << 20, b"worse");
-    assert_eq!(restored(&cloud, &backup, json!({"volume_id": volume})).await, volume);
+    assert_eq!(
+        restored(&cloud, &backup, json!({"volume_id": volume})).await,
+        volume
+    );
     assert_eq!(cloud.read(&volume, 0, 4), b"good");
     assert_eq!(cloud.read(&volume, 50 << 20, 5), [0; 5]);
     let of_snapshot = json!({"size": 1, "snapshot_id": snapshot});
@@ -226,7 +253,10 @@ async fn a_backup_takes_the_place_of_what_a_volume_had() {
     cloud.attached(&volume).await;
     let answer = restore(&cloud, &backup, json!({"volume_id": volume})).await;
     let words = message(&answer.expect(400).json).to_owned();
-    assert!(words.contains("Volume to be restored to must be available"), "{words}");
+    assert!(
+        words.contains("Volume to be restored to must be available"),
+        "{words}"
+    );
     let large = cloud.volume_of(json!({"size": 2})).await;
     let backup = cloud.backup(json!({"volume_id": large})).await;
     let answer = restore(&cloud, &backup, json!({"volume_id": copy})).await;
@@ -258,7 +288,10 @@ async fn of_many_who_ask_at_once_one_restores_and_none_deletes_beside_it() {
         member.delete(&target)
     );
     let codes = (restored.status, deleted.status);
-    assert!([(202, 400), (400, 202), (404, 202)].contains(&codes), "{codes:?}");
+    assert!(
+        [(202, 400), (400, 202), (404, 202)].contains(&codes),
+        "{codes:?}"
+    );
     cloud.settle().await;
     assert_eq!(cloud.status(&volume).await, "available");
     assert_eq!(cloud.read(&volume, 0, 4), b"good");
@@ -270,12 +303,18 @@ async fn a_volume_that_is_deleted_by_force_is_restored_no_more() {
     let volume = cloud.volume().await;
     cloud.write(&volume, 0, b"good");
     let backup = cloud.backup(json!({"volume_id": volume})).await;
-    restore(&cloud, &backup, json!({"volume_id": volume})).await.expect(202);
+    restore(&cloud, &backup, json!({"volume_id": volume}))
+        .await
+        .expect(202);
     let action = format!("/v3/volumes/{volume}/action");
     let force = json!({"os-force_delete": {}});
     cloud.admin().post(&action, force).await.expect(202);
     cloud.settle().await;
-    cloud.member().get(&format!("/v3/volumes/{volume}")).await.expect(404);
+    cloud
+        .member()
+        .get(&format!("/v3/volumes/{volume}"))
+        .await
+        .expect(404);
     assert_eq!(cloud.show_backup(&backup).await["status"], "available");
     assert_eq!(cloud.files(), Vec::<String>::new());
     // And what was backed up comes back all the same.
@@ -289,7 +328,9 @@ async fn a_backup_that_is_deleted_by_force_on_its_way_leaves_nothing() {
     let volume = cloud.volume().await;
     cloud.write(&volume, 0, b"good");
     let backup = cloud.backup(json!({"volume_id": volume})).await;
-    restore(&cloud, &backup, json!({"volume_id": volume})).await.expect(202);
+    restore(&cloud, &backup, json!({"volume_id": volume}))
+        .await
+        .expect(202);
     let asked = json!({"backup": {"volume_id": volume}});
     cloud.member().post("/v3/backups", asked).await.expect(400);
     let action = format!("/v3/backups/{backup}/action");
@@ -300,7 +341,12 @@ async fn a_backup_that_is_deleted_by_force_on_its_way_leaves_nothing() {
     assert_eq!(cloud.files(), [format!("volume-{volume}")]);
     let another = cloud.volume().await;
     let asked = json!({"backup": {"volume_id": another}});
-    let answer = cloud.member().post("/v3/backups", asked).await.expect(202).json;
+    let answer = cloud
+        .member()
+        .post("/v3/backups", asked)
+        .await
+        .expect(202)
+        .json;
     let id = answer["backup"]["id"].as_str().unwrap();
     let action = format!("/v3/backups/{id}/action");
     cloud.admin().post(&action, force).await.expect(202);
@@ -320,7 +366,12 @@ async fn a_store_without_room_leaves_the_volume_as_it_was_and_nothing_behind() {
     let backup = cloud.backup(json!({"volume_id": volume})).await;
     let shown = cloud.show_backup(&backup).await;
     assert_eq!(shown["status"], "error");
-    assert!(shown["fail_reason"].as_str().unwrap().contains("cannot be stored"));
+    assert!(
+        shown["fail_reason"]
+            .as_str()
+            .unwrap()
+            .contains("cannot be stored")
+    );
     assert_eq!(cloud.status(&volume).await, "available");
     assert_eq!(cloud.objects.names(), Vec::<String>::new());
     let messages = cloud.member().get("/v3/messages").await.expect(200).json;
@@ -347,7 +398,9 @@ async fn what_is_damaged_or_lost_is_not_restored() {
                 true => cloud.objects.damage(part),
                 false => cloud.objects.lose(part),
             }
-            restore(&cloud, &backup, json!({"volume_id": volume})).await.expect(202);
+            restore(&cloud, &backup, json!({"volume_id": volume}))
+                .await
+                .expect(202);
             cloud.settle().await;
             assert_eq!(cloud.status(&volume).await, "error_restoring", "{part}");
             assert_eq!(cloud.show_backup(&backup).await["status"], "available");
@@ -394,7 +447,9 @@ async fn a_record_makes_a_backup_known_again_and_bytes_go_with_the_last_who_know
     let cloud = cloud().await;
     let volume = cloud.volume().await;
     cloud.write(&volume, 0, b"good");
-    let backup = cloud.backup(json!({"volume_id": volume, "name": "b"})).await;
+    let backup = cloud
+        .backup(json!({"volume_id": volume, "name": "b"}))
+        .await;
     let export = format!("/v3/backups/{backup}/export_record");
     cloud.member().get(&export).await.expect(403);
     let record = cloud.admin().get(&export).await.expect(200).json;
@@ -407,7 +462,12 @@ async fn a_record_makes_a_backup_known_again_and_bytes_go_with_the_last_who_know
     let answer = cloud.admin().post(import, other).await.expect(201).json;
     let copy = answer["backup"]["id"].as_str().unwrap();
     cloud.settle().await;
-    let shown = cloud.admin().get(&format!("/v3/backups/{copy}")).await.expect(200).json;
+    let shown = cloud
+        .admin()
+        .get(&format!("/v3/backups/{copy}"))
+        .await
+        .expect(200)
+        .json;
     assert_eq!(
         (&shown["backup"]["status"], &shown["backup"]["name"]),
         (&json!("available"), &json!("b"))
@@ -417,11 +477,20 @@ async fn a_record_makes_a_backup_known_again_and_bytes_go_with_the_last_who_know
     cloud.settle().await;
     assert!(!cloud.objects.names().is_empty());
     let target = format!("/v3/backups/{copy}/restore");
-    let answer = cloud.admin().post(&target, json!({"restore": {}})).await.expect(202).json;
+    let answer = cloud
+        .admin()
+        .post(&target, json!({"restore": {}}))
+        .await
+        .expect(202)
+        .json;
     cloud.settle().await;
     let back = answer["restore"]["volume_id"].as_str().unwrap();
     assert_eq!(cloud.read(back, 0, 4), b"good");
-    cloud.admin().delete(&format!("/v3/backups/{copy}")).await.expect(202);
+    cloud
+        .admin()
+        .delete(&format!("/v3/backups/{copy}"))
+        .await
+        .expect(202);
     cloud.settle().await;
     assert_eq!(cloud.objects.names(), Vec::<String>::new());
 }
@@ -481,7 +550,9 @@ async fn lists_show_names_details_counts_and_pages() {
     };
     let names = |body: &Value| {
         let all = body["backups"].as_array().unwrap().iter();
-        let mut names: Vec<String> = all.map(|one| one["name"].as_str().unwrap().to_owned()).collect();
+        let mut names: Vec<String> = all
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect();
         names.sort();
         names
     };
@@ -500,7 +571,12 @@ async fn lists_show_names_details_counts_and_pages() {
     cloud.member().get(target).await.expect(400);
     let others = cloud.other().get("/v3/backups").await.expect(200).json;
     assert_eq!(others["backups"], json!([]));
-    let all = cloud.admin().get("/v3/backups/detail?all_tenants=1").await.expect(200).json;
+    let all = cloud
+        .admin()
+        .get("/v3/backups/detail?all_tenants=1")
+        .await
+        .expect(200)
+        .json;
     assert_eq!(all["backups"].as_array().unwrap().len(), 3);
     assert_eq!(
         all["backups"][0]["os-backup-project-attr:project_id"],
@@ -511,7 +587,9 @@ async fn lists_show_names_details_counts_and_pages() {
 #[tokio::test]
 async fn a_backup_is_renamed_and_described() {
     let cloud = cloud().await;
-    let backup = cloud.backup(json!({"volume_id": cloud.volume().await})).await;
+    let backup = cloud
+        .backup(json!({"volume_id": cloud.volume().await}))
+        .await;
     let target = format!("/v3/backups/{backup}");
     let body = json!({"backup": {"name": "n", "description": "d", "metadata": {"k": "v"}}});
     let answer = cloud.member().put(&target, body).await.expect(200).json;
@@ -524,7 +602,15 @@ async fn a_backup_is_renamed_and_described() {
     let odd = json!({"backup": {"status": "error"}});
     cloud.member().put(&target, odd).await.expect(400);
     let old = cloud.member().at("volume 3.8");
-    old.put(&target, json!({"backup": {"name": "m"}})).await.expect(404);
-    let old = cloud.member().at("volume 3.17").get(&target).await.expect(200).json;
+    old.put(&target, json!({"backup": {"name": "m"}}))
+        .await
+        .expect(404);
+    let old = cloud
+        .member()
+        .at("volume 3.17")
+        .get(&target)
+        .await
+        .expect(200)
+        .json;
     assert!(old["backup"].get("metadata").is_none());
 }

@@ -11,6 +11,7 @@ mod backups;
 mod bad;
 mod check;
 mod crash;
+mod groups;
 mod kit;
 mod lists;
 mod matrix;

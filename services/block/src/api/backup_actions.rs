@@ -65,9 +65,7 @@ async fn restore_into(cx: &Cx, backup: &Backup, volume: &Volume) -> Result<Volum
     let now = volumes::find_in(&mut tx, &volume.id).await?;
     let now = now.ok_or_else(|| no_volume(volume.id.as_str()))?;
     if now.status != Status::Available {
-        return Err(invalid_volume(
-            "Volume to be restored to must be available",
-        ));
+        return Err(invalid_volume("Volume to be restored to must be available"));
     }
     if backup.size_gib > now.size_gib {
         return Err(invalid_volume(format!(
@@ -90,7 +88,9 @@ endpoint! {
     handler: export_backup,
 }
 async fn export_backup(cx: Cx, req: Req<ExportBackup>) -> Reply<ExportBackup> {
-    let backup = backup(&cx, rules::ExportBackup, &req.path).await?.into_inner();
+    let backup = backup(&cx, rules::ExportBackup, &req.path)
+        .await?
+        .into_inner();
     let checksum = match (backup.status, backup.checksum) {
         (BackupStatus::Available, Some(checksum)) => checksum,
         (status, _not_whole) => {
@@ -162,7 +162,11 @@ fn record(url: &str) -> Result<Record, Fault> {
     let bytes = BASE64_STANDARD.decode(url.trim());
     let bytes = bytes.map_err(|_| wrong("it is not base64"))?;
     let record: Record = serde_json::from_slice(&bytes).map_err(|why| wrong(&why.to_string()))?;
-    let ids = [Some(&record.id), Some(&record.volume_id), record.parent_id.as_ref()];
+    let ids = [
+        Some(&record.id),
+        Some(&record.volume_id),
+        record.parent_id.as_ref(),
+    ];
     if !ids.into_iter().flatten().all(|id| is_uuid(id)) {
         return Err(wrong("an id in it is not a UUID"));
     }

@@ -358,7 +358,9 @@ async fn page(
         None => None,
     };
     let project = whose(cx, path, asked.all_projects);
-    let offset = u32::try_from(asked.offset).unwrap_or(u32::MAX).min(1_000_000);
+    let offset = u32::try_from(asked.offset)
+        .unwrap_or(u32::MAX)
+        .min(1_000_000);
     let listing = Listing {
         project: project.as_deref(),
         filters: &filters,

@@ -120,6 +120,8 @@ pub(crate) const FILTERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("backup", &["name", "status", "volume_id"]),
+    ("group", &["name", "status", "id", "group_type"]),
+    ("group_snapshot", &["name", "status", "group_id", "id"]),
     (
         "attachment",
         &["volume_id", "status", "instance_id", "attach_status"],

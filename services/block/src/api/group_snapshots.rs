@@ -206,7 +206,9 @@ async fn page(
         None => None,
     };
     let project = whose(cx, path, asked.all_projects);
-    let offset = u32::try_from(asked.offset).unwrap_or(u32::MAX).min(1_000_000);
+    let offset = u32::try_from(asked.offset)
+        .unwrap_or(u32::MAX)
+        .min(1_000_000);
     let listing = Listing {
         project: project.as_deref(),
         filters: &asked.filters,
@@ -218,7 +220,12 @@ async fn page(
     let found = found.split_off(asked.offset.min(found.len()));
     let last = found.last().map(|one| one.id.to_string());
     let here = format!("/v3/{}/{place}", project_of(cx, path));
-    let links = next_link(cx, &here, params, (found.len(), asked.limit, last.as_deref()));
+    let links = next_link(
+        cx,
+        &here,
+        params,
+        (found.len(), asked.limit, last.as_deref()),
+    );
     Ok((found, links))
 }
 
@@ -301,7 +308,12 @@ async fn create_from_source(
     let path = &req.path.project_id;
     at_project(&cx, path)?;
     let fields = Fields::inside(&req.body.0, "create-from-src").map_err(Fault::bad_request)?;
-    let keys = ["name", "description", "group_snapshot_id", "source_group_id"];
+    let keys = [
+        "name",
+        "description",
+        "group_snapshot_id",
+        "source_group_id",
+    ];
     fields.only(&keys).map_err(Fault::bad_request)?;
     let text = |key: &str| fields.text(key).map_err(Fault::bad_request);
     let (name, description) = (text("name")?, text("description")?);

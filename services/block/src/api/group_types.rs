@@ -128,9 +128,7 @@ async fn create_group_type(cx: Cx, req: Req<CreateGroupType>) -> Reply<CreateGro
     let known = ["name", "description", "is_public", "group_specs"];
     fields.only(&known).map_err(Fault::bad_request)?;
     let name = name_of(&fields)?.ok_or_else(|| {
-        Fault::bad_request(
-            "Invalid input for field/attribute name. 'name' is a required property",
-        )
+        Fault::bad_request("Invalid input for field/attribute name. 'name' is a required property")
     })?;
     let specs = fields.metadata("group_specs").map_err(Fault::bad_request)?;
     let kind = GroupType {

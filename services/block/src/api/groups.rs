@@ -281,7 +281,9 @@ async fn page(
         None => None,
     };
     let project = whose(cx, path, asked.all_projects);
-    let offset = u32::try_from(asked.offset).unwrap_or(u32::MAX).min(1_000_000);
+    let offset = u32::try_from(asked.offset)
+        .unwrap_or(u32::MAX)
+        .min(1_000_000);
     let listing = Listing {
         project: project.as_deref(),
         filters: &filters,
@@ -293,7 +295,12 @@ async fn page(
     let found = found.split_off(asked.offset.min(found.len()));
     let last = found.last().map(|one| one.id.to_string());
     let here = format!("/v3/{}/{place}", project_of(cx, path));
-    let links = next_link(cx, &here, params, (found.len(), asked.limit, last.as_deref()));
+    let links = next_link(
+        cx,
+        &here,
+        params,
+        (found.len(), asked.limit, last.as_deref()),
+    );
     Ok((found, links))
 }
 
@@ -334,7 +341,10 @@ async fn update_group(cx: Cx, req: Req<UpdateGroup>) -> Reply<UpdateGroup> {
     fields.only(&keys).map_err(Fault::bad_request)?;
     let text = |key: &str| fields.text(key).map_err(Fault::bad_request);
     let (name, description) = (text("name")?, text("description")?);
-    let (add, remove) = (ids(&fields, "add_volumes")?, ids(&fields, "remove_volumes")?);
+    let (add, remove) = (
+        ids(&fields, "add_volumes")?,
+        ids(&fields, "remove_volumes")?,
+    );
     if name.is_none() && description.is_none() && add.is_empty() && remove.is_empty() {
         return Err(invalid_group(format!(
             "Cannot update group {} because no valid name, description, add_volumes, or remove_volumes were provided.",

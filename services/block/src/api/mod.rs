@@ -8,6 +8,9 @@ mod connect;
 mod default_types;
 mod discovery;
 pub(crate) mod fault;
+mod group_snapshots;
+mod group_types;
+mod groups;
 mod limits;
 mod messages;
 mod metadata;
@@ -36,6 +39,7 @@ use serde_json::{Value, json};
 
 use crate::model::attachment::Attachment;
 use crate::model::backup::{Backup, BackupId};
+use crate::model::group::{Group, GroupSnapshot};
 use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::volume::{Volume, VolumeId};
 use crate::store::messages::Message;
@@ -78,6 +82,30 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         discovery::ListResourceFilters,
         discovery::ListVersions,
         discovery::ShowVersion,
+        group_snapshots::CreateGroupFromSource,
+        group_snapshots::CreateGroupSnapshot,
+        group_snapshots::DeleteGroupSnapshot,
+        group_snapshots::ListGroupSnapshots,
+        group_snapshots::ListGroupSnapshotsDetail,
+        group_snapshots::ResetGroupSnapshotStatus,
+        group_snapshots::ShowGroupSnapshot,
+        group_types::CreateGroupSpecs,
+        group_types::CreateGroupType,
+        group_types::DeleteGroupSpec,
+        group_types::DeleteGroupType,
+        group_types::ListGroupSpecs,
+        group_types::ListGroupTypes,
+        group_types::ShowGroupSpec,
+        group_types::ShowGroupType,
+        group_types::UpdateGroupSpec,
+        group_types::UpdateGroupType,
+        groups::CreateGroup,
+        groups::DeleteGroup,
+        groups::ListGroups,
+        groups::ListGroupsDetail,
+        groups::ResetGroupStatus,
+        groups::ShowGroup,
+        groups::UpdateGroup,
         limits::ShowLimits,
         messages::DeleteMessage,
         messages::ListMessages,
@@ -193,6 +221,9 @@ const RESOURCES: &[&str] = &[
     "capabilities",
     "default-types",
     "extensions",
+    "group_snapshots",
+    "group_types",
+    "groups",
     "limits",
     "messages",
     "os-availability-zone",
@@ -374,6 +405,8 @@ owned! {
     Snapshot => "Snapshot";
     Attachment => "VolumeAttachment";
     Backup => "Backup";
+    Group => "Group";
+    GroupSnapshot => "GroupSnapshot";
 }
 
 impl Resource for Message {

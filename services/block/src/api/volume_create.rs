@@ -5,14 +5,15 @@ use nephos_api::{Fault, Json, Reply, Req, Shape, endpoint};
 use serde_json::{Value, json};
 
 use super::fault::{
-    busy, from_peer, invalid_backup, invalid_input, invalid_snapshot, invalid_volume, no_backup, no_type,
-    over_quota,
+    busy, from_peer, invalid_backup, invalid_input, invalid_snapshot, invalid_volume, no_backup,
+    no_type, over_quota,
 };
 use super::versions::VOLUME_VIEW;
 use super::volume_view::Around;
 use super::{ProjectPath, at_project, snapshot_by_id, volume_by_id};
 use crate::model::backup::{Backup, BackupId, BackupStatus};
 use crate::model::body::Fields;
+use crate::model::group::GroupStatus;
 use crate::model::layer::{Format, Layer};
 use crate::model::quota::{Over, Usage};
 use crate::model::snapshot::SnapshotStatus;
@@ -21,7 +22,7 @@ use crate::model::volume_type::{DEFAULT, VolumeType};
 use crate::ops::create::{Args, request};
 use crate::ops::{self, Asked};
 use crate::peers::Image;
-use crate::store::{backends, backups, layers, metadata, quota, snapshots, types, volumes};
+use crate::store::{backends, backups, groups, layers, metadata, quota, snapshots, types, volumes};
 use crate::{Cx, rules};
 
 const KEYS: &[&str] = &[
@@ -108,7 +109,7 @@ enum From {
     Volume(Box<Volume>),
 }
 
-struct Plan {
+pub(crate) struct Plan {
     volume: Volume,
     items: Metadata,
     image_items: Metadata,
@@ -116,7 +117,49 @@ struct Plan {
     zone: Option<String>,
 }
 
-async fn plan(
+impl Plan {
+    /// The same, in a group.
+    pub(crate) fn in_group(mut self, group: &str) -> Self {
+        self.volume.group_id = Some(group.to_owned());
+        self
+    }
+}
+
+/// Whether a volume of that type may be in the group that a body names (Cinder 3.13).
+async fn group_of(
+    cx: &Cx,
+    fields: &Fields<'_>,
+    kind: &VolumeType,
+) -> Result<Option<String>, Fault> {
+    if cx.version < v(3, 13) {
+        return Ok(None);
+    }
+    let Some(id) = fields.uuid("group_id").map_err(Fault::bad_request)? else {
+        return Ok(None);
+    };
+    let group = super::groups::group_by_id(cx, rules::GetGroup, &id).await?;
+    if !fields.has("volume_type") {
+        return Err(invalid_input(
+            "volume_type must be provided when creating a volume in a group.",
+        ));
+    }
+    let types = groups::types_of(cx.db(), &[&id]).await?;
+    if !types.get(&id).is_some_and(|types| types.contains(&kind.id)) {
+        return Err(invalid_input(format!(
+            "Invalid volume_type provided: {} (requested type must be supported by this group {id}).",
+            kind.id
+        )));
+    }
+    if group.status != GroupStatus::Available {
+        return Err(invalid_input(format!(
+            "Group {id} must be available, and is {}.",
+            group.status.as_str()
+        )));
+    }
+    Ok(Some(id))
+}
+
+pub(crate) async fn plan(
     cx: &Cx,
     (body, path): (&Value, &str),
     backup: Option<Backup>,
@@ -132,16 +175,14 @@ async fn plan(
              volumes.",
         ));
     }
-    for absent in ["group_id", "consistencygroup_id"] {
-        if let Some(id) = fields
-            .get(absent)
-            .and_then(Value::as_str)
-            .filter(|id| !id.is_empty())
-        {
-            return Err(Fault::not_found(format!(
-                "{absent} {id} could not be found."
-            )));
-        }
+    let absent = fields.text("consistencygroup_id");
+    if let Some(id) = absent
+        .map_err(Fault::bad_request)?
+        .filter(|id| !id.is_empty())
+    {
+        return Err(Fault::not_found(format!(
+            "consistencygroup_id {id} could not be found."
+        )));
     }
     let name = fields
         .either("name", "display_name")
@@ -166,6 +207,7 @@ async fn plan(
             &nephos_auth::Target::of_project(&project),
         )?;
     }
+    let group_id = group_of(cx, &fields, &kind).await?;
     let (bootable, image_items) = boot(cx, &from).await?;
     let now = cx.now();
     let mut volume = Volume {
@@ -194,6 +236,7 @@ async fn plan(
         created_at: now,
         updated_at: now,
         launched_at: None,
+        group_id,
         migration: None,
     };
     match &from {
@@ -217,11 +260,7 @@ async fn plan(
     })
 }
 
-async fn source(
-    cx: &Cx,
-    fields: &Fields<'_>,
-    backup: Option<Backup>,
-) -> Result<From, Fault> {
+async fn source(cx: &Cx, fields: &Fields<'_>, backup: Option<Backup>) -> Result<From, Fault> {
     let snapshot = fields.uuid("snapshot_id").map_err(Fault::bad_request)?;
     let volume = fields.uuid("source_volid").map_err(Fault::bad_request)?;
     let image = fields.text("imageRef").map_err(Fault::bad_request)?;
@@ -236,9 +275,9 @@ async fn source(
         image.is_some(),
         backup.is_some(),
     ]
-        .into_iter()
-        .filter(|given| *given)
-        .count()
+    .into_iter()
+    .filter(|given| *given)
+    .count()
         > 1
     {
         return Err(invalid_input(
@@ -464,6 +503,20 @@ async fn boot(cx: &Cx, from: &From) -> Result<(bool, Metadata), Fault> {
 
 /// Everything in one transaction: the quota, the volume, what it stands on, the work.
 async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
+    let project = plan.volume.owner.project_id.clone();
+    let limits = quota::limits(cx.db(), project.as_str()).await?;
+    let mut tx = cx.write().await?;
+    let volume = write_in(cx, &mut tx, (plan, &limits)).await?;
+    tx.commit().await?;
+    Ok(volume)
+}
+
+/// Likewise, as part of something larger.
+pub(crate) async fn write_in(
+    cx: &Cx,
+    tx: &mut nephos_db::Tx,
+    (plan, limits): (Plan, &std::collections::BTreeMap<String, i64>),
+) -> Result<Volume, Fault> {
     let Plan {
         mut volume,
         items,
@@ -472,8 +525,7 @@ async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
         zone,
     } = plan;
     let project = volume.owner.project_id.clone();
-    let limits = quota::limits(cx.db(), project.as_str()).await?;
-    check_one(&limits, volume.size_gib)?;
+    check_one(limits, volume.size_gib)?;
     let id = volume.id.clone();
     let args = match &from {
         From::Nothing => Args::Nothing { zone },
@@ -493,19 +545,18 @@ async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
         }
         From::Snapshot(_) | From::Volume(_) => Args::Layer,
     };
-    let mut tx = cx.write().await?;
-    let requested = request(&mut tx, Asked::of(cx), &id, &args).await;
+    let requested = request(tx, Asked::of(cx), &id, &args).await;
     requested.map_err(|why| busy("volume", id.as_str(), why))?;
     let usage = Usage::volume(volume.size_gib, &volume.type_id);
-    if let Err(over) = quota::take(&mut tx, project.as_str(), &limits, &usage).await? {
+    if let Err(over) = quota::take(tx, project.as_str(), limits, &usage).await? {
         return Err(over_quota(&over));
     }
     match &from {
         From::Nothing | From::Image(_) => {}
-        From::Backup(backup) => begin_restore(cx, &mut tx, (&backup.id, &id)).await?,
+        From::Backup(backup) => begin_restore(cx, tx, (&backup.id, &id)).await?,
         From::Snapshot(snapshot) => {
             // Gone or going since it was looked at.
-            let now = snapshots::find_in(&mut tx, &snapshot.id).await?;
+            let now = snapshots::find_in(tx, &snapshot.id).await?;
             let now = now.filter(|now| now.status == SnapshotStatus::Available);
             let now = now.ok_or_else(|| {
                 invalid_snapshot(format!("Snapshot {} is being deleted.", snapshot.id))
@@ -513,20 +564,25 @@ async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
             volume.layer = now.layer;
         }
         From::Volume(source) => {
-            let now = volumes::find_in(&mut tx, &source.id).await?;
+            let now = volumes::find_in(tx, &source.id).await?;
             let now = now.filter(|now| now.status.is_settled());
             let now = now
                 .ok_or_else(|| invalid_volume(format!("Volume {} is being deleted.", source.id)))?;
             let backend = now.backend.clone().unwrap_or_default();
             let layer: Layer = ops::layer::of_volume(id.as_str(), &backend, &now);
-            layers::insert(&mut tx, &layer, cx.now()).await?;
+            layers::insert(tx, &layer, cx.now()).await?;
             volume.layer = Some(layer.id);
         }
     }
-    volumes::insert(&mut tx, &volume).await?;
-    metadata::set(&mut tx, metadata::VOLUME, id.as_str(), &items).await?;
-    metadata::set(&mut tx, metadata::IMAGE, id.as_str(), &image_items).await?;
-    tx.commit().await?;
+    if let Some(group) = &volume.group_id {
+        // Gone or going since it was looked at.
+        let sql =
+            "SELECT id FROM volume_groups WHERE id = $1 AND status IN ('available', 'creating')";
+        tx.still_there(sql, nephos_db::args![group]).await?;
+    }
+    volumes::insert(tx, &volume).await?;
+    metadata::set(tx, metadata::VOLUME, id.as_str(), &items).await?;
+    metadata::set(tx, metadata::IMAGE, id.as_str(), &image_items).await?;
     Ok(volume)
 }
 

@@ -125,7 +125,10 @@ pub(crate) async fn next_data(
     let mut from = from;
     while from < end {
         let length = LOOK.min(end - from);
-        let (start, most) = (format!("--start-offset={from}"), format!("--max-length={length}"));
+        let (start, most) = (
+            format!("--start-offset={from}"),
+            format!("--max-length={length}"),
+        );
         let args = [
             OsStr::new("map"),
             OsStr::new("--output=json"),

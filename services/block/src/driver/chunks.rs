@@ -32,11 +32,17 @@ impl Window {
         blocking(move || {
             let broken = |cause: std::io::Error| DriverError::file("read", &path, &cause);
             let mut file = File::open(&path).map_err(broken)?;
+            if next_in(&file, at)
+                .map_err(broken)?
+                .is_none_or(|data| data >= at + length)
+            {
+                return Ok(None);
+            }
             file.seek(SeekFrom::Start(at)).map_err(broken)?;
             let room = usize::try_from(length).unwrap_or_default();
             let mut bytes = Vec::with_capacity(room);
             file.take(length).read_to_end(&mut bytes).map_err(broken)?;
-            if bytes.iter().all(|byte| *byte == 0) {
+            if is_zero(&bytes) {
                 return Ok(None);
             }
             bytes.resize(room, 0);
@@ -132,11 +138,13 @@ impl Driver {
     /// Makes durable what was written of it; false when it is not there.
     pub(crate) async fn sync_restore(&self, volume: &str) -> Result<bool, DriverError> {
         let path = self.restoring(volume);
-        blocking(move || match File::open(&path).and_then(|file| file.sync_all()) {
-            Ok(()) => Ok(true),
-            Err(why) if why.kind() == ErrorKind::NotFound => Ok(false),
-            Err(why) => Err(DriverError::file("write", &path, &why)),
-        })
+        blocking(
+            move || match File::open(&path).and_then(|file| file.sync_all()) {
+                Ok(()) => Ok(true),
+                Err(why) if why.kind() == ErrorKind::NotFound => Ok(false),
+                Err(why) => Err(DriverError::file("write", &path, &why)),
+            },
+        )
         .await
     }
 
@@ -160,14 +168,23 @@ impl Driver {
 }
 
 fn next_in_file(path: &std::path::Path, from: u64) -> Result<Option<u64>, DriverError> {
-    let broken = |cause: std::io::Error| DriverError::file("read", path, &cause);
-    let file = File::open(path).map_err(broken)?;
-    match rustix::fs::seek(&file, rustix::fs::SeekFrom::Data(from)) {
+    let found = File::open(path).and_then(|file| next_in(&file, from));
+    found.map_err(|cause| DriverError::file("read", path, &cause))
+}
+
+fn next_in(file: &File, from: u64) -> std::io::Result<Option<u64>> {
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(from)) {
         Ok(at) => Ok(Some(at)),
         // Nothing but a hole is left.
         Err(rustix::io::Errno::NXIO) => Ok(None),
-        Err(why) => Err(broken(std::io::Error::from(why))),
+        Err(why) => Err(std::io::Error::from(why)),
     }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROES: [u8; 4096] = [0; 4096];
+    let mut pieces = bytes.chunks(ZEROES.len());
+    pieces.all(|piece| ZEROES.starts_with(piece))
 }
 
 #[cfg(test)]
@@ -214,6 +231,12 @@ mod tests {
         assert_eq!(&read.0[..5], b"below");
         driver.drop_window(window).await.unwrap();
         assert_eq!(driver.next_data(file, (512 << 20, end)).await, Ok(None));
-        assert!(driver.list().unwrap().iter().all(|name| !name.ends_with(".part")));
+        assert!(
+            driver
+                .list()
+                .unwrap()
+                .iter()
+                .all(|name| !name.ends_with(".part"))
+        );
     }
 }

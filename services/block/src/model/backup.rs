@@ -197,7 +197,10 @@ impl Head {
         if known == (VERSION, CHUNK, CHUNKS) {
             Ok(head)
         } else {
-            Err(format!("it is of form {}, which is not read here", head.version))
+            Err(format!(
+                "it is of form {}, which is not read here",
+                head.version
+            ))
         }
     }
 }

@@ -29,6 +29,11 @@ impl Usage {
         Self::of("snapshots", 1, (size_gib, type_id))
     }
 
+    /// A group's.
+    pub(crate) fn group() -> Self {
+        Self(vec![("groups".to_owned(), 1)])
+    }
+
     /// A backup's.
     pub(crate) fn backup(size_gib: i64) -> Self {
         Self(vec![
@@ -97,6 +102,7 @@ impl Over {
             }
             "snapshots" => format!("Maximum number of snapshots allowed ({limit}) exceeded"),
             "backups" => format!("Maximum number of backups allowed ({limit}) exceeded"),
+            "groups" => format!("Maximum number of groups allowed ({limit}) exceeded"),
             other => format!(
                 "Quota exceeded for {other}: requested {wanted}, {used} of {limit} are used."
             ),

@@ -96,8 +96,7 @@ pub(crate) async fn release(
 ) -> Result<(), nephos_db::Error> {
     if let Some(snapshot) = &backup.snapshot_id {
         let found = snapshots::find_in(tx, &snapshot.as_str().into()).await?;
-        if let Some(mut snapshot) =
-            found.filter(|found| found.status == SnapshotStatus::BackingUp)
+        if let Some(mut snapshot) = found.filter(|found| found.status == SnapshotStatus::BackingUp)
         {
             snapshot.status = SnapshotStatus::Available;
             snapshot.updated_at = now;
@@ -107,7 +106,11 @@ pub(crate) async fn release(
     }
     let id = VolumeId::from(backup.volume_id.as_str());
     let used = !attachments::of_volume_in(tx, &id).await?.is_empty();
-    let to = if used { Status::InUse } else { Status::Available };
+    let to = if used {
+        Status::InUse
+    } else {
+        Status::Available
+    };
     volumes::move_status(tx, &id, (Status::BackingUp, to), now).await?;
     Ok(())
 }

@@ -120,7 +120,9 @@ async fn abandon(cx: &OpCx<Svc>, backup: &Backup) -> Result<bool, StepError> {
         return Ok(true);
     }
     if let Some(backend) = &volume.backend {
-        let dropped = super::driver(cx, backend)?.drop_restore(&volume.file()).await;
+        let dropped = super::driver(cx, backend)?
+            .drop_restore(&volume.file())
+            .await;
         dropped.map_err(|why| StepError::Transient(why.to_string()))?;
     }
     crash_point!("backup.restore_dropped");

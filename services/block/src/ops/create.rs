@@ -68,9 +68,7 @@ impl Reconcile<Svc> for Create {
         };
         match &args {
             Args::Nothing { .. } => empty(cx, &volume, (&backend, Status::Available)).await,
-            Args::Backup { .. } => {
-                empty(cx, &volume, (&backend, Status::RestoringBackup)).await
-            }
+            Args::Backup { .. } => empty(cx, &volume, (&backend, Status::RestoringBackup)).await,
             Args::Image { id, .. } => of_image(cx, &volume, (&backend, id)).await,
             Args::Layer => of_layer(cx, &volume).await,
         }

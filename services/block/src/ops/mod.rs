@@ -8,6 +8,8 @@ pub(crate) mod check;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod extend;
+pub(crate) mod group;
+pub(crate) mod group_snapshot;
 pub(crate) mod house;
 pub(crate) mod layer;
 pub(crate) mod objects;
@@ -43,6 +45,10 @@ pub(crate) fn reconcilers() -> Reconcilers<Svc> {
         .with(create::Create)
         .with(delete::Delete)
         .with(extend::Extend)
+        .with(group::Create)
+        .with(group::Delete)
+        .with(group_snapshot::Create)
+        .with(group_snapshot::Delete)
         .with(retype::Retype)
         .with(snapshot::Create)
         .with(snapshot::Delete)

@@ -112,7 +112,9 @@ pub(crate) async fn restores_into(db: &Db, volume: &str) -> Result<bool, Error> 
 
 /// Some of those that failed and left something.
 pub(crate) async fn leftovers(db: &Db, limit: u32) -> Result<Vec<Backup>, Error> {
-    let query = Where::new(SELECT).eq("leftover", true).eq("status", "error");
+    let query = Where::new(SELECT)
+        .eq("leftover", true)
+        .eq("status", "error");
     let page = Page {
         sort: vec![("id", Direction::Asc)],
         limit: Some(limit),
@@ -325,7 +327,10 @@ pub(crate) async fn segments(
         ..Page::default()
     };
     let found = db.fetch_where::<Numbered>(&select.page(page)).await?;
-    Ok(found.into_iter().map(|Numbered(number, sum)| (number, sum)).collect())
+    Ok(found
+        .into_iter()
+        .map(|Numbered(number, sum)| (number, sum))
+        .collect())
 }
 
 /// Notes a segment that is whole in the object service.
