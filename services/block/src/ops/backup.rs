@@ -33,7 +33,6 @@ pub(crate) async fn request(
 
 impl Reconcile<Svc> for Create {
     const KIND: &'static str = "backup.create";
-    const CUT_OFF: bool = true;
 
     async fn step(&self, cx: &OpCx<Svc>, op: &Operation) -> Result<Next, StepError> {
         let id = BackupId::from(op.resource_id.as_str());
@@ -43,7 +42,11 @@ impl Reconcile<Svc> for Create {
         // Whoever set its state by hand wants it so.
         if backup.status != BackupStatus::Creating {
             let mut tx = cx.finish("superseded").await?;
-            release(&mut tx, &backup, cx.now()).await?;
+            if let Some(mut now) = backups::find_in(&mut tx, &id).await? {
+                release(&mut tx, &now, cx.now()).await?;
+                now.layer = None;
+                backups::update(&mut tx, &now).await?;
+            }
             tx.commit().await?;
             return Ok(Next::Done);
         }

@@ -28,6 +28,9 @@ pub(crate) async fn request(
         json!({}),
     );
     supersede(tx, asked.now, new).await?;
+    if backup.status == BackupStatus::Creating {
+        backup::release(tx, backup, asked.now).await?;
+    }
     let mut backup = backup.clone();
     backup.status = BackupStatus::Deleting;
     backup.updated_at = asked.now;
@@ -37,7 +40,6 @@ pub(crate) async fn request(
 
 impl Reconcile<Svc> for Delete {
     const KIND: &'static str = "backup.delete";
-    const CUT_OFF: bool = true;
 
     async fn step(&self, cx: &OpCx<Svc>, op: &Operation) -> Result<Next, StepError> {
         let id = BackupId::from(op.resource_id.as_str());
@@ -64,7 +66,6 @@ impl Reconcile<Svc> for Delete {
             drop(tx);
             return Ok(Next::Again);
         }
-        backup::release(&mut tx, &backup, cx.now()).await?;
         let usage = Usage::backup(backup.size_gib);
         quota::give_back(&mut tx, backup.owner.project_id.as_str(), &usage).await?;
         backups::remove(&mut tx, &id).await?;

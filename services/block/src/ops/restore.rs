@@ -41,7 +41,6 @@ pub(crate) async fn request(
 
 impl Reconcile<Svc> for Restore {
     const KIND: &'static str = "backup.restore";
-    const CUT_OFF: bool = true;
 
     async fn step(&self, cx: &OpCx<Svc>, op: &Operation) -> Result<Next, StepError> {
         let id = BackupId::from(op.resource_id.as_str());
