@@ -244,7 +244,11 @@ impl Siblings {
         bytes: bytes::Bytes,
     ) -> Result<(), PeerError> {
         let target = self.object_path(container, name).await?;
-        let call = |bytes| self.peers.put("object", target.clone()).bytes(bytes);
+        let length = bytes.len().to_string();
+        let call = |bytes| {
+            let call = self.peers.put("object", target.clone()).bytes(bytes);
+            call.header(http::header::CONTENT_LENGTH, &length)
+        };
         match call(bytes.clone()).as_service().send().await {
             Ok(_there) => Ok(()),
             // The last backup in it was deleted in between.

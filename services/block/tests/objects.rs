@@ -139,6 +139,12 @@ impl Dispatch for Objects {
             Incoming::Stream(_) => Bytes::new(),
         };
         let parts: Vec<&str> = path.splitn(5, '/').collect();
+        let says = request.headers.get(http::header::CONTENT_LENGTH);
+        let says = says.and_then(|length| length.to_str().ok()?.parse().ok());
+        // As the service does: it wants to know how much comes.
+        if method == "PUT" && parts.len() == 5 && says != Some(body.len()) {
+            return std::future::ready(respond(411, Bytes::new())).boxed();
+        }
         let mut state = self.0.lock().unwrap();
         let answer = match parts.as_slice() {
             ["", "v1", account, container] if account.starts_with("AUTH_") => {
