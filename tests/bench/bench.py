@@ -311,8 +311,34 @@ def volumes():
         show("POST of an empty volume to available, median of 20", sorted(made)[10], "s", "<= 0.2")
         show("attach to in-use, simulated guest, median of 20", sorted(plugged)[10], "s", "<= 0.5")
         show("detach to available, simulated guest, median of 20", sorted(unplugged)[10], "s", "-")
+        back_up(cloud, block, volume)
     finally:
         cloud.clean()
+
+
+def back_up(cloud, block, volume, mib=256):
+    """A backup of so many MiB that are no zeroes, and back into another volume."""
+    [file] = cloud.state.glob(f"**/volume-{volume.id}")
+    with open(file, "r+b") as out:
+        for _ in range(mib):
+            out.write(os.urandom(1 << 20))
+        os.fsync(out.fileno())
+
+    def available(get, thing):
+        shown = get(thing)
+        assert "error" not in shown.status, shown
+        return shown.status == "available"
+
+    began = time.monotonic()
+    backup = block.create_backup(volume_id=volume.id)
+    wait_for("the backup is there", lambda: available(block.get_backup, backup), 120, 0.01)
+    show(f"backup of {mib} MiB", mib / (time.monotonic() - began), "MiB/s", "-")
+    began = time.monotonic()
+    into = block.create_volume(size=1)
+    wait_for("the volume is there", lambda: available(block.get_volume, into), 60, 0.01)
+    block.restore_backup(backup, volume=into.id)
+    wait_for("it is back", lambda: available(block.get_volume, into), 120, 0.01)
+    show("restore of the same", mib / (time.monotonic() - began), "MiB/s", "-")
 
 
 def main():
