@@ -340,6 +340,8 @@ impl Cloud {
             .unwrap()
             .to_owned();
         self.settle().await;
+        // The newest is what the next one builds on.
+        self.world.clock.advance(Duration::from_secs(1));
         id
     }
 

@@ -93,10 +93,11 @@ async fn a_port_that_another_server_has_is_found() {
     let port = cloud.network.ports()[0]["id"].as_str().unwrap().to_owned();
     let other = cloud.running().await;
     assert_eq!(cloud.compute.check().await.unwrap(), []);
-    let mut network = cloud.network.state();
-    let ports = network.rows.get_mut("ports").unwrap();
-    ports.get_mut(&port).unwrap()["device_id"] = json!(other);
-    drop(network);
+    {
+        let mut network = cloud.network.state();
+        let ports = network.rows.get_mut("ports").unwrap();
+        ports.get_mut(&port).unwrap()["device_id"] = json!(other);
+    }
     let findings = cloud.compute.check().await.unwrap();
     let [finding] = &findings[..] else {
         panic!("{findings:?}");

@@ -235,6 +235,16 @@ async fn groups_that_are_added_together_are_all_there() {
 #[tokio::test]
 async fn a_port_that_comes_after_its_server_went_is_removed() {
     let mut cloud = Cloud::new().await;
+    // Of a server that had its port nothing is expected.
+    let other = cloud.running().await;
+    let target = format!("/v2.1/servers/{other}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    let rows = "SELECT COUNT(*) FROM late_ports";
+    assert_eq!(
+        cloud.db.fetch_scalar::<i64>(rows, args![]).await.unwrap(),
+        0
+    );
     // Nobody gave this one a port yet when it goes.
     let id = cloud.create(&json!({})).await;
     let target = format!("/v2.1/servers/{id}");
@@ -253,12 +263,6 @@ async fn a_port_that_comes_after_its_server_went_is_removed() {
     cloud.world.clock.advance(Duration::from_secs(3600));
     assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 1);
     cloud.assert_nothing_left().await;
-    // Of a server that had its port nothing is expected.
-    let other = cloud.running().await;
-    let target = format!("/v2.1/servers/{other}");
-    cloud.member().delete(&target).await.expect(204);
-    cloud.settle().await;
-    let rows = "SELECT COUNT(*) FROM late_ports";
     assert_eq!(
         cloud.db.fetch_scalar::<i64>(rows, args![]).await.unwrap(),
         0

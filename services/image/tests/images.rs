@@ -303,3 +303,25 @@ async fn what_is_uploaded_is_what_the_image_says_it_is() {
         member.delete(&format!("/v2/images/{id}")).await.expect(204);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_upload_ends_whoever_changes_the_image_meanwhile() {
+    let cloud = cloud().await;
+    let member = cloud.member();
+    for _ in 0..6 {
+        let id = created(
+            &member,
+            json!({"disk_format": "raw", "container_format": "bare"}),
+        )
+        .await;
+        let changes = (0..4).map(|number| {
+            let name = json!([{"op": "replace", "path": "/name", "value": format!("n{number}")}]);
+            patch(&member, &id, name)
+        });
+        let changes = futures_util::future::join_all(changes);
+        let bytes = Bytes::from(vec![7; 1 << 20]);
+        let (uploaded, _changed) = tokio::join!(upload(&member, &id, bytes), changes);
+        uploaded.expect(204);
+        assert_eq!(cloud.show(&id).await["status"], "active");
+    }
+}

@@ -25,7 +25,6 @@ const NEED: Form = One(&["required", "forbidden"]);
 
 macro_rules! pattern {
     ($name:ident, $text:literal) => {
-        #[expect(clippy::unwrap_used, reason = "a fixed pattern that tests use")]
         static $name: LazyLock<Regex> =
             LazyLock::new(|| Regex::new(concat!("^(?:", $text, ")$")).unwrap());
     };

@@ -154,7 +154,15 @@ async fn insert(cx: &Cx, credential: &Credential) -> Result<(), Fault> {
     {
         return Err(not_found("user", credential.user_id.as_str()));
     }
+    // It may name a project that there never was, as Keystone's may; it goes with one that there is.
+    let project = match &credential.project_id {
+        Some(id) => store::projects::get(cx.db(), id.as_str()).await?,
+        None => None,
+    };
     let mut tx = cx.write().await?;
+    if let Some(project) = project {
+        store::projects::there(&mut tx, project.id.as_str()).await?;
+    }
     let inserted = store::access::insert_credential(&mut tx, credential).await;
     inserted.map_err(|error| taken(error, "credential", format!("ID {}", credential.id)))?;
     Ok(tx.commit().await?)
