@@ -268,3 +268,31 @@ async fn a_port_that_comes_after_its_server_went_is_removed() {
         0
     );
 }
+
+#[tokio::test]
+async fn a_port_that_was_given_is_given_back_however_late_it_was_bound() {
+    let mut cloud = Cloud::new().await;
+    let own = json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []});
+    let port = cloud.network.add("ports", own);
+    let id = cloud.create(&json!({"networks": [{"port": port}]})).await;
+    let target = format!("/v2.1/servers/{id}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    {
+        let mut network = cloud.network.state();
+        let row = network
+            .rows
+            .get_mut("ports")
+            .unwrap()
+            .get_mut(&port)
+            .unwrap();
+        row["device_id"] = json!(id);
+        row["device_owner"] = json!("compute:nova");
+    }
+    cloud.world.clock.advance(Duration::from_secs(121));
+    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 1);
+    let left = cloud.network.ports();
+    assert_eq!((left.len(), &left[0]["device_id"]), (1, &json!("")));
+}

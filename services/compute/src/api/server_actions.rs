@@ -392,19 +392,19 @@ async fn add_security_group(cx: Cx, req: Req<AddSecurityGroup>) -> Reply<AddSecu
         };
         set_groups(&cx, port, add).await?;
     }
-    let name = name.clone();
-    change(&cx, &server, |server| {
+    let add = |server: &mut Server| {
         // News from the network service says the same later; who looks now sees it already.
         for bound in server.nics.iter_mut().filter_map(|nic| nic.bound.as_mut()) {
-            if !bound.groups.contains(&name) {
+            if !bound.groups.contains(name) {
                 bound.groups.push(name.clone());
             }
         }
-        if !server.security_groups.contains(&name) {
-            server.security_groups.push(name);
+        if !server.security_groups.contains(name) {
+            server.security_groups.push(name.clone());
         }
-    })
-    .await
+    };
+    // The ports are done: only the row is written again when another was quicker.
+    cx.db().again(|| change(&cx, &server, add)).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -449,13 +449,13 @@ async fn remove_security_group(
     for port in ports {
         set_groups(&cx, port, |groups| groups.retain(|id| *id != group)).await?;
     }
-    change(&cx, &server, |server| {
+    let remove = |server: &mut Server| {
         for bound in server.nics.iter_mut().filter_map(|nic| nic.bound.as_mut()) {
             bound.groups.retain(|known| known != name);
         }
         server.security_groups.retain(|known| known != name);
-    })
-    .await
+    };
+    cx.db().again(|| change(&cx, &server, remove)).await
 }
 
 async fn group_and_ports(

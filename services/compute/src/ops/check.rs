@@ -145,7 +145,7 @@ impl Compute {
                 findings.push(Finding::new(
                     what,
                     port.id,
-                    "Delete the port in the network service.",
+                    "Delete the port in the network service, or take its device_id away if it is somebody's own.",
                 ));
             }
         }

@@ -187,13 +187,20 @@ impl Siblings {
         absent_is_fine(call.as_service().send().await)
     }
 
-    /// Removes the ports of a server that is gone. Says how many.
-    pub(crate) async fn remove_ports_of(&self, server: &ServerId) -> Result<usize, PeerError> {
+    /// Removes the ports of a server that is gone; those that were `given` to it are given back. Says how many.
+    pub(crate) async fn end_ports_of(
+        &self,
+        server: &ServerId,
+        given: &[String],
+    ) -> Result<usize, PeerError> {
         let ports = self.ports_of(server).await?;
         let ours = |port: &&Port| port.device_owner.starts_with("compute:");
         let mut removed = 0;
         for port in ports.iter().filter(ours) {
-            self.remove_port(&port.id).await?;
+            match given.contains(&port.id) {
+                true => self.unbind_port(port).await?,
+                false => self.remove_port(&port.id).await?,
+            }
             removed += 1;
         }
         Ok(removed)

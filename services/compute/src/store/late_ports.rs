@@ -9,6 +9,8 @@ use crate::model::spec::ServerId;
 #[derive(Debug)]
 pub(crate) struct Gone {
     pub server_id: ServerId,
+    /// Ports that are its owner's.
+    pub given: Vec<String>,
     pub looks: i64,
 }
 
@@ -16,6 +18,8 @@ impl FromRow for Gone {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             server_id: row.get("server_id")?,
+            given: serde_json::from_str(&row.get::<String>("given")?)
+                .map_err(|why| Error::damaged(format!("late_ports.given: {why}")))?,
             looks: row.get("looks")?,
         })
     }
@@ -24,12 +28,13 @@ impl FromRow for Gone {
 /// Notes that a server is going and its ports are to be looked for then.
 pub(crate) async fn expect(
     tx: &mut Tx,
-    server: &ServerId,
+    (server, given): (&ServerId, &[&str]),
     look_at: Timestamp,
 ) -> Result<(), Error> {
     tx.exec(
-        "INSERT INTO late_ports (server_id, look_at, looks) VALUES ($1, $2, 0) ON CONFLICT (server_id) DO NOTHING",
-        args![server, look_at],
+        "INSERT INTO late_ports (server_id, given, look_at, looks) VALUES ($1, $2, $3, 0) \
+         ON CONFLICT (server_id) DO NOTHING",
+        args![server, serde_json::json!(given).to_string(), look_at],
     )
     .await?;
     Ok(())
@@ -37,8 +42,7 @@ pub(crate) async fn expect(
 
 /// Those whose time has come, at most a hundred.
 pub(crate) async fn due(db: &Db, now: Timestamp) -> Result<Vec<Gone>, Error> {
-    let sql =
-        "SELECT server_id, looks FROM late_ports WHERE look_at <= $1 ORDER BY look_at LIMIT 100";
+    let sql = "SELECT server_id, given, looks FROM late_ports WHERE look_at <= $1 ORDER BY look_at LIMIT 100";
     db.fetch_all(sql, args![now]).await
 }
 
