@@ -18,6 +18,8 @@ use crate::{ops, rules, store};
 
 /// The port is there by then, or the caller is told to look later.
 const PORT_WITHIN: Duration = Duration::from_secs(30);
+/// The guest has it by then, or the caller is answered without that.
+const GUEST_WITHIN: Duration = Duration::from_secs(5);
 /// Without a wake, it is found this soon.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -155,13 +157,14 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
     let begun = ops::interfaces::attach(&mut tx, asked(&cx), &server, nic).await;
     begun.map_err(|why| fault::busy(&server, "attach_interface", why))?;
     tx.commit().await?;
+    let clock = &cx.core.clock;
     let plugged = async {
         loop {
             if let Some(port) = plugged(&cx, &server, before).await? {
                 return Ok::<_, Fault>(port);
             }
             // Whatever it says, it says: look. And a wake may be lost.
-            let _woken_or_not = cx.core.clock.timeout(LOOK_AGAIN, news.next()).await;
+            let _woken_or_not = clock.timeout(LOOK_AGAIN, news.next()).await;
         }
     };
     let late = || {
@@ -169,12 +172,22 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
             "The network service takes its time: the interface will be plugged in when its port is there.",
         ))
     };
-    let (server, port) = cx
-        .core
-        .clock
+    let (plugged, port) = clock
         .timeout(PORT_WITHIN, plugged)
         .await
         .unwrap_or_else(late)?;
+    // The next action is taken once the guest has it too. One that takes its time is not waited for.
+    let in_guest = async {
+        while nephos_ops::live(cx.db(), id.as_str()).await?.is_some() {
+            let _woken_or_not = clock.timeout(LOOK_AGAIN, news.next()).await;
+        }
+        Ok::<_, Fault>(())
+    };
+    clock
+        .timeout(GUEST_WITHIN, in_guest)
+        .await
+        .unwrap_or(Ok(()))?;
+    let server = plugged;
     let port = port_of(&cx, id, &port).await?;
     Ok(Json(
         json!({"interfaceAttachment": view(&cx, &server, &port)}),

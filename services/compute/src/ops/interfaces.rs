@@ -118,6 +118,7 @@ impl Reconcile<Compute> for Interfaces {
         fresh.updated_at = cx.now();
         store::servers::update(&mut tx, &fresh).await?;
         history(cx, op, &fresh, None, &mut tx).await?;
+        tx.wake(Wake::new(PORTS, server.id.as_str()));
         tx.commit().await?;
         crash_point!("interfaces.finished");
         Ok(Next::Done)
