@@ -139,7 +139,7 @@ pub struct Nic {
     /// The address asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed_ip: Option<String>,
-    /// The port; given by the user, or made by us under an id that follows from server and index.
+    /// The port; given by the user, or empty until the network service has made one.
     pub port_id: String,
     /// Whether it goes with the server.
     pub ours: bool,
