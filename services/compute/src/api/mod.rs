@@ -299,3 +299,17 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
     ]);
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_page_is_larger_than_the_largest() {
+        assert_eq!(page_limit(None).unwrap(), MAX_PAGE);
+        assert_eq!(page_limit(Some("7")).unwrap(), 7);
+        assert_eq!(page_limit(Some("5000")).unwrap(), MAX_PAGE);
+        assert_eq!(page_limit(Some("99999999999")).unwrap(), MAX_PAGE);
+        assert!(page_limit(Some("-1")).is_err());
+    }
+}
