@@ -342,3 +342,22 @@ async fn what_is_lent_on_does_not_outlive_the_trust_it_was_lent_by() {
     let by_carol = crate::cloud::by_name("carol", "carol");
     cloud.log_in(by_carol, scope).await.expect(401);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_project_that_goes_leaves_no_access_key() {
+    let cloud = Cloud::new().await;
+    let admin = cloud.admin().await;
+    let user = json!({"user": {"name": "keys"}});
+    let user = made(&cloud, "/v3/users", user).await;
+    let keys = format!("/v3/users/{user}/credentials/OS-EC2");
+    for round in 0..ROUNDS {
+        let project = json!({"project": {"name": format!("p-{round}")}});
+        let project = made(&cloud, "/v3/projects", project).await;
+        let key = Call::post(&admin, &keys, json!({"tenant_id": project}));
+        let gone = Call::delete(&admin, format!("/v3/projects/{project}"));
+        let (made, _gone) = tokio::join!(key.run(), gone.run());
+        assert!(matches!(made, 201 | 404), "{made}");
+        let left = admin.get(&keys).await.expect(200).json;
+        assert_eq!(left["credentials"], json!([]));
+    }
+}

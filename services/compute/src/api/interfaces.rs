@@ -149,18 +149,15 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
     check(&cx, &wish)?;
     server.check_can(STATES).map_err(refused)?;
     let nic = nic(&cx, &server, wish).await?;
-    let (before, mut news) = (
-        server.nics.len(),
-        cx.bus.subscribe_to(ops::PORTS, id.as_str()),
-    );
+    let mut news = cx.bus.subscribe_to(ops::PORTS, id.as_str());
     let mut tx = cx.write().await?;
     let begun = ops::interfaces::attach(&mut tx, asked(&cx), &server, nic).await;
-    begun.map_err(|why| fault::busy(&server, "attach_interface", why))?;
+    let others = begun.map_err(|why| fault::busy(&server, "attach_interface", why))?;
     tx.commit().await?;
     let clock = &cx.core.clock;
     let plugged = async {
         loop {
-            if let Some(port) = plugged(&cx, &server, before).await? {
+            if let Some(port) = plugged(&cx, &server, &others).await? {
                 return Ok::<_, Fault>(port);
             }
             // Whatever it says, it says: look. And a wake may be lost.
@@ -198,11 +195,12 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
 async fn plugged(
     cx: &Cx,
     server: &Authorized<Server, rules::AttachInterface>,
-    before: usize,
+    others: &[String],
 ) -> Result<Option<(Server, String)>, Fault> {
     let fresh = store::servers::get(cx.db(), server.id.as_str()).await?;
     let fresh = fresh.ok_or_else(|| fault::no_server(server.id.as_str()))?;
-    if let Some(nic) = fresh.nics.get(before) {
+    let new = |nic: &&Nic| !others.contains(&nic.port_id);
+    if let Some(nic) = fresh.nics.iter().find(new) {
         let port = nic.bound.as_ref().map(|_| nic.port_id.clone());
         return Ok(port.map(|port| (fresh, port)));
     }

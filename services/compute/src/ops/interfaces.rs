@@ -16,22 +16,23 @@ const DEADLINE_SECS: i64 = 300;
 
 pub(crate) struct Interfaces;
 
-/// Wants another interface.
+/// Wants another interface. Gives the ports that the server has besides.
 pub(crate) async fn attach<R>(
     tx: &mut Tx,
     asked: Asked<'_>,
     server: &Authorized<Server, R>,
     nic: Nic,
-) -> Result<(), EnqueueError> {
+) -> Result<Vec<String>, EnqueueError> {
     begin(tx, asked, work(&server.id, "attach_interface")).await?;
     let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
-        return Ok(());
+        return Ok(Vec::new());
     };
+    let ports = fresh.nics.iter().map(|nic| nic.port_id.clone()).collect();
     fresh.nics.push(nic);
     fresh.generation += 1;
     fresh.updated_at = asked.now;
     store::servers::update(tx, &fresh).await?;
-    Ok(())
+    Ok(ports)
 }
 
 /// Wants an interface gone.

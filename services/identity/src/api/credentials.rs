@@ -120,6 +120,10 @@ async fn create_credential(cx: Cx, req: Req<CreateCredential>) -> Reply<CreateCr
     };
     clean(&mut credential.extra, &RESERVED, None)?;
     check_lent(&cx, credential.project_id.as_ref())?;
+    let project = match &credential.project_id {
+        Some(id) if store::projects::get(cx.db(), id.as_str()).await?.is_some() => Project::Known,
+        _none_or_never_was => Project::Named,
+    };
     if credential.kind.eq_ignore_ascii_case("ec2") {
         if credential.project_id.is_none() {
             return Err(needed("project_id"));
@@ -133,7 +137,7 @@ async fn create_credential(cx: Cx, req: Req<CreateCredential>) -> Reply<CreateCr
         credential.id = id_of_access(access);
         credential.blob = Value::Object(blob).to_string();
     }
-    insert(&cx, &credential).await?;
+    insert(&cx, &credential, project).await?;
     Ok(Json(One::new(&cx, credential)))
 }
 
@@ -147,21 +151,24 @@ fn bind(cx: &Cx, blob: &mut Map<String, Value>) {
     }
 }
 
-async fn insert(cx: &Cx, credential: &Credential) -> Result<(), Fault> {
+/// What is known of the project of a credential.
+enum Project {
+    Known,
+    Named,
+}
+
+/// Stores a credential of a user that is there. `Known`: its project was seen and has to be there still; otherwise it may
+/// name one that there never was, as Keystone's may.
+async fn insert(cx: &Cx, credential: &Credential, project: Project) -> Result<(), Fault> {
     if store::users::get(cx.db(), credential.user_id.as_str())
         .await?
         .is_none()
     {
         return Err(not_found("user", credential.user_id.as_str()));
     }
-    // It may name a project that there never was, as Keystone's may; it goes with one that there is.
-    let project = match &credential.project_id {
-        Some(id) => store::projects::get(cx.db(), id.as_str()).await?,
-        None => None,
-    };
     let mut tx = cx.write().await?;
-    if let Some(project) = project {
-        store::projects::there(&mut tx, project.id.as_str()).await?;
+    if let (Project::Known, Some(id)) = (project, &credential.project_id) {
+        store::projects::there(&mut tx, id.as_str()).await?;
     }
     let inserted = store::access::insert_credential(&mut tx, credential).await;
     inserted.map_err(|error| taken(error, "credential", format!("ID {}", credential.id)))?;
@@ -374,7 +381,7 @@ async fn create_ec2_credential(
         blob: Value::Object(blob).to_string(),
         extra: Extra::default(),
     };
-    insert(&cx, &credential).await?;
+    insert(&cx, &credential, Project::Known).await?;
     Ok(Json(One::new(&cx, AccessKey::from(credential))))
 }
 
