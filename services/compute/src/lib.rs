@@ -133,7 +133,7 @@ impl Compute {
                 let service = Arc::clone(&service);
                 async move {
                     loop {
-                        service.remove_late_ports().await?;
+                        service.end_late_ports().await?;
                         service.core.clock.sleep(Duration::from_secs(60)).await;
                     }
                     #[expect(unreachable_code, reason = "it says what the loop may fail with")]

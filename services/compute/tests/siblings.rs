@@ -328,6 +328,8 @@ pub(crate) struct Network {
     made: usize,
     /// The next port that is made is refused like this.
     pub refuse_port: Option<Answer>,
+    /// This port is another's from the moment on when somebody binds it.
+    pub bind_elsewhere: Option<String>,
 }
 
 impl SimulatedNetwork {
@@ -452,6 +454,11 @@ impl Network {
                     .unwrap_or_default();
                 match self.rows.get_mut(*kind).and_then(|rows| rows.get_mut(*id)) {
                     Some(row) => {
+                        if self.bind_elsewhere.as_deref() == Some(*id) {
+                            self.bind_elsewhere = None;
+                            row["device_id"] = json!("another");
+                            row["revision_number"] = json!(99);
+                        }
                         let revision = row["revision_number"].as_i64().unwrap_or_default();
                         let seen = format!("revision_number={revision}");
                         if asked

@@ -254,14 +254,14 @@ async fn a_port_that_comes_after_its_server_went_is_removed() {
         "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
         "security_groups": [], "fixed_ips": []});
     cloud.network.add("ports", late.clone());
-    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 0);
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 0);
     cloud.world.clock.advance(Duration::from_secs(121));
-    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 1);
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
     // Once more, for what hangs longer.
     cloud.network.add("ports", late.clone());
-    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 0);
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 0);
     cloud.world.clock.advance(Duration::from_secs(3600));
-    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 1);
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
     cloud.assert_nothing_left().await;
     assert_eq!(
         cloud.db.fetch_scalar::<i64>(rows, args![]).await.unwrap(),
@@ -292,7 +292,52 @@ async fn a_port_that_was_given_is_given_back_however_late_it_was_bound() {
         row["device_owner"] = json!("compute:nova");
     }
     cloud.world.clock.advance(Duration::from_secs(121));
-    assert_eq!(cloud.compute.remove_late_ports().await.unwrap(), 1);
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
     let left = cloud.network.ports();
     assert_eq!((left.len(), &left[0]["device_id"]), (1, &json!("")));
+}
+
+#[tokio::test]
+async fn a_given_port_that_was_given_up_stays_its_owners() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let own = json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []});
+    let port = cloud.network.add("ports", own);
+    // It goes to another server while this one asks for it, and comes back when this one has given it up.
+    let bind = |cloud: &Cloud, device: &str| {
+        let mut network = cloud.network.state();
+        let row = network.rows.get_mut("ports").unwrap();
+        let row = row.get_mut(&port).unwrap();
+        row["device_id"] = json!(device);
+        row["device_owner"] = json!("compute:nova");
+    };
+    let target = format!("/v2.1/servers/{id}/os-interface");
+    let member = cloud.member();
+    let wish = json!({"interfaceAttachment": {"port_id": port}});
+    let asking = async {
+        let answer = member.post(&target, wish);
+        answer.await
+    };
+    cloud.network.state().bind_elsewhere = Some(port.clone());
+    let refused = cloud.run_beside(asking).await;
+    refused.expect(400);
+    bind(&cloud, &id);
+    cloud.world.clock.advance(Duration::from_secs(121));
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
+    assert_eq!(device_of(&cloud, &port), "");
+    // Also when the server goes before anybody looked.
+    bind(&cloud, &id);
+    let target = format!("/v2.1/servers/{id}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    assert_eq!(device_of(&cloud, &port), "");
+}
+
+fn device_of(cloud: &Cloud, port: &str) -> String {
+    let ports = cloud.network.ports();
+    let port = ports.iter().find(|row| row["id"] == port);
+    let port = port.expect("the port is its owner's and stays");
+    port["device_id"].as_str().unwrap().to_owned()
 }

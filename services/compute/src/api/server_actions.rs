@@ -486,7 +486,7 @@ async fn group_and_ports(
 }
 
 /// How often a port is looked at again that others change meanwhile.
-const LOOKS: usize = 12;
+const LOOKS: usize = 40;
 
 /// Changes the groups that a port has now.
 async fn set_groups(cx: &Cx, mut port: Port, with: impl Fn(&mut Vec<String>)) -> Result<(), Fault> {

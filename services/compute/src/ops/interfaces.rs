@@ -7,7 +7,9 @@ use nephos_runtime::crash_point;
 use nephos_types::Wake;
 use serde_json::json;
 
-use super::{Asked, HostSays, LOOK_AGAIN, PORTS, Work, begin, host_says, place, ports, publish};
+use super::{
+    Asked, HostSays, LOOK_AGAIN, PORTS, Work, begin, host_says, late_ports, place, ports, publish,
+};
 use crate::model::server::{Nic, Server};
 use crate::{Compute, store};
 
@@ -138,6 +140,7 @@ impl Reconcile<Compute> for Interfaces {
         let Some(mut server) = store::servers::lock(tx, &id).await? else {
             return Ok(());
         };
+        late_ports::give_up(tx, &server, cx.now()).await?;
         server.nics.retain(|nic| nic.bound.is_some());
         for nic in &mut server.nics {
             nic.leaving = false;

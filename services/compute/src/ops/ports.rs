@@ -7,9 +7,9 @@ use nephos_runtime::crash_point;
 use nephos_types::Wake;
 
 use super::{PORTS, step_error};
-use crate::Compute;
 use crate::model::server::{BoundNic, Nic, Server};
 use crate::peers::Port;
+use crate::{Compute, store};
 
 /// What the network service has for an interface.
 #[derive(Debug)]
@@ -39,7 +39,10 @@ pub(super) async fn ensure(
     } else {
         Vec::new()
     };
-    here.retain(|port| !server.nics.iter().any(|nic| nic.port_id == port.id));
+    let late = store::late_ports::given(cx.db(), &server.id).await?;
+    here.retain(|port| {
+        !late.contains(&port.id) && !server.nics.iter().any(|nic| nic.port_id == port.id)
+    });
     let mut plugged = Vec::new();
     for (index, nic) in wanted {
         let found = here.iter().position(|port| fits(port, nic, server));
@@ -168,11 +171,13 @@ pub(super) async fn release(
 ) -> Result<bool, StepError> {
     let mut ports = cx.siblings.ports_of(&server.id).await.map_err(step_error)?;
     ports.retain(which);
+    let late = store::late_ports::given(cx.db(), &server.id).await?;
     for port in &ports {
-        let given = server
-            .nics
-            .iter()
-            .any(|nic| nic.port_id == port.id && !nic.ours);
+        let given = late.contains(&port.id)
+            || server
+                .nics
+                .iter()
+                .any(|nic| nic.port_id == port.id && !nic.ours);
         crash_point!("port.before_release");
         if given {
             unbind(cx, server, port).await?;

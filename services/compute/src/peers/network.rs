@@ -187,25 +187,6 @@ impl Siblings {
         absent_is_fine(call.as_service().send().await)
     }
 
-    /// Removes the ports of a server that is gone; those that were `given` to it are given back. Says how many.
-    pub(crate) async fn end_ports_of(
-        &self,
-        server: &ServerId,
-        given: &[String],
-    ) -> Result<usize, PeerError> {
-        let ports = self.ports_of(server).await?;
-        let ours = |port: &&Port| port.device_owner.starts_with("compute:");
-        let mut removed = 0;
-        for port in ports.iter().filter(ours) {
-            match given.contains(&port.id) {
-                true => self.unbind_port(port).await?,
-                false => self.remove_port(&port.id).await?,
-            }
-            removed += 1;
-        }
-        Ok(removed)
-    }
-
     /// Removes a port.
     pub(crate) async fn remove_port(&self, port: &str) -> Result<(), PeerError> {
         let call = self.peers.delete("network", format!("/v2.0/ports/{port}"));

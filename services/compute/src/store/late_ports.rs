@@ -5,7 +5,7 @@ use nephos_types::Timestamp;
 
 use crate::model::spec::ServerId;
 
-/// A server that is gone, and how often its ports were looked for since.
+/// A server that is gone or gave up ports, and how often its ports were looked for since.
 #[derive(Debug)]
 pub(crate) struct Gone {
     pub server_id: ServerId,
@@ -25,19 +25,32 @@ impl FromRow for Gone {
     }
 }
 
-/// Notes that a server is going and its ports are to be looked for then.
+/// Notes that ports of a server are to be looked for then, and which of them are its owner's.
 pub(crate) async fn expect(
     tx: &mut Tx,
     (server, given): (&ServerId, &[&str]),
     look_at: Timestamp,
 ) -> Result<(), Error> {
+    let sql = "SELECT server_id, given, looks FROM late_ports WHERE server_id = $1";
+    let known: Option<Gone> = tx.fetch_opt(sql, args![server]).await?;
+    let mut all = known.map(|known| known.given).unwrap_or_default();
+    all.extend(given.iter().map(|port| (*port).to_owned()));
+    all.sort_unstable();
+    all.dedup();
     tx.exec(
         "INSERT INTO late_ports (server_id, given, look_at, looks) VALUES ($1, $2, $3, 0) \
-         ON CONFLICT (server_id) DO NOTHING",
-        args![server, serde_json::json!(given).to_string(), look_at],
+         ON CONFLICT (server_id) DO UPDATE SET given = excluded.given, look_at = excluded.look_at, looks = 0",
+        args![server, serde_json::json!(all).to_string(), look_at],
     )
     .await?;
     Ok(())
+}
+
+/// Ports that may come to a server although it does not want them any more, and are its owner's.
+pub(crate) async fn given(db: &Db, server: &ServerId) -> Result<Vec<String>, Error> {
+    let sql = "SELECT server_id, given, looks FROM late_ports WHERE server_id = $1";
+    let known: Option<Gone> = db.fetch_opt(sql, args![server]).await?;
+    Ok(known.map(|known| known.given).unwrap_or_default())
 }
 
 /// Those whose time has come, at most a hundred.
