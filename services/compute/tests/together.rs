@@ -338,6 +338,6 @@ async fn a_given_port_that_was_given_up_stays_its_owners() {
 fn device_of(cloud: &Cloud, port: &str) -> String {
     let ports = cloud.network.ports();
     let port = ports.iter().find(|row| row["id"] == port);
-    let port = port.expect("the port is its owner's and stays");
-    port["device_id"].as_str().unwrap().to_owned()
+    // It is its owner's and stays.
+    port.unwrap()["device_id"].as_str().unwrap().to_owned()
 }
