@@ -18,23 +18,23 @@ const DEADLINE_SECS: i64 = 300;
 
 pub(crate) struct Interfaces;
 
-/// Wants another interface. Gives the ports that the server has besides.
+/// Wants another interface, which bears the id of the request from now on.
 pub(crate) async fn attach<R>(
     tx: &mut Tx,
     asked: Asked<'_>,
     server: &Authorized<Server, R>,
-    nic: Nic,
-) -> Result<Vec<String>, EnqueueError> {
+    mut nic: Nic,
+) -> Result<(), EnqueueError> {
     begin(tx, asked, work(&server.id, "attach_interface")).await?;
     let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
-        return Ok(Vec::new());
+        return Ok(());
     };
-    let ports = fresh.nics.iter().map(|nic| nic.port_id.clone()).collect();
+    nic.asked_by = Some(asked.request_id.to_string());
     fresh.nics.push(nic);
     fresh.generation += 1;
     fresh.updated_at = asked.now;
     store::servers::update(tx, &fresh).await?;
-    Ok(ports)
+    Ok(())
 }
 
 /// Wants an interface gone.
