@@ -1,7 +1,12 @@
-//! The standard resource classes and traits: the names of os-resource-classes and os-traits.
+//! Resource classes and traits: the standard names of os-resource-classes and os-traits, and the form of custom ones.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+
+/// Longest name of a class or trait.
+pub const LONGEST: usize = 255;
+/// How the name of a custom class or trait begins.
+pub const CUSTOM: &str = "CUSTOM_";
 
 /// The standard resource classes in their upstream order.
 pub const CLASSES: &[&str] = &[
@@ -50,4 +55,17 @@ pub fn is_class(name: &str) -> bool {
 #[must_use]
 pub fn is_trait(name: &str) -> bool {
     TRAITS.contains(name)
+}
+
+/// Whether the text has the form of a class, trait or consumer type: capitals, digits and `_`.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    !text.is_empty() && text.bytes().all(plain)
+}
+
+/// Whether the text is a custom class or trait that may be made.
+#[must_use]
+pub fn is_custom(text: &str) -> bool {
+    text.len() <= LONGEST && text.strip_prefix(CUSTOM).is_some_and(is_name)
 }

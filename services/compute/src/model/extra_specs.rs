@@ -245,20 +245,13 @@ fn quota(rest: &str) -> Option<&'static Form> {
 /// `resources:…` and `trait:…`, also of a group: `resources1:VCPU`.
 fn of_group(space: &str, rest: &str) -> Option<&'static Form> {
     let is_group = |group: &str| GROUP.is_match(group);
-    let custom = |name: &str| {
-        name.strip_prefix("CUSTOM_").is_some_and(|name| {
-            let plain =
-                |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-            !name.is_empty() && name.bytes().all(plain)
-        })
-    };
     if space.strip_prefix("resources").is_some_and(is_group)
-        && (standard::is_class(rest) || custom(rest))
+        && (standard::is_class(rest) || standard::is_custom(rest))
     {
         return Some(&NUMBER);
     }
     if space.strip_prefix("trait").is_some_and(is_group)
-        && (standard::is_trait(rest) || custom(rest))
+        && (standard::is_trait(rest) || standard::is_custom(rest))
     {
         return Some(&NEED);
     }

@@ -1,28 +1,12 @@
 //! Resource classes and traits: the standard names of os-resource-classes and os-traits, and the form of custom ones.
 
 pub(crate) use nephos_types::standard::{
-    CLASSES as STANDARD_CLASSES, is_class as is_standard_class, is_trait as is_standard_trait,
-    traits as standard_traits,
+    CLASSES as STANDARD_CLASSES, CUSTOM, LONGEST, is_class as is_standard_class, is_custom,
+    is_name, is_trait as is_standard_trait, traits as standard_traits,
 };
-
-/// Longest name of a class or trait.
-pub(crate) const LONGEST: usize = 255;
-/// How the name of a custom class or trait begins.
-pub(crate) const CUSTOM: &str = "CUSTOM_";
 
 /// A provider with this trait offers its stock to every tree it shares an aggregate with.
 pub(crate) const SHARES: &str = "MISC_SHARES_VIA_AGGREGATE";
-
-/// Whether the text has the form of a class, trait or consumer type: capitals, digits and `_`.
-pub(crate) fn is_name(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    !text.is_empty() && text.bytes().all(plain)
-}
-
-/// Whether the text is a custom class or trait that may be made.
-pub(crate) fn is_custom(text: &str) -> bool {
-    text.len() <= LONGEST && text.strip_prefix(CUSTOM).is_some_and(is_name)
-}
 
 #[cfg(test)]
 mod tests {
