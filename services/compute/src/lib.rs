@@ -69,7 +69,8 @@ impl Service for Compute {
             "0004_status",
             "0005_volumes",
             "0007_consoles",
-            "0009_migrations"
+            "0009_migrations",
+            "0010_live"
         ));
         all
     }

@@ -18,6 +18,7 @@ mod groups;
 mod guest;
 mod host_tokens;
 mod hosts;
+mod live;
 mod matrix;
 mod resize;
 mod seen;

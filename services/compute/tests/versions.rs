@@ -126,7 +126,7 @@ async fn call(
         "ListMigrations" => {
             let mut tx = cloud.db.write().await.unwrap();
             let sql = "INSERT INTO migrations SELECT 1, id, id, project_id, user_id, 'resize', 'confirmed', 'begun', host, \
-                 host, NULL, flavor, flavor, 0, 'running', 0, 0, 0, NULL, 0, 0, 1 FROM servers WHERE id = $1 \
+                 host, NULL, flavor, flavor, 0, 'running', 0, 0, 0, NULL, 0, 0, 1, '' FROM servers WHERE id = $1 \
                  ON CONFLICT DO NOTHING";
             tx.exec(sql, nephos_db::args![server]).await.unwrap();
             tx.commit().await.unwrap();

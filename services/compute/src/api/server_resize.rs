@@ -191,7 +191,7 @@ async fn begin<R: Rule>(
 ) -> Result<(), Fault> {
     let verb = match wish.kind {
         Kind::Migration => "migrate",
-        Kind::Resize | Kind::Evacuation => "resize",
+        Kind::Resize | Kind::Evacuation | Kind::Live => "resize",
     };
     if store::migrations::live(cx.db(), &server.id)
         .await?

@@ -5,6 +5,7 @@ pub mod disk;
 pub mod flavor;
 pub mod guest_data;
 pub mod keypair;
+pub mod live;
 pub mod migration;
 pub mod name;
 pub mod quota;

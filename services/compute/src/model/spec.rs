@@ -13,6 +13,7 @@ use nephos_types::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::disk::{DiskWish, Export};
+use super::live::{LiveSeen, LiveWish};
 use super::volume::VolumeSpec;
 
 nephos_types::id! {
@@ -96,6 +97,9 @@ pub struct ServerSpec {
     /// Consoles.
     #[serde(default)]
     pub console: ConsoleSpec,
+    /// The guest comes here, or goes from here, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveWish>,
     /// Whose it is, for people who look at the host (`virsh dumpxml`); decides nothing.
     #[serde(default)]
     pub labels: Labels,
@@ -337,6 +341,9 @@ pub struct ObservedServer {
     /// The root disk that is ready to be carried to another host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,
+    /// How far the guest is on its way to another host, or how it may be brought here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveSeen>,
     /// When this was seen, by the host's clock.
     pub at: Timestamp,
 }
@@ -357,6 +364,8 @@ pub enum GuestState {
     Suspended,
     /// It ended by itself in a way that is no shutdown.
     Crashed,
+    /// Frozen between two hosts: it has left here, or has not arrived here.
+    Migrating,
 }
 
 /// How far an agent is with a generation.
@@ -426,6 +435,9 @@ pub struct HostInventory {
     pub ram_free_mib: u64,
     /// The processor.
     pub cpu: CpuInfo,
+    /// Whether running guests can come here and go from here.
+    #[serde(default)]
+    pub moves_running: bool,
     /// Guests that run.
     pub running_servers: u32,
     /// Seconds since the host started.

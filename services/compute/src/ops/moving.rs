@@ -107,7 +107,7 @@ pub(super) async fn leave_source(
             crash_point!("move.told_source");
             Ok(Some(Next::Again))
         }
-        Phase::Told => {
+        Phase::Told | Phase::Decided => {
             if !has_left(cx, source, server, migration.source_generation).await? {
                 return Ok(Some(Next::After(LOOK_AGAIN)));
             }

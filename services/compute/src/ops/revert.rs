@@ -60,7 +60,7 @@ impl Reconcile<Compute> for Revert {
         match migration.phase {
             Phase::Begun if was_handed_over => undo(cx, &server).await,
             Phase::Told if was_handed_over => wait_for_end(cx, &server, &migration).await,
-            Phase::Begun | Phase::Told => become_former(cx, &server).await,
+            Phase::Begun | Phase::Told | Phase::Decided => become_former(cx, &server).await,
             Phase::Left => reclaim(cx, &server, &migration).await,
             Phase::Reclaimed => come_back(cx, op, &server).await,
         }

@@ -167,6 +167,27 @@ impl Siblings {
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
+    /// Has a port made ready on another host, where its server goes to while it runs; or on none any more.
+    pub(crate) async fn prepare_port(&self, port: &str, next: Option<&str>) -> Result<(), PeerError> {
+        let profile = next.map_or_else(|| json!({}), |host| json!({ "migrating_to": host }));
+        let body = json!({"port": {"binding:profile": profile}});
+        let call = self
+            .peers
+            .put("network", format!("/v2.0/ports/{port}"))
+            .json(&body);
+        absent_is_fine(call.as_service().send().await)
+    }
+
+    /// The port is where it was made ready, and nowhere else any more.
+    pub(crate) async fn turn_port(&self, port: &str, host: &str) -> Result<(), PeerError> {
+        let body = json!({"port": {"binding:host_id": host, "binding:profile": {}}});
+        let call = self
+            .peers
+            .put("network", format!("/v2.0/ports/{port}"))
+            .json(&body);
+        absent_is_fine(call.as_service().send().await)
+    }
+
     /// Gives a port back to its owner.
     pub(crate) async fn unbind_port(&self, port: &str) -> Result<(), PeerError> {
         let body = json!({"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}});
