@@ -36,11 +36,17 @@ async fn go(cloud: &Cloud, id: &str) {
 
 /// Where the guest runs.
 fn running(cloud: &Cloud) -> BTreeSet<String> {
-    let has = |host: &&str| {
+    let mut hosts = BTreeSet::new();
+    for host in ["one", "two"] {
         let here = cloud.simulated.snapshot(host);
-        here.values().any(|found| found.state == GuestState::Running)
-    };
-    ["one", "two"].iter().filter(has).map(|host| (*host).to_owned()).collect()
+        if here
+            .values()
+            .any(|found| found.state == GuestState::Running)
+        {
+            hosts.insert(host.to_owned());
+        }
+    }
+    hosts
 }
 
 async fn moves(cloud: &Cloud) -> Vec<Value> {
@@ -154,16 +160,44 @@ async fn what_cannot_succeed_is_refused_beforehand_and_says_why() {
     }
     // What a version must say, and what it must not.
     for (version, wish, why) in [
-        ("2.1", json!({"host": null, "block_migration": true}), "disk_over_commit"),
+        (
+            "2.1",
+            json!({"host": null, "block_migration": true}),
+            "disk_over_commit",
+        ),
         ("2.24", wish(Value::Null), "block_migration"),
-        ("2.25", json!({"block_migration": "auto"}), "'host' is a required"),
-        ("2.25", json!({"host": null, "block_migration": "x"}), "block_migration"),
-        ("2.30", json!({"host": null, "block_migration": "auto", "force": true}), "force"),
-        ("2.68", json!({"host": other, "block_migration": "auto", "force": true}), "force"),
-        ("2.96", json!({"host": null, "block_migration": false}), "not on shared storage"),
+        (
+            "2.25",
+            json!({"block_migration": "auto"}),
+            "'host' is a required",
+        ),
+        (
+            "2.25",
+            json!({"host": null, "block_migration": "x"}),
+            "block_migration",
+        ),
+        (
+            "2.30",
+            json!({"host": null, "block_migration": "auto", "force": true}),
+            "force",
+        ),
+        (
+            "2.68",
+            json!({"host": other, "block_migration": "auto", "force": true}),
+            "force",
+        ),
+        (
+            "2.96",
+            json!({"host": null, "block_migration": false}),
+            "not on shared storage",
+        ),
     ] {
         let refused = ask(&cloud, &id, version, wish).await.expect(400);
-        assert!(message(&refused).contains(why), "{version}: {}", message(&refused));
+        assert!(
+            message(&refused).contains(why),
+            "{version}: {}",
+            message(&refused)
+        );
     }
     // Another kind of hypervisor.
     let sql = "UPDATE hosts SET inventory = replace(inventory, '\"virt_type\":\"fake\"', '\"virt_type\":\"kvm\"') \
@@ -174,22 +208,42 @@ async fn what_cannot_succeed_is_refused_beforehand_and_says_why() {
         tx.commit().await.unwrap();
     };
     change(sql, &other).await;
-    let refused = ask(&cloud, &id, "2.96", wish(Value::Null)).await.expect(400);
-    assert!(message(&refused).contains("run by fake"), "{}", message(&refused));
+    let refused = ask(&cloud, &id, "2.96", wish(Value::Null))
+        .await
+        .expect(400);
+    assert!(
+        message(&refused).contains("run by fake"),
+        "{}",
+        message(&refused)
+    );
     let sql = "UPDATE hosts SET inventory = replace(inventory, '\"virt_type\":\"kvm\"', '\"virt_type\":\"fake\"') \
                WHERE host = $1";
     change(sql, &other).await;
     // Out of service, and silent.
     change("UPDATE hosts SET disabled = TRUE WHERE host = $1", &other).await;
-    let refused = ask(&cloud, &id, "2.96", wish(json!(other))).await.expect(400);
-    assert!(message(&refused).contains("unavailable"), "{}", message(&refused));
-    let refused = ask(&cloud, &id, "2.96", wish(Value::Null)).await.expect(400);
-    assert!(message(&refused).contains("No valid host"), "{}", message(&refused));
+    let refused = ask(&cloud, &id, "2.96", wish(json!(other)))
+        .await
+        .expect(400);
+    assert!(
+        message(&refused).contains("unavailable"),
+        "{}",
+        message(&refused)
+    );
+    let refused = ask(&cloud, &id, "2.96", wish(Value::Null))
+        .await
+        .expect(400);
+    assert!(
+        message(&refused).contains("No valid host"),
+        "{}",
+        message(&refused)
+    );
     change("UPDATE hosts SET disabled = FALSE WHERE host = $1", &other).await;
     // Off.
     cloud.act(&id, json!({"os-stop": null})).await.expect(202);
     cloud.settle().await;
-    ask(&cloud, &id, "2.96", wish(Value::Null)).await.expect(409);
+    ask(&cloud, &id, "2.96", wish(Value::Null))
+        .await
+        .expect(409);
     assert!(moves(&cloud).await.is_empty());
 }
 
@@ -202,7 +256,11 @@ async fn a_host_without_room_is_named() {
     };
     let mut cloud = Cloud::with_hosts(&["one", "two"], small).await;
     let flavor = json!({"flavor": {"id": "all", "name": "all", "vcpus": 1, "ram": 128, "disk": 1}});
-    cloud.admin().post("/v2.1/flavors", flavor).await.expect(200);
+    cloud
+        .admin()
+        .post("/v2.1/flavors", flavor)
+        .await
+        .expect(200);
     let (first, second) = (cloud.running().await, cloud.running().await);
     let hosts = [
         cloud.show(&first).await["OS-EXT-SRV-ATTR:host"].clone(),
@@ -211,7 +269,10 @@ async fn a_host_without_room_is_named() {
     assert_ne!(hosts[0], hosts[1]);
     let wish = json!({"host": hosts[1], "block_migration": "auto"});
     let refused = ask(&cloud, &first, "2.96", wish).await.expect(400);
-    let why = format!("no room for 1 VCPU, 128 MEMORY_MB and 1 DISK_GB on {}", hosts[1].as_str().unwrap());
+    let why = format!(
+        "no room for 1 VCPU, 128 MEMORY_MB and 1 DISK_GB on {}",
+        hosts[1].as_str().unwrap()
+    );
     assert!(message(&refused).contains(&why), "{}", message(&refused));
 }
 
@@ -232,7 +293,10 @@ async fn a_guest_that_lingers_is_watched_forced_and_given_up() {
     let target = format!("/v2.1/servers/{id}/migrations/{}", one["id"]);
     let shown = admin.get(&target).await.expect(200).json;
     assert_eq!(shown["migration"], one);
-    admin.get(&format!("/v2.1/servers/{id}/migrations/77")).await.expect(404);
+    admin
+        .get(&format!("/v2.1/servers/{id}/migrations/77"))
+        .await
+        .expect(404);
     // An operator finds his way from the list of all moves.
     let listed = moves(&cloud).await;
     let href = listed[0]["links"][0]["href"].as_str().unwrap();
@@ -309,7 +373,9 @@ async fn a_server_whose_host_is_lost_before_it_left_can_be_evacuated() {
     cloud.hosts.remove(&host).unwrap();
     let off = json!({"host": host, "binary": "nova-compute", "forced_down": true});
     let old = cloud.admin().at("compute 2.11");
-    old.put("/v2.1/os-services/force-down", off).await.expect(200);
+    old.put("/v2.1/os-services/force-down", off)
+        .await
+        .expect(200);
     cloud.settle().await;
     let shown = cloud.show(&id).await;
     assert_eq!(shown["status"], "ERROR", "{shown}");
@@ -317,11 +383,18 @@ async fn a_server_whose_host_is_lost_before_it_left_can_be_evacuated() {
     assert!(said.contains("evacuated"), "{said}");
     let target = format!("/v2.1/servers/{id}/action");
     let admin = cloud.admin().at("compute 2.94");
-    admin.post(&target, json!({"evacuate": {}})).await.expect(200);
+    admin
+        .post(&target, json!({"evacuate": {}}))
+        .await
+        .expect(200);
     cloud.settle().await;
     let shown = cloud.show(&id).await;
     assert_eq!(shown["OS-EXT-SRV-ATTR:host"], json!(other), "{shown}");
-    assert_eq!(running(&cloud).len(), 2, "what the lost host has, it removes when it is back");
+    assert_eq!(
+        running(&cloud).len(),
+        2,
+        "what the lost host has, it removes when it is back"
+    );
     assert_eq!(cloud.compute.check().await.unwrap(), []);
 }
 
@@ -356,7 +429,10 @@ async fn a_host_whose_hypervisor_is_away_for_a_while_goes_on_later() {
     cloud.simulated.bring_up(&other);
     let admin = cloud.admin().at("compute 2.96");
     let action = format!("/v2.1/servers/{id}/migrations/{}/action", one["id"]);
-    admin.post(&action, json!({"force_complete": null})).await.expect(202);
+    admin
+        .post(&action, json!({"force_complete": null}))
+        .await
+        .expect(202);
     cloud.settle().await;
     assert_eq!(running(&cloud), BTreeSet::from([other]));
 }

@@ -28,3 +28,4 @@ mod together;
 mod versions;
 mod volumes;
 mod volumes_killed;
+mod volumes_moved;

@@ -70,7 +70,11 @@ impl Things<'_> {
         self.action("active", json!({})).await;
         let number = self.add_move("live-migration", "running").await;
         Some((
-            format!("/v2.1/servers/{}/migrations{}", self.server, more.replace('N', &number)),
+            format!(
+                "/v2.1/servers/{}/migrations{}",
+                self.server,
+                more.replace('N', &number)
+            ),
             body,
         ))
     }
@@ -405,12 +409,14 @@ impl Things<'_> {
             "MigrateLive" => {
                 self.found_host().await;
                 let wish = json!({"host": null, "block_migration": "auto"});
-                self.without_volumes(json!({ "os-migrateLive": wish })).await
+                self.without_volumes(json!({ "os-migrateLive": wish }))
+                    .await
             }
             "ListServerMigrations" => self.moving("", none()).await,
             "ShowServerMigration" | "AbortServerMigration" => self.moving("/N", none()).await,
             "ForceServerMigration" => {
-                self.moving("/N/action", json!({"force_complete": null})).await
+                self.moving("/N/action", json!({"force_complete": null}))
+                    .await
             }
             "ConfirmResize" => self.resized(json!({"confirmResize": null})).await,
             "RevertResize" => self.resized(json!({"revertResize": null})).await,

@@ -140,7 +140,9 @@ pub struct Wanted<'a> {
 pub fn plan(wanted: &Wanted<'_>, found: &Found) -> Plan {
     let mut plan = Plan::default();
     match &wanted.spec.live {
-        Some(LiveWish::Arrive { session, give_up, .. }) => {
+        Some(LiveWish::Arrive {
+            session, give_up, ..
+        }) => {
             if let Some(arrival) = arrive(wanted, found, (session, *give_up)) {
                 return arrival;
             }

@@ -225,7 +225,9 @@ impl Schedule {
         let is_gone = done.found.is_nothing() && matches!(done.outcome, Outcome::Settled);
         // What only waits for a moment is no news.
         let waited = desk.waits_since.map(|since| now.saturating_sub(since));
-        let moment = done.found.live.is_none() && progress.is_under_way() && waited.is_some_and(|waited| waited < TELL_AFTER);
+        let moment = done.found.live.is_none()
+            && progress.is_under_way()
+            && waited.is_some_and(|waited| waited < TELL_AFTER);
         if !moment {
             reports.put(observed(&done, progress, clock));
         }

@@ -123,14 +123,19 @@ fn says_shared(cx: &Cx, wish: &MigratingLive) -> Result<bool, Fault> {
     let shared = !auto && !boolean("block_migration", blocks)?;
     if cx.version < v(2, 25) {
         let over = wish.disk_over_commit.as_ref();
-        boolean("disk_over_commit", over.ok_or_else(|| missing("disk_over_commit"))?)?;
+        boolean(
+            "disk_over_commit",
+            over.ok_or_else(|| missing("disk_over_commit"))?,
+        )?;
     }
     // 2.30 to 2.67: hosts are looked at all the same, as from 2.68 on.
     if let Some(force) = &wish.force
         && boolean("force", force)?
         && host.is_none()
     {
-        return Err(Fault::bad_request("Can't force to a non-provided destination"));
+        return Err(Fault::bad_request(
+            "Can't force to a non-provided destination",
+        ));
     }
     Ok(shared)
 }
@@ -164,7 +169,9 @@ async fn check_hosts<R>(
 ) -> Result<(), Fault> {
     let hosts = store::hosts::list(cx.db()).await?;
     let is_up = |row: &HostRow| row.is_up(cx.now(), cx.config.host_down_after_secs);
-    let here = hosts.iter().find(|row| Some(&row.host) == server.host.as_ref());
+    let here = hosts
+        .iter()
+        .find(|row| Some(&row.host) == server.host.as_ref());
     let here = here.filter(|row| is_up(row)).ok_or_else(|| {
         Fault::conflict(
             "Service is unavailable at this time: the server's host does not report. Try again when it does.",

@@ -94,7 +94,10 @@ endpoint! {
     handler: show_server_migration,
 }
 
-async fn show_server_migration(cx: Cx, req: Req<ShowServerMigration>) -> Reply<ShowServerMigration> {
+async fn show_server_migration(
+    cx: Cx,
+    req: Req<ShowServerMigration>,
+) -> Reply<ShowServerMigration> {
     let MigrationPath { id, number } = &req.path;
     let server = allowed(&cx, rules::ShowServerMigration, id).await?;
     let live = store::migrations::live(cx.db(), &server.id).await?;
@@ -182,7 +185,12 @@ fn unknown(id: &ServerId, number: &str) -> String {
     format!("Migration {number} not found for instance {id}")
 }
 
-fn check_status(live: &Migration, id: &ServerId, known: &[Status], verb: &str) -> Result<(), Fault> {
+fn check_status(
+    live: &Migration,
+    id: &ServerId,
+    known: &[Status],
+    verb: &str,
+) -> Result<(), Fault> {
     if known.contains(&live.status) {
         return Ok(());
     }
@@ -234,6 +242,7 @@ async fn view(cx: &Cx, one: Migration, sees_hosts: bool) -> Result<ServerMigrati
 async fn carried(cx: &Cx, one: &Migration) -> Result<Option<Carried>, Fault> {
     let seen = feed::observed(cx.db(), KIND_SERVER, one.server_id.as_str()).await?;
     let seen = seen.into_iter().find(|seen| seen.host == one.source_host);
-    let seen = seen.and_then(|seen| serde_json::from_value::<ObservedServer>(seen.observed.detail).ok());
+    let seen =
+        seen.and_then(|seen| serde_json::from_value::<ObservedServer>(seen.observed.detail).ok());
     Ok(seen.and_then(|seen| seen.live?.carried))
 }

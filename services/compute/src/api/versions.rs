@@ -172,7 +172,8 @@ pub(crate) const MIGRATE_LIVE: &[Change] = &[
 ];
 
 /// Its keys.
-pub(crate) const MIGRATE_LIVE_KEYS: &[&str] = &["host", "block_migration", "disk_over_commit", "force"];
+pub(crate) const MIGRATE_LIVE_KEYS: &[&str] =
+    &["host", "block_migration", "disk_over_commit", "force"];
 
 /// A server on its way while it runs.
 pub(crate) const SERVER_MIGRATION_VIEW: &[Change] = &[

@@ -175,9 +175,15 @@ impl Phase {
     /// Reads the word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Begun, Self::Told, Self::Decided, Self::Left, Self::Reclaimed]
-            .into_iter()
-            .find(|phase| phase.word() == word)
+        [
+            Self::Begun,
+            Self::Told,
+            Self::Decided,
+            Self::Left,
+            Self::Reclaimed,
+        ]
+        .into_iter()
+        .find(|phase| phase.word() == word)
     }
 }
 
@@ -246,7 +252,9 @@ impl Migration {
         if server.host.as_ref() != Some(&self.source_host) {
             return Some(self.source_host.as_str());
         }
-        self.dest_host.as_deref().filter(|_| self.kind == Kind::Live)
+        self.dest_host
+            .as_deref()
+            .filter(|_| self.kind == Kind::Live)
     }
 
     /// Whether a guest is on its way while it runs, as Nova counts it.
@@ -292,7 +300,13 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(Status::parse(status.word()), Some(status));
         }
-        for phase in [Phase::Begun, Phase::Told, Phase::Decided, Phase::Left, Phase::Reclaimed] {
+        for phase in [
+            Phase::Begun,
+            Phase::Told,
+            Phase::Decided,
+            Phase::Left,
+            Phase::Reclaimed,
+        ] {
             assert_eq!(Phase::parse(phase.word()), Some(phase));
         }
         for kind in [Kind::Resize, Kind::Migration, Kind::Evacuation, Kind::Live] {

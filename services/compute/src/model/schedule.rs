@@ -65,7 +65,13 @@ pub fn fits_alive(from: &HostInventory, to: &HostInventory) -> Result<(), String
         ));
     }
     let lacks = |feature: &&String| !to.cpu.features.contains(feature);
-    let lacking: Vec<&str> = from.cpu.features.iter().filter(lacks).map(String::as_str).collect();
+    let lacking: Vec<&str> = from
+        .cpu
+        .features
+        .iter()
+        .filter(lacks)
+        .map(String::as_str)
+        .collect();
     if lacking.is_empty() {
         return Ok(());
     }

@@ -125,7 +125,14 @@ async fn tell_to_give_up(
     );
     let source = place(&migration.source_host, &fresh.id);
     feed::publish(&mut tx, cx.now(), source, generation, &here).await?;
-    feed::publish(&mut tx, cx.now(), place(dest, &fresh.id), generation, &there).await?;
+    feed::publish(
+        &mut tx,
+        cx.now(),
+        place(dest, &fresh.id),
+        generation,
+        &there,
+    )
+    .await?;
     store::servers::update(&mut tx, &fresh).await?;
     store::migrations::update(&mut tx, cx.now(), &migration).await?;
     tx.commit().await?;
@@ -176,7 +183,14 @@ async fn decide(
         live: None,
         ..arriving(&fresh, &migration, true)
     };
-    feed::publish(&mut tx, cx.now(), place(dest, &fresh.id), fresh.generation, &gone).await?;
+    feed::publish(
+        &mut tx,
+        cx.now(),
+        place(dest, &fresh.id),
+        fresh.generation,
+        &gone,
+    )
+    .await?;
     store::servers::update(&mut tx, &fresh).await?;
     store::migrations::update(&mut tx, cx.now(), &migration).await?;
     tx.commit().await?;
@@ -212,7 +226,10 @@ async fn give_back(
 ) -> Result<Next, StepError> {
     for nic in server.nics.iter().filter(|nic| nic.bound.is_some()) {
         crash_point!("live_back.before_port");
-        let turned = cx.siblings.turn_port(&nic.port_id, &migration.source_host).await;
+        let turned = cx
+            .siblings
+            .turn_port(&nic.port_id, &migration.source_host)
+            .await;
         turned.map_err(step_error)?;
         crash_point!("live_back.port");
     }

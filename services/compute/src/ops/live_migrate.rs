@@ -190,7 +190,14 @@ async fn prepare(cx: &OpCx<Compute>, server: &Server, dest: &str) -> Result<Next
     migration.source_generation = fresh.generation;
     migration.phase = Phase::Told;
     let spec = arriving(&fresh, &migration, false);
-    feed::publish(&mut tx, cx.now(), place(dest, &fresh.id), fresh.generation, &spec).await?;
+    feed::publish(
+        &mut tx,
+        cx.now(),
+        place(dest, &fresh.id),
+        fresh.generation,
+        &spec,
+    )
+    .await?;
     store::servers::update(&mut tx, &fresh).await?;
     store::migrations::update(&mut tx, cx.now(), &migration).await?;
     tx.commit().await?;
@@ -205,7 +212,8 @@ async fn hopeless(
     seen: Option<&ObservedServer>,
 ) -> Result<Option<Failure>, StepError> {
     if store::hosts::is_fenced(cx.db(), host).await? {
-        let why = format!("Host {host} was declared to be off before the server had come from or to it.");
+        let why =
+            format!("Host {host} was declared to be off before the server had come from or to it.");
         return Ok(Some(Failure::new(why)));
     }
     Ok(match seen.map(|seen| &seen.progress) {
@@ -338,7 +346,9 @@ async fn tidy(
     let host = server.host.as_deref().unwrap_or_default();
     let seen = seen_by(cx, host, &server.id, server.generation).await?;
     let fenced = store::hosts::is_fenced(cx.db(), host).await?;
-    let settled = seen.as_ref().is_some_and(|seen| !seen.progress.is_under_way());
+    let settled = seen
+        .as_ref()
+        .is_some_and(|seen| !seen.progress.is_under_way());
     if !settled && !fenced {
         return Ok(Next::After(LOOK_AGAIN));
     }

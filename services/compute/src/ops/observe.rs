@@ -50,7 +50,10 @@ pub(crate) async fn take(
 
 /// Whether it is the host's word for where a guest may be brought, or that one has come.
 fn says_where(guest: &ObservedServer) -> bool {
-    guest.live.as_ref().is_some_and(|live| live.address.is_some())
+    guest
+        .live
+        .as_ref()
+        .is_some_and(|live| live.address.is_some())
 }
 
 /// A guest that changed its power state by itself: the server follows, unless somebody is at work on it.

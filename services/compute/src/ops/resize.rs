@@ -7,12 +7,12 @@ use nephos_ops::{EnqueueError, Failure, New, Next, OpCx, Operation, Reconcile, S
 use nephos_runtime::crash_point;
 use serde_json::json;
 
-use super::moving::{at_rest, both, kept, lock_both, with_export};
 use super::live_migrate;
+use super::moving::{at_rest, both, kept, lock_both, with_export};
 use super::revert::Revert;
 use super::{
     Asked, HostSays, LOOK_AGAIN, OPS, Work, begin, host_says, observe, place, ports, publish, room,
-    step_error,
+    step_error, volumes,
 };
 use crate::model::disk::{Carried, DiskFrom};
 use crate::model::flavor::Flavor;
@@ -323,7 +323,7 @@ async fn hand_over(
         Ok(None) => return Ok(Next::After(LOOK_AGAIN)),
         Err(why) => return Ok(Next::Fail(Failure::new(why))),
     };
-    let carried = if migration.stays() {
+    let carried = if migration.stays() || server.boots_from_volume() {
         None
     } else {
         let ready = seen.export.filter(|one| one.epoch == server.disk_epoch);
@@ -350,7 +350,8 @@ async fn hand_over(
     fresh.host.clone_from(&migration.dest_host);
     fresh.zone = zone.or(fresh.zone);
     fresh.flavor = migration.new_flavor.clone();
-    fresh.image.disk_from = Some(DiskFrom {
+    // A root disk that is a volume goes along by itself.
+    fresh.image.disk_from = (!fresh.boots_from_volume()).then_some(DiskFrom {
         epoch: fresh.disk_epoch,
         carried,
     });
@@ -380,6 +381,9 @@ async fn arrive(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<N
             "Host {host} was declared to be off before the server had come there."
         ))));
     }
+    if let Some(next) = volumes::ensure(cx, server).await? {
+        return Ok(next);
+    }
     let plugged = ports::ensure(cx, server).await?.unwrap_or_default();
     let told = feed::published(cx.db(), place(host, &server.id)).await?;
     if !plugged.is_empty() || told != Some(server.generation) {
@@ -399,6 +403,9 @@ async fn arrive(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<N
         HostSays::Failed(why) => return Ok(Next::Fail(Failure::new(why))),
         HostSays::Settled(state) => state,
     };
+    if let Some(next) = volumes::complete(cx, server).await? {
+        return Ok(next);
+    }
     crash_point!("resize.before_finish");
     let mut tx = cx.finish("finish").await?;
     let Some((mut fresh, mut migration)) = lock_both(&mut tx, server).await? else {

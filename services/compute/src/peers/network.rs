@@ -168,7 +168,11 @@ impl Siblings {
     }
 
     /// Has a port made ready on another host, where its server goes to while it runs; or on none any more.
-    pub(crate) async fn prepare_port(&self, port: &str, next: Option<&str>) -> Result<(), PeerError> {
+    pub(crate) async fn prepare_port(
+        &self,
+        port: &str,
+        next: Option<&str>,
+    ) -> Result<(), PeerError> {
         let profile = next.map_or_else(|| json!({}), |host| json!({ "migrating_to": host }));
         let body = json!({"port": {"binding:profile": profile}});
         let call = self

@@ -58,7 +58,10 @@ pub(crate) async fn port(
     let arrived = |before: &Port, after: &Port| {
         !before.next_host.is_empty() && before.next_host == after.host
     };
-    if before.zip(after).is_some_and(|(before, after)| arrived(before, after)) {
+    if before
+        .zip(after)
+        .is_some_and(|(before, after)| arrived(before, after))
+    {
         network(tx, now, &any.network_id).await?;
     }
     mark_shared(tx, now, before, after).await
@@ -90,8 +93,13 @@ async fn mark_shared(
     after: Option<&Port>,
 ) -> Result<(), Error> {
     let reach = |port: Option<&Port>| {
-        port.filter(|port| !port.host.is_empty())
-            .map(|port| (hosts_of(Some(port)), port.mac.clone(), port.fixed_ips.clone()))
+        port.filter(|port| !port.host.is_empty()).map(|port| {
+            (
+                hosts_of(Some(port)),
+                port.mac.clone(),
+                port.fixed_ips.clone(),
+            )
+        })
     };
     let Some(any) = after.or(before) else {
         return Ok(());
@@ -196,12 +204,7 @@ async fn ensure_network(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Re
 }
 
 /// The port's groups, and the groups that their rules name, are told to its host before the port needs them.
-async fn ensure_groups(
-    tx: &mut Tx,
-    now: Timestamp,
-    host: &str,
-    port: &Port,
-) -> Result<(), Error> {
+async fn ensure_groups(tx: &mut Tx, now: Timestamp, host: &str, port: &Port) -> Result<(), Error> {
     for id in &port.security_groups {
         if is_told(tx, host, KIND_SECURITY_GROUP, id).await? {
             continue;

@@ -40,12 +40,20 @@ impl Host {
     fn awaits(&self, server: &ServerId, session: &str) -> bool {
         let guest = self.servers.get(server);
         guest.is_some_and(|guest| {
-            guest.awaited.is_some() && guest.live.as_ref().is_some_and(|way| way.session == session)
+            guest.awaited.is_some()
+                && guest
+                    .live
+                    .as_ref()
+                    .is_some_and(|way| way.session == session)
         })
     }
 
     fn set_stage(&mut self, server: &ServerId, stage: LiveStage) {
-        if let Some(way) = self.servers.get_mut(server).and_then(|guest| guest.live.as_mut()) {
+        if let Some(way) = self
+            .servers
+            .get_mut(server)
+            .and_then(|guest| guest.live.as_mut())
+        {
             way.stage = stage;
             self.changes.tell(Some(server.clone()));
         }

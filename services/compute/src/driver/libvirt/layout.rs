@@ -61,7 +61,9 @@ pub fn capacities(note: &str) -> BTreeMap<String, u64> {
     let Ok(document) = Document::parse(note.trim_end_matches('\0')) else {
         return BTreeMap::new();
     };
-    let disks = document.descendants().filter(|node| node.has_tag_name("disk"));
+    let disks = document
+        .descendants()
+        .filter(|node| node.has_tag_name("disk"));
     disks
         .filter_map(|disk| {
             let bytes = disk.attribute("capacity")?.parse().ok()?;
@@ -71,7 +73,8 @@ pub fn capacities(note: &str) -> BTreeMap<String, u64> {
 }
 
 fn devices<'a, 'b>(document: &'a Document<'b>) -> Result<Node<'a, 'b>, String> {
-    child(document.root_element(), "devices").ok_or_else(|| "a definition without devices".to_owned())
+    child(document.root_element(), "devices")
+        .ok_or_else(|| "a definition without devices".to_owned())
 }
 
 fn child<'a, 'b>(node: Node<'a, 'b>, name: &str) -> Option<Node<'a, 'b>> {
@@ -109,7 +112,16 @@ fn check_same(own: Node<'_, '_>, other: Node<'_, '_>) -> Result<(), String> {
 
 type Names = &'static [&'static str];
 const ADDRESS: Names = &[
-    "type", "domain", "bus", "slot", "function", "multifunction", "controller", "target", "unit", "port",
+    "type",
+    "domain",
+    "bus",
+    "slot",
+    "function",
+    "multifunction",
+    "controller",
+    "target",
+    "unit",
+    "port",
 ];
 const CONTROLLER: Names = &["type", "index", "model", "ports", "vectors"];
 
@@ -118,12 +130,19 @@ fn word<'a>(node: Node<'a, '_>, text: &'a str) -> Result<&'a str, String> {
     if !text.is_empty() && text.len() <= WORD && text.chars().all(plain) {
         return Ok(text);
     }
-    Err(format!("the other host says what cannot be of a {}", node.tag_name().name()))
+    Err(format!(
+        "the other host says what cannot be of a {}",
+        node.tag_name().name()
+    ))
 }
 
 /// An element with those of its attributes that are known, and nothing in it.
 fn element(node: Node<'_, '_>, known: Names) -> Result<String, String> {
-    Ok(format!("<{}{}/>", node.tag_name().name(), attributes(node, known)?))
+    Ok(format!(
+        "<{}{}/>",
+        node.tag_name().name(),
+        attributes(node, known)?
+    ))
 }
 
 fn attributes(node: Node<'_, '_>, known: Names) -> Result<String, String> {
@@ -161,12 +180,17 @@ fn controllers(other: Node<'_, '_>) -> Result<String, String> {
     for node in all {
         let kind = node.attribute("type").unwrap_or_default();
         if !["pci", "sata", "usb", "virtio-serial"].contains(&kind) {
-            return Err(format!("the guest has a controller of type {kind:?}, which none here has"));
+            return Err(format!(
+                "the guest has a controller of type {kind:?}, which none here has"
+            ));
         }
         let _infallible = write!(text, "<controller{}>", attributes(node, CONTROLLER)?);
         for (part, known) in [
             ("model", &["name"] as Names),
-            ("target", &["chassisNr", "chassis", "port", "busNr"] as Names),
+            (
+                "target",
+                &["chassisNr", "chassis", "port", "busNr"] as Names,
+            ),
             ("address", ADDRESS),
         ] {
             if let Some(part) = child(node, part) {
@@ -179,7 +203,10 @@ fn controllers(other: Node<'_, '_>) -> Result<String, String> {
 }
 
 /// `q35` of one release of QEMU is not that of another.
-fn machine(own: &Document<'_>, other: &Document<'_>) -> Result<Option<(Range<usize>, String)>, String> {
+fn machine(
+    own: &Document<'_>,
+    other: &Document<'_>,
+) -> Result<Option<(Range<usize>, String)>, String> {
     let kind = |document: &Document<'_>| -> Option<(Range<usize>, String)> {
         let os = child(document.root_element(), "os")?;
         let machine = child(os, "type")?.attribute_node("machine")?;
@@ -196,9 +223,13 @@ fn machine(own: &Document<'_>, other: &Document<'_>) -> Result<Option<(Range<usi
 }
 
 /// A processor that the guest has seen stays the one that it is, as far as it is described.
-fn processor(own: &Document<'_>, other: &Document<'_>) -> Result<Option<(Range<usize>, String)>, String> {
+fn processor(
+    own: &Document<'_>,
+    other: &Document<'_>,
+) -> Result<Option<(Range<usize>, String)>, String> {
     let own = child(own.root_element(), "cpu");
-    let other = child(other.root_element(), "cpu").filter(|cpu| cpu.attribute("mode") == Some("custom"));
+    let other =
+        child(other.root_element(), "cpu").filter(|cpu| cpu.attribute("mode") == Some("custom"));
     let (Some(own), Some(other)) = (own, other) else {
         return Ok(None);
     };
@@ -256,7 +287,10 @@ mod tests {
     #[test]
     fn places_are_taken_over_and_files_are_not() {
         let adopted = adopt(OWN, &other(DISK, "")).unwrap();
-        assert!(!adopted.contains("evil") && !adopted.contains("shadow"), "{adopted}");
+        assert!(
+            !adopted.contains("evil") && !adopted.contains("shadow"),
+            "{adopted}"
+        );
         for part in [
             "<source file='/here/disk'/><target dev='vda' bus='virtio'/><address type='pci' bus='0x03'",
             "<mac address='fa:16:3e:00:00:01'/><address type='pci' domain='0x0000' bus='0x05'",
@@ -275,7 +309,10 @@ mod tests {
     fn a_guest_of_other_devices_and_a_word_that_is_none_are_refused() {
         let more = "<interface type='ethernet'><mac address='fa:16:3e:00:00:02'/></interface>";
         let odd = adopt(OWN, &other(DISK, more)).unwrap_err();
-        assert!(odd.contains("fa:16:3e:00:00:02 that it should not have"), "{odd}");
+        assert!(
+            odd.contains("fa:16:3e:00:00:02 that it should not have"),
+            "{odd}"
+        );
         let odd = adopt(OWN, &other("", "")).unwrap_err();
         assert_eq!(odd, "the guest has no disk vda, and should");
         let evil = DISK.replace("0x03", "&apos;/&gt;&lt;disk&gt;");
@@ -288,7 +325,10 @@ mod tests {
     fn sizes_of_disks_are_read_from_the_note() {
         let note = "<qemu-migration><nbd><disk target='vda' capacity='1073741824'/>\
                     <disk target='vdz' capacity='x'/></nbd></qemu-migration>\0";
-        assert_eq!(capacities(note), BTreeMap::from([("vda".to_owned(), 1 << 30)]));
+        assert_eq!(
+            capacities(note),
+            BTreeMap::from([("vda".to_owned(), 1 << 30)])
+        );
         assert_eq!(capacities("no"), BTreeMap::new());
     }
 }

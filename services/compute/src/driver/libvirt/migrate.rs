@@ -7,7 +7,10 @@
 //! libvirt.so exports the calls for its own daemon only; they have had this form since 1.1.0 (2013). Where they are
 //! missing, a host says so beforehand.
 
-#![expect(unsafe_code, reason = "the calls exist neither in virt nor in virt-sys")]
+#![expect(
+    unsafe_code,
+    reason = "the calls exist neither in virt nor in virt-sys"
+)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
@@ -59,12 +62,20 @@ type Finish = unsafe extern "C" fn(
     c_uint,
     c_int,
 ) -> sys::virDomainPtr;
-type Confirm =
-    unsafe extern "C" fn(sys::virDomainPtr, Params, c_int, *const c_char, c_int, c_uint, c_int) -> c_int;
+type Confirm = unsafe extern "C" fn(
+    sys::virDomainPtr,
+    Params,
+    c_int,
+    *const c_char,
+    c_int,
+    c_uint,
+    c_int,
+) -> c_int;
 
 /// The guest runs meanwhile, is slowed down if it writes faster than can be brought, and is safe from other hands. Its
 /// config drive is a file of each host, which libvirt takes for a disk that somebody forgot (`UNSAFE`).
-const FLAGS: c_uint = sys::VIR_MIGRATE_LIVE | sys::VIR_MIGRATE_AUTO_CONVERGE | sys::VIR_MIGRATE_UNSAFE;
+const FLAGS: c_uint =
+    sys::VIR_MIGRATE_LIVE | sys::VIR_MIGRATE_AUTO_CONVERGE | sys::VIR_MIGRATE_UNSAFE;
 
 /// What a migration is made of on one host.
 #[derive(Clone, Debug)]
@@ -149,7 +160,9 @@ pub fn begin(domain: &Domain, way: &Way) -> Said<(String, Vec<u8>)> {
     way.add_local(&mut list)?;
     let (mut note, mut length) = (ptr::null_mut(), 0);
     // SAFETY: the symbol has this type in every libvirt that has it.
-    let call = unsafe { std::mem::transmute::<*mut c_void, Begin>(find(c"virDomainMigrateBegin3Params")?) };
+    let call = unsafe {
+        std::mem::transmute::<*mut c_void, Begin>(find(c"virDomainMigrateBegin3Params")?)
+    };
     // SAFETY: the domain is alive, the list is libvirt's own, the places are ours.
     let xml = unsafe {
         call(
@@ -178,8 +191,9 @@ pub fn prepare(connect: &Connect, way: &Way, xml: &str, note: &[u8]) -> Said<Vec
     list.add(c"destination_name", &way.name)?;
     let (mut out, mut length, mut uri) = (ptr::null_mut(), 0, ptr::null_mut());
     // SAFETY: the symbol has this type in every libvirt that has it.
-    let call =
-        unsafe { std::mem::transmute::<*mut c_void, Prepare>(find(c"virDomainMigratePrepare3Params")?) };
+    let call = unsafe {
+        std::mem::transmute::<*mut c_void, Prepare>(find(c"virDomainMigratePrepare3Params")?)
+    };
     // SAFETY: the connection is open, the list is libvirt's own, the note is as long as is said, the places are ours.
     let done = unsafe {
         call(
@@ -207,8 +221,9 @@ pub fn perform(domain: &Domain, way: &Way, note: &[u8]) -> Said<Vec<u8>> {
     let list = way.params()?;
     let (mut out, mut length) = (ptr::null_mut(), 0);
     // SAFETY: the symbol has this type in every libvirt that has it.
-    let call =
-        unsafe { std::mem::transmute::<*mut c_void, Perform>(find(c"virDomainMigratePerform3Params")?) };
+    let call = unsafe {
+        std::mem::transmute::<*mut c_void, Perform>(find(c"virDomainMigratePerform3Params")?)
+    };
     // SAFETY: as in `prepare`; without a URI of another libvirtd none is called.
     let done = unsafe {
         call(
@@ -236,8 +251,9 @@ pub fn finish(connect: &Connect, way: &Way, note: &[u8], came: bool) -> Said<(bo
     list.add(c"destination_name", &way.name)?;
     let (mut out, mut length) = (ptr::null_mut(), 0);
     // SAFETY: the symbol has this type in every libvirt that has it.
-    let call =
-        unsafe { std::mem::transmute::<*mut c_void, Finish>(find(c"virDomainMigrateFinish3Params")?) };
+    let call = unsafe {
+        std::mem::transmute::<*mut c_void, Finish>(find(c"virDomainMigrateFinish3Params")?)
+    };
     // SAFETY: as in `prepare`.
     let domain = unsafe {
         call(
@@ -269,8 +285,9 @@ pub fn confirm(domain: &Domain, way: &Way, note: &[u8], runs: bool) -> Said<()> 
     let mut list = List::default();
     way.add_local(&mut list)?;
     // SAFETY: the symbol has this type in every libvirt that has it.
-    let call =
-        unsafe { std::mem::transmute::<*mut c_void, Confirm>(find(c"virDomainMigrateConfirm3Params")?) };
+    let call = unsafe {
+        std::mem::transmute::<*mut c_void, Confirm>(find(c"virDomainMigrateConfirm3Params")?)
+    };
     // SAFETY: as in `prepare`.
     let done = unsafe {
         call(
@@ -299,7 +316,11 @@ pub fn give_up(domain: &Domain) -> Result<(), virt::error::Error> {
 }
 
 fn ok<T>(done: c_int, value: T) -> Said<T> {
-    if done == 0 { Ok(value) } else { Err(last_error()) }
+    if done == 0 {
+        Ok(value)
+    } else {
+        Err(last_error())
+    }
 }
 
 fn last_error() -> String {

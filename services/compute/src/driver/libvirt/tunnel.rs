@@ -14,7 +14,8 @@ use rand::Rng as _;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer,
+    UnixTime,
 };
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::sign::CertifiedKey;
@@ -94,9 +95,12 @@ impl Door {
                     clock.sleep(Duration::from_millis(100)).await;
                     continue;
                 };
-                let (acceptor, waiting, clock) = (acceptor.clone(), Arc::clone(&waiting), clock.clone());
+                let (acceptor, waiting, clock) =
+                    (acceptor.clone(), Arc::clone(&waiting), clock.clone());
                 nephos_runtime::spawn("compute.guest", async move {
-                    let said = clock.timeout(SAYS_WITHIN, let_in(acceptor, socket, &waiting)).await;
+                    let said = clock
+                        .timeout(SAYS_WITHIN, let_in(acceptor, socket, &waiting))
+                        .await;
                     if let Some(Err(why)) = said {
                         warn!(%from, why, "somebody came to the door and was not let in");
                     }
@@ -192,7 +196,10 @@ pub async fn say<T: Serialize + Sync>(
     let broken = |why: std::io::Error| format!("the way to the other host broke off: {why}");
     let text = serde_json::to_vec(word).map_err(|why| why.to_string())?;
     let length = u32::try_from(text.len()).map_err(|_| "a word is too long".to_owned())?;
-    stream.write_all(&length.to_be_bytes()).await.map_err(broken)?;
+    stream
+        .write_all(&length.to_be_bytes())
+        .await
+        .map_err(broken)?;
     stream.write_all(&text).await.map_err(broken)?;
     stream.flush().await.map_err(broken)
 }
@@ -226,7 +233,9 @@ fn server_config() -> Result<(ServerConfig, String), String> {
     let private = [PRIVATE_KEY, &seed[..]].concat();
     let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(private));
     let signer = ring::sign::any_supported_type(&private).map_err(|why| why.to_string())?;
-    let public = signer.public_key().ok_or("a key pair without a public key")?;
+    let public = signer
+        .public_key()
+        .ok_or("a key pair without a public key")?;
     let public = public.as_ref().to_vec();
     let key = hex::encode(&public);
     let own = CertifiedKey::new(vec![CertificateDer::from(public)], signer);
@@ -326,15 +335,21 @@ mod tests {
         let wrong = call(&address, &other.key, "secret", What::Words).await;
         assert!(wrong.unwrap_err().contains("does not answer"));
         // The wrong session is hung up on.
-        let mut guess = call(&address, &door.key, "guess", What::Words).await.unwrap();
+        let mut guess = call(&address, &door.key, "guess", What::Words)
+            .await
+            .unwrap();
         assert!(hear::<String>(&mut guess).await.is_err());
-        let mut one = call(&address, &door.key, "secret", What::Memory).await.unwrap();
+        let mut one = call(&address, &door.key, "secret", What::Memory)
+            .await
+            .unwrap();
         let (what, mut end) = coming.recv().await.unwrap();
         assert_eq!(what, What::Memory);
         say(&mut one, &"hello").await.unwrap();
         assert_eq!(hear::<String>(&mut end).await.unwrap(), "hello");
         drop(coming);
-        let mut late = call(&address, &door.key, "secret", What::Words).await.unwrap();
+        let mut late = call(&address, &door.key, "secret", What::Words)
+            .await
+            .unwrap();
         assert!(hear::<String>(&mut late).await.is_err());
     }
 

@@ -292,7 +292,10 @@ impl Ways {
             ));
         }
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.get(server).is_some_and(|there| Arc::ptr_eq(there, &way)) {
+        if all
+            .get(server)
+            .is_some_and(|there| Arc::ptr_eq(there, &way))
+        {
             all.remove(server);
         }
         Ok(())
@@ -412,7 +415,8 @@ impl Arrival {
         };
         // From here on nothing is given up any more: the guest has left where it was.
         let connect = Arc::clone(&link);
-        let finished = blocking(move || migrate::finish(connect.connect(), &way, &note, came)).await;
+        let finished =
+            blocking(move || migrate::finish(connect.connect(), &way, &note, came)).await;
         let (runs, note) = finished.map(|(runs, note)| (runs && came, noted(&note)))?;
         self.shared.changed(&self.spec.server_id);
         let told = tunnel::say(words, &Word::Finished { note, runs }).await;
@@ -430,7 +434,12 @@ impl Arrival {
     async fn make_ready(&self, definition: &str, note: &[u8]) -> Result<String, String> {
         let words = |why: DriverError| why.to_string();
         let spec = &self.spec;
-        let paths = || self.shared.disks.paths(spec, &self.shared.images).map_err(words);
+        let paths = || {
+            self.shared
+                .disks
+                .paths(spec, &self.shared.images)
+                .map_err(words)
+        };
         let dir = self.shared.disks.make_dir(&spec.server_id).map_err(words)?;
         if spec.boot.image.is_some() {
             let sizes = layout::capacities(&String::from_utf8_lossy(note));
@@ -440,7 +449,9 @@ impl Arrival {
                 gib => gib << 30,
             };
             if bytes == 0 || bytes > most {
-                return Err(format!("the guest's disk has {bytes} bytes, and may have {most}"));
+                return Err(format!(
+                    "the guest's disk has {bytes} bytes, and may have {most}"
+                ));
             }
             let part = dir.join(format!("{}.part", ids::hex()));
             let made = child::create_empty(&part, bytes, &self.clock).await;
