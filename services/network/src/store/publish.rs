@@ -46,6 +46,9 @@ pub(crate) async fn port(
         feed::withdraw_present(tx, now, place(left, KIND_PORT, &any.id)).await?;
         feed::forget_on(tx, left, KIND_PORT, &any.id).await?;
     }
+    if new_hosts.is_empty() && !old_hosts.is_empty() {
+        feed::forget(tx, KIND_PORT, &any.id).await?;
+    }
     for host in &new_hosts {
         if let Some(port) = after.filter(|port| !port.is_router()) {
             let spot = place(host, KIND_PORT, &port.id);
