@@ -17,6 +17,8 @@ use crate::model::spec::ServerSpec;
 
 /// A disk whose flavor says nothing of its size is no larger.
 const LARGEST_DISK: u64 = 16 << 40;
+/// A guest comes in no more streams at a time.
+const STREAMS: usize = 16;
 
 /// A guest that comes here.
 pub(super) struct Arrival {
@@ -58,6 +60,10 @@ impl Arrival {
                 Some(()) = streams.next(), if !streams.is_empty() => {}
                 came = coming.recv() => {
                     let Some((what, stream)) = came else { return };
+                    // QEMU opens one for memory and a few for each disk.
+                    if streams.len() >= STREAMS {
+                        continue;
+                    }
                     let path = match what {
                         What::Memory => self.sockets.memory(),
                         What::Disks => self.sockets.disks(),
