@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use nephos_db::Kind;
 use nephos_types::RequestId;
 use serde_json::Value;
 
@@ -75,6 +76,8 @@ impl Fault {
         not_implemented => NOT_IMPLEMENTED,
         /// 503: something this needs does not answer; try again.
         unavailable => SERVICE_UNAVAILABLE,
+        /// 504: it took longer than anybody waits.
+        gateway_timeout => GATEWAY_TIMEOUT,
         /// 507: the disk is full.
         insufficient_storage => INSUFFICIENT_STORAGE,
     }
@@ -113,21 +116,25 @@ impl From<nephos_db::Error> for Fault {
     /// What the database refused: busy or gone is 503, a full disk 507, the rest is ours; the cause goes to the log, not to
     /// the client.
     fn from(error: nephos_db::Error) -> Self {
-        if error.kind() == nephos_db::Kind::Conflict {
-            tracing::debug!(%error, "another transaction was quicker");
-        } else {
-            tracing::error!(%error, "database refused a statement");
+        match error.kind() {
+            Kind::Conflict => tracing::debug!(%error, "another transaction was quicker"),
+            Kind::Nul | Kind::TooLate => tracing::info!(%error, "not stored"),
+            _ours_or_the_machines => tracing::error!(%error, "database refused a statement"),
         }
-        if error.kind() == nephos_db::Kind::Full {
-            Self::insufficient_storage(
+        match error.kind() {
+            Kind::Full => Self::insufficient_storage(
                 "The disk of this service's database is full, so nothing was changed. Try again when the operator has made room.",
-            )
-        } else if error.is_transient() {
-            Self::unavailable("The database is busy or not reachable. Try again in a moment.")
-        } else {
-            Self::internal(
+            ),
+            Kind::Nul => Self::bad_request("A NUL character has no place in a text."),
+            Kind::TooLate => Self::gateway_timeout(
+                "It took longer than the caller said it would wait, so nothing was changed. When that comes at once, the clocks of the two machines differ.",
+            ),
+            _busy_or_gone if error.is_transient() => {
+                Self::unavailable("The database is busy or not reachable. Try again in a moment.")
+            }
+            _ours => Self::internal(
                 "The request could not be carried out. The log has the cause by request id.",
-            )
+            ),
         }
     }
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use nephos_auth::{Caller, Scope, Target};
 use nephos_runtime::crash::Crashed;
 use nephos_runtime::metrics::Durations;
-use nephos_types::RequestId;
+use nephos_types::{RequestId, Timestamp};
 use serde_json::{Value, json};
 use tracing::{Instrument, error, info};
 
@@ -19,6 +19,9 @@ use crate::http_types::{Dispatch, Incoming, Payload, Request, Response};
 use crate::reply::Written;
 use crate::router::{self, Choice, Found, Router};
 use crate::{Access, Cx, Dialect, Fault, HtmlFaults, Service, Version, Versioning, openapi};
+
+/// Until when the caller of a sibling waits: microseconds since 1970.
+pub const UNTIL: HeaderName = HeaderName::from_static("x-nephos-until");
 
 static TOOK: LazyLock<Durations> =
     LazyLock::new(|| Durations::new("http_request", "Time to answer a call", "endpoint"));
@@ -69,7 +72,9 @@ impl<S: Service> Dispatch for App<S> {
         let id = request_id(&request.headers);
         let span = tracing::info_span!("request", service = S::NAME, request_id = %id);
         let behalf = id.clone();
+        let until = until(&request.headers);
         let answer = async move { inner.answer(request, id).await };
+        let answer = nephos_runtime::request::within(until, answer);
         nephos_runtime::request::under(behalf, answer)
             .instrument(span)
             .boxed()
@@ -86,6 +91,12 @@ fn request_id(headers: &HeaderMap) -> RequestId {
                 .is_some_and(|rest| uuid::Uuid::try_parse(rest).is_ok())
         })
         .map_or_else(nephos_runtime::ids::request_id, RequestId::from)
+}
+
+/// Until when the caller waits, as siblings say: nothing is stored for it later. Others who say so bind only themselves.
+fn until(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(UNTIL)?.to_str().ok()?;
+    text.parse().ok().map(Timestamp)
 }
 
 /// What negotiation and routing found out before the handler runs.

@@ -15,6 +15,10 @@ pub enum Kind {
     Unavailable,
     /// The disk is full.
     Full,
+    /// A text holds a NUL character, which PostgreSQL does not store.
+    Nul,
+    /// Whoever asked for it waits no longer: [`nephos_runtime::request::within`].
+    TooLate,
     /// An earlier statement of the transaction failed, or it was open for too long.
     Poisoned,
     /// A column is missing or has another type than asked for: a mistake in our SQL.
@@ -105,6 +109,7 @@ fn kind_of(error: &dyn sqlx::error::DatabaseError) -> Kind {
         }
         // The last one: SQLite could not make the index of its log longer.
         Some("53100" | "13" | "4874") => Kind::Full,
+        Some("22021") => Kind::Nul,
         Some(code) if is_sqlite_io(code) => Kind::Unavailable,
         _other => Kind::Other,
     }

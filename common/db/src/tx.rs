@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephos_runtime::{Clock, WakeSink};
+use nephos_runtime::{Clock, WakeSink, request};
 use nephos_types::Wake;
 use sqlx::{AssertSqlSafe, Postgres};
 
@@ -244,6 +244,10 @@ impl Tx {
     pub async fn commit(self) -> Result<(), Error> {
         if self.poisoned {
             return Err(Error::new(Kind::Poisoned, "an earlier statement failed"));
+        }
+        if request::until().is_some_and(|until| self.clock.now() > until) {
+            let what = "whoever asked for it has stopped waiting";
+            return Err(Error::new(Kind::TooLate, what));
         }
         let (tell, told) = tokio::sync::oneshot::channel();
         // A task of its own: whoever drops this future in the middle leaves no group half decided.

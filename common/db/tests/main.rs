@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nephos_db::{Db, DbUrl, Direction, Kind, Migration, Page, Where, args};
-use nephos_runtime::{Clock, WakeSink};
+use nephos_runtime::{Clock, WakeSink, request};
 use nephos_types::{Timestamp, Wake};
 
 #[derive(Default)]
@@ -146,6 +146,22 @@ async fn a_transaction_that_stays_open_is_refused() {
     f.clock.advance(Duration::from_secs(6));
     let late = tx.exec("DELETE FROM things", args![]).await.unwrap_err();
     assert_eq!(late.kind(), Kind::Poisoned);
+}
+
+#[tokio::test]
+async fn nothing_is_stored_for_somebody_who_waits_no_longer() {
+    let f = fixture().await;
+    let until = f.clock.now().plus_secs(3);
+    let within = |id| request::within(Some(until), insert(&f.db, id, 1));
+    within("a").await.unwrap();
+    f.clock.advance(Duration::from_secs(4));
+    assert_eq!(within("b").await.unwrap_err().kind(), Kind::TooLate);
+    let finished = nephos_runtime::finish(async move { request::until() });
+    assert_eq!(request::within(Some(until), finished).await, Some(until));
+    insert(&f.db, "c", 1).await.unwrap();
+    let sql = "SELECT id FROM things ORDER BY id";
+    let kept: Vec<String> = f.db.fetch_all(sql, args![]).await.unwrap();
+    assert_eq!(kept, ["a", "c"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use nephos_api::{Incoming, Payload, Request, Response};
+use nephos_api::{Incoming, Payload, Request, Response, UNTIL};
 use nephos_types::RequestId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -144,8 +144,10 @@ impl<'a> Call<'a> {
         let service = self.service;
         let limit = self.peers.timeout();
         let clock = self.peers.clock().clone();
+        let until = self.peers.until().0.to_string();
+        let call = self.header(UNTIL, &until);
         let whole = async move {
-            let response = self.exchange().await?;
+            let response = call.exchange().await?;
             let (status, headers) = (response.status, response.headers);
             let body = read_whole(service, response.body).await?;
             Ok(Answer {

@@ -15,6 +15,8 @@ use crate::{Call, Directory, PeerError};
 
 /// How long a sibling may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// It stores nothing any more so long before that: what it was storing is done when nobody waits for it any longer.
+const SETTLED_BEFORE: Duration = Duration::from_secs(5);
 /// A sibling that sends nothing for so long has given up; longer than any answer is held back.
 const STALL: Duration = Duration::from_secs(60);
 /// A token is replaced this long before it ends.
@@ -311,6 +313,12 @@ impl Peers {
 
     pub(crate) fn timeout(&self) -> Duration {
         ANSWER_WITHIN
+    }
+
+    /// Until when a sibling that is called now may store something; not longer than whoever calls is waited for.
+    pub(crate) fn until(&self) -> Timestamp {
+        let ours = self.0.clock.now().plus(ANSWER_WITHIN - SETTLED_BEFORE);
+        nephos_runtime::request::until().map_or(ours, |theirs| theirs.min(ours))
     }
 }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use nephos_api::shell::{self, Audience, Health, Mount, Site};
-use nephos_api::{Dispatch, Incoming, Payload, Request, Response};
+use nephos_api::{Dispatch, Incoming, Payload, Request, Response, UNTIL};
 use nephos_peer::{Credentials, Directory, Peers, Replicas, Transport};
 use nephos_runtime::{Clock, Shutdown, request};
 use nephos_types::{RequestId, Timestamp};
@@ -24,6 +24,7 @@ pub struct Echo {
     asked: Arc<AtomicUsize>,
     ended: Arc<AtomicUsize>,
     ids: Arc<Mutex<Vec<String>>>,
+    until: Arc<Mutex<Vec<i64>>>,
 }
 
 impl Dispatch for Echo {
@@ -34,6 +35,9 @@ impl Dispatch for Echo {
             let id = request.headers.get("x-openstack-request-id");
             let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
             echo.ids.lock().unwrap().push(id.to_owned());
+            let until = request.headers.get(UNTIL).and_then(|at| at.to_str().ok());
+            let until = until.and_then(|at| at.parse().ok()).unwrap_or_default();
+            echo.until.lock().unwrap().push(until);
             if request.path == "/slow" {
                 Clock::system().sleep(Duration::from_millis(300)).await;
             }
@@ -188,6 +192,24 @@ async fn the_request_id_goes_along_with_every_call_of_a_request() {
     let seen = echo.ids.lock().unwrap().clone();
     let named = "req-00000000-0000-4000-8000-000000000001";
     assert_eq!(seen, [named, "", named, ""]);
+}
+
+#[tokio::test]
+async fn a_sibling_is_told_until_when_it_is_waited_for() {
+    let (echo, both) = both().await;
+    let clock = Clock::system();
+    for peers in &both {
+        let began = clock.now();
+        peers.get("echo", "/x").send().await.unwrap();
+        let soon = clock.now().plus_secs(3);
+        let call = async { peers.get("echo", "/x").send().await.unwrap() };
+        request::within(Some(soon), call).await;
+        let told = std::mem::take(&mut *echo.until.lock().unwrap());
+        // Earlier than the caller gives up, so that what is under way then is done.
+        let usual = began.plus_secs(25).0..=clock.now().plus_secs(25).0;
+        assert!(usual.contains(&told[0]), "{told:?}");
+        assert_eq!(told[1], soon.0);
+    }
 }
 
 #[tokio::test]

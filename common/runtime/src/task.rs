@@ -56,7 +56,8 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     let span = tracing::Span::current();
-    match tokio::spawn(on_behalf(future).instrument(span)).await {
+    let future = request::within(request::until(), on_behalf(future));
+    match tokio::spawn(future.instrument(span)).await {
         Ok(value) => value,
         Err(end) => match end.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -277,6 +277,8 @@ async fn actions_are_checked() {
     let member = cloud.member().at("compute 2.96");
     for body in [
         json!({"interfaceAttachment": {"net_id": "a", "port_id": "b"}}),
+        json!({"interfaceAttachment": {"net_id": "x"}}),
+        json!({"interfaceAttachment": {"port_id": "x"}}),
         json!({"interfaceAttachment": {"fixed_ips": [{"ip_address": "10.0.0.1"}]}}),
         json!({"interfaceAttachment": {"net_id": cloud.network_id, "fixed_ips": [{"ip_address": "x"}]}}),
         json!({"interfaceAttachment": {"colour": "red"}}),

@@ -46,6 +46,60 @@ async fn extra_specs_that_come_together_are_all_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_host_is_out_of_service_and_dead_when_both_are_said_at_once() {
+    let cloud = Cloud::new().await;
+    let admin = cloud.admin().at("compute 2.53");
+    let services = admin.get("/v2.1/os-services").await.expect(200).json;
+    let id = services["services"][0]["id"].as_str().unwrap();
+    let target = format!("/v2.1/os-services/{id}");
+    for _ in 0..4 {
+        let out = json!({"status": "disabled", "disabled_reason": "dust"});
+        let dead = json!({"forced_down": true});
+        tokio::join!(admin.put(&target, out), admin.put(&target, dead));
+        let services = admin.get("/v2.1/os-services").await.expect(200).json;
+        let service = &services["services"][0];
+        assert_eq!(service["status"], "disabled");
+        assert_eq!(service["disabled_reason"], "dust");
+        assert_eq!(service["forced_down"], true);
+        let back = json!({"status": "enabled", "forced_down": false});
+        let back = admin.put(&target, back).await.expect(200).json;
+        assert_eq!(back["service"]["status"], "enabled");
+        assert_eq!(back["service"]["forced_down"], false);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_flavor_goes_once_and_nobody_keeps_access_to_it() {
+    let cloud = Cloud::new().await;
+    let admin = cloud.admin();
+    let private = json!({"flavor": {"id": "f", "name": "f", "ram": 64, "vcpus": 1, "disk": 1,
+        "os-flavor-access:is_public": false}});
+    let access = json!({"addTenantAccess": {"tenant": "other"}});
+    for _ in 0..4 {
+        let made = admin.post("/v2.1/flavors", private.clone()).await;
+        made.expect(200);
+        let deletes = (0..4).map(|_| admin.delete("/v2.1/flavors/f"));
+        let given = admin.post("/v2.1/flavors/f/action", access.clone());
+        let (deletes, given) = tokio::join!(join_all(deletes), given);
+        let mut statuses: Vec<u16> = deletes.iter().map(|answer| answer.status).collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [202, 404, 404, 404]);
+        assert!(matches!(given.status, 200 | 404), "{}", given.status);
+        admin
+            .post("/v2.1/flavors", private.clone())
+            .await
+            .expect(200);
+        let has = admin
+            .get("/v2.1/flavors/f/os-flavor-access")
+            .await
+            .expect(200)
+            .json;
+        assert_eq!(has["flavor_access"], json!([]));
+        admin.delete("/v2.1/flavors/f").await.expect(202);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_is_renamed_while_it_starts_starts_once() {
     let mut cloud = Cloud::with_hosts(
         &["one", "two"],

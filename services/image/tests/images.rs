@@ -254,3 +254,25 @@ async fn what_comes_together_to_one_image_happens_and_it_is_deleted_once() {
     answers.sort_unstable();
     assert_eq!(answers, [204, 404, 404, 404, 404, 404]);
 }
+
+#[tokio::test]
+async fn a_client_that_names_no_json_gets_a_fault_as_a_page() {
+    let cloud = cloud().await;
+    let target = "/v2/images/11111111-1111-4111-8111-111111111111";
+    let words = "No image found with ID 11111111-1111-4111-8111-111111111111";
+    for accept in ["*/*", "text/html"] {
+        let asks = cloud.member().with_header("accept", accept);
+        let page = asks.get(target).await.expect(404);
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=UTF-8")
+        );
+        // python-glanceclient looks for the heading and what follows it.
+        let text = String::from_utf8_lossy(&page.bytes);
+        assert!(text.contains("<h1>404 Not Found</h1>"), "{text}");
+        assert!(text.contains(words), "{text}");
+    }
+    let asks = cloud.member().with_header("accept", "application/json");
+    let fault = asks.get(target).await.expect(404);
+    assert_eq!(fault.header("content-type"), Some("application/json"));
+}

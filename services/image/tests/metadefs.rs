@@ -303,3 +303,25 @@ async fn every_schema_has_its_name() {
     assert_eq!(association["name"], "resource_type_association");
     cloud.member().get("/v2/schemas/color").await.expect(404);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_deleted_by_many_goes_once() {
+    let cloud = cloud().await;
+    let admin = cloud.admin();
+    namespace(
+        &cloud,
+        json!({"objects": [{"name": "o"}], "properties": {"p": {"title": "P", "type": "string"}}, "tags": [{"name": "t"}]}),
+    )
+    .await;
+    for rest in ["/objects/o", "/properties/p", "/tags/t", ""] {
+        let target = format!("{ROOT}/My::Space{rest}");
+        let deletes = (0..6).map(|_| admin.delete(&target));
+        let mut answers: Vec<u16> = futures_util::future::join_all(deletes)
+            .await
+            .into_iter()
+            .map(|answer| answer.status)
+            .collect();
+        answers.sort_unstable();
+        assert_eq!(answers, [204, 404, 404, 404, 404, 404], "{rest}");
+    }
+}

@@ -241,3 +241,35 @@ async fn port_security_and_groups_exclude_each_other() {
         assert_eq!(refused(&member, "port", body, status).await, kind);
     }
 }
+
+#[tokio::test]
+async fn a_dhcp_option_has_a_value_or_is_taken_away() {
+    let cloud = Cloud::new().await;
+    let member = cloud.member();
+    let (network, _subnet) = cloud.wired("10.0.0.0/24").await;
+    let option =
+        |value: serde_json::Value| json!({"network_id": network, "extra_dhcp_opts": [value]});
+    let nothing = option(json!({"opt_name": "bootfile-name"}));
+    refused(&member, "port", nothing, 400).await;
+    let lines = option(json!({"opt_name": "bootfile-name", "opt_value": "a\nb"}));
+    refused(&member, "port", lines, 400).await;
+    let port = option(json!({"opt_name": "bootfile-name", "opt_value": "a"}));
+    let port = create(&member, "port", port).await;
+    assert_eq!(port["extra_dhcp_opts"][0]["opt_value"], "a");
+    let target = format!("/v2.0/ports/{}", port["id"].as_str().unwrap());
+    let away =
+        json!({"port": {"extra_dhcp_opts": [{"opt_name": "bootfile-name", "opt_value": null}]}});
+    let port = member.put(&target, away).await.expect(200).json;
+    assert_eq!(port["port"]["extra_dhcp_opts"], json!([]));
+}
+
+#[tokio::test]
+async fn a_page_larger_than_any_is_the_largest() {
+    let cloud = Cloud::new().await;
+    cloud.net().await;
+    let target = "/v2.0/networks?limit=99999999999999999999999";
+    let page = cloud.member().get(target).await.expect(200).json;
+    assert_eq!(page["networks"].as_array().unwrap().len(), 1);
+    let target = "/v2.0/networks?limit=1.5";
+    cloud.member().get(target).await.expect(400);
+}

@@ -431,3 +431,24 @@ async fn an_operator_moves_a_router_from_host_to_host() {
     assert_eq!(fault(&back), "RouterHostedByL3Agent");
     cloud.assert_consistent().await;
 }
+
+#[tokio::test]
+async fn a_floating_ip_without_a_port_has_no_fixed_address() {
+    let cloud = Cloud::new().await;
+    let outside = cloud.outside().await;
+    let member = cloud.member();
+    let body = json!({"floating_network_id": outside});
+    let one = make(&member, "floatingip", body.clone()).await;
+    let target = format!("/v2.0/floatingips/{one}");
+    for change in [
+        json!({"fixed_ip_address": "10.0.0.9"}),
+        json!({"fixed_ip_address": "10.0.0.9", "port_id": null}),
+    ] {
+        let refused = member.put(&target, json!({"floatingip": change})).await;
+        let refused = refused.expect(400).json;
+        assert_eq!(
+            refused["NeutronError"]["message"],
+            "Bad floatingip request: fixed_ip_address cannot be specified without a port_id."
+        );
+    }
+}

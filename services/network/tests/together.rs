@@ -165,6 +165,118 @@ async fn changes_of_one_thing_that_come_together_all_happen() {
     assert!(network["description"].as_str().unwrap().starts_with('d'));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tags_that_come_together_are_all_there() {
+    let cloud = Cloud::new().await;
+    let target = format!("/v2.0/networks/{}/tags", cloud.net().await);
+    let asks = (0..8).map(|number| {
+        let (member, target) = (cloud.member(), target.clone());
+        async move {
+            let body = json!({"tags": [format!("tag{number}")]});
+            member.post(&target, body).await.expect(200)
+        }
+    });
+    join_all(asks).await;
+    let all = cloud.member().get(&target).await.expect(200).json;
+    assert_eq!(all["tags"].as_array().unwrap().len(), 8, "{all}");
+}
+
+/// Asks both at once; each may come first.
+async fn race(
+    first: impl Future<Output = Answer>,
+    second: impl Future<Output = Answer>,
+) -> (u16, u16) {
+    let (first, second) = tokio::join!(first, second);
+    (first.status, second.status)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_goes_while_it_is_changed_is_gone_with_all_that_hung_on_it() {
+    let cloud = Cloud::new().await;
+    let (admin, member) = (cloud.admin(), cloud.member());
+    for _ in 0..4 {
+        let scope = json!({"name": "s", "ip_version": 4});
+        let scope = make(&admin, "address_scope", scope).await;
+        let target = format!("{}/{scope}", path("address_scope"));
+        let share = json!({"address_scope": {"shared": true}});
+        let (shared, deleted) = race(admin.put(&target, share), admin.delete(&target)).await;
+        assert!(matches!((shared, deleted), (200 | 404, 204)));
+
+        let group = make(&member, "security_group", json!({"name": "g"})).await;
+        let rule =
+            json!({"security_group_rule": {"security_group_id": group, "direction": "ingress"}});
+        let target = format!("{}/{group}", path("security_group"));
+        let made = member.post("/v2.0/security-group-rules", rule);
+        let (made, deleted) = race(made, member.delete(&target)).await;
+        assert!(matches!((made, deleted), (201 | 404, 204)));
+    }
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_leg_that_a_route_needs_stays_whichever_came_first() {
+    let cloud = Cloud::new().await;
+    let member = cloud.member();
+    let (_network, subnet) = cloud.wired("10.0.0.0/24").await;
+    for _ in 0..4 {
+        let router = make(&member, "router", json!({"name": "r"})).await;
+        let target = format!("/v2.0/routers/{router}");
+        let plug = json!({"subnet_id": subnet});
+        let plugged = format!("{target}/add_router_interface");
+        member.put(&plugged, plug.clone()).await.expect(200);
+        let route = json!({"router": {"routes": [{"destination": "192.168.0.0/24", "nexthop": "10.0.0.9"}]}});
+        let unplugged = format!("{target}/remove_router_interface");
+        let (routed, gone) = race(
+            member.put(&target, route),
+            member.put(&unplugged, plug.clone()),
+        )
+        .await;
+        assert!(
+            matches!((routed, gone), (200, 409) | (400, 200)),
+            "{routed} {gone}"
+        );
+        let none = json!({"router": {"routes": []}});
+        member.put(&target, none).await.expect(200);
+        if gone == 409 {
+            member.put(&unplugged, plug).await.expect(200);
+        }
+    }
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_port_is_made_by_a_grant_or_the_grant_ends() {
+    let cloud = Cloud::new().await;
+    let (member, other) = (cloud.member(), cloud.other());
+    for _ in 0..4 {
+        let network = cloud.net().await;
+        let grant = json!({"object_type": "network", "object_id": network, "action": "access_as_shared",
+            "target_tenant": Persona::OtherProject.project()});
+        let grant = make(&member, "rbac_policy", grant).await;
+        let port = json!({"port": {"network_id": network}});
+        let ended = format!("/v2.0/rbac-policies/{grant}");
+        let (made, ended) = race(other.post("/v2.0/ports", port), member.delete(&ended)).await;
+        assert!(
+            matches!((made, ended), (201, 409) | (404, 204)),
+            "{made} {ended}"
+        );
+    }
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn a_port_is_not_made_for_a_caller_that_waits_no_longer() {
+    let cloud = Cloud::new().await;
+    let network = cloud.net().await;
+    let late = cloud.world.clock.now().plus_secs(-1).0.to_string();
+    let service = cloud.service().with_header("x-nephos-until", &late);
+    let port = json!({"port": {"network_id": network, "project_id": Persona::Member.project()}});
+    service.post("/v2.0/ports", port.clone()).await.expect(504);
+    let ports = cloud.admin().get("/v2.0/ports").await.expect(200).json;
+    assert_eq!(ports["ports"], json!([]));
+    cloud.service().post("/v2.0/ports", port).await.expect(201);
+}
+
 #[tokio::test]
 async fn a_nul_character_is_refused_wherever_it_comes() {
     let cloud = Cloud::new().await;

@@ -213,6 +213,13 @@ fn check(cx: &Cx, wish: &Attachment) -> Result<(), Fault> {
             "Must input network_id when request IP address",
         ));
     }
+    for (field, id) in [("net_id", &wish.net_id), ("port_id", &wish.port_id)] {
+        if let Some(id) = id
+            && uuid::Uuid::try_parse(id).is_err()
+        {
+            return Err(fault::invalid_text(field, id, "is not a 'uuid'"));
+        }
+    }
     for ip in wish.fixed_ips.iter().flatten() {
         if ip.ip_address.parse::<IpAddr>().is_err() {
             return Err(fault::invalid_text(

@@ -70,13 +70,12 @@ fn page_limit(asked: Option<&str>) -> Result<u32, Fault> {
     let Some(asked) = asked else {
         return Ok(MAX_PAGE);
     };
-    let limit: i64 = asked
-        .parse()
-        .map_err(|_| Fault::bad_request(format!("limit must be a whole number, not '{asked}'.")))?;
-    match u32::try_from(limit) {
-        Err(_) => Err(Fault::bad_request("limit must not be negative.")),
-        Ok(limit) => Ok(limit.min(MAX_PAGE)),
-    }
+    let limit = nephos_api::count(asked).ok_or_else(|| {
+        Fault::bad_request(format!(
+            "limit must be a whole number and not negative, unlike '{asked}'."
+        ))
+    })?;
+    Ok(limit.min(MAX_PAGE))
 }
 
 /// What clients write for yes and no.

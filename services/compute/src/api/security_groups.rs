@@ -136,10 +136,15 @@ async fn list_security_groups(cx: Cx, req: Req<ListSecurityGroups>) -> Reply<Lis
         .map(|group| view(group, &names))
         .collect();
     shown.sort_by_key(|group| (text(group, "tenant_id"), text(group, "name")));
-    let number = |key: &str| req.query.get(key).map(str::parse::<usize>).transpose();
-    let wrong = |_| Fault::bad_request("limit and offset must be whole numbers.");
-    let offset = number("offset").map_err(wrong)?.unwrap_or(0);
-    let limit = number("limit").map_err(wrong)?.unwrap_or(usize::MAX);
+    let number = |key: &str, otherwise| match req.query.get(key).map(nephos_api::count) {
+        None => Ok(otherwise),
+        Some(Some(number)) => Ok(usize::try_from(number).unwrap_or(usize::MAX)),
+        Some(None) => Err(Fault::bad_request(
+            "limit and offset must be whole numbers.",
+        )),
+    };
+    let offset = number("offset", 0)?;
+    let limit = number("limit", usize::MAX)?;
     let shown: Vec<Value> = shown.into_iter().skip(offset).take(limit).collect();
     Ok(Json(json!({ "security_groups": shown })))
 }

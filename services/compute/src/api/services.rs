@@ -126,27 +126,33 @@ async fn update_service(cx: Cx, req: Req<UpdateService>) -> Reply<UpdateService>
     }
     let rows = store::hosts::list(cx.db()).await?;
     let found = rows.into_iter().find(|row| row.service_id == *id);
-    let mut row =
-        found.ok_or_else(|| Fault::not_found(format!("Service {id} could not be found.")))?;
-    match status.as_deref() {
-        None => {}
+    let row = found.ok_or_else(|| Fault::not_found(format!("Service {id} could not be found.")))?;
+    let host = row.host;
+    let disabled = match status.as_deref() {
+        None => None,
         Some("enabled") if disabled_reason.is_some() => {
             return Err(Fault::bad_request(
                 "Specifying 'disabled_reason' when status is 'enabled' is invalid.",
             ));
         }
-        Some("enabled") => (row.disabled, row.disabled_reason) = (false, None),
-        Some("disabled") => {
-            (row.disabled, row.disabled_reason) = (true, disabled_reason.map(reason).transpose()?)
-        }
+        Some("enabled") => Some((false, None)),
+        Some("disabled") => Some((true, disabled_reason.map(reason).transpose()?)),
         Some(other) => {
             return Err(Fault::bad_request(format!(
                 "Invalid input for field/attribute status. '{other}' is neither enabled nor disabled."
             )));
         }
+    };
+    let mut tx = cx.write().await?;
+    if let Some((disabled, why)) = disabled {
+        store::hosts::set_disabled(&mut tx, cx.now(), &host, (disabled, why.as_deref())).await?;
     }
-    row.forced_down = forced_down.unwrap_or(row.forced_down);
-    save(&cx, &row).await?;
+    if let Some(down) = forced_down {
+        store::hosts::set_forced_down(&mut tx, cx.now(), &host, down).await?;
+    }
+    tx.commit().await?;
+    let row = store::hosts::get(cx.db(), &host).await?;
+    let row = row.ok_or_else(|| Fault::not_found(format!("Service {id} could not be found.")))?;
     Ok(Json(ServiceReply {
         service: view(&cx, row),
     }))
@@ -161,9 +167,9 @@ fn reason(text: String) -> Result<String, Fault> {
     Ok(text)
 }
 
-async fn save(cx: &Cx, row: &HostRow) -> Result<(), Fault> {
+async fn disable(cx: &Cx, host: &str, state: (bool, Option<&str>)) -> Result<(), Fault> {
     let mut tx = cx.write().await?;
-    store::hosts::set_state(&mut tx, cx.now(), row).await?;
+    store::hosts::set_disabled(&mut tx, cx.now(), host, state).await?;
     Ok(tx.commit().await?)
 }
 
@@ -199,9 +205,8 @@ endpoint! {
 }
 
 async fn enable_service(cx: Cx, req: Req<EnableService>) -> Reply<EnableService> {
-    let mut row = by_name(&cx, &req.body).await?;
-    (row.disabled, row.disabled_reason) = (false, None);
-    save(&cx, &row).await?;
+    let row = by_name(&cx, &req.body).await?;
+    disable(&cx, &row.host, (false, None)).await?;
     Ok(Json(
         json!({"service": {"host": row.host, "binary": BINARY, "status": "enabled"}}),
     ))
@@ -218,9 +223,8 @@ endpoint! {
 }
 
 async fn disable_service(cx: Cx, req: Req<DisableService>) -> Reply<DisableService> {
-    let mut row = by_name(&cx, &req.body).await?;
-    (row.disabled, row.disabled_reason) = (true, None);
-    save(&cx, &row).await?;
+    let row = by_name(&cx, &req.body).await?;
+    disable(&cx, &row.host, (true, None)).await?;
     Ok(Json(
         json!({"service": {"host": row.host, "binary": BINARY, "status": "disabled"}}),
     ))
@@ -239,9 +243,8 @@ endpoint! {
 async fn disable_service_why(cx: Cx, req: Req<DisableServiceWhy>) -> Reply<DisableServiceWhy> {
     let asked = req.body.disabled_reason.clone();
     let why = reason(asked.ok_or_else(|| Fault::bad_request("Missing disabled reason field"))?)?;
-    let mut row = by_name(&cx, &req.body).await?;
-    (row.disabled, row.disabled_reason) = (true, Some(why.clone()));
-    save(&cx, &row).await?;
+    let row = by_name(&cx, &req.body).await?;
+    disable(&cx, &row.host, (true, Some(&why))).await?;
     let shown =
         json!({"host": row.host, "binary": BINARY, "status": "disabled", "disabled_reason": why});
     Ok(Json(json!({ "service": shown })))
@@ -260,9 +263,10 @@ endpoint! {
 async fn force_down_service(cx: Cx, req: Req<ForceDownService>) -> Reply<ForceDownService> {
     let asked = req.body.forced_down;
     let down = asked.ok_or_else(|| Fault::bad_request("Missing forced_down field"))?;
-    let mut row = by_name(&cx, &req.body).await?;
-    row.forced_down = down;
-    save(&cx, &row).await?;
+    let row = by_name(&cx, &req.body).await?;
+    let mut tx = cx.write().await?;
+    store::hosts::set_forced_down(&mut tx, cx.now(), &row.host, down).await?;
+    tx.commit().await?;
     Ok(Json(
         json!({"service": {"host": row.host, "binary": BINARY, "forced_down": down}}),
     ))

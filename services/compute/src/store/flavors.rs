@@ -111,7 +111,7 @@ pub(crate) async fn update(tx: &mut Tx, before: &Flavor, flavor: &Flavor) -> Res
 pub(crate) async fn remove(tx: &mut Tx, id: &FlavorId) -> Result<(), Error> {
     tx.exec("DELETE FROM flavor_access WHERE flavor_id = $1", args![id])
         .await?;
-    tx.exec("DELETE FROM flavors WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM flavors WHERE id = $1", args![id])
         .await?;
     Ok(())
 }
@@ -121,8 +121,10 @@ pub(crate) async fn access(db: &Db, id: &FlavorId) -> Result<Vec<String>, Error>
     db.fetch_all(sql, args![id]).await
 }
 
-/// Says whether it was not there before.
+/// Says whether it was not there before. A conflict when the flavor is gone by now.
 pub(crate) async fn add_access(tx: &mut Tx, id: &FlavorId, project: &str) -> Result<bool, Error> {
+    let flavor = "SELECT 1 FROM flavors WHERE id = $1";
+    tx.still_there(flavor, args![id]).await?;
     let sql =
         "INSERT INTO flavor_access (flavor_id, project_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     Ok(tx.exec(sql, args![id, project]).await? == 1)

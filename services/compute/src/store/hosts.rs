@@ -186,11 +186,31 @@ pub(crate) async fn set_registered(tx: &mut Tx, host: &str, registered: &str) ->
     Ok(())
 }
 
-/// What an admin decided about a host.
-pub(crate) async fn set_state(tx: &mut Tx, now: Timestamp, row: &HostRow) -> Result<(), Error> {
-    tx.exec(
-        "UPDATE hosts SET disabled = $1, disabled_reason = $2, forced_down = $3, updated_at = $4 WHERE host = $5",
-        args![row.disabled, row.disabled_reason, row.forced_down, now, row.host],
+/// Takes a host out of service and says why, or takes it back.
+pub(crate) async fn set_disabled(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    (disabled, reason): (bool, Option<&str>),
+) -> Result<(), Error> {
+    tx.exec_some(
+        "UPDATE hosts SET disabled = $1, disabled_reason = $2, updated_at = $3 WHERE host = $4",
+        args![disabled, reason, now, host],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Declares a host dead, or takes that back.
+pub(crate) async fn set_forced_down(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    down: bool,
+) -> Result<(), Error> {
+    tx.exec_some(
+        "UPDATE hosts SET forced_down = $1, updated_at = $2 WHERE host = $3",
+        args![down, now, host],
     )
     .await?;
     Ok(())

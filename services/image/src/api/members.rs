@@ -189,9 +189,7 @@ async fn update_member(cx: Cx, req: Req<UpdateMember>) -> Reply<UpdateMember> {
     member.status = status;
     member.updated_at = cx.now();
     let mut tx = cx.write().await?;
-    if !members::update(&mut tx, &member).await? {
-        return Err(super::fault::no_image(&req.path.id));
-    }
+    members::update(&mut tx, &member).await?;
     tx.commit().await?;
     Ok(Json(member.into()))
 }

@@ -182,10 +182,9 @@ async fn list_tags(cx: Cx, req: Req<ListTags>) -> Reply<ListTags> {
         }
     }
     let limit = match req.query.get("limit") {
-        Some(limit) => limit
-            .parse::<usize>()
-            .map_err(|_| Fault::bad_request("limit param must be a positive integer"))?
-            .min(MAX_LIMIT as usize),
+        Some(limit) => nephos_api::count(limit)
+            .ok_or_else(|| Fault::bad_request("limit param must be a positive integer"))?
+            .min(MAX_LIMIT) as usize,
         None => DEFAULT_LIMIT as usize,
     };
     if let Some(marker) = req.query.get("marker") {

@@ -293,14 +293,13 @@ fn time(key: TimeKey, name: &str, value: &str) -> Result<Filter, String> {
 }
 
 fn limit(value: &str) -> Result<u32, String> {
-    let limit: i64 = value
-        .trim()
-        .parse()
-        .map_err(|_| "limit param must be an integer".to_owned())?;
-    if limit < 0 {
+    let value = value.trim();
+    if value.starts_with('-') {
         return Err("limit param must be positive".to_owned());
     }
-    Ok(u32::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT))
+    let limit = nephos_api::count(value.trim_start_matches('+'));
+    let limit = limit.ok_or_else(|| "limit param must be an integer".to_owned())?;
+    Ok(limit.min(MAX_LIMIT))
 }
 
 fn member_status(value: &str) -> Result<MemberFilter, String> {

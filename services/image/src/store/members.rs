@@ -69,9 +69,9 @@ pub(crate) async fn insert(tx: &mut Tx, member: &Member) -> Result<bool, Error> 
     Ok(inserted == 1)
 }
 
-pub(crate) async fn update(tx: &mut Tx, member: &Member) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
+/// A conflict when it is gone by now.
+pub(crate) async fn update(tx: &mut Tx, member: &Member) -> Result<(), Error> {
+    tx.exec_some(
             "UPDATE image_members SET status = $1, updated_at = $2 WHERE image_id = $3 AND member_id = $4",
             args![
                 member.status.as_str(),
@@ -81,14 +81,12 @@ pub(crate) async fn update(tx: &mut Tx, member: &Member) -> Result<bool, Error> 
             ],
         )
         .await?;
-    Ok(changed == 1)
+    Ok(())
 }
 
-pub(crate) async fn remove(
-    tx: &mut Tx,
-    image_id: &ImageId,
-    member_id: &str,
-) -> Result<bool, Error> {
+/// A conflict when it is gone by now.
+pub(crate) async fn remove(tx: &mut Tx, image_id: &ImageId, member_id: &str) -> Result<(), Error> {
     let sql = "DELETE FROM image_members WHERE image_id = $1 AND member_id = $2";
-    Ok(tx.exec(sql, args![image_id, member_id]).await? == 1)
+    tx.exec_some(sql, args![image_id, member_id]).await?;
+    Ok(())
 }

@@ -207,10 +207,9 @@ pub(crate) async fn insert(tx: &mut Tx, namespace: &Namespace) -> Result<bool, E
     Ok(inserted == 1)
 }
 
-/// Unique when the new name is taken; false when there is none of the old name.
-pub(crate) async fn update(tx: &mut Tx, old: &str, namespace: &Namespace) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
+/// Unique when the new name is taken; a conflict when there is none of the old name any more.
+pub(crate) async fn update(tx: &mut Tx, old: &str, namespace: &Namespace) -> Result<(), Error> {
+    tx.exec_some(
             "UPDATE metadef_namespaces SET name = $1, display_name = $2, description = $3, visibility = $4, \
              protected = $5, owner = $6, updated_at = $7 WHERE name = $8",
             args![
@@ -225,13 +224,14 @@ pub(crate) async fn update(tx: &mut Tx, old: &str, namespace: &Namespace) -> Res
             ],
         )
         .await?;
-    Ok(changed == 1)
+    Ok(())
 }
 
-/// False when it is gone or protected.
-pub(crate) async fn remove(tx: &mut Tx, name: &str) -> Result<bool, Error> {
+/// A conflict when it is gone or protected by now.
+pub(crate) async fn remove(tx: &mut Tx, name: &str) -> Result<(), Error> {
     let sql = "DELETE FROM metadef_namespaces WHERE name = $1 AND protected = $2";
-    Ok(tx.exec(sql, args![name, false]).await? == 1)
+    tx.exec_some(sql, args![name, false]).await?;
+    Ok(())
 }
 
 pub(crate) async fn items(db: &Db, namespace: &str, kind: ItemKind) -> Result<Vec<Item>, Error> {
@@ -280,37 +280,39 @@ pub(crate) async fn insert_item(
     Ok(inserted == 1)
 }
 
-/// Unique when the new name is taken; false when there is none of the old name.
+/// Unique when the new name is taken; a conflict when there is none of the old name any more.
 pub(crate) async fn update_item(
     tx: &mut Tx,
     namespace: &str,
     (kind, old): (ItemKind, &str),
     item: &Item,
-) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
-            "UPDATE metadef_items SET name = $1, body = $2, updated_at = $3 \
+) -> Result<(), Error> {
+    tx.exec_some(
+        "UPDATE metadef_items SET name = $1, body = $2, updated_at = $3 \
              WHERE namespace = $4 AND kind = $5 AND name = $6",
-            args![
-                item.name,
-                item.body.to_string(),
-                item.updated_at,
-                namespace,
-                kind.as_str(),
-                old,
-            ],
-        )
-        .await?;
-    Ok(changed == 1)
+        args![
+            item.name,
+            item.body.to_string(),
+            item.updated_at,
+            namespace,
+            kind.as_str(),
+            old,
+        ],
+    )
+    .await?;
+    Ok(())
 }
 
+/// A conflict when it is gone by now.
 pub(crate) async fn remove_item(
     tx: &mut Tx,
     namespace: &str,
     (kind, name): (ItemKind, &str),
-) -> Result<bool, Error> {
+) -> Result<(), Error> {
     let sql = "DELETE FROM metadef_items WHERE namespace = $1 AND kind = $2 AND name = $3";
-    Ok(tx.exec(sql, args![namespace, kind.as_str(), name]).await? == 1)
+    tx.exec_some(sql, args![namespace, kind.as_str(), name])
+        .await?;
+    Ok(())
 }
 
 pub(crate) async fn remove_items(

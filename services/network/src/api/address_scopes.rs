@@ -213,13 +213,13 @@ endpoint! {
 }
 async fn update_scope(cx: Cx, req: Req<UpdateAddressScope>) -> Reply<UpdateAddressScope> {
     let id = req.path.id.as_str();
-    let found = address_scopes::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = address_scopes::get(&mut Reader::Tx(&mut tx), id).await?;
     let mut scope = allow(&cx, rules::UpdateAddressScope, (id, found))?.into_inner();
     let change = &req.body.0;
     if let Some(name) = &change.name {
         scope.name.clone_from(&name.0);
     }
-    let mut tx = cx.write().await?;
     if let Some(Flag(shared)) = change.shared {
         cx.require(
             rules::UpdateAddressScopeShared,
@@ -253,9 +253,9 @@ endpoint! {
 }
 async fn delete_scope(cx: Cx, req: Req<DeleteAddressScope>) -> Reply<DeleteAddressScope> {
     let id = req.path.id.as_str();
-    let found = address_scopes::get(&mut Reader::Db(cx.db()), id).await?;
-    let scope = allow(&cx, rules::DeleteAddressScope, (id, found))?;
     let mut tx = cx.write().await?;
+    let found = address_scopes::get(&mut Reader::Tx(&mut tx), id).await?;
+    let scope = allow(&cx, rules::DeleteAddressScope, (id, found))?;
     let pools = address_scopes::pools(&mut tx, id).await?;
     if !pools.is_empty() {
         return Err(Refusal::conflict(

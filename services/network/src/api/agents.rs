@@ -14,6 +14,7 @@ use crate::api::input::{Flag, Name};
 use crate::api::listing::asked_fields;
 use crate::model::refusal::Refusal;
 use crate::rules;
+use crate::store::Reader;
 use crate::store::hosts::{self, Host};
 
 /// Agents have ids derived from their host.
@@ -119,8 +120,8 @@ fn id_of(host: &Host, job: Job) -> String {
 }
 
 /// The host behind an agent's id, and as what it is asked.
-pub(super) async fn load(cx: &Cx, id: &str) -> Result<(Host, Job), Fault> {
-    for host in hosts::all(cx.db()).await? {
+pub(super) async fn load(reader: &mut Reader<'_>, id: &str) -> Result<(Host, Job), Fault> {
+    for host in hosts::all(reader).await? {
         let job = Job::ALL.into_iter().find(|job| id_of(&host, *job) == id);
         if let Some(job) = job {
             return Ok((host, job));
@@ -150,7 +151,7 @@ async fn list_agents(cx: Cx, req: Req<ListAgents>) -> Reply<ListAgents> {
         "availability_zone",
     ];
     let mut items = Vec::new();
-    for host in hosts::all(cx.db()).await? {
+    for host in hosts::all(&mut Reader::Db(cx.db())).await? {
         for job in Job::ALL.into_iter().filter(|job| job.is_done_by(&host)) {
             let view = agent_of(&cx, &host, job);
             let whole = envelope::show(&view, &Keys::default())?;
@@ -187,7 +188,7 @@ endpoint! {
     handler: show_agent,
 }
 async fn show_agent(cx: Cx, req: Req<ShowAgent>) -> Reply<ShowAgent> {
-    let (host, job) = load(&cx, &req.path.id).await?;
+    let (host, job) = load(&mut Reader::Db(cx.db()), &req.path.id).await?;
     let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&agent_of(&cx, &host, job), &keys)?))
 }
@@ -202,7 +203,8 @@ endpoint! {
     handler: update_agent,
 }
 async fn update_agent(cx: Cx, req: Req<UpdateAgent>) -> Reply<UpdateAgent> {
-    let (mut host, job) = load(&cx, &req.path.id).await?;
+    let mut tx = cx.write().await?;
+    let (mut host, job) = load(&mut Reader::Tx(&mut tx), &req.path.id).await?;
     let change = &req.body.0;
     if let Some(Flag(up)) = change.admin_state_up {
         host.admin_state_up = up;
@@ -210,7 +212,6 @@ async fn update_agent(cx: Cx, req: Req<UpdateAgent>) -> Reply<UpdateAgent> {
     if let Some(description) = &change.description {
         host.description.clone_from(&description.0);
     }
-    let mut tx = cx.write().await?;
     hosts::update(&mut tx, &host).await?;
     tx.commit().await?;
     Ok(Json(One::of(&agent_of(&cx, &host, job), &Keys::default())?))
@@ -225,8 +226,8 @@ endpoint! {
     handler: delete_agent,
 }
 async fn delete_agent(cx: Cx, req: Req<DeleteAgent>) -> Reply<DeleteAgent> {
-    let (host, _job) = load(&cx, &req.path.id).await?;
     let mut tx = cx.write().await?;
+    let (host, _job) = load(&mut Reader::Tx(&mut tx), &req.path.id).await?;
     hosts::remove(&mut tx, &host.report.host).await?;
     tx.commit().await?;
     Ok(Empty)

@@ -410,7 +410,8 @@ endpoint! {
 }
 async fn update_floating_ip(cx: Cx, req: Req<UpdateFloatingIp>) -> Reply<UpdateFloatingIp> {
     let id = req.path.id.as_str();
-    let found = floating_ips::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = floating_ips::get(&mut Reader::Tx(&mut tx), id).await?;
     let mut one = allow(&cx, rules::UpdateFloatingip, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), one.revision)?;
     let change = &req.body.0;
@@ -419,7 +420,6 @@ async fn update_floating_ip(cx: Cx, req: Req<UpdateFloatingIp>) -> Reply<UpdateF
     }
     one.updated_at = cx.now();
     let old_router = one.router_id.clone();
-    let mut tx = cx.write().await?;
     // Neutron takes a body without anything for "stands for nothing any more".
     let blank = change.description.is_none() && change.fixed_ip_address.is_none();
     let port_after = change.port_id.as_ref().unwrap_or(&one.port_id);
@@ -464,10 +464,10 @@ endpoint! {
 }
 async fn delete_floating_ip(cx: Cx, req: Req<DeleteFloatingIp>) -> Reply<DeleteFloatingIp> {
     let id = req.path.id.as_str();
-    let found = floating_ips::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = floating_ips::get(&mut Reader::Tx(&mut tx), id).await?;
     let one = allow(&cx, rules::DeleteFloatingip, (id, found))?;
     input::check_if_match(req.header("if-match"), one.revision)?;
-    let mut tx = cx.write().await?;
     floating_ips::discard(&mut tx, &one).await?;
     tell(&cx, &mut tx, one.router_id.as_deref()).await?;
     tx.commit().await?;

@@ -71,10 +71,10 @@ impl Listing {
         let query = self.tagged(query, &params)?;
         let limit = match params.get("limit").filter(|text| !text.is_empty()) {
             None => None,
-            Some(text) => match text.parse::<u32>() {
-                Ok(0) => None,
-                Ok(limit) => Some(limit.min(1000)),
-                Err(_) => {
+            Some(text) => match nephos_api::count(text) {
+                Some(0) => None,
+                Some(limit) => Some(limit.min(1000)),
+                None => {
                     return Err(Refusal::request(format!(
                         "Limit must be an integer 0 or greater and not '{text}'"
                     ))

@@ -480,11 +480,11 @@ endpoint! {
 }
 async fn delete_network(cx: Cx, req: Req<DeleteNetwork>) -> Reply<DeleteNetwork> {
     let id = req.path.id.as_str();
-    let found = networks::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = networks::get(&mut Reader::Tx(&mut tx), id).await?;
     let network = allow(&cx, rules::DeleteNetwork, (id, found))?;
     input::check_if_match(req.header("if-match"), network.revision)?;
     let now = cx.now();
-    let mut tx = cx.write().await?;
     floating_ips::drop_idle(&mut tx, id).await?;
     let in_it = ports::query().eq("p.network_id", id);
     let blockers = ports::find(&mut Reader::Tx(&mut tx), &in_it).await?;

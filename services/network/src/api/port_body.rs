@@ -35,12 +35,13 @@ pub(crate) struct PairBody {
     pub ip_address: String,
 }
 
-/// One more DHCP option; without a value it is taken away.
+/// One more DHCP option; with `null` as its value it is taken away.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OptionBody {
     pub opt_name: String,
-    pub opt_value: Option<String>,
+    #[serde(default, deserialize_with = "nephos_api::given::deserialize")]
+    pub opt_value: Option<Option<String>>,
     pub ip_version: Option<Int>,
 }
 

@@ -177,16 +177,23 @@ pub(super) fn options(
                 )));
             }
         };
-        if body.opt_name.trim().is_empty() || body.opt_name.len() > 64 {
+        let lines = |text: &str| text.contains(['\n', '\r']);
+        if body.opt_name.trim().is_empty() || body.opt_name.len() > 64 || lines(&body.opt_name) {
             return Err(Refusal::request(
-                "Invalid input for extra_dhcp_opts. Reason: opt_name must have 1 to 64 characters.",
+                "Invalid input for extra_dhcp_opts. Reason: opt_name must have 1 to 64 characters and one line.",
             ));
         }
         options.retain(|known| known.opt_name != body.opt_name || known.ip_version != ip_version);
-        if let Some(value) = &body.opt_value {
-            if value.trim().is_empty() || value.len() > 255 {
+        let Some(value) = &body.opt_value else {
+            return Err(Refusal::request(
+                "Invalid input for extra_dhcp_opts. Reason: Validation of dictionary's keys failed. \
+                 Expected keys: {'opt_name', 'opt_value'} Provided keys: {'opt_name'}.",
+            ));
+        };
+        if let Some(value) = value {
+            if value.trim().is_empty() || value.len() > 255 || lines(value) {
                 return Err(Refusal::request(format!(
-                    "Invalid input for extra_dhcp_opts. Reason: the value of {} must have 1 to 255 characters.",
+                    "Invalid input for extra_dhcp_opts. Reason: the value of {} must have 1 to 255 characters and one line.",
                     body.opt_name
                 )));
             }

@@ -175,11 +175,11 @@ endpoint! {
     handler: create_ports,
 }
 async fn create_ports(cx: Cx, req: Req<CreatePorts>) -> Reply<CreatePorts> {
+    let mut tx = cx.write().await?;
     let mut planned = Vec::new();
     for new in &req.body.items {
-        planned.push((new, plan(&cx, new).await?));
+        planned.push((new, plan(&cx, &mut tx, new).await?));
     }
-    let mut tx = cx.write().await?;
     let mut views = Vec::new();
     for (new, mut port) in planned {
         let asked = new.security_groups.as_deref();
@@ -203,15 +203,15 @@ async fn create_ports(cx: Cx, req: Req<CreatePorts>) -> Reply<CreatePorts> {
 }
 
 /// The port that a body describes, if the caller may make it.
-async fn plan(cx: &Cx, new: &NewPort) -> Result<Port, Fault> {
+async fn plan(cx: &Cx, tx: &mut Tx, new: &NewPort) -> Result<Port, Fault> {
     let project = input::project(cx, new.project_id.as_ref(), new.tenant_id.as_ref())?;
-    let network = usable_network(cx, &new.network_id).await?;
+    let network = usable_network(cx, tx, &new.network_id).await?;
     port_rules::check_new(cx, new, &project, &network)?;
     port_build::plan(cx, new, &network, &project)
 }
 
-async fn usable_network(cx: &Cx, id: &str) -> Result<Network, Fault> {
-    let found = networks::bare(&mut Reader::Db(cx.db()), id).await?;
+async fn usable_network(cx: &Cx, tx: &mut Tx, id: &str) -> Result<Network, Fault> {
+    let found = networks::bare(&mut Reader::Tx(tx), id).await?;
     let visible =
         found.filter(|network| resource::visible(&cx.caller, &network.project_id, &network.grants));
     visible.ok_or_else(|| Refusal::no_network(id).into())
@@ -365,10 +365,10 @@ endpoint! {
 }
 async fn delete_port(cx: Cx, req: Req<DeletePort>) -> Reply<DeletePort> {
     let id = req.path.id.as_str();
-    let found = ports::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = ports::get(&mut Reader::Tx(&mut tx), id).await?;
     let port = allow(&cx, rules::DeletePort, (id, found))?;
     input::check_if_match(req.header("if-match"), port.revision)?;
-    let mut tx = cx.write().await?;
     check_not_in_use(&mut tx, &port).await?;
     remove(&mut tx, cx.now(), &port).await?;
     tx.commit().await?;

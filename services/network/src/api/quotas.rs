@@ -14,6 +14,7 @@ use crate::api::input::{Flag, Int};
 use crate::api::resource;
 use crate::model::refusal::Refusal;
 use crate::rules;
+use crate::store::Reader;
 use crate::store::quotas::{self, Amount, RESOURCES};
 
 #[derive(Debug, Deserialize)]
@@ -210,7 +211,7 @@ async fn show_quota_details(cx: Cx, req: Req<ShowQuotaDetails>) -> Reply<ShowQuo
             (name, detail)
         })
         .collect();
-    for used in quotas::usage(cx.db(), Some(project)).await? {
+    for used in quotas::usage(&mut Reader::Db(cx.db()), Some(project)).await? {
         if let Some(detail) = quota.get_mut(used.resource.as_str()) {
             detail.used = used.amount;
         }
@@ -231,8 +232,8 @@ async fn update_quota(cx: Cx, req: Req<UpdateQuota>) -> Reply<UpdateQuota> {
     let project = req.path.project.as_str();
     let change = &req.body.quota;
     let force = change.force.is_some_and(|flag| flag.0);
-    let usage = quotas::usage(cx.db(), Some(project)).await?;
     let mut tx = cx.write().await?;
+    let usage = quotas::usage(&mut Reader::Tx(&mut tx), Some(project)).await?;
     for (resource, limit) in &change.limits {
         let used = usage.iter().find(|used| used.resource == *resource);
         let used = used.map_or(0, |used| used.amount);

@@ -130,9 +130,9 @@ async fn list_policies(cx: Cx, req: Req<ListRbacPolicies>) -> Reply<ListRbacPoli
     Ok(Json(asked.page(&cx, "/v2.0/rbac-policies", rows)))
 }
 
-async fn load(cx: &Cx, id: &str) -> Result<Option<RbacPolicy>, Fault> {
+async fn load(reader: &mut Reader<'_>, id: &str) -> Result<Option<RbacPolicy>, Fault> {
     let query = rbac::query().eq("id", id);
-    Ok(rbac::find(&mut Reader::Db(cx.db()), &query).await?.pop())
+    Ok(rbac::find(reader, &query).await?.pop())
 }
 
 endpoint! {
@@ -146,7 +146,8 @@ endpoint! {
 }
 async fn show_policy(cx: Cx, req: Req<ShowRbacPolicy>) -> Reply<ShowRbacPolicy> {
     let id = req.path.id.as_str();
-    let policy = allow(&cx, rules::GetRbacPolicy, (id, load(&cx, id).await?))?;
+    let found = load(&mut Reader::Db(cx.db()), id).await?;
+    let policy = allow(&cx, rules::GetRbacPolicy, (id, found))?;
     let keys = Keys::asked(asked_fields(&req.query));
     Ok(Json(One::of(&view(&policy), &keys)?))
 }
@@ -301,7 +302,9 @@ endpoint! {
 }
 async fn update_policy(cx: Cx, req: Req<UpdateRbacPolicy>) -> Reply<UpdateRbacPolicy> {
     let id = req.path.id.as_str();
-    let policy = allow(&cx, rules::UpdateRbacPolicy, (id, load(&cx, id).await?))?;
+    let mut tx = cx.write().await?;
+    let found = load(&mut Reader::Tx(&mut tx), id).await?;
+    let policy = allow(&cx, rules::UpdateRbacPolicy, (id, found))?;
     let mut policy = policy.into_inner();
     let change = &req.body.0;
     let wanted = target_of(
@@ -312,7 +315,6 @@ async fn update_policy(cx: Cx, req: Req<UpdateRbacPolicy>) -> Reply<UpdateRbacPo
         .with("target_project", wanted.as_str())
         .with("target_tenant", wanted.as_str());
     cx.require(rules::UpdateRbacPolicyTargetProject, &target)?;
-    let mut tx = cx.write().await?;
     check_not_needed(&mut tx, &policy, Some(&wanted)).await?;
     let same = rbac::query()
         .eq("object_id", &policy.object_id)
@@ -342,8 +344,9 @@ endpoint! {
 }
 async fn delete_policy(cx: Cx, req: Req<DeleteRbacPolicy>) -> Reply<DeleteRbacPolicy> {
     let id = req.path.id.as_str();
-    let policy = allow(&cx, rules::DeleteRbacPolicy, (id, load(&cx, id).await?))?;
     let mut tx = cx.write().await?;
+    let found = load(&mut Reader::Tx(&mut tx), id).await?;
+    let policy = allow(&cx, rules::DeleteRbacPolicy, (id, found))?;
     check_not_needed(&mut tx, &policy, None).await?;
     rbac::remove(&mut tx, id).await?;
     quotas::give(&mut tx, &policy.project_id, "rbac_policy", 1).await?;

@@ -73,10 +73,10 @@ endpoint! {
 }
 async fn add_router_interface(cx: Cx, req: Req<AddRouterInterface>) -> Reply<AddRouterInterface> {
     let id = req.path.id.as_str();
-    let found = routers::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = routers::get(&mut Reader::Tx(&mut tx), id).await?;
     let router = allow(&cx, rules::AddRouterInterface, (id, found))?.into_inner();
     let body = &req.body;
-    let mut tx = cx.write().await?;
     let port = match (&body.subnet_id, &body.port_id) {
         (Some(subnet), None) => add_subnet(&cx, &mut tx, &router, subnet).await?,
         (None, Some(port)) => add_port(&cx, &mut tx, &router, port).await?,
@@ -214,9 +214,9 @@ async fn remove_router_interface(
     req: Req<RemoveRouterInterface>,
 ) -> Reply<RemoveRouterInterface> {
     let id = req.path.id.as_str();
-    let found = routers::get(&mut Reader::Db(cx.db()), id).await?;
-    let router = allow(&cx, rules::RemoveRouterInterface, (id, found))?.into_inner();
     let mut tx = cx.write().await?;
+    let found = routers::get(&mut Reader::Tx(&mut tx), id).await?;
+    let router = allow(&cx, rules::RemoveRouterInterface, (id, found))?.into_inner();
     let legs = routers::interfaces(&mut Reader::Tx(&mut tx), id).await?;
     let port = leg_named(&router, &legs, &req.body)?;
     check_not_needed(&mut tx, &router, port).await?;

@@ -264,7 +264,8 @@ endpoint! {
 }
 async fn update_router(cx: Cx, req: Req<UpdateRouter>) -> Reply<UpdateRouter> {
     let id = req.path.id.as_str();
-    let found = routers::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = routers::get(&mut Reader::Tx(&mut tx), id).await?;
     let mut router = allow(&cx, rules::UpdateRouter, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), router.revision)?;
     let change = &req.body.0;
@@ -282,7 +283,6 @@ async fn update_router(cx: Cx, req: Req<UpdateRouter>) -> Reply<UpdateRouter> {
         router.admin_state_up = up;
     }
     router.updated_at = cx.now();
-    let mut tx = cx.write().await?;
     match &change.external_gateway_info {
         None => {}
         Some(None) => router_gateway::clear(&cx, &mut tx, &mut router).await?,
@@ -309,10 +309,10 @@ endpoint! {
 }
 async fn delete_router(cx: Cx, req: Req<DeleteRouter>) -> Reply<DeleteRouter> {
     let id = req.path.id.as_str();
-    let found = routers::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = routers::get(&mut Reader::Tx(&mut tx), id).await?;
     let mut router = allow(&cx, rules::DeleteRouter, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), router.revision)?;
-    let mut tx = cx.write().await?;
     let legs = routers::interfaces(&mut Reader::Tx(&mut tx), id).await?;
     if !legs.is_empty() {
         let names: Vec<&str> = legs.iter().take(5).map(|port| port.id.as_str()).collect();

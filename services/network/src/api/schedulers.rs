@@ -51,7 +51,7 @@ pub(crate) struct OnAgent {
 
 /// The host of an agent that does this job.
 async fn host_of(cx: &Cx, id: &str, job: Job) -> Result<String, Fault> {
-    let (host, is) = load(cx, id).await?;
+    let (host, is) = load(&mut Reader::Db(cx.db()), id).await?;
     if is == job {
         return Ok(host.report.host);
     }
@@ -164,7 +164,7 @@ async fn list_router_agents(cx: Cx, req: Req<ListRouterAgents>) -> Reply<ListRou
 }
 
 async fn agents_on(cx: &Cx, names: &[String], job: Job) -> Result<Vec<AgentView>, Fault> {
-    let all = hosts::all(cx.db()).await?;
+    let all = hosts::all(&mut Reader::Db(cx.db())).await?;
     Ok(all
         .iter()
         .filter(|host| names.contains(&host.report.host))

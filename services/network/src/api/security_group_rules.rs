@@ -217,7 +217,8 @@ async fn create_rules(
 ) -> Reply<CreateSecurityGroupRules> {
     let body = &req.body;
     let group_id = single_group(&body.items)?;
-    let found = security_groups::get(&mut Reader::Db(cx.db()), group_id).await?;
+    let mut tx = cx.write().await?;
+    let found = security_groups::get(&mut Reader::Tx(&mut tx), group_id).await?;
     let Some(mut group) =
         found.filter(|group| nephos_auth::Resource::visible_to(group, &cx.caller))
     else {
@@ -227,7 +228,6 @@ async fn create_rules(
         .with("security_group:project_id", group.project_id.as_str());
     cx.require(rules::CreateSecurityGroupRule, &target)?;
     group.updated_at = cx.now();
-    let mut tx = cx.write().await?;
     let count = i64::try_from(body.items.len()).unwrap_or_default();
     quotas::take(&mut tx, &group.project_id, "security_group_rule", count).await?;
     let mut views = Vec::new();
@@ -331,11 +331,11 @@ endpoint! {
 }
 async fn delete_rule(cx: Cx, req: Req<DeleteSecurityGroupRule>) -> Reply<DeleteSecurityGroupRule> {
     let id = req.path.id.as_str();
-    let found = store::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = store::get(&mut Reader::Tx(&mut tx), id).await?;
     let rule = allow(&cx, rules::DeleteSecurityGroupRule, (id, found))?;
     input::check_if_match(req.header("if-match"), rule.revision)?;
     let now = cx.now();
-    let mut tx = cx.write().await?;
     if store::remove(&mut tx, id).await? {
         quotas::give(&mut tx, &rule.project_id, "security_group_rule", 1).await?;
         security_groups::bump(&mut tx, &rule.security_group_id, now).await?;

@@ -266,7 +266,8 @@ async fn update_security_group(
     req: Req<UpdateSecurityGroup>,
 ) -> Reply<UpdateSecurityGroup> {
     let id = req.path.id.as_str();
-    let found = security_groups::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = security_groups::get(&mut Reader::Tx(&mut tx), id).await?;
     let mut group = allow(&cx, rules::UpdateSecurityGroup, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), group.revision)?;
     let change = &req.body.0;
@@ -286,7 +287,6 @@ async fn update_security_group(
     if let Some(description) = &change.description {
         group.description.clone_from(&description.0);
     }
-    let mut tx = cx.write().await?;
     if let Some(Flag(stateful)) = change.stateful {
         check_stateful(&mut tx, &group, stateful).await?;
         group.stateful = stateful;
@@ -339,7 +339,8 @@ async fn delete_security_group(
     req: Req<DeleteSecurityGroup>,
 ) -> Reply<DeleteSecurityGroup> {
     let id = req.path.id.as_str();
-    let found = security_groups::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = security_groups::get(&mut Reader::Tx(&mut tx), id).await?;
     let group = allow(&cx, rules::DeleteSecurityGroup, (id, found))?;
     input::check_if_match(req.header("if-match"), group.revision)?;
     if group.is_default && !cx.caller.is_admin() {
@@ -351,7 +352,6 @@ async fn delete_security_group(
         .into());
     }
     let now = cx.now();
-    let mut tx = cx.write().await?;
     let ports = port_links::having(&mut tx, id).await?;
     in_use(&group, &ports)?;
     // Rules elsewhere that name the group go with it, as Neutron has it.

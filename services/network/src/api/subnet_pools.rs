@@ -279,7 +279,8 @@ endpoint! {
 }
 async fn update_pool(cx: Cx, req: Req<UpdateSubnetPool>) -> Reply<UpdateSubnetPool> {
     let id = req.path.id.as_str();
-    let found = subnet_pools::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = subnet_pools::get(&mut Reader::Tx(&mut tx), id).await?;
     let mut pool = allow(&cx, rules::UpdateSubnetpool, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), pool.revision)?;
     let change = &req.body.0;
@@ -292,7 +293,6 @@ async fn update_pool(cx: Cx, req: Req<UpdateSubnetPool>) -> Reply<UpdateSubnetPo
     apply(&mut pool, change)?;
     pool.updated_at = cx.now();
     pool.check()?;
-    let mut tx = cx.write().await?;
     check_scope(&cx, &mut tx, &pool).await?;
     if pool.is_default {
         let other = subnet_pools::default_of(&mut Reader::Tx(&mut tx), pool.ip_version).await?;
@@ -362,10 +362,10 @@ endpoint! {
 }
 async fn delete_pool(cx: Cx, req: Req<DeleteSubnetPool>) -> Reply<DeleteSubnetPool> {
     let id = req.path.id.as_str();
-    let found = subnet_pools::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = subnet_pools::get(&mut Reader::Tx(&mut tx), id).await?;
     let pool = allow(&cx, rules::DeleteSubnetpool, (id, found))?;
     input::check_if_match(req.header("if-match"), pool.revision)?;
-    let mut tx = cx.write().await?;
     let cut = subnets::cut_from(&mut tx, std::slice::from_ref(&pool.id)).await?;
     if let Some((cidr, _)) = cut.first() {
         return Err(Refusal::new(
@@ -404,13 +404,13 @@ endpoint! {
 }
 async fn add_prefixes(cx: Cx, req: Req<AddPrefixes>) -> Reply<AddPrefixes> {
     let id = req.path.id.as_str();
-    let found = subnet_pools::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = subnet_pools::get(&mut Reader::Tx(&mut tx), id).await?;
     let mut pool = allow(&cx, rules::AddPrefixes, (id, found))?.into_inner();
     pool.prefixes.extend(req.body.prefixes.0.iter().copied());
     pool.prefixes = IpNet::aggregate(&pool.prefixes);
     pool.check()?;
     pool.updated_at = cx.now();
-    let mut tx = cx.write().await?;
     check_scope(&cx, &mut tx, &pool).await?;
     save(&mut tx, &mut pool).await?;
     tx.commit().await?;
@@ -430,10 +430,10 @@ endpoint! {
 }
 async fn remove_prefixes(cx: Cx, req: Req<RemovePrefixes>) -> Reply<RemovePrefixes> {
     let id = req.path.id.as_str();
-    let found = subnet_pools::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = subnet_pools::get(&mut Reader::Tx(&mut tx), id).await?;
     let mut pool = allow(&cx, rules::RemovePrefixes, (id, found))?.into_inner();
     let gone = &req.body.prefixes.0;
-    let mut tx = cx.write().await?;
     for (cidr, _) in subnets::cut_from(&mut tx, std::slice::from_ref(&pool.id)).await? {
         if gone.iter().any(|prefix| address::overlap(*prefix, cidr)) {
             return Err(Refusal::conflict(

@@ -309,7 +309,8 @@ endpoint! {
 }
 async fn update_subnet(cx: Cx, req: Req<UpdateSubnet>) -> Reply<UpdateSubnet> {
     let id = req.path.id.as_str();
-    let found = subnets::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = subnets::get(&mut Reader::Tx(&mut tx), id).await?;
     let mut subnet = allow(&cx, rules::UpdateSubnet, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), subnet.revision)?;
     let change = &req.body.0;
@@ -320,7 +321,6 @@ async fn update_subnet(cx: Cx, req: Req<UpdateSubnet>) -> Reply<UpdateSubnet> {
     let old_gateway = subnet.gateway;
     apply(&mut subnet, change)?;
     subnet.updated_at = cx.now();
-    let mut tx = cx.write().await?;
     if old_gateway != subnet.gateway {
         check_gateway_free(&mut tx, &subnet, old_gateway).await?;
     }
@@ -396,11 +396,11 @@ endpoint! {
 }
 async fn delete_subnet(cx: Cx, req: Req<DeleteSubnet>) -> Reply<DeleteSubnet> {
     let id = req.path.id.as_str();
-    let found = subnets::get(&mut Reader::Db(cx.db()), id).await?;
+    let mut tx = cx.write().await?;
+    let found = subnets::get(&mut Reader::Tx(&mut tx), id).await?;
     let subnet = allow(&cx, rules::DeleteSubnet, (id, found))?;
     input::check_if_match(req.header("if-match"), subnet.revision)?;
     let now = cx.now();
-    let mut tx = cx.write().await?;
     if subnet.is_auto() {
         fixed_ips::drop_auto_addresses(&mut tx, now, &subnet).await?;
     }

@@ -41,10 +41,13 @@ enum Verb {
 }
 
 /// The tags of a thing, if the caller may do this with them.
-async fn load(cx: &Cx, path: &OfThing, verb: Verb) -> Result<Vec<String>, Fault> {
+async fn load(
+    cx: &Cx,
+    reader: &mut Reader<'_>,
+    path: &OfThing,
+    verb: Verb,
+) -> Result<Vec<String>, Fault> {
     let id = path.id.as_str();
-    let mut db = Reader::Db(cx.db());
-    let reader = &mut db;
     match path.collection.as_str() {
         "networks" => check(
             cx,
@@ -147,7 +150,7 @@ endpoint! {
     handler: list_tags,
 }
 async fn list_tags(cx: Cx, req: Req<ListTags>) -> Reply<ListTags> {
-    let tags = load(&cx, &req.path, Verb::Get).await?;
+    let tags = load(&cx, &mut Reader::Db(cx.db()), &req.path, Verb::Get).await?;
     Ok(Json(Tags { tags }))
 }
 
@@ -160,7 +163,7 @@ endpoint! {
     handler: check_tag,
 }
 async fn check_tag(cx: Cx, req: Req<CheckTag>) -> Reply<CheckTag> {
-    let tags = load(&cx, &req.path.thing(), Verb::Get).await?;
+    let tags = load(&cx, &mut Reader::Db(cx.db()), &req.path.thing(), Verb::Get).await?;
     if tags.contains(&req.path.tag) {
         return Ok(Empty);
     }
@@ -181,10 +184,10 @@ endpoint! {
 }
 async fn add_tag(cx: Cx, req: Req<AddTag>) -> Reply<AddTag> {
     let path = req.path.thing();
-    let mut now = load(&cx, &path, Verb::Update).await?;
+    let mut tx = cx.write().await?;
+    let mut now = load(&cx, &mut Reader::Tx(&mut tx), &path, Verb::Update).await?;
     now.push(req.path.tag.clone());
     check_tags(&now)?;
-    let mut tx = cx.write().await?;
     tags::insert(&mut tx, &path.id, &req.path.tag).await?;
     bump(&mut tx, &path).await?;
     tx.commit().await?;
@@ -201,9 +204,10 @@ endpoint! {
     handler: add_tags,
 }
 async fn add_tags(cx: Cx, req: Req<AddTags>) -> Reply<AddTags> {
-    let mut all = load(&cx, &req.path, Verb::Update).await?;
+    let mut tx = cx.write().await?;
+    let mut all = load(&cx, &mut Reader::Tx(&mut tx), &req.path, Verb::Update).await?;
     all.extend(req.body.tags.iter().cloned());
-    write(&cx, &req.path, &all).await.map(Json)
+    write(tx, &req.path, &all).await.map(Json)
 }
 
 endpoint! {
@@ -216,13 +220,13 @@ endpoint! {
     handler: replace_tags,
 }
 async fn replace_tags(cx: Cx, req: Req<ReplaceTags>) -> Reply<ReplaceTags> {
-    load(&cx, &req.path, Verb::Update).await?;
-    write(&cx, &req.path, &req.body.tags).await.map(Json)
+    let mut tx = cx.write().await?;
+    load(&cx, &mut Reader::Tx(&mut tx), &req.path, Verb::Update).await?;
+    write(tx, &req.path, &req.body.tags).await.map(Json)
 }
 
-async fn write(cx: &Cx, path: &OfThing, wanted: &[String]) -> Result<Tags, Fault> {
+async fn write(mut tx: Tx, path: &OfThing, wanted: &[String]) -> Result<Tags, Fault> {
     let wanted = check_tags(wanted)?;
-    let mut tx = cx.write().await?;
     tags::clear(&mut tx, &path.id).await?;
     for tag in &wanted {
         tags::insert(&mut tx, &path.id, tag).await?;
@@ -242,8 +246,8 @@ endpoint! {
 }
 async fn remove_tag(cx: Cx, req: Req<RemoveTag>) -> Reply<RemoveTag> {
     let path = req.path.thing();
-    load(&cx, &path, Verb::Delete).await?;
     let mut tx = cx.write().await?;
+    load(&cx, &mut Reader::Tx(&mut tx), &path, Verb::Delete).await?;
     if !tags::remove(&mut tx, &path.id, &req.path.tag).await? {
         return Err(no_tag(&req.path.tag).into());
     }
@@ -261,8 +265,8 @@ endpoint! {
     handler: remove_tags,
 }
 async fn remove_tags(cx: Cx, req: Req<RemoveTags>) -> Reply<RemoveTags> {
-    load(&cx, &req.path, Verb::Delete).await?;
     let mut tx = cx.write().await?;
+    load(&cx, &mut Reader::Tx(&mut tx), &req.path, Verb::Delete).await?;
     tags::clear(&mut tx, &req.path.id).await?;
     bump(&mut tx, &req.path).await?;
     tx.commit().await?;

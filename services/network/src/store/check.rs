@@ -7,7 +7,7 @@ use nephos_types::Finding;
 
 use crate::model::spec::{KIND_NETWORK, KIND_PORT, KIND_ROUTER, KIND_SECURITY_GROUP};
 use crate::store::publish::place;
-use crate::store::{ips, ports, quotas};
+use crate::store::{Reader, ips, ports, quotas};
 
 /// Everything that does not fit.
 pub(crate) async fn run(db: &Db) -> Result<Vec<Finding>, Error> {
@@ -36,7 +36,7 @@ async fn quotas_of(db: &Db) -> Result<Vec<Finding>, Error> {
     };
     let (counted, noted) = (
         table(quotas::count(db).await?),
-        table(quotas::usage(db, None).await?),
+        table(quotas::usage(&mut Reader::Db(db), None).await?),
     );
     let keys: BTreeSet<_> = counted.keys().chain(noted.keys()).cloned().collect();
     let mut found = Vec::new();

@@ -1,10 +1,10 @@
 //! Hosts, by what they tell of themselves.
 
-use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
 use nephos_types::Timestamp;
 
 use crate::model::spec::HostReport;
-use crate::store::{Result, json, text};
+use crate::store::{Reader, Result, json, text};
 
 /// A host that was silent for longer is taken for dead.
 pub(crate) const ALIVE_SECS: i64 = 75;
@@ -37,12 +37,9 @@ impl FromRow for Host {
     }
 }
 
-pub(crate) async fn all(db: &Db) -> Result<Vec<Host>, Error> {
-    db.fetch_all(
-        "SELECT report, admin_state_up, description, started_at, seen_at FROM hosts ORDER BY host",
-        args![],
-    )
-    .await
+pub(crate) async fn all(reader: &mut Reader<'_>) -> Result<Vec<Host>, Error> {
+    let select = "SELECT report, admin_state_up, description, started_at, seen_at FROM hosts";
+    reader.find(&Where::new(select).tail("ORDER BY host")).await
 }
 
 /// Notes what a host tells. Says whether others have to know: it is new, or its tunnel end moved.
@@ -77,7 +74,7 @@ pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, host: &str) -> Result<(), 
 
 /// What an operator says of a host.
 pub(crate) async fn update(tx: &mut Tx, host: &Host) -> Result<(), Error> {
-    tx.exec(
+    tx.exec_some(
         "UPDATE hosts SET admin_state_up = $1, description = $2 WHERE host = $3",
         args![host.admin_state_up, host.description, host.report.host],
     )
@@ -86,7 +83,7 @@ pub(crate) async fn update(tx: &mut Tx, host: &Host) -> Result<(), Error> {
 }
 
 pub(crate) async fn remove(tx: &mut Tx, host: &str) -> Result<(), Error> {
-    tx.exec("DELETE FROM hosts WHERE host = $1", args![host])
+    tx.exec_some("DELETE FROM hosts WHERE host = $1", args![host])
         .await?;
     Ok(())
 }

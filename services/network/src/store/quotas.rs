@@ -3,7 +3,7 @@
 use nephos_db::{Db, FromRow, Row, Tx, args};
 
 use crate::model::refusal::Refusal;
-use crate::store::Result;
+use crate::store::{Reader, Result};
 
 /// What is counted, with the limit of projects that have none of their own; -1: none.
 pub(crate) const RESOURCES: [(&str, i64); 10] = [
@@ -115,10 +115,13 @@ pub(crate) async fn limits(
 }
 
 /// What projects have; of one project, or of all.
-pub(crate) async fn usage(db: &Db, project: Option<&str>) -> Result<Vec<Amount>, nephos_db::Error> {
+pub(crate) async fn usage(
+    reader: &mut Reader<'_>,
+    project: Option<&str>,
+) -> Result<Vec<Amount>, nephos_db::Error> {
     let select = "SELECT project_id, resource, used AS amount FROM quota_usage";
-    db.fetch_where(&nephos_db::Where::new(select).eq_opt("project_id", project))
-        .await
+    let query = nephos_db::Where::new(select).eq_opt("project_id", project);
+    reader.find(&query).await
 }
 
 /// Gives a project a limit of its own.
