@@ -44,7 +44,10 @@ pub(crate) async fn request<R>(
     let Some((mut fresh, mut migration)) = lock_both(tx, server).await? else {
         return Ok(());
     };
-    migration.turn_to(Status::Reverting);
+    // One that has got there since stays there.
+    if matches!(migration.status, Status::Preparing | Status::Running) {
+        migration.turn_to(Status::Reverting);
+    }
     fresh.updated_at = asked.now;
     store::migrations::update(tx, asked.now, &migration).await?;
     store::servers::update(tx, &fresh).await?;
