@@ -73,8 +73,11 @@ pub struct Door {
     pub address: SocketAddr,
     /// The public key, in hexadecimal.
     pub key: String,
-    guests: Arc<Mutex<BTreeMap<String, mpsc::Sender<(What, Stream)>>>>,
+    guests: Arc<Guests>,
 }
+
+/// Who waits for which session.
+type Guests = Mutex<BTreeMap<String, mpsc::Sender<(What, Stream)>>>;
 
 impl Door {
     /// Listens at the first free port.
@@ -85,7 +88,7 @@ impl Door {
         let (config, key) = server_config()?;
         let listener = listen(ip).await?;
         let address = listener.local_addr().map_err(|why| why.to_string())?;
-        let guests: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
+        let guests: Arc<Guests> = Arc::default();
         let waiting = Arc::clone(&guests);
         nephos_runtime::spawn("compute.door", async move {
             let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -142,11 +145,7 @@ async fn listen(ip: IpAddr) -> Result<TcpListener, String> {
     ))
 }
 
-async fn let_in(
-    acceptor: TlsAcceptor,
-    socket: TcpStream,
-    guests: &Mutex<BTreeMap<String, mpsc::Sender<(What, Stream)>>>,
-) -> Result<(), String> {
+async fn let_in(acceptor: TlsAcceptor, socket: TcpStream, guests: &Guests) -> Result<(), String> {
     let _small_words_at_once = socket.set_nodelay(true);
     let accepted = acceptor.accept(socket).await;
     let mut stream = TlsStream::Server(accepted.map_err(|why| why.to_string())?);
