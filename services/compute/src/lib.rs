@@ -70,7 +70,8 @@ impl Service for Compute {
             "0005_volumes",
             "0007_consoles",
             "0009_migrations",
-            "0010_live"
+            "0011_late_ports",
+            "0012_live"
         ));
         all
     }
@@ -127,7 +128,20 @@ impl Compute {
                 let service = Arc::clone(&service);
                 async move { service.keep_house().await }
             });
-        vec![work, house]
+        let (clock, service) = (self.core.clock.clone(), Arc::clone(self));
+        let ports =
+            nephos_runtime::supervise("compute.ports", clock, shutdown.clone(), move || {
+                let service = Arc::clone(&service);
+                async move {
+                    loop {
+                        service.end_late_ports().await?;
+                        service.core.clock.sleep(Duration::from_secs(60)).await;
+                    }
+                    #[expect(unreachable_code, reason = "it says what the loop may fail with")]
+                    Ok::<(), nephos_db::Error>(())
+                }
+            });
+        vec![work, house, ports]
     }
 
     async fn keep_house(&self) -> Result<(), nephos_db::Error> {
