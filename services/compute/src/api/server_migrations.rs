@@ -167,7 +167,11 @@ async fn abort_server_migration(
     check_status(&live, id, early, "abort live migration")?;
     let mut tx = cx.write().await?;
     let begun = ops::live_back::request(&mut tx, asked(&cx), &server).await;
-    begun.map_err(|why| fault::busy(&server, "abort live migration", why))?;
+    if !begun.map_err(|why| fault::busy(&server, "abort live migration", why))? {
+        return Err(Fault::bad_request(format!(
+            "Migration {number} of instance {id} came to its end meanwhile. Cannot abort live migration any more."
+        )));
+    }
     tx.commit().await?;
     Ok(Accepted)
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::live_migrate::{arriving, forward, has_it, history, turn};
 use super::moving::{both, end, has_left, lock_both};
+use super::ports::{self, Spot};
 use super::{
     Asked, LOOK_AGAIN, Work, give_up, observe, place, publish, release, seen_by, step_error,
     supersede,
@@ -27,12 +28,13 @@ pub(super) const DEADLINE_SECS: i64 = 24 * 3600;
 
 pub(crate) struct LiveBack;
 
-/// Asks for it, in place of the move; the caller has checked that it is under way.
+/// Asks for it, in place of the move. False, and nothing is to be stored: the move has ended since, or the server is
+/// being deleted.
 pub(crate) async fn request<R>(
     tx: &mut Tx,
     asked: Asked<'_>,
     server: &Authorized<Server, R>,
-) -> Result<(), EnqueueError> {
+) -> Result<bool, EnqueueError> {
     let work = Work {
         kind: LiveBack::KIND,
         server: &server.id,
@@ -42,16 +44,17 @@ pub(crate) async fn request<R>(
     };
     supersede(tx, asked, work).await?;
     let Some((mut fresh, mut migration)) = lock_both(tx, server).await? else {
-        return Ok(());
+        return Ok(false);
     };
-    // One that has got there since stays there.
-    if matches!(migration.status, Status::Preparing | Status::Running) {
-        migration.turn_to(Status::Reverting);
+    let early = matches!(migration.status, Status::Preparing | Status::Running);
+    if !early || fresh.task_state.as_deref() != Some("migrating") {
+        return Ok(false);
     }
+    migration.turn_to(Status::Reverting);
     fresh.updated_at = asked.now;
     store::migrations::update(tx, asked.now, &migration).await?;
     store::servers::update(tx, &fresh).await?;
-    Ok(())
+    Ok(true)
 }
 
 impl Reconcile<Compute> for LiveBack {
@@ -228,13 +231,7 @@ async fn give_back(
     migration: &Migration,
 ) -> Result<Next, StepError> {
     for nic in server.nics.iter().filter(|nic| nic.bound.is_some()) {
-        crash_point!("live_back.before_port");
-        let turned = cx
-            .siblings
-            .turn_port(&nic.port_id, &migration.source_host)
-            .await;
-        turned.map_err(step_error)?;
-        crash_point!("live_back.port");
+        ports::turn(cx, server, &nic.port_id, Spot::On(&migration.source_host)).await?;
     }
     crash_point!("live_back.before_room");
     let back = cx.siblings.rejoin_claim(server, &migration.uuid).await;

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::live_back::LiveBack;
 use super::moving::{both, end, leave_source, lock_both};
+use super::ports::{self, Spot};
 use super::resize::claim;
 use super::{Asked, LOOK_AGAIN, OPS, Work, begin, observe, place, publish, seen_by, step_error};
 use crate::model::live::LiveWish;
@@ -60,6 +61,10 @@ pub(crate) async fn request_force<R>(
     let Some((mut fresh, migration)) = lock_both(tx, server).await? else {
         return Ok(());
     };
+    // It got there since, or is to stay.
+    if migration.status != Status::Running {
+        return Ok(());
+    }
     let source = place(&migration.source_host, &fresh.id);
     let told: Option<ServerSpec> = feed::spec_in(tx, source).await?;
     let Some(mut told) = told else {
@@ -177,10 +182,7 @@ pub(super) fn arriving(server: &Server, migration: &Migration, give_up: bool) ->
 /// Makes the ports ready there, and has the host listen.
 async fn prepare(cx: &OpCx<Compute>, server: &Server, dest: &str) -> Result<Next, StepError> {
     for nic in server.nics.iter().filter(|nic| nic.bound.is_some()) {
-        crash_point!("live.before_port");
-        let made = cx.siblings.prepare_port(&nic.port_id, Some(dest)).await;
-        made.map_err(step_error)?;
-        crash_point!("live.port");
+        ports::turn(cx, server, &nic.port_id, Spot::Next(dest)).await?;
     }
     let mut tx = cx.write("pre_live_migration").await?;
     let Some((mut fresh, mut migration)) = lock_both(&mut tx, server).await? else {
@@ -304,10 +306,7 @@ pub(super) async fn turn(
     dest: &str,
 ) -> Result<Next, StepError> {
     for nic in server.nics.iter().filter(|nic| nic.bound.is_some()) {
-        crash_point!("live.before_turn");
-        let turned = cx.siblings.turn_port(&nic.port_id, dest).await;
-        turned.map_err(step_error)?;
-        crash_point!("live.turned");
+        ports::turn(cx, server, &nic.port_id, Spot::On(dest)).await?;
     }
     let zone = store::hosts::get(cx.db(), dest).await?.map(|row| row.zone);
     let mut tx = cx.write("post_live_migration").await?;
