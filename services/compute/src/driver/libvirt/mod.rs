@@ -399,7 +399,13 @@ fn read(domain: &Domain) -> Result<Read, virt::error::Error> {
     let (state, reason) = domain.get_state()?;
     let reason = u32::try_from(reason).unwrap_or(0);
     let state = match state {
-        sys::VIR_DOMAIN_PAUSED if reason == sys::VIR_DOMAIN_PAUSED_MIGRATION => {
+        // A QEMU that waits for a guest to come counts as one that starts, at first.
+        sys::VIR_DOMAIN_PAUSED
+            if matches!(
+                reason,
+                sys::VIR_DOMAIN_PAUSED_MIGRATION | sys::VIR_DOMAIN_PAUSED_STARTING_UP
+            ) =>
+        {
             GuestState::Migrating
         }
         sys::VIR_DOMAIN_PAUSED => GuestState::Paused,

@@ -210,7 +210,10 @@ pub async fn say<T: Serialize + Sync>(
 pub async fn hear<T: DeserializeOwned>(
     stream: &mut (impl AsyncRead + Unpin + Send),
 ) -> Result<T, String> {
-    let broken = |why: std::io::Error| format!("the way to the other host broke off: {why}");
+    let broken = |why: std::io::Error| match why.kind() {
+        std::io::ErrorKind::UnexpectedEof => "the other host hung up".to_owned(),
+        _other => format!("the way to the other host broke off: {why}"),
+    };
     let mut length = [0; 4];
     stream.read_exact(&mut length).await.map_err(broken)?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);

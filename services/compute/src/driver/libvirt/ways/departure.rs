@@ -137,7 +137,8 @@ impl Departure {
                     }).await;
                 }
                 () = self.clock.sleep(PROGRESS) => {
-                    let stats = self.ask("see how far a guest is", |domain| domain.get_job_stats(0)).await;
+                    // Not `get_job_stats`: that frees with this program's allocator what libvirt's made.
+                    let stats = self.ask("see how far a guest is", Domain::get_job_info).await;
                     if let Some(stats) = stats {
                         self.way.board().1.carried = Some(carried(&stats));
                     }
