@@ -319,6 +319,12 @@ class Pings(threading.Thread):
         return self.times
 
 
+def move_running(admin, server, there):
+    wish = {"os-migrateLive": {"host": there, "block_migration": "auto"}}
+    asked = admin.compute.post(f"/servers/{server.id}/action", json=wish, microversion="2.96")
+    assert asked.status_code == 202, asked.text
+
+
 def test_a_running_guest_moves_to_another_host_and_is_away_for_less_than_a_second(cluster, furnished):
     demo, admin, address = cluster.sdk(), cluster.sdk("nephos-admin"), furnished["address"]
     server = furnished["servers"][0]
@@ -332,9 +338,7 @@ def test_a_running_guest_moves_to_another_host_and_is_away_for_less_than_a_secon
         try:
             time.sleep(1)
             began = time.monotonic()
-            wish = {"os-migrateLive": {"host": there, "block_migration": "auto"}}
-            asked = admin.compute.post(f"/servers/{server.id}/action", json=wish, microversion="2.96")
-            assert asked.status_code == 202, asked.text
+            move_running(admin, server, there)
             wait_for("the server has moved", lambda: where().task_state is None, 90, 0.5)
             took = time.monotonic() - began
             time.sleep(1)
@@ -351,6 +355,29 @@ def test_a_running_guest_moves_to_another_host_and_is_away_for_less_than_a_secon
         assert inside("sudo sh -c 'echo 3 >/proc/sys/vm/drop_caches'; md5sum kept") == kept
         other = address_of(demo, furnished["servers"][1])
         assert " 0% packet loss" in inside(f"ping -c 2 -W 2 {other} || true")
+        wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
+
+
+def test_a_running_guest_whose_way_is_cut_off_goes_on_on_one_host(cluster, furnished):
+    admin, server = cluster.sdk("nephos-admin"), furnished["servers"][0]
+    inside = lambda words: ssh(furnished["address"], furnished["key"], words).stdout.strip()
+    where = lambda: admin.compute.get_server(server.id)
+    boot, kept = inside("cat /proc/sys/kernel/random/boot_id"), inside("echo kept >kept; sync; md5sum kept")
+    for delay, killed in ((0.3, "source"), (0.6, "there"), (0.9, "source"), (1.2, "there")):
+        source = where().hypervisor_hostname
+        there = "node2" if source == "node1" else "node1"
+        move_running(admin, server, there)
+        time.sleep(delay)
+        os.kill(cluster.pid(f"agents-{source if killed == 'source' else there}"), signal.SIGKILL)
+        wait_for("nobody is at work on it", lambda: where().task_state is None, 120, 0.5)
+        now = where()
+        print(f"the agent of the host {killed} killed after {delay} s: {source} -> {now.hypervisor_hostname}")
+        assert now.status == "ACTIVE" and now.hypervisor_hostname in (source, there), now
+        assert [node for node, guest in cluster.guests() if guest == server.id] == [now.hypervisor_hostname]
+        log_in = lambda: ssh(furnished["address"], furnished["key"], "true", check=False).returncode == 0
+        wait_for("it takes log-ins", log_in, 60, 1)
+        assert inside("cat /proc/sys/kernel/random/boot_id") == boot
+        assert inside("sudo sh -c 'echo 3 >/proc/sys/vm/drop_caches'; md5sum kept") == kept
         wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
 
 

@@ -11,6 +11,7 @@ use nephos::settings::Config;
 use nephos_peer::{PeerError, Peers};
 use nephos_runtime::Clock;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::terminal::say;
@@ -119,8 +120,7 @@ impl Drain<'_> {
     /// Looks at everything once and does what there is to do; whether there is more.
     async fn look(&self, work: &mut Work) -> anyhow::Result<bool> {
         let target = format!("/servers/detail?all_tenants=1&host={}", self.host);
-        let mut found = self.get(&target).await?;
-        let here: Vec<Server> = serde_json::from_value(found["servers"].take())?;
+        let here: Vec<Server> = part(self.get(&target).await?, "servers")?;
         let mut under_way = 0;
         for server in &here {
             under_way += usize::from(self.still_here(work, server, under_way).await?);
@@ -208,7 +208,7 @@ impl Drain<'_> {
 
     /// A server that was asked to move and is not on the host any more; whether there is more to do.
     async fn elsewhere(&self, work: &mut Work, id: &str, how: How) -> anyhow::Result<bool> {
-        let mut shown = match self.get(&format!("/servers/{id}")).await {
+        let shown = match self.get(&format!("/servers/{id}")).await {
             Ok(shown) => shown,
             Err(why) if why.status == Some(404) => {
                 work.asked.remove(id);
@@ -216,7 +216,7 @@ impl Drain<'_> {
             }
             Err(why) => return Err(why.into()),
         };
-        let server: Server = serde_json::from_value(shown["server"].take())?;
+        let server: Server = part(shown, "server")?;
         if server.task.is_some() {
             return Ok(true);
         }
@@ -262,6 +262,12 @@ impl Drain<'_> {
         let details = details.and_then(Value::as_str);
         Ok(details.unwrap_or("it did not get there").to_owned())
     }
+}
+
+/// What an answer says under one key.
+fn part<T: DeserializeOwned>(mut answer: Value, key: &str) -> serde_json::Result<T> {
+    let found = answer.get_mut(key).map(Value::take);
+    serde_json::from_value(found.unwrap_or_default())
 }
 
 /// Says what is new of a server.
