@@ -154,6 +154,16 @@ nephos_auth::rules! {
     pub(crate) UpdateExtraSpec = "volume_extension:types_extra_specs:update", ADMIN;
     /// Remove an extra spec of a volume type.
     pub(crate) DeleteExtraSpec = "volume_extension:types_extra_specs:delete", ADMIN;
+    /// Create QoS specs.
+    pub(crate) CreateQos = "volume_extension:qos_specs_manage:create", ADMIN;
+    /// Show QoS specs.
+    pub(crate) ShowQos = "volume_extension:qos_specs_manage:get", ADMIN;
+    /// List QoS specs, and the types that they are of.
+    pub(crate) ListQos = "volume_extension:qos_specs_manage:get_all", ADMIN;
+    /// Change QoS specs, and of which types they are.
+    pub(crate) UpdateQos = "volume_extension:qos_specs_manage:update", ADMIN;
+    /// Delete QoS specs, or names from them.
+    pub(crate) DeleteQos = "volume_extension:qos_specs_manage:delete", ADMIN;
     /// Set a project's default type.
     pub(crate) SetDefaultType = "volume_extension:default_set_or_update", ADMIN;
     /// Show a project's default type.

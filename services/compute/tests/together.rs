@@ -301,10 +301,7 @@ async fn a_port_that_was_given_is_given_back_however_late_it_was_bound() {
 async fn a_given_port_that_was_given_up_stays_its_owners() {
     let mut cloud = Cloud::new().await;
     let id = cloud.running().await;
-    let own = json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
-        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
-        "security_groups": [], "fixed_ips": []});
-    let port = cloud.network.add("ports", own);
+    let port = own_port(&cloud);
     // It goes to another server while this one asks for it, and comes back when this one has given it up.
     let bind = |cloud: &Cloud, device: &str| {
         let mut network = cloud.network.state();
@@ -333,6 +330,38 @@ async fn a_given_port_that_was_given_up_stays_its_owners() {
     cloud.member().delete(&target).await.expect(204);
     cloud.settle().await;
     assert_eq!(device_of(&cloud, &port), "");
+}
+
+/// A port that nobody uses.
+fn own_port(cloud: &Cloud) -> String {
+    let own = json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []});
+    cloud.network.add("ports", own)
+}
+
+#[tokio::test]
+async fn requests_of_one_id_are_not_answered_by_each_other() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let target = format!("/v2.1/servers/{id}/os-interface");
+    // As a client does that names one id for all it asks for.
+    let request = "req-d7c3b1a0-2f5e-4a55-9c39-f0b9fd7a2f0e";
+    let member = cloud
+        .member()
+        .with_header("x-openstack-request-id", request);
+    let wish = json!({"interfaceAttachment": {"net_id": cloud.network_id}});
+    cloud
+        .run_beside(member.post(&target, wish))
+        .await
+        .expect(200);
+    let port = own_port(&cloud);
+    cloud.network.state().bind_elsewhere = Some(port.clone());
+    let wish = json!({"interfaceAttachment": {"port_id": port}});
+    let refused = cloud.run_beside(member.post(&target, wish)).await;
+    let refused = refused.expect(400).json;
+    let why = refused["badRequest"]["message"].as_str().unwrap();
+    assert!(why.contains("in use"), "{why}");
 }
 
 fn device_of(cloud: &Cloud, port: &str) -> String {

@@ -14,6 +14,7 @@ mod groups;
 mod limits;
 mod messages;
 mod metadata;
+mod qos_specs;
 mod quotas;
 mod retype;
 mod services;
@@ -128,6 +129,16 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         quotas::UpdateQuotas,
     ];
     all.extend(routes![
+        qos_specs::AssociateQos,
+        qos_specs::CreateQos,
+        qos_specs::DeleteQos,
+        qos_specs::DeleteQosKeys,
+        qos_specs::DisassociateAllQos,
+        qos_specs::DisassociateQos,
+        qos_specs::ListQos,
+        qos_specs::ListQosAssociations,
+        qos_specs::ShowQos,
+        qos_specs::UpdateQos,
         retype::RetypeVolume,
         services::DisableService,
         services::DisableServiceWithReason,
@@ -232,6 +243,7 @@ const RESOURCES: &[&str] = &[
     "os-quota-sets",
     "os-services",
     "os-volume-transfer",
+    "qos-specs",
     "resource_filters",
     "scheduler-stats",
     "snapshots",

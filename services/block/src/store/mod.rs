@@ -10,6 +10,7 @@ pub(crate) mod groups;
 pub(crate) mod layers;
 pub(crate) mod messages;
 pub(crate) mod metadata;
+pub(crate) mod qos;
 pub(crate) mod quota;
 pub(crate) mod snapshots;
 pub(crate) mod transfers;
