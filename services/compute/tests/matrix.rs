@@ -68,6 +68,10 @@ impl Things<'_> {
     /// A server on its way while it runs.
     async fn moving(&self, more: &str, body: Value) -> Option<(String, Value)> {
         self.action("active", json!({})).await;
+        let mut tx = self.cloud.db.write().await.unwrap();
+        let sql = "UPDATE servers SET task_state = 'migrating' WHERE id = $1";
+        tx.exec(sql, args![self.server]).await.unwrap();
+        tx.commit().await.unwrap();
         let number = self.add_move("live-migration", "running").await;
         Some((
             format!(
