@@ -91,7 +91,11 @@ async fn migrate_live(cx: Cx, req: Req<MigrateLive>) -> Reply<MigrateLive> {
     };
     let mut tx = cx.write().await?;
     let begun = ops::live_migrate::request(&mut tx, asked(&cx), &server, &migration).await;
-    begun.map_err(|why| fault::busy(&server, "os-migrateLive", why))?;
+    if !begun.map_err(|why| fault::busy(&server, "os-migrateLive", why))? {
+        return Err(Fault::conflict(format!(
+            "Cannot 'os-migrateLive' instance {id}: it has changed meanwhile. Look at it and try again."
+        )));
+    }
     tx.commit().await?;
     Ok(Accepted)
 }

@@ -18,7 +18,7 @@ use super::{Asked, LOOK_AGAIN, OPS, Work, begin, observe, place, publish, seen_b
 use crate::model::live::LiveWish;
 use crate::model::migration::{Migration, Phase, Status};
 use crate::model::schedule::fits_alive;
-use crate::model::server::Server;
+use crate::model::server::{Server, VmState};
 use crate::model::spec::{GuestState, ObservedServer, Progress, ServerSpec};
 use crate::{Compute, store};
 
@@ -27,13 +27,14 @@ const DEADLINE_SECS: i64 = 12 * 3600;
 
 pub(crate) struct LiveMigrate;
 
-/// Asks for it; the caller has checked state, lock and hosts.
+/// Asks for it; the caller has checked state, lock and hosts. False, and nothing is to be stored: the server is not any
+/// more what was checked.
 pub(crate) async fn request<R>(
     tx: &mut Tx,
     asked: Asked<'_>,
     server: &Authorized<Server, R>,
     migration: &Migration,
-) -> Result<(), EnqueueError> {
+) -> Result<bool, EnqueueError> {
     let work = Work {
         kind: LiveMigrate::KIND,
         server: &server.id,
@@ -43,13 +44,18 @@ pub(crate) async fn request<R>(
     };
     begin(tx, asked, work).await?;
     let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
-        return Ok(());
+        return Ok(false);
     };
+    let is_there = fresh.host.as_deref() == Some(migration.source_host.as_str());
+    let is_on = matches!(fresh.vm_state, VmState::Active | VmState::Paused);
+    if !is_there || !is_on || !fresh.volumes.is_empty() {
+        return Ok(false);
+    }
     fresh.task_state = Some("migrating".to_owned());
     fresh.updated_at = asked.now;
     store::migrations::insert(tx, migration).await?;
     store::servers::update(tx, &fresh).await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Has the guest frozen, so that it gets there; the caller has checked that it is on its way.
