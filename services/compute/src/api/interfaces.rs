@@ -148,6 +148,11 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
     let wish = req.body.0.wish;
     check(&cx, &wish)?;
     server.check_can(STATES).map_err(refused)?;
+    if server.host.is_none() {
+        return Err(Fault::conflict(format!(
+            "Instance {id} is not ready: no host has it."
+        )));
+    }
     let nic = nic(&cx, &server, wish).await?;
     let mut news = cx.bus.subscribe_to(ops::PORTS, id.as_str());
     let mut tx = cx.write().await?;

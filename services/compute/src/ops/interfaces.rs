@@ -32,7 +32,12 @@ pub(crate) async fn attach<R>(
         return Ok(id);
     };
     nic.id = Some(id.clone());
-    fresh.nics.push(nic);
+    // A port that its owner took away and gives again takes the place that it had.
+    let same = |old: &&mut Nic| !nic.port_id.is_empty() && old.port_id == nic.port_id;
+    match fresh.nics.iter_mut().find(same) {
+        Some(old) => *old = nic,
+        None => fresh.nics.push(nic),
+    }
     fresh.generation += 1;
     fresh.updated_at = asked.now;
     store::servers::update(tx, &fresh).await?;
