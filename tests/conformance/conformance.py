@@ -143,7 +143,7 @@ def configure(cloud, folder, served):
         },
         "volume-feature-enabled": {
             "backup": True, "snapshot": True, "clone": True, "multi_backend": True, "manage_volume": False,
-            "manage_snapshot": False, "extend_attached_volume": True, "extend_volume_with_snapshot": True,
+            "manage_snapshot": True, "extend_attached_volume": True, "extend_volume_with_snapshot": True,
             "volume_revert": False, "consistency_group": False,
         },
         "validation": {"run_validation": False},

@@ -267,7 +267,8 @@ impl Service for Block {
             "0003_retype",
             "0004_backups",
             "0005_groups",
-            "0006_qos"
+            "0006_qos",
+            "0007_unmanaged"
         ));
         all
     }

@@ -104,6 +104,12 @@ nephos_auth::rules! {
     pub(crate) ResetSnapshotStatus = "volume_extension:snapshot_admin_actions:reset_status", ADMIN;
     /// Delete a snapshot whatever its state.
     pub(crate) ForceDeleteSnapshot = "volume_extension:snapshot_admin_actions:force_delete", ADMIN;
+    /// Forget a snapshot, and keep its bytes.
+    pub(crate) UnmanageSnapshot = "snapshot_extension:snapshot_unmanage", ADMIN;
+    /// Make a snapshot of what is kept in a back end.
+    pub(crate) ManageSnapshot = "snapshot_extension:snapshot_manage", ADMIN;
+    /// List what in a back end is a snapshot or could become one.
+    pub(crate) ListManageableSnapshots = "snapshot_extension:list_manageable", ADMIN;
     /// Report a snapshot's progress.
     pub(crate) UpdateSnapshotStatus = "snapshot_extension:snapshot_actions:update_snapshot_status", MEMBER_OR_SERVICE;
     /// Read what users wrote on a snapshot.

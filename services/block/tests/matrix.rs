@@ -55,6 +55,21 @@ async fn fixture(cloud: &Cloud, endpoint: &'static str) -> Option<(String, Value
     }
     let (rest, body) = match endpoint {
         "CreateVolume" => return Some(("/v3/volumes".to_owned(), json!({"volume": {"size": 1}}))),
+        "ListManageableSnapshots" => {
+            let target = "/v3/manageable_snapshots?host=here@one";
+            return Some((target.to_owned(), Value::Null));
+        }
+        "ListManageableSnapshotsDetail" => {
+            let target = "/v3/manageable_snapshots/detail?host=here@one";
+            return Some((target.to_owned(), Value::Null));
+        }
+        "ManageSnapshot" => {
+            let volume = cloud.volume().await;
+            let former = crate::snapshots::unmanaged(cloud, &volume).await;
+            let reference = json!({"source-name": format!("_snapshot-{former}")});
+            let body = json!({"snapshot": {"volume_id": volume, "ref": reference}});
+            return Some(("/v3/manageable_snapshots".to_owned(), body));
+        }
         "CreateSnapshot" => {
             let body = json!({"snapshot": {"volume_id": cloud.volume().await}});
             return Some(("/v3/snapshots".to_owned(), body));
@@ -272,6 +287,7 @@ async fn of_snapshots(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> 
         "UpdateSnapshotMetadataItem" => ("/metadata/k", json!({"meta": {"k": "w"}})),
         "ResetSnapshotStatus" => ("/action", json!({"os-reset_status": {"status": "error"}})),
         "ForceDeleteSnapshot" => ("/action", json!({"os-force_delete": {}})),
+        "UnmanageSnapshot" => ("/action", json!({"os-unmanage": {}})),
         "UpdateSnapshotStatus" => (
             "/action",
             json!({"os-update_snapshot_status": {"status": "creating"}}),

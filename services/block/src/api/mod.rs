@@ -19,6 +19,7 @@ mod quotas;
 mod retype;
 mod services;
 mod snapshot_actions;
+mod snapshot_manage;
 mod snapshot_metadata;
 mod snapshots;
 mod transfers;
@@ -153,6 +154,10 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         snapshot_actions::ForceDeleteSnapshot,
         snapshot_actions::ResetSnapshotStatus,
         snapshot_actions::UpdateSnapshotStatus,
+        snapshot_manage::ListManageableSnapshots,
+        snapshot_manage::ListManageableSnapshotsDetail,
+        snapshot_manage::ManageSnapshot,
+        snapshot_manage::UnmanageSnapshot,
         snapshots::CreateSnapshot,
         snapshot_metadata::CreateSnapshotMetadata,
         snapshots::DeleteSnapshot,
@@ -236,12 +241,14 @@ const RESOURCES: &[&str] = &[
     "group_types",
     "groups",
     "limits",
+    "manageable_snapshots",
     "messages",
     "os-availability-zone",
     "os-hosts",
     "os-quota-class-sets",
     "os-quota-sets",
     "os-services",
+    "os-snapshot-manage",
     "os-volume-transfer",
     "qos-specs",
     "resource_filters",
@@ -250,6 +257,12 @@ const RESOURCES: &[&str] = &[
     "types",
     "volume-transfers",
     "volumes",
+];
+
+/// Names that resources had in paths before those of today, and still have.
+const OLDER_NAMES: &[(&str, &str)] = &[
+    ("os-snapshot-manage", "manageable_snapshots"),
+    ("os-volume-transfer", "volume-transfers"),
 ];
 
 /// A path may leave out the project (Cinder does so from 3.67 on, and takes it at any version).
@@ -263,11 +276,12 @@ pub(crate) fn name_project(request: &mut Request) -> Result<(), Fault> {
     {
         request.path = format!("/v3/{OWN}/{rest}");
     }
-    // The older name of transfers.
     let parts: Vec<&str> = request.path.splitn(5, '/').collect();
-    if let ["", "v3", project, "os-volume-transfer", rest @ ..] = parts.as_slice() {
+    if let ["", "v3", project, older, rest @ ..] = parts.as_slice()
+        && let Some((_, name)) = OLDER_NAMES.iter().find(|(name, _)| name == older)
+    {
         let rest: String = rest.iter().map(|rest| format!("/{rest}")).collect();
-        request.path = format!("/v3/{project}/volume-transfers{rest}");
+        request.path = format!("/v3/{project}/{name}{rest}");
     }
     Ok(())
 }

@@ -15,4 +15,5 @@ pub(crate) mod quota;
 pub(crate) mod snapshots;
 pub(crate) mod transfers;
 pub(crate) mod types;
+pub(crate) mod unmanaged;
 pub(crate) mod volumes;
