@@ -133,6 +133,20 @@ async fn a_running_server_goes_to_another_host_and_nothing_of_it_is_left_behind(
 }
 
 #[tokio::test]
+async fn a_port_that_is_another_servers_by_then_stays_where_it_is() {
+    let (mut cloud, id, host, other) = cloud().await;
+    let port = cloud.network.ports()[0]["id"].as_str().unwrap().to_owned();
+    cloud.network.state().bind_elsewhere = Some(port);
+    go(&cloud, &id).await;
+    cloud.settle().await;
+    let shown = cloud.show(&id).await;
+    assert_eq!(shown["OS-EXT-SRV-ATTR:host"], json!(other), "{shown}");
+    let port = &cloud.network.ports()[0];
+    assert_eq!(port["device_id"], "another");
+    assert_eq!(port["binding:host_id"], json!(host));
+}
+
+#[tokio::test]
 async fn a_frozen_server_arrives_frozen() {
     let (mut cloud, id, host, _other) = cloud().await;
     cloud.act(&id, json!({"pause": null})).await.expect(202);
