@@ -1,10 +1,11 @@
 //! Snapshots that are kept in their back end without being anybody's, and become somebody's again.
 
-use nephos_api::{Accepted, Fault, Json, Loaded, Params, Reply, Req, endpoint};
+use nephos_api::{Accepted, Fault, Json, Loaded, Params, Reply, Req, Shape, endpoint};
 use serde_json::{Value, json};
 
 use super::fault::{invalid_input, invalid_snapshot, no_snapshot, no_volume, over_quota};
-use super::snapshots::shown;
+use super::snapshots::{plain, shown};
+use super::versions::SNAPSHOT_VIEW;
 use super::{ItemPath, ProjectPath, at_project, snapshot, volume_by_id};
 use crate::model::backend::Backend;
 use crate::model::body::Fields;
@@ -107,7 +108,7 @@ endpoint! {
     policy: rules::ManageSnapshot,
     path: ProjectPath,
     body: Json<Value>,
-    reply: Json<Value>,
+    reply: Json<Value> as Shape::one("snapshot", SNAPSHOT_VIEW),
     handler: manage,
 }
 async fn manage(cx: Cx, req: Req<ManageSnapshot>) -> Reply<ManageSnapshot> {
@@ -144,7 +145,8 @@ async fn manage(cx: Cx, req: Req<ManageSnapshot>) -> Reply<ManageSnapshot> {
     .await?;
     unmanaged::let_go(&mut tx, &found.layer_id).await?;
     tx.commit().await?;
-    Ok(Json(json!({ "snapshot": shown(&cx, &snapshot).await? })))
+    let shown = plain(shown(&cx, &snapshot).await?);
+    Ok(Json(json!({ "snapshot": shown })))
 }
 
 fn new(cx: &Cx, volume: &Volume, wish: &Wish, size_gib: i64) -> Snapshot {
