@@ -228,10 +228,13 @@ async fn manageable(cx: &Cx, path: &ProjectPath, query: &Params) -> Result<Vec<V
         .iter()
         .map(|one| entry((&one.snapshot_id, &one.volume_id), one.size_gib, None));
     let mut found: Vec<Value> = managed.chain(free).collect();
-    let name = |one: &Value| one["reference"]["source-name"].as_str().map(str::to_owned);
+    let name = |one: &Value| {
+        let name = one.pointer("/reference/source-name");
+        name.and_then(Value::as_str).map(str::to_owned)
+    };
     for (key, down) in asked.sort.iter().rev() {
         found.sort_by_key(|one| match key.as_str() {
-            "size" => (one["size"].as_i64(), None),
+            "size" => (one.get("size").and_then(Value::as_i64), None),
             _reference => (None, name(one)),
         });
         if *down {
