@@ -4,9 +4,11 @@ import concurrent.futures
 import hashlib
 import http.client
 import os
+import re
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import boto3
 import pytest
@@ -238,6 +240,22 @@ def test_s3_knows_nobody_without_a_right_key(objects):
     with pytest.raises(urllib.error.HTTPError) as failed:
         urllib.request.urlopen("http://127.0.0.1:8778/bkt")
     assert failed.value.code == 403
+
+
+def test_large_objects_pass_in_constant_memory(objects):
+    """Larger by far than what may be held of it."""
+    client, size, block = swift(objects), 1024, os.urandom(MIB)
+    client.put_container("c")
+    process = Path(f"/proc/{objects.pid()}")
+    peak = lambda: int(re.search(r"VmHWM:\s+(\d+) kB", (process / "status").read_text())[1]) >> 10
+    (process / "clear_refs").write_text("5")  # the peak is counted from now on
+    before, sums = peak(), [hashlib.md5(), hashlib.md5()]
+    etag = client.put_object("c", "large", contents=(sums[0].update(block) or block for _ in range(size)))
+    assert etag == sums[0].hexdigest()
+    for chunk in client.get_object("c", "large", resp_chunk_size=MIB)[1]:
+        sums[1].update(chunk)
+    assert sums[1].hexdigest() == etag
+    assert peak() - before < 64, f"{before} MiB before, {peak()} MiB at most"
 
 
 def test_s3_promises_no_more_than_it_keeps(objects):

@@ -35,7 +35,8 @@ pub enum LogFormat {
 impl Default for LogConfig {
     fn default() -> Self {
         Self {
-            filter: "info,sqlx=warn,lapin=warn,actix_server=warn".to_owned(),
+            // Clients' mistakes are no errors of the program, which says its own itself.
+            filter: "info,sqlx=warn,lapin=warn,actix_server=warn,s3s=off".to_owned(),
             format: LogFormat::Text,
         }
     }

@@ -146,6 +146,8 @@ nephos_auth::rules! {
     pub(crate) AddTypeAccess = "volume_extension:volume_type_access:addProjectAccess", ADMIN;
     /// No longer let a project use a volume type.
     pub(crate) RemoveTypeAccess = "volume_extension:volume_type_access:removeProjectAccess", ADMIN;
+    /// See how volumes of a type are encrypted.
+    pub(crate) TypeEncryption = "volume_extension:volume_type_encryption:get", ADMIN;
     /// List who may use a volume type.
     pub(crate) ListTypeAccess = "volume_extension:volume_type_access:get_all_for_type", ADMIN;
     /// List the extra specs of a volume type.

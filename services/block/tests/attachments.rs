@@ -287,3 +287,12 @@ async fn an_attachment_ends_once() {
     assert_eq!(statuses, [200, 404]);
     assert_eq!(cloud.status(&volume).await, "available");
 }
+
+#[tokio::test]
+async fn a_page_does_not_begin_behind_what_is_another_projects() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let target = format!("/v3/attachments?marker={}", cloud.attached(&volume).await);
+    cloud.member().get(&target).await.expect(200);
+    cloud.other().get(&target).await.expect(404);
+}

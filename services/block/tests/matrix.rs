@@ -226,6 +226,7 @@ async fn of_types(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {
         "ShowType" | "DeleteType" => ("", Value::Null),
         "UpdateType" => ("", json!({"volume_type": {"description": "d"}})),
         "ListExtraSpecs" => ("/extra_specs", Value::Null),
+        "ShowTypeEncryption" => ("/encryption", Value::Null),
         "CreateExtraSpecs" => ("/extra_specs", json!({"extra_specs": {"a": "b"}})),
         "ShowExtraSpec" | "DeleteExtraSpec" => ("/extra_specs/multiattach", Value::Null),
         "UpdateExtraSpec" => (

@@ -284,3 +284,21 @@ async fn a_reader_gets_all_of_what_is_deleted_meanwhile() {
     cloud.settle().await;
     assert_eq!(cloud.files(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_manifest_is_no_segment_of_its_own() {
+    let cloud = segments().await;
+    let target = format!("{MINE}/c/self");
+    put(&cloud.member(), &target, "bytes").await.expect(201);
+    let wanted = json!([{"path": "s/p1"}, {"path": "/c/self"}]);
+    let refused = manifest(&cloud, "self", wanted).await.expect(400);
+    let text = String::from_utf8_lossy(&refused.bytes).into_owned();
+    assert!(
+        text.contains("Index 1: manifest must not include itself"),
+        "{text}"
+    );
+    assert_eq!(
+        &cloud.member().get(&target).await.expect(200).bytes[..],
+        b"bytes"
+    );
+}

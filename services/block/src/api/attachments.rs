@@ -2,7 +2,7 @@
 
 use nephos_api::version::v;
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
-use nephos_auth::{Authorized, Rule};
+use nephos_auth::{Authorized, Resource, Rule};
 use nephos_types::Timestamp;
 use serde_json::{Value, json};
 
@@ -113,6 +113,7 @@ async fn page(
     let after = match &asked.marker {
         Some(marker) => {
             let found = attachments::find(cx.db(), &AttachmentId::from(marker.as_str())).await?;
+            let found = found.filter(|one| Resource::visible_to(one, &cx.caller));
             Some(found.ok_or_else(|| no_attachment(marker))?)
         }
         None => None,

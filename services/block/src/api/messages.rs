@@ -50,11 +50,11 @@ async fn list(cx: Cx, req: Req<ListMessages>) -> Reply<ListMessages> {
     at_project(&cx, &req.path.project_id)?;
     let asked = ListQuery::parse(&req.query.0, SORT_KEYS).map_err(Fault::bad_request)?;
     let after = match &asked.marker {
-        Some(marker) => Some(
-            messages::find(cx.db(), marker)
-                .await?
-                .ok_or_else(|| no_message(marker))?,
-        ),
+        Some(marker) => {
+            let found = messages::find(cx.db(), marker).await?;
+            let found = found.filter(|one| nephos_auth::Resource::visible_to(one, &cx.caller));
+            Some(found.ok_or_else(|| no_message(marker))?)
+        }
         None => None,
     };
     let project = project_of(&cx, &req.path.project_id);

@@ -183,6 +183,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         type_specs::DeleteExtraSpec,
         type_specs::ListExtraSpecs,
         type_specs::ShowExtraSpec,
+        type_specs::ShowTypeEncryption,
         type_specs::UpdateExtraSpec,
         types::CreateType,
         types::DeleteType,

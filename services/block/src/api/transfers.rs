@@ -179,11 +179,11 @@ async fn page(
     let asked =
         ListQuery::parse(&params.0, &["created_at", "id", "name"]).map_err(Fault::bad_request)?;
     let after = match &asked.marker {
-        Some(marker) => Some(
-            transfers::find(cx.db(), marker)
-                .await?
-                .ok_or_else(|| no_transfer(marker))?,
-        ),
+        Some(marker) => {
+            let found = transfers::find(cx.db(), marker).await?;
+            let found = found.filter(|one| Resource::visible_to(one, &cx.caller));
+            Some(found.ok_or_else(|| no_transfer(marker))?)
+        }
         None => None,
     };
     let project = whose(cx, path, asked.all_projects);

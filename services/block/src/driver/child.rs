@@ -189,7 +189,13 @@ pub(crate) async fn extract(
 }
 
 fn refused(what: &str, path: &Path, why: &str) -> DriverError {
-    let words = format!("cannot {what} {}: {why}", path.display());
+    // Users read it: where the back end is on its machine is not for them.
+    let folder = path.parent().unwrap_or(path).display().to_string();
+    let why = why.replace(&folder, "");
+    let words = format!(
+        "cannot {what} {}: {why}",
+        path.file_name().unwrap_or_default().display()
+    );
     if why.contains("No space left") {
         DriverError::Full(words)
     } else {

@@ -35,9 +35,10 @@ pub(crate) enum DriverError {
 }
 
 impl DriverError {
-    /// What a file operation came to.
+    /// What a file operation came to. Users read it: where the back end is on its machine is not for them.
     pub(crate) fn file(what: &str, path: &Path, cause: &std::io::Error) -> Self {
-        let words = format!("cannot {what} {}: {cause}", path.display());
+        let name = path.file_name().unwrap_or_default();
+        let words = format!("cannot {what} {}: {cause}", name.display());
         match cause.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(words),
             _other => Self::Failed(words),
@@ -67,7 +68,9 @@ pub(crate) struct Driver {
 impl Driver {
     /// Opens the folder. What is in it stays as it is: others may be at work there.
     pub(crate) fn open(folder: &Path, clock: Clock) -> Result<Self, DriverError> {
-        let broken = |cause: std::io::Error| DriverError::file("prepare", folder, &cause);
+        let broken = |cause: std::io::Error| {
+            DriverError::Failed(format!("cannot prepare {}: {cause}", folder.display()))
+        };
         std::fs::create_dir_all(folder).map_err(broken)?;
         let folder = folder.canonicalize().map_err(broken)?;
         Ok(Self {

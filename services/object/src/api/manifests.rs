@@ -77,6 +77,14 @@ async fn segments(
     wishes: &[Wish],
 ) -> Result<Vec<Segment>, Fault> {
     let account = put.container.account.as_str();
+    let own =
+        |wish: &Wish| names::split_path(&wish.path) == Some((&put.container.name, &put.place.name));
+    if let Some(index) = wishes.iter().position(own) {
+        return Err(plain(
+            StatusCode::BAD_REQUEST,
+            format!("Index {index}: manifest must not include itself as a segment\n"),
+        ));
+    }
     let mut reader = Reader::new(cx, access);
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     for wish in wishes {
