@@ -272,9 +272,14 @@ async fn shop() -> Shop {
     let db = Db::open(&url, clock.clone(), Arc::new(bus.clone()))
         .await
         .unwrap();
-    db.migrate(&[nephos_ops::MIGRATION, feed::MIGRATION, TABLES])
-        .await
-        .unwrap();
+    db.migrate(&[
+        nephos_ops::MIGRATION,
+        feed::MIGRATION,
+        feed::REQUESTS,
+        TABLES,
+    ])
+    .await
+    .unwrap();
     Shop {
         db,
         clock,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nephos_types::RequestId;
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,89 @@ impl Desired {
     }
 }
 
+/// Things of which it is remembered at once on whose behalf they are wanted.
+const WISHES: usize = 10_000;
+/// When there are too many, those that are older go.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// On whose behalf things are wanted on a host, from when they come until the host has carried them out. Cheap to clone;
+/// all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Behalf(Arc<Mutex<BTreeMap<(String, String), Wish>>>);
+
+#[derive(Debug)]
+struct Wish {
+    generation: i64,
+    request_id: RequestId,
+    /// When it came, by the monotonic clock.
+    at: Duration,
+}
+
+/// What a host made of a thing that is wanted on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Made<'a> {
+    /// As in the feed.
+    pub kind: &'a str,
+    /// As in the feed.
+    pub id: &'a str,
+    /// Which generation; none: whichever it was, it is gone.
+    pub generation: Option<i64>,
+    /// What it is now.
+    pub state: &'a str,
+    /// Why it is not as it is wanted.
+    pub failed: Option<&'a str>,
+}
+
+impl Behalf {
+    /// The request on whose behalf a thing is wanted as it is.
+    #[must_use]
+    pub fn of(&self, kind: &str, id: &str) -> Option<RequestId> {
+        let key = (kind.to_owned(), id.to_owned());
+        let wishes = self.wishes();
+        wishes.get(&key).map(|wish| wish.request_id.clone())
+    }
+
+    fn want(&self, items: &[FeedItem], now: Duration) {
+        let mut wishes = self.wishes();
+        if wishes.len() + items.len() > WISHES {
+            // Of some things hosts never tell what they made of them.
+            wishes.retain(|_, wish| now.saturating_sub(wish.at) < FORGOTTEN);
+        }
+        for item in items {
+            let key = (item.kind.clone(), item.id.clone());
+            match &item.request_id {
+                Some(request_id) if wishes.len() < WISHES => {
+                    let wish = Wish {
+                        generation: item.generation,
+                        request_id: request_id.clone(),
+                        at: now,
+                    };
+                    wishes.insert(key, wish);
+                }
+                _nobodys_or_too_many => {
+                    wishes.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn take(&self, made: Made<'_>) -> Option<Wish> {
+        let key = (made.kind.to_owned(), made.id.to_owned());
+        let mut wishes = self.wishes();
+        let wish = wishes.get(&key)?;
+        let seen = made.generation;
+        if seen.is_none_or(|seen| seen >= wish.generation) {
+            wishes.remove(&key)
+        } else {
+            None
+        }
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, BTreeMap<(String, String), Wish>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Pulls one service's feed for one host.
 #[derive(Debug)]
 pub struct FeedClient {
@@ -68,6 +152,7 @@ pub struct FeedClient {
     unkept: bool,
     /// When the file was written, by the monotonic clock.
     kept_at: Option<Duration>,
+    behalf: Behalf,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +181,35 @@ impl FeedClient {
             desired: Desired::default(),
             unkept: false,
             kept_at: None,
+            behalf: Behalf::default(),
+        }
+    }
+
+    /// Remembers there on whose behalf things come.
+    #[must_use]
+    pub fn on_behalf(self, behalf: Behalf) -> Self {
+        Self { behalf, ..self }
+    }
+
+    /// Says, once for each request that wanted something, what the host made of it.
+    pub fn made(&self, made: Made<'_>) {
+        let Some(wish) = self.behalf.take(made) else {
+            return;
+        };
+        let (host, service, request_id) = (&self.host, self.service, wish.request_id);
+        let Made {
+            kind, id, state, ..
+        } = made;
+        let now = self.peers.clock().monotonic();
+        let micros = now.saturating_sub(wish.at).as_micros();
+        match made.failed {
+            None => {
+                tracing::info!(%request_id, service, host, kind, id, state, micros, "done on the host");
+            }
+            Some(why) => tracing::warn!(
+                %request_id, service, host, kind, id, why, micros,
+                "the host cannot do what is wanted; `nephos doctor` on it says whether it lacks something"
+            ),
         }
     }
 
@@ -118,7 +232,7 @@ impl FeedClient {
                 Ok(desired) => take(desired),
                 Err(why) => {
                     let (host, service) = (&self.host, self.service);
-                    tracing::warn!(host, service, %why, "cannot read what is wanted here; asking again");
+                    tracing::warn!(host, service, %why, "cannot read what is wanted here; asking again. `nephos doctor` on the host says what of the way is broken");
                     self.peers.clock().sleep(ASK_AGAIN).await;
                 }
             }
@@ -157,6 +271,11 @@ impl FeedClient {
             .await?
             .json()?;
         self.unkept |= page.complete || !page.items.is_empty();
+        // In a whole document are things that were carried out long ago.
+        if !page.complete {
+            let now = self.peers.clock().monotonic();
+            self.behalf.want(&page.items, now);
+        }
         self.desired.merge(page);
         self.keep().await;
         Ok(self.desired.clone())
@@ -196,7 +315,7 @@ impl FeedClient {
         })
         .await;
         if let Err(why) = written.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
-            tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk");
+            tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk, without which guests do not come back while the services are away; is the disk full?");
         }
         self.unkept = false;
         self.kept_at = Some(now);

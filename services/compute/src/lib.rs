@@ -61,7 +61,11 @@ impl Service for Compute {
     }
 
     fn migrations() -> Vec<Migration> {
-        let mut all = vec![nephos_ops::MIGRATION, nephos_ops::feed::MIGRATION];
+        let mut all = vec![
+            nephos_ops::MIGRATION,
+            nephos_ops::feed::MIGRATION,
+            nephos_ops::feed::REQUESTS,
+        ];
         all.extend(migrations!(
             "0001_compute",
             "0002_hosts",
@@ -126,7 +130,13 @@ impl Compute {
                 let service = Arc::clone(&service);
                 async move { service.keep_house().await }
             });
-        vec![work, house]
+        let service = Arc::clone(self);
+        let watch = async move { ops::watch::hosts(&service).await };
+        let until = shutdown.clone();
+        let watch = nephos_runtime::spawn("compute.watch", async move {
+            tokio::select! { () = until.wait() => {} () = watch => {} }
+        });
+        vec![work, house, watch]
     }
 
     async fn keep_house(&self) -> Result<(), nephos_db::Error> {

@@ -5,6 +5,7 @@ pub mod config;
 pub mod detach;
 pub mod doctor;
 pub mod down;
+pub mod events;
 pub mod fsck;
 pub mod host;
 pub mod join;
@@ -13,6 +14,7 @@ pub mod migrate;
 pub mod run;
 pub mod serving;
 pub mod status;
+pub mod trace;
 pub mod up;
 
 /// Runs a command's asynchronous part.
