@@ -325,3 +325,60 @@ impl FeedClient {
 fn keyed(item: Arc<FeedItem>) -> ((String, String), Arc<FeedItem>) {
     ((item.kind.clone(), item.id.clone()), item)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(generation: i64, request: Option<&str>) -> FeedItem {
+        FeedItem {
+            kind: "toy".to_owned(),
+            id: "a".to_owned(),
+            generation,
+            spec: None,
+            request_id: request.map(RequestId::from),
+        }
+    }
+
+    fn made(generation: Option<i64>) -> Made<'static> {
+        Made {
+            kind: "toy",
+            id: "a",
+            generation,
+            state: "up",
+            failed: None,
+        }
+    }
+
+    #[test]
+    fn a_request_hears_once_of_what_it_wanted_and_not_of_what_was_before() {
+        let behalf = Behalf::default();
+        behalf.want(&[item(2, Some("req-2"))], Duration::ZERO);
+        assert_eq!(behalf.of("toy", "a"), Some(RequestId::from("req-2")));
+        assert!(behalf.take(made(Some(1))).is_none(), "an older one");
+        assert!(behalf.take(made(Some(2))).is_some());
+        assert!(behalf.take(made(Some(2))).is_none(), "said already");
+        behalf.want(&[item(3, Some("req-3"))], Duration::ZERO);
+        behalf.want(&[item(4, None)], Duration::ZERO);
+        assert!(
+            behalf.of("toy", "a").is_none(),
+            "changed by nobody's request"
+        );
+        behalf.want(&[item(5, Some("req-5"))], Duration::ZERO);
+        assert!(behalf.take(made(None)).is_some(), "it is gone");
+    }
+
+    #[test]
+    fn what_is_never_told_of_takes_no_more_than_its_room() {
+        let behalf = Behalf::default();
+        let many = (0..2 * WISHES).map(|number| FeedItem {
+            id: number.to_string(),
+            ..item(1, Some("req-1"))
+        });
+        let many: Vec<_> = many.collect();
+        behalf.want(&many, Duration::ZERO);
+        assert_eq!(behalf.wishes().len(), WISHES);
+        behalf.want(&[item(1, Some("req-2"))], FORGOTTEN);
+        assert_eq!(behalf.wishes().len(), 1);
+    }
+}

@@ -12,6 +12,9 @@ use tracing_subscriber::registry::LookupSpan;
 use super::{Entry, FIELDS, Level, VALUE, journal};
 use crate::{Clock, request};
 
+/// Spans that say everything of what happens in them.
+const WHOLE: [&str; 2] = ["request", "operation"];
+
 /// Notes every line of the log in the journal of this process.
 pub struct Layer {
     clock: Clock,
@@ -124,6 +127,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(outer) = span.extensions().get::<Marks>() {
                 marks.fill(outer);
+            }
+            // Who asked, in the same process, is somebody else.
+            if WHOLE.contains(&span.name()) {
+                break;
             }
         }
         let metadata = event.metadata();

@@ -139,7 +139,9 @@ async fn what_the_log_writes_is_kept_with_what_its_spans_say_and_nothing_else() 
         .with(filter)
         .with(Layer::new());
     let _guard = tracing::subscriber::set_default(subscriber);
-    let span = tracing::info_span!("request", service = "compute", request_id = "req-layer");
+    let asks = tracing::info_span!("agent", service = "network", host = "node9");
+    let span = asks
+        .in_scope(|| tracing::info_span!("request", service = "compute", request_id = "req-layer"));
     span.in_scope(|| {
         tracing::debug!("too fine for the log");
         tracing::info!(target: "other", "of a crate that the log does not show");
@@ -152,6 +154,10 @@ async fn what_the_log_writes_is_kept_with_what_its_spans_say_and_nothing_else() 
     let said: Vec<_> = found.iter().map(|entry| &*entry.message).collect();
     assert_eq!(said, ["answered", "beware", "without a span"]);
     assert_eq!(found[0].service.as_deref(), Some("compute"));
+    assert_eq!(
+        found[0].host, None,
+        "a host asked, and is not where it is answered"
+    );
     assert_eq!(found[0].field("status"), Some("200"));
     assert_eq!(found[1].service.as_deref(), Some("image"));
     assert_eq!(found[1].host.as_deref(), Some("node1"));

@@ -18,6 +18,8 @@ use crate::terminal::say;
 
 /// A listener that does not answer is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// No process remembers more pages than this.
+const PAGES: usize = 50;
 /// Answers under way to the terminal.
 const UNDER_WAY: usize = 16;
 
@@ -79,7 +81,8 @@ async fn everything(
     all: bool,
 ) -> Result<(Vec<Arc<Entry>>, Read), PeerError> {
     let (mut read, mut entries) = (Read::default(), Vec::new());
-    loop {
+    // What comes while this reads is for whoever follows.
+    for _page in 0..PAGES {
         let News { process, page } = asking.news(listener, &read, all).await?;
         let done = page.entries.is_empty();
         entries.extend(page.entries);
@@ -88,9 +91,10 @@ async fn everything(
             last: page.last,
         };
         if done {
-            return Ok((entries, read));
+            break;
         }
     }
+    Ok((entries, read))
 }
 
 async fn follow(asking: &Asking, all: bool, read: Vec<Option<Read>>, mut shown: Shown) {
