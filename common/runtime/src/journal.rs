@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use nephos_types::Timestamp;
+use nephos_types::{Micros, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -89,9 +89,6 @@ pub struct Entry {
     #[serde(default)]
     pub fields: Vec<(Cow<'static, str>, Box<str>)>,
 }
-
-/// Microseconds since 1970.
-pub type Micros = i64;
 
 impl Entry {
     /// The value of a field.

@@ -170,7 +170,7 @@ async fn who_waits_for_news_is_woken_by_news_alone() {
     journal.note(entry("no news"));
     let waiting = journal.changed(0, false);
     tokio::pin!(waiting);
-    assert!(futures(&mut waiting).await, "it still waits");
+    assert!(still_waits(&mut waiting).await, "it still waits");
     journal.note(Entry {
         event: Some("host".into()),
         ..entry("a host is there")
@@ -179,7 +179,6 @@ async fn who_waits_for_news_is_woken_by_news_alone() {
     assert_eq!(journal.after(0, false).entries.len(), 1);
 }
 
-/// Whether it waits.
-async fn futures(waiting: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+async fn still_waits(waiting: &mut (impl Future<Output = ()> + Unpin)) -> bool {
     tokio::select! { biased; () = waiting => false, () = tokio::task::yield_now() => true }
 }
