@@ -82,6 +82,9 @@ fn of_work(work: &Work) -> Vec<Line> {
     let at = |at: i64, what: String| line(at, service.clone(), harmless(&what));
     let mut lines = vec![at(brief.created_at, format!("{name} begins"))];
     match (brief.finished_at, &brief.error) {
+        (Some(end), Some(why)) if why.starts_with("superseded") => {
+            lines.push(at(end, format!("{name} {why}")));
+        }
         (Some(end), Some(why)) => lines.push(at(end, format!("ERROR {name} failed: {why}"))),
         (Some(end), None) => {
             let took = u64::try_from(end - brief.created_at).unwrap_or(0);
