@@ -141,7 +141,7 @@ def configure(cloud, folder, served):
             "storage_protocol": "file", "vendor_name": "Nephos", "backend_names": "one,two",
         },
         "volume-feature-enabled": {
-            "backup": False, "snapshot": True, "clone": True, "multi_backend": True, "manage_volume": False,
+            "backup": True, "snapshot": True, "clone": True, "multi_backend": True, "manage_volume": False,
             "manage_snapshot": False, "extend_attached_volume": True, "extend_volume_with_snapshot": True,
             "volume_revert": False, "consistency_group": False,
         },

@@ -121,7 +121,30 @@ def rooted(real, guest, volumes):
     return server.id, of_it["id"], lambda command, **kwargs: ssh(address, key, command, **kwargs).stdout.strip()
 
 
-def test_what_is_written_in_one_guest_is_the_same_in_another_after_growth_snapshot_and_copy(real, guest, volumes, rooted):
+def restored(real, volumes, backup, name):
+    """A new volume of that name, made of the backup."""
+    answer = real.openstack("volume", "backup", "restore", backup, name, "-f", "json")
+    volume = volumes.get_volume(answer["volume_id"])
+    wait_for("it is back", is_in(volumes, volume, "available"), 120)
+    assert real.openstack("volume", "backup", "show", backup, "-f", "json")["status"] == "available"
+    return volume
+
+
+def back_up(real, volume, name, *more):
+    """A backup of the volume, made: what the client shows of it."""
+    real.openstack("volume", "backup", "create", "--name", name, *more, volume.id)
+
+    def shown():
+        return real.openstack("volume", "backup", "show", name, "-f", "json")
+
+    wait_for("the backup is there", lambda: shown()["status"] in ("available", "error"), 120, pause=1)
+    assert shown()["status"] == "available", shown()["fail_reason"]
+    return shown()
+
+
+def test_what_is_written_in_one_guest_is_the_same_in_another_after_growth_snapshot_copy_and_backup(
+    real, guest, volumes, rooted
+):
     first, inside = guest
     server, _, writer = rooted
     volume = new(volumes, name="travels")
@@ -145,7 +168,13 @@ def test_what_is_written_in_one_guest_is_the_same_in_another_after_growth_snapsh
     real.openstack("server", "remove", "volume", server, volume.id)
     wait_for("it is free", is_in(volumes, volume, "available"), 120)
     of_snapshot = new(volumes, size=3, snapshot_id=snapshot.id, name="of-snapshot")
-    copy = new(volumes, size=3, source_volume_id=of_snapshot.id, name="copy")
+    full = back_up(real, of_snapshot, "full")
+    # Zeroes are nowhere: the few MiB that were written are all that is stored.
+    assert full["size"] == 3 and full["object_count"] < 10 and not full["is_incremental"]
+    delta = back_up(real, of_snapshot, "delta", "--incremental")
+    assert delta["is_incremental"] and delta["object_count"] == 0
+    back = restored(real, volumes, "delta", "back")
+    copy = new(volumes, size=3, source_volume_id=back.id, name="copy")
     before = set(inside("lsblk -dn -o NAME").split())
     real.openstack("server", "add", "volume", first, copy.id)
     wait_for("it is in use", is_in(volumes, copy, "in-use"), 60)
@@ -155,8 +184,14 @@ def test_what_is_written_in_one_guest_is_the_same_in_another_after_growth_snapsh
     assert inside(f"sudo head -c 8388608 {device} | md5sum") == written
     real.openstack("server", "remove", "volume", first, copy.id)
     wait_for("it is free", is_in(volumes, copy, "available"), 120)
-    for one in (copy, of_snapshot):
+    # The bytes are those that were backed up, whatever became of the volume.
+    for one in (copy, back, of_snapshot):
         volumes.delete_volume(one)
+    refused = real.openstack("volume", "backup", "delete", "full", check=False)
+    assert "Incremental backups exist" in str(refused), refused
+    for name in ("delta", "full"):
+        real.openstack("volume", "backup", "delete", name)
+        wait_for("it is gone", lambda: name not in real.openstack("volume", "backup", "list", "-f", "value"), 60, pause=1)
     volumes.delete_snapshot(snapshot)
     wait_for("they are gone", lambda: not list(volumes.snapshots()), 60)
     volumes.delete_volume(volume)

@@ -22,6 +22,8 @@ pub struct Fault {
     pub extra: Option<Value>,
     /// Headers, such as `Retry-After`.
     pub headers: HeaderMap,
+    /// What went wrong here, for the log and never for the client.
+    pub(crate) cause: Option<String>,
 }
 
 macro_rules! by_status {
@@ -42,6 +44,7 @@ impl Fault {
             message: message.into(),
             extra: None,
             headers: HeaderMap::new(),
+            cause: None,
         }
     }
 
@@ -117,11 +120,14 @@ impl From<nephos_db::Error> for Fault {
     /// the client.
     fn from(error: nephos_db::Error) -> Self {
         match error.kind() {
-            Kind::Conflict => tracing::debug!(%error, "another transaction was quicker"),
+            // Whoever was not quick enough begins again: an error is only what is answered as one.
+            Kind::Conflict | Kind::ForeignKey => {
+                tracing::debug!(%error, "another transaction was quicker");
+            }
             Kind::Nul | Kind::TooLate => tracing::info!(%error, "not stored"),
             _ours_or_the_machines => tracing::error!(%error, "database refused a statement"),
         }
-        match error.kind() {
+        let mut fault = match error.kind() {
             Kind::Full => Self::insufficient_storage(
                 "The disk of this service's database is full, so nothing was changed. Try again when the operator has made room.",
             ),
@@ -135,7 +141,9 @@ impl From<nephos_db::Error> for Fault {
             _ours => Self::internal(
                 "The request could not be carried out. The log has the cause by request id.",
             ),
-        }
+        };
+        fault.cause = Some(error.to_string());
+        fault
     }
 }
 

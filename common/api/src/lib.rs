@@ -27,7 +27,7 @@ pub use endpoint::{
 };
 pub use fault::{Dialect, Fault, HtmlFaults, Older, RenderFaultAt, VersionWords, Versioning};
 pub use http_types::{Dispatch, Incoming, Payload, Request, Response, Socket};
-pub use path::{FromPath, FromQuery, Params, count};
+pub use path::{FromPath, FromQuery, Params};
 pub use pipeline::{App, UNTIL};
 pub use reply::{Accepted, Download, Empty, ReplyBody, With};
 pub use version::{Change, Shape, Version, added, before, changed, removed};

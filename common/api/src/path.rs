@@ -52,14 +52,6 @@ impl Params {
     }
 }
 
-/// A count as a query string has it: digits alone. One that is more than fits is as much as fits, since pages have a bound
-/// of their own.
-#[must_use]
-pub fn count(text: &str) -> Option<u32> {
-    let is_count = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_count.then(|| text.parse().unwrap_or(u32::MAX))
-}
-
 impl<'de> Deserialize<'de> for Params {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::deserialize(deserializer).map(Self)

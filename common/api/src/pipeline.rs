@@ -306,10 +306,13 @@ impl<S: Service> Inner<S> {
     }
 
     fn refuse(&self, fault: &Fault, id: &RequestId, version: Option<Version>) -> Response {
-        if fault.status.is_server_error() {
+        // Who gave up waiting wanted it so: that is no error of the service.
+        let waits_no_longer = fault.status == StatusCode::GATEWAY_TIMEOUT;
+        if fault.status.is_server_error() && !waits_no_longer {
             error!(
                 status = fault.status.as_u16(),
                 message = fault.message,
+                cause = fault.cause,
                 "refused"
             );
         } else {

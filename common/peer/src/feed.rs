@@ -216,6 +216,7 @@ impl FeedClient {
     /// The document of the last run. It is never complete: what it lacks may have come since.
     #[must_use]
     pub fn cached(&self) -> Option<Desired> {
+        disk::sweep(&self.file);
         let kept: Kept = serde_json::from_slice(&std::fs::read(&self.file).ok()?).ok()?;
         (kept.host == self.host).then(|| Desired {
             revision: kept.revision,

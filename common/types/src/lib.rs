@@ -2,13 +2,16 @@
 //!
 //! Pure data: no async, no SQL, no HTTP, no clock. Everything here may be used in a `model/` room.
 
+mod count;
 pub mod feed;
 mod finding;
 mod id;
+pub mod standard;
 mod time;
 mod value;
 mod wake;
 
+pub use count::count;
 pub use finding::Finding;
 pub use time::{Micros, Timestamp};
 pub use value::{Arg, ArgKind, FromArg, ToArg};

@@ -260,7 +260,13 @@ impl Service for Block {
 
     fn migrations() -> Vec<Migration> {
         let mut all = vec![nephos_ops::MIGRATION];
-        all.extend(migrations!("0001_volumes", "0002_transfers", "0003_retype"));
+        all.extend(migrations!(
+            "0001_volumes",
+            "0002_transfers",
+            "0003_retype",
+            "0004_backups",
+            "0005_groups"
+        ));
         all
     }
 }

@@ -1,5 +1,7 @@
 //! Every call that block storage makes to its siblings, as verbs.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use nephos_peer::{PeerError, Peers};
@@ -36,6 +38,12 @@ pub(crate) struct Image {
     pub os_hash_value: Option<String>,
     #[serde(flatten)]
     pub rest: serde_json::Map<String, Value>,
+}
+
+/// An object in a listing.
+#[derive(Deserialize)]
+struct Listed {
+    name: String,
 }
 
 /// What an image says of itself and not of its use.
@@ -185,6 +193,120 @@ impl Siblings {
             .upload(length, chunks)
             .await
             .map(|_there| ())
+    }
+
+    /// The account in the object service in which backups are: that of this service's own project.
+    async fn account(&self) -> Result<String, PeerError> {
+        let token = self.peers.service_token().await?;
+        // It is this service's own, so what it says needs no proof.
+        let says = token.split('.').nth(1).unwrap_or_default();
+        let says = URL_SAFE_NO_PAD.decode(says).unwrap_or_default();
+        let says: Value = serde_json::from_slice(&says).unwrap_or_default();
+        let project = says.pointer("/scope/id").and_then(Value::as_str);
+        let project = project.ok_or_else(|| PeerError {
+            service: "identity",
+            status: None,
+            kind: String::new(),
+            message: "gave this service a token without a project".to_owned(),
+        })?;
+        Ok(format!("AUTH_{project}"))
+    }
+
+    async fn object_path(&self, container: &str, name: &str) -> Result<String, PeerError> {
+        let account = self.account().await?;
+        let name: Vec<String> = name.split('/').map(encoded).collect();
+        let (container, name) = (encoded(container), name.join("/"));
+        Ok(format!("/v1/{account}/{container}/{name}"))
+    }
+
+    /// Makes a container; nothing when it is there.
+    pub(crate) async fn put_container(&self, container: &str) -> Result<(), PeerError> {
+        let target = format!("/v1/{}/{}", self.account().await?, encoded(container));
+        let call = self.peers.put("object", target);
+        call.as_service().send().await.map(|_there| ())
+    }
+
+    /// Removes a container if nothing is in it.
+    pub(crate) async fn drop_container(&self, container: &str) -> Result<(), PeerError> {
+        let target = format!("/v1/{}/{}", self.account().await?, encoded(container));
+        let call = self.peers.delete("object", target);
+        match call.as_service().send().await {
+            Ok(_gone) => Ok(()),
+            Err(why) if why.is_not_found() || why.is_conflict() => Ok(()),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Stores an object; its container is made when it is not there.
+    pub(crate) async fn put_object(
+        &self,
+        (container, name): (&str, &str),
+        bytes: bytes::Bytes,
+    ) -> Result<(), PeerError> {
+        let target = self.object_path(container, name).await?;
+        let length = bytes.len().to_string();
+        let call = |bytes| {
+            let call = self.peers.put("object", target.clone()).bytes(bytes);
+            call.header(http::header::CONTENT_LENGTH, &length)
+        };
+        match call(bytes.clone()).as_service().send().await {
+            Ok(_there) => Ok(()),
+            // The last backup in it was deleted in between.
+            Err(why) if why.is_not_found() => {
+                self.put_container(container).await?;
+                call(bytes).as_service().send().await.map(|_there| ())
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    /// The bytes of an object.
+    pub(crate) async fn object(
+        &self,
+        (container, name): (&str, &str),
+    ) -> Result<bytes::Bytes, PeerError> {
+        let target = self.object_path(container, name).await?;
+        let call = self.peers.get("object", target).as_service();
+        call.send().await.map(|answer| answer.body)
+    }
+
+    /// Names of objects that begin so, at most `limit`.
+    pub(crate) async fn objects(
+        &self,
+        container: &str,
+        begin: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, PeerError> {
+        let account = self.account().await?;
+        let (container, begin) = (encoded(container), encoded(begin));
+        let target = format!("/v1/{account}/{container}?format=json&limit={limit}&prefix={begin}");
+        match self.peers.get("object", target).as_service().send().await {
+            Ok(answer) => {
+                let all: Vec<Listed> = answer.json()?;
+                Ok(all.into_iter().map(|one| one.name).collect())
+            }
+            Err(why) if why.is_not_found() => Ok(Vec::new()),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Removes an object.
+    pub(crate) async fn drop_object(
+        &self,
+        (container, name): (&str, &str),
+    ) -> Result<(), PeerError> {
+        let target = self.object_path(container, name).await?;
+        match self
+            .peers
+            .delete("object", target)
+            .as_service()
+            .send()
+            .await
+        {
+            Ok(_gone) => Ok(()),
+            Err(why) if why.is_not_found() => Ok(()),
+            Err(why) => Err(why),
+        }
     }
 
     /// Tells compute that volumes of servers have grown. A compute service that knows no events needs none.

@@ -198,6 +198,72 @@ nephos_auth::rules! {
     pub(crate) GetTransfer = "volume:get_transfer", READER;
     /// List offers.
     pub(crate) GetAllTransfers = "volume:get_all_transfers", READER;
+    /// Create a backup.
+    pub(crate) CreateBackup = "backup:create", MEMBER;
+    /// Show a backup.
+    pub(crate) GetBackup = "backup:get", READER;
+    /// List backups.
+    pub(crate) GetAllBackups = "backup:get_all", READER;
+    /// Change a backup.
+    pub(crate) UpdateBackup = "backup:update", MEMBER;
+    /// Delete a backup.
+    pub(crate) DeleteBackup = "backup:delete", MEMBER;
+    /// Bring a backup back.
+    pub(crate) RestoreBackup = "backup:restore", MEMBER;
+    /// Make a backup of a record.
+    pub(crate) ImportBackup = "backup:backup-import", ADMIN;
+    /// Have the record of a backup.
+    pub(crate) ExportBackup = "backup:export-import", ADMIN;
+    /// See whose a backup is.
+    pub(crate) BackupAttribute = "backup:backup_project_attribute", ADMIN;
+    /// Set a backup's state by hand.
+    pub(crate) ResetBackupStatus = "volume_extension:backup_admin_actions:reset_status", ADMIN;
+    /// Delete a backup whatever its state.
+    pub(crate) ForceDeleteBackup = "volume_extension:backup_admin_actions:force_delete", ADMIN;
+    /// See the specs of group types.
+    pub(crate) GroupTypeAccess = "group:access_group_types_specs", ADMIN;
+    /// Create a group type.
+    pub(crate) CreateGroupType = "group:group_types:create", ADMIN;
+    /// Change a group type.
+    pub(crate) UpdateGroupType = "group:group_types:update", ADMIN;
+    /// Delete a group type.
+    pub(crate) DeleteGroupType = "group:group_types:delete", ADMIN;
+    /// List the specs of a group type.
+    pub(crate) ListGroupSpecs = "group:group_types_specs:get_all", ADMIN;
+    /// Show a spec of a group type.
+    pub(crate) ShowGroupSpec = "group:group_types_specs:get", ADMIN;
+    /// Add specs to a group type.
+    pub(crate) CreateGroupSpecs = "group:group_types_specs:create", ADMIN;
+    /// Change a spec of a group type.
+    pub(crate) UpdateGroupSpec = "group:group_types_specs:update", ADMIN;
+    /// Remove a spec of a group type.
+    pub(crate) DeleteGroupSpec = "group:group_types_specs:delete", ADMIN;
+    /// Create a group.
+    pub(crate) CreateGroup = "group:create", MEMBER;
+    /// Show a group.
+    pub(crate) GetGroup = "group:get", READER;
+    /// List groups.
+    pub(crate) GetAllGroups = "group:get_all", READER;
+    /// Change a group.
+    pub(crate) UpdateGroup = "group:update", MEMBER;
+    /// Delete a group.
+    pub(crate) DeleteGroup = "group:delete", MEMBER;
+    /// Set a group's state by hand.
+    pub(crate) ResetGroupStatus = "group:reset_status", ADMIN;
+    /// See whose a group is.
+    pub(crate) GroupAttribute = "group:group_project_attribute", ADMIN;
+    /// Create a group snapshot.
+    pub(crate) CreateGroupSnapshot = "group:create_group_snapshot", MEMBER;
+    /// Show a group snapshot.
+    pub(crate) GetGroupSnapshot = "group:get_group_snapshot", READER;
+    /// List group snapshots.
+    pub(crate) GetAllGroupSnapshots = "group:get_all_group_snapshots", READER;
+    /// Delete a group snapshot.
+    pub(crate) DeleteGroupSnapshot = "group:delete_group_snapshot", MEMBER;
+    /// Set a group snapshot's state by hand.
+    pub(crate) ResetGroupSnapshotStatus = "group:reset_group_snapshot_status", ADMIN;
+    /// See whose a group snapshot is.
+    pub(crate) GroupSnapshotAttribute = "group:group_snapshot_project_attribute", ADMIN;
     /// List messages.
     pub(crate) GetMessages = "message:get_all", READER;
     /// Show a message.

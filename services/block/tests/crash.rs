@@ -10,9 +10,22 @@ use serde_json::{Value, json};
 use crate::kit::{Cloud, IMAGE, cloud, created, image};
 
 /// What is left in the end: volumes and snapshots as clients see them, what is used, and how many files there are.
-async fn end(cloud: &Cloud) -> (Vec<(String, Value, Value)>, (i64, i64, i64), usize) {
+async fn end(
+    cloud: &Cloud,
+) -> (
+    Vec<(String, Value, Value)>,
+    (i64, i64, i64),
+    usize,
+    Vec<String>,
+) {
     let mut all = Vec::new();
-    for kind in ["volumes", "snapshots"] {
+    for kind in [
+        "volumes",
+        "snapshots",
+        "backups",
+        "groups",
+        "group_snapshots",
+    ] {
         let answer = cloud
             .member()
             .get(&format!("/v3/{kind}/detail?sort=name:asc"))
@@ -25,7 +38,15 @@ async fn end(cloud: &Cloud) -> (Vec<(String, Value, Value)>, (i64, i64, i64), us
         }
     }
     all.sort_by(|one, other| one.0.cmp(&other.0));
-    (all, cloud.usage().await, cloud.files().len())
+    let names = cloud.objects.names();
+    let mut shapes: Vec<String> = names.iter().map(|name| shape(name)).collect();
+    shapes.sort();
+    (all, cloud.usage().await, cloud.files().len(), shapes)
+}
+
+/// A name of an object without what is another one each time.
+fn shape(name: &str) -> String {
+    name.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 fn cases(points: &[&'static str]) -> Vec<(&'static str, u32)> {
@@ -226,6 +247,130 @@ async fn an_extension_of_a_volume_in_use() {
             .post(&format!("/v3/volumes/{volume}/action"), body)
             .await
             .expect(202);
+        cloud
+    })
+    .await;
+}
+
+/// A volume with something in two places.
+async fn filled(cloud: &Cloud) -> String {
+    let volume = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+    cloud.write(&volume, 5 << 20, b"one");
+    cloud.write(&volume, 700 << 20, b"two");
+    volume
+}
+
+#[tokio::test]
+async fn a_backup_and_one_that_stands_on_it() {
+    check(8, || async {
+        let cloud = cloud().await;
+        let volume = filled(&cloud).await;
+        cloud
+            .backup(json!({"volume_id": volume, "name": "b"}))
+            .await;
+        cloud.write(&volume, 701 << 20, b"more");
+        let body = json!({"backup": {"volume_id": volume, "name": "c", "incremental": true}});
+        cloud.member().post("/v3/backups", body).await.expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backup_of_an_overlay() {
+    check(8, || async {
+        let cloud = cloud().await;
+        let volume = filled(&cloud).await;
+        let copy = json!({"size": 1, "name": "d", "source_volid": volume});
+        let copy = cloud.volume_of(copy).await;
+        cloud.write(&copy, 1 << 20, b"own");
+        let body = json!({"backup": {"volume_id": copy, "name": "b"}});
+        cloud.member().post("/v3/backups", body).await.expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backup_that_comes_back() {
+    check(8, || async {
+        let cloud = cloud().await;
+        let volume = filled(&cloud).await;
+        let backup = cloud
+            .backup(json!({"volume_id": volume, "name": "b"}))
+            .await;
+        let target = format!("/v3/backups/{backup}/restore");
+        let body = json!({"restore": {"name": "r"}});
+        cloud.member().post(&target, body).await.expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backup_that_goes() {
+    check(5, || async {
+        let cloud = cloud().await;
+        let volume = filled(&cloud).await;
+        let backup = cloud.backup(json!({"volume_id": volume})).await;
+        let target = format!("/v3/backups/{backup}");
+        cloud.member().delete(&target).await.expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backup_that_fails() {
+    check(5, || async {
+        let cloud = cloud().await;
+        let volume = filled(&cloud).await;
+        cloud.objects.refuse_from(2);
+        let body = json!({"backup": {"volume_id": volume, "name": "b"}});
+        cloud.member().post("/v3/backups", body).await.expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_imported() {
+    check(2, || async {
+        let cloud = cloud().await;
+        let volume = filled(&cloud).await;
+        let backup = cloud.backup(json!({"volume_id": volume})).await;
+        let target = format!("/v3/backups/{backup}/export_record");
+        let record = cloud.admin().get(&target).await.expect(200).json;
+        let target = "/v3/backups/import_record";
+        let body = crate::backups::with_another_id(&record);
+        cloud.admin().post(target, body).await.expect(201);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_group_of_a_snapshot_of_a_group() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let (group, _volume) = crate::groups::grouped(&cloud).await;
+        let snapshot = crate::groups::group_snapshot(&cloud, &group).await;
+        let body = json!({"create-from-src": {"group_snapshot_id": snapshot}});
+        let target = "/v3/groups/action";
+        cloud.member().post(target, body).await.expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_group_that_goes_with_its_volumes() {
+    check(3, || async {
+        let cloud = cloud().await;
+        let (group, _volume) = crate::groups::grouped(&cloud).await;
+        let target = format!("/v3/groups/{group}/action");
+        let body = json!({"delete": {"delete-volumes": true}});
+        cloud.member().post(&target, body).await.expect(202);
         cloud
     })
     .await;

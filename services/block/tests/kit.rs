@@ -12,6 +12,8 @@ use http::{HeaderMap, StatusCode};
 use nephos_api::{App, Dispatch, Incoming, Payload, Request, Response};
 use nephos_block::{Block, Config};
 use nephos_peer::Transport;
+
+use crate::objects::Objects;
 use nephos_testkit::{Ask, Persona, World};
 use serde_json::{Value, json};
 
@@ -28,6 +30,8 @@ pub struct Cloud {
     pub images: Images,
     /// The compute service, as much of it as volumes need.
     pub compute: Compute,
+    /// The object service, likewise.
+    pub objects: Objects,
     config: Config,
 }
 
@@ -98,7 +102,7 @@ impl Images {
     }
 }
 
-fn respond(status: u16, body: Bytes) -> Response {
+pub fn respond(status: u16, body: Bytes) -> Response {
     Response {
         status: StatusCode::from_u16(status).unwrap(),
         headers: HeaderMap::new(),
@@ -176,10 +180,15 @@ pub async fn cloud_with(change: impl FnOnce(&mut Config)) -> Cloud {
         ..Config::default()
     };
     change(&mut config);
-    start(world, config, Images::default(), Compute::default()).await
+    let siblings = (Images::default(), Compute::default(), Objects::default());
+    start(world, config, siblings).await
 }
 
-async fn start(world: World, config: Config, images: Images, compute: Compute) -> Cloud {
+async fn start(
+    world: World,
+    config: Config,
+    (images, compute, objects): (Images, Compute, Objects),
+) -> Cloud {
     let core = world.core::<Block>().await;
     world
         .directory
@@ -187,6 +196,9 @@ async fn start(world: World, config: Config, images: Images, compute: Compute) -
     world
         .directory
         .set("compute", Transport::Local(Arc::new(compute.clone())));
+    world
+        .directory
+        .set("object", Transport::Local(Arc::new(objects.clone())));
     let block = Block::new(core, world.peers().await, world.bus.clone(), config.clone())
         .expect("a block service");
     let block = Arc::new(block);
@@ -200,6 +212,7 @@ async fn start(world: World, config: Config, images: Images, compute: Compute) -
         ask,
         images,
         compute,
+        objects,
         config,
     }
 }
@@ -212,9 +225,10 @@ impl Cloud {
             config,
             images,
             compute,
+            objects,
             ..
         } = self;
-        start(world, config, images, compute).await
+        start(world, config, (images, compute, objects)).await
     }
 
     pub fn member(&self) -> Ask {
@@ -272,6 +286,68 @@ impl Cloud {
             .find(|folder| folder.join(name).exists())
             .expect("a folder with the file")
             .join(name)
+    }
+
+    /// Writes into a volume's file, as a server would that has it.
+    pub fn write(&self, volume: &str, at: u64, bytes: &[u8]) {
+        let path = self.file(&format!("volume-{volume}"));
+        let script = format!("write -q -s /dev/stdin {at} {}", bytes.len());
+        let mut child = std::process::Command::new("qemu-io")
+            .args(["-f", self.format(&path), "-c", &script])
+            .arg(&path)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("qemu-io");
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), bytes).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    /// What a server would read there.
+    pub fn read(&self, volume: &str, at: u64, length: usize) -> Vec<u8> {
+        let path = self.file(&format!("volume-{volume}"));
+        let out = self.world.folder().join("read");
+        let done = std::process::Command::new("qemu-img")
+            .args(["convert", "-O", "raw", "-f", self.format(&path)])
+            .args([&path, &out])
+            .status()
+            .expect("qemu-img");
+        assert!(done.success());
+        let mut file = std::fs::File::open(&out).unwrap();
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(at)).unwrap();
+        let mut bytes = vec![0; length];
+        std::io::Read::read_exact(&mut file, &mut bytes).unwrap();
+        bytes
+    }
+
+    fn format(&self, path: &std::path::Path) -> &'static str {
+        let mut begin = [0; 4];
+        let read = std::fs::File::open(path)
+            .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut begin));
+        match read {
+            Ok(()) if &begin == b"QFI\xfb" => "qcow2",
+            _raw => "raw",
+        }
+    }
+
+    /// A member's backup, made.
+    pub async fn backup(&self, body: Value) -> String {
+        let answer = self
+            .member()
+            .post("/v3/backups", json!({ "backup": body }))
+            .await;
+        let id = answer.expect(202).json["backup"]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        self.settle().await;
+        // The newest is what the next one builds on.
+        self.world.clock.advance(Duration::from_secs(1));
+        id
+    }
+
+    pub async fn show_backup(&self, id: &str) -> Value {
+        let answer = self.member().get(&format!("/v3/backups/{id}")).await;
+        answer.expect(200).json["backup"].clone()
     }
 
     /// A member's volume of 1 GiB, made.

@@ -7,12 +7,15 @@
 )]
 
 mod attachments;
+mod backups;
 mod bad;
 mod check;
 mod crash;
+mod groups;
 mod kit;
 mod lists;
 mod matrix;
+mod objects;
 mod quotas;
 mod retypes;
 mod snapshots;

@@ -13,7 +13,7 @@ use crate::kit::{Cloud, SERVER, cloud, connector};
 async fn tenants_are_separate() {
     let cloud = Arc::new(cloud().await);
     let quotas = format!("/v3/os-quota-sets/{}", Persona::Member.project());
-    let many = json!({"quota_set": {"volumes": -1, "snapshots": -1, "gigabytes": -1}});
+    let many = json!({"quota_set": {"volumes": -1, "snapshots": -1, "gigabytes": -1, "backups": -1, "backup_gigabytes": -1, "groups": -1}});
     cloud.admin().put(&quotas, many).await.expect(200);
     let kind = json!({"volume_type": {"name": "another"}});
     cloud.admin().post("/v3/types", kind).await.expect(200);
@@ -39,6 +39,12 @@ async fn fixture(cloud: &Cloud, endpoint: &'static str) -> Option<(String, Value
         }
     }
     if let Some(found) = of_transfers(cloud, endpoint).await {
+        return Some(found);
+    }
+    if let Some(found) = of_groups(cloud, endpoint).await {
+        return Some(found);
+    }
+    if let Some(found) = of_backups(cloud, endpoint).await {
         return Some(found);
     }
     if let Some(found) = of_snapshots(cloud, endpoint).await {
@@ -128,6 +134,18 @@ fn plain(endpoint: &str) -> Option<(String, Value)> {
         "ListAttachmentsDetail" => ("/v3/attachments/detail".to_owned(), Value::Null),
         "ListTransfers" => ("/v3/volume-transfers".to_owned(), Value::Null),
         "ListTransfersDetail" => ("/v3/volume-transfers/detail".to_owned(), Value::Null),
+        "ListBackups" => ("/v3/backups".to_owned(), Value::Null),
+        "ListBackupsDetail" => ("/v3/backups/detail".to_owned(), Value::Null),
+        "ListGroupTypes" => ("/v3/group_types".to_owned(), Value::Null),
+        "ListGroups" => ("/v3/groups".to_owned(), Value::Null),
+        "ListGroupsDetail" => ("/v3/groups/detail".to_owned(), Value::Null),
+        "ListGroupSnapshots" => ("/v3/group_snapshots".to_owned(), Value::Null),
+        "ListGroupSnapshotsDetail" => ("/v3/group_snapshots/detail".to_owned(), Value::Null),
+        "CreateGroupType" => {
+            let name = nephos_runtime::ids::hex();
+            let body = json!({"group_type": {"name": name}});
+            ("/v3/group_types".to_owned(), body)
+        }
         "ListTypes" => ("/v3/types".to_owned(), Value::Null),
         "ListZones" => ("/v3/os-availability-zone".to_owned(), Value::Null),
         "ShowLimits" => ("/v3/limits".to_owned(), Value::Null),
@@ -273,6 +291,87 @@ async fn of_snapshots(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> 
             .expect(202);
     }
     Some((format!("/v3/snapshots/{id}{rest}"), body))
+}
+
+async fn of_groups(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {
+    use crate::groups::{group, group_snapshot, group_type, grouped};
+    let of_type = match endpoint {
+        "ShowGroupType" | "DeleteGroupType" => Some(("", Value::Null)),
+        "UpdateGroupType" => Some(("", json!({"group_type": {"description": "d"}}))),
+        "ListGroupSpecs" => Some(("/group_specs", Value::Null)),
+        "CreateGroupSpecs" => Some(("/group_specs", json!({"group_specs": {"k": "v"}}))),
+        "ShowGroupSpec" | "DeleteGroupSpec" => Some(("/group_specs/a", Value::Null)),
+        "UpdateGroupSpec" => Some(("/group_specs/a", json!({"a": "c"}))),
+        _other => None,
+    };
+    if let Some((rest, body)) = of_type {
+        let id = group_type(cloud, json!({"a": "b"})).await;
+        return Some((format!("/v3/group_types/{id}{rest}"), body));
+    }
+    let of_group = match endpoint {
+        "ShowGroup" => Some(("", Value::Null)),
+        "UpdateGroup" => Some(("", json!({"group": {"name": "n"}}))),
+        "DeleteGroup" => Some(("/action", json!({"delete": {"delete-volumes": true}}))),
+        "ResetGroupStatus" => Some(("/action", json!({"reset_status": {"status": "error"}}))),
+        _other => None,
+    };
+    if let Some((rest, body)) = of_group {
+        let id = group(cloud).await;
+        return Some((format!("/v3/groups/{id}{rest}"), body));
+    }
+    let of_snapshot = match endpoint {
+        "ShowGroupSnapshot" | "DeleteGroupSnapshot" => Some(("", Value::Null)),
+        "ResetGroupSnapshotStatus" => {
+            Some(("/action", json!({"reset_status": {"status": "error"}})))
+        }
+        _other => None,
+    };
+    if let Some((rest, body)) = of_snapshot {
+        let id = group_snapshot(cloud, &grouped(cloud).await.0).await;
+        return Some((format!("/v3/group_snapshots/{id}{rest}"), body));
+    }
+    Some(match endpoint {
+        "CreateGroup" => {
+            let kind = group_type(cloud, json!({})).await;
+            let body = json!({"group_type": kind, "volume_types": ["__DEFAULT__"]});
+            ("/v3/groups".to_owned(), json!({ "group": body }))
+        }
+        "CreateGroupSnapshot" => {
+            let body = json!({"group_snapshot": {"group_id": grouped(cloud).await.0}});
+            ("/v3/group_snapshots".to_owned(), body)
+        }
+        "CreateGroupFromSource" => {
+            let body = json!({"create-from-src": {"source_group_id": grouped(cloud).await.0}});
+            ("/v3/groups/action".to_owned(), body)
+        }
+        _other => return None,
+    })
+}
+
+async fn of_backups(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {
+    let (rest, body) = match endpoint {
+        "CreateBackup" => {
+            let body = json!({"backup": {"volume_id": cloud.volume().await}});
+            return Some(("/v3/backups".to_owned(), body));
+        }
+        "ImportBackup" => ("", Value::Null),
+        "ShowBackup" | "DeleteBackup" => ("", Value::Null),
+        "UpdateBackup" => ("", json!({"backup": {"name": "n"}})),
+        "RestoreBackup" => ("/restore", json!({"restore": {}})),
+        "ExportBackup" => ("/export_record", Value::Null),
+        "ResetBackupStatus" => ("/action", json!({"os-reset_status": {"status": "error"}})),
+        "ForceDeleteBackup" => ("/action", json!({"os-force_delete": {}})),
+        _other => return None,
+    };
+    let backup = json!({"volume_id": cloud.volume().await});
+    let id = cloud.backup(backup).await;
+    if endpoint == "ImportBackup" {
+        let target = format!("/v3/backups/{id}/export_record");
+        let record = cloud.admin().get(&target).await.expect(200).json;
+        let body = crate::backups::with_another_id(&record);
+        return Some(("/v3/backups/import_record".to_owned(), body));
+    }
+    Some((format!("/v3/backups/{id}{rest}"), body))
 }
 
 async fn of_transfers(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {

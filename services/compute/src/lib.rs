@@ -73,7 +73,8 @@ impl Service for Compute {
             "0004_status",
             "0005_volumes",
             "0007_consoles",
-            "0009_migrations"
+            "0009_migrations",
+            "0011_late_ports"
         ));
         all
     }
@@ -136,7 +137,20 @@ impl Compute {
         let watch = nephos_runtime::spawn("compute.watch", async move {
             tokio::select! { () = until.wait() => {} () = watch => {} }
         });
-        vec![work, house, watch]
+        let (clock, service) = (self.core.clock.clone(), Arc::clone(self));
+        let ports =
+            nephos_runtime::supervise("compute.ports", clock, shutdown.clone(), move || {
+                let service = Arc::clone(&service);
+                async move {
+                    loop {
+                        service.end_late_ports().await?;
+                        service.core.clock.sleep(Duration::from_secs(60)).await;
+                    }
+                    #[expect(unreachable_code, reason = "it says what the loop may fail with")]
+                    Ok::<(), nephos_db::Error>(())
+                }
+            });
+        vec![work, house, ports, watch]
     }
 
     async fn keep_house(&self) -> Result<(), nephos_db::Error> {

@@ -54,6 +54,8 @@ pub(crate) struct Port {
     #[serde(default)]
     pub status: String,
     #[serde(default)]
+    pub revision_number: i64,
+    #[serde(default)]
     pub fixed_ips: Vec<FixedIp>,
     #[serde(default)]
     pub security_groups: Vec<String>,

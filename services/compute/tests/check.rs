@@ -85,3 +85,23 @@ async fn a_volume_whose_attachment_was_ended_behind_its_server_is_found() {
     assert_eq!(finding.id, server);
     assert!(finding.what.contains(&volume), "{finding:?}");
 }
+
+#[tokio::test]
+async fn a_port_that_another_server_has_is_found() {
+    let mut cloud = Cloud::new().await;
+    let server = cloud.running().await;
+    let port = cloud.network.ports()[0]["id"].as_str().unwrap().to_owned();
+    let other = cloud.running().await;
+    assert_eq!(cloud.compute.check().await.unwrap(), []);
+    {
+        let mut network = cloud.network.state();
+        let ports = network.rows.get_mut("ports").unwrap();
+        ports.get_mut(&port).unwrap()["device_id"] = json!(other);
+    }
+    let findings = cloud.compute.check().await.unwrap();
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}");
+    };
+    assert_eq!(finding.id, server);
+    assert!(finding.what.contains(&port), "{finding:?}");
+}

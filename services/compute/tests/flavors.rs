@@ -248,3 +248,51 @@ async fn key_pairs_are_imported_or_made_and_are_ones_own() {
         other.get("/v2.1/os-keypairs").await.json["keypairs"][0]
     );
 }
+
+#[tokio::test]
+async fn extra_specs_that_nobody_understands_are_refused_since_2_86() {
+    let cloud = Cloud::new().await;
+    let target = format!("/v2.1/flavors/{}/os-extra_specs", cloud.flavor_id);
+    let newer = cloud.admin().at("compute 2.86");
+    let older = cloud.admin().at("compute 2.85");
+    let wrong = json!({"extra_specs": {"hw:cpu_policy": "nope"}});
+    let refused = newer.post(&target, wrong.clone()).await.expect(400).json;
+    assert_eq!(
+        refused["badRequest"]["message"],
+        "Validation failed; 'nope' is not one of: dedicated, shared, mixed."
+    );
+    older.post(&target, wrong).await.expect(200);
+    let one = format!("{target}/hw:nope");
+    let unknown = json!({"hw:nope": "1"});
+    newer.put(&one, unknown).await.expect(400);
+    let own = json!({"extra_specs": {"mine:own": "anything"}});
+    newer.post(&target, own).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_user_has_as_many_key_pairs_as_the_project_allows() {
+    let cloud = Cloud::new().await;
+    let target = format!("/v2.1/os-quota-sets/{}", Persona::Member.project());
+    let two = json!({"quota_set": {"key_pairs": 2}});
+    cloud.admin().put(&target, two).await.expect(200);
+    let member = cloud.member();
+    let make = |name: &str| json!({"keypair": {"name": name}});
+    member
+        .post("/v2.1/os-keypairs", make("a"))
+        .await
+        .expect(200);
+    member
+        .post("/v2.1/os-keypairs", make("b"))
+        .await
+        .expect(200);
+    member
+        .post("/v2.1/os-keypairs", make("c"))
+        .await
+        .expect(403);
+    let endless = json!({"quota_set": {"key_pairs": -1}});
+    cloud.admin().put(&target, endless).await.expect(200);
+    member
+        .post("/v2.1/os-keypairs", make("c"))
+        .await
+        .expect(200);
+}

@@ -107,7 +107,9 @@ async fn a_host_that_joins_is_a_hypervisor_a_service_and_a_provider() {
         .get("/v2.1/os-hypervisors?hypervisor_hostname_pattern=nowhere")
         .await
         .expect(404);
-    admin.get("/v2.1/os-hypervisors/7").await.expect(404);
+    let (older, newer) = (admin.at("compute 2.52"), admin.at("compute 2.53"));
+    older.get("/v2.1/os-hypervisors/7").await.expect(404);
+    newer.get("/v2.1/os-hypervisors/7").await.expect(400);
 
     let zones = cloud
         .member()

@@ -18,6 +18,7 @@ pub(crate) struct Asked<'a> {
     pub method: &'a Method,
     pub parts: Vec<&'a str>,
     query: Vec<(String, String)>,
+    if_match: Option<String>,
     pub body: Value,
 }
 
@@ -65,6 +66,10 @@ pub(crate) fn answer(request: &Request, handle: impl FnOnce(&Asked<'_>) -> Answe
             .filter(|part| !part.is_empty())
             .collect(),
         query,
+        if_match: request
+            .headers
+            .get("if-match")
+            .map(|value| value.to_str().unwrap().to_owned()),
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
     };
     let (status, body) = handle(&asked);
@@ -323,6 +328,8 @@ pub(crate) struct Network {
     made: usize,
     /// The next port that is made is refused like this.
     pub refuse_port: Option<Answer>,
+    /// This port is another's from the moment on when somebody binds it.
+    pub bind_elsewhere: Option<String>,
 }
 
 impl SimulatedNetwork {
@@ -447,6 +454,21 @@ impl Network {
                     .unwrap_or_default();
                 match self.rows.get_mut(*kind).and_then(|rows| rows.get_mut(*id)) {
                     Some(row) => {
+                        if self.bind_elsewhere.as_deref() == Some(*id) {
+                            self.bind_elsewhere = None;
+                            row["device_id"] = json!("another");
+                            row["revision_number"] = json!(99);
+                        }
+                        let revision = row["revision_number"].as_i64().unwrap_or_default();
+                        let seen = format!("revision_number={revision}");
+                        if asked
+                            .if_match
+                            .as_ref()
+                            .is_some_and(|wanted| *wanted != seen)
+                        {
+                            return (412, json!({"message": "it has another revision"}));
+                        }
+                        row["revision_number"] = json!(revision + 1);
                         for (key, value) in change {
                             row[key] = value;
                         }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use nephos_api::Check as _;
 use nephos_db::args;
+use nephos_testkit::Persona;
 use serde_json::json;
 
 use crate::cloud::Cloud;
@@ -160,4 +162,182 @@ async fn a_console_log_whose_wake_is_lost_is_found_within_a_second() {
     };
     let (output, ()) = tokio::join!(asking, answering);
     assert_eq!(output.expect(200).json["output"], "late");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_servers_that_are_to_have_one_port_one_gets_it() {
+    let mut cloud = Cloud::new().await;
+    let port = cloud.network.add("ports", json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []}));
+    let wish = json!({"networks": [{"port": port}]});
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(cloud.create(&wish).await);
+    }
+    cloud.settle().await;
+    let mut active = 0;
+    for id in ids {
+        let server = cloud.show(&id).await;
+        if server["status"] == "ACTIVE" {
+            active += 1;
+            continue;
+        }
+        assert_eq!(server["status"], "ERROR");
+        let why = server["fault"]["message"].as_str().unwrap();
+        assert!(
+            why.contains(&format!("Port {port} is still in use.")),
+            "{why}"
+        );
+    }
+    assert_eq!(active, 1);
+    assert_eq!(cloud.compute.check().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_tag_goes_once() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let member = cloud.member().at("compute 2.96");
+    let target = format!("/v2.1/servers/{id}/tags/red");
+    member.put(&target, json!({})).await.expect(201);
+    let deletes = join_all((0..6).map(|_| member.delete(&target))).await;
+    let mut statuses: Vec<u16> = deletes.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 404, 404, 404, 404, 404]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn groups_that_are_added_together_are_all_there() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let mut groups = Vec::new();
+    for number in 0..6 {
+        let group = json!({"name": format!("g{number}"), "description": "", "project_id": Persona::Member.project(),
+            "tenant_id": Persona::Member.project()});
+        groups.push(cloud.network.add("security-groups", group));
+    }
+    let target = format!("/v2.1/servers/{id}/action");
+    let adds = (0..6).map(|number| {
+        let (member, target) = (cloud.member(), target.clone());
+        let body = json!({"addSecurityGroup": {"name": format!("g{number}")}});
+        async move { member.post(&target, body).await.expect(202) }
+    });
+    join_all(adds).await;
+    let has = cloud.network.ports()[0]["security_groups"].clone();
+    let has = has.as_array().unwrap();
+    assert!(
+        groups.iter().all(|group| has.contains(&json!(group))),
+        "{has:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_comes_after_its_server_went_is_removed() {
+    let mut cloud = Cloud::new().await;
+    // Of a server that had its port nothing is expected.
+    let other = cloud.running().await;
+    let target = format!("/v2.1/servers/{other}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    let rows = "SELECT COUNT(*) FROM late_ports";
+    assert_eq!(
+        cloud.db.fetch_scalar::<i64>(rows, args![]).await.unwrap(),
+        0
+    );
+    // Nobody gave this one a port yet when it goes.
+    let id = cloud.create(&json!({})).await;
+    let target = format!("/v2.1/servers/{id}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    let late = json!({"network_id": cloud.network_id, "device_id": id, "device_owner": "compute:nova",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []});
+    cloud.network.add("ports", late.clone());
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 0);
+    cloud.world.clock.advance(Duration::from_secs(121));
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
+    // Once more, for what hangs longer.
+    cloud.network.add("ports", late.clone());
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 0);
+    cloud.world.clock.advance(Duration::from_secs(3600));
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
+    cloud.assert_nothing_left().await;
+    assert_eq!(
+        cloud.db.fetch_scalar::<i64>(rows, args![]).await.unwrap(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_was_given_is_given_back_however_late_it_was_bound() {
+    let mut cloud = Cloud::new().await;
+    let own = json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []});
+    let port = cloud.network.add("ports", own);
+    let id = cloud.create(&json!({"networks": [{"port": port}]})).await;
+    let target = format!("/v2.1/servers/{id}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    {
+        let mut network = cloud.network.state();
+        let row = network
+            .rows
+            .get_mut("ports")
+            .unwrap()
+            .get_mut(&port)
+            .unwrap();
+        row["device_id"] = json!(id);
+        row["device_owner"] = json!("compute:nova");
+    }
+    cloud.world.clock.advance(Duration::from_secs(121));
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
+    let left = cloud.network.ports();
+    assert_eq!((left.len(), &left[0]["device_id"]), (1, &json!("")));
+}
+
+#[tokio::test]
+async fn a_given_port_that_was_given_up_stays_its_owners() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let own = json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []});
+    let port = cloud.network.add("ports", own);
+    // It goes to another server while this one asks for it, and comes back when this one has given it up.
+    let bind = |cloud: &Cloud, device: &str| {
+        let mut network = cloud.network.state();
+        let row = network.rows.get_mut("ports").unwrap();
+        let row = row.get_mut(&port).unwrap();
+        row["device_id"] = json!(device);
+        row["device_owner"] = json!("compute:nova");
+    };
+    let target = format!("/v2.1/servers/{id}/os-interface");
+    let member = cloud.member();
+    let wish = json!({"interfaceAttachment": {"port_id": port}});
+    let asking = async {
+        let answer = member.post(&target, wish);
+        answer.await
+    };
+    cloud.network.state().bind_elsewhere = Some(port.clone());
+    let refused = cloud.run_beside(asking).await;
+    refused.expect(400);
+    bind(&cloud, &id);
+    cloud.world.clock.advance(Duration::from_secs(121));
+    assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
+    assert_eq!(device_of(&cloud, &port), "");
+    // Also when the server goes before anybody looked.
+    bind(&cloud, &id);
+    let target = format!("/v2.1/servers/{id}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    assert_eq!(device_of(&cloud, &port), "");
+}
+
+fn device_of(cloud: &Cloud, port: &str) -> String {
+    let ports = cloud.network.ports();
+    let port = ports.iter().find(|row| row["id"] == port);
+    // It is its owner's and stays.
+    port.unwrap()["device_id"].as_str().unwrap().to_owned()
 }

@@ -362,6 +362,11 @@ impl Service for Identity {
         rules::ALL
     }
     fn migrations() -> Vec<Migration> {
-        migrations!("0001_identity", "0002_signing_keys", "0003_hosts")
+        migrations!(
+            "0001_identity",
+            "0002_signing_keys",
+            "0003_hosts",
+            "0004_hanging"
+        )
     }
 }

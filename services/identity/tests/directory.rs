@@ -168,7 +168,7 @@ async fn projects_form_a_tree() {
         .await
         .expect(400);
     admin.patch(&path(&leaf), off).await.expect(200);
-    make("under a disabled one", &leaf).await.expect(403);
+    make("under a disabled one", &leaf).await.expect(400);
     let four = id_of(&make("four", &mid).await.expect(201), "project");
     let five = id_of(&make("five", &four).await.expect(201), "project");
     let six = id_of(&make("six", &five).await.expect(201), "project");

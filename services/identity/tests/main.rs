@@ -8,11 +8,14 @@
 mod access;
 mod auth;
 mod catalog;
+mod check;
 mod cloud;
 mod directory;
 mod federation;
 mod grants;
+mod hanging;
 mod hosts;
+mod input;
 mod keys;
 mod limits;
 mod passwords;

@@ -1,10 +1,11 @@
 //! Create, show, change, delete.
 
+use bytes::Bytes;
 use http::Method;
 use nephos_testkit::Persona;
 use serde_json::json;
 
-use crate::kit::{cloud, created, message, patch};
+use crate::kit::{cloud, created, message, patch, upload};
 
 #[tokio::test]
 async fn a_new_image_is_queued_and_shows_what_was_given() {
@@ -275,4 +276,52 @@ async fn a_client_that_names_no_json_gets_a_fault_as_a_page() {
     let asks = cloud.member().with_header("accept", "application/json");
     let fault = asks.get(target).await.expect(404);
     assert_eq!(fault.header("content-type"), Some("application/json"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_uploaded_is_what_the_image_says_it_is() {
+    let cloud = cloud().await;
+    let member = cloud.member();
+    for _ in 0..6 {
+        let id = created(
+            &member,
+            json!({"disk_format": "raw", "container_format": "bare"}),
+        )
+        .await;
+        let other = json!([{"op": "replace", "path": "/disk_format", "value": "qcow2"}]);
+        let (changed, uploaded) = tokio::join!(
+            patch(&member, &id, other),
+            upload(&member, &id, Bytes::from_static(b"no qcow2"))
+        );
+        let format = cloud.show(&id).await["disk_format"].clone();
+        match uploaded.status {
+            204 => assert_eq!(format, "raw"),
+            // These bytes are no qcow2.
+            400 | 415 => assert_eq!((changed.status, format), (200, json!("qcow2"))),
+            other => panic!("{other}: {}", uploaded.json),
+        }
+        member.delete(&format!("/v2/images/{id}")).await.expect(204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_upload_ends_whoever_changes_the_image_meanwhile() {
+    let cloud = cloud().await;
+    let member = cloud.member();
+    for _ in 0..6 {
+        let id = created(
+            &member,
+            json!({"disk_format": "raw", "container_format": "bare"}),
+        )
+        .await;
+        let changes = (0..4).map(|number| {
+            let name = json!([{"op": "replace", "path": "/name", "value": format!("n{number}")}]);
+            patch(&member, &id, name)
+        });
+        let changes = futures_util::future::join_all(changes);
+        let bytes = Bytes::from(vec![7; 1 << 20]);
+        let (uploaded, _changed) = tokio::join!(upload(&member, &id, bytes), changes);
+        uploaded.expect(204);
+        assert_eq!(cloud.show(&id).await["status"], "active");
+    }
 }

@@ -452,3 +452,34 @@ async fn a_floating_ip_without_a_port_has_no_fixed_address() {
         );
     }
 }
+
+#[tokio::test]
+async fn an_address_that_a_floating_ip_leads_to_stays() {
+    let cloud = Cloud::new().await;
+    let it = routed(&cloud).await;
+    let member = cloud.member();
+    let port = make(&member, "port", json!({"network_id": it.network})).await;
+    let body = json!({"floating_network_id": it.outside, "port_id": port});
+    let one = make(&member, "floatingip", body).await;
+    let target = format!("/v2.0/ports/{port}");
+    let other = json!({"subnet_id": it.subnet, "ip_address": "10.0.0.77"});
+    for fixed in [json!([]), json!([other.clone()])] {
+        let change = json!({"port": {"fixed_ips": fixed}});
+        let refused = member.put(&target, change).await.expect(400).json;
+        let why = refused["NeutronError"]["message"].as_str().unwrap();
+        assert!(
+            why.contains("has been associated to a floating ip"),
+            "{why}"
+        );
+    }
+    let port = member.get(&target).await.expect(200).json["port"].clone();
+    let both = json!([port["fixed_ips"][0], other]);
+    let both = json!({"port": {"fixed_ips": both}});
+    member.put(&target, both).await.expect(200);
+    let free = json!({"floatingip": {"port_id": null}});
+    let target_of_it = format!("/v2.0/floatingips/{one}");
+    member.put(&target_of_it, free).await.expect(200);
+    let only = json!({"port": {"fixed_ips": [other]}});
+    member.put(&target, only).await.expect(200);
+    cloud.assert_consistent().await;
+}

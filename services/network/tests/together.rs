@@ -271,7 +271,8 @@ async fn a_port_is_not_made_for_a_caller_that_waits_no_longer() {
     let late = cloud.world.clock.now().plus_secs(-1).0.to_string();
     let service = cloud.service().with_header("x-nephos-until", &late);
     let port = json!({"port": {"network_id": network, "project_id": Persona::Member.project()}});
-    service.post("/v2.0/ports", port.clone()).await.expect(504);
+    let late = service.post("/v2.0/ports", port.clone()).await.expect(504);
+    assert_eq!(late.json["NeutronError"]["type"], "HTTPGatewayTimeout");
     let ports = cloud.admin().get("/v2.0/ports").await.expect(200).json;
     assert_eq!(ports["ports"], json!([]));
     cloud.service().post("/v2.0/ports", port).await.expect(201);
@@ -293,5 +294,24 @@ async fn a_nul_character_is_refused_wherever_it_comes() {
         json!({"network": {"na\u{0}me": "x"}}),
     ] {
         member.post("/v2.0/networks", body).await.expect(400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_agent_is_described_and_out_of_service_when_both_are_said_at_once() {
+    let cloud = Cloud::new().await;
+    cloud.host("h1", "192.0.2.1").await;
+    let admin = cloud.admin();
+    let agents = admin.get("/v2.0/agents").await.expect(200).json;
+    let id = agents["agents"][0]["id"].as_str().unwrap();
+    let target = format!("/v2.0/agents/{id}");
+    for number in 0..4 {
+        let words = json!({"agent": {"description": format!("d{number}")}});
+        let out = json!({"agent": {"admin_state_up": number % 2 == 0}});
+        let (said, taken) = race(admin.put(&target, words), admin.put(&target, out)).await;
+        assert_eq!((said, taken), (200, 200));
+        let agent = admin.get(&target).await.expect(200).json["agent"].clone();
+        assert_eq!(agent["description"], format!("d{number}"));
+        assert_eq!(agent["admin_state_up"], number % 2 == 0);
     }
 }

@@ -44,6 +44,7 @@ async fn show_version(cx: Cx, _req: Req<ShowVersion>) -> Reply<ShowVersion> {
 /// Cinder's names of what is offered here.
 const EXTENSIONS: &[(&str, &str)] = &[
     ("OS-SCH-HNT", "SchedulerHints"),
+    ("backups", "Backups"),
     ("capabilities", "Capabilities"),
     ("os-admin-actions", "AdminActions"),
     ("os-availability-zone", "AvailabilityZones"),
@@ -118,6 +119,9 @@ pub(crate) const FILTERS: &[(&str, &[&str])] = &[
             "consumes_quota",
         ],
     ),
+    ("backup", &["name", "status", "volume_id"]),
+    ("group", &["name", "status", "id", "group_type"]),
+    ("group_snapshot", &["name", "status", "group_id", "id"]),
     (
         "attachment",
         &["volume_id", "status", "instance_id", "attach_status"],

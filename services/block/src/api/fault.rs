@@ -74,6 +74,37 @@ pub(crate) fn invalid_snapshot(why: impl std::fmt::Display) -> Fault {
     Fault::bad_request(format!("Invalid snapshot: {why}"))
 }
 
+pub(crate) fn no_backup(id: &str) -> Fault {
+    Fault::not_found(format!("Backup {id} could not be found."))
+}
+
+/// 400: a backup in a state that does not allow it.
+pub(crate) fn invalid_backup(why: impl std::fmt::Display) -> Fault {
+    Fault::bad_request(format!("Invalid backup: {why}"))
+}
+
+pub(crate) fn no_group_type(id: &str) -> Fault {
+    Fault::not_found(format!("Group type {id} could not be found."))
+}
+
+pub(crate) fn no_group(id: &str) -> Fault {
+    Fault::not_found(format!("Group {id} could not be found."))
+}
+
+pub(crate) fn no_group_snapshot(id: &str) -> Fault {
+    Fault::not_found(format!("GroupSnapshot {id} could not be found."))
+}
+
+/// 400: a group in a state that does not allow it.
+pub(crate) fn invalid_group(why: impl std::fmt::Display) -> Fault {
+    Fault::bad_request(format!("Invalid Group: {why}"))
+}
+
+/// 400: a group snapshot in a state that does not allow it.
+pub(crate) fn invalid_group_snapshot(why: impl std::fmt::Display) -> Fault {
+    Fault::bad_request(format!("Invalid GroupSnapshot: {why}"))
+}
+
 /// 413: more than the quota.
 pub(crate) fn over_quota(over: &Over) -> Fault {
     Fault::too_large(over.words())

@@ -2,10 +2,15 @@
 
 mod attaching;
 mod attachments;
+mod backup_actions;
+mod backups;
 mod connect;
 mod default_types;
 mod discovery;
 pub(crate) mod fault;
+mod group_snapshots;
+mod group_types;
+mod groups;
 mod limits;
 mod messages;
 mod metadata;
@@ -33,6 +38,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::model::attachment::Attachment;
+use crate::model::backup::{Backup, BackupId};
+use crate::model::group::{Group, GroupSnapshot};
 use crate::model::snapshot::{Snapshot, SnapshotId};
 use crate::model::volume::{Volume, VolumeId};
 use crate::store::messages::Message;
@@ -47,6 +54,17 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         attachments::ListAttachmentsDetail,
         attachments::ShowAttachment,
         attachments::UpdateAttachment,
+        backup_actions::ExportBackup,
+        backup_actions::ForceDeleteBackup,
+        backup_actions::ImportBackup,
+        backup_actions::ResetBackupStatus,
+        backup_actions::RestoreBackup,
+        backups::CreateBackup,
+        backups::DeleteBackup,
+        backups::ListBackups,
+        backups::ListBackupsDetail,
+        backups::ShowBackup,
+        backups::UpdateBackup,
         connect::AttachVolume,
         connect::BeginDetaching,
         connect::DetachVolume,
@@ -64,6 +82,30 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         discovery::ListResourceFilters,
         discovery::ListVersions,
         discovery::ShowVersion,
+        group_snapshots::CreateGroupFromSource,
+        group_snapshots::CreateGroupSnapshot,
+        group_snapshots::DeleteGroupSnapshot,
+        group_snapshots::ListGroupSnapshots,
+        group_snapshots::ListGroupSnapshotsDetail,
+        group_snapshots::ResetGroupSnapshotStatus,
+        group_snapshots::ShowGroupSnapshot,
+        group_types::CreateGroupSpecs,
+        group_types::CreateGroupType,
+        group_types::DeleteGroupSpec,
+        group_types::DeleteGroupType,
+        group_types::ListGroupSpecs,
+        group_types::ListGroupTypes,
+        group_types::ShowGroupSpec,
+        group_types::ShowGroupType,
+        group_types::UpdateGroupSpec,
+        group_types::UpdateGroupType,
+        groups::CreateGroup,
+        groups::DeleteGroup,
+        groups::ListGroups,
+        groups::ListGroupsDetail,
+        groups::ResetGroupStatus,
+        groups::ShowGroup,
+        groups::UpdateGroup,
         limits::ShowLimits,
         messages::DeleteMessage,
         messages::ListMessages,
@@ -179,6 +221,9 @@ const RESOURCES: &[&str] = &[
     "capabilities",
     "default-types",
     "extensions",
+    "group_snapshots",
+    "group_types",
+    "groups",
     "limits",
     "messages",
     "os-availability-zone",
@@ -282,6 +327,26 @@ pub(crate) async fn snapshot_by_id<R: Rule>(
         .map_err(|fault| missing(fault, || fault::no_snapshot(id)))
 }
 
+/// The backup at a path, likewise.
+pub(crate) async fn backup<R: Rule>(
+    cx: &Cx,
+    rule: R,
+    path: &ItemPath,
+) -> Result<Authorized<Backup, R>, Fault> {
+    at_project(cx, &path.project_id)?;
+    backup_by_id(cx, rule, &path.id).await
+}
+
+pub(crate) async fn backup_by_id<R: Rule>(
+    cx: &Cx,
+    rule: R,
+    id: &str,
+) -> Result<Authorized<Backup, R>, Fault> {
+    let found = store::backups::find(cx.db(), &BackupId::from(id)).await?;
+    cx.allow(rule, found)
+        .map_err(|fault| missing(fault, || fault::no_backup(id)))
+}
+
 /// A 404 in the words of the thing that is not there.
 pub(crate) fn missing(fault: Fault, words: impl FnOnce() -> Fault) -> Fault {
     if fault.status == http::StatusCode::NOT_FOUND {
@@ -339,6 +404,9 @@ owned! {
     Volume => "Volume";
     Snapshot => "Snapshot";
     Attachment => "VolumeAttachment";
+    Backup => "Backup";
+    Group => "Group";
+    GroupSnapshot => "GroupSnapshot";
 }
 
 impl Resource for Message {

@@ -62,7 +62,7 @@ async fn retype_volume(cx: crate::Cx, req: Req<RetypeVolume>) -> Reply<RetypeVol
         .await?
         .ok_or_else(|| no_volume(&req.path.id))?;
     let free = matches!(now.status, Status::Available | Status::InUse);
-    if !free || now.type_id == kind.id {
+    if !free || now.type_id == kind.id || now.group_id.is_some() {
         return Err(invalid_volume(
             "Retype needs volume to be in available or in-use state, not be part of an active migration or a consistency \
              group, requested type has to be different that the one from the volume, and for in-use volumes front-end qos \

@@ -13,6 +13,7 @@ use crate::{Cx, rules};
 /// The names under which Cinder's processes are known. One process is all of them here.
 const VOLUME: &str = "cinder-volume";
 const SCHEDULER: &str = "cinder-scheduler";
+const BACKUP: &str = "cinder-backup";
 
 fn service(cx: &Cx, backend: &Backend) -> Value {
     let up = backend.is_up(cx.now());
@@ -40,7 +41,10 @@ async fn list_services(cx: Cx, req: Req<ListServices>) -> Reply<ListServices> {
     let mut views: Vec<Value> = all.iter().map(|backend| service(&cx, backend)).collect();
     let mut hosts: Vec<&Backend> = all.iter().collect();
     hosts.dedup_by(|one, other| one.host == other.host);
-    for backend in hosts {
+    let others = hosts
+        .into_iter()
+        .flat_map(|backend| [(backend, SCHEDULER), (backend, BACKUP)]);
+    for (backend, binary) in others {
         let mut view = service(&cx, backend);
         if let Some(view) = view.as_object_mut() {
             for absent in [
@@ -51,7 +55,7 @@ async fn list_services(cx: Cx, req: Req<ListServices>) -> Reply<ListServices> {
             ] {
                 view.shift_remove(absent);
             }
-            view.insert("binary".to_owned(), json!(SCHEDULER));
+            view.insert("binary".to_owned(), json!(binary));
             view.insert("host".to_owned(), json!(backend.host));
             view.insert("status".to_owned(), json!("enabled"));
             view.insert("disabled_reason".to_owned(), Value::Null);

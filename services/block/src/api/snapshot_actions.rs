@@ -103,6 +103,6 @@ endpoint! {
 }
 async fn force_delete(cx: Cx, req: Req<ForceDeleteSnapshot>) -> Reply<ForceDeleteSnapshot> {
     let snapshot = snapshot(&cx, rules::ForceDeleteSnapshot, &req.path).await?;
-    snapshots::delete(&cx, &snapshot.id, true).await?;
+    snapshots::delete(&cx, &snapshot.id, snapshots::How::FORCE).await?;
     Ok(Accepted)
 }

@@ -1,5 +1,7 @@
 //! Snapshots and what users write on them.
 
+use std::collections::BTreeMap;
+
 use nephos_api::version::v;
 use nephos_api::{Accepted, Fault, Json, Loaded, Params, Reply, Req, Shape, endpoint};
 use nephos_auth::Target;
@@ -14,7 +16,7 @@ use crate::model::body::Fields;
 use crate::model::list::ListQuery;
 use crate::model::quota::Usage;
 use crate::model::snapshot::{Snapshot, SnapshotId, SnapshotStatus};
-use crate::model::volume::{Metadata, Owner, Status};
+use crate::model::volume::{Metadata, Owner, Status, Volume};
 use crate::ops::{self, Asked};
 use crate::store::snapshots::{Listing, SORT_KEYS};
 use crate::store::{metadata, quota, snapshots, volumes};
@@ -25,7 +27,7 @@ fn view(cx: &Cx, snapshot: &Snapshot, items: Metadata) -> Value {
         "id": snapshot.id, "created_at": snapshot.created_at.iso_naive(), "updated_at": snapshot.updated_at.iso_naive(),
         "name": snapshot.name, "description": snapshot.description, "volume_id": snapshot.volume_id,
         "status": snapshot.status.as_str(), "size": snapshot.size_gib, "metadata": items,
-        "group_snapshot_id": null, "user_id": snapshot.owner.user_id, "consumes_quota": true,
+        "group_snapshot_id": snapshot.group_snapshot_id, "user_id": snapshot.owner.user_id, "consumes_quota": true,
     });
     let target = Target::of_project(snapshot.owner.project_id.as_str());
     if cx.may(rules::ExtendedSnapshot, &target)
@@ -93,9 +95,39 @@ async fn create_snapshot(cx: Cx, req: Req<CreateSnapshot>) -> Reply<CreateSnapsh
     let now = volumes::find_in(&mut tx, &volume.id)
         .await?
         .ok_or_else(|| no_volume(&id))?;
+    let wanted = Wanted {
+        name,
+        description,
+        items,
+        group_snapshot_id: None,
+    };
+    let snapshot = insert(&cx, &mut tx, (&now, force), (wanted, &limits)).await?;
+    tx.commit().await?;
+    Ok(Json(
+        json!({ "snapshot": plain(shown(&cx, &snapshot).await?) }),
+    ))
+}
+
+/// What a snapshot is to be called, and part of.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub items: Metadata,
+    pub group_snapshot_id: Option<String>,
+}
+
+/// Wants a snapshot of a volume as this transaction sees it, within the quota.
+pub(crate) async fn insert(
+    cx: &Cx,
+    tx: &mut nephos_db::Tx,
+    (now, force): (&Volume, bool),
+    (wanted, limits): (Wanted, &BTreeMap<String, i64>),
+) -> Result<Snapshot, Fault> {
     if !now.status.is_settled() {
-        return Err(wrong_status(&now, force));
+        return Err(wrong_status(now, force));
     }
+    let project = now.owner.project_id.clone();
     let snapshot = Snapshot {
         id: SnapshotId::from(nephos_runtime::ids::uuid()),
         owner: Owner {
@@ -104,31 +136,30 @@ async fn create_snapshot(cx: Cx, req: Req<CreateSnapshot>) -> Reply<CreateSnapsh
         },
         volume_id: now.id.clone(),
         type_id: now.type_id.clone(),
-        name,
-        description,
+        name: wanted.name,
+        description: wanted.description,
         size_gib: now.size_gib,
         status: SnapshotStatus::Creating,
         progress: "0%".to_owned(),
         backend: now.backend.clone().unwrap_or_default(),
         layer: None,
+        group_snapshot_id: wanted.group_snapshot_id,
         created_at: cx.now(),
         updated_at: cx.now(),
     };
     let usage = Usage::snapshot(snapshot.size_gib, &snapshot.type_id);
-    if let Err(over) = quota::take(&mut tx, project.as_str(), &limits, &usage).await? {
+    if let Err(over) = quota::take(tx, project.as_str(), limits, &usage).await? {
         return Err(over_quota(&over));
     }
-    snapshots::insert(&mut tx, &snapshot).await?;
-    metadata::set(&mut tx, metadata::SNAPSHOT, snapshot.id.as_str(), &items).await?;
-    let requested = ops::snapshot::request_create(&mut tx, Asked::of(&cx), &snapshot, &now).await;
-    requested.map_err(|why| busy("snapshot", snapshot.id.as_str(), why))?;
-    tx.commit().await?;
-    Ok(Json(
-        json!({ "snapshot": plain(shown(&cx, &snapshot).await?) }),
-    ))
+    snapshots::insert(tx, &snapshot).await?;
+    let id = snapshot.id.as_str();
+    metadata::set(tx, metadata::SNAPSHOT, id, &wanted.items).await?;
+    let requested = ops::snapshot::request_create(tx, Asked::of(cx), &snapshot, now).await;
+    requested.map_err(|why| busy("snapshot", id, why))?;
+    Ok(snapshot)
 }
 
-fn wrong_status(volume: &crate::model::volume::Volume, force: bool) -> Fault {
+fn wrong_status(volume: &Volume, force: bool) -> Fault {
     let wanted = if force {
         "available or in-use"
     } else {
@@ -141,7 +172,7 @@ fn wrong_status(volume: &crate::model::volume::Volume, force: bool) -> Fault {
     ))
 }
 
-async fn allowed(cx: &Cx, volume: &crate::model::volume::Volume, force: bool) -> Result<(), Fault> {
+pub(crate) async fn allowed(cx: &Cx, volume: &Volume, force: bool) -> Result<(), Fault> {
     match volume.status {
         Status::Available => Ok(()),
         Status::InUse if force => super::volume_create::copyable(cx, volume).await,
@@ -322,27 +353,68 @@ endpoint! {
 }
 async fn delete_snapshot(cx: Cx, req: Req<DeleteSnapshot>) -> Reply<DeleteSnapshot> {
     let snapshot = snapshot(&cx, rules::DeleteSnapshot, &req.path).await?;
-    delete(&cx, &snapshot.id, false).await?;
+    delete(&cx, &snapshot.id, How::PLAIN).await?;
     Ok(Accepted)
 }
 
-pub(crate) async fn delete(cx: &Cx, id: &SnapshotId, force: bool) -> Result<(), Fault> {
+/// Which snapshots a request may delete.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    /// Whatever their state.
+    force: bool,
+    /// Also part of a group's snapshot.
+    with_group: bool,
+}
+
+impl How {
+    pub(crate) const PLAIN: Self = Self {
+        force: false,
+        with_group: false,
+    };
+    pub(crate) const FORCE: Self = Self {
+        force: true,
+        with_group: true,
+    };
+    pub(crate) const WITH_GROUP: Self = Self {
+        force: false,
+        with_group: true,
+    };
+}
+
+pub(crate) async fn delete(cx: &Cx, id: &SnapshotId, how: How) -> Result<(), Fault> {
     let mut tx = cx.write().await?;
-    let now = snapshots::find_in(&mut tx, id)
+    delete_in(cx, &mut tx, id, how).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+pub(crate) async fn delete_in(
+    cx: &Cx,
+    tx: &mut nephos_db::Tx,
+    id: &SnapshotId,
+    how: How,
+) -> Result<(), Fault> {
+    let now = snapshots::find_in(tx, id)
         .await?
         .ok_or_else(|| no_snapshot(id.as_str()))?;
     let deletable = matches!(
         now.status,
         SnapshotStatus::Available | SnapshotStatus::Error | SnapshotStatus::ErrorDeleting
     );
-    if !deletable && !force {
+    if !how.with_group
+        && let Some(group) = &now.group_snapshot_id
+    {
+        return Err(invalid_snapshot(format!(
+            "Snapshot {id} is part of group snapshot {group}, and goes with it."
+        )));
+    }
+    if !deletable && !how.force {
         return Err(invalid_snapshot(format!(
             "Snapshot status must be available or error or error_deleting to delete, but it is {}.",
             now.status.as_str()
         )));
     }
-    let requested = ops::snapshot::request_delete(&mut tx, Asked::of(cx), &now).await;
+    let requested = ops::snapshot::request_delete(tx, Asked::of(cx), &now).await;
     requested.map_err(|why| busy("snapshot", id.as_str(), why))?;
-    tx.commit().await?;
     Ok(())
 }

@@ -100,6 +100,10 @@ async fn create(cx: Cx, req: Req<CreateTransfer>) -> Reply<CreateTransfer> {
         created_at: cx.now(),
     };
     let mut tx = cx.write().await?;
+    let now = volumes::find_in(&mut tx, &volume.id).await?;
+    if now.is_some_and(|now| now.group_id.is_some()) {
+        return Err(invalid_volume("it is in a group, and stays in its project"));
+    }
     let moves = (Status::Available, Status::AwaitingTransfer);
     if !volumes::move_status(&mut tx, &volume.id, moves, cx.now()).await? {
         return Err(invalid_volume("status must be available"));

@@ -5,7 +5,7 @@ use nephos_api::{Change, Version, added};
 
 /// The oldest, and what is spoken when nothing is asked for.
 pub(crate) const MIN: Version = v(3, 0);
-/// The newest that is complete. Of those before it, clusters, groups, replication and the management of foreign volumes
+/// The newest that is complete. Of those before it, clusters, replication and the management of foreign volumes
 /// are not offered.
 pub(crate) const MAX: Version = v(3, 67);
 
@@ -26,6 +26,25 @@ pub(crate) const SNAPSHOT_VIEW: &[Change] = &[
     added(v(3, 41), "user_id"),
     added(v(3, 65), "consumes_quota"),
 ];
+
+/// A backup.
+pub(crate) const BACKUP_VIEW: &[Change] = &[
+    added(v(3, 18), "os-backup-project-attr:project_id"),
+    added(v(3, 43), "metadata"),
+    added(v(3, 56), "user_id"),
+];
+
+/// A group.
+pub(crate) const GROUP_VIEW: &[Change] = &[
+    added(v(3, 14), "group_snapshot_id"),
+    added(v(3, 14), "source_group_id"),
+    added(v(3, 25), "volumes"),
+    added(v(3, 38), "replication_status"),
+    added(v(3, 58), "project_id"),
+];
+
+/// A group snapshot.
+pub(crate) const GROUP_SNAPSHOT_VIEW: &[Change] = &[added(v(3, 58), "project_id")];
 
 /// A service.
 pub(crate) const SERVICE_VIEW: &[Change] =

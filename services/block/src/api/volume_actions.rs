@@ -241,6 +241,6 @@ endpoint! {
 }
 async fn force_delete(cx: Cx, req: Req<ForceDeleteVolume>) -> Reply<ForceDeleteVolume> {
     let volume = volume(&cx, rules::ForceDeleteAction, &req.path).await?;
-    volumes::delete(&cx, &volume.id, (false, true)).await?;
+    volumes::delete(&cx, &volume.id, volumes::How::of(false, true)).await?;
     Ok(Accepted)
 }

@@ -5,12 +5,15 @@ use nephos_api::{Fault, Json, Reply, Req, Shape, endpoint};
 use serde_json::{Value, json};
 
 use super::fault::{
-    busy, from_peer, invalid_input, invalid_snapshot, invalid_volume, no_type, over_quota,
+    busy, from_peer, invalid_backup, invalid_input, invalid_snapshot, invalid_volume, no_backup,
+    no_type, over_quota,
 };
 use super::versions::VOLUME_VIEW;
 use super::volume_view::Around;
 use super::{ProjectPath, at_project, snapshot_by_id, volume_by_id};
+use crate::model::backup::{Backup, BackupId, BackupStatus};
 use crate::model::body::Fields;
+use crate::model::group::GroupStatus;
 use crate::model::layer::{Format, Layer};
 use crate::model::quota::{Over, Usage};
 use crate::model::snapshot::SnapshotStatus;
@@ -19,7 +22,7 @@ use crate::model::volume_type::{DEFAULT, VolumeType};
 use crate::ops::create::{Args, request};
 use crate::ops::{self, Asked};
 use crate::peers::Image;
-use crate::store::{backends, layers, metadata, quota, snapshots, types, volumes};
+use crate::store::{backends, backups, groups, layers, metadata, quota, snapshots, types, volumes};
 use crate::{Cx, rules};
 
 const KEYS: &[&str] = &[
@@ -52,21 +55,61 @@ endpoint! {
 }
 async fn create_volume(cx: Cx, req: Req<CreateVolume>) -> Reply<CreateVolume> {
     at_project(&cx, &req.path.project_id)?;
-    let plan = plan(&cx, &req).await?;
+    let path = &req.path.project_id;
+    let backup = backup(&cx, &req.body.0).await?;
+    let plan = plan(&cx, (&req.body.0, path), backup).await?;
     let volume = write(&cx, plan).await?;
     let around = Around::of(&cx, std::slice::from_ref(&volume)).await?;
     Ok(Json(json!({ "volume": around.brief(&cx, &volume) })))
 }
 
+/// A volume into which a backup is brought back.
+pub(crate) async fn of_backup(
+    cx: &Cx,
+    path: &str,
+    (backup, name): (&Backup, &str),
+) -> Result<Volume, Fault> {
+    let description = "auto-created_from_restore_from_backup";
+    let body = json!({"volume": {"name": name, "description": description}});
+    let plan = plan(cx, (&body, path), Some(backup.clone())).await?;
+    write(cx, plan).await
+}
+
+/// The backup that a body names; Cinder knows that from 3.47 on.
+async fn backup(cx: &Cx, body: &Value) -> Result<Option<Backup>, Fault> {
+    if cx.version < v(3, 47) {
+        return Ok(None);
+    }
+    let fields = Fields::inside(body, "volume").map_err(Fault::bad_request)?;
+    match fields.uuid("backup_id").map_err(Fault::bad_request)? {
+        Some(id) => {
+            let backup = super::backup_by_id(cx, rules::GetBackup, &id).await?;
+            usable_backup(&backup)?;
+            Ok(Some(backup.into_inner()))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Refuses a backup that cannot be brought back now.
+pub(crate) fn usable_backup(backup: &Backup) -> Result<(), Fault> {
+    if backup.status == BackupStatus::Available {
+        Ok(())
+    } else {
+        Err(invalid_backup("Backup status must be available"))
+    }
+}
+
 /// What a volume is made from, once it is clear that it can be.
 enum From {
     Nothing,
+    Backup(Box<Backup>),
     Image(Box<Image>),
     Snapshot(Box<crate::model::snapshot::Snapshot>),
     Volume(Box<Volume>),
 }
 
-struct Plan {
+pub(crate) struct Plan {
     volume: Volume,
     items: Metadata,
     image_items: Metadata,
@@ -74,8 +117,54 @@ struct Plan {
     zone: Option<String>,
 }
 
-async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
-    let fields = Fields::inside(&req.body.0, "volume").map_err(Fault::bad_request)?;
+impl Plan {
+    /// The same, in a group.
+    pub(crate) fn in_group(mut self, group: &str) -> Self {
+        self.volume.group_id = Some(group.to_owned());
+        self
+    }
+}
+
+/// Whether a volume of that type may be in the group that a body names (Cinder 3.13).
+async fn group_of(
+    cx: &Cx,
+    fields: &Fields<'_>,
+    kind: &VolumeType,
+) -> Result<Option<String>, Fault> {
+    if cx.version < v(3, 13) {
+        return Ok(None);
+    }
+    let Some(id) = fields.uuid("group_id").map_err(Fault::bad_request)? else {
+        return Ok(None);
+    };
+    let group = super::groups::group_by_id(cx, rules::GetGroup, &id).await?;
+    if !fields.has("volume_type") {
+        return Err(invalid_input(
+            "volume_type must be provided when creating a volume in a group.",
+        ));
+    }
+    let types = groups::types_of(cx.db(), &[&id]).await?;
+    if !types.get(&id).is_some_and(|types| types.contains(&kind.id)) {
+        return Err(invalid_input(format!(
+            "Invalid volume_type provided: {} (requested type must be supported by this group {id}).",
+            kind.id
+        )));
+    }
+    if group.status != GroupStatus::Available {
+        return Err(invalid_input(format!(
+            "Group {id} must be available, and is {}.",
+            group.status.as_str()
+        )));
+    }
+    Ok(Some(id))
+}
+
+pub(crate) async fn plan(
+    cx: &Cx,
+    (body, path): (&Value, &str),
+    backup: Option<Backup>,
+) -> Result<Plan, Fault> {
+    let fields = Fields::inside(body, "volume").map_err(Fault::bad_request)?;
     if cx.version >= v(3, 53) {
         fields.only(KEYS).map_err(Fault::bad_request)?;
     }
@@ -86,16 +175,14 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
              volumes.",
         ));
     }
-    for absent in ["group_id", "consistencygroup_id", "backup_id"] {
-        if let Some(id) = fields
-            .get(absent)
-            .and_then(Value::as_str)
-            .filter(|id| !id.is_empty())
-        {
-            return Err(Fault::not_found(format!(
-                "{absent} {id} could not be found."
-            )));
-        }
+    let absent = fields.text("consistencygroup_id");
+    if let Some(id) = absent
+        .map_err(Fault::bad_request)?
+        .filter(|id| !id.is_empty())
+    {
+        return Err(Fault::not_found(format!(
+            "consistencygroup_id {id} could not be found."
+        )));
     }
     let name = fields
         .either("name", "display_name")
@@ -109,23 +196,24 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
         .metadata("metadata")
         .map_err(Fault::bad_request)?
         .unwrap_or_default();
-    let from = source(cx, &fields).await?;
+    let from = source(cx, &fields, backup).await?;
     let size_gib = size(&fields, &from)?;
-    let project = super::project_of(cx, &req.path.project_id);
+    let project = super::project_of(cx, path);
     let kind = volume_type(cx, &fields, (&from, &project)).await?;
     let zone = zone(cx, &fields, (&from, &kind)).await?;
     if kind.is_multiattach() {
         cx.require(
             rules::Multiattach,
-            &nephos_auth::Target::of_project(super::project_of(cx, &req.path.project_id)),
+            &nephos_auth::Target::of_project(&project),
         )?;
     }
+    let group_id = group_of(cx, &fields, &kind).await?;
     let (bootable, image_items) = boot(cx, &from).await?;
     let now = cx.now();
     let mut volume = Volume {
         id: VolumeId::from(nephos_runtime::ids::uuid()),
         owner: Owner {
-            project_id: super::project_of(cx, &req.path.project_id).into(),
+            project_id: project.into(),
             user_id: cx.caller.user_id.clone(),
         },
         name,
@@ -148,10 +236,11 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
         created_at: now,
         updated_at: now,
         launched_at: None,
+        group_id,
         migration: None,
     };
     match &from {
-        From::Nothing => {}
+        From::Nothing | From::Backup(_) => {}
         From::Image(image) => volume.image_id = Some(image.id.clone()),
         From::Snapshot(snapshot) => {
             volume.snapshot_id = Some(snapshot.id.to_string());
@@ -171,7 +260,7 @@ async fn plan(cx: &Cx, req: &Req<CreateVolume>) -> Result<Plan, Fault> {
     })
 }
 
-async fn source(cx: &Cx, fields: &Fields<'_>) -> Result<From, Fault> {
+async fn source(cx: &Cx, fields: &Fields<'_>, backup: Option<Backup>) -> Result<From, Fault> {
     let snapshot = fields.uuid("snapshot_id").map_err(Fault::bad_request)?;
     let volume = fields.uuid("source_volid").map_err(Fault::bad_request)?;
     let image = fields.text("imageRef").map_err(Fault::bad_request)?;
@@ -180,15 +269,23 @@ async fn source(cx: &Cx, fields: &Fields<'_>) -> Result<From, Fault> {
         None => fields.text("image_id").map_err(Fault::bad_request)?,
     };
     let image = image.filter(|image| !image.is_empty());
-    if [snapshot.is_some(), volume.is_some(), image.is_some()]
-        .into_iter()
-        .filter(|given| *given)
-        .count()
+    if [
+        snapshot.is_some(),
+        volume.is_some(),
+        image.is_some(),
+        backup.is_some(),
+    ]
+    .into_iter()
+    .filter(|given| *given)
+    .count()
         > 1
     {
         return Err(invalid_input(
-            "only one of snapshot_id, source_volid and imageRef may be given.",
+            "only one of snapshot_id, source_volid, imageRef and backup_id may be given.",
         ));
+    }
+    if let Some(backup) = backup {
+        return Ok(From::Backup(Box::new(backup)));
     }
     if let Some(id) = snapshot {
         let snapshot = snapshot_by_id(cx, rules::GetSnapshot, &id)
@@ -263,6 +360,7 @@ fn size(fields: &Fields<'_>, from: &From) -> Result<i64, Fault> {
     let least = match from {
         From::Snapshot(snapshot) => Some((snapshot.size_gib, "snapshot size")),
         From::Volume(volume) => Some((volume.size_gib, "original volume size")),
+        From::Backup(backup) => Some((backup.size_gib, "backup size")),
         From::Nothing | From::Image(_) => None,
     };
     let size = given
@@ -314,7 +412,7 @@ async fn volume_type(
     let of_source = match from {
         From::Snapshot(snapshot) => Some(snapshot.type_id.clone()),
         From::Volume(volume) => Some(volume.type_id.clone()),
-        From::Nothing | From::Image(_) => None,
+        From::Nothing | From::Backup(_) | From::Image(_) => None,
     };
     let word = match (named.or(of_image), &of_source) {
         (Some(named), _) => named,
@@ -372,7 +470,7 @@ async fn zone(
             .iter()
             .find(|one| one.name == snapshot.backend)
             .map(|one| one.zone.clone()),
-        From::Nothing | From::Image(_) => None,
+        From::Nothing | From::Backup(_) | From::Image(_) => None,
     };
     let invalid = |zone: &str| invalid_input(format!("Availability zone '{zone}' is invalid."));
     if let Some(zone) = &given {
@@ -391,7 +489,7 @@ async fn zone(
 /// Whether the volume will boot, and what it will know of its image.
 async fn boot(cx: &Cx, from: &From) -> Result<(bool, Metadata), Fault> {
     let source = match from {
-        From::Nothing => return Ok((false, Metadata::new())),
+        From::Nothing | From::Backup(_) => return Ok((false, Metadata::new())),
         From::Image(image) => return Ok((true, image.metadata())),
         From::Volume(volume) => Some(volume.as_ref().clone()),
         From::Snapshot(snapshot) => volumes::find(cx.db(), &snapshot.volume_id).await?,
@@ -405,6 +503,20 @@ async fn boot(cx: &Cx, from: &From) -> Result<(bool, Metadata), Fault> {
 
 /// Everything in one transaction: the quota, the volume, what it stands on, the work.
 async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
+    let project = plan.volume.owner.project_id.clone();
+    let limits = quota::limits(cx.db(), project.as_str()).await?;
+    let mut tx = cx.write().await?;
+    let volume = write_in(cx, &mut tx, (plan, &limits)).await?;
+    tx.commit().await?;
+    Ok(volume)
+}
+
+/// Likewise, as part of something larger.
+pub(crate) async fn write_in(
+    cx: &Cx,
+    tx: &mut nephos_db::Tx,
+    (plan, limits): (Plan, &std::collections::BTreeMap<String, i64>),
+) -> Result<Volume, Fault> {
     let Plan {
         mut volume,
         items,
@@ -413,11 +525,11 @@ async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
         zone,
     } = plan;
     let project = volume.owner.project_id.clone();
-    let limits = quota::limits(cx.db(), project.as_str()).await?;
-    check_one(&limits, volume.size_gib)?;
+    check_one(limits, volume.size_gib)?;
     let id = volume.id.clone();
     let args = match &from {
         From::Nothing => Args::Nothing { zone },
+        From::Backup(_) => Args::Backup { zone },
         From::Image(image) => {
             // The bytes of an image never change, but another image may come by the same id.
             volume.image_id = Some(
@@ -433,18 +545,18 @@ async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
         }
         From::Snapshot(_) | From::Volume(_) => Args::Layer,
     };
-    let mut tx = cx.write().await?;
-    let requested = request(&mut tx, Asked::of(cx), &id, &args).await;
+    let requested = request(tx, Asked::of(cx), &id, &args).await;
     requested.map_err(|why| busy("volume", id.as_str(), why))?;
     let usage = Usage::volume(volume.size_gib, &volume.type_id);
-    if let Err(over) = quota::take(&mut tx, project.as_str(), &limits, &usage).await? {
+    if let Err(over) = quota::take(tx, project.as_str(), limits, &usage).await? {
         return Err(over_quota(&over));
     }
     match &from {
         From::Nothing | From::Image(_) => {}
+        From::Backup(backup) => begin_restore(cx, tx, (&backup.id, &id)).await?,
         From::Snapshot(snapshot) => {
             // Gone or going since it was looked at.
-            let now = snapshots::find_in(&mut tx, &snapshot.id).await?;
+            let now = snapshots::find_in(tx, &snapshot.id).await?;
             let now = now.filter(|now| now.status == SnapshotStatus::Available);
             let now = now.ok_or_else(|| {
                 invalid_snapshot(format!("Snapshot {} is being deleted.", snapshot.id))
@@ -452,21 +564,45 @@ async fn write(cx: &Cx, plan: Plan) -> Result<Volume, Fault> {
             volume.layer = now.layer;
         }
         From::Volume(source) => {
-            let now = volumes::find_in(&mut tx, &source.id).await?;
+            let now = volumes::find_in(tx, &source.id).await?;
             let now = now.filter(|now| now.status.is_settled());
             let now = now
                 .ok_or_else(|| invalid_volume(format!("Volume {} is being deleted.", source.id)))?;
             let backend = now.backend.clone().unwrap_or_default();
             let layer: Layer = ops::layer::of_volume(id.as_str(), &backend, &now);
-            layers::insert(&mut tx, &layer, cx.now()).await?;
+            layers::insert(tx, &layer, cx.now()).await?;
             volume.layer = Some(layer.id);
         }
     }
-    volumes::insert(&mut tx, &volume).await?;
-    metadata::set(&mut tx, metadata::VOLUME, id.as_str(), &items).await?;
-    metadata::set(&mut tx, metadata::IMAGE, id.as_str(), &image_items).await?;
-    tx.commit().await?;
+    if let Some(group) = &volume.group_id {
+        // Gone or going since it was looked at.
+        let sql =
+            "SELECT id FROM volume_groups WHERE id = $1 AND status IN ('available', 'creating')";
+        tx.still_there(sql, nephos_db::args![group]).await?;
+    }
+    volumes::insert(tx, &volume).await?;
+    metadata::set(tx, metadata::VOLUME, id.as_str(), &items).await?;
+    metadata::set(tx, metadata::IMAGE, id.as_str(), &image_items).await?;
     Ok(volume)
+}
+
+/// Wants a backup in a volume, unless somebody else was quicker.
+pub(crate) async fn begin_restore(
+    cx: &Cx,
+    tx: &mut nephos_db::Tx,
+    (backup, volume): (&BackupId, &VolumeId),
+) -> Result<(), Fault> {
+    let now = backups::find_in(tx, backup).await?;
+    let mut now = now.ok_or_else(|| no_backup(backup.as_str()))?;
+    usable_backup(&now)?;
+    let requested = ops::restore::request(tx, Asked::of(cx), backup, volume).await;
+    requested.map_err(|why| busy("backup", backup.as_str(), why))?;
+    now.status = BackupStatus::Restoring;
+    now.restore_volume_id = Some(volume.to_string());
+    now.progress = 0;
+    now.updated_at = cx.now();
+    backups::update(tx, &now).await?;
+    Ok(())
 }
 
 /// Refuses a volume that is larger than any may be.

@@ -62,7 +62,7 @@ impl Around {
             "encrypted": false,
             "replication_status": null,
             "consistencygroup_id": null,
-            "group_id": null,
+            "group_id": volume.group_id,
             "multiattach": volume.multiattach,
             "attachments": self.attached(cx, id),
             "shared_targets": false,

@@ -285,31 +285,73 @@ async fn delete_volume(cx: Cx, req: Req<DeleteVolume>) -> Reply<DeleteVolume> {
         let target = nephos_auth::Target::of_project(volume.owner.project_id.as_str());
         cx.require(rules::ForceDelete, &target)?;
     }
-    delete(&cx, &volume.id, (cascade, force)).await?;
+    delete(&cx, &volume.id, How::of(cascade, force)).await?;
     Ok(Accepted)
 }
 
+/// Which volumes a request may delete.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    /// With their snapshots.
+    cascade: bool,
+    /// Whatever their state.
+    force: bool,
+    /// Also in a group.
+    with_group: bool,
+}
+
+impl How {
+    /// With the group that they are in.
+    pub(crate) const WITH_GROUP: Self = Self {
+        cascade: false,
+        force: false,
+        with_group: true,
+    };
+
+    pub(crate) const fn of(cascade: bool, force: bool) -> Self {
+        Self {
+            cascade,
+            force,
+            with_group: force,
+        }
+    }
+}
+
 /// Wants a volume gone, with its snapshots when that is asked for.
-pub(crate) async fn delete(
-    cx: &Cx,
-    id: &VolumeId,
-    (cascade, force): (bool, bool),
-) -> Result<(), Fault> {
+pub(crate) async fn delete(cx: &Cx, id: &VolumeId, how: How) -> Result<(), Fault> {
     let mut tx = cx.write().await?;
-    let Some(volume) = volumes::find_in(&mut tx, id).await? else {
+    delete_in(cx, &mut tx, id, how).await?;
+    tx.commit().await?;
+    cx.service().house_now();
+    Ok(())
+}
+
+pub(crate) async fn delete_in(
+    cx: &Cx,
+    tx: &mut nephos_db::Tx,
+    id: &VolumeId,
+    how: How,
+) -> Result<(), Fault> {
+    let How { cascade, force, .. } = how;
+    let Some(volume) = volumes::find_in(tx, id).await? else {
         return Err(no_volume(id.as_str()));
     };
-    let used = !attachments::of_volume_in(&mut tx, id).await?.is_empty();
-    if !force && (used || !volume.status.is_deletable()) {
+    let used = !attachments::of_volume_in(tx, id).await?.is_empty();
+    let grouped = volume.group_id.is_some() && !how.with_group;
+    if !force && (used || grouped || !volume.status.is_deletable()) {
         return Err(invalid_volume(format!(
             "Volume status must be available or error or error_restoring or error_extending or error_managing and must \
              not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated \
              from snapshots after volume transfer. It is {}{}.",
             volume.status.as_str(),
-            if used { " and attached" } else { "" }
+            match (used, grouped) {
+                (true, _) => " and attached",
+                (false, true) => " and in a group",
+                (false, false) => "",
+            }
         )));
     }
-    let all = snapshots::of_volume(&mut tx, id).await?;
+    let all = snapshots::of_volume(tx, id).await?;
     if !all.is_empty() && !cascade {
         return Err(invalid_volume(format!(
             "Volume still has {} dependent snapshots. Delete them first, or delete the volume with cascade.",
@@ -327,17 +369,15 @@ pub(crate) async fn delete(
     }
     for snapshot in &all {
         let asked = Asked::of(cx);
-        let requested = ops::snapshot::request_delete(&mut tx, asked, snapshot).await;
+        let requested = ops::snapshot::request_delete(tx, asked, snapshot).await;
         requested.map_err(|why| busy("snapshot", snapshot.id.as_str(), why))?;
     }
-    let requested = ops::delete::request(&mut tx, Asked::of(cx), &volume).await;
+    let requested = ops::delete::request(tx, Asked::of(cx), &volume).await;
     requested.map_err(|why| busy("volume", id.as_str(), why))?;
     if used {
-        for one in attachments::of_volume_in(&mut tx, id).await? {
-            attachments::remove(&mut tx, &one.id).await?;
+        for one in attachments::of_volume_in(tx, id).await? {
+            attachments::remove(tx, &one.id).await?;
         }
     }
-    tx.commit().await?;
-    cx.service().house_now();
     Ok(())
 }

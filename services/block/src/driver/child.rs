@@ -113,6 +113,81 @@ pub(crate) async fn grow(path: &Path, size_bytes: u64, clock: &Clock) -> Result<
         .map_err(|why| refused("extend", path, &why))
 }
 
+/// How much of a disk is looked at at once: what a fragmented one says of it stays small.
+const LOOK: u64 = 4 << 30;
+
+/// The first place of a qcow2 disk, from `from` on, that holds something else than zeroes, its base included.
+pub(crate) async fn next_data(
+    path: &Path,
+    (from, end): (u64, u64),
+    clock: &Clock,
+) -> Result<Option<u64>, DriverError> {
+    let mut from = from;
+    while from < end {
+        let length = LOOK.min(end - from);
+        let (start, most) = (
+            format!("--start-offset={from}"),
+            format!("--max-length={length}"),
+        );
+        let args = [
+            OsStr::new("map"),
+            OsStr::new("--output=json"),
+            OsStr::new("-f"),
+            OsStr::new("qcow2"),
+            OsStr::new(&start),
+            OsStr::new(&most),
+            path.as_os_str(),
+        ];
+        let map = qemu_img(&args, SMALL, (SMALL_WITHIN, clock)).await?;
+        let map = map.map_err(|why| refused("read", path, &why))?;
+        let map: Vec<Extent> = serde_json::from_slice(&map)
+            .map_err(|why| DriverError::Failed(format!("cannot read qemu-img's answer: {why}")))?;
+        let found = map.iter().find(|extent| {
+            extent.data && !extent.zero && extent.start.saturating_add(extent.length) > from
+        });
+        if let Some(found) = found {
+            return Ok(Some(found.start.max(from)));
+        }
+        from += length;
+    }
+    Ok(None)
+}
+
+/// A piece of a disk, as `qemu-img map` shows it.
+#[derive(serde::Deserialize)]
+struct Extent {
+    start: u64,
+    length: u64,
+    data: bool,
+    zero: bool,
+}
+
+/// Writes a piece of a qcow2 disk, byte for byte, into a file of its own.
+pub(crate) async fn extract(
+    from: &Path,
+    to: &Path,
+    (at, length): (u64, u64),
+    clock: &Clock,
+) -> Result<(), DriverError> {
+    // A comma ends a value, two are one.
+    let name = from.display().to_string().replace(',', ",,");
+    let image = format!(
+        "driver=raw,offset={at},size={length},file.driver=qcow2,file.file.driver=file,file.file.filename={name}"
+    );
+    let args = [
+        OsStr::new("convert"),
+        OsStr::new("-q"),
+        OsStr::new("--image-opts"),
+        OsStr::new("-O"),
+        OsStr::new("raw"),
+        OsStr::new(&image),
+        to.as_os_str(),
+    ];
+    let done = qemu_img(&args, LARGE, (LARGE_WITHIN, clock)).await?;
+    done.map(|_nothing| ())
+        .map_err(|why| refused("read", from, &why))
+}
+
 fn refused(what: &str, path: &Path, why: &str) -> DriverError {
     let words = format!("cannot {what} {}: {why}", path.display());
     if why.contains("No space left") {

@@ -6,6 +6,7 @@
 //! Every verb can be repeated: what is there already stays as it is. A file with its final name is whole.
 
 mod child;
+mod chunks;
 mod export;
 pub(crate) mod images;
 pub(crate) mod targets;
@@ -252,6 +253,7 @@ impl Driver {
     /// Removes a file, and what is half made of it.
     pub(crate) async fn remove(&self, name: &str) -> Result<(), DriverError> {
         self.drop_parts(name).await?;
+        self.drop_restore(name).await?;
         self.remove_all(vec![self.path(name)]).await
     }
 

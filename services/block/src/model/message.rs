@@ -15,6 +15,9 @@ pub(crate) enum Event {
     SnapshotDeleteFailed,
     UploadFailed,
     RetypeFailed,
+    BackupFailed,
+    BackupDeleteFailed,
+    RestoreFailed,
 }
 
 impl Event {
@@ -30,6 +33,9 @@ impl Event {
             Self::SnapshotDeleteFailed => ("010", "016"),
             Self::UploadFailed => ("003", "001"),
             Self::RetypeFailed => ("001", "001"),
+            Self::BackupFailed => ("013", "020"),
+            Self::BackupDeleteFailed => ("014", "025"),
+            Self::RestoreFailed => ("015", "026"),
         }
     }
 }
@@ -44,6 +50,9 @@ pub(crate) fn action_words(number: &str) -> &'static str {
         "008" => "create volume from backend storage",
         "009" => "create snapshot",
         "010" => "delete snapshot",
+        "013" => "create backup",
+        "014" => "delete backup",
+        "015" => "restore backup",
         _other => "unknown action",
     }
 }

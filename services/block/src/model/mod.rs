@@ -2,7 +2,9 @@
 
 pub(crate) mod attachment;
 pub(crate) mod backend;
+pub(crate) mod backup;
 pub(crate) mod body;
+pub(crate) mod group;
 pub(crate) mod layer;
 pub(crate) mod list;
 pub(crate) mod message;

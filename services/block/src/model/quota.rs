@@ -29,6 +29,19 @@ impl Usage {
         Self::of("snapshots", 1, (size_gib, type_id))
     }
 
+    /// A group's.
+    pub(crate) fn group() -> Self {
+        Self(vec![("groups".to_owned(), 1)])
+    }
+
+    /// A backup's.
+    pub(crate) fn backup(size_gib: i64) -> Self {
+        Self(vec![
+            ("backups".to_owned(), 1),
+            ("backup_gigabytes".to_owned(), size_gib),
+        ])
+    }
+
     /// What a volume grows by.
     pub(crate) fn growth(by_gib: i64, type_id: &str) -> Self {
         Self(vec![
@@ -89,6 +102,7 @@ impl Over {
             }
             "snapshots" => format!("Maximum number of snapshots allowed ({limit}) exceeded"),
             "backups" => format!("Maximum number of backups allowed ({limit}) exceeded"),
+            "groups" => format!("Maximum number of groups allowed ({limit}) exceeded"),
             other => format!(
                 "Quota exceeded for {other}: requested {wanted}, {used} of {limit} are used."
             ),

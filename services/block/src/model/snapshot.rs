@@ -70,6 +70,8 @@ pub(crate) struct Snapshot {
     pub progress: String,
     pub backend: String,
     pub layer: Option<LayerId>,
+    /// The snapshot of a whole group that it is part of.
+    pub group_snapshot_id: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

@@ -147,6 +147,8 @@ pub(crate) struct Volume {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub launched_at: Option<Timestamp>,
+    /// The group that it is in.
+    pub group_id: Option<String>,
     /// How moving it to another back end came out, in Cinder's words; none: it never was.
     pub migration: Option<String>,
 }

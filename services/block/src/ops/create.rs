@@ -30,6 +30,11 @@ pub(crate) enum Args {
         /// Only there.
         zone: Option<String>,
     },
+    /// A backup, whose bytes come when the volume is there.
+    Backup {
+        /// Only there.
+        zone: Option<String>,
+    },
     /// A layer that the volume's row names: a snapshot's, or one that is yet to be made of another volume.
     Layer,
 }
@@ -62,7 +67,8 @@ impl Reconcile<Svc> for Create {
             return schedule(cx, &volume, &args).await;
         };
         match &args {
-            Args::Nothing { .. } => empty(cx, &volume, &backend).await,
+            Args::Nothing { .. } => empty(cx, &volume, (&backend, Status::Available)).await,
+            Args::Backup { .. } => empty(cx, &volume, (&backend, Status::RestoringBackup)).await,
             Args::Image { id, .. } => of_image(cx, &volume, (&backend, id)).await,
             Args::Layer => of_layer(cx, &volume).await,
         }
@@ -103,7 +109,9 @@ impl Reconcile<Svc> for Create {
 async fn schedule(cx: &OpCx<Svc>, volume: &Volume, args: &Args) -> Result<Next, StepError> {
     let kind = types::find(cx.db(), &volume.type_id).await?;
     let zone = match args {
-        Args::Nothing { zone } | Args::Image { zone, .. } => zone.as_deref(),
+        Args::Nothing { zone } | Args::Backup { zone } | Args::Image { zone, .. } => {
+            zone.as_deref()
+        }
         Args::Layer => None,
     };
     let wish = Wish {
@@ -134,7 +142,11 @@ async fn schedule(cx: &OpCx<Svc>, volume: &Volume, args: &Args) -> Result<Next, 
     Ok(Next::Again)
 }
 
-async fn empty(cx: &OpCx<Svc>, volume: &Volume, backend: &str) -> Result<Next, StepError> {
+async fn empty(
+    cx: &OpCx<Svc>,
+    volume: &Volume,
+    (backend, then): (&str, Status),
+) -> Result<Next, StepError> {
     let driver = driver(cx, backend)?;
     if let Err(why) = driver
         .create_empty(&volume.file(), volume.size_bytes())
@@ -143,7 +155,7 @@ async fn empty(cx: &OpCx<Svc>, volume: &Volume, backend: &str) -> Result<Next, S
         return give_up(cx, volume, &why, 500).await;
     }
     crash_point!("create.file");
-    finish(cx, volume, (Format::Raw, None)).await
+    finish(cx, volume, (Format::Raw, None), then).await
 }
 
 /// Over the layer that the volume's row names.
@@ -187,7 +199,7 @@ async fn place(cx: &OpCx<Svc>, volume: &Volume, layer: &Layer) -> Result<Next, S
         return give_up(cx, volume, &why, 500).await;
     }
     crash_point!("create.placed");
-    finish(cx, volume, (format, below)).await
+    finish(cx, volume, (format, below), Status::Available).await
 }
 
 /// Has the image's bytes as a layer, fetched once for all volumes of it.
@@ -342,9 +354,10 @@ async fn finish(
     cx: &OpCx<Svc>,
     volume: &Volume,
     (format, below): (Format, Option<crate::model::layer::LayerId>),
+    then: Status,
 ) -> Result<Next, StepError> {
     let mut volume = volume.clone();
-    volume.status = Status::Available;
+    volume.status = then;
     volume.format = format;
     volume.layer = below;
     volume.updated_at = cx.now();

@@ -9,7 +9,7 @@ use super::{Asked, SOON, layer};
 use crate::Svc;
 use crate::model::quota::Usage;
 use crate::model::volume::{Status, Volume, VolumeId};
-use crate::store::{layers, quota, snapshots, volumes};
+use crate::store::{backups, layers, quota, snapshots, volumes};
 
 pub(crate) struct Delete;
 
@@ -47,6 +47,10 @@ impl Reconcile<Svc> for Delete {
             && !layer::let_go(cx, below).await?
         {
             return Ok(Next::Again);
+        }
+        // A backup that is being brought back into it is told first.
+        if backups::restores_into(cx.db(), id.as_str()).await? {
+            return Ok(Next::After(SOON));
         }
         // Copies of it, and its snapshots, that are being made or removed come first.
         if layers::made_of(cx.db(), id.as_str()).await? > 0 || has_snapshots(cx, &id).await? {

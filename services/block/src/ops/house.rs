@@ -66,6 +66,7 @@ pub(crate) async fn sweep(service: &Block) -> Result<(), Error> {
         tx.commit().await
     };
     service.core.db.again(prune).await?;
+    super::objects::sweep(service).await?;
     loop {
         let doom = || async {
             let mut tx = service.core.db.write().await?;

@@ -1,12 +1,19 @@
 //! What goes on behind requests: one file per verb.
 
 pub(crate) mod attach;
+pub(crate) mod backup;
+pub(crate) mod backup_delete;
+pub(crate) mod backup_import;
 pub(crate) mod check;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod extend;
+pub(crate) mod group;
+pub(crate) mod group_snapshot;
 pub(crate) mod house;
 pub(crate) mod layer;
+pub(crate) mod objects;
+pub(crate) mod restore;
 pub(crate) mod retype;
 pub(crate) mod snapshot;
 pub(crate) mod upload;
@@ -31,9 +38,17 @@ pub(crate) const SOON: Duration = Duration::from_millis(200);
 
 pub(crate) fn reconcilers() -> Reconcilers<Svc> {
     Reconcilers::new()
+        .with(backup::Create)
+        .with(backup_delete::Delete)
+        .with(backup_import::Import)
+        .with(restore::Restore)
         .with(create::Create)
         .with(delete::Delete)
         .with(extend::Extend)
+        .with(group::Create)
+        .with(group::Delete)
+        .with(group_snapshot::Create)
+        .with(group_snapshot::Delete)
         .with(retype::Retype)
         .with(snapshot::Create)
         .with(snapshot::Delete)

@@ -20,7 +20,17 @@ pub(crate) async fn stuck(db: &Db) -> Result<Vec<(String, String)>, Error> {
              ('creating', 'downloading', 'extending', 'uploading', 'deleting', 'retyping') AND NOT EXISTS \
              (SELECT 1 FROM operations WHERE resource_id = volumes.id AND finished_at IS NULL) \
              UNION ALL SELECT id, status AS value FROM snapshots WHERE status IN ('creating', 'deleting') \
-             AND NOT EXISTS (SELECT 1 FROM operations WHERE resource_id = snapshots.id AND finished_at IS NULL)",
+             AND NOT EXISTS (SELECT 1 FROM operations WHERE resource_id = snapshots.id AND finished_at IS NULL) \
+             UNION ALL SELECT id, status AS value FROM volume_groups WHERE status IN ('creating', 'deleting') \
+             AND NOT EXISTS (SELECT 1 FROM operations WHERE resource_id = volume_groups.id AND finished_at IS NULL) \
+             UNION ALL SELECT id, status AS value FROM group_snapshots WHERE status IN ('creating', 'deleting') \
+             AND NOT EXISTS (SELECT 1 FROM operations WHERE resource_id = group_snapshots.id AND finished_at IS NULL) \
+             UNION ALL SELECT id, status AS value FROM backups WHERE status IN ('creating', 'deleting', 'restoring') \
+             AND NOT EXISTS (SELECT 1 FROM operations WHERE resource_id = backups.id AND finished_at IS NULL) \
+             UNION ALL SELECT id, status AS value FROM volumes WHERE status = 'restoring-backup' AND NOT EXISTS \
+             (SELECT 1 FROM backups WHERE restore_volume_id = volumes.id AND status IN ('restoring', 'deleting')) \
+             UNION ALL SELECT id, status AS value FROM volumes WHERE status = 'backing-up' AND NOT EXISTS \
+             (SELECT 1 FROM backups WHERE volume_id = volumes.id AND status IN ('creating', 'deleting'))",
             args![],
         )
         .await?;
@@ -63,7 +73,7 @@ pub(crate) async fn usage(db: &Db) -> Result<(Usage, Usage), Error> {
     let noted = db
         .fetch_all::<Used>(
             "SELECT project_id, resource, used FROM quota_usage \
-             WHERE resource IN ('volumes', 'snapshots', 'gigabytes')",
+             WHERE resource IN ('volumes', 'snapshots', 'gigabytes', 'backups', 'backup_gigabytes', 'groups')",
             args![],
         )
         .await?;
@@ -72,6 +82,12 @@ pub(crate) async fn usage(db: &Db) -> Result<(Usage, Usage), Error> {
             "SELECT project_id, 'volumes' AS resource, CAST(COUNT(*) AS BIGINT) AS used FROM volumes GROUP BY project_id \
              UNION ALL SELECT project_id, 'snapshots' AS resource, CAST(COUNT(*) AS BIGINT) AS used FROM snapshots \
              GROUP BY project_id \
+             UNION ALL SELECT project_id, 'groups' AS resource, CAST(COUNT(*) AS BIGINT) AS used FROM volume_groups \
+             GROUP BY project_id \
+             UNION ALL SELECT project_id, 'backups' AS resource, CAST(COUNT(*) AS BIGINT) AS used FROM backups \
+             GROUP BY project_id \
+             UNION ALL SELECT project_id, 'backup_gigabytes' AS resource, CAST(SUM(size_gib) AS BIGINT) AS used \
+             FROM backups GROUP BY project_id \
              UNION ALL SELECT project_id, 'gigabytes' AS resource, CAST(SUM(size_gib) AS BIGINT) AS used FROM \
              (SELECT project_id, size_gib FROM volumes UNION ALL SELECT project_id, size_gib FROM snapshots) AS sizes \
              GROUP BY project_id",

@@ -10,6 +10,8 @@ use crate::model::volume::Metadata;
 pub(crate) const VOLUME: &str = "volume";
 /// Of a volume, about the image it was made from.
 pub(crate) const IMAGE: &str = "image";
+/// Of a backup.
+pub(crate) const BACKUP: &str = "backup";
 /// Of a snapshot.
 pub(crate) const SNAPSHOT: &str = "snapshot";
 

@@ -2,7 +2,11 @@
 
 pub(crate) mod attachments;
 pub(crate) mod backends;
+pub(crate) mod backups;
 pub(crate) mod check;
+pub(crate) mod group_snapshots;
+pub(crate) mod group_types;
+pub(crate) mod groups;
 pub(crate) mod layers;
 pub(crate) mod messages;
 pub(crate) mod metadata;

@@ -7,7 +7,7 @@ use crate::model::snapshot::{Snapshot, SnapshotId, SnapshotStatus};
 use crate::model::volume::{Owner, VolumeId};
 
 const SELECT: &str = "SELECT id, project_id, user_id, volume_id, type_id, name, description, size_gib, status, progress, \
-     backend, layer, created_at, updated_at FROM snapshots";
+     backend, layer, group_snapshot_id, created_at, updated_at FROM snapshots";
 
 /// The keys that lists of snapshots can be sorted by.
 pub(crate) const SORT_KEYS: &[&str] = &[
@@ -40,6 +40,7 @@ impl FromRow for Snapshot {
             progress: row.get("progress")?,
             backend: row.get("backend")?,
             layer: row.get("layer")?,
+            group_snapshot_id: row.get("group_snapshot_id")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
         })
@@ -59,6 +60,23 @@ pub(crate) async fn find_in(tx: &mut Tx, id: &SnapshotId) -> Result<Option<Snaps
 pub(crate) async fn of_volume(tx: &mut Tx, id: &VolumeId) -> Result<Vec<Snapshot>, Error> {
     tx.fetch_where(&Where::new(SELECT).eq("volume_id", id))
         .await
+}
+
+/// Those that are part of a group's snapshot.
+pub(crate) async fn of_group(db: &Db, id: &str) -> Result<Vec<Snapshot>, Error> {
+    db.fetch_where(&in_group(id)).await
+}
+
+/// Likewise, as this transaction sees them.
+pub(crate) async fn of_group_in(tx: &mut Tx, id: &str) -> Result<Vec<Snapshot>, Error> {
+    tx.fetch_where(&in_group(id)).await
+}
+
+fn in_group(id: &str) -> Where {
+    Where::new(SELECT).eq("group_snapshot_id", id).page(Page {
+        sort: vec![("created_at", Direction::Asc), ("id", Direction::Asc)],
+        ..Page::default()
+    })
 }
 
 /// What is asked for of a list.
@@ -81,6 +99,7 @@ fn filtered(mut select: Where, listing: &Listing<'_>) -> Where {
             "description" => select.eq("description", value),
             "status" => select.eq("status", value),
             "volume_id" => select.eq("volume_id", value),
+            "group_snapshot_id" => select.eq("group_snapshot_id", value),
             "project_id" => select.eq("project_id", value),
             "user_id" => select.eq("user_id", value),
             "volume_size" => select.eq("size_gib", value.parse::<i64>().unwrap_or(-1)),
@@ -186,8 +205,8 @@ pub(crate) async fn count(db: &Db, listing: &Listing<'_>) -> Result<i64, Error> 
 pub(crate) async fn insert(tx: &mut Tx, snapshot: &Snapshot) -> Result<(), Error> {
     tx.exec(
         "INSERT INTO snapshots (id, project_id, user_id, volume_id, type_id, name, description, size_gib, status, \
-         progress, backend, layer, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $12)",
+         progress, backend, layer, created_at, updated_at, group_snapshot_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, NULL, $12, $12, $13)",
         args![
             snapshot.id,
             snapshot.owner.project_id,
@@ -201,6 +220,7 @@ pub(crate) async fn insert(tx: &mut Tx, snapshot: &Snapshot) -> Result<(), Error
             snapshot.progress,
             snapshot.backend,
             snapshot.created_at,
+            snapshot.group_snapshot_id,
         ],
     )
     .await?;

@@ -8,7 +8,7 @@ use crate::model::volume::{Owner, Status, Volume, VolumeId};
 
 const SELECT: &str = "SELECT id, project_id, user_id, name, description, size_gib, status, status_before, bootable, \
      readonly, multiattach, zone, type_id, snapshot_id, source_volid, image_id, backend, format, layer, held_by, \
-     created_at, updated_at, launched_at, migration FROM volumes";
+     created_at, updated_at, launched_at, migration, group_id FROM volumes";
 
 impl FromRow for Volume {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -45,6 +45,7 @@ impl FromRow for Volume {
             updated_at: row.get("updated_at")?,
             launched_at: row.get("launched_at")?,
             migration: row.get("migration")?,
+            group_id: row.get("group_id")?,
         })
     }
 }
@@ -58,6 +59,34 @@ pub(crate) async fn find(db: &Db, id: &VolumeId) -> Result<Option<Volume>, Error
 pub(crate) async fn find_in(tx: &mut Tx, id: &VolumeId) -> Result<Option<Volume>, Error> {
     let query = Where::new(SELECT).eq("id", id);
     Ok(tx.fetch_where(&query).await?.into_iter().next())
+}
+
+/// The volumes of a group.
+pub(crate) async fn of_group(db: &Db, group: &str) -> Result<Vec<Volume>, Error> {
+    db.fetch_where(&in_group(group)).await
+}
+
+/// Likewise, as this transaction sees them.
+pub(crate) async fn of_group_in(tx: &mut Tx, group: &str) -> Result<Vec<Volume>, Error> {
+    tx.fetch_where(&in_group(group)).await
+}
+
+fn in_group(group: &str) -> Where {
+    Where::new(SELECT).eq("group_id", group).page(Page {
+        sort: vec![("created_at", Direction::Asc), ("id", Direction::Asc)],
+        ..Page::default()
+    })
+}
+
+/// Puts a volume into a group, or takes it out.
+pub(crate) async fn set_group(
+    tx: &mut Tx,
+    id: &VolumeId,
+    group: Option<&str>,
+) -> Result<(), Error> {
+    let sql = "UPDATE volumes SET group_id = $1 WHERE id = $2";
+    tx.exec(sql, args![group, id]).await?;
+    Ok(())
 }
 
 /// What is asked for of a list.
@@ -167,8 +196,9 @@ fn filter(select: Where, key: &str, value: &str) -> Where {
             args![value, value],
         ),
         "migration_status" => select.eq("migration", value),
-        // Nothing here is ever in a group, or outside the quota.
-        "group_id" | "consistencygroup_id" => select.raw("1=0", Vec::new()),
+        "group_id" => select.eq("group_id", value),
+        // Nothing here is ever in one of these, or outside the quota.
+        "consistencygroup_id" => select.raw("1=0", Vec::new()),
         "consumes_quota" if !flag() => select.raw("1=0", Vec::new()),
         "metadata" => pairs(select, "volume", value),
         "glance_metadata" | "volume_image_metadata" => pairs(select, "image", value),
@@ -264,8 +294,8 @@ pub(crate) async fn insert(tx: &mut Tx, volume: &Volume) -> Result<(), Error> {
     tx.exec(
         "INSERT INTO volumes (id, project_id, user_id, name, description, size_gib, status, status_before, bootable, \
          readonly, multiattach, zone, type_id, snapshot_id, source_volid, image_id, backend, format, layer, \
-         created_at, updated_at, launched_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-         $15, $16, $17, $18, $19, $20, $20, NULL)",
+         created_at, updated_at, launched_at, group_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+         $14, $15, $16, $17, $18, $19, $20, $20, NULL, $21)",
         args![
             volume.id,
             volume.owner.project_id,
@@ -287,6 +317,7 @@ pub(crate) async fn insert(tx: &mut Tx, volume: &Volume) -> Result<(), Error> {
             volume.format.as_str(),
             volume.layer,
             volume.created_at,
+            volume.group_id,
         ],
     )
     .await?;

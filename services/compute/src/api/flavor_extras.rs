@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nephos_api::version::v;
 use nephos_api::{Empty, Fault, Json, Reply, Req, endpoint};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::Cx;
 use super::flavors::{FlavorPath, visible};
+use crate::model::extra_specs;
 use crate::model::flavor::{Flavor, FlavorId};
 use crate::{rules, store};
 
@@ -77,14 +79,19 @@ async fn create_extra_specs(cx: Cx, req: Req<CreateExtraSpecs>) -> Reply<CreateE
     let before = visible(&cx, req.path.id.as_str()).await?;
     let mut flavor = before.clone();
     let asked = req.body.0.extra_specs;
-    check(&asked)?;
+    check(&cx, &asked)?;
     flavor.extra_specs.extend(asked.clone());
     save(&cx, &before, &flavor).await?;
     Ok(Json(ExtraSpecs { extra_specs: asked }))
 }
 
-/// Nova's schema: letters, digits, `-_. :` in keys, 255 characters.
-fn check(specs: &BTreeMap<String, String>) -> Result<(), Fault> {
+/// Nova's schema: letters, digits, `-_. :` in keys, 255 characters; from 2.86 on what Nova understands of them.
+fn check(cx: &Cx, specs: &BTreeMap<String, String>) -> Result<(), Fault> {
+    if cx.version >= v(2, 86) {
+        for (key, value) in specs {
+            extra_specs::check(key, value).map_err(Fault::bad_request)?;
+        }
+    }
     let good = |key: &str| {
         let allowed =
             |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ' | ':');
@@ -124,7 +131,7 @@ async fn update_extra_spec(cx: Cx, req: Req<UpdateExtraSpec>) -> Reply<UpdateExt
     if asked.len() != 1 || !asked.contains_key(&req.path.key) {
         return Err(Fault::bad_request("Request body and URI mismatch"));
     }
-    check(&asked)?;
+    check(&cx, &asked)?;
     flavor.extra_specs.extend(asked.clone());
     save(&cx, &before, &flavor).await?;
     Ok(Json(asked))

@@ -407,6 +407,8 @@ async fn create_flavor(cx: Cx, req: Req<CreateFlavor>) -> Reply<CreateFlavor> {
     let new = &req.body.0.flavor;
     let is_public = new.is_public.as_ref();
     let is_public = is_public.map_or(Ok(true), |truth| truth.read("os-flavor-access:is_public"))?;
+    name::check_description(new.description.as_deref(), name::MAX_FLAVOR_DESCRIPTION)
+        .map_err(Fault::bad_request)?;
     let flavor = Flavor {
         id: flavor_id(new.id.as_ref())?,
         name: name::check("name", &new.name).map_err(Fault::bad_request)?,
@@ -500,9 +502,10 @@ endpoint! {
 async fn update_flavor(cx: Cx, req: Req<UpdateFlavor>) -> Reply<UpdateFlavor> {
     let before = visible(&cx, req.path.id.as_str()).await?;
     let mut flavor = before.clone();
-    flavor
-        .description
-        .clone_from(&req.body.0.flavor.description);
+    let description = &req.body.0.flavor.description;
+    name::check_description(description.as_deref(), name::MAX_FLAVOR_DESCRIPTION)
+        .map_err(Fault::bad_request)?;
+    flavor.description.clone_from(description);
     let mut tx = cx.write().await?;
     store::flavors::update(&mut tx, &before, &flavor).await?;
     tx.commit().await?;

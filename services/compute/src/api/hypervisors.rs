@@ -322,8 +322,11 @@ async fn list_hypervisors_detail(
 
 /// Below 2.53 hypervisors are known by numbers.
 async fn one(cx: &Cx, id: &str) -> Result<HostRow, Fault> {
-    let rows = store::hosts::list(cx.db()).await?;
     let by_number = cx.version < v(2, 53);
+    if !by_number && uuid::Uuid::try_parse(id).is_err() {
+        return Err(Fault::bad_request(format!("Invalid uuid {id}")));
+    }
+    let rows = store::hosts::list(cx.db()).await?;
     let found = rows.into_iter().find(|row| match by_number {
         true => row.number.to_string() == id,
         false => row.provider_id == id,

@@ -18,6 +18,8 @@ use crate::{ops, rules, store};
 
 /// The port is there by then, or the caller is told to look later.
 const PORT_WITHIN: Duration = Duration::from_secs(30);
+/// The guest has it by then, or the caller is answered without that.
+const GUEST_WITHIN: Duration = Duration::from_secs(5);
 /// Without a wake, it is found this soon.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -147,21 +149,19 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
     check(&cx, &wish)?;
     server.check_can(STATES).map_err(refused)?;
     let nic = nic(&cx, &server, wish).await?;
-    let (before, mut news) = (
-        server.nics.len(),
-        cx.bus.subscribe_to(ops::PORTS, id.as_str()),
-    );
+    let mut news = cx.bus.subscribe_to(ops::PORTS, id.as_str());
     let mut tx = cx.write().await?;
     let begun = ops::interfaces::attach(&mut tx, asked(&cx), &server, nic).await;
     begun.map_err(|why| fault::busy(&server, "attach_interface", why))?;
     tx.commit().await?;
+    let clock = &cx.core.clock;
     let plugged = async {
         loop {
-            if let Some(port) = plugged(&cx, &server, before).await? {
+            if let Some(port) = plugged(&cx, &server).await? {
                 return Ok::<_, Fault>(port);
             }
             // Whatever it says, it says: look. And a wake may be lost.
-            let _woken_or_not = cx.core.clock.timeout(LOOK_AGAIN, news.next()).await;
+            let _woken_or_not = clock.timeout(LOOK_AGAIN, news.next()).await;
         }
     };
     let late = || {
@@ -169,12 +169,20 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
             "The network service takes its time: the interface will be plugged in when its port is there.",
         ))
     };
-    let (server, port) = cx
-        .core
-        .clock
+    let (plugged, port) = clock
         .timeout(PORT_WITHIN, plugged)
         .await
         .unwrap_or_else(late)?;
+    // The next action is taken once the guest has it too. One that takes its time is not waited for.
+    let in_guest = async {
+        while nephos_ops::live(cx.db(), id.as_str()).await?.is_some() {
+            let _woken_or_not = clock.timeout(LOOK_AGAIN, news.next()).await;
+        }
+        Ok::<_, Fault>(())
+    };
+    // The interface is there whatever comes of it.
+    let _late_or_unknown = clock.timeout(GUEST_WITHIN, in_guest).await;
+    let server = plugged;
     let port = port_of(&cx, id, &port).await?;
     Ok(Json(
         json!({"interfaceAttachment": view(&cx, &server, &port)}),
@@ -185,11 +193,11 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
 async fn plugged(
     cx: &Cx,
     server: &Authorized<Server, rules::AttachInterface>,
-    before: usize,
 ) -> Result<Option<(Server, String)>, Fault> {
     let fresh = store::servers::get(cx.db(), server.id.as_str()).await?;
     let fresh = fresh.ok_or_else(|| fault::no_server(server.id.as_str()))?;
-    if let Some(nic) = fresh.nics.get(before) {
+    let new = |nic: &&Nic| nic.asked_by.as_deref() == Some(cx.request_id.as_str());
+    if let Some(nic) = fresh.nics.iter().rev().find(new) {
         let port = nic.bound.as_ref().map(|_| nic.port_id.clone());
         return Ok(port.map(|port| (fresh, port)));
     }

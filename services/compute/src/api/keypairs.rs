@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 use super::versions::{KEYPAIR_CREATE, KEYPAIR_VIEW};
 use super::{Cx, fault, page_limit};
 use crate::model::keypair::{KeyPair, fingerprint, generate};
-use crate::model::quota::default_limit;
 use crate::{rules, store};
 
 #[derive(Debug, Deserialize)]
@@ -186,9 +185,15 @@ async fn create(cx: Cx, new: NewKeyPair) -> Result<Json<KeyPairReply>, Fault> {
         fingerprint,
         created_at: cx.now(),
     };
+    // What a user may have is said by the project in which they ask.
+    let project = cx
+        .caller
+        .project_id()
+        .map_or("", |project| project.as_str());
+    let limits = store::quota::limits(cx.db(), project).await?;
+    let limit = limits.get("key_pairs").copied().unwrap_or(100);
     let mut tx = cx.write().await?;
-    let limit = default_limit("key_pairs").unwrap_or(100);
-    if store::keypairs::count(&mut tx, key.user_id.as_str()).await? >= limit {
+    if limit >= 0 && store::keypairs::count(&mut tx, key.user_id.as_str()).await? >= limit {
         return Err(Fault::forbidden(format!(
             "Quota exceeded, too many key pairs: {limit} are allowed. Delete what is not needed."
         )));

@@ -68,7 +68,7 @@ fn page_limit(asked: Option<&str>) -> Result<u32, Fault> {
     let Some(asked) = asked else {
         return Ok(MAX_PAGE);
     };
-    let limit = nephos_api::count(asked).ok_or_else(|| {
+    let limit = nephos_types::count(asked).ok_or_else(|| {
         Fault::bad_request(format!(
             "limit must be a whole number and not negative, unlike '{asked}'."
         ))
@@ -298,4 +298,18 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         security_groups::UpdateSecurityGroup,
     ]);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_page_is_larger_than_the_largest() {
+        assert_eq!(page_limit(None).unwrap(), MAX_PAGE);
+        assert_eq!(page_limit(Some("7")).unwrap(), 7);
+        assert_eq!(page_limit(Some("5000")).unwrap(), MAX_PAGE);
+        assert_eq!(page_limit(Some("99999999999")).unwrap(), MAX_PAGE);
+        assert!(page_limit(Some("-1")).is_err());
+    }
 }

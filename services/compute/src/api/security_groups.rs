@@ -136,7 +136,7 @@ async fn list_security_groups(cx: Cx, req: Req<ListSecurityGroups>) -> Reply<Lis
         .map(|group| view(group, &names))
         .collect();
     shown.sort_by_key(|group| (text(group, "tenant_id"), text(group, "name")));
-    let number = |key: &str, otherwise| match req.query.get(key).map(nephos_api::count) {
+    let number = |key: &str, otherwise| match req.query.get(key).map(nephos_types::count) {
         None => Ok(otherwise),
         Some(Some(number)) => Ok(usize::try_from(number).unwrap_or(usize::MAX)),
         Some(None) => Err(Fault::bad_request(

@@ -274,10 +274,23 @@ pub(crate) async fn change<R: Rule>(
     server: &Authorized<Server, R>,
     with: impl FnOnce(&mut Server) + Send,
 ) -> Result<Accepted, Fault> {
+    let with = |server: &mut Server| {
+        with(server);
+        Ok(())
+    };
+    change_if(cx, server, with).await
+}
+
+/// Likewise, unless `with` refuses the server as it is now.
+pub(crate) async fn change_if<R: Rule>(
+    cx: &Cx,
+    server: &Authorized<Server, R>,
+    with: impl FnOnce(&mut Server) -> Result<(), Fault> + Send,
+) -> Result<Accepted, Fault> {
     let mut tx = cx.write().await?;
     let fresh = store::servers::lock(&mut tx, &server.id).await?;
     let mut fresh = fresh.ok_or_else(|| fault::no_server(server.id.as_str()))?;
-    with(&mut fresh);
+    with(&mut fresh)?;
     fresh.updated_at = cx.now();
     store::servers::update(&mut tx, &fresh).await?;
     tx.commit().await?;
@@ -372,23 +385,26 @@ async fn add_security_group(cx: Cx, req: Req<AddSecurityGroup>) -> Reply<AddSecu
         )));
     }
     for port in ports {
-        let mut groups = port.security_groups;
-        groups.push(group.clone());
-        set_groups(&cx, &port.id, &groups).await?;
+        let add = |groups: &mut Vec<String>| {
+            if !groups.contains(&group) {
+                groups.push(group.clone());
+            }
+        };
+        set_groups(&cx, port, add).await?;
     }
-    let name = name.clone();
-    change(&cx, &server, |server| {
+    let add = |server: &mut Server| {
         // News from the network service says the same later; who looks now sees it already.
         for bound in server.nics.iter_mut().filter_map(|nic| nic.bound.as_mut()) {
-            if !bound.groups.contains(&name) {
+            if !bound.groups.contains(name) {
                 bound.groups.push(name.clone());
             }
         }
-        if !server.security_groups.contains(&name) {
-            server.security_groups.push(name);
+        if !server.security_groups.contains(name) {
+            server.security_groups.push(name.clone());
         }
-    })
-    .await
+    };
+    // The ports are done: only the row is written again when another was quicker.
+    cx.db().again(|| change(&cx, &server, add)).await
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -431,20 +447,15 @@ async fn remove_security_group(
         )));
     }
     for port in ports {
-        let left: Vec<String> = port
-            .security_groups
-            .into_iter()
-            .filter(|id| *id != group)
-            .collect();
-        set_groups(&cx, &port.id, &left).await?;
+        set_groups(&cx, port, |groups| groups.retain(|id| *id != group)).await?;
     }
-    change(&cx, &server, |server| {
+    let remove = |server: &mut Server| {
         for bound in server.nics.iter_mut().filter_map(|nic| nic.bound.as_mut()) {
             bound.groups.retain(|known| known != name);
         }
         server.security_groups.retain(|known| known != name);
-    })
-    .await
+    };
+    cx.db().again(|| change(&cx, &server, remove)).await
 }
 
 async fn group_and_ports(
@@ -466,16 +477,40 @@ async fn group_and_ports(
     })?;
     let ports = cx.siblings.ports_of(&server.id).await.map_err(peer)?;
     if ports.is_empty() {
-        return Err(Fault::bad_request(format!(
-            "Instance {} has no ports.",
+        return Err(Fault::not_found(format!(
+            "Instance {} has no ports that could be in a security group.",
             server.id
         )));
     }
     Ok((group, ports))
 }
 
-async fn set_groups(cx: &Cx, port: &str, groups: &[String]) -> Result<(), Fault> {
+/// How often a port is looked at again that others change meanwhile.
+const LOOKS: usize = 40;
+
+/// Changes the groups that a port has now.
+async fn set_groups(cx: &Cx, mut port: Port, with: impl Fn(&mut Vec<String>)) -> Result<(), Fault> {
     let token = cx.token().unwrap_or_default();
-    let set = cx.siblings.set_security_groups(token, port, groups).await;
-    set.map_err(|why| fault::from_peer(&why))
+    let peer = |why| fault::from_peer(&why);
+    for _look in 0..LOOKS {
+        let mut groups = port.security_groups.clone();
+        with(&mut groups);
+        if groups == port.security_groups {
+            return Ok(());
+        }
+        let set = cx.siblings.set_security_groups(token, &port, &groups).await;
+        match set {
+            Err(why) if why.status == Some(412) => {}
+            settled => return settled.map_err(peer),
+        }
+        port = cx
+            .siblings
+            .port_of_caller(token, &port.id)
+            .await
+            .map_err(peer)?;
+    }
+    Err(Fault::conflict(format!(
+        "Port {} is being changed by many at once. Try again.",
+        port.id
+    )))
 }

@@ -34,6 +34,8 @@ pub(super) struct Fields {
 /// Reads them.
 pub(super) fn fields(cx: &Cx, new: &NewServer) -> Result<Fields, Fault> {
     let text = |given: &Option<String>| given.clone().unwrap_or_default();
+    name::check_description(new.description.as_deref(), name::MAX_NAME)
+        .map_err(Fault::bad_request)?;
     Ok(Fields {
         name: name::check("name", &new.name).map_err(Fault::bad_request)?,
         hostname: match &new.hostname {

@@ -125,6 +125,8 @@ fn fields(cx: &Cx, mut asked: Rebuilding) -> Result<Rebuilding, Fault> {
     if let Some(given) = &mut asked.name {
         *given = name::check("name", given).map_err(Fault::bad_request)?;
     }
+    let description = asked.description.as_ref().and_then(Option::as_deref);
+    name::check_description(description, name::MAX_NAME).map_err(Fault::bad_request)?;
     if let Some(metadata) = &asked.metadata {
         super::server_metadata::check(metadata)?;
     }

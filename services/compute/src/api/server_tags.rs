@@ -5,7 +5,7 @@ use nephos_api::{Empty, Fault, Json, Loaded, Reply, Req, With, endpoint};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::server_actions::change;
+use super::server_actions::{change, change_if};
 use super::{Cx, ServerPath, name_it, server};
 use crate::model::spec::ServerId;
 use crate::rules;
@@ -159,13 +159,14 @@ async fn add_tag(cx: Cx, req: Req<AddTag>) -> Reply<AddTag> {
     if allowed.tags.contains(tag) {
         return Ok(With::new(Empty).status(StatusCode::NO_CONTENT));
     }
-    if allowed.tags.len() >= MAX_TAGS {
-        return Err(too_many());
-    }
-    change(&cx, &allowed, |server| {
+    change_if(&cx, &allowed, |server| {
         server.tags.push(tag.clone());
         server.tags.sort_unstable();
         server.tags.dedup();
+        match server.tags.len() > MAX_TAGS {
+            true => Err(too_many()),
+            false => Ok(()),
+        }
     })
     .await?;
     let location = cx.url(&format!(
@@ -190,11 +191,10 @@ async fn delete_tag(cx: Cx, req: Req<DeleteTag>) -> Reply<DeleteTag> {
     let allowed = cx
         .allow(rules::DeleteTag, server(&cx, id).await?)
         .map_err(name_it(id))?;
-    if !allowed.tags.contains(tag) {
-        return Err(no_tag(id, tag));
-    }
-    change(&cx, &allowed, |server| {
-        server.tags.retain(|known| known != tag)
+    change_if(&cx, &allowed, |server| {
+        let at = server.tags.iter().position(|known| known == tag);
+        server.tags.remove(at.ok_or_else(|| no_tag(id, tag))?);
+        Ok(())
     })
     .await?;
     Ok(Empty)

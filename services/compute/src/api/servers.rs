@@ -72,6 +72,8 @@ fn fields(cx: &Cx, mut asked: ServerUpdate) -> Result<ServerUpdate, Fault> {
     if let Some(given) = &mut asked.name {
         *given = name::check("name", given).map_err(Fault::bad_request)?;
     }
+    let description = asked.description.as_ref().and_then(Option::as_deref);
+    name::check_description(description, name::MAX_NAME).map_err(Fault::bad_request)?;
     if let Some(text) = &mut asked.access_ipv4 {
         *text = address("accessIPv4", text, false)?;
     }

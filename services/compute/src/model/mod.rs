@@ -2,6 +2,7 @@
 
 pub mod console;
 pub mod disk;
+pub mod extra_specs;
 pub mod flavor;
 pub mod guest_data;
 pub mod keypair;

@@ -32,6 +32,29 @@ pub fn check(field: &str, name: &str) -> Result<String, String> {
     Ok(trimmed.to_owned())
 }
 
+/// Longest description of a flavor (Nova's schema).
+pub const MAX_FLAVOR_DESCRIPTION: usize = 65_535;
+
+/// A description as Nova's schemas want it: printable characters, at most so many.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_description(text: Option<&str>, most: usize) -> Result<(), String> {
+    let text = text.unwrap_or_default();
+    let why = if text.chars().count() > most {
+        "is too long"
+    } else if text.chars().any(char::is_control) {
+        "has characters that cannot be printed"
+    } else {
+        return Ok(());
+    };
+    let shown: String = text.chars().take(MAX_NAME * 2).collect();
+    let shown = shown.escape_debug();
+    Err(format!(
+        "Invalid input for field/attribute description. Value: {shown}. '{shown}' {why}"
+    ))
+}
+
 /// A host name for the guest, made of the server's name as Nova does: what is no letter, digit, dot or hyphen goes,
 /// blanks and underscores become hyphens; without anything left, `Server-<id>`.
 #[must_use]
@@ -77,5 +100,9 @@ mod tests {
         assert!(check("name", "  ").is_err());
         assert!(check("name", &"a".repeat(256)).is_err());
         assert!(check("name", "a\u{7}b").is_err());
+        assert_eq!(check_description(None, 9), Ok(()));
+        assert_eq!(check_description(Some("für 服务器"), 9), Ok(()));
+        assert!(check_description(Some("a\nb"), 9).is_err());
+        assert!(check_description(Some("0123456789"), 9).is_err());
     }
 }

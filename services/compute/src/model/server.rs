@@ -139,7 +139,7 @@ pub struct Nic {
     /// The address asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fixed_ip: Option<String>,
-    /// The port; given by the user, or made by us under an id that follows from server and index.
+    /// The port; given by the user, or empty until the network service has made one.
     pub port_id: String,
     /// Whether it goes with the server.
     pub ours: bool,
@@ -152,6 +152,9 @@ pub struct Nic {
     /// It is being taken out.
     #[serde(default)]
     pub leaving: bool,
+    /// The request that plugged it into a server that was there; none: it was wanted from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
 }
 
 /// A port as the network service has it.

@@ -123,13 +123,29 @@ impl Compute {
                 findings.push(Finding::new(what, used.server, hint));
             }
         }
-        for port in self.siblings.ports_of_servers().await? {
+        let bound = store::check::ports_bound(&self.core.db).await?;
+        let ports = self.siblings.ports_of_servers().await?;
+        let plugged: BTreeSet<(String, String)> = ports
+            .iter()
+            .map(|port| (port.device_id.clone(), port.id.clone()))
+            .collect();
+        let lost: Vec<_> = bound.difference(&plugged).collect();
+        if !lost.is_empty() {
+            // They may have been taken out since.
+            let still = store::check::ports_bound(&self.core.db).await?;
+            for (server, port) in lost.into_iter().filter(|one| still.contains(one)) {
+                let what = format!("has port {port}, which is not plugged into it");
+                let hint = "The port is gone, or another server's: detach the interface, or delete the server.";
+                findings.push(Finding::new(what, &**server, hint));
+            }
+        }
+        for port in ports {
             if !servers.contains_key(&port.device_id) {
                 let what = format!("is plugged into {}, which is no server", port.device_id);
                 findings.push(Finding::new(
                     what,
                     port.id,
-                    "Delete the port in the network service.",
+                    "Delete the port in the network service, or take its device_id away if it is somebody's own.",
                 ));
             }
         }

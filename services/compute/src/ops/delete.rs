@@ -6,7 +6,7 @@ use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepEr
 use nephos_runtime::crash_point;
 use serde_json::json;
 
-use super::{Asked, Work, moving, release, supersede, volumes};
+use super::{Asked, Work, late_ports, moving, release, supersede, volumes};
 use crate::model::server::{Server, ServerFault, VmState};
 use crate::model::spec::KIND_SERVER;
 use crate::{Compute, store};
@@ -57,6 +57,7 @@ impl Reconcile<Compute> for Delete {
         }
         crash_point!("delete.before_row");
         let mut tx = cx.finish("delete").await?;
+        late_ports::expect(&mut tx, &server, cx.now()).await?;
         store::quota::give_back(&mut tx, server.project_id.as_str(), server.usage()).await?;
         let outcome = store::actions::Outcome {
             server: &server.id,

@@ -7,7 +7,9 @@ use nephos_runtime::crash_point;
 use nephos_types::Wake;
 use serde_json::json;
 
-use super::{Asked, HostSays, LOOK_AGAIN, PORTS, Work, begin, host_says, place, ports, publish};
+use super::{
+    Asked, HostSays, LOOK_AGAIN, PORTS, Work, begin, host_says, late_ports, place, ports, publish,
+};
 use crate::model::server::{Nic, Server};
 use crate::{Compute, store};
 
@@ -16,17 +18,18 @@ const DEADLINE_SECS: i64 = 300;
 
 pub(crate) struct Interfaces;
 
-/// Wants another interface.
+/// Wants another interface, which bears the id of the request from now on.
 pub(crate) async fn attach<R>(
     tx: &mut Tx,
     asked: Asked<'_>,
     server: &Authorized<Server, R>,
-    nic: Nic,
+    mut nic: Nic,
 ) -> Result<(), EnqueueError> {
     begin(tx, asked, work(&server.id, "attach_interface")).await?;
     let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
         return Ok(());
     };
+    nic.asked_by = Some(asked.request_id.to_string());
     fresh.nics.push(nic);
     fresh.generation += 1;
     fresh.updated_at = asked.now;
@@ -118,6 +121,7 @@ impl Reconcile<Compute> for Interfaces {
         fresh.updated_at = cx.now();
         store::servers::update(&mut tx, &fresh).await?;
         history(cx, op, &fresh, None, &mut tx).await?;
+        tx.wake(Wake::new(PORTS, server.id.as_str()));
         tx.commit().await?;
         crash_point!("interfaces.finished");
         Ok(Next::Done)
@@ -136,6 +140,7 @@ impl Reconcile<Compute> for Interfaces {
         let Some(mut server) = store::servers::lock(tx, &id).await? else {
             return Ok(());
         };
+        late_ports::give_up(tx, &server, cx.now()).await?;
         server.nics.retain(|nic| nic.bound.is_some());
         for nic in &mut server.nics {
             nic.leaving = false;

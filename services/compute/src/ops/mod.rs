@@ -12,6 +12,7 @@ pub(crate) mod evacuate;
 pub(crate) mod extend_volume;
 pub(crate) mod host;
 pub(crate) mod interfaces;
+mod late_ports;
 mod moving;
 pub(crate) mod observe;
 mod ports;
@@ -135,8 +136,8 @@ pub(crate) fn step_error(why: PeerError) -> StepError {
     if why.status.is_none_or(|code| code == 503) {
         return StepError::Away(why.to_string());
     }
-    // 401 and 409 pass too: a token was replaced, another writer was quicker; the next look decides anew.
-    let passes = why.is_transient() || why.is_conflict() || why.status == Some(401);
+    // 401, 409 and 412 pass too: a token was replaced, another writer was quicker; the next look decides anew.
+    let passes = why.is_transient() || why.is_conflict() || matches!(why.status, Some(401 | 412));
     if passes {
         StepError::Transient(why.to_string())
     } else {

@@ -7,9 +7,9 @@ use nephos_runtime::crash_point;
 use nephos_types::Wake;
 
 use super::{PORTS, step_error};
-use crate::Compute;
 use crate::model::server::{BoundNic, Nic, Server};
 use crate::peers::Port;
+use crate::{Compute, store};
 
 /// What the network service has for an interface.
 #[derive(Debug)]
@@ -39,7 +39,10 @@ pub(super) async fn ensure(
     } else {
         Vec::new()
     };
-    here.retain(|port| !server.nics.iter().any(|nic| nic.port_id == port.id));
+    let late = store::late_ports::given(cx.db(), &server.id).await?;
+    here.retain(|port| {
+        !late.contains(&port.id) && !server.nics.iter().any(|nic| nic.port_id == port.id)
+    });
     let mut plugged = Vec::new();
     for (index, nic) in wanted {
         let found = here.iter().position(|port| fits(port, nic, server));
@@ -85,14 +88,32 @@ async fn plug(cx: &OpCx<Compute>, server: &Server, nic: &Nic) -> Result<Port, St
         crash_point!("port.created");
         return Ok(port);
     }
-    crash_point!("port.before_bind");
-    let port = cx
-        .siblings
-        .bind_port(server, &nic.port_id)
-        .await
-        .map_err(port_error)?;
-    crash_point!("port.bound");
-    Ok(port)
+    bind(cx, server, &nic.port_id).await
+}
+
+/// How often a port is looked at again that somebody else changes meanwhile.
+const LOOKS: usize = 12;
+
+/// Binds a port that was given to the server.
+async fn bind(cx: &OpCx<Compute>, server: &Server, id: &str) -> Result<Port, StepError> {
+    for _look in 0..LOOKS {
+        let port = cx.siblings.port(id).await.map_err(step_error)?;
+        // It was free when the server was asked for; another that was asked for with it may have been quicker.
+        if !port.device_id.is_empty() && port.device_id != server.id.as_str() {
+            return Err(StepError::Permanent(format!("Port {id} is still in use.")));
+        }
+        crash_point!("port.before_bind");
+        match cx.siblings.bind_port(server, &port).await {
+            Err(why) if why.status == Some(412) => {}
+            bound => {
+                crash_point!("port.bound");
+                return bound.map_err(port_error);
+            }
+        }
+    }
+    Err(StepError::Transient(format!(
+        "port {id} is being changed all the time"
+    )))
 }
 
 /// An address that is taken or a quota that is used up does not pass by itself.
@@ -150,17 +171,16 @@ pub(super) async fn release(
 ) -> Result<bool, StepError> {
     let mut ports = cx.siblings.ports_of(&server.id).await.map_err(step_error)?;
     ports.retain(which);
+    let late = store::late_ports::given(cx.db(), &server.id).await?;
     for port in &ports {
-        let given = server
-            .nics
-            .iter()
-            .any(|nic| nic.port_id == port.id && !nic.ours);
+        let given = late.contains(&port.id)
+            || server
+                .nics
+                .iter()
+                .any(|nic| nic.port_id == port.id && !nic.ours);
         crash_point!("port.before_release");
         if given {
-            cx.siblings
-                .unbind_port(&port.id)
-                .await
-                .map_err(step_error)?;
+            unbind(cx, server, port).await?;
         } else {
             cx.siblings
                 .remove_port(&port.id)
@@ -170,4 +190,26 @@ pub(super) async fn release(
         crash_point!("port.released");
     }
     Ok(!ports.is_empty())
+}
+
+/// Gives a port back, as often as it takes while others change it.
+async fn unbind(cx: &OpCx<Compute>, server: &Server, port: &Port) -> Result<(), StepError> {
+    let mut port = port.clone();
+    for _look in 0..LOOKS {
+        match cx.siblings.unbind_port(&port).await {
+            Err(why) if why.status == Some(412) => {}
+            unbound => return unbound.map_err(step_error),
+        }
+        port = match cx.siblings.port(&port.id).await {
+            Err(why) if why.is_not_found() => return Ok(()),
+            found => found.map_err(step_error)?,
+        };
+        if port.device_id != server.id.as_str() {
+            return Ok(());
+        }
+    }
+    Err(StepError::Transient(format!(
+        "port {} is being changed all the time",
+        port.id
+    )))
 }

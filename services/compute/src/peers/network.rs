@@ -155,24 +155,34 @@ impl Siblings {
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
-    /// Binds an existing port to a server on its host.
-    pub(crate) async fn bind_port(&self, server: &Server, port: &str) -> Result<Port, PeerError> {
+    /// A port, as the service sees it.
+    pub(crate) async fn port(&self, id: &str) -> Result<Port, PeerError> {
+        let call = self.peers.get("network", format!("/v2.0/ports/{id}"));
+        unwrapped(call.as_service().send().await?.json()?, "port")
+    }
+
+    /// Binds an existing port, as it was seen, to a server on its host: 412 when it has changed since.
+    pub(crate) async fn bind_port(&self, server: &Server, port: &Port) -> Result<Port, PeerError> {
+        let seen = format!("revision_number={}", port.revision_number);
         let body = json!({"port": {
             "device_id": server.id, "device_owner": owner(server), "binding:host_id": server.host,
         }});
         let call = self
             .peers
-            .put("network", format!("/v2.0/ports/{port}"))
+            .put("network", format!("/v2.0/ports/{}", port.id))
+            .header(http::header::IF_MATCH, &seen)
             .json(&body);
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
-    /// Gives a port back to its owner.
-    pub(crate) async fn unbind_port(&self, port: &str) -> Result<(), PeerError> {
+    /// Gives a port, as it was seen, back to its owner: 412 when it has changed since.
+    pub(crate) async fn unbind_port(&self, port: &Port) -> Result<(), PeerError> {
+        let seen = format!("revision_number={}", port.revision_number);
         let body = json!({"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}});
         let call = self
             .peers
-            .put("network", format!("/v2.0/ports/{port}"))
+            .put("network", format!("/v2.0/ports/{}", port.id))
+            .header(http::header::IF_MATCH, &seen)
             .json(&body);
         absent_is_fine(call.as_service().send().await)
     }
@@ -183,17 +193,19 @@ impl Siblings {
         absent_is_fine(call.as_service().send().await)
     }
 
-    /// Sets the security groups of a port.
+    /// Sets the security groups of a port, as it was seen: 412 when it has changed since.
     pub(crate) async fn set_security_groups(
         &self,
         token: &str,
-        port: &str,
+        port: &Port,
         groups: &[String],
     ) -> Result<(), PeerError> {
+        let seen = format!("revision_number={}", port.revision_number);
         let body = json!({"port": {"security_groups": groups}});
         let call = self
             .peers
-            .put("network", format!("/v2.0/ports/{port}"))
+            .put("network", format!("/v2.0/ports/{}", port.id))
+            .header(http::header::IF_MATCH, &seen)
             .json(&body);
         call.as_token(token).send().await.map(|_| ())
     }

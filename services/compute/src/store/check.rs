@@ -1,9 +1,10 @@
 //! What the consistency check counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nephos_db::{Db, Error, FromRow, Row, Tx, args};
 
+use crate::model::server::Nic;
 use crate::model::volume::Volume;
 
 struct Pair(String, String);
@@ -74,6 +75,26 @@ pub(crate) async fn volumes_in_use(db: &Db) -> Result<Vec<InUse>, Error> {
                 attachment,
             }));
         }
+    }
+    Ok(all)
+}
+
+/// Every port that is bound to a server, as far as compute knows: server and port.
+pub(crate) async fn ports_bound(db: &Db) -> Result<BTreeSet<(String, String)>, Error> {
+    let rows = db
+        .fetch_all::<Pair>(
+            "SELECT id, networks AS value FROM servers ORDER BY id",
+            args![],
+        )
+        .await?;
+    let mut all = BTreeSet::new();
+    for Pair(server, text) in rows {
+        let nics: Vec<Nic> = serde_json::from_str(&text)
+            .map_err(|why| Error::damaged(format!("networks of server {server}: {why}")))?;
+        let bound = nics
+            .into_iter()
+            .filter(|nic| nic.bound.is_some() && !nic.leaving);
+        all.extend(bound.map(|nic| (server.clone(), nic.port_id)));
     }
     Ok(all)
 }

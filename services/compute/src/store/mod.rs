@@ -7,6 +7,7 @@ pub(crate) mod consoles;
 pub(crate) mod flavors;
 pub(crate) mod hosts;
 pub(crate) mod keypairs;
+pub(crate) mod late_ports;
 pub(crate) mod migrations;
 pub(crate) mod quota;
 pub(crate) mod server_groups;

@@ -85,12 +85,13 @@ endpoint! {
 async fn delete_access_rule(cx: Cx, req: Req<DeleteAccessRule>) -> Reply<DeleteAccessRule> {
     let rule = load_rule(&cx, rules::DeleteAccessRule, &req.path).await?;
     let mut tx = cx.write().await?;
-    if !store::access::remove_rule(&mut tx, &rule.id).await? {
+    if store::access::count_uses(&mut tx, &rule.id).await? > 0 {
         return Err(Fault::forbidden(format!(
             "The access rule {} is used by an application credential; remove that first.",
             rule.id
         )));
     }
+    store::access::remove_rule(&mut tx, &rule.id).await?;
     tx.commit().await?;
     Ok(Empty)
 }

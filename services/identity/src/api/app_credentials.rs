@@ -1,11 +1,10 @@
 //! Application credentials: some of a user's roles on one project, for a program.
 
-use std::collections::BTreeSet;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
-use nephos_auth::{Rule, Target};
+use nephos_auth::{Revocation, Rule, Target};
+use nephos_db::Tx;
 use nephos_runtime::ids;
 use nephos_types::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::fault::{not_found, require, taken};
 use super::list;
-use super::scope::roles_at;
+use super::scope::roles_within;
 use super::shape::{Keyed, Many, Named, One, Under};
 use crate::model::access::{AccessRule, AppCredential};
 use crate::model::directory::Role;
@@ -131,6 +130,8 @@ pub(crate) struct AccessRuleBody {
     path: Option<String>,
 }
 
+/// As long as in Keystone.
+const MAX_SERVICE: usize = 64;
 const METHODS: [&str; 6] = ["POST", "GET", "HEAD", "PATCH", "PUT", "DELETE"];
 
 /// Reads a time that must lie in the future.
@@ -213,10 +214,7 @@ async fn create_application_credential(
     let project_id = cx.caller.project_id().cloned().ok_or_else(|| {
         Fault::forbidden("An application credential is made with a project-scoped token.")
     })?;
-    let user_id = cx.caller.user_id.clone();
-    let role_ids = roles(&cx, &user_id, body.roles).await?;
-    let has_rules = body.access_rules.is_some();
-    let access_rules = rules_of(&cx, &user_id, body.access_rules.unwrap_or_default()).await?;
+    let role_ids = roles(&cx, body.roles)?;
     let secret = body
         .secret
         .unwrap_or_else(|| URL_SAFE_NO_PAD.encode(rand::random::<[u8; 64]>()));
@@ -228,16 +226,19 @@ async fn create_application_credential(
     let app = AppCredential {
         id: ids::hex(),
         name: body.name.0,
-        user_id,
+        user_id: cx.caller.user_id.clone(),
         project_id,
         hash: cx.passwords.hash(&secret).await?,
         description: body.description,
         expires_at: body.expires_at.map(|text| future(&cx, &text)).transpose()?,
         unrestricted: body.unrestricted.unwrap_or_default(),
         role_ids,
-        has_rules,
+        has_rules: body.access_rules.is_some(),
     };
     let mut tx = cx.write().await?;
+    check_has(&cx, &mut tx, &app).await?;
+    let asked = body.access_rules.unwrap_or_default();
+    let access_rules = rules_of(&mut tx, &app.user_id, asked).await?;
     let inserted = store::access::insert_app(&mut tx, &app, &access_rules).await;
     inserted.map_err(|error| {
         taken(
@@ -252,8 +253,8 @@ async fn create_application_credential(
     Ok(Json(One::new(&cx, view)))
 }
 
-/// The roles that are asked for, or all of the token; each must be the user's on the project.
-async fn roles(cx: &Cx, user: &UserId, asked: Option<Vec<RoleRef>>) -> Result<Vec<String>, Fault> {
+/// The roles that are asked for, or all of the token.
+fn roles(cx: &Cx, asked: Option<Vec<RoleRef>>) -> Result<Vec<String>, Fault> {
     let snapshot = cx.snapshot();
     let own: Vec<String> = cx
         .caller
@@ -265,26 +266,12 @@ async fn roles(cx: &Cx, user: &UserId, asked: Option<Vec<RoleRef>>) -> Result<Ve
     let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
         return Ok(own);
     };
-    let project = match cx.caller.project_id() {
-        Some(id) => store::projects::get(cx.db(), id.as_str()).await?,
-        None => None,
-    };
-    let has: BTreeSet<String> = match &project {
-        Some(project) => {
-            let place = store::projects::place(cx.db(), project).await?;
-            roles_at(cx, user, &place).await?
-        }
-        None => BTreeSet::new(),
-    };
     let mut ids = Vec::new();
     for role in asked {
         let id = role.find(cx)?;
         // An application credential made by another one must not have more roles than that.
-        let lent = cx.caller.app_credential_id.is_none() || own.contains(&id);
-        if !has.contains(&id) || !lent {
-            return Err(Fault::bad_request(format!(
-                "Invalid application credential: Could not find role assignment with role: {id}, user or group: {user}."
-            )));
+        if cx.caller.app_credential_id.is_some() && !own.contains(&id) {
+            return Err(not_had(&id, &cx.caller.user_id));
         }
         ids.push(id);
     }
@@ -293,13 +280,51 @@ async fn roles(cx: &Cx, user: &UserId, asked: Option<Vec<RoleRef>>) -> Result<Ve
     Ok(ids)
 }
 
+fn not_had(role: &str, user: &UserId) -> Fault {
+    Fault::bad_request(format!(
+        "Invalid application credential: Could not find role assignment with role: {role}, user or group: {user}."
+    ))
+}
+
+/// Each of its roles must be the user's on the project when it is made.
+async fn check_has(cx: &Cx, tx: &mut Tx, app: &AppCredential) -> Result<(), Fault> {
+    let has = roles_within(cx, tx, &app.user_id, &app.project_id).await?;
+    match app.role_ids.iter().find(|id| !has.contains(*id)) {
+        Some(id) => Err(not_had(id, &app.user_id)),
+        None => Ok(()),
+    }
+}
+
+/// Removes those that lend what their users do not have any more, or the role that is gone: given again, it would
+/// revive them. Gives what ends their tokens.
+pub(super) async fn remove_without_roles(
+    cx: &Cx,
+    tx: &mut Tx,
+    apps: Vec<AppCredential>,
+    gone: Option<&String>,
+) -> Result<Vec<Revocation>, Fault> {
+    let mut ends = Vec::new();
+    for app in apps {
+        let has = roles_within(cx, tx, &app.user_id, &app.project_id).await?;
+        let lends = |id: &String| has.contains(id) && Some(id) != gone;
+        if app.role_ids.iter().all(lends) {
+            continue;
+        }
+        store::access::remove_app(tx, &app.id).await?;
+        let mut revocation = cx.revocation();
+        revocation.app_credential_id = Some(app.id);
+        ends.push(revocation);
+    }
+    Ok(ends)
+}
+
 /// The rules that are asked for: the user's own where there is such a one, else new.
 async fn rules_of(
-    cx: &Cx,
+    tx: &mut Tx,
     user: &UserId,
     asked: Vec<AccessRuleBody>,
 ) -> Result<Vec<AccessRule>, Fault> {
-    let own = store::access::rules_of_user(cx.db(), user.as_str()).await?;
+    let own = store::access::rules_of_user_in(tx, user.as_str()).await?;
     let mut rules: Vec<AccessRule> = Vec::new();
     for body in asked {
         let rule = match (body.id, body.service, body.method, body.path) {
@@ -310,23 +335,25 @@ async fn rules_of(
                     .ok_or_else(|| not_found("Access Rule", &id))?
             }
             (None, Some(service), Some(method), Some(path)) => {
-                let known = METHODS.contains(&method.as_str());
-                if !known || service.is_empty() || !path.starts_with('/') || path.len() > 1024 {
-                    return Err(Fault::bad_request(
-                        "An access rule has a service type, one of the methods POST, GET, HEAD, PATCH, PUT and DELETE, and a path that begins with /.",
-                    ));
-                }
-                let same = |rule: &&AccessRule| {
-                    (&rule.service, &rule.method, &rule.path) == (&service, &method, &path)
-                };
-                let found = own.iter().chain(&rules).find(same).cloned();
-                found.unwrap_or_else(|| AccessRule {
+                let new = AccessRule {
                     id: ids::hex(),
                     service,
                     method,
                     path,
                     user_id: user.0.clone(),
-                })
+                };
+                check_rule(&new)?;
+                let same = |rule: &&AccessRule| {
+                    (&rule.service, &rule.method, &rule.path)
+                        == (&new.service, &new.method, &new.path)
+                };
+                match own.iter().chain(&rules).find(same) {
+                    Some(found) => found.clone(),
+                    None => {
+                        store::access::insert_rule(tx, &new).await?;
+                        new
+                    }
+                }
             }
             _neither => {
                 return Err(Fault::bad_request(
@@ -337,6 +364,18 @@ async fn rules_of(
         rules.push(rule);
     }
     Ok(rules)
+}
+
+fn check_rule(rule: &AccessRule) -> Result<(), Fault> {
+    let known = METHODS.contains(&rule.method.as_str());
+    let service = (1..=MAX_SERVICE).contains(&rule.service.chars().count());
+    if known && service && rule.path.starts_with('/') && rule.path.len() <= 1024 {
+        return Ok(());
+    }
+    Err(Fault::bad_request(format!(
+        "An access rule has a service type of at most {MAX_SERVICE} characters, one of the methods POST, GET, HEAD, PATCH, \
+         PUT and DELETE, and a path that begins with / and has at most 1024 bytes.",
+    )))
 }
 
 endpoint! {

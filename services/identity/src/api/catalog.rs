@@ -2,15 +2,17 @@
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::{Rule, Target};
+use nephos_db::Tx;
 use nephos_runtime::ids;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::fault::{not_found, require};
 use super::list;
+use super::regions::check_region_id;
 use super::shape::{Keyed, Many, Named, One, Under};
 use super::users::clean;
-use crate::model::catalog::{Endpoint, Region, Service};
+use crate::model::catalog::{Endpoint, Service};
 use crate::model::extra::{Extra, Name};
 use crate::{Cx, Svc, rules, store};
 
@@ -126,7 +128,9 @@ async fn create_service(cx: Cx, req: Req<CreateService>) -> Reply<CreateService>
         extra: Extra::default(),
     };
     change_service(&mut service, body)?;
-    save_service(&cx, &service).await?;
+    let mut tx = cx.write().await?;
+    store::catalog::put_service(&mut tx, &service).await?;
+    cx.commit_snapshot(tx).await?;
     Ok(Json(One::new(&cx, service)))
 }
 
@@ -141,12 +145,6 @@ fn change_service(service: &mut Service, mut body: ServiceBody) -> Result<(), Fa
         service.extra.0.insert("name".to_owned(), name.into());
     }
     Ok(())
-}
-
-async fn save_service(cx: &Cx, service: &Service) -> Result<(), Fault> {
-    let mut tx = cx.write().await?;
-    store::catalog::put_service(&mut tx, service).await?;
-    Ok(cx.commit_snapshot(tx).await?)
 }
 
 endpoint! {
@@ -201,10 +199,13 @@ endpoint! {
     handler: update_service,
 }
 async fn update_service(cx: Cx, req: Req<UpdateService>) -> Reply<UpdateService> {
-    let mut service = service(&cx, rules::UpdateService, &req.path.service_id).await?;
+    let before = service(&cx, rules::UpdateService, &req.path.service_id).await?;
+    let mut service = before.clone();
     let Json(Under(body)) = req.body;
     change_service(&mut service, body)?;
-    save_service(&cx, &service).await?;
+    let mut tx = cx.write().await?;
+    store::catalog::update_service(&mut tx, &before, &service).await?;
+    cx.commit_snapshot(tx).await?;
     Ok(Json(One::new(&cx, service)))
 }
 
@@ -219,6 +220,12 @@ endpoint! {
 async fn delete_service(cx: Cx, req: Req<DeleteService>) -> Reply<DeleteService> {
     let service = service(&cx, rules::DeleteService, &req.path.service_id).await?;
     let mut tx = cx.write().await?;
+    if store::catalog::count_limits_of(&mut tx, &service.id).await? > 0 {
+        return Err(Fault::forbidden(format!(
+            "Unable to delete service {} because there are registered limits associated with it.",
+            service.id
+        )));
+    }
     store::catalog::remove_service(&mut tx, &service.id).await?;
     cx.commit_snapshot(tx).await?;
     Ok(Empty)
@@ -253,16 +260,27 @@ async fn create_endpoint(cx: Cx, req: Req<CreateEndpoint>) -> Reply<CreateEndpoi
         enabled: true,
         extra: Extra::default(),
     };
-    change_endpoint(&cx, &mut endpoint, body).await?;
+    let region = change_endpoint(&cx, &mut endpoint, body).await?;
+    let mut tx = cx.write().await?;
+    ensure_region(&mut tx, region).await?;
+    store::catalog::put_endpoint(&mut tx, &endpoint).await?;
+    cx.commit_snapshot(tx).await?;
     Ok(Json(One::new(&cx, endpoint)))
 }
 
-/// Checks and writes a new or a changed endpoint.
+async fn ensure_region(tx: &mut Tx, region: Option<String>) -> Result<(), Fault> {
+    match region {
+        Some(region) => Ok(store::catalog::ensure_region(tx, &region).await?),
+        None => Ok(()),
+    }
+}
+
+/// Takes over what the body says; gives the region that is made where there is none.
 async fn change_endpoint(
     cx: &Cx,
     endpoint: &mut Endpoint,
     mut body: EndpointBody,
-) -> Result<(), Fault> {
+) -> Result<Option<String>, Fault> {
     clean(&mut body.extra, &RESERVED, Some(&endpoint.id))?;
     if let Some(service_id) = body.service_id {
         endpoint.service_id = service_id;
@@ -286,29 +304,21 @@ async fn change_endpoint(
     }
     endpoint.enabled = body.enabled.unwrap_or(endpoint.enabled);
     endpoint.extra.merge(body.extra);
-    let regions = store::catalog::regions(cx.db()).await?;
-    let known = |id: &str| regions.iter().any(|region| region.id == id);
-    let mut tx = cx.write().await?;
+    let mut made = None;
     if let Some(region_id) = body.region_id {
+        let regions = store::catalog::regions(cx.db()).await?;
+        let known = |id: &&str| regions.iter().any(|region| region.id == **id);
         if let Some(id) = region_id.as_deref().filter(|id| !known(id)) {
             return Err(Fault::bad_request(format!("Could not find region: {id}.")));
         }
         endpoint.region_id = region_id;
     } else if let Some(region) = body.region {
-        if !known(&region) {
-            let new = Region {
-                id: region.clone(),
-                description: String::new(),
-                parent_region_id: None,
-                extra: Extra::default(),
-            };
-            store::catalog::put_region(&mut tx, &new).await?;
-        }
-        endpoint.region_id = Some(region);
+        check_region_id(&region)?;
+        endpoint.region_id = Some(region.clone());
+        made = Some(region);
     }
     endpoint.region.clone_from(&endpoint.region_id);
-    store::catalog::put_endpoint(&mut tx, endpoint).await?;
-    Ok(cx.commit_snapshot(tx).await?)
+    Ok(made)
 }
 
 /// `scheme:something`, and only names in it that the catalog knows how to fill.
@@ -387,9 +397,14 @@ endpoint! {
     handler: update_endpoint,
 }
 async fn update_endpoint(cx: Cx, req: Req<UpdateEndpoint>) -> Reply<UpdateEndpoint> {
-    let mut endpoint = endpoint(&cx, rules::UpdateEndpoint, &req.path.endpoint_id).await?;
+    let before = endpoint(&cx, rules::UpdateEndpoint, &req.path.endpoint_id).await?;
+    let mut endpoint = before.clone();
     let Json(Under(body)) = req.body;
-    change_endpoint(&cx, &mut endpoint, body).await?;
+    let region = change_endpoint(&cx, &mut endpoint, body).await?;
+    let mut tx = cx.write().await?;
+    ensure_region(&mut tx, region).await?;
+    store::catalog::update_endpoint(&mut tx, &before, &endpoint).await?;
+    cx.commit_snapshot(tx).await?;
     Ok(Json(One::new(&cx, endpoint)))
 }
 

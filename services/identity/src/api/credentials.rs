@@ -2,6 +2,7 @@
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::{Rule, Target};
+use nephos_db::Tx;
 use nephos_runtime::ids;
 use nephos_types::{ProjectId, UserId};
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,7 @@ async fn create_credential(cx: Cx, req: Req<CreateCredential>) -> Reply<CreateCr
     };
     clean(&mut credential.extra, &RESERVED, None)?;
     check_lent(&cx, credential.project_id.as_ref())?;
+    let project = project_of(&cx, &credential).await?;
     if credential.kind.eq_ignore_ascii_case("ec2") {
         if credential.project_id.is_none() {
             return Err(needed("project_id"));
@@ -133,7 +135,7 @@ async fn create_credential(cx: Cx, req: Req<CreateCredential>) -> Reply<CreateCr
         credential.id = id_of_access(access);
         credential.blob = Value::Object(blob).to_string();
     }
-    insert(&cx, &credential).await?;
+    insert(&cx, &credential, project).await?;
     Ok(Json(One::new(&cx, credential)))
 }
 
@@ -147,7 +149,30 @@ fn bind(cx: &Cx, blob: &mut Map<String, Value>) {
     }
 }
 
-async fn insert(cx: &Cx, credential: &Credential) -> Result<(), Fault> {
+/// What is known of the project of a credential.
+enum Project {
+    Known,
+    Named,
+}
+
+async fn project_of(cx: &Cx, credential: &Credential) -> Result<Project, Fault> {
+    Ok(match &credential.project_id {
+        Some(id) if store::projects::get(cx.db(), id.as_str()).await?.is_some() => Project::Known,
+        _none_or_never_was => Project::Named,
+    })
+}
+
+/// Makes sure that a project that was seen is still there.
+async fn still_there(tx: &mut Tx, credential: &Credential, project: Project) -> Result<(), Fault> {
+    if let (Project::Known, Some(id)) = (project, &credential.project_id) {
+        store::projects::there(tx, id.as_str()).await?;
+    }
+    Ok(())
+}
+
+/// Stores a credential of a user that is there. `Known`: its project was seen and has to be there still; otherwise it may
+/// name one that there never was, as Keystone's may.
+async fn insert(cx: &Cx, credential: &Credential, project: Project) -> Result<(), Fault> {
     if store::users::get(cx.db(), credential.user_id.as_str())
         .await?
         .is_none()
@@ -155,6 +180,7 @@ async fn insert(cx: &Cx, credential: &Credential) -> Result<(), Fault> {
         return Err(not_found("user", credential.user_id.as_str()));
     }
     let mut tx = cx.write().await?;
+    still_there(&mut tx, credential, project).await?;
     let inserted = store::access::insert_credential(&mut tx, credential).await;
     inserted.map_err(|error| taken(error, "credential", format!("ID {}", credential.id)))?;
     Ok(tx.commit().await?)
@@ -248,7 +274,9 @@ async fn update_credential(cx: Cx, req: Req<UpdateCredential>) -> Reply<UpdateCr
     credential.kind = body.kind.unwrap_or(credential.kind);
     credential.blob = body.blob.unwrap_or(credential.blob);
     credential.extra.merge(body.extra);
+    let project = project_of(&cx, &credential).await?;
     let mut tx = cx.write().await?;
+    still_there(&mut tx, &credential, project).await?;
     store::access::update_credential(&mut tx, &before, &credential).await?;
     tx.commit().await?;
     Ok(Json(One::new(&cx, credential)))
@@ -366,7 +394,7 @@ async fn create_ec2_credential(
         blob: Value::Object(blob).to_string(),
         extra: Extra::default(),
     };
-    insert(&cx, &credential).await?;
+    insert(&cx, &credential, Project::Known).await?;
     Ok(Json(One::new(&cx, AccessKey::from(credential))))
 }
 

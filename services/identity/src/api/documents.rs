@@ -12,7 +12,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
-use super::fault::{DIALECT, not_found, taken};
+use super::fault::{DIALECT, duplicate, not_found, taken};
 use super::list;
 use super::shape::{Keyed, Many, Named, One, Under};
 use super::users::clean;
@@ -35,6 +35,9 @@ pub(crate) trait Kind: Send + Sync + std::fmt::Debug + 'static {
     const IN_SNAPSHOT: bool = false;
     /// By what lists are filtered.
     const FILTERS: &'static [&'static str] = &[];
+
+    /// A list of which no value may stand in another record of the kind, and what a fault calls a value.
+    const UNIQUE: Option<(&'static str, &'static str)> = None;
 
     /// Whether the whole record is one that may be kept.
     fn check(whole: &Extra) -> Result<(), Fault>;
@@ -241,11 +244,52 @@ pub(crate) async fn insert<K: Kind>(
     clean(&mut body, &["id", "links"], Some(&path.id))?;
     body.0.insert("id".to_owned(), json!(path.id));
     K::check(&body)?;
+    check_id(&path.id)?;
+    check_unique::<K>(&mut tx, path, &body).await?;
     let place = (K::ONE, path.parent.as_str(), path.id.as_str());
     let inserted = store::documents::insert(&mut tx, place, &body).await;
     inserted.map_err(|error| taken(error, K::ONE, format!("ID {}", path.id)))?;
     commit::<K>(cx, tx).await?;
     Ok(Json(One::new(cx, Document::new(&path.parent, body))))
+}
+
+/// As long as in Keystone.
+const MAX_ID: usize = 64;
+
+fn check_id(id: &str) -> Result<(), Fault> {
+    if id.chars().count() <= MAX_ID {
+        return Ok(());
+    }
+    Err(Fault::bad_request(format!(
+        "String length exceeded. The length of string '{id}' exceeds the limit of column id(CHAR({MAX_ID}))."
+    )))
+}
+
+/// What is one record's only.
+async fn check_unique<K: Kind>(
+    tx: &mut Tx,
+    path: &DocumentPath,
+    body: &Extra,
+) -> Result<(), Fault> {
+    let wanted =
+        K::UNIQUE.and_then(|(key, called)| Some((key, called, body.0.get(key)?.as_array()?)));
+    let Some((key, called, wanted)) = wanted else {
+        return Ok(());
+    };
+    for other in store::documents::list_in(tx, K::ONE, &path.parent).await? {
+        if other.0.get("id").and_then(Value::as_str) == Some(&path.id) {
+            continue;
+        }
+        let theirs = other.0.get(key).and_then(Value::as_array);
+        if let Some(same) = theirs
+            .into_iter()
+            .flatten()
+            .find(|one| wanted.contains(one))
+        {
+            return Err(duplicate(K::ONE, format!("{called} {same}")));
+        }
+    }
+    Ok(())
 }
 
 impl<K> Given<K> {
@@ -276,6 +320,7 @@ where
     K::check(&whole)?;
     let place = (K::ONE, req.path.parent.as_str(), req.path.id.as_str());
     let mut tx = cx.write().await?;
+    check_unique::<K>(&mut tx, &req.path, &whole).await?;
     store::documents::update(&mut tx, place, (&before, &whole)).await?;
     commit::<K>(&cx, tx).await?;
     Ok(Json(One::new(&cx, Document::new(&req.path.parent, whole))))

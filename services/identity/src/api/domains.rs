@@ -8,9 +8,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::fault::{not_found, reach, require, taken};
+use super::federation::remove_providers_of;
 use super::list;
 use super::projects::{RESERVED, check_tags, ends_tokens_of, immutable, same_name, save};
 use super::shape::{Keyed, Many, Named, One, Under};
+use super::trusts::ended;
 use super::users::{clean, merge_options};
 use crate::model::directory::{Domain, Project};
 use crate::model::extra::{Extra, Name, is_id};
@@ -232,14 +234,19 @@ async fn delete_domain(cx: Cx, req: Req<DeleteDomain>) -> Reply<DeleteDomain> {
         ));
     }
     let mut tx = cx.write().await?;
-    let ends = vec![ends_tokens_of(&cx, &project)];
+    store::projects::still(&mut tx, &project).await?;
+    let mut ends = vec![ends_tokens_of(&cx, &project)];
     for owned in store::projects::projects_of_domain(&mut tx, id).await? {
         store::projects::remove(&mut tx, &owned).await?;
     }
-    for actor in store::projects::actors_of_domain(&mut tx, id).await? {
-        store::groups::remove(&mut tx, &actor).await?;
-        store::users::remove(&mut tx, &actor).await?;
+    for group in store::groups::of_domain(&mut tx, id).await? {
+        store::groups::remove(&mut tx, &group).await?;
     }
+    for user in store::users::of_domain(&mut tx, id).await? {
+        let trusts = store::users::remove(&mut tx, &user).await?;
+        ends.extend(ended(&cx, trusts));
+    }
+    remove_providers_of(&mut tx, id).await?;
     for role in store::roles::of_domain(&mut tx, id).await? {
         store::roles::remove(&mut tx, &role).await?;
     }

@@ -10,7 +10,7 @@ use nephos_types::ProjectId;
 use serde_json::{Value, json};
 
 use super::documents::{self, Document, DocumentPath, Given, Kind, ParentPath, permit};
-use super::fault::{duplicate, not_found};
+use super::fault::not_found;
 use super::shape::{Many, One, Under};
 use crate::model::directory::Project;
 use crate::model::extra::Extra;
@@ -63,6 +63,7 @@ impl Kind for IdentityProvider {
     const PATH: &'static str = "/v3/OS-FEDERATION/identity_providers";
     const CALLED: &'static str = "Identity Provider";
     const FILTERS: &'static [&'static str] = &["id", "enabled"];
+    const UNIQUE: Option<(&'static str, &'static str)> = Some(("remote_ids", "remote ID"));
 
     fn check(whole: &Extra) -> Result<(), Fault> {
         let keys = [
@@ -207,7 +208,7 @@ endpoint! {
     path: DocumentPath,
     body: Json<Under<Given<IdentityProvider>>>,
     reply: Json<One<Document<IdentityProvider>>>,
-    handler: documents::update::<_, IdentityProvider, rules::UpdateIdentityProvider>,
+    handler: update_identity_provider,
 }
 endpoint! {
     /// Remove an identity provider.
@@ -352,14 +353,6 @@ async fn create_identity_provider(
 ) -> Reply<CreateIdentityProvider> {
     permit::<rules::CreateIdentityProvider>(&cx)?;
     let Json(Under(mut given)) = req.body;
-    let taken = store::documents::get(cx.db(), IdentityProvider::ONE, "", &req.path.id).await?;
-    if taken.is_some() {
-        return Err(duplicate(
-            "identity_provider",
-            format!("ID {}", req.path.id),
-        ));
-    }
-    check_remote_ids(&cx, &given).await?;
     let asked = given
         .get("domain_id")
         .and_then(Value::as_str)
@@ -372,7 +365,10 @@ async fn create_identity_provider(
     }
     let mut tx = cx.write().await?;
     let domain_id = match asked {
-        Some(id) => id,
+        Some(id) => {
+            store::projects::there(&mut tx, &id).await?;
+            id
+        }
         None => new_domain(&mut tx, &req.path.id).await?,
     };
     given.default_to("domain_id", json!(domain_id));
@@ -401,17 +397,30 @@ async fn new_domain(tx: &mut Tx, idp: &str) -> Result<String, Fault> {
     Ok(id)
 }
 
-/// One remote id speaks for one identity provider.
-async fn check_remote_ids(cx: &Cx, given: &Given<IdentityProvider>) -> Result<(), Fault> {
-    let Some(wanted) = given.get("remote_ids").and_then(Value::as_array) else {
-        return Ok(());
-    };
-    for other in store::documents::list(cx.db(), IdentityProvider::ONE, "").await? {
-        let theirs = other.0.get("remote_ids").and_then(Value::as_array);
-        let same = theirs.into_iter().flatten().find(|id| wanted.contains(id));
-        if let Some(id) = same {
-            return Err(duplicate("identity_provider", format!("remote ID {id}")));
-        }
+/// Its domain is chosen once.
+async fn update_identity_provider(
+    cx: Cx,
+    req: Req<UpdateIdentityProvider>,
+) -> Reply<UpdateIdentityProvider> {
+    permit::<rules::UpdateIdentityProvider>(&cx)?;
+    if req.body.0.0.get("domain_id").is_some() {
+        return Err(Fault::bad_request(
+            "Additional properties are not allowed ('domain_id' was unexpected)",
+        ));
+    }
+    documents::update::<_, IdentityProvider, rules::UpdateIdentityProvider>(cx, req).await
+}
+
+/// With a domain go the identity providers whose users are in it.
+pub(super) async fn remove_providers_of(tx: &mut Tx, domain_id: &str) -> Result<(), Fault> {
+    let kind = IdentityProvider::ONE;
+    let all = store::documents::list_in(tx, kind, "").await?;
+    let text = |body: &Extra, key: &str| body.0.get(key).and_then(Value::as_str).map(str::to_owned);
+    let of_it = all
+        .iter()
+        .filter(|body| text(body, "domain_id").as_deref() == Some(domain_id));
+    for id in of_it.filter_map(|body| text(body, "id")) {
+        store::documents::remove(tx, (kind, "", &id)).await?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use nephos_auth::{Resource, Revocation, Rule, Target};
 use nephos_types::{DomainId, ProjectId, UserId};
 use serde::{Deserialize, Deserializer};
 
+use super::app_credentials::remove_without_roles;
 use super::fault::{not_found, require};
 use super::list;
 use super::shape::Many;
@@ -276,19 +277,24 @@ where
     if !store::assignments::remove(&mut tx, &assignment).await? {
         return Err(not_given(&assignment));
     }
-    let users = match assignment.actor_kind {
-        ActorKind::User => vec![assignment.actor_id.clone()],
-        ActorKind::Group => store::groups::members(&mut tx, &assignment.actor_id).await?,
+    let (kind, actor) = (assignment.actor_kind, &assignment.actor_id);
+    let users = match kind {
+        ActorKind::User => vec![actor.clone()],
+        ActorKind::Group => store::groups::members(&mut tx, actor).await?,
     };
-    let mut ends = Vec::new();
-    for user in users {
-        ends.push(tokens_with(&cx, &assignment, UserId(user.clone())));
-        if assignment.target_kind == TargetKind::Project && !assignment.inherited {
-            for app in store::access::apps_on(&mut tx, &user, &assignment.target_id).await? {
-                store::access::remove_app(&mut tx, &app).await?;
-            }
-        }
+    let mut ends: Vec<Revocation> = users
+        .into_iter()
+        .map(|user| tokens_with(&cx, &assignment, UserId(user)))
+        .collect();
+    let here = assignment.target_kind == TargetKind::Project && !assignment.inherited;
+    let apps = store::access::apps_of_actor(&mut tx, kind, actor).await?;
+    let (here, elsewhere): (Vec<_>, Vec<_>) = apps
+        .into_iter()
+        .partition(|app| here && app.project_id.as_str() == assignment.target_id);
+    for app in here {
+        store::access::remove_app(&mut tx, &app.id).await?;
     }
+    ends.extend(remove_without_roles(&cx, &mut tx, elsewhere, None).await?);
     cx.commit_revoking(tx, ends).await?;
     Ok(Empty)
 }

@@ -7,11 +7,13 @@ use nephos_types::DomainId;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::app_credentials::remove_without_roles;
 use super::auth::own_domain;
 use super::fault::{not_found, reach, require, taken};
 use super::list;
 use super::shape::{Keyed, Many, Named, One, Under};
 use super::users::clean;
+use crate::model::assignment::ActorKind;
 use crate::model::directory::{Group, User};
 use crate::model::extra::{Extra, Name};
 use crate::{Cx, Svc, rules, store};
@@ -183,18 +185,18 @@ async fn delete_group(cx: Cx, req: Req<DeleteGroup>) -> Reply<DeleteGroup> {
     let found = store::groups::get(cx.db(), id).await?;
     let found = found.ok_or_else(|| not_found("group", id))?;
     let group = reach(&cx, rules::DeleteGroup, (id, Some(found)))?;
-    let gives_roles = !store::assignments::list(cx.db(), Some(&group.id))
-        .await?
-        .is_empty();
     let mut tx = cx.write().await?;
+    let gives_roles = store::assignments::count_of(&mut tx, &group.id).await? > 0;
     let members = store::groups::members(&mut tx, &group.id).await?;
+    let apps = store::access::apps_of_actor(&mut tx, ActorKind::Group, &group.id).await?;
     store::groups::remove(&mut tx, &group.id).await?;
     let ends = members.into_iter().filter(|_| gives_roles).map(|user| {
         let mut revocation = cx.revocation();
         revocation.user_id = Some(user.into());
         revocation
     });
-    let ends = ends.collect();
+    let mut ends: Vec<_> = ends.collect();
+    ends.extend(remove_without_roles(&cx, &mut tx, apps, None).await?);
     cx.commit_revoking(tx, ends).await?;
     Ok(Empty)
 }
@@ -297,7 +299,10 @@ async fn remove_user_from_group(
             user.id, group.id
         )));
     }
-    cx.commit_revoking(tx, vec![revocation]).await?;
+    let apps = store::access::apps_of_actor(&mut tx, ActorKind::User, user.id.as_str()).await?;
+    let mut ends = remove_without_roles(&cx, &mut tx, apps, None).await?;
+    ends.push(revocation);
+    cx.commit_revoking(tx, ends).await?;
     Ok(Empty)
 }
 

@@ -197,34 +197,41 @@ async fn put_hosts(cx: Cx, req: Req<PutHosts>) -> Reply<PutHosts> {
         )));
     }
     let known = store::hosts::list(cx.db()).await?;
+    if new_secrets(&known, &req.body)?.is_empty() {
+        return Ok(Empty);
+    }
+    let mut tx = cx.write().await?;
+    let known = store::hosts::list_in(&mut tx).await?;
+    let mut ended = Vec::new();
+    for (name, hash, known_before) in new_secrets(&known, &req.body)? {
+        store::hosts::put_own(&mut tx, cx.now(), &name, &hash).await?;
+        if known_before {
+            let mut revocation = cx.revocation();
+            revocation.user_id = Some(user_id(name.as_str()));
+            ended.push(revocation);
+        }
+    }
+    cx.commit_revoking(tx, ended).await?;
+    Ok(Empty)
+}
+
+/// The hosts that come with another secret than is known of them, its fingerprint, and whether one was known.
+fn new_secrets(known: &[Host], own: &OwnBody) -> Result<Vec<(HostName, String, bool)>, Fault> {
     let known: BTreeMap<&str, &Host> = known
         .iter()
         .map(|host| (host.name.as_str(), host))
         .collect();
-    let mut changed = Vec::new();
-    let mut ended = Vec::new();
-    for own in &req.body.hosts {
+    let mut new = Vec::new();
+    for own in &own.hosts {
         let (name, secret) = (name(&own.name)?, checked(&own.secret)?);
-        match known.get(own.name.as_str()) {
-            Some(host) if host.is_known_by(secret) => continue,
-            Some(host) if !host.secret_hash.is_empty() => {
-                let mut revocation = cx.revocation();
-                revocation.user_id = Some(user_id(&own.name));
-                ended.push(revocation);
-            }
-            Some(_) | None => {}
+        let host = known.get(own.name.as_str());
+        if host.is_some_and(|host| host.is_known_by(secret)) {
+            continue;
         }
-        changed.push((name, fingerprint(secret)));
+        let known_before = host.is_some_and(|host| !host.secret_hash.is_empty());
+        new.push((name, fingerprint(secret), known_before));
     }
-    if changed.is_empty() {
-        return Ok(Empty);
-    }
-    let mut tx = cx.write().await?;
-    for (name, hash) in &changed {
-        store::hosts::put_own(&mut tx, cx.now(), name, hash).await?;
-    }
-    cx.commit_revoking(tx, ended).await?;
-    Ok(Empty)
+    Ok(new)
 }
 
 /// What a host that joins brings: the one-time token, and the secret that it has made for itself.

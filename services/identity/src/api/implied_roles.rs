@@ -119,6 +119,8 @@ async fn create_implied_role(cx: Cx, req: Req<CreateImpliedRole>) -> Reply<Creat
         ));
     }
     let mut tx = cx.write().await?;
+    store::roles::still(&mut tx, &prior).await?;
+    store::roles::still(&mut tx, &implied).await?;
     store::roles::imply(&mut tx, &prior.id, &implied.id).await?;
     cx.commit_snapshot(tx).await?;
     Ok(Json(view(&cx, &prior, &implied)))

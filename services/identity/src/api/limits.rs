@@ -111,8 +111,8 @@ async fn create_limits(cx: Cx, req: Req<CreateLimits>) -> Reply<CreateLimits> {
     }
     let mut tx = cx.write().await?;
     for limit in &limits {
-        let put = store::limits::put(&mut tx, limit).await;
-        put.map_err(|error| taken(error, "limit", limit.resource_name.clone()))?;
+        let inserted = store::limits::insert(&mut tx, limit).await;
+        inserted.map_err(|error| taken(error, "limit", limit.resource_name.clone()))?;
     }
     tx.commit().await?;
     Ok(Json(LimitsView { limits }))
@@ -221,12 +221,13 @@ endpoint! {
     handler: update_limit,
 }
 async fn update_limit(cx: Cx, req: Req<UpdateLimit>) -> Reply<UpdateLimit> {
-    let mut limit = load(&cx, rules::UpdateLimit, &req.path.limit_id).await?;
+    let before = load(&cx, rules::UpdateLimit, &req.path.limit_id).await?;
+    let mut limit = before.clone();
     let Json(Under(body)) = req.body;
     limit.resource_limit = body.resource_limit.unwrap_or(limit.resource_limit);
     limit.description = body.description.unwrap_or(limit.description);
     let mut tx = cx.write().await?;
-    store::limits::put(&mut tx, &limit).await?;
+    store::limits::update(&mut tx, &before, &limit).await?;
     tx.commit().await?;
     Ok(Json(One::new(&cx, limit)))
 }

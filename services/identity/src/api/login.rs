@@ -149,13 +149,30 @@ async fn by_password(cx: &Cx, asked: &PasswordUser) -> Result<Found, Fault> {
     let password =
         password.ok_or_else(|| Fault::bad_request("Expecting to find password in user."))?;
     let user = find_user(cx, &asked.user).await?;
-    if check_password(cx, user.as_ref(), password).await? {
-        return Ok(Found {
-            user,
-            ..Found::default()
-        });
+    let Some((user, right)) = user
+        .as_ref()
+        .zip(check_password(cx, user.as_ref(), password).await?)
+    else {
+        return Err(unauthorized(cx));
+    };
+    if right.failed_before {
+        let mut tx = cx.db().guarded().await?;
+        store::users::clear_failures(&mut tx, user.id.as_str()).await?;
+        tx.commit().await?;
     }
-    Err(unauthorized(cx))
+    Ok(Found {
+        user: Some(user.clone()),
+        ..Found::default()
+    })
+}
+
+/// A password that was right.
+#[derive(Debug)]
+pub(crate) struct Right {
+    /// The one in force, as it is stored.
+    pub hash: String,
+    /// There are failed log-ins to forget.
+    pub failed_before: bool,
 }
 
 /// Whether it is the user's password and the account is not locked; counts the failure where that is asked for.
@@ -163,7 +180,7 @@ pub(crate) async fn check_password(
     cx: &Cx,
     user: Option<&User>,
     password: &str,
-) -> Result<bool, Fault> {
+) -> Result<Option<Right>, Fault> {
     let lockout = Lockout {
         tries: i64::from(cx.config.lockout_tries),
         secs: i64::from(cx.config.lockout_secs),
@@ -188,19 +205,16 @@ pub(crate) async fn check_password(
         .await?;
     let right = right && sane.len() == password.len() && user.is_some();
     let locked = lockout.locks(seen, cx.now());
-    if !counts || (locked && user.is_some()) {
-        return Ok(right && !locked);
-    }
-    if !right {
-        let mut tx = cx.write().await?;
+    if counts && !right && !(locked && user.is_some()) {
+        let mut tx = cx.db().guarded().await?;
         store::users::count_failure(&mut tx, subject, lockout, cx.now()).await?;
         tx.commit().await?;
-    } else if seen.failures > 0 {
-        let mut tx = cx.write().await?;
-        store::users::clear_failures(&mut tx, subject).await?;
-        tx.commit().await?;
     }
-    Ok(right)
+    let found = stored.into_iter().next().filter(|_| right && !locked);
+    Ok(found.map(|hash| Right {
+        hash,
+        failed_before: seen.failures > 0,
+    }))
 }
 
 async fn by_token(cx: &Cx, token: &str) -> Result<Found, Fault> {

@@ -66,14 +66,10 @@ async fn create_policy(cx: Cx, req: Req<CreatePolicy>) -> Reply<CreatePolicy> {
         blob: body.blob.ok_or_else(|| needed("blob"))?,
         extra: body.extra,
     };
-    save(&cx, &policy).await?;
-    Ok(Json(One::new(&cx, policy)))
-}
-
-async fn save(cx: &Cx, policy: &PolicyDocument) -> Result<(), Fault> {
     let mut tx = cx.write().await?;
-    store::policies::put(&mut tx, policy).await?;
-    Ok(tx.commit().await?)
+    store::policies::insert(&mut tx, &policy).await?;
+    tx.commit().await?;
+    Ok(Json(One::new(&cx, policy)))
 }
 
 endpoint! {
@@ -122,13 +118,16 @@ endpoint! {
     handler: update_policy,
 }
 async fn update_policy(cx: Cx, req: Req<UpdatePolicy>) -> Reply<UpdatePolicy> {
-    let mut policy = load(&cx, rules::UpdatePolicy, &req.path.policy_id).await?;
+    let before = load(&cx, rules::UpdatePolicy, &req.path.policy_id).await?;
+    let mut policy = before.clone();
     let Json(Under(mut body)) = req.body;
     clean(&mut body.extra, &RESERVED, Some(&policy.id))?;
     policy.kind = body.kind.map_or(policy.kind, |kind| kind.0);
     policy.blob = body.blob.unwrap_or(policy.blob);
     policy.extra.merge(body.extra);
-    save(&cx, &policy).await?;
+    let mut tx = cx.write().await?;
+    store::policies::update(&mut tx, &before, &policy).await?;
+    tx.commit().await?;
     Ok(Json(One::new(&cx, policy)))
 }
 

@@ -125,6 +125,13 @@ async fn create_project(cx: Cx, req: Req<CreateProject>) -> Reply<CreateProject>
         (&["immutable"], &[]),
     )?;
     let mut tx = cx.write().await?;
+    if let Some(parent) = &project.parent_id
+        && let Some(disabled) = store::projects::disabled_from(&mut tx, parent).await?
+    {
+        return Err(Fault::bad_request(format!(
+            "cannot create a project in a branch containing a disabled project: {disabled}"
+        )));
+    }
     let inserted = store::projects::insert(&mut tx, &project).await;
     inserted.map_err(|error| taken(error, "project", same_name(&project)))?;
     tx.commit().await?;
@@ -174,11 +181,6 @@ async fn place(
     }
     if body.parent_id.is_none() && !parent.is_domain {
         return Err(not_found("domain", parent_id));
-    }
-    if !parent.enabled {
-        return Err(Fault::forbidden(format!(
-            "The parent {parent_id} is disabled."
-        )));
     }
     if store::projects::above(cx.db(), parent_id).await?.len() >= MAX_DEPTH {
         return Err(Fault::forbidden(format!(
@@ -410,27 +412,32 @@ pub(crate) fn immutable(kind: &str, id: &str) -> Fault {
     ))
 }
 
-/// Writes a project or domain; one that is disabled ends its tokens.
+/// Writes a project or domain; one that is disabled ends its tokens. Nothing that is enabled stands below a project that
+/// is not.
 pub(crate) async fn save(cx: &Cx, before: &Project, project: &Project) -> Result<(), Fault> {
     let mut ends = Vec::new();
+    let mut tx = cx.write().await?;
     if before.enabled && !project.enabled {
         ends.push(ends_tokens_of(cx, project));
-        if !project.is_domain {
-            let below = store::projects::below(cx.db(), project.id.as_str()).await?;
-            let filter = store::projects::Filter {
-                ids: Some(below),
-                ..Default::default()
-            };
-            let children = store::projects::list(cx.db(), &filter).await?;
-            if children.iter().any(|child| child.enabled) {
-                return Err(Fault::forbidden(format!(
-                    "Cannot disable project {} since its subtree contains enabled projects.",
-                    project.id
-                )));
-            }
+        let id = project.id.as_str();
+        if !project.is_domain && store::projects::count_enabled_below(&mut tx, id).await? > 0 {
+            return Err(Fault::forbidden(format!(
+                "Cannot disable project {id} since its subtree contains enabled projects."
+            )));
         }
     }
-    let mut tx = cx.write().await?;
+    if let Some(parent) = &project.parent_id
+        && !before.enabled
+        && project.enabled
+        && store::projects::disabled_from(&mut tx, parent)
+            .await?
+            .is_some()
+    {
+        return Err(Fault::forbidden(format!(
+            "Cannot enable project {} since it has disabled parents",
+            project.id
+        )));
+    }
     let kind = if project.is_domain {
         "domain"
     } else {
@@ -470,6 +477,7 @@ async fn delete_project(cx: Cx, req: Req<DeleteProject>) -> Reply<DeleteProject>
         return Err(immutable("project", project.id.as_str()));
     }
     let mut tx = cx.write().await?;
+    store::projects::still(&mut tx, &project).await?;
     if store::projects::count_children(&mut tx, project.id.as_str()).await? > 0 {
         return Err(Fault::forbidden(format!(
             "Cannot delete the project {} since it is not a leaf in the hierarchy.",

@@ -2,11 +2,12 @@
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, With, endpoint};
 use nephos_auth::{Rule, Target};
+use nephos_db::Tx;
 use nephos_runtime::ids;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::fault::{duplicate, not_found, require};
+use super::fault::{not_found, require, taken};
 use super::list;
 use super::shape::{Keyed, Many, Named, One, Under};
 use super::users::clean;
@@ -83,30 +84,34 @@ async fn put_region(cx: Cx, req: Req<PutRegion>) -> Reply<PutRegion> {
 
 async fn create(cx: &Cx, id: String, body: RegionBody) -> Result<With<Json<One<Region>>>, Fault> {
     require(cx, rules::CreateRegion, &Target::new())?;
-    if id.chars().count() > 255 {
-        return Err(Fault::bad_request(
-            "The id of a region has at most 255 characters.",
-        ));
-    }
-    if store::catalog::regions(cx.db())
-        .await?
-        .iter()
-        .any(|region| region.id == id)
-    {
-        return Err(duplicate("region", format!("ID {id}")));
-    }
+    check_region_id(&id)?;
     let mut region = Region {
         id,
         description: String::new(),
         parent_region_id: None,
         extra: Extra::default(),
     };
-    change(cx, &mut region, body).await?;
+    change(&mut region, body)?;
+    let mut tx = cx.write().await?;
+    check_parents(&mut tx, &region).await?;
+    let inserted = store::catalog::insert_region(&mut tx, &region).await;
+    inserted.map_err(|error| taken(error, "region", format!("ID {}", region.id)))?;
+    cx.commit_snapshot(tx).await?;
     Ok(With::new(Json(One::new(cx, region))))
 }
 
-/// Checks and writes a new or a changed region.
-async fn change(cx: &Cx, region: &mut Region, mut body: RegionBody) -> Result<(), Fault> {
+/// A region is called by whatever a path can hold, and not at any length.
+pub(super) fn check_region_id(id: &str) -> Result<(), Fault> {
+    if (1..=255).contains(&id.chars().count()) {
+        return Ok(());
+    }
+    Err(Fault::bad_request(
+        "The id of a region has 1 to 255 characters.",
+    ))
+}
+
+/// Takes over what the body says.
+fn change(region: &mut Region, mut body: RegionBody) -> Result<(), Fault> {
     clean(&mut body.extra, &["links"], Some(&region.id))?;
     region.description = body
         .description
@@ -115,7 +120,15 @@ async fn change(cx: &Cx, region: &mut Region, mut body: RegionBody) -> Result<()
         region.parent_region_id = parent;
     }
     region.extra.merge(body.extra);
-    let regions = store::catalog::regions(cx.db()).await?;
+    Ok(())
+}
+
+/// Every region above it is there, and it is not among them.
+async fn check_parents(tx: &mut Tx, region: &Region) -> Result<(), Fault> {
+    if region.parent_region_id.is_none() {
+        return Ok(());
+    }
+    let regions = store::catalog::regions_in(tx).await?;
     let mut at = region.parent_region_id.as_deref();
     for _region in 0..=regions.len() {
         let Some(id) = at else { break };
@@ -130,9 +143,7 @@ async fn change(cx: &Cx, region: &mut Region, mut body: RegionBody) -> Result<()
             .parent_region_id
             .as_deref();
     }
-    let mut tx = cx.write().await?;
-    store::catalog::put_region(&mut tx, region).await?;
-    Ok(cx.commit_snapshot(tx).await?)
+    Ok(())
 }
 
 endpoint! {
@@ -187,17 +198,22 @@ endpoint! {
     handler: update_region,
 }
 async fn update_region(cx: Cx, req: Req<UpdateRegion>) -> Reply<UpdateRegion> {
-    let mut region = load(&cx, rules::UpdateRegion, &req.path.region_id).await?;
+    let before = load(&cx, rules::UpdateRegion, &req.path.region_id).await?;
+    let mut region = before.clone();
     let Json(Under(body)) = req.body;
     if body.id.as_ref().is_some_and(|id| *id != region.id) {
         return Err(Fault::bad_request("The id of a region cannot be changed."));
     }
-    change(&cx, &mut region, body).await?;
+    change(&mut region, body)?;
+    let mut tx = cx.write().await?;
+    check_parents(&mut tx, &region).await?;
+    store::catalog::update_region(&mut tx, &before, &region).await?;
+    cx.commit_snapshot(tx).await?;
     Ok(Json(One::new(&cx, region)))
 }
 
 endpoint! {
-    /// Remove a region without children.
+    /// Remove a region on which nothing hangs.
     DeleteRegion: DELETE "/v3/regions/{region_id}" => 204,
     policy: Loaded<rules::DeleteRegion>,
     path: RegionPath,
@@ -206,21 +222,13 @@ endpoint! {
 }
 async fn delete_region(cx: Cx, req: Req<DeleteRegion>) -> Reply<DeleteRegion> {
     let region = load(&cx, rules::DeleteRegion, &req.path.region_id).await?;
-    let regions = store::catalog::regions(cx.db()).await?;
-    let used = store::catalog::endpoints(cx.db()).await?;
-    if regions
-        .iter()
-        .any(|other| other.parent_region_id.as_ref() == Some(&region.id))
-        || used
-            .iter()
-            .any(|endpoint| endpoint.region_id.as_ref() == Some(&region.id))
-    {
+    let mut tx = cx.write().await?;
+    if store::catalog::count_in_region(&mut tx, &region.id).await? > 0 {
         return Err(Fault::forbidden(format!(
             "Unable to delete region {} because it or its child regions have associated endpoints.",
             region.id
         )));
     }
-    let mut tx = cx.write().await?;
     store::catalog::remove_region(&mut tx, &region.id).await?;
     cx.commit_snapshot(tx).await?;
     Ok(Empty)

@@ -2,6 +2,7 @@
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use nephos_auth::{Rule, Target};
+use nephos_db::Tx;
 use nephos_runtime::ids;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -127,8 +128,8 @@ async fn create_registered_limits(
     }
     let mut tx = cx.write().await?;
     for limit in &registered_limits {
-        let put = store::limits::put_registered(&mut tx, limit).await;
-        put.map_err(|error| taken(error, "registered_limit", limit.resource_name.clone()))?;
+        let inserted = store::limits::insert_registered(&mut tx, limit).await;
+        inserted.map_err(|error| taken(error, "registered_limit", limit.resource_name.clone()))?;
     }
     tx.commit().await?;
     Ok(Json(RegisteredView { registered_limits }))
@@ -184,9 +185,8 @@ async fn show_registered_limit(
 }
 
 /// What limits refer to stays as it is.
-async fn check_unused(cx: &Cx, id: &str) -> Result<(), Fault> {
-    let used = store::limits::limits(cx.db()).await?;
-    if used.iter().any(|limit| limit.registered_limit_id == id) {
+async fn check_unused(tx: &mut Tx, id: &str) -> Result<(), Fault> {
+    if store::limits::count_of(tx, id).await? > 0 {
         return Err(Fault::forbidden(format!(
             "Unable to update or delete registered limit {id} because there are project limits associated with it."
         )));
@@ -208,11 +208,11 @@ async fn update_registered_limit(
     req: Req<UpdateRegisteredLimit>,
 ) -> Reply<UpdateRegisteredLimit> {
     let id = &req.path.registered_limit_id;
-    let mut limit = registered(&cx, rules::UpdateRegisteredLimit, id).await?;
+    let before = registered(&cx, rules::UpdateRegisteredLimit, id).await?;
+    let mut limit = before.clone();
     let Json(Under(body)) = req.body;
-    if body.service_id.is_some() || body.region_id.is_some() || body.resource_name.is_some() {
-        check_unused(&cx, id).await?;
-    }
+    let moves =
+        body.service_id.is_some() || body.region_id.is_some() || body.resource_name.is_some();
     limit.service_id = body.service_id.unwrap_or(limit.service_id);
     limit.region_id = body.region_id.or(limit.region_id);
     limit.resource_name = body
@@ -222,8 +222,11 @@ async fn update_registered_limit(
     limit.description = body.description.unwrap_or(limit.description);
     check_place(&cx, &limit).await?;
     let mut tx = cx.write().await?;
-    let put = store::limits::put_registered(&mut tx, &limit).await;
-    put.map_err(|error| taken(error, "registered_limit", limit.resource_name.clone()))?;
+    if moves {
+        check_unused(&mut tx, id).await?;
+    }
+    let updated = store::limits::update_registered(&mut tx, &before, &limit).await;
+    updated.map_err(|error| taken(error, "registered_limit", limit.resource_name.clone()))?;
     tx.commit().await?;
     Ok(Json(One::new(&cx, limit)))
 }
@@ -242,11 +245,9 @@ async fn delete_registered_limit(
 ) -> Reply<DeleteRegisteredLimit> {
     let id = &req.path.registered_limit_id;
     registered(&cx, rules::DeleteRegisteredLimit, id).await?;
-    check_unused(&cx, id).await?;
     let mut tx = cx.write().await?;
-    if !store::limits::remove_registered(&mut tx, id).await? {
-        return Err(Fault::conflict("A limit was made from it in this moment."));
-    }
+    check_unused(&mut tx, id).await?;
+    store::limits::remove_registered(&mut tx, id).await?;
     tx.commit().await?;
     Ok(Empty)
 }

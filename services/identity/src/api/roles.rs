@@ -7,6 +7,7 @@ use nephos_types::DomainId;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::app_credentials::remove_without_roles;
 use super::fault::{not_found, reach, require, taken};
 use super::list;
 use super::projects::immutable;
@@ -237,9 +238,12 @@ async fn delete_role(cx: Cx, req: Req<DeleteRole>) -> Reply<DeleteRole> {
         revocation.role = Some(name);
         revocation
     });
-    let ends = ends.collect();
+    let mut ends: Vec<_> = ends.collect();
     let mut tx = cx.write().await?;
+    store::roles::still(&mut tx, &role).await?;
+    let apps = store::access::apps_of_role(&mut tx, &role.id).await?;
     store::roles::remove(&mut tx, &role.id).await?;
+    ends.extend(remove_without_roles(&cx, &mut tx, apps, Some(&role.id)).await?);
     store::revocations::bump(&mut tx, "snapshot").await?;
     cx.commit_revoking(tx, ends).await?;
     cx.load().await?;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use nephos_api::Fault;
 use nephos_auth::{Scope, TrustRef};
-use nephos_types::{DomainId, UserId};
+use nephos_db::Tx;
+use nephos_types::{DomainId, ProjectId, UserId};
 
 use super::auth_body::ScopeBody;
 use super::fault::unauthorized;
@@ -104,6 +105,18 @@ pub(crate) async fn roles_at(
 ) -> Result<BTreeSet<String>, Fault> {
     let assignments = store::assignments::of_user(cx.db(), user_id.as_str()).await?;
     Ok(cx.snapshot().implies.effective(place, &assignments))
+}
+
+/// The ids of the roles that a user has on a project, inside a transaction that relies on them.
+pub(crate) async fn roles_within(
+    cx: &Cx,
+    tx: &mut Tx,
+    user_id: &UserId,
+    project_id: &ProjectId,
+) -> Result<BTreeSet<String>, Fault> {
+    let place = store::projects::place_in(tx, project_id.as_str()).await?;
+    let assignments = store::assignments::of_user_in(tx, user_id.as_str()).await?;
+    Ok(cx.snapshot().implies.effective(&place, &assignments))
 }
 
 /// The scope of a project that is enabled and whose domain is; none otherwise.
@@ -212,7 +225,7 @@ async fn by_trust(cx: &Cx, proof: &Proof, id: &str) -> Result<Granted, Fault> {
         .collect();
     let mut granted = with_roles(cx, scope, &lent).ok_or_else(forbidden)?;
     if trust.remaining_uses.is_some() {
-        let mut tx = cx.write().await?;
+        let mut tx = cx.db().guarded().await?;
         if !store::trusts::consume(&mut tx, &trust.id).await? {
             return Err(Fault::forbidden(format!(
                 "No remaining uses for trust: {id}."

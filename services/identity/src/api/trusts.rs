@@ -1,7 +1,8 @@
 //! Trusts: a user lends roles on a project to another user.
 
 use nephos_api::{Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
-use nephos_auth::{Resource as _, Rule, Target};
+use nephos_auth::{Resource as _, Revocation, Rule, Target};
+use nephos_db::Tx;
 use nephos_runtime::ids;
 use nephos_types::{ProjectId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 use super::app_credentials::{RoleRef, future};
 use super::fault::{not_found, require};
 use super::list;
-use super::scope::roles_at;
+use super::scope::roles_within;
 use super::shape::{Keyed, Linked, Links, Many, Named, One, Under};
 use super::users::clean;
 use crate::model::directory::Role;
@@ -163,17 +164,20 @@ async fn create_trust(cx: Cx, req: Req<CreateTrust>) -> Reply<CreateTrust> {
     if body.project_id.is_some() && asked.is_empty() {
         return Err(Fault::forbidden("At least one role should be specified."));
     }
-    if store::users::get(cx.db(), &body.trustee_user_id)
-        .await?
-        .is_none()
+    for user in [&body.trustor_user_id, &body.trustee_user_id] {
+        if store::users::get(cx.db(), user).await?.is_none() {
+            return Err(not_found("user", user));
+        }
+    }
+    if let Some(id) = &body.project_id
+        && store::projects::get(cx.db(), id).await?.is_none()
     {
-        return Err(not_found("user", &body.trustee_user_id));
+        return Err(not_found("project", id));
     }
     let role_ids = asked
         .iter()
         .map(|role| role.find(&cx))
         .collect::<Result<Vec<_>, _>>()?;
-    check_has(&cx, &body, &role_ids).await?;
     clean(
         &mut body.extra,
         &["id", "links", "roles_links", "deleted_at"],
@@ -197,8 +201,9 @@ async fn create_trust(cx: Cx, req: Req<CreateTrust>) -> Reply<CreateTrust> {
         deleted_at: None,
         extra: body.extra,
     };
-    let trust = redelegate(&cx, trust).await?;
     let mut tx = cx.write().await?;
+    check_has(&cx, &mut tx, &trust).await?;
+    let trust = redelegate(&cx, &mut tx, trust).await?;
     store::trusts::insert(&mut tx, &trust).await?;
     tx.commit().await?;
     Ok(Json(One::new(&cx, with_roles(&cx, trust))))
@@ -225,27 +230,23 @@ fn redelegations(body: &TrustCreateBody) -> Result<i64, Fault> {
 }
 
 /// Nobody lends what they do not have.
-async fn check_has(cx: &Cx, body: &TrustCreateBody, role_ids: &[String]) -> Result<(), Fault> {
-    let Some(project_id) = &body.project_id else {
+async fn check_has(cx: &Cx, tx: &mut Tx, trust: &Trust) -> Result<(), Fault> {
+    let Some(project_id) = &trust.project_id else {
         return Ok(());
     };
-    let project = store::projects::get(cx.db(), project_id).await?;
-    let project = project.ok_or_else(|| not_found("project", project_id))?;
-    let place = store::projects::place(cx.db(), &project).await?;
-    let trustor = UserId(body.trustor_user_id.clone());
-    let has = roles_at(cx, &trustor, &place).await?;
-    match role_ids.iter().find(|id| !has.contains(*id)) {
+    let has = roles_within(cx, tx, &trust.trustor_user_id, project_id).await?;
+    match trust.role_ids.iter().find(|id| !has.contains(*id)) {
         Some(id) => Err(not_found("role", id)),
         None => Ok(()),
     }
 }
 
 /// With the token of a trust, what was lent is lent on: no more, no longer, and not too often.
-async fn redelegate(cx: &Cx, mut trust: Trust) -> Result<Trust, Fault> {
+async fn redelegate(cx: &Cx, tx: &mut Tx, mut trust: Trust) -> Result<Trust, Fault> {
     let Some(by) = &cx.caller.trust else {
         return Ok(trust);
     };
-    let parent = store::trusts::get(cx.db(), &by.id).await?;
+    let parent = store::trusts::get_in(tx, &by.id).await?;
     let parent = parent.ok_or_else(|| not_found("trust", &by.id))?;
     if parent.redelegation_count < 1 {
         return Err(Fault::forbidden(
@@ -344,17 +345,22 @@ endpoint! {
 async fn delete_trust(cx: Cx, req: Req<DeleteTrust>) -> Reply<DeleteTrust> {
     let trust = load(&cx, rules::DeleteTrust, &req.path.trust_id).await?;
     let mut tx = cx.write().await?;
-    let mut ends = Vec::new();
-    let mut open = vec![trust.id];
-    while let Some(id) = open.pop() {
-        open.extend(store::trusts::made_from(&mut tx, &id).await?);
-        store::trusts::remove(&mut tx, &id, cx.now()).await?;
-        let mut revocation = cx.revocation();
-        revocation.trust_id = Some(id);
-        ends.push(revocation);
+    let gone = store::trusts::with_offspring(&mut tx, &trust.id).await?;
+    for id in &gone {
+        store::trusts::remove(&mut tx, id, cx.now()).await?;
     }
+    let ends = ended(&cx, gone).collect();
     cx.commit_revoking(tx, ends).await?;
     Ok(Empty)
+}
+
+/// What ends the tokens of trusts.
+pub(super) fn ended(cx: &Cx, trusts: Vec<String>) -> impl Iterator<Item = Revocation> {
+    trusts.into_iter().map(|id| {
+        let mut revocation = cx.revocation();
+        revocation.trust_id = Some(id);
+        revocation
+    })
 }
 
 endpoint! {

@@ -12,6 +12,7 @@ use super::fault::{not_found, reach, require, taken, unauthorized};
 use super::list;
 use super::login::check_password;
 use super::shape::{Keyed, Many, Named, One, Under};
+use super::trusts::ended;
 use crate::model::directory::{Domain, Group, Project, User};
 use crate::model::extra::{Extra, Name};
 use crate::model::password::MAX_BYTES;
@@ -342,8 +343,9 @@ async fn delete_user(cx: Cx, req: Req<DeleteUser>) -> Reply<DeleteUser> {
     let mut revocation = cx.revocation();
     revocation.user_id = Some(user.id.clone());
     let mut tx = cx.write().await?;
-    store::users::remove(&mut tx, user.id.as_str()).await?;
-    cx.commit_revoking(tx, vec![revocation]).await?;
+    let trusts = store::users::remove(&mut tx, user.id.as_str()).await?;
+    let ends = ended(&cx, trusts).chain([revocation]).collect();
+    cx.commit_revoking(tx, ends).await?;
     Ok(Empty)
 }
 
@@ -377,9 +379,8 @@ async fn change_password(cx: Cx, req: Req<ChangePassword>) -> Reply<ChangePasswo
     let Json(Under(body)) = req.body;
     let user = store::users::get(cx.db(), &req.path.user_id).await?;
     let right = check_password(&cx, user.as_ref(), &body.original_password).await?;
-    let user = user
-        .filter(|user| right && user.enabled)
-        .ok_or_else(|| unauthorized(&cx))?;
+    let user = user.filter(|user| user.enabled);
+    let (user, right) = user.zip(right).ok_or_else(|| unauthorized(&cx))?;
     if user.options.is_true("lock_password") {
         return Err(Fault::bad_request(
             "Password validation error: the password of this account is changed by its administrator only.",
@@ -405,7 +406,11 @@ async fn change_password(cx: Cx, req: Req<ChangePassword>) -> Reply<ChangePasswo
     let mut revocation = cx.revocation();
     revocation.user_id = Some(user.id.clone());
     let mut tx = cx.write().await?;
+    store::users::still(&mut tx, &user).await?;
+    // Of several changes with the same old password one finds it.
+    store::users::still_in_force(&mut tx, &user.id, &right.hash).await?;
     store::users::set_password(&mut tx, &user.id, &hash, (cx.now(), remembered(&cx))).await?;
+    store::users::clear_failures(&mut tx, user.id.as_str()).await?;
     cx.commit_revoking(tx, vec![revocation]).await?;
     Ok(Empty)
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::model::extra::Extra;
 
 /// A region.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Region {
     pub id: String,
     pub description: String,
@@ -17,7 +17,7 @@ pub(crate) struct Region {
 }
 
 /// A service; its name and description are extra keys, as in Keystone.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Service {
     pub id: String,
     #[serde(rename = "type")]
@@ -28,7 +28,7 @@ pub(crate) struct Service {
 }
 
 /// An endpoint of a service in a region.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Endpoint {
     pub id: String,
     pub service_id: String,
@@ -42,7 +42,7 @@ pub(crate) struct Endpoint {
 }
 
 /// A policy document that Keystone keeps for others.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PolicyDocument {
     pub id: String,
     #[serde(rename = "type")]

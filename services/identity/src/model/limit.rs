@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The default limit of a resource of a service.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct RegisteredLimit {
     pub id: String,
     pub service_id: String,
@@ -16,7 +16,7 @@ pub(crate) struct RegisteredLimit {
 }
 
 /// What a project or a domain has instead of the default.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Limit {
     pub id: String,
     pub project_id: Option<ProjectId>,

@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::model::assignment::{ActorKind, Assignment, SYSTEM, TargetKind};
-use crate::model::catalog::{Endpoint, Region, Service};
+use crate::model::catalog::{Endpoint, Service};
 use crate::model::directory::{Project, Role, User};
 use crate::model::extra::Extra;
 use crate::{Identity, StartError, store};
@@ -255,7 +255,7 @@ impl Known {
     }
 
     async fn make_roles(&self, tx: &mut Tx) -> Result<(), StartError> {
-        for (name, implied) in ROLES {
+        for (name, _) in ROLES {
             if !self.roles.contains_key(name) {
                 let role = Role {
                     id: self.role(name),
@@ -267,6 +267,8 @@ impl Known {
                 };
                 store::roles::insert(tx, &role).await?;
             }
+        }
+        for (name, implied) in ROLES {
             if let Some(implied) = implied {
                 store::roles::imply(tx, &self.role(name), &self.role(implied)).await?;
             }
@@ -336,13 +338,7 @@ impl Known {
 
 /// Services and endpoints have ids of their own, so a changed URL changes the endpoint instead of adding one.
 async fn make_catalog(tx: &mut Tx, wanted: &Bootstrap) -> Result<(), StartError> {
-    let region = Region {
-        id: wanted.region.clone(),
-        description: String::new(),
-        parent_region_id: None,
-        extra: Extra::default(),
-    };
-    store::catalog::put_region(tx, &region).await?;
+    store::catalog::ensure_region(tx, &wanted.region).await?;
     for entry in &wanted.catalog {
         let mut extra = Extra::default();
         extra.0.insert("name".to_owned(), json!(entry.name));

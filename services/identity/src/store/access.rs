@@ -4,6 +4,7 @@ use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
 
 use super::{json, parse};
 use crate::model::access::{AccessRule, AppCredential, Credential};
+use crate::model::assignment::ActorKind;
 
 const SELECT_APP: &str = "SELECT id, name, user_id, project_id, hash, description, expires_at, \
      unrestricted, role_ids, has_rules FROM app_credentials";
@@ -73,12 +74,17 @@ pub(crate) async fn apps_of(
     db.fetch_where(&query).await
 }
 
-/// A new row and its rules, which are there.
+/// A new row, whose user, project and roles are there, and its rules, which are there.
 pub(crate) async fn insert_app(
     tx: &mut Tx,
     app: &AppCredential,
     rules: &[AccessRule],
 ) -> Result<(), Error> {
+    super::users::there(tx, app.user_id.as_str()).await?;
+    super::projects::there(tx, app.project_id.as_str()).await?;
+    for role in &app.role_ids {
+        super::roles::there(tx, role).await?;
+    }
     tx.exec(
         "INSERT INTO app_credentials (id, name, user_id, project_id, hash, description, \
          expires_at, unrestricted, role_ids, has_rules) \
@@ -99,12 +105,6 @@ pub(crate) async fn insert_app(
     .await?;
     for rule in rules {
         tx.exec(
-            "INSERT INTO access_rules (id, user_id, service, method, path) \
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-            args![rule.id, rule.user_id, rule.service, rule.method, rule.path],
-        )
-        .await?;
-        tx.exec(
             "INSERT INTO app_credential_rules (app_credential_id, access_rule_id) \
              VALUES ($1, $2) ON CONFLICT DO NOTHING",
             args![app.id, rule.id],
@@ -121,22 +121,40 @@ pub(crate) async fn remove_app(tx: &mut Tx, id: &str) -> Result<(), Error> {
         args![id],
     )
     .await?;
-    tx.exec("DELETE FROM app_credentials WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM app_credentials WHERE id = $1", args![id])
         .await?;
     Ok(())
 }
 
-/// The ids of a user's on one project.
-pub(crate) async fn apps_on(
+/// The application credentials that may have had a role by an assignment: of one user, or of a group's users.
+pub(crate) async fn apps_of_actor(
     tx: &mut Tx,
-    user_id: &str,
-    project_id: &str,
-) -> Result<Vec<String>, Error> {
-    tx.fetch_all(
-        "SELECT id FROM app_credentials WHERE user_id = $1 AND project_id = $2",
-        args![user_id, project_id],
-    )
-    .await
+    kind: ActorKind,
+    id: &str,
+) -> Result<Vec<AppCredential>, Error> {
+    let query = Where::new(SELECT_APP);
+    let query = match kind {
+        ActorKind::User => query.eq("user_id", id),
+        ActorKind::Group => query.raw(
+            "user_id IN (SELECT user_id FROM memberships WHERE group_id = {})",
+            args![id],
+        ),
+    };
+    tx.fetch_where(&query).await
+}
+
+/// The application credentials that name a role, and those of the users who have it somewhere.
+pub(crate) async fn apps_of_role(tx: &mut Tx, role_id: &str) -> Result<Vec<AppCredential>, Error> {
+    let quoted = format!("\"{role_id}\"");
+    let named = Where::group().contains("role_ids", &quoted);
+    let given = Where::group().raw(
+        "user_id IN (SELECT actor_id FROM assignments WHERE actor_kind = 'user' AND role_id = {} \
+         UNION SELECT m.user_id FROM memberships m JOIN assignments a ON a.actor_kind = 'group' \
+         AND a.actor_id = m.group_id WHERE a.role_id = {})",
+        args![role_id, role_id],
+    );
+    tx.fetch_where(&Where::new(SELECT_APP).any(vec![named, given]))
+        .await
 }
 
 /// The rules of an application credential.
@@ -154,6 +172,23 @@ pub(crate) async fn rules_of_user(db: &Db, user_id: &str) -> Result<Vec<AccessRu
         .await
 }
 
+/// A user's access rules inside a transaction that uses or adds some.
+pub(crate) async fn rules_of_user_in(tx: &mut Tx, user_id: &str) -> Result<Vec<AccessRule>, Error> {
+    tx.fetch_where(&Where::new(SELECT_RULE).eq("user_id", user_id))
+        .await
+}
+
+/// A new row of a user who is there.
+pub(crate) async fn insert_rule(tx: &mut Tx, rule: &AccessRule) -> Result<(), Error> {
+    super::users::there(tx, &rule.user_id).await?;
+    tx.exec(
+        "INSERT INTO access_rules (id, user_id, service, method, path) VALUES ($1, $2, $3, $4, $5)",
+        args![rule.id, rule.user_id, rule.service, rule.method, rule.path],
+    )
+    .await?;
+    Ok(())
+}
+
 /// The access rule.
 pub(crate) async fn rule(db: &Db, id: &str) -> Result<Option<AccessRule>, Error> {
     Ok(db
@@ -162,16 +197,17 @@ pub(crate) async fn rule(db: &Db, id: &str) -> Result<Option<AccessRule>, Error>
         .pop())
 }
 
-/// Removes a rule that no application credential uses; says whether that was so.
-pub(crate) async fn remove_rule(tx: &mut Tx, id: &str) -> Result<bool, Error> {
-    let changed = tx
-        .exec(
-            "DELETE FROM access_rules WHERE id = $1 AND NOT EXISTS \
-             (SELECT 1 FROM app_credential_rules WHERE access_rule_id = access_rules.id)",
-            args![id],
-        )
+/// How many application credentials use a rule.
+pub(crate) async fn count_uses(tx: &mut Tx, rule_id: &str) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM app_credential_rules WHERE access_rule_id = $1";
+    tx.fetch_scalar(sql, args![rule_id]).await
+}
+
+/// Removes a rule.
+pub(crate) async fn remove_rule(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    tx.exec_some("DELETE FROM access_rules WHERE id = $1", args![id])
         .await?;
-    Ok(changed > 0)
+    Ok(())
 }
 
 /// The credential.
@@ -194,8 +230,9 @@ pub(crate) async fn credentials(
     db.fetch_where(&query).await
 }
 
-/// A new row.
+/// A new row of a user who is there.
 pub(crate) async fn insert_credential(tx: &mut Tx, new: &Credential) -> Result<(), Error> {
+    super::users::there(tx, new.user_id.as_str()).await?;
     tx.exec(
         "INSERT INTO credentials (id, user_id, project_id, type, blob, extra) \
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -220,6 +257,7 @@ pub(crate) async fn update_credential(
 ) -> Result<(), Error> {
     let row = Where::new(SELECT_CREDENTIAL).eq("id", &new.id);
     tx.still(&row, before).await?;
+    super::users::there(tx, new.user_id.as_str()).await?;
     tx.exec(
         "UPDATE credentials SET user_id = $1, project_id = $2, type = $3, blob = $4, extra = $5 \
          WHERE id = $6",
@@ -238,7 +276,7 @@ pub(crate) async fn update_credential(
 
 /// Removes it.
 pub(crate) async fn remove_credential(tx: &mut Tx, id: &str) -> Result<(), Error> {
-    tx.exec("DELETE FROM credentials WHERE id = $1", args![id])
+    tx.exec_some("DELETE FROM credentials WHERE id = $1", args![id])
         .await?;
     Ok(())
 }

@@ -25,6 +25,15 @@ impl FromRow for Assignment {
 
 /// A user's own and those of its groups.
 pub(crate) async fn of_user(db: &Db, user_id: &str) -> Result<Vec<Assignment>, Error> {
+    db.fetch_where(&every_of_user(user_id)).await
+}
+
+/// A user's own and those of its groups, inside a transaction that relies on them.
+pub(crate) async fn of_user_in(tx: &mut Tx, user_id: &str) -> Result<Vec<Assignment>, Error> {
+    tx.fetch_where(&every_of_user(user_id)).await
+}
+
+fn every_of_user(user_id: &str) -> Where {
     let own = Where::group()
         .eq("actor_kind", "user")
         .eq("actor_id", user_id);
@@ -32,14 +41,19 @@ pub(crate) async fn of_user(db: &Db, user_id: &str) -> Result<Vec<Assignment>, E
         "actor_id IN (SELECT group_id FROM memberships WHERE user_id = {})",
         args![user_id],
     );
-    db.fetch_where(&Where::new(SELECT).any(vec![own, groups]))
-        .await
+    Where::new(SELECT).any(vec![own, groups])
 }
 
 /// Every assignment, or those of one actor's id.
 pub(crate) async fn list(db: &Db, actor_id: Option<&str>) -> Result<Vec<Assignment>, Error> {
     db.fetch_where(&Where::new(SELECT).eq_opt("actor_id", actor_id))
         .await
+}
+
+/// How many roles are given to one actor's id.
+pub(crate) async fn count_of(tx: &mut Tx, actor_id: &str) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM assignments WHERE actor_id = $1";
+    tx.fetch_scalar(sql, args![actor_id]).await
 }
 
 fn key(assignment: &Assignment) -> Vec<Arg> {
@@ -53,8 +67,19 @@ fn key(assignment: &Assignment) -> Vec<Arg> {
     ]
 }
 
-/// Gives the role; already given is given.
+/// Gives the role, to whom and where is still there; already given is given.
 pub(crate) async fn insert(tx: &mut Tx, assignment: &Assignment) -> Result<(), Error> {
+    match assignment.actor_kind {
+        ActorKind::User => super::users::there(tx, &assignment.actor_id).await?,
+        ActorKind::Group => super::groups::there(tx, &assignment.actor_id).await?,
+    }
+    match assignment.target_kind {
+        TargetKind::Project | TargetKind::Domain => {
+            super::projects::there(tx, &assignment.target_id).await?;
+        }
+        TargetKind::System => {}
+    }
+    super::roles::there(tx, &assignment.role_id).await?;
     tx.exec(
         "INSERT INTO assignments (actor_kind, actor_id, target_kind, target_id, role_id, \
          inherited) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",

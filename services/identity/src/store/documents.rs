@@ -40,12 +40,27 @@ pub(crate) async fn list(db: &Db, kind: &str, parent: &str) -> Result<Vec<Extra>
     Ok(found.into_iter().map(|body| body.0).collect())
 }
 
+/// Every record of a kind below a parent, inside a transaction that changes one.
+pub(crate) async fn list_in(tx: &mut Tx, kind: &str, parent: &str) -> Result<Vec<Extra>, Error> {
+    let found: Vec<Body> = tx
+        .fetch_all(
+            "SELECT body FROM documents WHERE kind = $1 AND parent = $2 ORDER BY id",
+            args![kind, parent],
+        )
+        .await?;
+    Ok(found.into_iter().map(|body| body.0).collect())
+}
+
 /// Where a record stands: kind, parent, id.
 pub(crate) type Place<'a> = (&'a str, &'a str, &'a str);
 
-/// A new record.
+/// A new record; the one that it stands below is there.
 pub(crate) async fn insert(tx: &mut Tx, place: Place<'_>, body: &Extra) -> Result<(), Error> {
     let (kind, parent, id) = place;
+    for (above, _) in BELOW.iter().filter(|(_, below)| *below == kind) {
+        let sql = "SELECT id FROM documents WHERE kind = $1 AND parent = '' AND id = $2";
+        tx.still_there(sql, args![above, parent]).await?;
+    }
     tx.exec(
         "INSERT INTO documents (kind, parent, id, body) VALUES ($1, $2, $3, $4)",
         args![kind, parent, id, json(body)],

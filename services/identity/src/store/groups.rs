@@ -105,6 +105,18 @@ pub(crate) async fn insert(tx: &mut Tx, group: &Group) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes sure that a group that was seen is still there.
+pub(super) async fn there(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    let sql = "SELECT id FROM groups WHERE id = $1";
+    tx.still_there(sql, args![id]).await
+}
+
+/// The ids of a domain's groups.
+pub(crate) async fn of_domain(tx: &mut Tx, domain_id: &str) -> Result<Vec<String>, Error> {
+    let sql = "SELECT id FROM groups WHERE domain_id = $1";
+    tx.fetch_all(sql, args![domain_id]).await
+}
+
 /// The row as it is now, unless it is no longer `before`.
 pub(crate) async fn update(tx: &mut Tx, before: &Group, group: &Group) -> Result<(), Error> {
     let row = Where::new(SELECT).eq("id", &group.id);
@@ -121,16 +133,19 @@ pub(crate) async fn update(tx: &mut Tx, before: &Group, group: &Group) -> Result
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     for statement in [
         "DELETE FROM memberships WHERE group_id = $1",
-        "DELETE FROM assignments WHERE actor_id = $1",
-        "DELETE FROM groups WHERE id = $1",
+        "DELETE FROM assignments WHERE actor_id = $1 AND actor_kind = 'group'",
     ] {
         tx.exec(statement, args![id]).await?;
     }
+    tx.exec_some("DELETE FROM groups WHERE id = $1", args![id])
+        .await?;
     Ok(())
 }
 
-/// Puts a user into a group.
+/// Puts a user into a group, both of which are there.
 pub(crate) async fn add(tx: &mut Tx, id: &str, user_id: &str) -> Result<(), Error> {
+    there(tx, id).await?;
+    super::users::there(tx, user_id).await?;
     tx.exec(
         "INSERT INTO memberships (group_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         args![id, user_id],

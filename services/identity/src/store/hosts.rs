@@ -25,6 +25,13 @@ pub(crate) async fn list(db: &Db) -> Result<Vec<Host>, Error> {
     db.fetch_all(sql, args![]).await
 }
 
+/// All of them inside a transaction that changes some.
+pub(crate) async fn list_in(tx: &mut Tx) -> Result<Vec<Host>, Error> {
+    let sql =
+        "SELECT name, zone, join_until, secret_hash, added_at, joined_at FROM hosts ORDER BY name";
+    tx.fetch_all(sql, args![]).await
+}
+
 pub(crate) async fn get(db: &Db, name: &str) -> Result<Option<Host>, Error> {
     let sql = "SELECT name, zone, join_until, secret_hash, added_at, joined_at FROM hosts WHERE name = $1";
     db.fetch_opt(sql, args![name]).await

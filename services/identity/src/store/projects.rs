@@ -81,18 +81,15 @@ pub(crate) async fn fetch(db: &Db, query: &Where) -> Result<Vec<Project>, Error>
     db.fetch_where(query).await
 }
 
+const UP: &str = "WITH RECURSIVE up (id, parent_id, depth) AS ( \
+     SELECT id, parent_id, 0 FROM projects WHERE id = $1 \
+     UNION ALL SELECT p.id, p.parent_id, up.depth + 1 FROM projects p \
+     JOIN up ON p.id = up.parent_id WHERE up.depth < 64) \
+     SELECT id FROM up ORDER BY depth";
+
 /// The ids above a project: its parent first, its domain last.
 pub(crate) async fn above(db: &Db, id: &str) -> Result<Vec<String>, Error> {
-    let rows: Vec<String> = db
-        .fetch_all(
-            "WITH RECURSIVE up (id, parent_id, depth) AS ( \
-             SELECT id, parent_id, 0 FROM projects WHERE id = $1 \
-             UNION ALL SELECT p.id, p.parent_id, up.depth + 1 FROM projects p \
-             JOIN up ON p.id = up.parent_id WHERE up.depth < 64) \
-             SELECT id FROM up ORDER BY depth",
-            args![id],
-        )
-        .await?;
+    let rows: Vec<String> = db.fetch_all(UP, args![id]).await?;
     Ok(rows.into_iter().skip(1).collect())
 }
 
@@ -119,8 +116,50 @@ pub(crate) async fn place(db: &Db, project: &Project) -> Result<Place, Error> {
     })
 }
 
+/// A project as a place of roles, inside a transaction that relies on it; nothing is above one that is gone.
+pub(crate) async fn place_in(tx: &mut Tx, id: &str) -> Result<Place, Error> {
+    let rows: Vec<String> = tx.fetch_all(UP, args![id]).await?;
+    Ok(Place {
+        kind: TargetKind::Project,
+        id: id.to_owned(),
+        above: rows.into_iter().skip(1).collect(),
+    })
+}
+
+/// The nearest that is disabled of a project and everything above it.
+pub(crate) async fn disabled_from(tx: &mut Tx, id: &str) -> Result<Option<String>, Error> {
+    tx.fetch_opt(
+        "WITH RECURSIVE up (id, parent_id, enabled, depth) AS ( \
+         SELECT id, parent_id, enabled, 0 FROM projects WHERE id = $1 \
+         UNION ALL SELECT p.id, p.parent_id, p.enabled, up.depth + 1 FROM projects p \
+         JOIN up ON p.id = up.parent_id WHERE up.depth < 64) \
+         SELECT id FROM up WHERE NOT enabled ORDER BY depth LIMIT 1",
+        args![id],
+    )
+    .await
+}
+
+/// How many of the projects below one are enabled, however deep.
+pub(crate) async fn count_enabled_below(tx: &mut Tx, id: &str) -> Result<i64, Error> {
+    tx.fetch_scalar(
+        "WITH RECURSIVE down (id, enabled, depth) AS ( \
+         SELECT id, enabled, 0 FROM projects WHERE parent_id = $1 \
+         UNION ALL SELECT p.id, p.enabled, down.depth + 1 FROM projects p \
+         JOIN down ON p.parent_id = down.id WHERE down.depth < 64) \
+         SELECT COUNT(*) FROM down WHERE enabled",
+        args![id],
+    )
+    .await
+}
+
+/// Makes sure that a project or domain that was read is still as it was.
+pub(crate) async fn still(tx: &mut Tx, before: &Project) -> Result<(), Error> {
+    let row = Where::new(SELECT).eq("id", &before.id);
+    tx.still(&row, before).await
+}
+
 /// Makes sure that a project or domain that was seen is still there.
-pub(super) async fn there(tx: &mut Tx, id: &str) -> Result<(), Error> {
+pub(crate) async fn there(tx: &mut Tx, id: &str) -> Result<(), Error> {
     let sql = "SELECT id FROM projects WHERE id = $1";
     tx.still_there(sql, args![id]).await
 }
@@ -158,8 +197,7 @@ pub(crate) async fn insert(tx: &mut Tx, project: &Project) -> Result<(), Error> 
 
 /// The row as it is now, unless it is no longer `before`.
 pub(crate) async fn update(tx: &mut Tx, before: &Project, project: &Project) -> Result<(), Error> {
-    let row = Where::new(SELECT).eq("id", &project.id);
-    tx.still(&row, before).await?;
+    still(tx, before).await?;
     tx.exec(
         "UPDATE projects SET name = $1, enabled = $2, description = $3, options = $4, tags = $5, \
          extra = $6 WHERE id = $7",
@@ -189,28 +227,20 @@ pub(crate) async fn count_children(tx: &mut Tx, id: &str) -> Result<i64, Error> 
 /// The project and everything that only hangs on it.
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     for statement in [
-        "DELETE FROM assignments WHERE target_id = $1",
+        "DELETE FROM assignments WHERE target_id = $1 AND target_kind <> 'system'",
+        "DELETE FROM limits WHERE owner_id = $1",
         "DELETE FROM credentials WHERE project_id = $1",
         "DELETE FROM app_credential_rules WHERE app_credential_id IN \
          (SELECT id FROM app_credentials WHERE project_id = $1)",
         "DELETE FROM app_credentials WHERE project_id = $1",
         "DELETE FROM trusts WHERE project_id = $1",
         "UPDATE users SET default_project_id = NULL WHERE default_project_id = $1",
-        "DELETE FROM projects WHERE id = $1",
     ] {
         tx.exec(statement, args![id]).await?;
     }
+    tx.exec_some("DELETE FROM projects WHERE id = $1", args![id])
+        .await?;
     Ok(())
-}
-
-/// The users and groups that a domain owns.
-pub(crate) async fn actors_of_domain(tx: &mut Tx, id: &str) -> Result<Vec<String>, Error> {
-    tx.fetch_all(
-        "SELECT id FROM users WHERE domain_id = $1 UNION ALL \
-         SELECT id FROM groups WHERE domain_id = $1",
-        args![id],
-    )
-    .await
 }
 
 /// The projects that a domain owns, in any order.

@@ -53,8 +53,23 @@ pub(crate) async fn implications(db: &Db) -> Result<Implications, Error> {
     Ok(Implications(found))
 }
 
-/// A new row.
+/// Makes sure that a role that was read is still as it was.
+pub(crate) async fn still(tx: &mut Tx, before: &Role) -> Result<(), Error> {
+    let row = Where::new(SELECT).eq("id", &before.id);
+    tx.still(&row, before).await
+}
+
+/// Makes sure that a role that was seen is still there.
+pub(super) async fn there(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    let sql = "SELECT id FROM roles WHERE id = $1";
+    tx.still_there(sql, args![id]).await
+}
+
+/// A new row, of a domain that is there or of none.
 pub(crate) async fn insert(tx: &mut Tx, role: &Role) -> Result<(), Error> {
+    if let Some(domain) = &role.domain_id {
+        super::projects::there(tx, domain.as_str()).await?;
+    }
     tx.exec(
         "INSERT INTO roles (id, name, domain_id, description, options, extra) \
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -73,8 +88,7 @@ pub(crate) async fn insert(tx: &mut Tx, role: &Role) -> Result<(), Error> {
 
 /// The row as it is now, unless it is no longer `before`.
 pub(crate) async fn update(tx: &mut Tx, before: &Role, role: &Role) -> Result<(), Error> {
-    let row = Where::new(SELECT).eq("id", &role.id);
-    tx.still(&row, before).await?;
+    still(tx, before).await?;
     tx.exec(
         "UPDATE roles SET name = $1, description = $2, options = $3, extra = $4 WHERE id = $5",
         args![
@@ -94,10 +108,11 @@ pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     for statement in [
         "DELETE FROM assignments WHERE role_id = $1",
         "DELETE FROM implied_roles WHERE prior_id = $1 OR implied_id = $1",
-        "DELETE FROM roles WHERE id = $1",
     ] {
         tx.exec(statement, args![id]).await?;
     }
+    tx.exec_some("DELETE FROM roles WHERE id = $1", args![id])
+        .await?;
     Ok(())
 }
 
@@ -110,8 +125,10 @@ pub(crate) async fn of_domain(tx: &mut Tx, domain_id: &str) -> Result<Vec<String
     .await
 }
 
-/// From now on, whoever has `prior` has `implied` too.
+/// From now on, whoever has `prior` has `implied` too; both are there.
 pub(crate) async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<(), Error> {
+    there(tx, prior).await?;
+    there(tx, implied).await?;
     tx.exec(
         "INSERT INTO implied_roles (prior_id, implied_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         args![prior, implied],

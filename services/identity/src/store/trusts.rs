@@ -1,5 +1,7 @@
 //! Trusts.
 
+use std::collections::BTreeSet;
+
 use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
 use nephos_types::Timestamp;
 
@@ -48,8 +50,23 @@ pub(crate) async fn list(
     db.fetch_where(&query).await
 }
 
-/// A new row.
+/// The trust, unless it was taken back, inside a transaction that relies on it.
+pub(crate) async fn get_in(tx: &mut Tx, id: &str) -> Result<Option<Trust>, Error> {
+    let query = Where::new(SELECT).eq("id", id).is_null("deleted_at");
+    Ok(tx.fetch_where(&query).await?.pop())
+}
+
+/// A new row; users, project and roles are there.
 pub(crate) async fn insert(tx: &mut Tx, trust: &Trust) -> Result<(), Error> {
+    for user in [&trust.trustor_user_id, &trust.trustee_user_id] {
+        super::users::there(tx, user.as_str()).await?;
+    }
+    if let Some(project) = &trust.project_id {
+        super::projects::there(tx, project.as_str()).await?;
+    }
+    for role in &trust.role_ids {
+        super::roles::there(tx, role).await?;
+    }
     tx.exec(
         "INSERT INTO trusts (id, trustor_user_id, trustee_user_id, project_id, impersonation, \
          expires_at, remaining_uses, redelegated_trust_id, redelegation_count, role_ids, \
@@ -84,21 +101,42 @@ pub(crate) async fn consume(tx: &mut Tx, id: &str) -> Result<bool, Error> {
     Ok(changed > 0)
 }
 
-/// Takes back a trust.
+/// Takes back a trust that is in force.
 pub(crate) async fn remove(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(), Error> {
-    tx.exec(
-        "UPDATE trusts SET deleted_at = $1 WHERE id = $2",
+    tx.exec_some(
+        "UPDATE trusts SET deleted_at = $1 WHERE id = $2 AND deleted_at IS NULL",
         args![now, id],
     )
     .await?;
     Ok(())
 }
 
-/// The trusts that were made from this one.
-pub(crate) async fn made_from(tx: &mut Tx, id: &str) -> Result<Vec<String>, Error> {
-    tx.fetch_all(
-        "SELECT id FROM trusts WHERE redelegated_trust_id = $1 AND deleted_at IS NULL",
-        args![id],
-    )
-    .await
+/// A trust and all that were made from it and are in force, however far; itself first.
+pub(crate) async fn with_offspring(tx: &mut Tx, id: &str) -> Result<Vec<String>, Error> {
+    let mut found = vec![id.to_owned()];
+    let mut seen = 0;
+    while let Some(next) = found.get(seen).cloned() {
+        let sql = "SELECT id FROM trusts WHERE redelegated_trust_id = $1 AND deleted_at IS NULL";
+        let made: Vec<String> = tx.fetch_all(sql, args![next]).await?;
+        found.extend(made);
+        seen += 1;
+    }
+    Ok(found)
+}
+
+/// The trusts from and to a user, and all that were made from them, each once.
+pub(crate) async fn of_user(tx: &mut Tx, user_id: &str) -> Result<Vec<String>, Error> {
+    let own: Vec<String> = tx
+        .fetch_all(
+            "SELECT id FROM trusts WHERE trustor_user_id = $1 OR trustee_user_id = $1",
+            args![user_id],
+        )
+        .await?;
+    let mut found = BTreeSet::new();
+    for id in own {
+        if !found.contains(&id) {
+            found.extend(with_offspring(tx, &id).await?);
+        }
+    }
+    Ok(found.into_iter().collect())
 }

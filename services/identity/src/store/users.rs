@@ -100,10 +100,27 @@ pub(crate) async fn insert(tx: &mut Tx, user: &User) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes sure that a user that was read is still as it was.
+pub(crate) async fn still(tx: &mut Tx, before: &User) -> Result<(), Error> {
+    let row = Where::new(SELECT).eq("u.id", &before.id);
+    tx.still(&row, before).await
+}
+
+/// Makes sure that a user that was seen is still there.
+pub(super) async fn there(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    let sql = "SELECT id FROM users WHERE id = $1";
+    tx.still_there(sql, args![id]).await
+}
+
+/// The ids of a domain's users.
+pub(crate) async fn of_domain(tx: &mut Tx, domain_id: &str) -> Result<Vec<String>, Error> {
+    let sql = "SELECT id FROM users WHERE domain_id = $1";
+    tx.fetch_all(sql, args![domain_id]).await
+}
+
 /// The row as it is now, unless it is no longer `before`.
 pub(crate) async fn update(tx: &mut Tx, before: &User, user: &User) -> Result<(), Error> {
-    let row = Where::new(SELECT).eq("u.id", &user.id);
-    tx.still(&row, before).await?;
+    still(tx, before).await?;
     tx.exec(
         "UPDATE users SET name = $1, enabled = $2, default_project_id = $3, options = $4, \
          extra = $5 WHERE id = $6",
@@ -120,24 +137,29 @@ pub(crate) async fn update(tx: &mut Tx, before: &User, user: &User) -> Result<()
     Ok(())
 }
 
-/// The user and everything that only hangs on it.
-pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
+/// The user and everything that only hangs on it; gives the trusts that ended with it.
+pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<Vec<String>, Error> {
+    let trusts = super::trusts::of_user(tx, id).await?;
+    for trust in &trusts {
+        tx.exec("DELETE FROM trusts WHERE id = $1", args![trust])
+            .await?;
+    }
     for statement in [
         "DELETE FROM passwords WHERE user_id = $1",
         "DELETE FROM login_failures WHERE subject = $1",
         "DELETE FROM memberships WHERE user_id = $1",
-        "DELETE FROM assignments WHERE actor_id = $1",
+        "DELETE FROM assignments WHERE actor_id = $1 AND actor_kind = 'user'",
         "DELETE FROM credentials WHERE user_id = $1",
         "DELETE FROM app_credential_rules WHERE app_credential_id IN \
          (SELECT id FROM app_credentials WHERE user_id = $1)",
         "DELETE FROM app_credentials WHERE user_id = $1",
         "DELETE FROM access_rules WHERE user_id = $1",
-        "DELETE FROM trusts WHERE trustor_user_id = $1 OR trustee_user_id = $1",
-        "DELETE FROM users WHERE id = $1",
     ] {
         tx.exec(statement, args![id]).await?;
     }
-    Ok(())
+    tx.exec_some("DELETE FROM users WHERE id = $1", args![id])
+        .await?;
+    Ok(trusts)
 }
 
 /// The hashes of a user's last passwords, the one in force first.
@@ -145,6 +167,16 @@ pub(crate) async fn passwords(db: &Db, id: &UserId) -> Result<Vec<String>, Error
     db.fetch_all(
         "SELECT hash FROM passwords WHERE user_id = $1 ORDER BY created_at DESC LIMIT 50",
         args![id],
+    )
+    .await
+}
+
+/// Makes sure that a password is still the one in force.
+pub(crate) async fn still_in_force(tx: &mut Tx, id: &UserId, hash: &str) -> Result<(), Error> {
+    tx.still_there(
+        "SELECT hash FROM passwords WHERE user_id = $1 AND hash = $2 AND created_at = \
+         (SELECT MAX(created_at) FROM passwords WHERE user_id = $1)",
+        args![id, hash],
     )
     .await
 }
@@ -198,7 +230,8 @@ pub(crate) async fn failures(db: &Db, subject: &str) -> Result<Failures, Error> 
     Ok(found.unwrap_or_default())
 }
 
-/// One more. Failures before a lock that is over do not count; counted by the database, so that none is lost.
+/// One more, unless the user is gone. Failures before a lock that is over do not count; counted by the database, so
+/// that none is lost.
 pub(crate) async fn count_failure(
     tx: &mut Tx,
     subject: &str,
@@ -206,7 +239,9 @@ pub(crate) async fn count_failure(
     now: Timestamp,
 ) -> Result<(), Error> {
     tx.exec(
-        "INSERT INTO login_failures (subject, failures, last_at) VALUES ($1, 1, $2) \
+        "INSERT INTO login_failures (subject, failures, last_at) \
+         SELECT CAST($1 AS TEXT), 1, CAST($2 AS BIGINT) \
+         WHERE $1 = '' OR EXISTS (SELECT 1 FROM users WHERE id = $1) \
          ON CONFLICT (subject) DO UPDATE SET last_at = excluded.last_at, \
          failures = CASE WHEN login_failures.failures >= $3 AND login_failures.last_at < $4 \
          THEN 1 ELSE login_failures.failures + 1 END",

@@ -73,30 +73,9 @@ async fn receive(
     (store, expected): (String, Option<u64>),
     body: Stream,
 ) -> Result<Empty, Fault> {
-    if image.status != Status::Queued {
-        return Err(wrong_status(image.status, status));
-    }
-    let missing = image.missing_formats();
-    if let Some(missing) = missing.filter(|_| status == Status::Saving) {
-        return Err(Fault::bad_request(missing));
-    }
-    let blob = BlobId::from(nephos_runtime::ids::uuid());
-    let now = cx.now();
-    let mut tx = cx.write().await?;
-    if !images::move_status(&mut tx, &image.id, (Status::Queued, status), now).await? {
-        drop(tx);
-        let found = images::find(cx.db(), &image.id).await?;
-        return Err(found.map_or_else(
-            || no_image(image.id.as_str()),
-            |found| wrong_status(found.status, status),
-        ));
-    }
-    let by = blobs::WrittenBy {
-        process: &cx.process,
-        until: alive_until(now),
-    };
-    blobs::insert(&mut tx, &blob, (&image.id, &store), by).await?;
-    tx.commit().await?;
+    // The bytes do not come again, but nothing of them was read yet.
+    let begin = || begin(cx, &image.id, (status, &store));
+    let (image, blob) = cx.db().again(begin).await?;
     let id = image.id.clone();
     let upload_task = Upload {
         service: Arc::clone(cx.service()),
@@ -116,6 +95,34 @@ async fn receive(
     outcome
         .map(|()| Empty)
         .map_err(|why| upload(id.as_str(), why))
+}
+
+/// The image as it is when its data begins to come, and the name of the data.
+async fn begin(
+    cx: &Cx,
+    id: &ImageId,
+    (status, store): (Status, &str),
+) -> Result<(Image, BlobId), Fault> {
+    let image = images::find(cx.db(), id).await?;
+    let image = image.ok_or_else(|| no_image(id.as_str()))?;
+    if image.status != Status::Queued {
+        return Err(wrong_status(image.status, status));
+    }
+    let missing = image.missing_formats();
+    if let Some(missing) = missing.filter(|_| status == Status::Saving) {
+        return Err(Fault::bad_request(missing));
+    }
+    let blob = BlobId::from(nephos_runtime::ids::uuid());
+    let now = cx.now();
+    let mut tx = cx.write().await?;
+    images::begin_data(&mut tx, &image, status, now).await?;
+    let by = blobs::WrittenBy {
+        process: &cx.process,
+        until: alive_until(now),
+    };
+    blobs::insert(&mut tx, &blob, (&image.id, store), by).await?;
+    tx.commit().await?;
+    Ok((image, blob))
 }
 
 /// How many bytes the client says there are, checked against the limit before any of them comes.

@@ -380,7 +380,7 @@ async fn namespace_query(cx: &Cx, query: &Params) -> Result<NamespaceQuery, Faul
         unknown => return Err(bad(format!("Invalid sort key: {unknown}"))),
     };
     let limit = match query.get("limit") {
-        Some(limit) => nephos_api::count(limit)
+        Some(limit) => nephos_types::count(limit)
             .ok_or_else(|| bad("limit param must be a positive integer".to_owned()))?
             .min(MAX_LIMIT),
         None => DEFAULT_LIMIT,

@@ -182,7 +182,7 @@ async fn list_tags(cx: Cx, req: Req<ListTags>) -> Reply<ListTags> {
         }
     }
     let limit = match req.query.get("limit") {
-        Some(limit) => nephos_api::count(limit)
+        Some(limit) => nephos_types::count(limit)
             .ok_or_else(|| Fault::bad_request("limit param must be a positive integer"))?
             .min(MAX_LIMIT) as usize,
         None => DEFAULT_LIMIT as usize,

@@ -176,7 +176,7 @@ async fn task_query(cx: &Cx, query: &Params) -> Result<TaskQuery, Fault> {
         unknown => return Err(bad(format!("Invalid sort direction: {unknown}"))),
     };
     let limit = match query.get("limit") {
-        Some(limit) => nephos_api::count(limit)
+        Some(limit) => nephos_types::count(limit)
             .ok_or_else(|| bad("limit param must be a positive integer".to_owned()))?
             .min(MAX_LIMIT),
         None => DEFAULT_LIMIT,

@@ -297,7 +297,7 @@ fn limit(value: &str) -> Result<u32, String> {
     if value.starts_with('-') {
         return Err("limit param must be positive".to_owned());
     }
-    let limit = nephos_api::count(value.trim_start_matches('+'));
+    let limit = nephos_types::count(value.trim_start_matches('+'));
     let limit = limit.ok_or_else(|| "limit param must be an integer".to_owned())?;
     Ok(limit.min(MAX_LIMIT))
 }

@@ -184,15 +184,18 @@ impl Upload {
             ((Status::Saving, Status::Active), data)
         };
         let now = core.clock.now();
-        let mut tx = core.db.write().await?;
-        let kept = blobs::keep(&mut tx, &self.blob, digests).await?;
-        let moved =
-            images::move_status_with_data(&mut tx, &self.image_id, moves, &data, now).await?;
-        if !(kept && moved) {
-            return Err(UploadError::Gone);
-        }
-        tx.commit().await?;
-        Ok(())
+        // The bytes do not come again, whoever changes the image meanwhile.
+        let publish = || async {
+            let mut tx = core.db.write().await?;
+            let kept = blobs::keep(&mut tx, &self.blob, digests).await?;
+            let moved =
+                images::move_status_with_data(&mut tx, &self.image_id, moves, &data, now).await?;
+            if !(kept && moved) {
+                return Err(UploadError::Gone);
+            }
+            Ok(tx.commit().await?)
+        };
+        core.db.again(publish).await
     }
 
     /// Removes the bytes, then their row; the image is queued again.
@@ -200,19 +203,23 @@ impl Upload {
         self.store()?.remove(self.blob.as_str()).await?;
         crash_point!("upload.bytes_undone");
         let core = &self.service.core;
-        let mut tx = core.db.write().await?;
-        // Given up by recovery, the blob is its affair, and the image may have a new upload already.
-        if blobs::remove_unfinished(&mut tx, &self.blob).await? {
-            let from = if self.store == STAGING {
-                Status::Uploading
-            } else {
-                Status::Saving
-            };
-            let (moves, nothing) = ((from, Status::Queued), Data::default());
-            let now = core.clock.now();
-            images::move_status_with_data(&mut tx, &self.image_id, moves, &nothing, now).await?;
-        }
-        tx.commit().await?;
+        let undo = || async {
+            let mut tx = core.db.write().await?;
+            // Given up by recovery, the blob is its affair, and the image may have a new upload already.
+            if blobs::remove_unfinished(&mut tx, &self.blob).await? {
+                let from = if self.store == STAGING {
+                    Status::Uploading
+                } else {
+                    Status::Saving
+                };
+                let (moves, nothing) = ((from, Status::Queued), Data::default());
+                let now = core.clock.now();
+                images::move_status_with_data(&mut tx, &self.image_id, moves, &nothing, now)
+                    .await?;
+            }
+            tx.commit().await
+        };
+        core.db.again(undo).await?;
         crash_point!("upload.undone");
         Ok(())
     }

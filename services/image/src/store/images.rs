@@ -263,6 +263,22 @@ async fn insert_tags(tx: &mut Tx, image: &Image) -> Result<(), Error> {
     Ok(())
 }
 
+/// Notes that data comes for an image; a conflict when the image is not as it was read.
+pub(crate) async fn begin_data(
+    tx: &mut Tx,
+    image: &Image,
+    to: Status,
+    now: Timestamp,
+) -> Result<(), Error> {
+    tx.exec_some(
+        "UPDATE images SET status = $1, generation = generation + 1, updated_at = $2 \
+         WHERE id = $3 AND generation = $4",
+        args![to.as_str(), now, image.id, image.generation],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Moves an image from one state to another; false when it is not in the first one, or not there.
 pub(crate) async fn move_status(
     tx: &mut Tx,

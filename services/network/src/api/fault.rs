@@ -37,6 +37,7 @@ fn by_status(status: StatusCode) -> &'static str {
         413 => "HTTPRequestEntityTooLarge",
         501 => "HTTPNotImplemented",
         503 => "HTTPServiceUnavailable",
+        504 => "HTTPGatewayTimeout",
         _other => "HTTPInternalServerError",
     }
 }

@@ -71,7 +71,7 @@ impl Listing {
         let query = self.tagged(query, &params)?;
         let limit = match params.get("limit").filter(|text| !text.is_empty()) {
             None => None,
-            Some(text) => match nephos_api::count(text) {
+            Some(text) => match nephos_types::count(text) {
                 Some(0) => None,
                 Some(limit) => Some(limit.min(1000)),
                 None => {

@@ -301,6 +301,7 @@ async fn update(
     if let Some(asked) = &change.fixed_ips {
         let subnets = port_build::subnets_of(tx, &port.network_id).await?;
         port.fixed_ips = fixed_ips::reallocate(tx, port, &subnets, asked).await?;
+        check_floating(tx, port).await?;
     }
     // A port that moves, or that nobody has any more, is not up until its new host says so.
     if before.host != port.host {
@@ -321,6 +322,24 @@ async fn update(
         publish_router::router(tx, port.updated_at, &port.device_id).await?;
     }
     Ok(())
+}
+
+/// Addresses that floating IPs lead to stay.
+async fn check_floating(tx: &mut Tx, port: &Port) -> Result<(), Fault> {
+    let query = floating_ips::query().eq("f.port_id", &port.id);
+    let leading = floating_ips::find(&mut Reader::Tx(tx), &query).await?;
+    let stays = |ip| port.fixed_ips.iter().any(|fixed| fixed.ip_address == ip);
+    match leading.iter().filter_map(|one| one.fixed_ip).all(stays) {
+        true => Ok(()),
+        false => Err(Refusal::bad(
+            "port",
+            format!(
+                "Cannot update the fixed_ips of the port {}, because its original fixed_ip has been associated to a floating ip",
+                port.id
+            ),
+        )
+        .into()),
+    }
 }
 
 async fn check_mac(tx: &mut Tx, before: &Port, port: &Port) -> Result<(), Fault> {

@@ -22,9 +22,27 @@ pub(crate) async fn run(db: &Db) -> Result<Vec<Finding>, Error> {
             hint: "delete the row of port_ips".to_owned(),
         });
     }
+    found.extend(floating_nowhere(db).await?);
     found.extend(feed_without_owner(db).await?);
     found.extend(ports_not_told(db).await?);
     Ok(found)
+}
+
+/// Floating IPs that lead to an address which their port does not have.
+async fn floating_nowhere(db: &Db) -> Result<Vec<Finding>, Error> {
+    let ids: Vec<String> = db
+        .fetch_all(
+            "SELECT f.id FROM floating_ips f WHERE f.port_id IS NOT NULL AND NOT EXISTS \
+             (SELECT 1 FROM port_ips i WHERE i.port_id = f.port_id AND i.ip = f.fixed_ip) ORDER BY f.id",
+            args![],
+        )
+        .await?;
+    let finding = |id| Finding {
+        what: "floating IP leads to an address that its port does not have".to_owned(),
+        id,
+        hint: "take it from its port and give it again".to_owned(),
+    };
+    Ok(ids.into_iter().map(finding).collect())
 }
 
 async fn quotas_of(db: &Db) -> Result<Vec<Finding>, Error> {

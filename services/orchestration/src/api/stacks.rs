@@ -142,6 +142,15 @@ pub(crate) async fn trust(cx: &Cx, now: Option<&Stack>) -> Result<Option<String>
         .map_err(|why| no_trust(&why))
 }
 
+/// Gives back what was lent for a stack that is not to be, however late that is.
+async fn give_back(cx: &Cx, trust: Option<&str>) {
+    let Some(trust) = trust else { return };
+    let given = nephos_runtime::request::within(None, cx.siblings.give_back(trust));
+    if let Err(why) = given.await {
+        tracing::warn!(trust, %why, "a trust cannot be given back; its user can delete it");
+    }
+}
+
 endpoint! {
     /// Create a stack.
     CreateStack: POST "/v1/{tenant_id}/stacks" => 201,
@@ -215,19 +224,25 @@ async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
         created_at: now,
         updated_at: None,
     };
-    let mut tx = cx.write().await?;
-    let asked = request::Asked {
-        caller: &cx.caller,
-        request_id: &cx.request_id,
-        now,
+    let written = async {
+        let mut tx = cx.write().await?;
+        let asked = request::Asked {
+            caller: &cx.caller,
+            request_id: &cx.request_id,
+            now,
+        };
+        if !request::create(&mut tx, &asked, &stack, &scene)
+            .await
+            .map_err(|why| enqueue(&name, why))?
+        {
+            return Err(taken());
+        }
+        Ok(tx.commit().await?)
     };
-    if !request::create(&mut tx, &asked, &stack, &scene)
-        .await
-        .map_err(|why| enqueue(&name, why))?
-    {
-        return Err(taken());
+    if let Err(why) = written.await {
+        give_back(&cx, stack.trust_id.as_deref()).await;
+        return Err(why);
     }
-    tx.commit().await?;
     let href = cx.url(&stack.path());
     let view = json!({"stack": {"id": stack.id, "links": [{"href": href, "rel": "self"}]}});
     Ok(With::new(Json(Document(view))).header(header::LOCATION, &href))
