@@ -1,7 +1,7 @@
 //! The last facts of this process, in memory: what the log says, kept for `nephos trace` and `nephos events`.
 //!
-//! Nothing is in it that the log may not hold. It is bounded by bytes, each kind of fact by itself: a burst of answered
-//! requests pushes out no warning, and what hosts tell pushes out nothing of the process's own.
+//! Nothing is in it that the log may not hold. It is bounded by age and by bytes, each kind of fact by itself: a burst of
+//! answered requests pushes out no warning, and what hosts tell pushes out nothing of the process's own.
 
 mod layer;
 mod ring;
@@ -36,8 +36,10 @@ const AT_ONCE: i64 = 512;
 const PER_SECOND: i64 = 20;
 /// Hosts whose allowance is remembered, beyond those of which something is kept.
 const HOSTS: usize = 4096;
-/// A host's clock may be so many seconds ahead; what it says of later is of now.
+/// Another machine's clock may be so many seconds ahead; what it says of later is of now.
 const AHEAD: i64 = 60;
+/// A fact is shown for so many seconds, as long as operations are kept.
+const AGE: i64 = 24 * 3600;
 
 static JOURNAL: LazyLock<Journal> = LazyLock::new(Journal::default);
 
@@ -104,6 +106,18 @@ impl Entry {
         self.level >= Level::Warning || self.event.is_some()
     }
 
+    /// As another machine may tell it: of a time that can be.
+    #[must_use]
+    pub fn told_at(self, now: Timestamp) -> Self {
+        let possible = oldest(now)..=now.plus_secs(AHEAD).0;
+        let at = if possible.contains(&self.at) {
+            self.at
+        } else {
+            now.0
+        };
+        Self { at, ..self }
+    }
+
     /// As it may stand in a journal, whoever made it.
     fn bounded(mut self) -> Self {
         let cut = |text: &mut Option<Box<str>>| {
@@ -147,6 +161,11 @@ impl Entry {
         let itself = size_of::<Self>() + 4 * size_of::<usize>();
         itself + names + self.message.len() + pairs + fields
     }
+}
+
+/// What is older is not shown any more.
+fn oldest(now: Timestamp) -> Micros {
+    now.plus_secs(-AGE).0
 }
 
 fn shorten(text: &mut Box<str>, limit: usize) {
@@ -238,7 +257,6 @@ impl Journal {
 
     /// Keeps what a host tells, in its own name whatever it says, as far as its allowance goes; says how many that were.
     pub fn take_in(&self, now: Timestamp, host: &str, entries: Vec<Entry>) -> usize {
-        let latest = now.plus_secs(AHEAD).0;
         let mut taken = 0;
         let seq = {
             let mut inner = self.inner();
@@ -246,9 +264,8 @@ impl Journal {
                 if !inner.allow(now.0, host) {
                     break;
                 }
-                let at = if entry.at > latest { now.0 } else { entry.at };
                 let host = Some(host.into());
-                inner.put(Entry { at, host, ..entry }.bounded());
+                inner.put(Entry { host, ..entry }.told_at(now).bounded());
                 taken += 1;
             }
             inner.seq
@@ -259,9 +276,10 @@ impl Journal {
 
     /// What is known of a request, the oldest first; so many entries at most.
     #[must_use]
-    pub fn of_request(&self, id: &str) -> Vec<Arc<Entry>> {
+    pub fn of_request(&self, now: Timestamp, id: &str) -> Vec<Arc<Entry>> {
         let mut found: Vec<_> = {
-            let inner = self.inner();
+            let mut inner = self.inner();
+            inner.age(now);
             let all = inner.rings(true).into_iter().flat_map(Ring::iter);
             let of_it = all.filter(|entry| entry.request_id.as_deref() == Some(id));
             of_it.cloned().collect()
@@ -273,9 +291,10 @@ impl Journal {
 
     /// What came after `seq`; only news, or `all`.
     #[must_use]
-    pub fn after(&self, seq: u64, all: bool) -> Page {
+    pub fn after(&self, now: Timestamp, seq: u64, all: bool) -> Page {
         let (mut entries, last, missed) = {
-            let inner = self.inner();
+            let mut inner = self.inner();
+            inner.age(now);
             let rings = inner.rings(all);
             let missed = seq > 0 && rings.iter().any(|ring| ring.lost_after(seq));
             let found = rings.iter().flat_map(|ring| ring.after(seq));
@@ -349,12 +368,18 @@ impl Inner {
         }
         share.kept += 1;
         let shares = &mut self.shares;
-        self.of_hosts.push(entry, |dropped| {
-            let of = dropped.host.as_deref().unwrap_or_default();
-            if let Some(share) = shares.get_mut(of) {
-                share.kept = share.kept.saturating_sub(1);
-            }
-        });
+        self.of_hosts.push(entry, |dropped| less(shares, dropped));
+    }
+
+    /// Lets go what nobody is shown any more.
+    fn age(&mut self, now: Timestamp) {
+        let oldest = oldest(now);
+        for own in [&mut self.answers, &mut self.events, &mut self.warnings] {
+            own.drop_before(oldest, |_dropped| {});
+        }
+        let shares = &mut self.shares;
+        let dropped = |dropped: &Entry| less(shares, dropped);
+        self.of_hosts.drop_before(oldest, dropped);
     }
 
     fn allow(&mut self, now: Micros, host: &str) -> bool {
@@ -381,6 +406,14 @@ fn share<'a>(shares: &'a mut HashMap<Box<str>, Share>, host: &str) -> &'a mut Sh
         allowed: AT_ONCE,
         at: 0,
     })
+}
+
+/// A host has one fewer.
+fn less(shares: &mut HashMap<Box<str>, Share>, dropped: &Entry) {
+    let of = dropped.host.as_deref().unwrap_or_default();
+    if let Some(share) = shares.get_mut(of) {
+        share.kept = share.kept.saturating_sub(1);
+    }
 }
 
 #[cfg(test)]

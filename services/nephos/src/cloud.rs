@@ -15,7 +15,7 @@ use nephos_peer::{Directory, Peers, Replicas, Transport};
 use nephos_runtime::{Clock, Shutdown, Task};
 
 use crate::fsck::{OnHost, Sources};
-use crate::journal::desk::{Desk, Fronted};
+use crate::journal::desk::{self, Desk, Fronted};
 use crate::running::Running;
 use crate::secrets::Secrets;
 use crate::services::{
@@ -219,6 +219,7 @@ impl<'a> Cloud<'a> {
                 .collect(),
             clock: self.ground.clock.clone(),
             shutdown: shutdown.clone(),
+            waiting: desk::places(),
         });
         let fronted = |mount: &Mount| Mount {
             prefix: mount.prefix,

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use nephos_types::Micros;
+
 use super::Entry;
 
 #[derive(Debug)]
@@ -29,6 +31,17 @@ impl Ring {
         self.bytes += entry.weight();
         self.entries.push_back(entry);
         while self.bytes > self.limit {
+            let Some(first) = self.entries.pop_front() else {
+                break;
+            };
+            self.forget(&first);
+            dropped(&first);
+        }
+    }
+
+    /// Lets go what came first, as far as it is of before `at`.
+    pub fn drop_before(&mut self, at: Micros, mut dropped: impl FnMut(&Entry)) {
+        while self.entries.front().is_some_and(|first| first.at < at) {
             let Some(first) = self.entries.pop_front() else {
                 break;
             };

@@ -1,9 +1,12 @@
 use super::*;
 
+/// When everything happens here.
+const NOW: Timestamp = Timestamp(1_000_000_000_000_000);
+
 fn entry(message: &str) -> Entry {
     Entry {
         seq: 0,
-        at: 1,
+        at: NOW.0,
         level: Level::Info,
         request_id: None,
         service: None,
@@ -55,9 +58,9 @@ fn it_stays_within_two_mebibytes_and_a_burst_pushes_out_no_warning() {
         bytes(&journal)
     );
     assert!(kept(&journal) > 500, "{}", kept(&journal));
-    let news = journal.after(0, false).entries;
+    let news = journal.after(NOW, 0, false).entries;
     assert_eq!(news.len(), 1, "{news:?}");
-    let all = journal.after(0, true);
+    let all = journal.after(NOW, 0, true);
     assert_eq!(all.entries.len(), PAGE);
     let longest = all
         .entries
@@ -77,7 +80,7 @@ fn whoever_reads_page_by_page_reads_everything_and_is_told_what_is_gone() {
     }
     let (mut since, mut read) = (0, Vec::new());
     loop {
-        let page = journal.after(since, true);
+        let page = journal.after(NOW, since, true);
         assert!(!page.missed);
         if page.entries.is_empty() {
             break;
@@ -90,14 +93,17 @@ fn whoever_reads_page_by_page_reads_everything_and_is_told_what_is_gone() {
     for _ in 0..20_000 {
         journal.note(entry("more"));
     }
-    assert!(journal.after(since, true).missed);
-    assert!(!journal.after(since, false).missed, "nothing else is gone");
+    assert!(journal.after(NOW, since, true).missed);
+    assert!(
+        !journal.after(NOW, since, false).missed,
+        "nothing else is gone"
+    );
 }
 
 #[test]
 fn a_host_speaks_in_its_own_name_and_pushes_out_nobody() {
     let journal = Journal::default();
-    let now = Timestamp(1_000_000_000);
+    let now = NOW;
     let lie = Entry {
         host: Some("other".into()),
         at: i64::MAX,
@@ -115,7 +121,7 @@ fn a_host_speaks_in_its_own_name_and_pushes_out_nobody() {
     }
     let most = AT_ONCE + 100 * PER_SECOND;
     assert!(flood <= usize::try_from(most).unwrap(), "{flood}");
-    let all = journal.after(0, true).entries;
+    let all = journal.after(NOW, 0, true).entries;
     let of = |host: &str| {
         let all = all.iter();
         all.filter(|entry| entry.host.as_deref() == Some(host))
@@ -127,8 +133,25 @@ fn a_host_speaks_in_its_own_name_and_pushes_out_nobody() {
         "in its own name, and still there"
     );
     assert!(of("loud") <= OF_HOST, "{}", of("loud"));
-    assert!(all.iter().all(|entry| entry.at <= now.plus_secs(200).0));
+    let possible = now.0..=now.plus_secs(200).0;
+    assert!(all.iter().all(|entry| possible.contains(&entry.at)));
     assert!(all.iter().any(|entry| &*entry.message == "own"));
+}
+
+#[test]
+fn what_is_older_than_a_day_is_shown_to_nobody_and_makes_room() {
+    let journal = Journal::default();
+    journal.note(entry("own"));
+    let told = Entry {
+        at: i64::MIN,
+        ..entry("a host's")
+    };
+    assert_eq!(journal.take_in(NOW, "h1", vec![told; 3]), 3);
+    let (today, tomorrow) = (NOW.plus_secs(AGE), NOW.plus_secs(AGE + 1));
+    assert_eq!(journal.after(today, 0, true).entries.len(), 4);
+    assert!(journal.after(tomorrow, 0, true).entries.is_empty());
+    assert_eq!(kept(&journal), 0);
+    assert_eq!(journal.inner().shares["h1"].kept, 0);
 }
 
 #[tokio::test]
@@ -150,7 +173,7 @@ async fn what_the_log_writes_is_kept_with_what_its_spans_say_and_nothing_else() 
     });
     let id = nephos_types::RequestId::from("req-layer");
     crate::request::under(id, async { tracing::info!("without a span") }).await;
-    let found = journal().of_request("req-layer");
+    let found = journal().of_request(Clock::system().now(), "req-layer");
     let said: Vec<_> = found.iter().map(|entry| &*entry.message).collect();
     assert_eq!(said, ["answered", "beware", "without a span"]);
     assert_eq!(found[0].service.as_deref(), Some("compute"));
@@ -176,7 +199,7 @@ async fn who_waits_for_news_is_woken_by_news_alone() {
         ..entry("a host is there")
     });
     waiting.await;
-    assert_eq!(journal.after(0, false).entries.len(), 1);
+    assert_eq!(journal.after(NOW, 0, false).entries.len(), 1);
 }
 
 async fn still_waits(waiting: &mut (impl Future<Output = ()> + Unpin)) -> bool {

@@ -80,5 +80,11 @@ async fn trace(
 
 /// `+0.012 s`.
 fn offset(micros: i64) -> String {
-    format!("+{}.{:03} s", micros / 1_000_000, micros % 1_000_000 / 1000)
+    let sign = if micros < 0 { '-' } else { '+' };
+    let micros = micros.unsigned_abs();
+    format!(
+        "{sign}{}.{:03} s",
+        micros / 1_000_000,
+        micros % 1_000_000 / 1000
+    )
 }

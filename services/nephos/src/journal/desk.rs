@@ -13,6 +13,7 @@ use nephos_runtime::journal::{Journal, journal};
 use nephos_runtime::{Clock, Shutdown};
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::{Known, News, Notes, Process, Work};
 
@@ -26,9 +27,10 @@ const GATHER: Duration = Duration::from_millis(50);
 const BODY: usize = 1024 * 1024;
 /// Most notes in one.
 pub const NOTES: usize = 100;
+/// So many may wait for news at once.
+const WAITING: usize = 32;
 
 /// What the journal's desk needs.
-#[derive(Clone)]
 pub struct Desk {
     /// Who asks.
     pub verifier: Verifier,
@@ -38,6 +40,14 @@ pub struct Desk {
     pub clock: Clock,
     /// When nobody is kept waiting any more.
     pub shutdown: Shutdown,
+    /// Places for those who wait for news.
+    pub waiting: Semaphore,
+}
+
+/// As many places as there are for those who wait.
+#[must_use]
+pub const fn places() -> Semaphore {
+    Semaphore::const_new(WAITING)
 }
 
 /// A service with the desk in front of it.
@@ -63,11 +73,10 @@ type Refused = (http::StatusCode, String);
 
 /// As whom somebody comes.
 enum Who {
-    /// An operator or a service: may read everything.
-    Reader {
-        /// A service may tell, too, in whatever name.
-        tells: bool,
-    },
+    /// May read everything.
+    Operator,
+    /// May tell, in whatever name.
+    Service,
     /// A host: may tell, in its own name.
     Host(String),
 }
@@ -77,12 +86,18 @@ impl Desk {
         let who = self.who(&request).await?;
         let what = request.path.strip_prefix(BASE).unwrap_or_default();
         match (request.method.as_str(), what.split_once('/'), what, who) {
+            ("POST", None, "notes", Who::Operator) => {
+                Err(forbidden("Only hosts and services tell what they do."))
+            }
             ("POST", None, "notes", who) => self.take(who, request.body).await,
-            ("GET", None, "entries", Who::Reader { .. }) => Ok(self.news(&request.query).await),
-            ("GET", Some(("requests", id)), _, Who::Reader { .. }) => self.known(id).await,
+            ("GET", None, "entries", Who::Operator) => self.news(&request.query).await,
+            ("GET", Some(("requests", id)), _, Who::Operator) => self.known(id).await,
             ("GET", _, _, Who::Host(host)) => Err(forbidden(&format!(
                 "The token of host {host} is good for telling what happens on that host, not for reading."
             ))),
+            ("GET", _, _, Who::Service) => Err(forbidden(
+                "A service tells what it does, and does not read what others do.",
+            )),
             _other => Err((
                 http::StatusCode::NOT_FOUND,
                 "The journal has no such path.".to_owned(),
@@ -118,12 +133,12 @@ impl Desk {
         let journal = journal();
         Ok(shown(&Known {
             process: process(journal),
-            entries: journal.of_request(id),
+            entries: journal.of_request(self.clock.now(), id),
             operations,
         }))
     }
 
-    async fn news(&self, query: &str) -> Response {
+    async fn news(&self, query: &str) -> Result<Response, Refused> {
         let value = |name: &str| {
             let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             let mut named = pairs.filter(|(other, _)| *other == name);
@@ -141,16 +156,21 @@ impl Desk {
         let all = value("all") == Some("1");
         let wait = Duration::from_secs(number("wait").min(WAIT_SECS));
         if same && !wait.is_zero() {
+            let _place = self.waiting.try_acquire().map_err(|_all_taken| {
+                let words =
+                    format!("{WAITING} wait for news here already; try again when one is gone.");
+                (http::StatusCode::SERVICE_UNAVAILABLE, words)
+            })?;
             let come = self.clock.timeout(wait, journal.changed(after, all));
             tokio::select! {
                 come = come => if come.is_some() { self.clock.sleep(GATHER).await },
                 () = self.shutdown.wait() => {}
             }
         }
-        shown(&News {
+        Ok(shown(&News {
             process: process(journal),
-            page: journal.after(after, all),
-        })
+            page: journal.after(self.clock.now(), after, all),
+        }))
     }
 
     async fn take(&self, who: Who, body: Incoming) -> Result<Response, Refused> {
@@ -161,19 +181,15 @@ impl Desk {
         if notes.entries.len() > NOTES {
             return Err(bad(format!("At most {NOTES} notes at once.")));
         }
-        let journal = journal();
+        let (journal, now) = (journal(), self.clock.now());
         let kept = match who {
-            Who::Host(host) => journal.take_in(self.clock.now(), &host, notes.entries),
-            Who::Reader { tells: true } => {
+            Who::Host(host) => journal.take_in(now, &host, notes.entries),
+            _service => {
                 let all = notes.entries.len();
-                notes
-                    .entries
-                    .into_iter()
-                    .for_each(|entry| journal.note(entry));
+                for entry in notes.entries {
+                    journal.note(entry.told_at(now));
+                }
                 all
-            }
-            Who::Reader { tells: false } => {
-                return Err(forbidden("Only hosts and services tell what they do."));
             }
         };
         Ok(shown(&json!({ "kept": kept })))
@@ -189,9 +205,10 @@ fn as_whom(caller: &Caller) -> Result<Who, Refused> {
     let whole = matches!(caller.scope, Scope::Project { .. } | Scope::System);
     let whole = whole && caller.access_rules.is_none();
     match (whole, has("service"), has("admin")) {
-        (true, tells, admin) if tells || admin => Ok(Who::Reader { tells }),
+        (true, true, _) => Ok(Who::Service),
+        (true, _, true) => Ok(Who::Operator),
         _anybody_else => Err(forbidden(
-            "What the processes of the cloud remember is for its operator: it takes the role admin or service.",
+            "What the processes of the cloud remember is for its operator: it takes the role admin.",
         )),
     }
 }

@@ -61,7 +61,7 @@ impl Telling {
         loop {
             journal().changed(after, true).await;
             self.clock.sleep(GATHER).await;
-            let page = journal().after(after, true);
+            let page = journal().after(self.clock.now(), after, true);
             let told = page.entries.iter().filter(|entry| is_told(entry));
             let told: Vec<_> = told.map(|entry| self.of_ours(entry)).collect();
             for some in told.chunks(NOTES) {

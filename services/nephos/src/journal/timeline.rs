@@ -6,7 +6,7 @@ use nephos_runtime::journal::Entry;
 use nephos_types::Timestamp;
 use serde::Serialize;
 
-use super::words::{self, harmless, length};
+use super::words::{self, harmless, length, took};
 use super::{Known, Work};
 
 /// One line.
@@ -15,7 +15,7 @@ pub struct Line {
     /// When it began, in microseconds since 1970.
     #[serde(rename = "at", serialize_with = "iso")]
     pub began: i64,
-    /// That after the request began, in microseconds.
+    /// That after the request began, in microseconds; less than 0 where a host's clock is behind.
     #[serde(rename = "after_micros")]
     pub after: i64,
     /// Which service, or host.
@@ -37,9 +37,12 @@ fn iso<S: serde::Serializer>(at: &i64, serializer: S) -> Result<S::Ok, S::Error>
 #[must_use]
 pub fn of(known: &[Known]) -> Vec<Line> {
     let mut lines = BTreeSet::new();
+    // Hosts have clocks of their own, and may say what they like: the cloud's own lines say when the request began.
+    let mut own = Vec::new();
     let mut told = BTreeSet::new();
     for work in known.iter().flat_map(|known| &known.operations) {
         told.insert((work.brief.kind.as_str(), work.brief.resource_id.as_str()));
+        own.push(work.brief.created_at);
         lines.extend(of_work(work));
     }
     for entry in known.iter().flat_map(|known| &known.entries) {
@@ -48,21 +51,24 @@ pub fn of(known: &[Known]) -> Vec<Line> {
         if ended && told.contains(&(of("kind"), of("resource"))) {
             continue;
         }
-        lines.insert(line(began(entry), words::place(entry), words::what(entry)));
+        let began = began(entry);
+        own.extend(entry.host.is_none().then_some(began));
+        let place = harmless(&words::place(entry));
+        lines.insert(line(began, place, words::what(entry)));
     }
-    let first = lines.first().map_or(0, |first: &Line| first.began);
+    let first = own.into_iter().min();
+    let first = first.or_else(|| Some(lines.first()?.began)).unwrap_or(0);
     let mut lines: Vec<_> = lines.into_iter().collect();
     for line in &mut lines {
-        line.after = line.began - first;
+        line.after = line.began.saturating_sub(first);
     }
     lines
 }
 
 /// An answered request is told of when it is answered, and stands where it began.
 fn began(entry: &Entry) -> i64 {
-    let took = || entry.field("micros")?.parse::<i64>().ok();
     match &*entry.message {
-        "answered" => entry.at.saturating_sub(took().unwrap_or(0)),
+        "answered" => entry.at.saturating_sub(took(entry).map_or(0, i64::from)),
         _other => entry.at,
     }
 }
@@ -183,6 +189,25 @@ mod tests {
                     8_000,
                     "compute: operation server.boot of s done (7.5 ms)".to_owned()
                 ),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_host_moves_the_beginning_for_nobody_and_writes_no_commands() {
+        let lie = [("micros", "9223372036854775807")];
+        let mut of_host = Entry::clone(&entry(-5_000, "\u{1b}c", "answered", &lie));
+        of_host.host = Some("node1".into());
+        let known = Known {
+            process: Process::default(),
+            entries: vec![Arc::new(of_host), entry(2_000, "compute", "looked", &[])],
+            operations: Vec::new(),
+        };
+        assert_eq!(
+            said(&[known]),
+            [
+                (-7_000, " c on node1: ? ? answered ?".to_owned()),
+                (0, "compute: looked".to_owned()),
             ]
         );
     }

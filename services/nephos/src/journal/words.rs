@@ -19,9 +19,8 @@ pub fn place(entry: &Entry) -> String {
 #[must_use]
 pub fn what(entry: &Entry) -> String {
     let of = |name: &str| entry.field(name).unwrap_or("?");
-    let took = entry.field("micros").and_then(|text| text.parse().ok());
-    let took = took.map_or(String::new(), |micros: u64| {
-        format!(" ({})", length(micros))
+    let took = took(entry).map_or(String::new(), |micros| {
+        format!(" ({})", length(micros.into()))
     });
     let said = match &*entry.message {
         "answered" => format!(
@@ -49,6 +48,12 @@ pub fn what(entry: &Entry) -> String {
         Level::Error => "ERROR ",
     };
     harmless(&format!("{mark}{said}"))
+}
+
+/// How long it took, in microseconds; what took more than an hour says so itself.
+#[must_use]
+pub fn took(entry: &Entry) -> Option<u32> {
+    entry.field("micros")?.parse().ok()
 }
 
 /// Text of whoever, without what a terminal takes for a command.

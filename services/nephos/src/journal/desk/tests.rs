@@ -25,6 +25,7 @@ fn front(world: &World) -> Fronted {
             operations: Vec::new(),
             clock: world.clock.clone(),
             shutdown: Shutdown::new(),
+            waiting: places(),
         }),
         service: Arc::new(Service),
     }
@@ -68,7 +69,7 @@ fn note(message: &str) -> Entry {
 }
 
 #[tokio::test]
-async fn only_operators_and_services_read_and_only_hosts_and_services_tell() {
+async fn only_operators_read_and_only_hosts_and_services_tell() {
     let world = World::new();
     let notes = json!({ "entries": [note("told")] });
     for persona in Persona::ALL {
@@ -77,7 +78,7 @@ async fn only_operators_and_services_read_and_only_hosts_and_services_tell() {
             match persona {
                 Persona::Nobody => [401, 401, 401],
                 Persona::Admin => [200, 200, 403],
-                Persona::Service => [200, 200, 200],
+                Persona::Service => [403, 403, 200],
                 Persona::Host | Persona::OtherHost => [403, 403, 200],
                 _tenant => [403, 403, 403],
             },
@@ -124,10 +125,14 @@ async fn a_host_tells_in_its_own_name_and_only_so_much() {
 #[tokio::test]
 async fn a_reader_of_another_process_begins_anew_and_one_that_knows_all_waits() {
     let world = World::new();
-    journal().note(Entry {
-        host: None,
-        ..note("first")
-    });
+    let own = |message: &str| {
+        let entry = Entry {
+            host: None,
+            ..note(message)
+        };
+        entry.told_at(world.clock.now())
+    };
+    journal().note(own("first"));
     let get = |target: String| {
         let world = &world;
         async move {
@@ -145,10 +150,7 @@ async fn a_reader_of_another_process_begins_anew_and_one_that_knows_all_waits() 
         get(next),
         async {
             tokio::task::yield_now().await;
-            journal().note(Entry {
-                host: None,
-                ..note("second")
-            });
+            journal().note(own("second"));
         },
         // What comes with it is waited for on the virtual clock.
         async {
@@ -160,4 +162,20 @@ async fn a_reader_of_another_process_begins_anew_and_one_that_knows_all_waits() 
     );
     assert_eq!(waiting["entries"][0]["message"], "second");
     assert_eq!(waiting["missed"], false);
+}
+
+#[tokio::test]
+async fn whoever_would_wait_when_all_places_are_taken_is_told_so_and_may_still_look() {
+    let world = World::new();
+    let full = front(&world);
+    let _all = full.desk.waiting.acquire_many(32).await.unwrap();
+    let id = &journal().process;
+    for (wait, expected) in [(20, 503), (0, 200)] {
+        let target = format!("/journal/v1/entries?process={id}&after=0&wait={wait}");
+        let mut request = Request::new(Method::GET, &target);
+        let token = world.token(Persona::Admin).unwrap();
+        let token = HeaderValue::from_str(&token).unwrap();
+        request.headers.insert("x-auth-token", token);
+        assert_eq!(full.dispatch(request).await.status.as_u16(), expected);
+    }
 }
