@@ -140,12 +140,15 @@ impl Link {
         let silent = || End::Lost("the broker does not answer".to_owned());
         // Held to the end: dropping it closes the connection.
         let (_connection, channel, mut consumer) = connecting.ok_or_else(silent)??;
-        self.connected.store(true, Ordering::Release);
-        info!("connected to the message broker");
         let queue = consumer.queue();
         let mut topics = self.local.topics();
         let mut bound = BTreeSet::new();
-        self.bind(&channel, &queue, &mut topics, &mut bound).await?;
+        let binding = self.bind(&channel, &queue, &mut topics, &mut bound);
+        let binding = self.clock.timeout(CONNECT_WITHIN, binding).await;
+        binding.ok_or_else(silent)??;
+        // Not before: who is connected hears.
+        self.connected.store(true, Ordering::Release);
+        info!("connected to the message broker");
         self.local.deliver_everything();
         let mut heard = self.clock.monotonic();
         loop {

@@ -55,7 +55,7 @@ impl Bus {
         self.local.subscribe(topic, Some(id.to_owned()))
     }
 
-    /// Whether other processes hear this one now.
+    /// Whether other processes hear this one now, and it hears them on all that it listened to when it connected.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.broker.as_ref().is_none_or(amqp::Broker::is_connected)
