@@ -41,6 +41,16 @@ impl Desired {
         desired
     }
 
+    /// What of a page is new; of nothing is it known before the first whole document. After a long absence there is one
+    /// again, and most in it was carried out long ago.
+    fn news<'a>(&'a self, page: &'a FeedPage) -> impl Iterator<Item = &'a FeedItem> {
+        let items = page.items.iter().filter(|_| self.complete);
+        items.filter(|item| {
+            let key = (item.kind.clone(), item.id.clone());
+            !page.complete || self.items.get(&key).is_none_or(|known| **known != **item)
+        })
+    }
+
     fn merge(&mut self, page: FeedPage) {
         if page.complete {
             self.items.clear();
@@ -99,13 +109,15 @@ impl Behalf {
         wishes.get(&key).map(|wish| wish.request_id.clone())
     }
 
-    fn want(&self, items: &[FeedItem], now: Duration) {
+    fn want<'a>(&self, items: impl IntoIterator<Item = &'a FeedItem>, now: Duration) {
         let mut wishes = self.wishes();
-        if wishes.len() + items.len() > WISHES {
-            // Of some things hosts never tell what they made of them.
-            wishes.retain(|_, wish| now.saturating_sub(wish.at) < FORGOTTEN);
-        }
+        let mut swept = false;
         for item in items {
+            if wishes.len() >= WISHES && !swept {
+                // Of some things hosts never tell what they made of them.
+                wishes.retain(|_, wish| now.saturating_sub(wish.at) < FORGOTTEN);
+                swept = true;
+            }
             let key = (item.kind.clone(), item.id.clone());
             match &item.request_id {
                 Some(request_id) if wishes.len() < WISHES => {
@@ -272,11 +284,8 @@ impl FeedClient {
             .await?
             .json()?;
         self.unkept |= page.complete || !page.items.is_empty();
-        // In a whole document are things that were carried out long ago.
-        if !page.complete {
-            let now = self.peers.clock().monotonic();
-            self.behalf.want(&page.items, now);
-        }
+        let now = self.peers.clock().monotonic();
+        self.behalf.want(self.desired.news(&page), now);
         self.desired.merge(page);
         self.keep().await;
         Ok(self.desired.clone())
@@ -354,19 +363,43 @@ mod tests {
     #[test]
     fn a_request_hears_once_of_what_it_wanted_and_not_of_what_was_before() {
         let behalf = Behalf::default();
-        behalf.want(&[item(2, Some("req-2"))], Duration::ZERO);
+        behalf.want([&item(2, Some("req-2"))], Duration::ZERO);
         assert_eq!(behalf.of("toy", "a"), Some(RequestId::from("req-2")));
         assert!(behalf.take(made(Some(1))).is_none(), "an older one");
         assert!(behalf.take(made(Some(2))).is_some());
         assert!(behalf.take(made(Some(2))).is_none(), "said already");
-        behalf.want(&[item(3, Some("req-3"))], Duration::ZERO);
-        behalf.want(&[item(4, None)], Duration::ZERO);
+        behalf.want([&item(3, Some("req-3"))], Duration::ZERO);
+        behalf.want([&item(4, None)], Duration::ZERO);
         assert!(
             behalf.of("toy", "a").is_none(),
             "changed by nobody's request"
         );
-        behalf.want(&[item(5, Some("req-5"))], Duration::ZERO);
+        behalf.want([&item(5, Some("req-5"))], Duration::ZERO);
         assert!(behalf.take(made(None)).is_some(), "it is gone");
+    }
+
+    #[test]
+    fn what_is_new_is_known_after_the_first_whole_document_also_when_that_was_empty() {
+        let page = |complete, items: Vec<FeedItem>| FeedPage {
+            revision: 0,
+            complete,
+            items,
+        };
+        let wanted = |generation| FeedItem {
+            spec: Some(true.into()),
+            ..item(generation, Some("req-1"))
+        };
+        let mut desired = Desired::default();
+        let first = page(true, vec![wanted(1)]);
+        assert_eq!(desired.news(&first).count(), 0, "of before the start");
+        desired.merge(page(true, Vec::new()));
+        assert_eq!(desired.news(&first).count(), 1);
+        desired.merge(first.clone());
+        assert_eq!(desired.news(&first).count(), 0, "the same again");
+        let next = page(true, vec![wanted(2)]);
+        assert_eq!(desired.news(&next).count(), 1);
+        let change = page(false, vec![item(3, None)]);
+        assert_eq!(desired.news(&change).count(), 1, "it is gone");
     }
 
     #[test]
@@ -379,7 +412,7 @@ mod tests {
         let many: Vec<_> = many.collect();
         behalf.want(&many, Duration::ZERO);
         assert_eq!(behalf.wishes().len(), WISHES);
-        behalf.want(&[item(1, Some("req-2"))], FORGOTTEN);
+        behalf.want([&item(1, Some("req-2"))], FORGOTTEN);
         assert_eq!(behalf.wishes().len(), 1);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nephos_peer::{Account, Directory, PeerError, Peers, Replicas, Transport};
 use nephos_runtime::Clock;
+use nephos_runtime::journal::Entry;
 use serde::de::DeserializeOwned;
 
 use super::{Known, News, Process};
@@ -37,6 +38,18 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// What a process says of no service is of its own, where it has one alone.
+    fn sign(&self, entries: &mut [Arc<Entry>]) {
+        let [only] = *self.services else {
+            return;
+        };
+        for entry in entries {
+            if entry.service.is_none() && entry.host.is_none() {
+                Arc::make_mut(entry).service = Some(only.into());
+            }
+        }
+    }
+
     /// What helps when it does not answer.
     #[must_use]
     pub fn helps(&self) -> String {
@@ -100,7 +113,9 @@ impl Asking {
     /// When it does not answer, or refuses.
     pub async fn known(&self, listener: &Listener, id: &str) -> Result<Known, PeerError> {
         let target = format!("/journal/v1/requests/{id}");
-        self.soon(listener, target).await
+        let mut known: Known = self.soon(listener, target).await?;
+        listener.sign(&mut known.entries);
+        Ok(known)
     }
 
     /// Everything that a listener's process remembers, after what is read of it.
@@ -113,7 +128,9 @@ impl Asking {
         read: &Read,
         all: bool,
     ) -> Result<News, PeerError> {
-        self.soon(listener, read.target(all, 0)).await
+        let mut news: News = self.soon(listener, read.target(all, 0)).await?;
+        listener.sign(&mut news.page.entries);
+        Ok(news)
     }
 
     /// As [`Asking::news`], waiting a while for some.
@@ -126,7 +143,9 @@ impl Asking {
         read: &Read,
         all: bool,
     ) -> Result<News, PeerError> {
-        self.get(listener, read.target(all, WAIT_SECS)).await
+        let mut news: News = self.get(listener, read.target(all, WAIT_SECS)).await?;
+        listener.sign(&mut news.page.entries);
+        Ok(news)
     }
 
     async fn soon<T: DeserializeOwned>(

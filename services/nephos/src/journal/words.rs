@@ -35,11 +35,9 @@ pub fn what(entry: &Entry) -> String {
             let rest = entry.fields.iter().filter(|(name, _)| name != "micros");
             let rest = rest.map(|(name, value)| format!(" {name}={value}"));
             let rest: String = rest.collect();
-            if rest.is_empty() {
-                format!("{message}{took}")
-            } else {
-                format!("{message}:{rest}{took}")
-            }
+            let ended = message.ends_with(['.', '?']);
+            let colon = if rest.is_empty() || ended { "" } else { ":" };
+            format!("{message}{colon}{rest}{took}")
         }
     };
     let mark = match entry.level {
