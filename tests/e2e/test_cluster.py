@@ -242,6 +242,15 @@ def test_who_steals_a_host_has_that_host_and_nothing_else(cluster, furnished):
 def test_a_timeline_goes_across_processes_and_hosts_and_a_host_speaks_for_itself(cluster, furnished):
     server = furnished["servers"][1]
     host = cluster.sdk("nephos-admin").compute.get_server(server.id).compute_host
+    events = cluster.openstack("server", "event", "list", server.id, "-f", "json")
+    created = next(event["Request ID"] for event in events if event["Action"] == "create")
+    told = cluster.nephos("trace", created).stdout
+    for part in (
+        " compute +POST /v2.1/servers answered 202", " image +GET /v2/images/", " placement +PUT /allocations/",
+        " network +POST /v2.0/ports answered 201", f" compute +operation server.boot of {server.id} done",
+        f" compute on {host} +done on the host: kind=server id={server.id} state=running", f" network on {host} +done on the host: kind=port",
+    ):
+        assert re.search(part, told), (part, told)
     done = cluster.openstack("--debug", "server", "reboot", "--hard", "--wait", server.id, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     request = re.search(r"POST call to compute for \S+/action used request id (req-\S+)", done.stderr).group(1)

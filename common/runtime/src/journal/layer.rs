@@ -15,6 +15,9 @@ use crate::{Clock, request};
 /// Spans that say everything of what happens in them.
 const WHOLE: [&str; 2] = ["request", "operation"];
 
+/// What hosts and processes ask all day long, so that it would push out everything else.
+const POLLS: [&str; 2] = ["/host/v1/feed", "/trust/v1/bundle"];
+
 /// Notes every line of the log in the journal of this process.
 pub struct Layer {
     clock: Clock,
@@ -60,6 +63,15 @@ impl Marks {
         } else {
             *place = Some(value.into());
         }
+    }
+
+    /// Whether a poll was answered as it should be.
+    fn is_poll(&self) -> bool {
+        let is = |name: &str, values: &[&str]| {
+            let mut fields = self.fields.iter();
+            fields.any(|(own, value)| own == name && values.contains(&&**value))
+        };
+        self.message.as_deref() == Some("answered") && is("path", &POLLS) && is("status", &["200"])
     }
 
     /// What is not said yet, an outer span says.
@@ -124,6 +136,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> tracing_subscriber::Layer<S> for La
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut marks = Marks::default();
         event.record(&mut marks);
+        if marks.is_poll() {
+            return;
+        }
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(outer) = span.extensions().get::<Marks>() {
                 marks.fill(outer);

@@ -168,6 +168,7 @@ async fn what_the_log_writes_is_kept_with_what_its_spans_say_and_nothing_else() 
     span.in_scope(|| {
         tracing::debug!("too fine for the log");
         tracing::info!(target: "other", "of a crate that the log does not show");
+        tracing::info!(path = "/host/v1/feed", status = 200, "answered");
         tracing::info!(method = "GET", status = 200, "answered");
         tracing::warn!(service = "image", host = "node1", "beware");
     });
