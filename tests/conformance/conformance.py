@@ -142,7 +142,7 @@ def configure(cloud, folder, served):
         },
         "volume-feature-enabled": {
             "backup": True, "snapshot": True, "clone": True, "multi_backend": True, "manage_volume": False,
-            "manage_snapshot": False, "extend_attached_volume": True, "extend_volume_with_snapshot": True,
+            "manage_snapshot": True, "extend_attached_volume": True, "extend_volume_with_snapshot": True,
             "volume_revert": False, "consistency_group": False,
         },
         "validation": {"run_validation": False},
@@ -170,6 +170,17 @@ def serve(folder):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"127.0.0.1:{server.server_port}"
+
+
+def volumes(folder):
+    """A folder for volumes on a file system whose files can share blocks: what is in use is copied there as well."""
+    image, place = folder / "volumes.xfs", folder / "volumes"
+    place.mkdir()
+    with open(image, "w") as out:
+        out.truncate(64 << 30)
+    subprocess.run(["mkfs.xfs", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, place], check=True)
+    return place
 
 
 def run(wanted, folder):
@@ -204,26 +215,31 @@ def run(wanted, folder):
     return verdicts
 
 
-def main(path):
+def against_a_cloud(wanted, folder):
+    """The verdicts of a cloud of its own, which is gone afterwards."""
     from cloud import Cloud
 
-    wanted = names(path)
-    folder = Path(tempfile.mkdtemp(prefix="nephos-tempest-"))
-    served = serve(folder)
+    served, place = serve(folder), volumes(folder)
     # Some tests are about several stores or back ends, one gives the address of an image, others are about passwords.
     config = (
-        "[block]\nbackends = ['one', 'two']\n"
+        f"[block]\nbackends = ['one', 'two']\nfolder = '{place}'\n"
         f"[image]\nstores = ['one', 'two']\nweb_download_hosts = ['{served}']\n"
         "[identity]\nlockout_tries = 2\nlockout_secs = 5\nremembered_passwords = 2\n"
     )
     cloud = Cloud(folder / "cloud", 8774, simulate=2, config=config)
-    began = time.monotonic()
     try:
         cloud.up()
         configure(cloud, folder, served)
-        verdicts = run(wanted, folder)
+        return run(wanted, folder)
     finally:
         cloud.clean()
+        subprocess.run(["umount", place], check=True)
+
+
+def main(path):
+    wanted, began = names(path), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="nephos-tempest-") as folder:
+        verdicts = against_a_cloud(wanted, Path(folder))
     for name, (verdict, reason) in sorted(verdicts.items()):
         if verdict != "passed":
             print(f"{verdict}: {name}")

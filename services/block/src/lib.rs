@@ -191,6 +191,7 @@ impl Block {
             description: Some("Default Volume Type".to_owned()),
             is_public: true,
             specs: BTreeMap::new(),
+            qos_id: None,
             created_at: now,
             updated_at: now,
         };
@@ -265,7 +266,9 @@ impl Service for Block {
             "0002_transfers",
             "0003_retype",
             "0004_backups",
-            "0005_groups"
+            "0005_groups",
+            "0006_qos",
+            "0007_unmanaged"
         ));
         all
     }

@@ -104,6 +104,12 @@ nephos_auth::rules! {
     pub(crate) ResetSnapshotStatus = "volume_extension:snapshot_admin_actions:reset_status", ADMIN;
     /// Delete a snapshot whatever its state.
     pub(crate) ForceDeleteSnapshot = "volume_extension:snapshot_admin_actions:force_delete", ADMIN;
+    /// Forget a snapshot, and keep its bytes.
+    pub(crate) UnmanageSnapshot = "snapshot_extension:snapshot_unmanage", ADMIN;
+    /// Make a snapshot of what is kept in a back end.
+    pub(crate) ManageSnapshot = "snapshot_extension:snapshot_manage", ADMIN;
+    /// List what in a back end is a snapshot or could become one.
+    pub(crate) ListManageableSnapshots = "snapshot_extension:list_manageable", ADMIN;
     /// Report a snapshot's progress.
     pub(crate) UpdateSnapshotStatus = "snapshot_extension:snapshot_actions:update_snapshot_status", MEMBER_OR_SERVICE;
     /// Read what users wrote on a snapshot.
@@ -154,6 +160,16 @@ nephos_auth::rules! {
     pub(crate) UpdateExtraSpec = "volume_extension:types_extra_specs:update", ADMIN;
     /// Remove an extra spec of a volume type.
     pub(crate) DeleteExtraSpec = "volume_extension:types_extra_specs:delete", ADMIN;
+    /// Create QoS specs.
+    pub(crate) CreateQos = "volume_extension:qos_specs_manage:create", ADMIN;
+    /// Show QoS specs.
+    pub(crate) ShowQos = "volume_extension:qos_specs_manage:get", ADMIN;
+    /// List QoS specs, and the types that they are of.
+    pub(crate) ListQos = "volume_extension:qos_specs_manage:get_all", ADMIN;
+    /// Change QoS specs, and of which types they are.
+    pub(crate) UpdateQos = "volume_extension:qos_specs_manage:update", ADMIN;
+    /// Delete QoS specs, or names from them.
+    pub(crate) DeleteQos = "volume_extension:qos_specs_manage:delete", ADMIN;
     /// Set a project's default type.
     pub(crate) SetDefaultType = "volume_extension:default_set_or_update", ADMIN;
     /// Show a project's default type.

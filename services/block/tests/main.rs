@@ -16,6 +16,7 @@ mod kit;
 mod lists;
 mod matrix;
 mod objects;
+mod qos;
 mod quotas;
 mod retypes;
 mod snapshots;

@@ -41,6 +41,9 @@ async fn fixture(cloud: &Cloud, endpoint: &'static str) -> Option<(String, Value
     if let Some(found) = of_transfers(cloud, endpoint).await {
         return Some(found);
     }
+    if let Some(found) = of_qos(cloud, endpoint).await {
+        return Some(found);
+    }
     if let Some(found) = of_groups(cloud, endpoint).await {
         return Some(found);
     }
@@ -52,6 +55,21 @@ async fn fixture(cloud: &Cloud, endpoint: &'static str) -> Option<(String, Value
     }
     let (rest, body) = match endpoint {
         "CreateVolume" => return Some(("/v3/volumes".to_owned(), json!({"volume": {"size": 1}}))),
+        "ListManageableSnapshots" => {
+            let target = "/v3/manageable_snapshots?host=here@one";
+            return Some((target.to_owned(), Value::Null));
+        }
+        "ListManageableSnapshotsDetail" => {
+            let target = "/v3/manageable_snapshots/detail?host=here@one";
+            return Some((target.to_owned(), Value::Null));
+        }
+        "ManageSnapshot" => {
+            let volume = cloud.volume().await;
+            let former = crate::snapshots::unmanaged(cloud, &volume).await;
+            let reference = json!({"source-name": format!("_snapshot-{former}")});
+            let body = json!({"snapshot": {"volume_id": volume, "ref": reference}});
+            return Some(("/v3/manageable_snapshots".to_owned(), body));
+        }
         "CreateSnapshot" => {
             let body = json!({"snapshot": {"volume_id": cloud.volume().await}});
             return Some(("/v3/snapshots".to_owned(), body));
@@ -269,6 +287,7 @@ async fn of_snapshots(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> 
         "UpdateSnapshotMetadataItem" => ("/metadata/k", json!({"meta": {"k": "w"}})),
         "ResetSnapshotStatus" => ("/action", json!({"os-reset_status": {"status": "error"}})),
         "ForceDeleteSnapshot" => ("/action", json!({"os-force_delete": {}})),
+        "UnmanageSnapshot" => ("/action", json!({"os-unmanage": {}})),
         "UpdateSnapshotStatus" => (
             "/action",
             json!({"os-update_snapshot_status": {"status": "creating"}}),
@@ -291,6 +310,36 @@ async fn of_snapshots(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> 
             .expect(202);
     }
     Some((format!("/v3/snapshots/{id}{rest}"), body))
+}
+
+async fn of_qos(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {
+    let (rest, body) = match endpoint {
+        "ListQos" => return Some(("/v3/qos-specs".to_owned(), Value::Null)),
+        "CreateQos" => {
+            let body = json!({"qos_specs": {"name": nephos_runtime::ids::hex()}});
+            return Some(("/v3/qos-specs".to_owned(), body));
+        }
+        "ShowQos" | "DeleteQos" => ("", Value::Null),
+        "UpdateQos" => ("", json!({"qos_specs": {"k": "v"}})),
+        "DeleteQosKeys" => ("/delete_keys", json!({"keys": ["total_iops_sec"]})),
+        "ListQosAssociations" => ("/associations", Value::Null),
+        "AssociateQos" | "DisassociateQos" | "DisassociateAllQos" => {
+            let verb = match endpoint {
+                "AssociateQos" => "associate",
+                "DisassociateQos" => "disassociate",
+                _all => "disassociate_all",
+            };
+            let kind = json!({"volume_type": {"name": nephos_runtime::ids::hex()}});
+            let made = cloud.admin().post("/v3/types", kind).await.expect(200).json;
+            let kind = made["volume_type"]["id"].as_str().unwrap();
+            let id = crate::qos::specs(cloud, json!({})).await;
+            let target = format!("/v3/qos-specs/{id}/{verb}?vol_type_id={kind}");
+            return Some((target, Value::Null));
+        }
+        _other => return None,
+    };
+    let id = crate::qos::specs(cloud, json!({"total_iops_sec": "5"})).await;
+    Some((format!("/v3/qos-specs/{id}{rest}"), body))
 }
 
 async fn of_groups(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {

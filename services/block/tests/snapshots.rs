@@ -1,8 +1,156 @@
 //! Snapshots.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::kit::{cloud, message};
+use crate::kit::{Cloud, cloud, message};
+
+/// A snapshot of a volume that is kept without being one; its former id.
+pub async fn unmanaged(cloud: &Cloud, volume: &str) -> String {
+    let id = cloud.snapshot(volume).await;
+    let target = format!("/v3/snapshots/{id}/action");
+    let body = json!({"os-unmanage": {}});
+    cloud.admin().post(&target, body).await.expect(202);
+    id
+}
+
+fn managed(volume: &str, former: &str) -> Value {
+    let reference = json!({"source-name": format!("_snapshot-{former}")});
+    json!({"snapshot": {"volume_id": volume, "ref": reference, "name": "again", "metadata": {"k": "v"}}})
+}
+
+#[tokio::test]
+async fn a_snapshot_is_forgotten_and_found_again_with_what_was_in_it() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    std::fs::write(cloud.file(&format!("volume-{volume}")), "what was written").unwrap();
+    let former = unmanaged(&cloud, &volume).await;
+    let target = format!("/v3/snapshots/{former}");
+    cloud.member().get(&target).await.expect(404);
+    assert_eq!(cloud.usage().await, (1, 0, 1));
+    let unmanage = json!({"os-unmanage": {}});
+    let action = format!("{target}/action");
+    cloud
+        .admin()
+        .post(&action, unmanage.clone())
+        .await
+        .expect(404);
+    // Housekeeping does not take its bytes.
+    cloud.settle().await;
+    let all = "/v3/manageable_snapshots/detail?host=here@one";
+    let listed = cloud.admin().get(all).await.expect(200).json;
+    let wanted = json!([{
+        "reference": {"source-name": format!("_snapshot-{former}")}, "size": 1, "safe_to_manage": true,
+        "reason_not_safe": null, "cinder_id": null, "extra_info": null,
+        "source_reference": {"source-name": format!("volume-{volume}")},
+    }]);
+    assert_eq!(listed["manageable-snapshots"], wanted);
+    let another = cloud.volume().await;
+    let wrong = managed(&another, &former);
+    let refused = cloud
+        .admin()
+        .post("/v3/os-snapshot-manage", wrong)
+        .await
+        .expect(400);
+    assert!(
+        message(&refused.json).contains(&another),
+        "{}",
+        refused.json
+    );
+    let made = cloud
+        .admin()
+        .post("/v3/os-snapshot-manage", managed(&volume, &former))
+        .await;
+    let made = made.expect(202).json["snapshot"].clone();
+    assert_eq!(
+        (
+            &made["status"],
+            &made["name"],
+            &made["size"],
+            &made["metadata"]
+        ),
+        (
+            &json!("available"),
+            &json!("again"),
+            &json!(1),
+            &json!({"k": "v"})
+        )
+    );
+    assert_eq!(cloud.usage().await, (2, 1, 3));
+    let again = managed(&volume, &former);
+    cloud
+        .admin()
+        .post("/v3/manageable_snapshots", again)
+        .await
+        .expect(400);
+    let listed = cloud.admin().get(all).await.expect(200).json;
+    let (one, id) = (
+        &listed["manageable-snapshots"][0],
+        made["id"].as_str().unwrap(),
+    );
+    assert_eq!(
+        (
+            &one["safe_to_manage"],
+            &one["reason_not_safe"],
+            &one["cinder_id"]
+        ),
+        (&json!(false), &json!("already managed"), &json!(id))
+    );
+    let copy = cloud.volume_of(json!({"size": 1, "snapshot_id": id})).await;
+    assert_eq!(cloud.status(&copy).await, "available");
+}
+
+#[tokio::test]
+async fn what_was_a_snapshot_goes_with_its_volume() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let former = unmanaged(&cloud, &volume).await;
+    let target = format!("/v3/volumes/{volume}");
+    cloud.member().delete(&target).await.expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.files(), Vec::<String>::new());
+    cloud
+        .admin()
+        .post("/v3/manageable_snapshots", managed(&volume, &former))
+        .await
+        .expect(404);
+    cloud
+        .admin()
+        .get("/v3/manageable_snapshots")
+        .await
+        .expect(400);
+    cloud
+        .admin()
+        .get("/v3/manageable_snapshots?host=mars@one")
+        .await
+        .expect(404);
+}
+
+#[tokio::test]
+async fn manageable_snapshots_have_pages_and_an_order() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let mut ids = vec![
+        cloud.snapshot(&volume).await,
+        unmanaged(&cloud, &volume).await,
+    ];
+    ids.sort();
+    let names = async |query: &str| {
+        let target = format!("/v3/manageable_snapshots?host=here@one%23one{query}");
+        let found = cloud.admin().get(&target).await.expect(200).json;
+        let all = found["manageable-snapshots"].as_array().unwrap().clone();
+        let name = |one: &Value| one["reference"]["source-name"].as_str().unwrap().to_owned();
+        all.iter().map(name).collect::<Vec<_>>()
+    };
+    let wanted: Vec<String> = ids.iter().map(|id| format!("_snapshot-{id}")).collect();
+    assert_eq!(names("&sort=reference:asc").await, wanted);
+    assert_eq!(names("&sort=reference:asc&limit=1").await, wanted[..1]);
+    assert_eq!(names("&sort=reference:asc&offset=1").await, wanted[1..]);
+    let marker = format!(
+        "&sort=reference:asc&marker=%7B'source-name':'{}'%7D",
+        wanted[0]
+    );
+    assert_eq!(names(&marker).await, wanted[1..]);
+}
 
 #[tokio::test]
 async fn a_snapshot_is_made_shown_changed_and_deleted() {

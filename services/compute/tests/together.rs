@@ -272,25 +272,12 @@ async fn a_port_that_comes_after_its_server_went_is_removed() {
 #[tokio::test]
 async fn a_port_that_was_given_is_given_back_however_late_it_was_bound() {
     let mut cloud = Cloud::new().await;
-    let own = json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
-        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
-        "security_groups": [], "fixed_ips": []});
-    let port = cloud.network.add("ports", own);
+    let port = own_port(&cloud);
     let id = cloud.create(&json!({"networks": [{"port": port}]})).await;
     let target = format!("/v2.1/servers/{id}");
     cloud.member().delete(&target).await.expect(204);
     cloud.settle().await;
-    {
-        let mut network = cloud.network.state();
-        let row = network
-            .rows
-            .get_mut("ports")
-            .unwrap()
-            .get_mut(&port)
-            .unwrap();
-        row["device_id"] = json!(id);
-        row["device_owner"] = json!("compute:nova");
-    }
+    bind(&cloud, &port, &id);
     cloud.world.clock.advance(Duration::from_secs(121));
     assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
     let left = cloud.network.ports();
@@ -301,18 +288,8 @@ async fn a_port_that_was_given_is_given_back_however_late_it_was_bound() {
 async fn a_given_port_that_was_given_up_stays_its_owners() {
     let mut cloud = Cloud::new().await;
     let id = cloud.running().await;
-    let own = json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
-        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
-        "security_groups": [], "fixed_ips": []});
-    let port = cloud.network.add("ports", own);
+    let port = own_port(&cloud);
     // It goes to another server while this one asks for it, and comes back when this one has given it up.
-    let bind = |cloud: &Cloud, device: &str| {
-        let mut network = cloud.network.state();
-        let row = network.rows.get_mut("ports").unwrap();
-        let row = row.get_mut(&port).unwrap();
-        row["device_id"] = json!(device);
-        row["device_owner"] = json!("compute:nova");
-    };
     let target = format!("/v2.1/servers/{id}/os-interface");
     let member = cloud.member();
     let wish = json!({"interfaceAttachment": {"port_id": port}});
@@ -323,16 +300,84 @@ async fn a_given_port_that_was_given_up_stays_its_owners() {
     cloud.network.state().bind_elsewhere = Some(port.clone());
     let refused = cloud.run_beside(asking).await;
     refused.expect(400);
-    bind(&cloud, &id);
+    bind(&cloud, &port, &id);
     cloud.world.clock.advance(Duration::from_secs(121));
     assert_eq!(cloud.compute.end_late_ports().await.unwrap(), 1);
     assert_eq!(device_of(&cloud, &port), "");
     // Also when the server goes before anybody looked.
-    bind(&cloud, &id);
+    bind(&cloud, &port, &id);
     let target = format!("/v2.1/servers/{id}");
     cloud.member().delete(&target).await.expect(204);
     cloud.settle().await;
     assert_eq!(device_of(&cloud, &port), "");
+}
+
+/// Notes behind everybody's back who has a port.
+fn bind(cloud: &Cloud, port: &str, device: &str) {
+    let mut network = cloud.network.state();
+    let row = network.rows.get_mut("ports").unwrap();
+    let row = row.get_mut(port).unwrap();
+    row["device_id"] = json!(device);
+    row["device_owner"] = json!("compute:nova");
+}
+
+/// A port that nobody uses.
+fn own_port(cloud: &Cloud) -> String {
+    let own = json!({"network_id": cloud.network_id, "device_id": "", "device_owner": "",
+        "project_id": Persona::Member.project(), "mac_address": "fa:16:3e:aa:aa:aa", "status": "DOWN",
+        "security_groups": [], "fixed_ips": []});
+    cloud.network.add("ports", own)
+}
+
+#[tokio::test]
+async fn requests_of_one_id_are_not_answered_by_each_other() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let target = format!("/v2.1/servers/{id}/os-interface");
+    // As a client does that names one id for all it asks for.
+    let request = "req-d7c3b1a0-2f5e-4a55-9c39-f0b9fd7a2f0e";
+    let member = cloud
+        .member()
+        .with_header("x-openstack-request-id", request);
+    let wish = json!({"interfaceAttachment": {"net_id": cloud.network_id}});
+    cloud
+        .run_beside(member.post(&target, wish))
+        .await
+        .expect(200);
+    let port = own_port(&cloud);
+    cloud.network.state().bind_elsewhere = Some(port.clone());
+    let wish = json!({"interfaceAttachment": {"port_id": port}});
+    let refused = cloud.run_beside(member.post(&target, wish)).await;
+    let refused = refused.expect(400).json;
+    let why = refused["badRequest"]["message"].as_str().unwrap();
+    assert!(why.contains("in use"), "{why}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_away_and_given_again_is_one_interface() {
+    let mut cloud = Cloud::new().await;
+    let id = cloud.running().await;
+    let port = own_port(&cloud);
+    let target = format!("/v2.1/servers/{id}/os-interface");
+    let member = cloud.member();
+    let wish = json!({"interfaceAttachment": {"port_id": port}});
+    for _ in 0..2 {
+        // Its owner says that nobody has it, which its server has not heard.
+        bind(&cloud, &port, "");
+        let asking = member.post(&target, wish.clone());
+        let given = cloud.run_beside(asking).await.expect(200).json;
+        assert_eq!(given["interfaceAttachment"]["port_id"], json!(port));
+    }
+    let listed = member.get(&target).await.expect(200).json;
+    let all = listed["interfaceAttachments"].as_array().unwrap();
+    assert_eq!(all.len(), 2, "{all:?}");
+    let twice = json!({"networks": [{"port": own_port(&cloud)}, {"port": port}, {"port": port}]});
+    bind(&cloud, &port, "");
+    let member = cloud.member().at("compute 2.96");
+    let refused = member.post("/v2.1/servers", cloud.body(&twice)).await;
+    let refused = refused.expect(400).json;
+    let why = refused["badRequest"]["message"].as_str().unwrap();
+    assert!(why.contains("twice"), "{why}");
 }
 
 fn device_of(cloud: &Cloud, port: &str) -> String {

@@ -255,6 +255,16 @@ async fn credentials_are_kept_for_their_owner() {
             .await
             .expect(400);
     }
+    // What is of no project is no access key.
+    let free = json!({"credential": {"user_id": user, "type": "cert", "blob": blob}});
+    let free = id_of(
+        &alice.post("/v3/credentials", free).await.expect(201),
+        "credential",
+    );
+    let free = format!("/v3/credentials/{free}");
+    let change = json!({"credential": {"type": "ec2"}});
+    alice.patch(&free, change).await.expect(400);
+    alice.delete(&free).await.expect(204);
     // Its key finds it among the access keys.
     let keys = alice
         .get(&format!("/v3/users/{user}/credentials/OS-EC2"))

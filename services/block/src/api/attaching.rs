@@ -9,7 +9,7 @@ use crate::model::attachment::{
     AttachStatus, Attachment, AttachmentId, Export, Mode, Place, connection,
 };
 use crate::model::volume::{Owner, Status, Volume, VolumeId};
-use crate::store::{attachments, backends, volumes};
+use crate::store::{attachments, backends, qos, volumes};
 use crate::{Cx, ops, rules};
 
 pub(crate) fn no_attachment(id: &str) -> Fault {
@@ -237,6 +237,11 @@ pub(crate) async fn connection_of(cx: &Cx, attachment: &Attachment) -> Result<Va
     let Some(mut found) = connection(attachment, &volume, &place) else {
         return Ok(json!({}));
     };
+    let limits = qos::of_type(cx.db(), &volume.type_id).await?;
+    let limits = limits.and_then(|limits| limits.for_host(volume.size_gib));
+    if let Some(data) = found.get_mut("data").and_then(Value::as_object_mut) {
+        data.insert("qos_specs".to_owned(), json!(limits));
+    }
     // Nova reads the data, os-brick's callers the flat form: both stand there, as in Cinder.
     if let Some(object) = found.as_object_mut() {
         let data = object

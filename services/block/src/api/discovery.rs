@@ -59,6 +59,8 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("os-quota-sets", "Quotas"),
     ("os-services", "Services"),
     ("os-snapshot-actions", "SnapshotActions"),
+    ("os-snapshot-manage", "SnapshotManage"),
+    ("os-snapshot-unmanage", "SnapshotUnmanage"),
     ("os-types-extra-specs", "TypesExtraSpecs"),
     ("os-types-manage", "TypesManage"),
     ("os-used-limits", "UsedLimits"),

@@ -14,10 +14,12 @@ mod groups;
 mod limits;
 mod messages;
 mod metadata;
+mod qos_specs;
 mod quotas;
 mod retype;
 mod services;
 mod snapshot_actions;
+mod snapshot_manage;
 mod snapshot_metadata;
 mod snapshots;
 mod transfers;
@@ -128,6 +130,16 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         quotas::UpdateQuotas,
     ];
     all.extend(routes![
+        qos_specs::AssociateQos,
+        qos_specs::CreateQos,
+        qos_specs::DeleteQos,
+        qos_specs::DeleteQosKeys,
+        qos_specs::DisassociateAllQos,
+        qos_specs::DisassociateQos,
+        qos_specs::ListQos,
+        qos_specs::ListQosAssociations,
+        qos_specs::ShowQos,
+        qos_specs::UpdateQos,
         retype::RetypeVolume,
         services::DisableService,
         services::DisableServiceWithReason,
@@ -142,6 +154,10 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         snapshot_actions::ForceDeleteSnapshot,
         snapshot_actions::ResetSnapshotStatus,
         snapshot_actions::UpdateSnapshotStatus,
+        snapshot_manage::ListManageableSnapshots,
+        snapshot_manage::ListManageableSnapshotsDetail,
+        snapshot_manage::ManageSnapshot,
+        snapshot_manage::UnmanageSnapshot,
         snapshots::CreateSnapshot,
         snapshot_metadata::CreateSnapshotMetadata,
         snapshots::DeleteSnapshot,
@@ -225,19 +241,28 @@ const RESOURCES: &[&str] = &[
     "group_types",
     "groups",
     "limits",
+    "manageable_snapshots",
     "messages",
     "os-availability-zone",
     "os-hosts",
     "os-quota-class-sets",
     "os-quota-sets",
     "os-services",
+    "os-snapshot-manage",
     "os-volume-transfer",
+    "qos-specs",
     "resource_filters",
     "scheduler-stats",
     "snapshots",
     "types",
     "volume-transfers",
     "volumes",
+];
+
+/// Names that resources had in paths before those of today, and still have.
+const OLDER_NAMES: &[(&str, &str)] = &[
+    ("os-snapshot-manage", "manageable_snapshots"),
+    ("os-volume-transfer", "volume-transfers"),
 ];
 
 /// A path may leave out the project (Cinder does so from 3.67 on, and takes it at any version).
@@ -251,11 +276,12 @@ pub(crate) fn name_project(request: &mut Request) -> Result<(), Fault> {
     {
         request.path = format!("/v3/{OWN}/{rest}");
     }
-    // The older name of transfers.
     let parts: Vec<&str> = request.path.splitn(5, '/').collect();
-    if let ["", "v3", project, "os-volume-transfer", rest @ ..] = parts.as_slice() {
+    if let ["", "v3", project, older, rest @ ..] = parts.as_slice()
+        && let Some((_, name)) = OLDER_NAMES.iter().find(|(name, _)| name == older)
+    {
         let rest: String = rest.iter().map(|rest| format!("/{rest}")).collect();
-        request.path = format!("/v3/{project}/volume-transfers{rest}");
+        request.path = format!("/v3/{project}/{name}{rest}");
     }
     Ok(())
 }

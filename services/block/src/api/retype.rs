@@ -7,10 +7,11 @@ use serde_json::Value;
 use super::fault::{busy, invalid_input, invalid_volume, no_volume};
 use super::{ItemPath, volume};
 use crate::model::body::Fields;
+use crate::model::qos::Qos;
 use crate::model::volume::Status;
 use crate::ops::{self, Asked};
 use crate::rules;
-use crate::store::{types, volumes as rows};
+use crate::store::{qos, types, volumes as rows};
 
 endpoint! {
     /// Give a volume another type.
@@ -68,6 +69,16 @@ async fn retype_volume(cx: crate::Cx, req: Req<RetypeVolume>) -> Reply<RetypeVol
              group, requested type has to be different that the one from the volume, and for in-use volumes front-end qos \
              specs cannot change.",
         ));
+    }
+    if now.status == Status::InUse {
+        let told = |qos: Option<Qos>| qos.and_then(|qos| qos.for_host(now.size_gib));
+        let before = told(qos::of_type_in(&mut tx, &now.type_id).await?);
+        if before != told(qos::of_type_in(&mut tx, &kind.id).await?) {
+            return Err(invalid_input(format!(
+                "Retype cannot change front-end qos specs for in-use volume: {}. Detach it first.",
+                now.id
+            )));
+        }
     }
     if now.multiattach != kind.is_multiattach() && now.status != Status::Available {
         return Err(invalid_input(

@@ -40,7 +40,7 @@ fn view(cx: &Cx, snapshot: &Snapshot, items: Metadata) -> Value {
     view
 }
 
-async fn shown(cx: &Cx, snapshot: &Snapshot) -> Result<Value, Fault> {
+pub(crate) async fn shown(cx: &Cx, snapshot: &Snapshot) -> Result<Value, Fault> {
     let items = metadata::of(cx.db(), metadata::SNAPSHOT, snapshot.id.as_str()).await?;
     Ok(view(cx, snapshot, items))
 }

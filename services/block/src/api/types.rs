@@ -38,7 +38,7 @@ fn view(cx: &Cx, kind: &VolumeType) -> Value {
             );
         }
         if cx.caller.is_admin() {
-            object.insert("qos_specs_id".to_owned(), Value::Null);
+            object.insert("qos_specs_id".to_owned(), json!(kind.qos_id));
         }
     }
     view
@@ -162,6 +162,7 @@ async fn create_type(cx: Cx, req: Req<CreateType>) -> Reply<CreateType> {
             .metadata("extra_specs")
             .map_err(Fault::bad_request)?
             .unwrap_or_default(),
+        qos_id: None,
         created_at: cx.now(),
         updated_at: cx.now(),
     };

@@ -180,7 +180,7 @@ async fn type_view(cx: &Cx, volume: &Volume) -> Result<Value, Fault> {
     let at = |time: Timestamp| time.iso_naive();
     Ok(json!({
         "id": kind.id, "name": kind.name, "description": kind.description, "is_public": kind.is_public,
-        "extra_specs": kind.shown_specs(cx.caller.is_admin()), "qos_specs_id": null, "deleted": false, "deleted_at": null,
+        "extra_specs": kind.shown_specs(cx.caller.is_admin()), "qos_specs_id": kind.qos_id, "deleted": false, "deleted_at": null,
         "created_at": at(kind.created_at), "updated_at": at(kind.updated_at),
     }))
 }

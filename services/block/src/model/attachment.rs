@@ -155,7 +155,7 @@ pub(crate) fn connection(
             "driver_volume_type": "local",
             "data": {
                 "device_path": path, "format": volume.format.as_str(), "volume_id": volume.id,
-                "access_mode": mode, "encrypted": false, "qos_specs": null,
+                "access_mode": mode, "encrypted": false,
             },
         }));
     }
@@ -169,7 +169,7 @@ pub(crate) fn connection(
         "data": {
             "target_discovered": false, "target_portal": portal, "target_iqn": target_name(&attachment.id),
             "target_lun": 1, "auth_method": "CHAP", "auth_username": user, "auth_password": secret,
-            "volume_id": volume.id, "access_mode": mode, "encrypted": false, "qos_specs": null,
+            "volume_id": volume.id, "access_mode": mode, "encrypted": false,
         },
     }))
 }

@@ -8,6 +8,7 @@ pub(crate) mod group;
 pub(crate) mod layer;
 pub(crate) mod list;
 pub(crate) mod message;
+pub(crate) mod qos;
 pub(crate) mod quota;
 pub(crate) mod snapshot;
 pub(crate) mod transfer;

@@ -17,6 +17,8 @@ pub(crate) struct VolumeType {
     pub description: Option<String>,
     pub is_public: bool,
     pub specs: BTreeMap<String, String>,
+    /// How fast its volumes may be read and written.
+    pub qos_id: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

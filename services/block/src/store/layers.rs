@@ -91,6 +91,7 @@ pub(crate) async fn doom_unused(tx: &mut Tx, idle_since: Timestamp) -> Result<()
          AND NOT EXISTS (SELECT 1 FROM volumes WHERE volumes.layer = layers.id) \
          AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.layer = layers.id) \
          AND NOT EXISTS (SELECT 1 FROM backups WHERE backups.layer = layers.id) \
+         AND NOT EXISTS (SELECT 1 FROM unmanaged_snapshots WHERE unmanaged_snapshots.layer_id = layers.id) \
          AND NOT EXISTS (SELECT 1 FROM layers AS above WHERE above.parent = layers.id)",
         args![idle_since],
     )

@@ -62,6 +62,12 @@ pub(crate) async fn of_volume(tx: &mut Tx, id: &VolumeId) -> Result<Vec<Snapshot
         .await
 }
 
+/// Those in a back end.
+pub(crate) async fn of_backend(db: &Db, backend: &str) -> Result<Vec<Snapshot>, Error> {
+    db.fetch_where(&Where::new(SELECT).eq("backend", backend))
+        .await
+}
+
 /// Those that are part of a group's snapshot.
 pub(crate) async fn of_group(db: &Db, id: &str) -> Result<Vec<Snapshot>, Error> {
     db.fetch_where(&in_group(id)).await

@@ -7,7 +7,8 @@ use nephos_db::{Db, Direction, Error, FromRow, Page, Row, Tx, Where, args};
 use crate::model::volume::Metadata;
 use crate::model::volume_type::VolumeType;
 
-const SELECT: &str = "SELECT id, name, description, is_public, created_at, updated_at FROM types";
+const SELECT: &str =
+    "SELECT id, name, description, is_public, qos_id, created_at, updated_at FROM types";
 
 impl FromRow for VolumeType {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -17,6 +18,7 @@ impl FromRow for VolumeType {
             description: row.get("description")?,
             is_public: row.get("is_public")?,
             specs: BTreeMap::new(),
+            qos_id: row.get("qos_id")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
         })

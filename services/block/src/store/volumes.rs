@@ -394,6 +394,7 @@ pub(crate) async fn release(
 
 pub(crate) async fn remove(tx: &mut Tx, id: &VolumeId) -> Result<(), Error> {
     super::transfers::remove_of(tx, id.as_str()).await?;
+    super::unmanaged::let_go_of(tx, id).await?;
     tx.exec("DELETE FROM metadata WHERE owner_id = $1", args![id])
         .await?;
     tx.exec("DELETE FROM attachments WHERE volume_id = $1", args![id])

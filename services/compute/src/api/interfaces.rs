@@ -148,16 +148,21 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
     let wish = req.body.0.wish;
     check(&cx, &wish)?;
     server.check_can(STATES).map_err(refused)?;
+    if server.host.is_none() {
+        return Err(Fault::conflict(format!(
+            "Instance {id} is not ready: no host has it."
+        )));
+    }
     let nic = nic(&cx, &server, wish).await?;
     let mut news = cx.bus.subscribe_to(ops::PORTS, id.as_str());
     let mut tx = cx.write().await?;
     let begun = ops::interfaces::attach(&mut tx, asked(&cx), &server, nic).await;
-    begun.map_err(|why| fault::busy(&server, "attach_interface", why))?;
+    let wanted = begun.map_err(|why| fault::busy(&server, "attach_interface", why))?;
     tx.commit().await?;
     let clock = &cx.core.clock;
     let plugged = async {
         loop {
-            if let Some(port) = plugged(&cx, &server).await? {
+            if let Some(port) = plugged(&cx, &server, &wanted).await? {
                 return Ok::<_, Fault>(port);
             }
             // Whatever it says, it says: look. And a wake may be lost.
@@ -193,11 +198,12 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
 async fn plugged(
     cx: &Cx,
     server: &Authorized<Server, rules::AttachInterface>,
+    wanted: &str,
 ) -> Result<Option<(Server, String)>, Fault> {
     let fresh = store::servers::get(cx.db(), server.id.as_str()).await?;
     let fresh = fresh.ok_or_else(|| fault::no_server(server.id.as_str()))?;
-    let new = |nic: &&Nic| nic.asked_by.as_deref() == Some(cx.request_id.as_str());
-    if let Some(nic) = fresh.nics.iter().rev().find(new) {
+    let new = |nic: &&Nic| nic.id.as_deref() == Some(wanted);
+    if let Some(nic) = fresh.nics.iter().find(new) {
         let port = nic.bound.as_ref().map(|_| nic.port_id.clone());
         return Ok(port.map(|port| (fresh, port)));
     }

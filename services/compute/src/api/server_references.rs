@@ -196,7 +196,15 @@ async fn nics(cx: &Cx, new: &NewServer) -> Result<Vec<Nic>, Fault> {
     };
     let mut nics = Vec::new();
     for wish in list {
-        nics.push(one_nic(cx, token, wish, &known).await?);
+        let nic = one_nic(cx, token, wish, &known).await?;
+        let same = |other: &Nic| !nic.port_id.is_empty() && other.port_id == nic.port_id;
+        if nics.iter().any(same) {
+            return Err(Fault::bad_request(format!(
+                "Port {} is named twice.",
+                nic.port_id
+            )));
+        }
+        nics.push(nic);
     }
     Ok(nics)
 }

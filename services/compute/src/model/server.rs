@@ -152,9 +152,10 @@ pub struct Nic {
     /// It is being taken out.
     #[serde(default)]
     pub leaving: bool,
-    /// The request that plugged it into a server that was there; none: it was wanted from the start.
+    /// Its own id, by which whoever plugged it into a server that was there finds it again; none: it was wanted from the
+    /// start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_by: Option<String>,
+    pub id: Option<String>,
 }
 
 /// A port as the network service has it.

@@ -5,6 +5,7 @@
 //!                                                    leaving ──► unplugged ──► attachment removed
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -83,7 +84,27 @@ pub struct Connection {
     /// Whether it may only be read.
     #[serde(default)]
     pub read_only: bool,
+    /// How fast it may be read and written: libvirt's names with bytes or operations a second.
+    #[serde(default)]
+    pub limits: BTreeMap<String, u64>,
 }
+
+/// What the block service may limit (nova.virt.libvirt.volume `get_config`).
+pub const LIMITS: [&str; 13] = [
+    "total_bytes_sec",
+    "read_bytes_sec",
+    "write_bytes_sec",
+    "total_iops_sec",
+    "read_iops_sec",
+    "write_iops_sec",
+    "total_bytes_sec_max",
+    "read_bytes_sec_max",
+    "write_bytes_sec_max",
+    "total_iops_sec_max",
+    "read_iops_sec_max",
+    "write_iops_sec_max",
+    "size_iops_sec",
+];
 
 /// The way to a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -255,6 +276,7 @@ mod tests {
                     password: Password("secret".to_owned()),
                 },
                 read_only: false,
+                limits: BTreeMap::new(),
             }),
             ..Volume::default()
         }

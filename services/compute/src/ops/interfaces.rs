@@ -18,23 +18,30 @@ const DEADLINE_SECS: i64 = 300;
 
 pub(crate) struct Interfaces;
 
-/// Wants another interface, which bears the id of the request from now on.
+/// Wants another interface; the id that it bears from now on. That of the request will not do: callers may name one for
+/// all their requests.
 pub(crate) async fn attach<R>(
     tx: &mut Tx,
     asked: Asked<'_>,
     server: &Authorized<Server, R>,
     mut nic: Nic,
-) -> Result<(), EnqueueError> {
+) -> Result<String, EnqueueError> {
     begin(tx, asked, work(&server.id, "attach_interface")).await?;
+    let id = nephos_runtime::ids::hex();
     let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
-        return Ok(());
+        return Ok(id);
     };
-    nic.asked_by = Some(asked.request_id.to_string());
-    fresh.nics.push(nic);
+    nic.id = Some(id.clone());
+    // A port that its owner took away and gives again takes the place that it had.
+    let same = |old: &&mut Nic| !nic.port_id.is_empty() && old.port_id == nic.port_id;
+    match fresh.nics.iter_mut().find(same) {
+        Some(old) => *old = nic,
+        None => fresh.nics.push(nic),
+    }
     fresh.generation += 1;
     fresh.updated_at = asked.now;
     store::servers::update(tx, &fresh).await?;
-    Ok(())
+    Ok(id)
 }
 
 /// Wants an interface gone.

@@ -8,6 +8,7 @@ use nephos_peer::PeerError;
 use nephos_types::Timestamp;
 
 use crate::model::server::{Nic, Server};
+use crate::peers::Port;
 use crate::store::late_ports::{self, Gone};
 use crate::{Compute, store};
 
@@ -54,8 +55,15 @@ impl Compute {
         let now = self.core.clock.now();
         let mut ended = 0;
         for gone in late_ports::due(db, now).await? {
-            let server = store::servers::get(db, gone.server_id.as_str()).await?;
-            match self.end_late_ports_of(&gone, server).await {
+            // Ports before their server: one that it gets meanwhile is not among them.
+            let looked = match self.siblings.ports_of(&gone.server_id).await {
+                Ok(ports) => {
+                    let server = store::servers::get(db, gone.server_id.as_str()).await?;
+                    self.end_late_ports_of(&gone, (ports, server)).await
+                }
+                Err(why) => Err(why),
+            };
+            match looked {
                 Ok(ports) => ended += ports,
                 Err(why) => {
                     tracing::warn!(server = %gone.server_id, %why, "cannot look for late ports of a server; looking again in a minute");
@@ -78,10 +86,10 @@ impl Compute {
     async fn end_late_ports_of(
         &self,
         gone: &Gone,
-        server: Option<Server>,
+        (ports, server): (Vec<Port>, Option<Server>),
     ) -> Result<usize, PeerError> {
         let mut ended = 0;
-        for port in self.siblings.ports_of(&gone.server_id).await? {
+        for port in ports {
             let given = gone.given.contains(&port.id);
             let wanted = server
                 .as_ref()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Siblings, absent_is_fine, encoded};
 use crate::model::server::Server;
-use crate::model::volume::{self, Connection, Origin, Password, Source, Volume, Way};
+use crate::model::volume::{self, Connection, LIMITS, Origin, Password, Source, Volume, Way};
 
 const BLOCK: &str = "block";
 const VERSION: &str = "volume 3.44";
@@ -300,7 +300,23 @@ fn connection(host: &str, info: &Value) -> Result<Connection, String> {
         host: host.to_owned(),
         path,
         read_only: mode == Some("ro"),
+        limits: limits(&data),
     })
+}
+
+/// How fast the volume may be read and written; what names no limit of a hypervisor's is somebody else's.
+fn limits(data: &Value) -> BTreeMap<String, u64> {
+    let specs = data.get("qos_specs").and_then(Value::as_object);
+    let known = specs.into_iter().flatten().filter_map(|(name, value)| {
+        let number = match value {
+            Value::String(text) => text.parse().ok()?,
+            other => other.as_u64()?,
+        };
+        LIMITS
+            .contains(&name.as_str())
+            .then(|| (name.clone(), number))
+    });
+    known.collect()
 }
 
 #[cfg(test)]
@@ -310,10 +326,14 @@ mod tests {
     #[test]
     fn ways_to_a_volume_are_read() {
         let local = json!({"driver_volume_type": "local", "data": {"device_path": "/var/v.img", "format": "raw",
-            "volume_id": "v", "access_mode": "ro"}});
+            "volume_id": "v", "access_mode": "ro", "qos_specs": {"total_iops_sec": "500", "size_iops_sec": 4096,
+            "colour": "1", "read_iops_sec": "many", "write_iops_sec": null}}});
         let read = connection("one", &local).unwrap();
         assert!(read.read_only);
         assert_eq!(read.host, "one");
+        let limits = [("size_iops_sec", 4096), ("total_iops_sec", 500)];
+        let limits = limits.map(|(name, number)| (name.to_owned(), number));
+        assert_eq!(read.limits, BTreeMap::from(limits));
         let iscsi = json!({"driver_volume_type": "iscsi", "data": {"target_portal": "10.0.0.1:3260",
             "target_iqn": "iqn.x:v", "target_lun": 1, "auth_method": "CHAP", "auth_username": "u",
             "auth_password": "secret", "access_mode": "rw"}});

@@ -12,6 +12,7 @@ pub(crate) struct Gone {
     /// Ports that are its owner's.
     pub given: Vec<String>,
     pub looks: i64,
+    pub look_at: Timestamp,
 }
 
 impl FromRow for Gone {
@@ -21,6 +22,7 @@ impl FromRow for Gone {
             given: serde_json::from_str(&row.get::<String>("given")?)
                 .map_err(|why| Error::damaged(format!("late_ports.given: {why}")))?,
             looks: row.get("looks")?,
+            look_at: row.get("look_at")?,
         })
     }
 }
@@ -31,7 +33,7 @@ pub(crate) async fn expect(
     (server, given): (&ServerId, &[&str]),
     look_at: Timestamp,
 ) -> Result<(), Error> {
-    let sql = "SELECT server_id, given, looks FROM late_ports WHERE server_id = $1";
+    let sql = "SELECT server_id, given, looks, look_at FROM late_ports WHERE server_id = $1";
     let known: Option<Gone> = tx.fetch_opt(sql, args![server]).await?;
     let mut all = known.map(|known| known.given).unwrap_or_default();
     all.extend(given.iter().map(|port| (*port).to_owned()));
@@ -48,28 +50,32 @@ pub(crate) async fn expect(
 
 /// Ports that may come to a server although it does not want them any more, and are its owner's.
 pub(crate) async fn given(db: &Db, server: &ServerId) -> Result<Vec<String>, Error> {
-    let sql = "SELECT server_id, given, looks FROM late_ports WHERE server_id = $1";
+    let sql = "SELECT server_id, given, looks, look_at FROM late_ports WHERE server_id = $1";
     let known: Option<Gone> = db.fetch_opt(sql, args![server]).await?;
     Ok(known.map(|known| known.given).unwrap_or_default())
 }
 
 /// Those whose time has come, at most a hundred.
 pub(crate) async fn due(db: &Db, now: Timestamp) -> Result<Vec<Gone>, Error> {
-    let sql = "SELECT server_id, given, looks FROM late_ports WHERE look_at <= $1 ORDER BY look_at LIMIT 100";
+    let sql = "SELECT server_id, given, looks, look_at FROM late_ports WHERE look_at <= $1 ORDER BY look_at LIMIT 100";
     db.fetch_all(sql, args![now]).await
 }
 
-/// Notes a look, and when the next one is to be; none: that was the last.
+/// Notes a look, and when the next one is to be; none: that was the last. What came to be expected while somebody looked
+/// stays expected.
 pub(crate) async fn looked(tx: &mut Tx, gone: &Gone, next: Option<Timestamp>) -> Result<(), Error> {
     match next {
         Some(next) => {
-            let sql = "UPDATE late_ports SET look_at = $1, looks = $2 WHERE server_id = $3";
-            tx.exec(sql, args![next, gone.looks + 1, gone.server_id])
-                .await?;
+            let sql = "UPDATE late_ports SET look_at = $1, looks = $2 WHERE server_id = $3 AND look_at = $4";
+            tx.exec(
+                sql,
+                args![next, gone.looks + 1, gone.server_id, gone.look_at],
+            )
+            .await?;
         }
         None => {
-            let sql = "DELETE FROM late_ports WHERE server_id = $1";
-            tx.exec(sql, args![gone.server_id]).await?;
+            let sql = "DELETE FROM late_ports WHERE server_id = $1 AND look_at = $2";
+            tx.exec(sql, args![gone.server_id, gone.look_at]).await?;
         }
     }
     Ok(())

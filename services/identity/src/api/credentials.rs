@@ -272,6 +272,9 @@ async fn update_credential(cx: Cx, req: Req<UpdateCredential>) -> Reply<UpdateCr
         check_lent(&cx, credential.project_id.as_ref())?;
     }
     credential.kind = body.kind.unwrap_or(credential.kind);
+    if credential.kind.eq_ignore_ascii_case("ec2") && credential.project_id.is_none() {
+        return Err(Fault::bad_request("'project_id' is a required property"));
+    }
     credential.blob = body.blob.unwrap_or(credential.blob);
     credential.extra.merge(body.extra);
     let project = project_of(&cx, &credential).await?;

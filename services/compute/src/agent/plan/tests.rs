@@ -195,6 +195,7 @@ fn volume(id: &str, size_gib: u64) -> VolumeSpec {
                 format: "raw".to_owned(),
             },
             read_only: false,
+            limits: std::collections::BTreeMap::new(),
         },
     }
 }

@@ -9,7 +9,7 @@ use roxmltree::{Document, Node};
 use super::domain_xml::escape;
 use crate::driver::FoundVolume;
 use crate::model::spec::ServerId;
-use crate::model::volume::{VolumeSpec, Way, initiator};
+use crate::model::volume::{LIMITS, VolumeSpec, Way, initiator};
 
 /// The UUID of the secret that opens a volume for a server.
 #[must_use]
@@ -77,6 +77,16 @@ pub fn disk(server: &ServerId, volume: &VolumeSpec) -> String {
     if volume.shared {
         disk.push_str("<shareable/>");
     }
+    if !connection.limits.is_empty() {
+        let each = connection
+            .limits
+            .iter()
+            .filter(|(name, _)| LIMITS.contains(&name.as_str()));
+        let each: String = each
+            .map(|(name, number)| format!("<{name}>{number}</{name}>"))
+            .collect();
+        disk.push_str(&format!("<iotune>{each}</iotune>"));
+    }
     disk.push_str(&format!(
         "<serial>{}</serial></disk>",
         escape(&volume.volume_id)
@@ -141,6 +151,7 @@ mod tests {
                 host: "Host_1".to_owned(),
                 path,
                 read_only: true,
+                limits: BTreeMap::from([("total_iops_sec".to_owned(), 500)]),
             },
         }
     }
@@ -169,6 +180,7 @@ mod tests {
             );
             assert!(!xml.contains("secret-of-mine"));
             assert!(xml.contains("<readonly/>"));
+            assert!(xml.contains("<iotune><total_iops_sec>500</total_iops_sec></iotune>"));
             let document = Document::parse(&xml).unwrap();
             let mut found = Volumes::default();
             for node in document.descendants() {

@@ -1,0 +1,276 @@
+//! Snapshots that are kept in their back end without being anybody's, and become somebody's again.
+
+use nephos_api::{Accepted, Fault, Json, Loaded, Params, Reply, Req, endpoint};
+use serde_json::{Value, json};
+
+use super::fault::{invalid_input, invalid_snapshot, no_snapshot, no_volume, over_quota};
+use super::snapshots::shown;
+use super::{ItemPath, ProjectPath, at_project, snapshot, volume_by_id};
+use crate::model::backend::Backend;
+use crate::model::body::Fields;
+use crate::model::layer::LayerState;
+use crate::model::list::ListQuery;
+use crate::model::quota::Usage;
+use crate::model::snapshot::{Snapshot, SnapshotId, SnapshotStatus};
+use crate::model::volume::{Metadata, Owner, Volume};
+use crate::store::{backends, layers, metadata, quota, snapshots, unmanaged, volumes};
+use crate::{Cx, rules};
+
+/// What a layer is called that was a snapshot, as by Cinder's own driver.
+const NAME: &str = "_snapshot-";
+
+endpoint! {
+    /// Forget a snapshot, and keep its bytes in the back end; they go with its volume.
+    UnmanageSnapshot: POST "/v3/{project_id}/snapshots/{id}/action" ["os-unmanage"] => 202,
+    policy: Loaded<rules::UnmanageSnapshot>,
+    path: ItemPath,
+    body: Json<Value>,
+    reply: Accepted,
+    handler: unmanage,
+}
+async fn unmanage(cx: Cx, req: Req<UnmanageSnapshot>) -> Reply<UnmanageSnapshot> {
+    let snapshot = snapshot(&cx, rules::UnmanageSnapshot, &req.path).await?;
+    let mut tx = cx.write().await?;
+    let now = snapshots::find_in(&mut tx, &snapshot.id).await?;
+    let now = now.ok_or_else(|| no_snapshot(&req.path.id))?;
+    if now.status != SnapshotStatus::Available {
+        return Err(invalid_snapshot(format!(
+            "Snapshot {} must be available to be unmanaged, but it is {}.",
+            now.id,
+            now.status.as_str()
+        )));
+    }
+    if let Some(group) = &now.group_snapshot_id {
+        return Err(invalid_snapshot(format!(
+            "Snapshot {} is part of group snapshot {group}, and stays with it.",
+            now.id
+        )));
+    }
+    let layer = match &now.layer {
+        Some(layer) => layers::find_in(&mut tx, layer).await?,
+        None => None,
+    };
+    let kept = layer.filter(|layer| layer.state == LayerState::Kept);
+    let kept = kept.ok_or_else(|| {
+        invalid_snapshot(format!("Snapshot {} has nothing in its back end.", now.id))
+    })?;
+    unmanaged::keep(&mut tx, &now, &kept.id).await?;
+    let usage = Usage::snapshot(now.size_gib, &now.type_id);
+    quota::give_back(&mut tx, now.owner.project_id.as_str(), &usage).await?;
+    snapshots::remove(&mut tx, &now.id).await?;
+    tx.commit().await?;
+    Ok(Accepted)
+}
+
+/// What is asked for.
+struct Wish {
+    volume_id: String,
+    /// The id of the snapshot that it was.
+    former: String,
+    name: Option<String>,
+    description: Option<String>,
+    items: Metadata,
+}
+
+fn wish(body: &Value) -> Result<Wish, Fault> {
+    let fields = Fields::inside(body, "snapshot").map_err(Fault::bad_request)?;
+    let known = ["volume_id", "ref", "name", "description", "metadata"];
+    fields.only(&known).map_err(Fault::bad_request)?;
+    let volume_id = fields.uuid("volume_id").map_err(Fault::bad_request)?;
+    let volume_id = volume_id.ok_or_else(|| {
+        Fault::bad_request("Invalid input for field/attribute volume_id. It is a required 'uuid'")
+    })?;
+    let reference = fields.get("ref").cloned().unwrap_or_default();
+    let name = reference.get("source-name").and_then(Value::as_str);
+    let former = name.and_then(|name| name.strip_prefix(NAME));
+    let former = former.ok_or_else(|| {
+        invalid_input(format!(
+            "ref must be {{\"source-name\": \"{NAME}<id of the snapshot that it was>\"}}, as the list of manageable \
+             snapshots has it."
+        ))
+    })?;
+    Ok(Wish {
+        volume_id,
+        former: former.to_owned(),
+        name: fields.text("name").map_err(Fault::bad_request)?,
+        description: fields.text("description").map_err(Fault::bad_request)?,
+        items: fields
+            .metadata("metadata")
+            .map_err(Fault::bad_request)?
+            .unwrap_or_default(),
+    })
+}
+
+endpoint! {
+    /// Make a snapshot of what is kept in a back end without being one.
+    ManageSnapshot: POST "/v3/{project_id}/manageable_snapshots" => 202,
+    policy: rules::ManageSnapshot,
+    path: ProjectPath,
+    body: Json<Value>,
+    reply: Json<Value>,
+    handler: manage,
+}
+async fn manage(cx: Cx, req: Req<ManageSnapshot>) -> Reply<ManageSnapshot> {
+    at_project(&cx, &req.path.project_id)?;
+    let wish = wish(&req.body.0)?;
+    let volume = volume_by_id(&cx, rules::ManageSnapshot, &wish.volume_id).await?;
+    let limits = quota::limits(cx.db(), volume.owner.project_id.as_str()).await?;
+    let mut tx = cx.write().await?;
+    let now = volumes::find_in(&mut tx, &volume.id).await?;
+    let now = now.ok_or_else(|| no_volume(&wish.volume_id))?;
+    let found = unmanaged::find_in(&mut tx, &wish.former).await?;
+    let found = found.filter(|found| found.volume_id == wish.volume_id);
+    let found = found.ok_or_else(|| {
+        invalid_input(format!(
+            "There is no {NAME}{} of volume {} that could be managed.",
+            wish.former, wish.volume_id
+        ))
+    })?;
+    let snapshot = Snapshot {
+        layer: Some(found.layer_id.clone()),
+        ..new(&cx, &now, &wish, found.size_gib)
+    };
+    let usage = Usage::snapshot(snapshot.size_gib, &snapshot.type_id);
+    let taken = quota::take(&mut tx, now.owner.project_id.as_str(), &limits, &usage).await?;
+    taken.map_err(|over| over_quota(&over))?;
+    snapshots::insert(&mut tx, &snapshot).await?;
+    snapshots::update(&mut tx, &snapshot).await?;
+    metadata::set(
+        &mut tx,
+        metadata::SNAPSHOT,
+        snapshot.id.as_str(),
+        &wish.items,
+    )
+    .await?;
+    unmanaged::let_go(&mut tx, &found.layer_id).await?;
+    tx.commit().await?;
+    Ok(Json(json!({ "snapshot": shown(&cx, &snapshot).await? })))
+}
+
+fn new(cx: &Cx, volume: &Volume, wish: &Wish, size_gib: i64) -> Snapshot {
+    Snapshot {
+        id: SnapshotId::from(nephos_runtime::ids::uuid()),
+        owner: Owner {
+            project_id: volume.owner.project_id.clone(),
+            user_id: cx.caller.user_id.clone(),
+        },
+        volume_id: volume.id.clone(),
+        type_id: volume.type_id.clone(),
+        name: wish.name.clone(),
+        description: wish.description.clone(),
+        size_gib,
+        status: SnapshotStatus::Available,
+        progress: "100%".to_owned(),
+        backend: volume.backend.clone().unwrap_or_default(),
+        layer: None,
+        group_snapshot_id: None,
+        created_at: cx.now(),
+        updated_at: cx.now(),
+    }
+}
+
+endpoint! {
+    /// List what in a back end is a snapshot or could become one.
+    ListManageableSnapshots: GET "/v3/{project_id}/manageable_snapshots" => 200,
+    policy: rules::ListManageableSnapshots,
+    path: ProjectPath,
+    query: Params,
+    reply: Json<Value>,
+    handler: list_manageable,
+}
+async fn list_manageable(
+    cx: Cx,
+    req: Req<ListManageableSnapshots>,
+) -> Reply<ListManageableSnapshots> {
+    let mut found = manageable(&cx, &req.path, &req.query).await?;
+    for one in found.iter_mut().filter_map(Value::as_object_mut) {
+        for detail in ["reason_not_safe", "extra_info", "cinder_id"] {
+            one.shift_remove(detail);
+        }
+    }
+    Ok(Json(json!({ "manageable-snapshots": found })))
+}
+
+endpoint! {
+    /// List what in a back end is a snapshot or could become one, with details.
+    ListManageableSnapshotsDetail: GET "/v3/{project_id}/manageable_snapshots/detail" => 200,
+    policy: rules::ListManageableSnapshots,
+    path: ProjectPath,
+    query: Params,
+    reply: Json<Value>,
+    handler: list_manageable_detail,
+}
+async fn list_manageable_detail(
+    cx: Cx,
+    req: Req<ListManageableSnapshotsDetail>,
+) -> Reply<ListManageableSnapshotsDetail> {
+    let found = manageable(&cx, &req.path, &req.query).await?;
+    Ok(Json(json!({ "manageable-snapshots": found })))
+}
+
+async fn manageable(cx: &Cx, path: &ProjectPath, query: &Params) -> Result<Vec<Value>, Fault> {
+    at_project(cx, &path.project_id)?;
+    let mut pairs = query.0.clone();
+    if !pairs.iter().any(|(key, _)| key.starts_with("sort")) {
+        pairs.push(("sort".to_owned(), "reference:desc".to_owned()));
+    }
+    let asked = ListQuery::parse(&pairs, &["reference", "size"]).map_err(Fault::bad_request)?;
+    let backend = named(cx, query.get("host")).await?;
+    let managed = snapshots::of_backend(cx.db(), &backend.name).await?;
+    let managed = managed.iter().map(|one| {
+        let own = (one.id.as_str(), one.volume_id.as_str());
+        entry(own, one.size_gib, Some("already managed"))
+    });
+    let free = unmanaged::of_backend(cx.db(), &backend.name).await?;
+    let free = free
+        .iter()
+        .map(|one| entry((&one.snapshot_id, &one.volume_id), one.size_gib, None));
+    let mut found: Vec<Value> = managed.chain(free).collect();
+    let name = |one: &Value| one["reference"]["source-name"].as_str().map(str::to_owned);
+    for (key, down) in asked.sort.iter().rev() {
+        found.sort_by_key(|one| match key.as_str() {
+            "size" => (one["size"].as_i64(), None),
+            _reference => (None, name(one)),
+        });
+        if *down {
+            found.reverse();
+        }
+    }
+    let mut first = asked.offset;
+    if let Some(marker) = &asked.marker {
+        // A reference, in whatever form the client writes an object.
+        let at = |one: &Value| name(one).is_some_and(|name| marker.contains(&name));
+        let at = found.iter().position(at);
+        first += at.ok_or_else(|| invalid_input(format!("marker not found: {marker}")))? + 1;
+    }
+    let mut found = found.split_off(first.min(found.len()));
+    found.truncate(asked.limit as usize);
+    Ok(found)
+}
+
+async fn named(cx: &Cx, host: Option<&str>) -> Result<Backend, Fault> {
+    let host = host.filter(|host| !host.is_empty());
+    let host = host.ok_or_else(|| {
+        invalid_input(
+            "host must be given, host@backend or host@backend#pool, as the list of pools has it.",
+        )
+    })?;
+    let all = backends::list(cx.db()).await?;
+    let found = all
+        .into_iter()
+        .find(|one| one.pool() == host || one.service_host() == host);
+    found.ok_or_else(|| {
+        Fault::not_found(format!(
+            "Service cinder-volume could not be found on host {host}."
+        ))
+    })
+}
+
+fn entry((snapshot, volume): (&str, &str), size_gib: i64, why_not: Option<&str>) -> Value {
+    json!({
+        "reference": {"source-name": format!("{NAME}{snapshot}")}, "size": size_gib,
+        "safe_to_manage": why_not.is_none(), "reason_not_safe": why_not,
+        "cinder_id": why_not.map(|_| snapshot), "extra_info": null,
+        "source_reference": {"source-name": format!("volume-{volume}")},
+    })
+}
