@@ -125,6 +125,7 @@ def configure(cloud, folder, served):
         "compute-feature-enabled": {
             "interface_attach": True, "config_drive": True, "disk_config": True, "hostname_fqdn_sanitization": True,
             "enable_instance_password": True, "resize": True, "cold_migration": True, "volume_multiattach": True,
+            "live_migration": True, "block_migration_for_live_migration": True,
         },
         "image": {"http_image": f"http://{served}/image", "http_qcow2_image": f"http://{served}/image.qcow2"},
         "image-feature-enabled": {"import_image": True, "do_secure_hash": True, "manage_locations": True},

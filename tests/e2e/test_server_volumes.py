@@ -77,6 +77,28 @@ def test_a_volume_grows_while_the_guest_has_it(guest, volumes, attached):
     wait_for("it is in use again", is_in(volumes, attached, "in-use"), 60)
 
 
+def test_the_hypervisor_keeps_to_the_limits_of_a_volumes_type(real, guest, volumes):
+    server, inside = guest
+    limits = ("--property", "total_iops_sec=500", "--property", "read_bytes_sec_per_gb=1048576")
+    real.admin("volume", "qos", "create", "--consumer", "front-end", *limits, "slow")
+    real.admin("volume", "type", "create", "slow")
+    real.admin("volume", "qos", "associate", "slow", "slow")
+    volume = new(volumes, size=2, name="slow", volume_type="slow")
+    real.openstack("server", "add", "volume", server, volume.id)
+    wait_for("it is in use", is_in(volumes, volume, "in-use"), 60)
+    listed = real.openstack("server", "volume", "list", server, "-f", "json")
+    [device] = [one["Device"] for one in listed if one["Volume ID"] == volume.id]
+    wait_for("the guest sees it", lambda: device.removeprefix("/dev/") in inside("lsblk -dn -o NAME"), 30)
+    # What QEMU itself has set.
+    command = ("virsh", "-c", real.libvirt_uri(), "blkdeviotune", server, device.removeprefix("/dev/"))
+    has = dict(line.split(":") for line in run(*command).stdout.split("\n") if ":" in line)
+    has = {name.strip(): int(value) for name, value in has.items() if value.strip().isdigit()}
+    assert (has["total_iops_sec"], has["read_bytes_sec"], has["write_bytes_sec"]) == (500, 2 << 20, 0)
+    real.openstack("server", "remove", "volume", server, volume.id)
+    wait_for("it is free", is_in(volumes, volume, "available"), 120)
+    volumes.delete_volume(volume)
+
+
 def test_a_server_that_was_off_has_its_volume_when_it_starts(real, guest, volumes, attached):
     server, inside = guest
     real.openstack("server", "stop", server)

@@ -38,3 +38,55 @@ def test_when_nothing_fits_the_fault_says_why(simulated):
     assert "sim" not in fault["message"], "host names are for administrators"
     demo.compute.delete_server(server.id)
     wait_for("it is gone", lambda: not demo.compute.find_server(server.id), 30)
+
+
+def test_a_host_is_drained_and_what_stays_says_why(simulated):
+    admin, demo = simulated.sdk("nephos-admin"), simulated.sdk()
+    demo.compute.create_server(
+        name="moving", image_id=demo.image.find_image("image").id, flavor_id=demo.compute.find_flavor("tiny").id,
+        networks=[{"uuid": demo.network.find_network("net").id}], min_count=12, max_count=12,
+    )
+    servers = lambda: list(admin.compute.servers(all_projects=True))
+    wait_for("all are active", lambda: [server.status for server in servers()].count("ACTIVE") == 12, 60)
+    # One host with a server that runs, one that is off, and one that has a volume.
+    host = next(one for one in (f"sim-{n}" for n in range(1, 5)) if [s.compute_host for s in servers()].count(one) >= 3)
+    runs, off, has_volume = [server for server in servers() if server.compute_host == host][:3]
+    demo.compute.stop_server(off.id)
+    volume = demo.block_storage.create_volume(name="data", size=1)
+    wait_for("the volume is there", lambda: demo.block_storage.get_volume(volume.id).status == "available", 30)
+    demo.compute.create_volume_attachment(has_volume.id, volume_id=volume.id)
+    wait_for("it is in use", lambda: demo.block_storage.get_volume(volume.id).status == "in-use", 30)
+    wait_for("it is off", lambda: demo.compute.get_server(off.id).status == "SHUTOFF", 30)
+    on = lambda: {server.id for server in servers() if server.compute_host == host}
+    status = lambda server: demo.compute.get_server(server.id).status
+
+    drained = simulated.nephos("host", "drain", host, check=False)
+    assert drained.returncode == 1 and "1 servers stay" in drained.stdout, drained
+    assert f"({has_volume.id}) stays: it has volumes" in drained.stdout and "--switch-off" in drained.stdout, drained
+    assert on() == {has_volume.id}
+    assert (status(runs), status(off), status(has_volume)) == ("ACTIVE", "SHUTOFF", "ACTIVE")
+    kinds = {one["migration_type"] for one in admin.compute.get("/os-migrations", microversion="2.59").json()["migrations"]}
+    assert kinds == {"live-migration", "migration"}, kinds
+    # With its guest shut down on the way that one goes too.
+    drained = simulated.nephos("host", "drain", host, "--switch-off")
+    assert f"Host {host} is empty." in drained.stdout, drained
+    assert on() == set() and status(has_volume) == "ACTIVE"
+    assert [one.volume_id for one in demo.compute.volume_attachments(has_volume.id)] == [volume.id]
+    # Nothing new comes there until it is let in again.
+    demo.compute.create_server(
+        name="new", image_id=demo.image.find_image("image").id, flavor_id=demo.compute.find_flavor("tiny").id,
+        networks="none", min_count=8,
+    )
+    wait_for("the new ones are active", lambda: [server.status for server in servers()].count("ACTIVE") == 19, 60)
+    assert on() == set()
+    service = next(admin.compute.services(host=host, binary="nova-compute"))
+    assert service.status == "disabled" and service.disabled_reason == "drained"
+    admin.compute.enable_service(service)
+    for server in servers():
+        demo.compute.delete_server(server.id)
+    wait_for("all are gone", lambda: not servers(), 60)
+    wait_for("the volume is free", lambda: demo.block_storage.get_volume(volume.id).status == "available", 30)
+    demo.block_storage.delete_volume(volume.id)
+    wait_for("everything fits together", lambda: simulated.fsck() == [], 30)
+    nowhere = simulated.nephos("host", "drain", "nowhere", check=False)
+    assert nowhere.returncode != 0 and "there is no host nowhere" in nowhere.stderr, nowhere

@@ -10,6 +10,7 @@ use nephos_runtime::{Clock, request};
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use nephos_types::{Timestamp, Wake};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// The tables; in a service's list of migrations after [`MIGRATION`](crate::MIGRATION).
 pub const MIGRATION: Migration = Migration {
@@ -235,6 +236,26 @@ pub async fn published(db: &Db, place: Place<'_>) -> Result<Option<i64>, Error> 
 pub async fn published_in(tx: &mut Tx, place: Place<'_>) -> Result<Option<i64>, Error> {
     let Place { host, kind, id, .. } = place;
     tx.fetch_opt(PUBLISHED, args![host, kind, id]).await
+}
+
+/// What a host is told of a thing, within a transaction; none when it is not wanted there.
+///
+/// # Errors
+/// When the database refuses, or has what cannot be read.
+pub async fn spec_in<T: DeserializeOwned>(
+    tx: &mut Tx,
+    place: Place<'_>,
+) -> Result<Option<T>, Error> {
+    let Place { host, kind, id, .. } = place;
+    let spec: Option<String> = tx
+        .fetch_opt(
+            "SELECT spec FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL",
+            args![host, kind, id],
+        )
+        .await?;
+    let read = |text: String| serde_json::from_str(&text);
+    let read = spec.map(read).transpose();
+    read.map_err(|why| Error::damaged(format!("feed_items: {why}")))
 }
 
 const PUBLISHED: &str = "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL";

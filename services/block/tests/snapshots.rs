@@ -129,7 +129,7 @@ async fn what_was_a_snapshot_goes_with_its_volume() {
 async fn manageable_snapshots_have_pages_and_an_order() {
     let cloud = cloud().await;
     let volume = cloud.volume().await;
-    let mut ids = vec![
+    let mut ids = [
         cloud.snapshot(&volume).await,
         unmanaged(&cloud, &volume).await,
     ];

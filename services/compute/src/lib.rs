@@ -74,7 +74,8 @@ impl Service for Compute {
             "0005_volumes",
             "0007_consoles",
             "0009_migrations",
-            "0011_late_ports"
+            "0011_late_ports",
+            "0012_live"
         ));
         all
     }

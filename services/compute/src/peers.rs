@@ -59,6 +59,20 @@ pub(crate) struct Port {
     pub fixed_ips: Vec<FixedIp>,
     #[serde(default)]
     pub security_groups: Vec<String>,
+    #[serde(default, rename = "binding:profile")]
+    pub profile: serde_json::Map<String, Value>,
+}
+
+/// The word in a port's profile that names the host where it is made ready too.
+const MIGRATING_TO: &str = "migrating_to";
+
+impl Port {
+    /// Its profile, when it is to be on one host only.
+    fn settled_profile(&self) -> serde_json::Map<String, Value> {
+        let mut profile = self.profile.clone();
+        profile.remove(MIGRATING_TO);
+        profile
+    }
 }
 
 /// An address of a port.

@@ -89,6 +89,20 @@ nephos_auth::rules! {
     pub MigrateServer = "os_compute_api:os-migrate-server:migrate", PROJECT_MANAGER_OR_ADMIN;
     /// Say to which host.
     pub MigrateServerToHost = "os_compute_api:os-migrate-server:migrate:host", ADMIN;
+    /// Move a server to another host while it runs.
+    pub MigrateServerLive = "os_compute_api:os-migrate-server:migrate_live", PROJECT_MANAGER_OR_ADMIN;
+    /// Say to which host.
+    pub MigrateServerLiveToHost = "os_compute_api:os-migrate-server:migrate_live:host", ADMIN;
+    /// See which servers are on their way while they run.
+    pub ListServerMigrations = "os_compute_api:servers:migrations:index", PROJECT_MANAGER_OR_ADMIN;
+    /// See from which host to which.
+    pub ShowServerMigrationHosts = "os_compute_api:servers:migrations:index:host", ADMIN;
+    /// See how far one of them is.
+    pub ShowServerMigration = "os_compute_api:servers:migrations:show", ADMIN;
+    /// Freeze it, so that it gets there.
+    pub ForceServerMigration = "os_compute_api:servers:migrations:force_complete", PROJECT_MANAGER_OR_ADMIN;
+    /// Have it stay.
+    pub AbortServerMigration = "os_compute_api:servers:migrations:delete", PROJECT_MANAGER_OR_ADMIN;
     /// See how servers of one's own came to other hosts and sizes.
     pub ListMigrations = "os_compute_api:os-migrations:index", PROJECT_MANAGER_OR_ADMIN;
     /// See everybody's.

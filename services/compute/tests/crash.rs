@@ -22,6 +22,8 @@ const OURS: &[&str] = &[
     "resize.",
     "confirm.",
     "revert.",
+    "live.",
+    "live_back.",
     "move.",
     "host.",
     "volume.",

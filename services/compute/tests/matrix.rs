@@ -65,18 +65,44 @@ impl Things<'_> {
         tx.commit().await.unwrap();
     }
 
+    /// A server on its way while it runs.
+    async fn moving(&self, more: &str, body: Value) -> Option<(String, Value)> {
+        self.action("active", json!({})).await;
+        let mut tx = self.cloud.db.write().await.unwrap();
+        let sql = "UPDATE servers SET task_state = 'migrating' WHERE id = $1";
+        tx.exec(sql, args![self.server]).await.unwrap();
+        tx.commit().await.unwrap();
+        let number = self.add_move("live-migration", "running").await;
+        Some((
+            format!(
+                "/v2.1/servers/{}/migrations{}",
+                self.server,
+                more.replace('N', &number)
+            ),
+            body,
+        ))
+    }
+
     /// A resize that its owner has not decided about.
     async fn resized(&self, body: Value) -> Option<(String, Value)> {
         let asked = self.action("resized", body).await;
+        self.add_move("resize", "finished").await;
+        asked
+    }
+
+    /// Gives its number.
+    async fn add_move(&self, kind: &str, status: &str) -> String {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         let mut tx = self.cloud.db.write().await.unwrap();
-        let sql = "INSERT INTO migrations SELECT $1, $2, id, project_id, user_id, 'resize', 'finished', 'begun', host, host, \
-             NULL, flavor, flavor, disk_epoch, 'running', generation, 0, 0, NULL, 0, 0, NULL FROM servers WHERE id = $3";
+        let sql = "INSERT INTO migrations SELECT $1, $2, id, project_id, user_id, $4, $5, 'begun', host, host, \
+             NULL, flavor, flavor, disk_epoch, 'running', generation, 0, 0, NULL, 0, 0, NULL, '' FROM servers WHERE id = $3";
         let uuid = format!("move-{number}");
         let id = 1000 + i64::try_from(number).unwrap();
-        tx.exec(sql, args![id, uuid, self.server]).await.unwrap();
+        tx.exec(sql, args![id, uuid, self.server, kind, status])
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
-        asked
+        id.to_string()
     }
 
     /// Servers with volumes do not move.
@@ -383,6 +409,18 @@ impl Things<'_> {
             "Migrate" => {
                 self.found_host().await;
                 self.without_volumes(json!({"migrate": null})).await
+            }
+            "MigrateLive" => {
+                self.found_host().await;
+                let wish = json!({"host": null, "block_migration": "auto"});
+                self.without_volumes(json!({ "os-migrateLive": wish }))
+                    .await
+            }
+            "ListServerMigrations" => self.moving("", none()).await,
+            "ShowServerMigration" | "AbortServerMigration" => self.moving("/N", none()).await,
+            "ForceServerMigration" => {
+                self.moving("/N/action", json!({"force_complete": null}))
+                    .await
             }
             "ConfirmResize" => self.resized(json!({"confirmResize": null})).await,
             "RevertResize" => self.resized(json!({"revertResize": null})).await,

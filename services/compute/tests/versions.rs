@@ -29,6 +29,18 @@ fn object(shape: &Shape, body: &Value) -> Value {
     }
 }
 
+/// The server goes to another host while it runs.
+async fn on_its_way(cloud: &Cloud, server: &str) {
+    let mut tx = cloud.db.write().await.unwrap();
+    let sql = "INSERT INTO migrations SELECT 1, id, id, project_id, user_id, 'live-migration', 'running', 'begun', host, \
+         host, NULL, flavor, flavor, 0, 'running', 0, 0, 0, NULL, 0, 0, NULL, '' FROM servers WHERE id = $1 \
+         ON CONFLICT DO NOTHING";
+    tx.exec(sql, nephos_db::args![server]).await.unwrap();
+    let sql = "UPDATE migrations SET ended_at = NULL";
+    tx.exec(sql, nephos_db::args![]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 struct Call {
     method: http::Method,
     target: String,
@@ -44,6 +56,10 @@ async fn call(
     count: usize,
 ) -> Option<Call> {
     use http::Method;
+    let mut tx = cloud.db.write().await.unwrap();
+    let sql = "UPDATE migrations SET ended_at = 1";
+    tx.exec(sql, nephos_db::args![]).await.unwrap();
+    tx.commit().await.unwrap();
     let uuids = version >= nephos_api::version::v(2, 53);
     let listed = cloud
         .admin()
@@ -124,13 +140,16 @@ async fn call(
             })
         }
         "ListMigrations" => {
-            let mut tx = cloud.db.write().await.unwrap();
-            let sql = "INSERT INTO migrations SELECT 1, id, id, project_id, user_id, 'resize', 'confirmed', 'begun', host, \
-                 host, NULL, flavor, flavor, 0, 'running', 0, 0, 0, NULL, 0, 0, 1 FROM servers WHERE id = $1 \
-                 ON CONFLICT DO NOTHING";
-            tx.exec(sql, nephos_db::args![server]).await.unwrap();
-            tx.commit().await.unwrap();
+            on_its_way(cloud, server).await;
             get("/os-migrations")
+        }
+        "ListServerMigrations" => {
+            on_its_way(cloud, server).await;
+            get(&format!("/servers/{server}/migrations"))
+        }
+        "ShowServerMigration" => {
+            on_its_way(cloud, server).await;
+            get(&format!("/servers/{server}/migrations/1"))
         }
         "ListAggregates" => {
             aggregate(cloud, count).await;

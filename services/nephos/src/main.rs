@@ -164,6 +164,14 @@ enum HostCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Moves all servers of a host to others, and keeps new ones away.
+    Drain {
+        /// Its name.
+        name: String,
+        /// Also servers that cannot move while they run: their guests are shut down on the way.
+        #[arg(long)]
+        switch_off: bool,
+    },
     /// Takes a host's rights: it is told nothing and believed nothing any more.
     Remove {
         /// Its name.
@@ -251,6 +259,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             valid_for,
         }) => commands::host::add(&config, name, zone.as_deref(), *valid_for)?,
         Command::Host(HostCommand::List { json }) => commands::host::list(&config, *json)?,
+        Command::Host(HostCommand::Drain { name, switch_off }) => {
+            return commands::drain::run(&config, name, *switch_off);
+        }
         Command::Host(HostCommand::Remove { name }) => commands::host::remove(&config, name)?,
         Command::Join(join) => commands::join::run(
             &config,

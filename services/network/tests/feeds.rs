@@ -87,6 +87,73 @@ async fn hosts_of_one_network_learn_of_each_others_ports() {
 }
 
 #[tokio::test]
+async fn a_port_is_made_ready_where_its_server_moves_to_and_turns_there_at_once() {
+    let cloud = Cloud::new().await;
+    for (host, vtep) in [
+        ("h1", "192.0.2.1"),
+        ("h2", "192.0.2.2"),
+        ("h3", "192.0.2.3"),
+    ] {
+        cloud.host(host, vtep).await;
+    }
+    let (network, _) = cloud.wired("10.0.0.0/24").await;
+    let port = plugged(&cloud, &network, "h1").await;
+    plugged(&cloud, &network, "h3").await;
+    let (id, group) = (text(&port["id"]), text(&port["security_groups"][0]));
+    let target = format!("/v2.0/ports/{id}");
+    let next = json!({"port": {"binding:profile": {"migrating_to": "h2"}}});
+    cloud.service().put(&target, next).await.expect(200);
+    let up = json!([{"kind": "port", "id": id, "generation_seen": 1, "state": "up", "at": "2026-01-02T03:04:05Z"}]);
+    cloud.observed("h1", up.clone()).await;
+    // Ready there, with its groups; and still reached where it is, from there too.
+    assert_eq!(
+        cloud.document("h2", "port", &id).await,
+        cloud.document("h1", "port", &id).await
+    );
+    assert_eq!(
+        cloud.document("h2", "security_group", &group).await["id"],
+        json!(group)
+    );
+    let vtep_of = async |host: &str| {
+        let spec = cloud.document(host, "network", &network).await;
+        let remote = spec["remote"].as_array().unwrap().clone();
+        let mut remote = remote.into_iter();
+        let found = remote.find(|one| one["mac"] == port["mac_address"]);
+        found.map(|one| one["vtep"].clone())
+    };
+    assert_eq!(vtep_of("h1").await, None);
+    for host in ["h2", "h3"] {
+        assert_eq!(vtep_of(host).await, Some(json!("192.0.2.1")));
+    }
+    cloud.assert_consistent().await;
+    // Up there as well, it is up as soon as it is bound there; every host learns of it in the same transaction.
+    cloud.observed("h2", up).await;
+    let turn = json!({"port": {"binding:host_id": "h2", "binding:profile": {}}});
+    let turned = cloud.service().put(&target, turn).await.expect(200).json;
+    assert_eq!(turned["port"]["status"], "ACTIVE");
+    let at_once = |host: &'static str| {
+        let ask = cloud.ask.as_host(host);
+        async move {
+            let target = format!("/host/v1/feed?host={host}&since=0&wait=0");
+            ask.get(&target).await.expect(200).json.to_string()
+        }
+    };
+    assert!(!at_once("h1").await.contains(&id));
+    assert!(at_once("h3").await.contains("192.0.2.2"));
+    assert_eq!(vtep_of("h2").await, None);
+    assert_eq!(cloud.feed("h1").await, Vec::<Value>::new());
+    cloud.assert_consistent().await;
+    // One that is not to move any more is nowhere else.
+    let next = json!({"port": {"binding:profile": {"migrating_to": "h1"}}});
+    cloud.service().put(&target, next).await.expect(200);
+    assert_ne!(cloud.feed("h1").await, Vec::<Value>::new());
+    let stay = json!({"port": {"binding:profile": {}}});
+    cloud.service().put(&target, stay).await.expect(200);
+    assert_eq!(cloud.feed("h1").await, Vec::<Value>::new());
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn a_rule_reaches_the_host_with_the_group_it_names() {
     let cloud = Cloud::new().await;
     cloud.host("h1", "192.0.2.1").await;

@@ -1,10 +1,11 @@
 //! Snapshots that are kept in their back end without being anybody's, and become somebody's again.
 
-use nephos_api::{Accepted, Fault, Json, Loaded, Params, Reply, Req, endpoint};
+use nephos_api::{Accepted, Fault, Json, Loaded, Params, Reply, Req, Shape, endpoint};
 use serde_json::{Value, json};
 
 use super::fault::{invalid_input, invalid_snapshot, no_snapshot, no_volume, over_quota};
-use super::snapshots::shown;
+use super::snapshots::{plain, shown};
+use super::versions::SNAPSHOT_VIEW;
 use super::{ItemPath, ProjectPath, at_project, snapshot, volume_by_id};
 use crate::model::backend::Backend;
 use crate::model::body::Fields;
@@ -107,7 +108,7 @@ endpoint! {
     policy: rules::ManageSnapshot,
     path: ProjectPath,
     body: Json<Value>,
-    reply: Json<Value>,
+    reply: Json<Value> as Shape::one("snapshot", SNAPSHOT_VIEW),
     handler: manage,
 }
 async fn manage(cx: Cx, req: Req<ManageSnapshot>) -> Reply<ManageSnapshot> {
@@ -144,7 +145,8 @@ async fn manage(cx: Cx, req: Req<ManageSnapshot>) -> Reply<ManageSnapshot> {
     .await?;
     unmanaged::let_go(&mut tx, &found.layer_id).await?;
     tx.commit().await?;
-    Ok(Json(json!({ "snapshot": shown(&cx, &snapshot).await? })))
+    let shown = plain(shown(&cx, &snapshot).await?);
+    Ok(Json(json!({ "snapshot": shown })))
 }
 
 fn new(cx: &Cx, volume: &Volume, wish: &Wish, size_gib: i64) -> Snapshot {
@@ -217,21 +219,25 @@ async fn manageable(cx: &Cx, path: &ProjectPath, query: &Params) -> Result<Vec<V
     let asked = ListQuery::parse(&pairs, &["reference", "size"]).map_err(Fault::bad_request)?;
     let backend = named(cx, query.get("host")).await?;
     let managed = snapshots::of_backend(cx.db(), &backend.name).await?;
-    let managed = managed.iter().map(|one| {
-        let own = (one.id.as_str(), one.volume_id.as_str());
-        entry(own, one.size_gib, Some("already managed"))
+    let managed = managed.into_iter().map(|one| Entry {
+        name: format!("{NAME}{}", one.id),
+        size_gib: one.size_gib,
+        volume_id: one.volume_id.to_string(),
+        managed_as: Some(one.id.to_string()),
     });
     let free = unmanaged::of_backend(cx.db(), &backend.name).await?;
-    let free = free
-        .iter()
-        .map(|one| entry((&one.snapshot_id, &one.volume_id), one.size_gib, None));
-    let mut found: Vec<Value> = managed.chain(free).collect();
-    let name = |one: &Value| one["reference"]["source-name"].as_str().map(str::to_owned);
+    let free = free.into_iter().map(|one| Entry {
+        name: format!("{NAME}{}", one.snapshot_id),
+        size_gib: one.size_gib,
+        volume_id: one.volume_id,
+        managed_as: None,
+    });
+    let mut found: Vec<Entry> = managed.chain(free).collect();
     for (key, down) in asked.sort.iter().rev() {
-        found.sort_by_key(|one| match key.as_str() {
-            "size" => (one["size"].as_i64(), None),
-            _reference => (None, name(one)),
-        });
+        match key.as_str() {
+            "size" => found.sort_by_key(|one| one.size_gib),
+            _reference => found.sort_by(|one, other| one.name.cmp(&other.name)),
+        }
         if *down {
             found.reverse();
         }
@@ -239,13 +245,30 @@ async fn manageable(cx: &Cx, path: &ProjectPath, query: &Params) -> Result<Vec<V
     let mut first = asked.offset;
     if let Some(marker) = &asked.marker {
         // A reference, in whatever form the client writes an object.
-        let at = |one: &Value| name(one).is_some_and(|name| marker.contains(&name));
-        let at = found.iter().position(at);
+        let at = found.iter().position(|one| marker.contains(&one.name));
         first += at.ok_or_else(|| invalid_input(format!("marker not found: {marker}")))? + 1;
     }
-    let mut found = found.split_off(first.min(found.len()));
-    found.truncate(asked.limit as usize);
-    Ok(found)
+    let page = found.iter().skip(first).take(asked.limit as usize);
+    Ok(page.map(Entry::view).collect())
+}
+
+/// Something in a back end that is a snapshot, or could become one.
+struct Entry {
+    name: String,
+    size_gib: i64,
+    volume_id: String,
+    managed_as: Option<String>,
+}
+
+impl Entry {
+    fn view(&self) -> Value {
+        let managed = self.managed_as.is_some();
+        json!({
+            "reference": {"source-name": self.name}, "size": self.size_gib, "safe_to_manage": !managed,
+            "reason_not_safe": managed.then_some("already managed"), "cinder_id": self.managed_as, "extra_info": null,
+            "source_reference": {"source-name": format!("volume-{}", self.volume_id)},
+        })
+    }
 }
 
 async fn named(cx: &Cx, host: Option<&str>) -> Result<Backend, Fault> {
@@ -263,14 +286,5 @@ async fn named(cx: &Cx, host: Option<&str>) -> Result<Backend, Fault> {
         Fault::not_found(format!(
             "Service cinder-volume could not be found on host {host}."
         ))
-    })
-}
-
-fn entry((snapshot, volume): (&str, &str), size_gib: i64, why_not: Option<&str>) -> Value {
-    json!({
-        "reference": {"source-name": format!("{NAME}{snapshot}")}, "size": size_gib,
-        "safe_to_manage": why_not.is_none(), "reason_not_safe": why_not,
-        "cinder_id": why_not.map(|_| snapshot), "extra_info": null,
-        "source_reference": {"source-name": format!("volume-{volume}")},
     })
 }

@@ -46,7 +46,7 @@ pub(crate) async fn shown(cx: &Cx, snapshot: &Snapshot) -> Result<Value, Fault> 
 }
 
 /// Replies that make or change a snapshot show no attributes of extensions.
-fn plain(mut view: Value) -> Value {
+pub(crate) fn plain(mut view: Value) -> Value {
     if let Some(view) = view.as_object_mut() {
         view.retain(|key, _| !key.starts_with("os-extended"));
     }

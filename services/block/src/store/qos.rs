@@ -39,7 +39,7 @@ pub(crate) async fn list(
     };
     let mut select = Where::new(SELECT);
     for (name, value) in filters {
-        select = select.eq(*name, value);
+        select = select.eq(name, value);
     }
     let column = column.copied().unwrap_or("created_at");
     let select = select.page(Page {

@@ -147,7 +147,7 @@ impl Worker {
     ) -> Result<(), DriverError> {
         info!(server = %server, step = step.name(), "server step");
         match (step, goal) {
-            (Step::SwitchOff | Step::Undefine | Step::RemoveFiles, _) => {
+            (Step::SwitchOff | Step::EndWay | Step::Undefine | Step::RemoveFiles, _) => {
                 self.take_down(server, step, asked).await
             }
             (_, Goal::Spec(spec)) => match step {
@@ -176,6 +176,11 @@ impl Worker {
                 crash_point!("agent.remove_files.before");
                 self.driver.remove_files(server).await?;
                 crash_point!("agent.remove_files.after");
+            }
+            Step::EndWay => {
+                crash_point!("agent.end_way.before");
+                self.driver.end_way(server).await?;
+                crash_point!("agent.end_way.after");
             }
             _switch_off => {
                 crash_point!("agent.switch_off.before");
@@ -263,6 +268,9 @@ impl Worker {
                 let kept = spec.disk.kept(spec.disk_epoch);
                 self.driver.remove_old_disks(server, &kept).await?;
             }
+            Step::AwaitGuest => self.driver.await_guest(spec).await?,
+            Step::SendGuest => self.driver.send_guest(spec).await?,
+            Step::ForceGuest => self.driver.force_guest(server).await?,
             Step::Export => {
                 self.report_step(spec, "export");
                 self.driver.ensure_export(spec).await?;
@@ -273,6 +281,7 @@ impl Worker {
             | Step::ConfigDrive
             | Step::Define
             | Step::SwitchOff
+            | Step::EndWay
             | Step::Undefine
             | Step::RemoveFiles => {
                 return Err(DriverError::Refused("a step in the wrong place".to_owned()));
@@ -299,6 +308,7 @@ impl Worker {
             volumes: Vec::new(),
             vnc: None,
             export: None,
+            live: None,
             at: self.clock.now(),
         });
     }
@@ -324,6 +334,10 @@ impl Step {
             Self::AskToUnplugVolume(_) => "ask to unplug a volume",
             Self::ResizeVolume(_) => "resize a volume",
             Self::RemoveOldDisks => "remove old disks",
+            Self::AwaitGuest => "await guest",
+            Self::SendGuest => "send guest",
+            Self::ForceGuest => "force guest",
+            Self::EndWay => "end way",
             Self::Export => "export",
             Self::RemoveExport => "remove export",
             Self::Undefine => "undefine",

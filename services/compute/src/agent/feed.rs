@@ -341,6 +341,7 @@ const fn word(state: GuestState) -> &'static str {
         GuestState::Paused => "paused",
         GuestState::Suspended => "suspended",
         GuestState::Crashed => "crashed",
+        GuestState::Migrating => "migrating",
     }
 }
 

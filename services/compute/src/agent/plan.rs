@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::driver::{Found, FoundPort, Mark};
+use crate::driver::{Found, FoundPort, LiveStage, Mark};
+use crate::model::live::LiveWish;
 use crate::model::spec::{GuestState, PortSpec, RebootKind, ServerSpec, Want};
 use crate::model::volume::VolumeSpec;
 
@@ -45,6 +46,14 @@ pub enum Step {
     ResizeVolume(VolumeSpec),
     /// Remove disks of other epochs.
     RemoveOldDisks,
+    /// Let the guest come here from another host.
+    AwaitGuest,
+    /// Bring the running guest to another host.
+    SendGuest,
+    /// Freeze it on its way.
+    ForceGuest,
+    /// End a way that is over, or is to lead nowhere.
+    EndWay,
     /// Make the disk ready to be carried to another host.
     Export,
     /// Remove what was made ready.
@@ -77,6 +86,10 @@ pub enum Wait {
     UnplugVolume,
     /// The control plane's word that the server is still wanted.
     Word,
+    /// A guest that comes from another host, or is brought to one.
+    Way,
+    /// The control plane's next word: the guest's way broke off.
+    Broken(String),
 }
 
 impl Wait {
@@ -89,6 +102,8 @@ impl Wait {
             Self::Unplug => "the guest has not released an interface".to_owned(),
             Self::UnplugVolume => "the guest has not released a volume".to_owned(),
             Self::Word => "the control plane has not yet said that it is still wanted".to_owned(),
+            Self::Way => "the guest is on its way".to_owned(),
+            Self::Broken(why) => why.clone(),
         }
     }
 }
@@ -124,6 +139,26 @@ pub struct Wanted<'a> {
 #[must_use]
 pub fn plan(wanted: &Wanted<'_>, found: &Found) -> Plan {
     let mut plan = Plan::default();
+    match &wanted.spec.live {
+        Some(LiveWish::Arrive {
+            session, give_up, ..
+        }) => {
+            if let Some(arrival) = arrive(wanted, found, (session, *give_up)) {
+                return arrival;
+            }
+        }
+        Some(LiveWish::Depart {
+            session,
+            force,
+            give_up,
+            ..
+        }) => return depart(found, session, (*force, *give_up)),
+        None if found.live.is_some() => plan.steps.push(Step::EndWay),
+        None => {}
+    }
+    if !plan.steps.is_empty() {
+        return plan;
+    }
     match wanted.spec.want {
         Want::Absent => remove(found, &mut plan),
         Want::Stopped => stop(wanted, found, &mut plan),
@@ -137,12 +172,16 @@ pub fn plan(wanted: &Wanted<'_>, found: &Found) -> Plan {
             GuestState::Absent
             | GuestState::Stopped
             | GuestState::Suspended
+            | GuestState::Migrating
             | GuestState::Crashed => run(wanted, found, &mut plan),
         },
         Want::Suspended => match found.state {
             GuestState::Suspended => {}
             GuestState::Running | GuestState::Paused => plan.steps.push(Step::Suspend),
-            GuestState::Absent | GuestState::Stopped | GuestState::Crashed => {
+            GuestState::Absent
+            | GuestState::Stopped
+            | GuestState::Migrating
+            | GuestState::Crashed => {
                 run(wanted, found, &mut plan);
             }
         },
@@ -150,10 +189,73 @@ pub fn plan(wanted: &Wanted<'_>, found: &Found) -> Plan {
     plan
 }
 
+fn only(step: Step) -> Plan {
+    Plan {
+        steps: vec![step],
+        waits: None,
+    }
+}
+
+fn waiting(wait: Wait) -> Plan {
+    Plan {
+        steps: Vec::new(),
+        waits: Some(wait),
+    }
+}
+
+/// What there is to do for a guest that comes here. None: it has come, and is a guest like others.
+fn arrive(wanted: &Wanted<'_>, found: &Found, (session, give_up): (&str, bool)) -> Option<Plan> {
+    let ours = found.live.as_ref().filter(|way| way.session == session);
+    if found.live.is_some() && ours.is_none() {
+        return Some(only(Step::EndWay));
+    }
+    let has_come = matches!(found.state, GuestState::Running | GuestState::Paused);
+    match ours.map(|way| &way.stage) {
+        // What it brought is looked at while it is still said where it came.
+        _ if has_come => None,
+        Some(LiveStage::UnderWay | LiveStage::Broken(_)) if give_up => Some(only(Step::EndWay)),
+        Some(LiveStage::UnderWay) => Some(waiting(Wait::Way)),
+        Some(LiveStage::Broken(why)) => Some(waiting(Wait::Broken(why.clone()))),
+        // It came, and is off by now.
+        Some(LiveStage::Over) => Some(Plan::default()),
+        // Whoever let it in is gone, so nobody will ever let it go on.
+        None if found.state == GuestState::Migrating => Some(only(Step::SwitchOff)),
+        None if give_up => Some(Plan::default()),
+        None if !wanted.missing_taps.is_empty() => {
+            Some(waiting(Wait::Taps(wanted.missing_taps.to_vec())))
+        }
+        None => Some(only(Step::AwaitGuest)),
+    }
+}
+
+/// What there is to do for a guest that goes from here. It is not started, stopped or changed meanwhile.
+fn depart(found: &Found, session: &str, (force, give_up): (bool, bool)) -> Plan {
+    let Some(way) = &found.live else {
+        let is_here = matches!(found.state, GuestState::Running | GuestState::Paused);
+        return if is_here && !give_up {
+            only(Step::SendGuest)
+        } else {
+            Plan::default()
+        };
+    };
+    match &way.stage {
+        _ if way.session != session || give_up => only(Step::EndWay),
+        LiveStage::UnderWay if force && found.state == GuestState::Running => {
+            only(Step::ForceGuest)
+        }
+        LiveStage::UnderWay => waiting(Wait::Way),
+        LiveStage::Over => Plan::default(),
+        LiveStage::Broken(why) => waiting(Wait::Broken(why.clone())),
+    }
+}
+
 /// What there is to do about a server that is here and wanted nowhere.
 #[must_use]
 pub fn plan_removal(found: &Found) -> Plan {
     let mut plan = Plan::default();
+    if found.live.is_some() {
+        plan.steps.push(Step::EndWay);
+    }
     remove(found, &mut plan);
     plan
 }
@@ -171,13 +273,18 @@ fn remove(found: &Found, plan: &mut Plan) {
 }
 
 const fn is_on(found: &Found) -> bool {
-    matches!(found.state, GuestState::Running | GuestState::Paused)
+    matches!(
+        found.state,
+        GuestState::Running | GuestState::Paused | GuestState::Migrating
+    )
 }
 
 fn stop(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
     match found.state {
         GuestState::Running => shut_down(wanted, plan),
-        GuestState::Paused | GuestState::Suspended => plan.steps.push(Step::SwitchOff),
+        GuestState::Paused | GuestState::Suspended | GuestState::Migrating => {
+            plan.steps.push(Step::SwitchOff);
+        }
         GuestState::Absent | GuestState::Stopped | GuestState::Crashed => {
             ensure_made(wanted, found, plan);
             let ready = found.export.as_ref().map(|export| export.epoch);
@@ -279,7 +386,8 @@ fn run(wanted: &Wanted<'_>, found: &Found, plan: &mut Plan) {
                 );
             }
         }
-        GuestState::Paused => plan.steps.push(Step::Run),
+        // One that was to leave and did not goes on here.
+        GuestState::Paused | GuestState::Migrating => plan.steps.push(Step::Run),
         GuestState::Suspended => start(wanted, plan),
         // It ran, and somebody switched it off: see `Want::Running`.
         GuestState::Stopped | GuestState::Crashed

@@ -225,7 +225,9 @@ impl Schedule {
         let is_gone = done.found.is_nothing() && matches!(done.outcome, Outcome::Settled);
         // What only waits for a moment is no news.
         let waited = desk.waits_since.map(|since| now.saturating_sub(since));
-        let moment = progress.is_under_way() && waited.is_some_and(|waited| waited < TELL_AFTER);
+        let moment = done.found.live.is_none()
+            && progress.is_under_way()
+            && waited.is_some_and(|waited| waited < TELL_AFTER);
         if !moment {
             reports.put(observed(&done, progress, clock));
         }
@@ -327,7 +329,8 @@ fn judge(
             let since = *desk.waits_since.get_or_insert(now);
             let waited = now.saturating_sub(since);
             let reason = wait.reason();
-            if matches!(wait, Wait::Taps(_)) && waited >= settings.tap_wait {
+            let broken = matches!(wait, Wait::Broken(_));
+            if broken || matches!(wait, Wait::Taps(_)) && waited >= settings.tap_wait {
                 return (Progress::Failed { reason }, None);
             }
             // Taps come within milliseconds of each other, guests take seconds.
@@ -401,6 +404,7 @@ fn observed(done: &Done, progress: Progress, clock: &Clock) -> ObservedServer {
         volumes: found.volumes.keys().cloned().collect(),
         vnc: found.vnc.clone().filter(|_| is_on),
         export: found.export.clone(),
+        live: found.live.as_ref().map(|live| live.seen.clone()),
         at: clock.now(),
     }
 }

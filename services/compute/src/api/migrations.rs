@@ -37,6 +37,9 @@ pub(crate) struct MigrationView {
     project_id: String,
     created_at: String,
     updated_at: Option<String>,
+    /// To how far it is, while it is under way with a guest that runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<Link>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -103,7 +106,10 @@ async fn list_migrations(cx: Cx, req: Req<ListMigrations>) -> Reply<ListMigratio
         .into_iter()
         .map(|row| (row.host.clone(), row))
         .collect();
-    let views = found.into_iter().map(|one| view(one, &hosts, sees_hosts));
+    let views = found.into_iter().map(|one| {
+        let links = links(&cx, &one);
+        view(one, &hosts, sees_hosts, links)
+    });
     Ok(Json(MigrationList {
         migrations: views.collect(),
         migrations_links,
@@ -176,7 +182,24 @@ async fn page(cx: &Cx, query: &Params) -> Result<(Page, usize), Fault> {
     Ok((page, usize::try_from(limit).unwrap_or(usize::MAX)))
 }
 
-fn view(one: Migration, hosts: &BTreeMap<String, HostRow>, sees_hosts: bool) -> MigrationView {
+fn links(cx: &Cx, one: &Migration) -> Vec<Link> {
+    if !one.is_on_its_way() {
+        return Vec::new();
+    }
+    let target = format!("/servers/{}/migrations/{}", one.server_id, one.id);
+    let link = |rel, href| Link { rel, href };
+    vec![
+        link("self", cx.url(&format!("/v2.1{target}"))),
+        link("bookmark", cx.url(&target)),
+    ]
+}
+
+fn view(
+    one: Migration,
+    hosts: &BTreeMap<String, HostRow>,
+    sees_hosts: bool,
+    links: Vec<Link>,
+) -> MigrationView {
     let seen = |host: Option<String>| host.filter(|_| sees_hosts);
     let node = |host: Option<&String>| {
         let row = hosts.get(host?)?;
@@ -200,5 +223,6 @@ fn view(one: Migration, hosts: &BTreeMap<String, HostRow>, sees_hosts: bool) -> 
         project_id: one.project_id,
         created_at: one.created_at.iso_naive(),
         updated_at: Some(one.updated_at.iso_naive()),
+        links,
     }
 }

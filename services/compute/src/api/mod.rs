@@ -30,7 +30,9 @@ mod server_evacuate;
 mod server_fields;
 mod server_groups;
 mod server_list;
+mod server_live;
 mod server_metadata;
+mod server_migrations;
 mod server_password;
 mod server_rebuild;
 mod server_references;
@@ -237,6 +239,11 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         server_password::ClearPassword,
         server_password::ShowPassword,
         server_rebuild::Rebuild,
+        server_live::MigrateLive,
+        server_migrations::AbortServerMigration,
+        server_migrations::ForceServerMigration,
+        server_migrations::ListServerMigrations,
+        server_migrations::ShowServerMigration,
         server_resize::ConfirmResize,
         server_resize::Migrate,
         server_resize::Resize,

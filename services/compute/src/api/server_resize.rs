@@ -71,6 +71,11 @@ async fn new_flavor(cx: &Cx, server: &Server, id: &str) -> Result<Flavor, Fault>
             "When resizing, instances must change flavor!",
         ));
     }
+    // A root disk that is a volume keeps its size.
+    if server.boots_from_volume() {
+        check_fits(&found, &server.image)?;
+        return Ok(found);
+    }
     if found.disk_gib == 0 && server.flavor.disk_gib != 0 {
         return Err(Fault::bad_request(
             "Resize to flavor with disk 0 is not allowed: the server's disk has a size of its own.",
@@ -172,14 +177,7 @@ async fn allowed<R: Rule>(
 fn check_state(server: &Server, verb: &str) -> Result<(), Fault> {
     server
         .check_can(&[VmState::Active, VmState::Stopped])
-        .map_err(|why| fault::refused(server, verb, why))?;
-    if server.volumes.is_empty() {
-        return Ok(());
-    }
-    Err(Fault::conflict(format!(
-        "Cannot '{verb}' instance {}: this cloud does not do that to servers with volumes. Detach them first.",
-        server.id
-    )))
+        .map_err(|why| fault::refused(server, verb, why))
 }
 
 /// Begins a move, which holds the larger of both sizes of the quota until it ends.
@@ -191,7 +189,7 @@ async fn begin<R: Rule>(
 ) -> Result<(), Fault> {
     let verb = match wish.kind {
         Kind::Migration => "migrate",
-        Kind::Resize | Kind::Evacuation => "resize",
+        Kind::Resize | Kind::Evacuation | Kind::Live => "resize",
     };
     if store::migrations::live(cx.db(), &server.id)
         .await?

@@ -164,6 +164,24 @@ pub(crate) const EVACUATE: &[Change] = &[
 /// The keys of an evacuation.
 pub(crate) const EVACUATE_KEYS: &[&str] = &["host", "adminPass", "onSharedStorage", "force"];
 
+/// The body of a move while it runs.
+pub(crate) const MIGRATE_LIVE: &[Change] = &[
+    removed(v(2, 25), "disk_over_commit"),
+    added(v(2, 30), "force"),
+    removed(v(2, 68), "force"),
+];
+
+/// Its keys.
+pub(crate) const MIGRATE_LIVE_KEYS: &[&str] =
+    &["host", "block_migration", "disk_over_commit", "force"];
+
+/// A server on its way while it runs.
+pub(crate) const SERVER_MIGRATION_VIEW: &[Change] = &[
+    added(v(2, 59), "uuid"),
+    added(v(2, 80), "user_id"),
+    added(v(2, 80), "project_id"),
+];
+
 /// A volume of a server.
 pub(crate) const ATTACHMENT_VIEW: &[Change] = &[
     added(v(2, 70), "tag"),
@@ -246,6 +264,7 @@ pub(crate) const SERVICE_VIEW: &[Change] = &[
 /// A move in `GET /os-migrations`.
 pub(crate) const MIGRATION_VIEW: &[Change] = &[
     added(v(2, 23), "migration_type"),
+    added(v(2, 23), "links"),
     added(v(2, 59), "uuid"),
     added(v(2, 80), "user_id"),
     added(v(2, 80), "project_id"),

@@ -6,6 +6,7 @@
 //! them again.
 
 mod console;
+mod live;
 mod verbs;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,7 +17,8 @@ use futures_util::FutureExt as _;
 use nephos_runtime::Clock;
 use nephos_types::Timestamp;
 
-use super::{Answer, Changes, DriverError, Found, FoundPort, FoundVolume, Mark};
+pub use self::live::Fate;
+use super::{Answer, Changes, DriverError, Found, FoundLive, FoundPort, FoundVolume, Mark};
 use crate::model::disk::Export;
 use crate::model::spec::{GuestState, ImageHash, PortSpec, ServerId, VncAddress};
 use crate::model::volume::VolumeSpec;
@@ -100,6 +102,8 @@ pub enum Verb {
     Plug,
     /// `ensure_volume`, `ask_to_unplug_volume`, `ensure_volume_size`.
     Volume,
+    /// `await_guest`, `send_guest`, `force_guest`, `end_way`.
+    Live,
     /// `remove_definition`, `remove_files`, `remove_unused_images`.
     Remove,
 }
@@ -125,6 +129,7 @@ struct Host {
     down: Option<String>,
     changes: Arc<Changes>,
     calls: BTreeMap<Verb, u64>,
+    fate: Fate,
     overslept: Duration,
 }
 
@@ -140,6 +145,9 @@ struct Guest {
     console: Vec<u8>,
     is_deaf: bool,
     export: Option<i64>,
+    live: Option<FoundLive>,
+    /// How it is to be here, once it has come from another host.
+    awaited: Option<Definition>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -149,6 +157,8 @@ enum Power {
     On,
     Paused,
     Saved,
+    /// Frozen between two hosts.
+    Away,
 }
 
 #[derive(Clone)]
@@ -329,7 +339,7 @@ impl Host {
         if guest.power == Power::On {
             return Ok(());
         }
-        if guest.power != Power::Paused {
+        if !matches!(guest.power, Power::Paused | Power::Away) {
             let missing = definition.ports.keys().find(|tap| !self.has_tap(tap));
             if let Some(tap) = missing {
                 return Err(DriverError::Failed(format!("there is no device {tap}")));
@@ -372,8 +382,9 @@ impl Guest {
             (Power::On, Some(_)) => GuestState::Running,
             (Power::Paused, Some(_)) => GuestState::Paused,
             (Power::Saved, Some(_)) => GuestState::Suspended,
+            (Power::Away, Some(_)) => GuestState::Migrating,
         };
-        let is_on = matches!(self.power, Power::On | Power::Paused);
+        let is_on = matches!(self.power, Power::On | Power::Paused | Power::Away);
         let defined_ports = self.defined.as_ref().map(|defined| defined.ports.clone());
         Found {
             state,
@@ -403,6 +414,7 @@ impl Guest {
                 size_bytes: 0,
                 sha256: "simulated".to_owned(),
             }),
+            live: self.live.clone(),
         }
     }
 

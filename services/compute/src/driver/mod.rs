@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::model::console::ConsoleKind;
 use crate::model::disk::Export;
+use crate::model::live::LiveSeen;
 use crate::model::spec::{
     ConfigDrive, GuestState, HostInventory, ImageHash, ImageSpec, PortId, PortSpec, ServerId,
     ServerSpec, VncAddress,
@@ -59,6 +60,18 @@ pub trait Driver: Send + Sync {
 
     /// What was made ready of this epoch, from a byte on.
     fn open_export<'a>(&'a self, server: &'a ServerId, epoch: i64, from: u64) -> Answer<'a, Pipe>;
+
+    /// Lets a guest come here, as the spec says: whoever knows its session may bring it. Answers before it comes.
+    fn await_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()>;
+
+    /// Begins to bring the running guest to another host, as the spec says. Answers before it is there.
+    fn send_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()>;
+
+    /// Freezes a guest that is on its way to another host, so that the rest of its memory can be brought there.
+    fn force_guest<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()>;
+
+    /// Ends a guest's way, here or from here, and forgets it. One that has left or come is where it is.
+    fn end_way<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()>;
 
     /// Makes the config drive, or replaces one of other content.
     fn ensure_config_drive<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()>;
@@ -189,6 +202,30 @@ pub struct Found {
     pub vnc: Option<VncAddress>,
     /// The root disk that is ready to be carried.
     pub export: Option<Export>,
+    /// Its way to another host or from one, as far as this process has to do with it.
+    pub live: Option<FoundLive>,
+}
+
+/// A guest on its way while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundLive {
+    /// Which way.
+    pub session: String,
+    /// How it stands.
+    pub stage: LiveStage,
+    /// What there is to tell of it.
+    pub seen: LiveSeen,
+}
+
+/// How a way stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveStage {
+    /// It goes on.
+    UnderWay,
+    /// It came to its end: the guest is where it was to go.
+    Over,
+    /// It broke off; for people.
+    Broken(String),
 }
 
 impl Found {
@@ -206,6 +243,7 @@ impl Found {
             mark: Mark::default(),
             vnc: None,
             export: None,
+            live: None,
         }
     }
 

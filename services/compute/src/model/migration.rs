@@ -6,6 +6,14 @@
 //!         └───────────────┴───────────────┴───────────────┴──► REVERTING ──► reverted, error
 //! ```
 //!
+//! A guest that moves while it runs goes another way:
+//!
+//! ```text
+//!   PREPARING ──► RUNNING ──► POST-MIGRATING ──► completed
+//!       │            │               ▲
+//!       └────────────┴──► REVERTING ─┴──► error, cancelled
+//! ```
+//!
 //! Until its end the migration holds the room that the server had before, and its former host keeps the disk.
 
 use nephos_types::Timestamp;
@@ -24,6 +32,8 @@ pub enum Kind {
     Migration,
     /// Away from a lost host.
     Evacuation,
+    /// Another host, while it runs.
+    Live,
 }
 
 impl Kind {
@@ -34,13 +44,14 @@ impl Kind {
             Self::Resize => "resize",
             Self::Migration => "migration",
             Self::Evacuation => "evacuation",
+            Self::Live => "live-migration",
         }
     }
 
     /// Reads the word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Resize, Self::Migration, Self::Evacuation]
+        [Self::Resize, Self::Migration, Self::Evacuation, Self::Live]
             .into_iter()
             .find(|kind| kind.word() == word)
     }
@@ -73,10 +84,18 @@ pub enum Status {
     Done,
     /// An evacuation did not.
     Failed,
+    /// A guest that runs: room is looked for, and made ready.
+    Preparing,
+    /// It is on its way.
+    Running,
+    /// It is where it was to go.
+    Completed,
+    /// It stays where it is, because somebody wanted it so.
+    Cancelled,
 }
 
 impl Status {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 16] = [
         Self::PreMigrating,
         Self::Migrating,
         Self::PostMigrating,
@@ -89,6 +108,10 @@ impl Status {
         Self::Accepted,
         Self::Done,
         Self::Failed,
+        Self::Preparing,
+        Self::Running,
+        Self::Completed,
+        Self::Cancelled,
     ];
 
     /// Nova's word.
@@ -107,6 +130,10 @@ impl Status {
             Self::Accepted => "accepted",
             Self::Done => "done",
             Self::Failed => "failed",
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
         }
     }
 
@@ -124,6 +151,8 @@ pub enum Phase {
     Begun,
     /// The host that the server leaves was told so.
     Told,
+    /// A guest that runs stays where it is: the other host was told so.
+    Decided,
     /// It has left it.
     Left,
     /// The server's room is again its former one.
@@ -137,6 +166,7 @@ impl Phase {
         match self {
             Self::Begun => "begun",
             Self::Told => "told",
+            Self::Decided => "decided",
             Self::Left => "left",
             Self::Reclaimed => "reclaimed",
         }
@@ -145,9 +175,15 @@ impl Phase {
     /// Reads the word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Begun, Self::Told, Self::Left, Self::Reclaimed]
-            .into_iter()
-            .find(|phase| phase.word() == word)
+        [
+            Self::Begun,
+            Self::Told,
+            Self::Decided,
+            Self::Left,
+            Self::Reclaimed,
+        ]
+        .into_iter()
+        .find(|phase| phase.word() == word)
     }
 }
 
@@ -186,6 +222,8 @@ pub struct Migration {
     pub old_want: String,
     /// Version of what the former host was told last.
     pub source_generation: i64,
+    /// What a guest that moves while it runs is known by to its two hosts, and to nobody else.
+    pub session: String,
     /// vCPUs that it holds of the quota beside what the server uses as it is now.
     pub extra_cores: i64,
     /// MiB, likewise.
@@ -207,11 +245,23 @@ impl Migration {
         self.dest_host.as_ref() == Some(&self.source_host)
     }
 
-    /// The host that keeps the former disk while the server is elsewhere.
+    /// The host that has something of the server and is not its own: the one that keeps the former disk, or the one that
+    /// a guest comes to while it runs.
     #[must_use]
     pub fn left_behind(&self, server: &Server) -> Option<&str> {
-        let elsewhere = server.host.as_ref() != Some(&self.source_host);
-        elsewhere.then_some(self.source_host.as_str())
+        if server.host.as_ref() != Some(&self.source_host) {
+            return Some(self.source_host.as_str());
+        }
+        self.dest_host
+            .as_deref()
+            .filter(|_| self.kind == Kind::Live)
+    }
+
+    /// Whether a guest is on its way while it runs, as Nova counts it.
+    #[must_use]
+    pub fn is_on_its_way(&self) -> bool {
+        let under_way = [Status::Preparing, Status::Running, Status::PostMigrating];
+        self.kind == Kind::Live && under_way.contains(&self.status)
     }
 
     /// Turns to a status, from its beginning.
@@ -250,10 +300,16 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(Status::parse(status.word()), Some(status));
         }
-        for phase in [Phase::Begun, Phase::Told, Phase::Left, Phase::Reclaimed] {
+        for phase in [
+            Phase::Begun,
+            Phase::Told,
+            Phase::Decided,
+            Phase::Left,
+            Phase::Reclaimed,
+        ] {
             assert_eq!(Phase::parse(phase.word()), Some(phase));
         }
-        for kind in [Kind::Resize, Kind::Migration, Kind::Evacuation] {
+        for kind in [Kind::Resize, Kind::Migration, Kind::Evacuation, Kind::Live] {
             assert_eq!(Kind::parse(kind.word()), Some(kind));
         }
         assert_eq!(Status::parse("elsewhere"), None);

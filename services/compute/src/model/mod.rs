@@ -6,6 +6,7 @@ pub mod extra_specs;
 pub mod flavor;
 pub mod guest_data;
 pub mod keypair;
+pub mod live;
 pub mod migration;
 pub mod name;
 pub mod quota;

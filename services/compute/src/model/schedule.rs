@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::server_group::Members;
+use super::spec::HostInventory;
 
 /// A host as the scheduler sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,61 @@ pub struct Host {
     pub has_room: bool,
     /// Free memory in MiB, for weighing.
     pub ram_free_mib: u64,
+}
+
+/// Whether a running guest of one host can go on on another.
+///
+/// # Errors
+/// Why not, in a sentence.
+pub fn fits_alive(from: &HostInventory, to: &HostInventory) -> Result<(), String> {
+    for host in [from, to] {
+        if !host.moves_running {
+            return Err(format!(
+                "The hypervisor of host {} cannot move running guests.",
+                host.host
+            ));
+        }
+    }
+    let (here, there) = (&from.virt_type, &to.virt_type);
+    if here != there || from.cpu.arch != to.cpu.arch {
+        return Err(format!(
+            "Guests of host {} run by {here} on {}, and those of host {} by {there} on {}.",
+            from.host, from.cpu.arch, to.host, to.cpu.arch
+        ));
+    }
+    if to.hypervisor_version < from.hypervisor_version {
+        return Err(format!(
+            "The hypervisor of host {} is older than that of host {}.",
+            to.host, from.host
+        ));
+    }
+    // Translated guests see a processor that is QEMU's own.
+    if here != "kvm" {
+        return Ok(());
+    }
+    if from.cpu.vendor != to.cpu.vendor {
+        return Err(format!(
+            "The processor of host {} is of {}, and that of host {} of {}.",
+            from.host, from.cpu.vendor, to.host, to.cpu.vendor
+        ));
+    }
+    let lacks = |feature: &&String| !to.cpu.features.contains(feature);
+    let lacking: Vec<&str> = from
+        .cpu
+        .features
+        .iter()
+        .filter(lacks)
+        .map(String::as_str)
+        .collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "Unacceptable CPU info: the processor of host {} lacks what that of host {} has: {}.",
+        to.host,
+        from.host,
+        lacking.join(", ")
+    ))
 }
 
 /// What a server wants besides room.

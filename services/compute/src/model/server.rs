@@ -481,6 +481,7 @@ impl Server {
             volumes: volumes.collect(),
             ports: ports.collect(),
             config_drive,
+            live: None,
             console: spec::ConsoleSpec::default(),
             labels: spec::Labels {
                 name: self.name.clone(),

@@ -13,6 +13,8 @@ pub(crate) mod extend_volume;
 pub(crate) mod host;
 pub(crate) mod interfaces;
 mod late_ports;
+pub(crate) mod live_back;
+pub(crate) mod live_migrate;
 mod moving;
 pub(crate) mod observe;
 mod ports;
@@ -58,6 +60,8 @@ pub(crate) fn reconcilers() -> Reconcilers<Compute> {
         .with(resize::Resize)
         .with(confirm::Confirm)
         .with(revert::Revert)
+        .with(live_migrate::LiveMigrate)
+        .with(live_back::LiveBack)
         .with(power::Power)
         .with(interfaces::Interfaces)
         .with(host::Register)

@@ -43,6 +43,10 @@ pub(super) fn former(server: &Server, migration: &Migration) -> Server {
     former.disk_epoch = migration.old_epoch;
     former.image.disk_from = None;
     "stopped".clone_into(&mut former.want);
+    // They go with the server: a host that it has left opens none of them.
+    if migration.left_behind(server).is_some() {
+        former.volumes.clear();
+    }
     former
 }
 
@@ -107,7 +111,7 @@ pub(super) async fn leave_source(
             crash_point!("move.told_source");
             Ok(Some(Next::Again))
         }
-        Phase::Told => {
+        Phase::Told | Phase::Decided => {
             if !has_left(cx, source, server, migration.source_generation).await? {
                 return Ok(Some(Next::After(LOOK_AGAIN)));
             }
@@ -177,11 +181,11 @@ pub(super) fn end(migration: &mut Migration, now: nephos_types::Timestamp) {
     migration.extra_ram = 0;
 }
 
-/// What a host is told to do with the disk that it is to hand over.
+/// What a host is told to do with the disk that it is to hand over, if it has one.
 pub(super) fn with_export(server: &Server) -> ServerSpec {
     let mut spec = server.spec();
     spec.disk = DiskWish {
-        export: true,
+        export: !server.boots_from_volume(),
         ..spec.disk
     };
     spec

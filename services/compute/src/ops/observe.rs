@@ -29,7 +29,7 @@ pub(crate) async fn take(
         // What is still under way there is progress for people, and nothing that an operation waits for.
         let under_way = guest
             .as_ref()
-            .is_ok_and(|guest| guest.progress.is_under_way());
+            .is_ok_and(|guest| guest.progress.is_under_way() && !says_where(guest));
         if !under_way {
             nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
         }
@@ -46,6 +46,14 @@ pub(crate) async fn take(
         }
     }
     Ok(())
+}
+
+/// Whether it is the host's word for where a guest may be brought, or that one has come.
+fn says_where(guest: &ObservedServer) -> bool {
+    guest
+        .live
+        .as_ref()
+        .is_some_and(|live| live.address.is_some())
 }
 
 /// A guest that changed its power state by itself: the server follows, unless somebody is at work on it.
@@ -83,7 +91,7 @@ pub(crate) fn take_state(server: &mut Server, state: GuestState, now: Timestamp)
         // Saved to disk, it is off for the hypervisor.
         GuestState::Suspended => (VmState::Suspended, power::SHUTDOWN),
         GuestState::Crashed => (VmState::Stopped, power::CRASHED),
-        GuestState::Absent => (server.vm_state, power::NOSTATE),
+        GuestState::Absent | GuestState::Migrating => (server.vm_state, power::NOSTATE),
     };
     server.vm_state = vm_state;
     server.power_state = power_state;

@@ -111,9 +111,7 @@ async fn bind(cx: &OpCx<Compute>, server: &Server, id: &str) -> Result<Port, Ste
             }
         }
     }
-    Err(StepError::Transient(format!(
-        "port {id} is being changed all the time"
-    )))
+    Err(changing(id))
 }
 
 /// An address that is taken or a quota that is used up does not pass by itself.
@@ -192,6 +190,56 @@ pub(super) async fn release(
     Ok(!ports.is_empty())
 }
 
+/// Where the ports of a server that goes to another host while it runs are to be.
+#[derive(Clone, Copy)]
+pub(super) enum Spot<'a> {
+    /// Where they are, and made ready on this host.
+    Next(&'a str),
+    /// On this host, and on no other.
+    On(&'a str),
+}
+
+/// Says where a port is to be, as often as it takes while others change it. One that is not the server's any more stays
+/// where it is.
+pub(super) async fn turn(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    id: &str,
+    spot: Spot<'_>,
+) -> Result<(), StepError> {
+    for _look in 0..LOOKS {
+        let Some(port) = still(cx, server, id).await? else {
+            return Ok(());
+        };
+        crash_point!("port.before_turn");
+        let turned = match spot {
+            Spot::Next(host) => cx.siblings.prepare_port(&port, host).await,
+            Spot::On(host) => cx.siblings.turn_port(&port, host).await,
+        };
+        match turned {
+            Err(why) if why.status == Some(412) => {}
+            turned => {
+                crash_point!("port.turned");
+                return turned.map_err(step_error);
+            }
+        }
+    }
+    Err(changing(id))
+}
+
+/// A port that is still plugged into the server.
+async fn still(cx: &OpCx<Compute>, server: &Server, id: &str) -> Result<Option<Port>, StepError> {
+    let port = match cx.siblings.port(id).await {
+        Err(why) if why.is_not_found() => return Ok(None),
+        found => found.map_err(step_error)?,
+    };
+    Ok(Some(port).filter(|port| port.device_id == server.id.as_str()))
+}
+
+fn changing(id: &str) -> StepError {
+    StepError::Transient(format!("port {id} is being changed all the time"))
+}
+
 /// Gives a port back, as often as it takes while others change it.
 async fn unbind(cx: &OpCx<Compute>, server: &Server, port: &Port) -> Result<(), StepError> {
     let mut port = port.clone();
@@ -200,16 +248,10 @@ async fn unbind(cx: &OpCx<Compute>, server: &Server, port: &Port) -> Result<(), 
             Err(why) if why.status == Some(412) => {}
             unbound => return unbound.map_err(step_error),
         }
-        port = match cx.siblings.port(&port.id).await {
-            Err(why) if why.is_not_found() => return Ok(()),
-            found => found.map_err(step_error)?,
-        };
-        if port.device_id != server.id.as_str() {
-            return Ok(());
+        match still(cx, server, &port.id).await? {
+            Some(fresh) => port = fresh,
+            None => return Ok(()),
         }
     }
-    Err(StepError::Transient(format!(
-        "port {} is being changed all the time",
-        port.id
-    )))
+    Err(changing(&port.id))
 }

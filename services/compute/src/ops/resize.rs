@@ -7,11 +7,12 @@ use nephos_ops::{EnqueueError, Failure, New, Next, OpCx, Operation, Reconcile, S
 use nephos_runtime::crash_point;
 use serde_json::json;
 
+use super::live_migrate;
 use super::moving::{at_rest, both, kept, lock_both, with_export};
 use super::revert::Revert;
 use super::{
     Asked, HostSays, LOOK_AGAIN, OPS, Work, begin, host_says, observe, place, ports, publish, room,
-    step_error,
+    step_error, volumes,
 };
 use crate::model::disk::{Carried, DiskFrom};
 use crate::model::flavor::Flavor;
@@ -86,6 +87,7 @@ pub(crate) fn planned(asked: Asked<'_>, server: &Server, wish: Move) -> Migratio
             "running".to_owned()
         },
         source_generation: 0,
+        session: String::new(),
         extra_cores: 0,
         extra_ram: 0,
         message: None,
@@ -103,6 +105,7 @@ const fn action(kind: Kind) -> &'static str {
         Kind::Resize => "resize",
         Kind::Migration => "migrate",
         Kind::Evacuation => "evacuate",
+        Kind::Live => "live-migration",
     }
 }
 
@@ -126,7 +129,11 @@ impl Reconcile<Compute> for Resize {
             | Status::Error
             | Status::Accepted
             | Status::Done
-            | Status::Failed => Ok(Next::Done),
+            | Status::Failed
+            | Status::Preparing
+            | Status::Running
+            | Status::Completed
+            | Status::Cancelled => Ok(Next::Done),
         }
     }
 
@@ -167,7 +174,7 @@ impl Reconcile<Compute> for Resize {
 }
 
 /// Finds room and claims it, while the move takes over what the server has.
-async fn claim(
+pub(super) async fn claim(
     cx: &OpCx<Compute>,
     server: &Server,
     migration: &Migration,
@@ -210,23 +217,39 @@ async fn find(
     migration: &Migration,
 ) -> Result<Result<(Host, Candidate), Failure>, StepError> {
     let source = &migration.source_host;
-    let moves = migration.kind == Kind::Migration;
+    let moves = migration.kind != Kind::Resize;
+    let room = match migration.kind {
+        // A root disk that is a volume takes no room of a host.
+        Kind::Migration | Kind::Live | Kind::Evacuation => server.room(),
+        Kind::Resize => room_of(server, &migration.new_flavor),
+    };
+    let mut excluded: Vec<String> = moves.then(|| source.clone()).into_iter().collect();
+    if migration.kind == Kind::Live {
+        excluded.extend(live_migrate::unfit(cx, source).await?);
+    }
     let mut wish = Wish {
         zone: server.wanted_zone.clone(),
         host: migration.wanted_host.clone(),
-        excluded: moves.then(|| source.clone()).into_iter().collect(),
-        room: room::words(&migration.new_flavor),
+        excluded,
+        room: room::words(&room),
         group: room::group(cx, server).await?,
         spread: room::spread(&server.id),
     };
     if !moves && wish.host.is_none() {
         wish.host = Some(source.clone());
-        if let Ok(found) = room::find(cx, &migration.new_flavor, &wish).await? {
+        if let Ok(found) = room::find(cx, &room, &wish).await? {
             return Ok(Ok(found));
         }
         wish.host = None;
     }
-    room::find(cx, &migration.new_flavor, &wish).await
+    room::find(cx, &room, &wish).await
+}
+
+/// What a server takes of a host once it is of this size.
+fn room_of(server: &Server, flavor: &Flavor) -> Flavor {
+    let mut larger = server.clone();
+    larger.flavor = flavor.clone();
+    larger.room()
 }
 
 /// The server will go to this host. None: another member of its group was placed there meanwhile.
@@ -247,8 +270,10 @@ async fn settle_on(
         return Ok(Some(Next::Done));
     };
     migration.dest_host = Some(row.host);
-    migration.turn_to(Status::Migrating);
-    fresh.task_state = Some("resize_migrating".to_owned());
+    if migration.kind != Kind::Live {
+        migration.turn_to(Status::Migrating);
+        fresh.task_state = Some("resize_migrating".to_owned());
+    }
     fresh.updated_at = cx.now();
     store::migrations::update(&mut tx, cx.now(), &migration).await?;
     store::servers::update(&mut tx, &fresh).await?;
@@ -298,7 +323,7 @@ async fn hand_over(
         Ok(None) => return Ok(Next::After(LOOK_AGAIN)),
         Err(why) => return Ok(Next::Fail(Failure::new(why))),
     };
-    let carried = if migration.stays() {
+    let carried = if migration.stays() || server.boots_from_volume() {
         None
     } else {
         let ready = seen.export.filter(|one| one.epoch == server.disk_epoch);
@@ -325,7 +350,8 @@ async fn hand_over(
     fresh.host.clone_from(&migration.dest_host);
     fresh.zone = zone.or(fresh.zone);
     fresh.flavor = migration.new_flavor.clone();
-    fresh.image.disk_from = Some(DiskFrom {
+    // A root disk that is a volume goes along by itself.
+    fresh.image.disk_from = (!fresh.boots_from_volume()).then_some(DiskFrom {
         epoch: fresh.disk_epoch,
         carried,
     });
@@ -355,6 +381,9 @@ async fn arrive(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<N
             "Host {host} was declared to be off before the server had come there."
         ))));
     }
+    if let Some(next) = volumes::ensure(cx, server).await? {
+        return Ok(next);
+    }
     let plugged = ports::ensure(cx, server).await?.unwrap_or_default();
     let told = feed::published(cx.db(), place(host, &server.id)).await?;
     if !plugged.is_empty() || told != Some(server.generation) {
@@ -374,6 +403,9 @@ async fn arrive(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<N
         HostSays::Failed(why) => return Ok(Next::Fail(Failure::new(why))),
         HostSays::Settled(state) => state,
     };
+    if let Some(next) = volumes::complete(cx, server).await? {
+        return Ok(next);
+    }
     crash_point!("resize.before_finish");
     let mut tx = cx.finish("finish").await?;
     let Some((mut fresh, mut migration)) = lock_both(&mut tx, server).await? else {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::moving::{at_rest, both, end, former, has_left, lock_both};
 use super::{
     Asked, HostSays, LOOK_AGAIN, Work, begin, give_up, host_says, observe, place, ports, publish,
-    release, step_error,
+    release, step_error, volumes,
 };
 use crate::model::migration::{Migration, Phase, Status};
 use crate::model::server::{Server, ServerFault, VmState};
@@ -60,7 +60,7 @@ impl Reconcile<Compute> for Revert {
         match migration.phase {
             Phase::Begun if was_handed_over => undo(cx, &server).await,
             Phase::Told if was_handed_over => wait_for_end(cx, &server, &migration).await,
-            Phase::Begun | Phase::Told => become_former(cx, &server).await,
+            Phase::Begun | Phase::Told | Phase::Decided => become_former(cx, &server).await,
             Phase::Left => reclaim(cx, &server, &migration).await,
             Phase::Reclaimed => come_back(cx, op, &server).await,
         }
@@ -198,6 +198,9 @@ async fn come_back(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Resul
     if store::hosts::is_fenced(cx.db(), host).await? {
         return finish(cx, op, server, None).await;
     }
+    if let Some(next) = volumes::ensure(cx, server).await? {
+        return Ok(next);
+    }
     let plugged = ports::ensure(cx, server).await?.unwrap_or_default();
     let told = feed::published(cx.db(), place(host, &server.id)).await?;
     if !plugged.is_empty() || told != Some(server.generation) {
@@ -215,7 +218,12 @@ async fn come_back(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Resul
     match host_says(cx, server).await? {
         HostSays::Working => Ok(Next::After(LOOK_AGAIN)),
         HostSays::Failed(why) => Ok(Next::Fail(Failure::new(why))),
-        HostSays::Settled(state) => finish(cx, op, server, Some(state)).await,
+        HostSays::Settled(state) => {
+            if let Some(next) = volumes::complete(cx, server).await? {
+                return Ok(next);
+            }
+            finish(cx, op, server, Some(state)).await
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use nephos_peer::PeerError;
+use nephos_peer::{Answer, PeerError};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    FACTS, FACTS_SECS, Facts, FixedIp, FloatingIp, Named, Network, Port, Siblings, Subnet,
-    absent_is_fine, encoded, owner, unwrapped,
+    FACTS, FACTS_SECS, Facts, FixedIp, FloatingIp, MIGRATING_TO, Named, Network, Port, Siblings,
+    Subnet, absent_is_fine, encoded, owner, unwrapped,
 };
 use crate::model::server::{BoundAddress, BoundNic, Nic, Server};
 use crate::model::spec::ServerId;
@@ -102,7 +102,7 @@ impl Siblings {
     ) -> Result<bool, PeerError> {
         #[derive(Deserialize)]
         struct List {
-            ports: Vec<serde_json::Value>,
+            ports: Vec<Value>,
         }
         let (network, ip) = (encoded(network), encoded(ip));
         let target =
@@ -163,28 +163,44 @@ impl Siblings {
 
     /// Binds an existing port, as it was seen, to a server on its host: 412 when it has changed since.
     pub(crate) async fn bind_port(&self, server: &Server, port: &Port) -> Result<Port, PeerError> {
-        let seen = format!("revision_number={}", port.revision_number);
-        let body = json!({"port": {
+        let change = json!({
             "device_id": server.id, "device_owner": owner(server), "binding:host_id": server.host,
-        }});
+        });
+        unwrapped(self.change_port(port, change).await?.json()?, "port")
+    }
+
+    /// Has a port, as it was seen, made ready on another host, where its server goes to while it runs: 412 when it has
+    /// changed since.
+    pub(crate) async fn prepare_port(&self, port: &Port, next: &str) -> Result<(), PeerError> {
+        let mut profile = port.settled_profile();
+        profile.insert(MIGRATING_TO.to_owned(), json!(next));
+        let change = json!({ "binding:profile": profile });
+        absent_is_fine(self.change_port(port, change).await)
+    }
+
+    /// The port is on this host, and made ready on no other any more; as it was seen: 412 when it has changed since.
+    pub(crate) async fn turn_port(&self, port: &Port, host: &str) -> Result<(), PeerError> {
+        let change = json!({ "binding:host_id": host, "binding:profile": port.settled_profile() });
+        absent_is_fine(self.change_port(port, change).await)
+    }
+
+    async fn change_port(&self, port: &Port, change: Value) -> Result<Answer, PeerError> {
+        let seen = format!("revision_number={}", port.revision_number);
         let call = self
             .peers
             .put("network", format!("/v2.0/ports/{}", port.id))
             .header(http::header::IF_MATCH, &seen)
-            .json(&body);
-        unwrapped(call.as_service().send().await?.json()?, "port")
+            .json(&json!({ "port": change }));
+        call.as_service().send().await
     }
 
     /// Gives a port, as it was seen, back to its owner: 412 when it has changed since.
     pub(crate) async fn unbind_port(&self, port: &Port) -> Result<(), PeerError> {
-        let seen = format!("revision_number={}", port.revision_number);
-        let body = json!({"port": {"device_id": "", "device_owner": "", "binding:host_id": ""}});
-        let call = self
-            .peers
-            .put("network", format!("/v2.0/ports/{}", port.id))
-            .header(http::header::IF_MATCH, &seen)
-            .json(&body);
-        absent_is_fine(call.as_service().send().await)
+        let change = json!({
+            "device_id": "", "device_owner": "", "binding:host_id": "",
+            "binding:profile": port.settled_profile(),
+        });
+        absent_is_fine(self.change_port(port, change).await)
     }
 
     /// Removes a port.

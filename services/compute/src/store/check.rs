@@ -105,7 +105,8 @@ pub(crate) async fn feed_orphans(db: &Db) -> Result<Vec<String>, Error> {
         "SELECT id FROM feed_items WHERE spec IS NOT NULL AND NOT EXISTS \
          (SELECT 1 FROM servers WHERE servers.id = feed_items.id AND servers.host = feed_items.host) AND NOT EXISTS \
          (SELECT 1 FROM migrations WHERE migrations.server_id = feed_items.id AND migrations.ended_at IS NULL \
-         AND migrations.source_host = feed_items.host) ORDER BY id",
+         AND (migrations.source_host = feed_items.host OR \
+         (migrations.kind = 'live-migration' AND migrations.dest_host = feed_items.host))) ORDER BY id",
         args![],
     )
     .await

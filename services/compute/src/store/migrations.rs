@@ -9,7 +9,7 @@ use crate::model::spec::ServerId;
 
 const SELECT: &str = "SELECT id, uuid, server_id, project_id, user_id, kind, status, phase, source_host, dest_host, \
      wanted_host, old_flavor, new_flavor, old_epoch, old_want, source_generation, extra_cores, extra_ram, message, \
-     created_at, updated_at, ended_at FROM migrations";
+     created_at, updated_at, ended_at, session FROM migrations";
 
 impl FromRow for Migration {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -33,6 +33,7 @@ impl FromRow for Migration {
             old_epoch: row.get("old_epoch")?,
             old_want: row.get("old_want")?,
             source_generation: row.get("source_generation")?,
+            session: row.get("session")?,
             extra_cores: row.get("extra_cores")?,
             extra_ram: row.get("extra_ram")?,
             message: row.get("message")?,
@@ -54,8 +55,8 @@ pub(crate) async fn insert(tx: &mut Tx, new: &Migration) -> Result<(), Error> {
     tx.exec(
         "INSERT INTO migrations (id, uuid, server_id, project_id, user_id, kind, status, phase, source_host, dest_host, \
          wanted_host, old_flavor, new_flavor, old_epoch, old_want, source_generation, extra_cores, extra_ram, message, \
-         created_at, updated_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-         $17, $18, $19, $20, $20, $21)",
+         created_at, updated_at, ended_at, session) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+         $17, $18, $19, $20, $20, $21, $22)",
         args![
             id,
             new.uuid,
@@ -78,6 +79,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &Migration) -> Result<(), Error> {
             new.message,
             new.created_at,
             new.ended_at,
+            new.session,
         ],
     )
     .await?;

@@ -5,6 +5,7 @@ pub mod config;
 pub mod detach;
 pub mod doctor;
 pub mod down;
+pub mod drain;
 pub mod events;
 pub mod fsck;
 pub mod host;

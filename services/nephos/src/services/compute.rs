@@ -135,6 +135,7 @@ async fn libvirt(
         virt_type,
         probe: (program, vec!["probe-kvm".to_owned()]),
         console_address: "127.0.0.1".to_owned(),
+        guests_address: config.settings.tunnel_address(),
         run_as,
         lanes: LANES,
     };

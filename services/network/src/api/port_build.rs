@@ -46,6 +46,7 @@ pub(super) fn bare(cx: &Cx, network: &Network, project_id: &str) -> Port {
         device_id: String::new(),
         device_owner: String::new(),
         host: String::new(),
+        next_host: String::new(),
         vnic_type: "normal".to_owned(),
         profile: json!({}),
         port_security_enabled: false,

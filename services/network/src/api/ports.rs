@@ -276,6 +276,7 @@ fn apply(port: &mut Port, change: &PortChange) -> Result<(), Refusal> {
         Some(None) => port.profile = json!({}),
         Some(Some(profile)) => port.profile = port_build::profile_of(profile)?,
     }
+    port.next_host = next_host(port);
     if let Some(pairs) = &change.allowed_address_pairs {
         port.address_pairs = port_build::pairs(Some(pairs), &port.mac)?;
     }
@@ -283,6 +284,14 @@ fn apply(port: &mut Port, change: &PortChange) -> Result<(), Refusal> {
         port.dhcp_options = port_build::options(&port.dhcp_options, options)?;
     }
     Ok(())
+}
+
+/// Where compute says that the port's server moves to while it runs; its own word for it, as Nova's.
+fn next_host(port: &Port) -> String {
+    let said = port.profile.get("migrating_to");
+    let said = said.and_then(serde_json::Value::as_str).unwrap_or_default();
+    let moves = !port.host.is_empty() && said != port.host;
+    if moves { said } else { "" }.to_owned()
 }
 
 async fn update(
@@ -306,6 +315,9 @@ async fn update(
     // A port that moves, or that nobody has any more, is not up until its new host says so.
     if before.host != port.host {
         port.status = PortStatus::Down;
+        if before.next_host == port.host && publish::is_up(tx, port).await? {
+            port.status = PortStatus::Active;
+        }
     }
     ports::update(tx, port).await?;
     port.revision += 1;

@@ -108,6 +108,8 @@ pub struct Port {
     pub device_owner: String,
     /// Where it is plugged in; empty: nowhere.
     pub host: String,
+    /// Where it is made ready too, while what is plugged in moves there alive; empty: nowhere.
+    pub next_host: String,
     /// How a guest sees it.
     pub vnic_type: String,
     /// What the compute service keeps with it.

@@ -98,7 +98,7 @@ async fn feed_without_owner(db: &Db) -> Result<Vec<Finding>, Error> {
         .fetch_all(
             "SELECT f.host, f.kind, f.id FROM feed_items f WHERE f.spec IS NOT NULL AND ( \
              (f.kind = $1 AND NOT EXISTS (SELECT 1 FROM networks n WHERE n.id = f.id)) OR \
-             (f.kind = $2 AND NOT EXISTS (SELECT 1 FROM ports p WHERE p.id = f.id AND p.host = f.host)) OR \
+             (f.kind = $2 AND NOT EXISTS (SELECT 1 FROM ports p WHERE p.id = f.id AND (p.host = f.host OR p.next_host = f.host))) OR \
              (f.kind = $3 AND NOT EXISTS (SELECT 1 FROM routers r WHERE r.id = f.id AND r.host = f.host)) OR \
              (f.kind = $4 AND NOT EXISTS (SELECT 1 FROM security_groups g WHERE g.id = f.id))) ORDER BY f.host, f.id",
             args![KIND_NETWORK, KIND_PORT, KIND_ROUTER, KIND_SECURITY_GROUP],

@@ -7,7 +7,7 @@ use crate::model::port::{Port, PortStatus};
 use crate::store::{Reader, Result, ips, json, port_links, tags, text};
 
 const SELECT: &str = "SELECT p.id, p.project_id, p.network_id, p.name, p.description, p.mac, p.admin_state_up, \
-     p.status, p.device_id, p.device_owner, p.host, p.vnic_type, p.profile, p.port_security_enabled, \
+     p.status, p.device_id, p.device_owner, p.host, p.next_host, p.vnic_type, p.profile, p.port_security_enabled, \
      p.address_pairs, p.dhcp_options, p.revision, p.created_at, p.updated_at, n.project_id AS network_project \
      FROM ports p JOIN networks n ON n.id = p.network_id";
 
@@ -30,6 +30,7 @@ impl FromRow for Port {
             device_id: row.get("device_id")?,
             device_owner: row.get("device_owner")?,
             host: row.get("host")?,
+            next_host: row.get("next_host")?,
             vnic_type: row.get("vnic_type")?,
             profile: json(row, "profile")?,
             port_security_enabled: row.get("port_security_enabled")?,
@@ -79,8 +80,8 @@ pub(crate) async fn insert(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
         .exec(
             "INSERT INTO ports (id, project_id, network_id, name, description, mac, admin_state_up, status, device_id, \
              device_owner, host, vnic_type, profile, port_security_enabled, address_pairs, dhcp_options, revision, \
-             created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+             created_at, updated_at, next_host) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
              ON CONFLICT (network_id, mac) DO NOTHING",
             args![
                 port.id,
@@ -102,6 +103,7 @@ pub(crate) async fn insert(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
                 port.revision,
                 port.created_at,
                 port.updated_at,
+                port.next_host,
             ],
         )
         .await?;
@@ -115,7 +117,7 @@ pub(crate) async fn update(tx: &mut Tx, port: &Port) -> Result<(), Error> {
             "UPDATE ports SET name = $1, description = $2, mac = $3, admin_state_up = $4, \
              status = CASE WHEN host = $8 AND device_id = $6 THEN status ELSE $5 END, device_id = $6, \
              device_owner = $7, host = $8, vnic_type = $9, profile = $10, port_security_enabled = $11, \
-             address_pairs = $12, dhcp_options = $13, revision = revision + 1, updated_at = $14 \
+             address_pairs = $12, dhcp_options = $13, revision = revision + 1, updated_at = $14, next_host = $17 \
              WHERE id = $15 AND revision = $16",
             args![
                 port.name,
@@ -134,6 +136,7 @@ pub(crate) async fn update(tx: &mut Tx, port: &Port) -> Result<(), Error> {
                 port.updated_at,
                 port.id,
                 port.revision,
+                port.next_host,
             ],
         )
         .await?;

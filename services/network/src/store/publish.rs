@@ -38,24 +38,54 @@ pub(crate) async fn port(
     before: Option<&Port>,
     after: Option<&Port>,
 ) -> Result<(), Error> {
-    let old_host = before.map_or("", |port| port.host.as_str());
-    let new_host = after.map_or("", |port| port.host.as_str());
     let Some(any) = after.or(before) else {
         return Ok(());
     };
-    if !old_host.is_empty() && old_host != new_host {
-        feed::withdraw_present(tx, now, place(old_host, KIND_PORT, &any.id)).await?;
+    let (old_hosts, new_hosts) = (hosts_of(before), hosts_of(after));
+    for left in old_hosts.difference(&new_hosts) {
+        feed::withdraw_present(tx, now, place(left, KIND_PORT, &any.id)).await?;
+        feed::forget_on(tx, left, KIND_PORT, &any.id).await?;
+    }
+    if new_hosts.is_empty() && !old_hosts.is_empty() {
         feed::forget(tx, KIND_PORT, &any.id).await?;
     }
-    if let Some(port) = after.filter(|port| !port.host.is_empty() && !port.is_router()) {
-        let spot = place(&port.host, KIND_PORT, &port.id);
-        feed::publish_changed(tx, now, spot, &port_spec(port)).await?;
-        ensure_groups(tx, now, port).await?;
+    for host in &new_hosts {
+        if let Some(port) = after.filter(|port| !port.is_router()) {
+            let spot = place(host, KIND_PORT, &port.id);
+            feed::publish_changed(tx, now, spot, &port_spec(port)).await?;
+            ensure_groups(tx, now, host, port).await?;
+        }
+        ensure_network(tx, now, host, &any.network_id).await?;
     }
-    if !new_host.is_empty() {
-        ensure_network(tx, now, new_host, &any.network_id).await?;
+    // A guest that runs on elsewhere is not to be looked for where it was until somebody gets round to it.
+    let arrived = |before: &Port, after: &Port| {
+        !before.next_host.is_empty() && before.next_host == after.host
+    };
+    if before
+        .zip(after)
+        .is_some_and(|(before, after)| arrived(before, after))
+    {
+        network(tx, now, &any.network_id).await?;
     }
     mark_shared(tx, now, before, after).await
+}
+
+/// Where a port is plugged in, or made ready to be.
+fn hosts_of(port: Option<&Port>) -> BTreeSet<String> {
+    let hosts = port.map(|port| [port.host.clone(), port.next_host.clone()]);
+    let hosts = hosts.into_iter().flatten();
+    hosts.filter(|host| !host.is_empty()).collect()
+}
+
+/// Whether the port's host has said already that it has it up.
+pub(crate) async fn is_up(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
+    let state: Option<String> = tx
+        .fetch_opt(
+            "SELECT state FROM feed_observed WHERE host = $1 AND kind = $2 AND id = $3",
+            args![port.host, KIND_PORT, port.id],
+        )
+        .await?;
+    Ok(state.as_deref() == Some("up"))
 }
 
 /// Marks what is shared and has changed: where the network's ports are, who is in the groups.
@@ -66,8 +96,13 @@ async fn mark_shared(
     after: Option<&Port>,
 ) -> Result<(), Error> {
     let reach = |port: Option<&Port>| {
-        port.filter(|port| !port.host.is_empty())
-            .map(|port| (port.host.clone(), port.mac.clone(), port.fixed_ips.clone()))
+        port.filter(|port| !port.host.is_empty()).map(|port| {
+            (
+                hosts_of(Some(port)),
+                port.mac.clone(),
+                port.fixed_ips.clone(),
+            )
+        })
     };
     let Some(any) = after.or(before) else {
         return Ok(());
@@ -78,8 +113,7 @@ async fn mark_shared(
     let members = |port: Option<&Port>| {
         port.map(|port| (port.fixed_ips.clone(), port.security_groups.clone()))
     };
-    let host = |port: Option<&Port>| port.map(|port| port.host.clone());
-    if members(before) == members(after) && host(before) == host(after) {
+    if members(before) == members(after) && hosts_of(before) == hosts_of(after) {
         return Ok(());
     }
     let groups: BTreeSet<String> = [before, after]
@@ -173,14 +207,14 @@ async fn ensure_network(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Re
 }
 
 /// The port's groups, and the groups that their rules name, are told to its host before the port needs them.
-async fn ensure_groups(tx: &mut Tx, now: Timestamp, port: &Port) -> Result<(), Error> {
+async fn ensure_groups(tx: &mut Tx, now: Timestamp, host: &str, port: &Port) -> Result<(), Error> {
     for id in &port.security_groups {
-        if is_told(tx, &port.host, KIND_SECURITY_GROUP, id).await? {
+        if is_told(tx, host, KIND_SECURITY_GROUP, id).await? {
             continue;
         }
         group(tx, now, id).await?;
         for remote in remote_groups(tx, id).await? {
-            if remote != *id && !is_told(tx, &port.host, KIND_SECURITY_GROUP, &remote).await? {
+            if remote != *id && !is_told(tx, host, KIND_SECURITY_GROUP, &remote).await? {
                 group(tx, now, &remote).await?;
             }
         }
@@ -223,6 +257,7 @@ impl FromRow for Plugged {
 /// A network as each host is to have it.
 pub(crate) async fn network(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
     let mut wanted: BTreeMap<String, Vec<Plugged>> = BTreeMap::new();
+    let mut next_hosts: Vec<String> = Vec::new();
     let network = networks::bare(&mut Reader::Tx(tx), id).await?;
     if network.is_some() {
         let plugged: Vec<Plugged> = tx
@@ -236,6 +271,16 @@ pub(crate) async fn network(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(),
         for one in plugged {
             wanted.entry(one.host.clone()).or_default().push(one);
         }
+        next_hosts = tx
+            .fetch_all(
+                "SELECT DISTINCT next_host FROM ports WHERE network_id = $1 AND next_host <> ''",
+                args![id],
+            )
+            .await?;
+    }
+    // Until it has moved, a port is elsewhere for the host that makes it ready.
+    for host in next_hosts {
+        wanted.entry(host).or_default();
     }
     for host in feed::hosts_of(tx, KIND_NETWORK, id).await? {
         if !wanted.contains_key(&host) {
@@ -296,9 +341,14 @@ pub(crate) async fn group(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), E
         .fetch_all(
             "SELECT p.host FROM ports p JOIN port_groups g ON g.port_id = p.id \
              WHERE p.host <> '' AND g.security_group_id = $1 \
+             UNION SELECT p.next_host FROM ports p JOIN port_groups g ON g.port_id = p.id \
+             WHERE p.next_host <> '' AND g.security_group_id = $1 \
              UNION SELECT p.host FROM ports p JOIN port_groups g ON g.port_id = p.id \
              JOIN security_group_rules r ON r.security_group_id = g.security_group_id \
-             WHERE p.host <> '' AND r.remote_group_id = $1",
+             WHERE p.host <> '' AND r.remote_group_id = $1 \
+             UNION SELECT p.next_host FROM ports p JOIN port_groups g ON g.port_id = p.id \
+             JOIN security_group_rules r ON r.security_group_id = g.security_group_id \
+             WHERE p.next_host <> '' AND r.remote_group_id = $1",
             args![id],
         )
         .await?;

@@ -41,6 +41,7 @@ fn spec(want: Want) -> ServerSpec {
         ports: vec![port("tapa")],
         config_drive: None,
         console: ConsoleSpec::default(),
+        live: None,
         labels: Labels::default(),
     }
 }
@@ -78,6 +79,7 @@ fn found(state: GuestState) -> Found {
         },
         vnc: None,
         export: None,
+        live: None,
     }
 }
 

@@ -18,6 +18,20 @@ use crate::model::spec::{
 };
 use crate::model::volume::VolumeSpec;
 
+/// What a guest is defined as.
+pub(super) fn definition(spec: &ServerSpec) -> Definition {
+    let ports = spec
+        .ports
+        .iter()
+        .map(|port| (port.tap.clone(), found_port(port)));
+    Definition {
+        fingerprint: fingerprint(spec),
+        name: spec.labels.name.clone(),
+        ports: ports.collect(),
+        volumes: spec.volumes.iter().map(found_volume).collect(),
+    }
+}
+
 impl Driver for FakeDriver {
     fn list(&self) -> Answer<'_, BTreeSet<ServerId>> {
         self.call(Verb::Look, self.latency().look, |host| {
@@ -131,6 +145,22 @@ impl Driver for FakeDriver {
         futures_util::future::ready(Err(DriverError::Refused(why))).boxed()
     }
 
+    fn await_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        self.listen(spec)
+    }
+
+    fn send_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        self.send(spec)
+    }
+
+    fn force_guest<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.force(server)
+    }
+
+    fn end_way<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.end(server)
+    }
+
     fn ensure_config_drive<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
         self.call(Verb::ConfigDrive, self.latency().change, move |host| {
             let guest = host.servers.entry(spec.server_id.clone()).or_default();
@@ -145,16 +175,7 @@ impl Driver for FakeDriver {
             if spec.boot.image.is_some() && !guest.disks.contains(&spec.disk_epoch) {
                 return Err(DriverError::Failed("the root disk is not there".to_owned()));
             }
-            let ports = spec
-                .ports
-                .iter()
-                .map(|port| (port.tap.clone(), found_port(port)));
-            guest.defined = Some(Definition {
-                fingerprint: fingerprint(spec),
-                name: spec.labels.name.clone(),
-                ports: ports.collect(),
-                volumes: spec.volumes.iter().map(found_volume).collect(),
-            });
+            guest.defined = Some(definition(spec));
             Ok(())
         })
     }
@@ -278,7 +299,7 @@ impl Driver for FakeDriver {
             let Some(guest) = host.servers.get_mut(server) else {
                 return Ok(());
             };
-            if matches!(guest.power, Power::On | Power::Paused) {
+            if matches!(guest.power, Power::On | Power::Paused | Power::Away) {
                 return Err(DriverError::Failed(format!("server {server} is running")));
             }
             guest.defined = None;
@@ -353,6 +374,7 @@ impl Driver for FakeDriver {
                     threads: 1,
                     ..CpuInfo::default()
                 },
+                moves_running: true,
                 running_servers: u32::try_from(running).unwrap_or(u32::MAX),
                 uptime_secs,
             })

@@ -90,6 +90,24 @@ pub async fn create_overlay(
         .map_err(|why| no_room(&why, overlay))
 }
 
+/// Makes a qcow2 disk with nothing in it, which stands on no other.
+///
+/// # Errors
+/// When it cannot be made.
+pub async fn create_empty(disk: &Path, size_bytes: u64, clock: &Clock) -> Result<(), DriverError> {
+    let size = size_bytes.to_string();
+    let args = [
+        OsStr::new("create"),
+        OsStr::new("-q"),
+        OsStr::new("-f"),
+        OsStr::new("qcow2"),
+        disk.as_os_str(),
+        OsStr::new(&size),
+    ];
+    let made = qemu_img(&args, clock).await?;
+    made.map(|_nothing| ()).map_err(|why| no_room(&why, disk))
+}
+
 /// Makes one qcow2 file of a disk and all that it stands on.
 ///
 /// # Errors

@@ -40,9 +40,14 @@ struct State {
 }
 
 /// An open connection.
-struct Open(Connect);
+pub struct Open(Connect);
 
 impl Open {
+    /// The connection itself; one thread at a time.
+    pub fn connect(&self) -> &Connect {
+        &self.0
+    }
+
     fn is_alive(&self) -> bool {
         self.0.is_alive().unwrap_or(false)
     }
@@ -117,6 +122,18 @@ impl Link {
                 )))
             }
         }
+    }
+
+    /// A connection for one purpose, which nobody else uses. What depends on it ends with it.
+    ///
+    /// # Errors
+    /// `Unavailable` when libvirtd does not answer.
+    pub fn apart(&self) -> Result<Open, DriverError> {
+        let opened = Connect::open(Some(&self.uri));
+        opened.map(Open).map_err(|error| {
+            let (uri, error) = (&self.uri, error.message());
+            DriverError::Unavailable(format!("libvirt at {uri} does not answer: {error}"))
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

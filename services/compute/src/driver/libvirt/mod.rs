@@ -15,10 +15,14 @@ mod host;
 mod images;
 pub mod kvm_probe;
 mod lane;
+mod layout;
 mod link;
+mod migrate;
+mod tunnel;
 mod verbs;
 pub mod volume_xml;
 mod volumes;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -55,6 +59,8 @@ pub struct Settings {
     pub probe: (PathBuf, Vec<String>),
     /// Where graphical consoles listen, and the address they are reached at.
     pub console_address: String,
+    /// Where guests come in that move here while they run; other hosts reach it.
+    pub guests_address: std::net::IpAddr,
     /// `user:group` that QEMU runs as; `None`: as libvirt is configured.
     pub run_as: Option<String>,
     /// Threads for libvirt; libvirtd works on five calls of a connection at a time.
@@ -71,12 +77,14 @@ pub struct LibvirtDriver {
     changes: Arc<Changes>,
     clock: Clock,
     deadlines: Deadlines,
+    ways: Arc<ways::Ways>,
     _only_agent_here: Flock<std::fs::File>,
 }
 
 /// What calls on lanes need.
 struct Shared {
     link: Link,
+    changes: Arc<Changes>,
     host: Host,
     boot_id: String,
     disks: Disks,
@@ -112,6 +120,7 @@ impl LibvirtDriver {
         let images = settings.state_dir.join("images");
         let shared = Shared {
             link: Link::new(&settings.uri, clock.clone(), Arc::clone(&changes)),
+            changes: Arc::clone(&changes),
             host: Host {
                 name: settings.host,
                 virt_type,
@@ -123,7 +132,11 @@ impl LibvirtDriver {
             images: Images::open(images, source, clock.clone())?,
             cpu: OnceLock::new(),
         };
+        let dir = settings.state_dir.join("ways");
+        let ip = settings.guests_address;
+        let ways = ways::Ways::new(dir, ip, Arc::clone(&changes), clock.clone());
         Ok(Self {
+            ways: Arc::new(ways),
             shared: Arc::new(shared),
             lanes: Lanes::new(settings.lanes, clock.clone()),
             changes,
@@ -218,6 +231,11 @@ fn lock(dir: &Path) -> Result<Flock<std::fs::File>, DriverError> {
 }
 
 impl Shared {
+    /// Something happened to a server that libvirt may take its time to tell.
+    fn changed(&self, server: &ServerId) {
+        self.changes.tell(Some(server.clone()));
+    }
+
     fn look(&self, server: &ServerId) -> Result<Found, DriverError> {
         let files = self.disks.look(server)?;
         let domain = self.link.with("look at a server", |connect| {
@@ -329,6 +347,7 @@ impl Shared {
             disk_free_gib,
             ram_free_mib: seen.ram_free_mib,
             cpu: self.cpu()?,
+            moves_running: migrate::is_possible(),
             running_servers: u32::try_from(running).unwrap_or(u32::MAX),
             uptime_secs: host::uptime_secs(),
         })
@@ -380,6 +399,15 @@ fn read(domain: &Domain) -> Result<Read, virt::error::Error> {
     let (state, reason) = domain.get_state()?;
     let reason = u32::try_from(reason).unwrap_or(0);
     let state = match state {
+        // A QEMU that waits for a guest to come counts as one that starts, at first.
+        sys::VIR_DOMAIN_PAUSED
+            if matches!(
+                reason,
+                sys::VIR_DOMAIN_PAUSED_MIGRATION | sys::VIR_DOMAIN_PAUSED_STARTING_UP
+            ) =>
+        {
+            GuestState::Migrating
+        }
         sys::VIR_DOMAIN_PAUSED => GuestState::Paused,
         sys::VIR_DOMAIN_SHUTOFF if domain.has_managed_save(0)? => GuestState::Suspended,
         sys::VIR_DOMAIN_SHUTOFF if reason == sys::VIR_DOMAIN_SHUTOFF_CRASHED => GuestState::Crashed,
@@ -387,7 +415,10 @@ fn read(domain: &Domain) -> Result<Read, virt::error::Error> {
         sys::VIR_DOMAIN_CRASHED => GuestState::Crashed,
         _running_blocked_or_shutting_down => GuestState::Running,
     };
-    let is_on = matches!(state, GuestState::Running | GuestState::Paused);
+    let is_on = matches!(
+        state,
+        GuestState::Running | GuestState::Paused | GuestState::Migrating
+    );
     let live = match is_on {
         true => Some(domain.get_xml_desc(0)?),
         false => None,

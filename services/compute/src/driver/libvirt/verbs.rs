@@ -10,8 +10,9 @@ use virt_sys as sys;
 
 use super::link::unless_late;
 use super::{LibvirtDriver, Shared, console, domain_xml, host, volumes};
-use crate::driver::{Answer, Driver, Found, FoundPort, Mark, Pipe, fingerprint};
+use crate::driver::{Answer, Driver, DriverError, Found, FoundPort, Mark, Pipe, fingerprint};
 use crate::model::console::ConsoleKind;
+use crate::model::live::LiveWish;
 use crate::model::spec::{HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec};
 use crate::model::volume::VolumeSpec;
 
@@ -22,12 +23,19 @@ impl Driver for LibvirtDriver {
 
     fn look<'a>(&'a self, server: &'a ServerId) -> Answer<'a, Found> {
         let id = server.clone();
-        self.call(
+        let looked = self.call(
             server.as_str(),
             "look at a server",
             self.deadlines.look,
             move |shared| shared.look(&id),
-        )
+        );
+        async move {
+            // Before the guest: what is over is seen as it left the guest.
+            let live = self.ways.found(server);
+            let found = looked.await?;
+            Ok(Found { live, ..found })
+        }
+        .boxed()
     }
 
     fn missing_taps<'a>(&'a self, ports: &'a [PortSpec]) -> Answer<'a, Vec<String>> {
@@ -73,6 +81,42 @@ impl Driver for LibvirtDriver {
 
     fn open_export<'a>(&'a self, server: &'a ServerId, epoch: i64, from: u64) -> Answer<'a, Pipe> {
         self.shared.disks.open_export(server, epoch, from).boxed()
+    }
+
+    fn await_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        async move {
+            let Some(LiveWish::Arrive { session, .. }) = &spec.live else {
+                return Err(DriverError::Refused("no guest comes here".to_owned()));
+            };
+            self.ways.receive(&self.shared, spec, session).await
+        }
+        .boxed()
+    }
+
+    fn send_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
+        let sent = match &spec.live {
+            Some(LiveWish::Depart {
+                session,
+                address,
+                key,
+                ..
+            }) => self.ways.send(&self.shared, spec, (session, address, key)),
+            _no => Err(DriverError::Refused("no guest goes from here".to_owned())),
+        };
+        std::future::ready(sent).boxed()
+    }
+
+    fn force_guest<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.on_domain(
+            server,
+            "freeze a guest on its way",
+            self.deadlines.change,
+            |domain| unless_late(domain.suspend()),
+        )
+    }
+
+    fn end_way<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
+        self.ways.end(server).boxed()
     }
 
     fn ensure_config_drive<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {

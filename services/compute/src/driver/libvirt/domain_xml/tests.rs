@@ -54,6 +54,7 @@ fn small() -> ServerSpec {
             vnc: false,
             serial: false,
         },
+        live: None,
         labels: Labels::default(),
     }
 }

@@ -224,6 +224,7 @@ pub fn spec(image: &ImageSpec, ports: &[PortSpec]) -> ServerSpec {
         ports: ports.to_vec(),
         config_drive: None,
         console: ConsoleSpec::default(),
+        live: None,
         labels: Labels {
             name: "it's <a> & \"b\"".to_owned(),
             project_id: "p".to_owned(),
@@ -285,6 +286,7 @@ impl Host {
             virt_type: Some(VirtType::Qemu),
             probe: (PathBuf::from("/bin/false"), Vec::new()),
             console_address: "127.0.0.1".to_owned(),
+            guests_address: std::net::Ipv4Addr::LOCALHOST.into(),
             run_as: None,
             lanes: 4,
         };

@@ -1,0 +1,284 @@
+//! `nephos host drain`: empties a host. New servers are kept away, and what is there moves to other hosts: what runs,
+//! while it runs; what is off, off. It begins again where it was when it is started again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use nephos::cloud;
+use nephos::secrets::Secrets;
+use nephos::settings::Config;
+use nephos_peer::{PeerError, Peers};
+use nephos_runtime::Clock;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::terminal::say;
+
+/// Servers on their way at a time: each takes what the network between two hosts gives.
+const AT_ONCE: usize = 2;
+/// How often is looked.
+const LOOK: Duration = Duration::from_secs(1);
+const VERSION: &str = "compute 2.96";
+
+#[derive(Deserialize)]
+struct Server {
+    id: String,
+    name: String,
+    status: String,
+    #[serde(rename = "OS-EXT-STS:task_state")]
+    task: Option<String>,
+    #[serde(rename = "OS-EXT-SRV-ATTR:host")]
+    host: Option<String>,
+    #[serde(default, rename = "os-extended-volumes:volumes_attached")]
+    volumes: Vec<Value>,
+}
+
+/// How a server may be moved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Running,
+    Off,
+}
+
+/// What is known of the work so far.
+#[derive(Default)]
+struct Work {
+    /// Asked to move, and how.
+    asked: BTreeMap<String, How>,
+    /// Not to be moved, and said so.
+    stay: BTreeSet<String>,
+    /// What was said last of each.
+    said: BTreeMap<String, String>,
+}
+
+/// Empties a host; `switch_off`: also of servers that cannot move while they run. Fails when something stays.
+pub fn run(config: &Config, host: &str, switch_off: bool) -> anyhow::Result<ExitCode> {
+    let secrets = Secrets::read(&config.settings.state_dir)?;
+    super::block_on(async {
+        let clock = Clock::system();
+        let peers = cloud::from_outside(config, &secrets, clock.clone())?;
+        let drain = Drain {
+            peers,
+            host,
+            switch_off,
+        };
+        drain.disable().await?;
+        let mut work = Work::default();
+        while drain.look(&mut work).await? {
+            clock.sleep(LOOK).await;
+        }
+        let left = work.stay.len();
+        if left == 0 {
+            say(&format!(
+                "Host {host} is empty. `openstack compute service set --enable {host} nova-compute` lets it be used again."
+            ));
+            return Ok(ExitCode::SUCCESS);
+        }
+        say(&format!(
+            "{left} servers stay on host {host}, as said above."
+        ));
+        Ok(ExitCode::FAILURE)
+    })
+}
+
+struct Drain<'a> {
+    peers: Peers,
+    host: &'a str,
+    switch_off: bool,
+}
+
+impl Drain<'_> {
+    async fn get(&self, target: &str) -> Result<Value, PeerError> {
+        let call = self.peers.get("compute", format!("/v2.1{target}"));
+        call.version(VERSION).as_service().send().await?.json()
+    }
+
+    async fn act(&self, server: &str, body: Value) -> Result<(), PeerError> {
+        let target = format!("/v2.1/servers/{server}/action");
+        let call = self.peers.post("compute", target).json(&body);
+        call.version(VERSION).as_service().send().await.map(|_| ())
+    }
+
+    async fn disable(&self) -> anyhow::Result<()> {
+        let target = format!("/os-services?binary=nova-compute&host={}", self.host);
+        let found = self.get(&target).await?;
+        let id = found.pointer("/services/0/id").and_then(Value::as_str);
+        let id = id.ok_or_else(|| anyhow::anyhow!("there is no host {}", self.host))?;
+        let body = json!({"status": "disabled", "disabled_reason": "drained"});
+        let call = self.peers.put("compute", format!("/v2.1/os-services/{id}"));
+        call.json(&body)
+            .version(VERSION)
+            .as_service()
+            .send()
+            .await?;
+        say(&format!("Host {} gets no new servers.", self.host));
+        Ok(())
+    }
+
+    /// Looks at everything once and does what there is to do; whether there is more.
+    async fn look(&self, work: &mut Work) -> anyhow::Result<bool> {
+        let target = format!("/servers/detail?all_tenants=1&host={}", self.host);
+        let here: Vec<Server> = part(self.get(&target).await?, "servers")?;
+        let mut under_way = 0;
+        for server in &here {
+            under_way += usize::from(self.still_here(work, server, under_way).await?);
+        }
+        let gone: Vec<(String, How)> = work
+            .asked
+            .iter()
+            .filter(|(id, _)| !here.iter().any(|server| server.id == **id))
+            .map(|(id, how)| (id.clone(), *how))
+            .collect();
+        for (id, how) in gone {
+            under_way += usize::from(self.elsewhere(work, &id, how).await?);
+        }
+        let waits = here.iter().any(|server| !work.stay.contains(&server.id));
+        Ok(under_way > 0 || waits)
+    }
+
+    /// A server that is on the host; whether it is on its way.
+    async fn still_here(
+        &self,
+        work: &mut Work,
+        server: &Server,
+        under_way: usize,
+    ) -> anyhow::Result<bool> {
+        if work.stay.contains(&server.id) {
+            return Ok(false);
+        }
+        if let Some(how) = work.asked.get(&server.id).copied() {
+            if server.task.is_some() {
+                let news = self.progress(&server.id, how).await?;
+                tell(work, server, &news);
+                return Ok(true);
+            }
+            // Nothing is under way any more, and it is here: it did not get there.
+            let why = self.why(&server.id).await?;
+            work.asked.remove(&server.id);
+            stays(work, server, &why);
+            return Ok(false);
+        }
+        if let Some(task) = &server.task {
+            tell(work, server, &format!("waits: it is {task}"));
+            return Ok(false);
+        }
+        if under_way >= AT_ONCE {
+            return Ok(false);
+        }
+        let how = match (server.status.as_str(), server.volumes.is_empty()) {
+            ("ACTIVE" | "PAUSED", true) => How::Running,
+            ("SHUTOFF", _) => How::Off,
+            ("ACTIVE", false) if self.switch_off => How::Off,
+            ("ACTIVE" | "PAUSED", false) => {
+                stays(
+                    work,
+                    server,
+                    "it has volumes, so it moves switched off only: say --switch-off",
+                );
+                return Ok(false);
+            }
+            (status, _) => {
+                stays(
+                    work,
+                    server,
+                    &format!("it is {status}, and that is for its owner to decide"),
+                );
+                return Ok(false);
+            }
+        };
+        let wish = match how {
+            How::Running => json!({"os-migrateLive": {"host": null, "block_migration": "auto"}}),
+            How::Off => json!({"migrate": null}),
+        };
+        match self.act(&server.id, wish).await {
+            Ok(()) => {
+                work.asked.insert(server.id.clone(), how);
+                tell(work, server, "is on its way");
+                Ok(true)
+            }
+            Err(why) if why.status.is_some_and(|code| (400..500).contains(&code)) => {
+                stays(work, server, &why.message);
+                Ok(false)
+            }
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// A server that was asked to move and is not on the host any more; whether there is more to do.
+    async fn elsewhere(&self, work: &mut Work, id: &str, how: How) -> anyhow::Result<bool> {
+        let shown = match self.get(&format!("/servers/{id}")).await {
+            Ok(shown) => shown,
+            Err(why) if why.status == Some(404) => {
+                work.asked.remove(id);
+                return Ok(false);
+            }
+            Err(why) => return Err(why.into()),
+        };
+        let server: Server = part(shown, "server")?;
+        if server.task.is_some() {
+            return Ok(true);
+        }
+        // Its owner asked for nothing, so there is nothing for him to decide.
+        if how == How::Off && server.status == "VERIFY_RESIZE" {
+            self.act(id, json!({"confirmResize": null})).await?;
+            return Ok(true);
+        }
+        work.asked.remove(id);
+        let host = server.host.as_deref().unwrap_or("another host");
+        tell(work, &server, &format!("is on {host} now"));
+        Ok(false)
+    }
+
+    async fn progress(&self, id: &str, how: How) -> Result<String, PeerError> {
+        if how == How::Off {
+            return Ok("is on its way, switched off".to_owned());
+        }
+        let found = self.get(&format!("/servers/{id}/migrations")).await?;
+        let bytes = |key: &str| {
+            let value = found.pointer(&format!("/migrations/0/{key}"));
+            value.and_then(Value::as_u64).unwrap_or(0) >> 20
+        };
+        Ok(format!(
+            "is on its way: {} of {} MiB of memory, {} of {} MiB of disk",
+            bytes("memory_processed_bytes"),
+            bytes("memory_total_bytes"),
+            bytes("disk_processed_bytes"),
+            bytes("disk_total_bytes")
+        ))
+    }
+
+    /// Why the last thing that was done to a server went wrong.
+    async fn why(&self, id: &str) -> Result<String, PeerError> {
+        let actions = format!("/servers/{id}/os-instance-actions");
+        let listed = self.get(&actions).await?;
+        let request = listed.pointer("/instanceActions/0/request_id");
+        let Some(request) = request.and_then(Value::as_str) else {
+            return Ok("it did not get there".to_owned());
+        };
+        let shown = self.get(&format!("{actions}/{request}")).await?;
+        let details = shown.pointer("/instanceAction/events/0/details");
+        let details = details.and_then(Value::as_str);
+        Ok(details.unwrap_or("it did not get there").to_owned())
+    }
+}
+
+/// What an answer says under one key.
+fn part<T: DeserializeOwned>(mut answer: Value, key: &str) -> serde_json::Result<T> {
+    let found = answer.get_mut(key).map(Value::take);
+    serde_json::from_value(found.unwrap_or_default())
+}
+
+/// Says what is new of a server.
+fn tell(work: &mut Work, server: &Server, news: &str) {
+    if work.said.get(&server.id).map(String::as_str) != Some(news) {
+        work.said.insert(server.id.clone(), news.to_owned());
+        say(&format!("{} ({}) {news}", server.name, server.id));
+    }
+}
+
+fn stays(work: &mut Work, server: &Server, why: &str) {
+    work.stay.insert(server.id.clone());
+    tell(work, server, &format!("stays: {why}"));
+}
