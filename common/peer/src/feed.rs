@@ -283,7 +283,8 @@ impl FeedClient {
             .send()
             .await?
             .json()?;
-        self.unkept |= page.complete || !page.items.is_empty();
+        let is_kept = !self.file.as_os_str().is_empty();
+        self.unkept |= is_kept && (page.complete || !page.items.is_empty());
         let now = self.peers.clock().monotonic();
         self.behalf.want(self.desired.news(&page), now);
         self.desired.merge(page);
@@ -310,7 +311,7 @@ impl FeedClient {
     async fn keep(&mut self) {
         let now = self.peers.clock().monotonic();
         let early = |at: Duration| now.saturating_sub(at) < KEEP_EVERY;
-        if !self.unkept || self.file.as_os_str().is_empty() || self.kept_at.is_some_and(early) {
+        if !self.unkept || self.kept_at.is_some_and(early) {
             return;
         }
         let kept = Kept {
