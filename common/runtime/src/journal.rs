@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use nephos_types::{Micros, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 pub(crate) use self::layer::Layer;
 use self::ring::Ring;
@@ -201,7 +201,8 @@ pub struct Journal {
     /// When it was made, in microseconds since 1970.
     pub since: Micros,
     inner: Mutex<Inner>,
-    last: watch::Sender<u64>,
+    /// Told of every fact; costs nothing while nobody waits.
+    come: Notify,
 }
 
 #[derive(Debug)]
@@ -238,7 +239,7 @@ impl Default for Journal {
                 of_hosts: Ring::of(512 * KIB),
                 shares: HashMap::new(),
             }),
-            last: watch::Sender::new(0),
+            come: Notify::new(),
         }
     }
 }
@@ -247,18 +248,14 @@ impl Journal {
     /// Keeps a fact of this process, or of one whose word is as good.
     pub fn note(&self, entry: Entry) {
         let entry = entry.bounded();
-        let seq = {
-            let mut inner = self.inner();
-            inner.put(entry);
-            inner.seq
-        };
-        self.last.send_replace(seq);
+        self.inner().put(entry);
+        self.come.notify_waiters();
     }
 
     /// Keeps what a host tells, in its own name whatever it says, as far as its allowance goes; says how many that were.
     pub fn take_in(&self, now: Timestamp, host: &str, entries: Vec<Entry>) -> usize {
         let mut taken = 0;
-        let seq = {
+        {
             let mut inner = self.inner();
             for entry in entries {
                 if !inner.allow(now.0, host) {
@@ -268,9 +265,8 @@ impl Journal {
                 inner.put(Entry { host, ..entry }.told_at(now).bounded());
                 taken += 1;
             }
-            inner.seq
-        };
-        self.last.send_replace(seq);
+        }
+        self.come.notify_waiters();
         taken
     }
 
@@ -317,17 +313,18 @@ impl Journal {
 
     /// Waits until something comes after `seq` that may be news.
     pub async fn changed(&self, seq: u64, all: bool) {
-        let mut last = self.last.subscribe();
         loop {
-            last.borrow_and_update();
+            // From here on it hears of what comes, so nothing comes between the look and the wait.
+            let next = self.come.notified();
             let come = {
                 let inner = self.inner();
                 let rings = inner.rings(all);
                 rings.iter().any(|ring| ring.last() > seq)
             };
-            if come || last.changed().await.is_err() {
+            if come {
                 return;
             }
+            next.await;
         }
     }
 

@@ -9,7 +9,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{Entry, FIELDS, Level, VALUE, journal};
+use super::{Entry, FIELDS, Level, MESSAGE, beginning, journal};
 use crate::{Clock, request};
 
 /// Spans that say everything of what happens in them.
@@ -43,7 +43,7 @@ struct Marks {
 }
 
 impl Marks {
-    fn put(&mut self, field: &Field, value: &str) {
+    fn put(&mut self, field: &Field, value: Box<str>) {
         let place = match field.name() {
             "message" => &mut self.message,
             "request_id" => &mut self.request_id,
@@ -52,16 +52,16 @@ impl Marks {
             "event" => &mut self.event,
             name => {
                 if self.fields.len() < FIELDS {
-                    self.fields.push((Cow::Borrowed(name), value.into()));
+                    self.fields.push((Cow::Borrowed(name), value));
                 }
                 return;
             }
         };
         if field.name() == "message" && place.is_some() {
             // What a refusal says stands beside that there is one.
-            self.fields.push((Cow::Borrowed("why"), value.into()));
+            self.fields.push((Cow::Borrowed("why"), value));
         } else {
-            *place = Some(value.into());
+            *place = Some(value);
         }
     }
 
@@ -95,29 +95,32 @@ impl Marks {
 
 impl Visit for Marks {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        let mut text = Short::default();
+        // Cut short it is an error of the writer, which is meant.
+        let _whole_or_cut = text.write_str(value);
+        self.put(field, text.0.into());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut text = Short(String::new());
-        // Cut short it is an error of the writer, which is meant.
+        let mut text = Short::default();
         let _whole_or_cut = write!(text, "{value:?}");
-        self.put(field, &text.0);
+        self.put(field, text.0.into());
     }
 }
 
-/// Takes what an entry may hold of a value, and one character more by which it is seen to be cut.
+/// Takes what an entry may hold, and so much more that it is seen to be cut.
+#[derive(Default)]
 struct Short(String);
 
 impl fmt::Write for Short {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if self.0.len() > 2 * VALUE {
-                return Err(fmt::Error);
-            }
-            self.0.push(character);
+        let room = (MESSAGE + char::MAX_LEN_UTF8).saturating_sub(self.0.len());
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
         }
-        Ok(())
+        self.0.push_str(beginning(text, room));
+        Err(fmt::Error)
     }
 }
 
