@@ -94,3 +94,15 @@ def test_what_processes_remember_is_for_operators(simulated):
     assert simulated.get(path, simulated.token())[0] == 403
     status, _, page = simulated.get(path, simulated.token("nephos-admin"))
     assert status == 200 and page["process"]["id"]
+
+
+def test_no_token_password_or_user_data_is_remembered(simulated, tmp_path):
+    said = "of-the-guest-alone"
+    (tmp_path / "user-data").write_text(f"#!/bin/sh\necho {said}\n")
+    request = create(simulated, "discreet", "--flavor", "tiny", "--user-data", tmp_path / "user-data", "--property", f"key={said}", "--wait")
+    simulated.openstack("server", "list", "--name", said)
+    config = simulated.sdk().config
+    told = simulated.nephos("trace", "--json", request).stdout + simulated.nephos("events", "--all", "--json").stdout
+    assert request in told and simulated.server("discreet")["id"] in told
+    for secret in (said, simulated.token(), config.auth["password"]):
+        assert secret not in told, secret
