@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -116,6 +117,7 @@ def test_clients_check_the_certificate_and_a_second_start_changes_nothing(cluste
     assert run("curl", "-sS", f"{URL}/identity/v3", check=False).returncode == 60
     # The calls of hosts are not among those of clients.
     assert cluster.asked("GET", f"{URL}/compute/host/v1/feed")[0] == 404
+    assert cluster.asked("GET", f"{URL}/compute/journal/v1/entries")[0] == 404
     before = {path.name: path.read_text() for path in (cluster.state / "run").iterdir()}
     cluster.do("start")
     assert {path.name: path.read_text() for path in (cluster.state / "run").iterdir()} == before
@@ -225,6 +227,7 @@ def test_who_steals_a_host_has_that_host_and_nothing_else(cluster, furnished):
     for path in (
         "/compute/v2.1/servers", "/network/v2.0/ports", "/image/v2/images", "/placement/resource_providers",
         "/identity/v3/users", "/identity/host/v1/hosts", "/identity/trust/v1/bundle", "/network/host/v1/feed?host=node2",
+        "/compute/journal/v1/entries", "/compute/journal/v1/requests/req-1",
     ):
         assert cluster.asked("GET", HOSTS_URL + path, token)[0] == 403, path
     secret = cluster.sdk().create_image(
@@ -236,6 +239,33 @@ def test_who_steals_a_host_has_that_host_and_nothing_else(cluster, furnished):
     asked = run("curl", "-sS", "--cacert", cluster.state / "ca/ca.pem", "-o", "/dev/null", "-w", "%{http_code}", *headers,
                 f"{HOSTS_URL}/compute/metadata/openstack/latest/meta_data.json")
     assert asked.stdout == "404", asked.stdout
+
+
+def test_a_timeline_goes_across_processes_and_hosts_and_a_host_speaks_for_itself(cluster, furnished):
+    server = furnished["servers"][1]
+    host = cluster.sdk("nephos-admin").compute.get_server(server.id).compute_host
+    events = cluster.openstack("server", "event", "list", server.id, "-f", "json")
+    created = next(event["Request ID"] for event in events if event["Action"] == "create")
+    told = cluster.nephos("trace", created).stdout
+    for part in (
+        " compute +POST /v2.1/servers answered 202", " image +GET /v2/images/", " placement +PUT /allocations/",
+        " network +POST /v2.0/ports answered 201", f" compute +operation server.boot of {server.id} done",
+        f" compute on {host} +done on the host: kind=server id={server.id} state=running", f" network on {host} +done on the host: kind=port",
+    ):
+        assert re.search(part, told), (part, told)
+    done = cluster.openstack("--debug", "server", "reboot", "--hard", "--wait", server.id, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    request = re.search(r"POST call to compute for \S+/action used request id (req-\S+)", done.stderr).group(1)
+    told = lambda: cluster.nephos("trace", request).stdout
+    wait_for("the host is in it", lambda: f" compute on {host} " in told() and "done on the host" in told(), 30)
+    assert "/action answered 202" in told() and " operation server." in told(), told()
+    # A stolen host speaks of itself, whatever it says.
+    note = {"at": 0, "level": "warning", "host": "node3", "message": "forged", "fields": []}
+    url = f"{HOSTS_URL}/compute/journal/v1/notes"
+    status, kept = cluster.asked("POST", url, cluster.host_token("node1"), {"entries": [note]})
+    assert (status, kept) == (200, {"kept": 1})
+    events = [json.loads(line) for line in cluster.nephos("events", "--json").stdout.splitlines()]
+    assert {event["host"] for event in events if event["message"] == "forged"} == {"node1"}
 
 
 VICTIMS = ("agents-node3", "libvirtd", "compute-1", "network-2", "network-1", "identity-1", "placement-1", "rabbitmq", "postgres", "haproxy")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -79,6 +80,11 @@ def test_a_server_becomes_active_and_every_process_has_its_part(many):
     assert request, "the creation is in no log"
     for name in ("image", "placement", "network-api"):
         assert request in many.log_of(name), (name, request)
+    # And it is one timeline, with what the process told that does not listen.
+    told = lambda: many.nephos("trace", request).stdout
+    wait_for("the host is in it", lambda: "done on the host: kind=server" in told(), 30)
+    for place in (" compute ", " image ", " placement ", " network ", " compute on sim-", " network on sim-"):
+        assert place in told(), (place, told())
     assert many.fsck() == []
     remove_all(many)
 
@@ -147,6 +153,11 @@ def test_status_says_of_every_copy_whether_it_answers(many):
     try:
         done = many.nephos("status", check=False)
         assert done.returncode == 1 and "9106" in done.stdout and "does not answer" in done.stdout, done
+        # A trace names it, and shows what the others know.
+        request = re.findall(r"req-[0-9a-f-]{36}", many.log_of("compute-1"))[-1]
+        done = many.nephos("trace", request)
+        assert "127.0.0.1:9106" in done.stderr and "nephos status" in done.stderr, done.stderr
+        assert " compute " in done.stdout, done.stdout
     finally:
         many.start("compute-2")
         many.wait("compute-2")

@@ -107,7 +107,7 @@ struct Shell {
 }
 
 /// First words below a service's prefix: calls of the cloud's own processes and hosts, which clients have no use for.
-const OWN: [&str; 2] = ["host", "trust"];
+const OWN: [&str; 3] = ["host", "trust", "journal"];
 
 /// Whether a path below a prefix is one of the cloud's own, however it is spelt.
 #[must_use]
@@ -287,6 +287,7 @@ mod tests {
             "//host/v1/feed",
             "/%68ost/v1/feed",
             "/trust/v1/bundle",
+            "/journal/v1/entries",
         ] {
             assert!(is_own(own), "{own}");
         }

@@ -123,7 +123,10 @@ impl Link {
             match end {
                 Err(End::Dropped) | Ok(()) => return,
                 Err(End::Lost(why)) => {
-                    warn!(why, "no connection to the message broker; trying again");
+                    warn!(
+                        why,
+                        "no connection to the message broker; trying again. Work goes on by looking for it, later than usual. Is RabbitMQ up, and `bus` in [nephos] right?"
+                    );
                 }
             }
             self.clock.sleep(pause).await;

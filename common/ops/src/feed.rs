@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nephos_bus::Bus;
 use nephos_db::{Db, Error, FromRow, Migration, Row, Tx, args};
-use nephos_runtime::Clock;
+use nephos_runtime::{Clock, request};
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use nephos_types::{Timestamp, Wake};
 use serde::Serialize;
@@ -16,6 +16,12 @@ use serde::de::DeserializeOwned;
 pub const MIGRATION: Migration = Migration {
     name: "0000_feed",
     sql: include_str!("../migrations/feed.sql"),
+};
+
+/// What came to the tables later; after [`MIGRATION`].
+pub const REQUESTS: Migration = Migration {
+    name: "0001_feed_requests",
+    sql: include_str!("../migrations/feed_requests.sql"),
 };
 
 /// Longest wait of a long poll.
@@ -194,11 +200,20 @@ async fn write(tx: &mut Tx, now: Timestamp, place: Place<'_>, item: Item) -> Res
         )
         .await?;
     tx.exec(
-        "INSERT INTO feed_items (host, kind, id, generation, revision, spec, changed_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (host, kind, id) DO UPDATE SET \
+        "INSERT INTO feed_items (host, kind, id, generation, revision, spec, changed_at, request_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (host, kind, id) DO UPDATE SET \
          generation = excluded.generation, revision = excluded.revision, spec = excluded.spec, \
-         changed_at = excluded.changed_at",
-        args![host, kind, id, generation, revision, spec, now],
+         changed_at = excluded.changed_at, request_id = excluded.request_id",
+        args![
+            host,
+            kind,
+            id,
+            generation,
+            revision,
+            spec,
+            now,
+            request::current(),
+        ],
     )
     .await?;
     tx.wake(Wake::new(topic, host));
@@ -279,7 +294,7 @@ impl Feed {
 
     /// One statement reads all of it, so that an item is never newer than the revision, nor pruned in between.
     async fn page(&self, host: &str, since: i64) -> Result<FeedPage, Error> {
-        let sql = "SELECT h.revision AS host_revision, i.kind, i.id, i.generation, i.spec FROM feed_hosts h \
+        let sql = "SELECT h.revision AS host_revision, i.kind, i.id, i.generation, i.spec, i.request_id FROM feed_hosts h \
              LEFT JOIN feed_items i ON i.host = h.host AND i.revision > $2 WHERE h.host = $1 ORDER BY i.revision";
         let rows: Vec<PageRow> = self.db.fetch_all(sql, args![host, since.max(0)]).await?;
         let revision = rows.first().map_or(0, |row| row.revision);
@@ -432,6 +447,7 @@ impl FromRow for PageRow {
             id: row.get("id")?,
             generation: row.get("generation")?,
             spec: spec.map_err(|why| Error::damaged(why.to_string()))?,
+            request_id: row.get("request_id")?,
         };
         Ok(Self {
             revision,

@@ -18,7 +18,7 @@ mod worker;
 
 pub use cx::OpCx;
 pub use enqueue::{EnqueueError, New, enqueue, enqueue_or_nudge, live, nudge, supersede};
-pub use operation::{Operation, OperationId};
+pub use operation::{Brief, Operation, OperationId, of_request};
 pub use reconcile::{Failure, Next, Reconcile, Reconcilers, StepError};
 pub use worker::{Worker, WorkerParts};
 

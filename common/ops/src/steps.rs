@@ -23,6 +23,9 @@ const UNKNOWN: Duration = Duration::from_secs(60);
 /// A step that others stand in the way of is tried again at once so often; then it counts as failed.
 const AT_ONCE: u32 = 12;
 
+/// What the end of an operation is to an operator.
+const OPERATION: &str = "operation";
+
 static STEP_TOOK: LazyLock<Durations> =
     LazyLock::new(|| Durations::new("operation_step", "Time of a step of an operation", "kind"));
 
@@ -211,7 +214,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             Standing::Ours => {}
             Standing::Superseded => return Err(StepError::LeaseLost),
             Standing::LetGo => {
-                info!(kind = op.kind, "operation done");
+                info!(event = OPERATION, "operation done");
                 return Ok(After::LetGo);
             }
         }
@@ -221,7 +224,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         });
         match ended.await {
             Ok(()) => {
-                info!(kind = op.kind, "operation done");
+                info!(event = OPERATION, "operation done");
                 Ok(After::LetGo)
             }
             Err(StepError::News) => Ok(After::Again),
@@ -237,10 +240,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         failure: &Failure,
     ) -> Result<After, StepError> {
         warn!(
+            event = OPERATION,
             step = op.step,
             why = failure.message,
             details = failure.details,
-            "operation failed"
+            "operation failed; `nephos trace` of its request says what led to it"
         );
         let failed = self.0.parts.db.again(|| async {
             let mut tx = cx.end("failed", &failure.message).await?;

@@ -126,7 +126,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
                         continue;
                     }
                 }
-                Err(why) => warn!(%why, "cannot look for work; trying again"),
+                Err(why) => {
+                    warn!(%why, "cannot look for work; trying again. `nephos doctor` asks the databases")
+                }
             }
             if pruned.plus_secs(3600) < self.now() {
                 pruned = self.now();
@@ -187,7 +189,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
                         }
                     }
                 }
-                Err(why) => warn!(%why, "cannot renew leases; trying again"),
+                Err(why) => {
+                    warn!(%why, "cannot renew leases; trying again. `nephos doctor` asks the databases")
+                }
             }
         }
     }
@@ -322,7 +326,9 @@ impl<S: Send + Sync + 'static> Worker<S> {
         let ids: Vec<&str> = taken.iter().map(|one| one.id.as_str()).collect();
         let ops = match self.0.leases.claim(&ids).await {
             Ok(ops) => ops,
-            Err(why) => return warn!(%why, "cannot lease; trying again"),
+            Err(why) => {
+                return warn!(%why, "cannot lease; trying again. `nephos doctor` asks the databases");
+            }
         };
         for op in ops {
             let Some(at) = taken.iter().position(|one| one.id == op.id.as_str()) else {
@@ -337,8 +343,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
 
     /// Steps an operation that is leased until it waits or ends.
     async fn drive(&self, op: Operation, ends: &Ends) {
+        let topic = self.0.parts.topic;
+        let service = topic.split_once('.').map_or(topic, |(service, _)| service);
         let span = tracing::info_span!(
-            "operation", kind = op.kind, resource = op.resource_id, request_id = %op.request_id
+            "operation", service, kind = op.kind, resource = op.resource_id, request_id = %op.request_id
         );
         // Calls of siblings carry the id of the request that began the work.
         let request = op.request_id.clone();

@@ -272,9 +272,14 @@ async fn shop() -> Shop {
     let db = Db::open(&url, clock.clone(), Arc::new(bus.clone()))
         .await
         .unwrap();
-    db.migrate(&[nephos_ops::MIGRATION, feed::MIGRATION, TABLES])
-        .await
-        .unwrap();
+    db.migrate(&[
+        nephos_ops::MIGRATION,
+        feed::MIGRATION,
+        feed::REQUESTS,
+        TABLES,
+    ])
+    .await
+    .unwrap();
     Shop {
         db,
         clock,
@@ -618,7 +623,10 @@ async fn a_feed_gives_everything_then_only_changes() {
         id,
     };
     let mut tx = shop.db.write().await.unwrap();
-    feed::publish(&mut tx, shop.clock.now(), place("a"), 1, &json!({"n": 1}))
+    let asked = nephos_types::RequestId::from("req-1");
+    let (now, one) = (shop.clock.now(), json!({"n": 1}));
+    let published = feed::publish(&mut tx, now, place("a"), 1, &one);
+    nephos_runtime::request::under(asked.clone(), published)
         .await
         .unwrap();
     feed::publish(&mut tx, shop.clock.now(), place("b"), 1, &json!({"n": 2}))
@@ -628,6 +636,8 @@ async fn a_feed_gives_everything_then_only_changes() {
     let all = feed.since("h1", 0, 0).await.unwrap();
     assert!(all.complete);
     assert_eq!((all.revision, all.items.len()), (2, 2));
+    let behalf: Vec<_> = all.items.iter().map(|item| &item.request_id).collect();
+    assert_eq!(behalf, [&Some(asked), &None]);
     assert!(feed.since("h2", 0, 0).await.unwrap().items.is_empty());
 
     let mut tx = shop.db.write().await.unwrap();

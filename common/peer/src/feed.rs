@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nephos_types::RequestId;
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,16 @@ impl Desired {
         desired
     }
 
+    /// What of a page is new; of nothing is it known before the first whole document. After a long absence there is one
+    /// again, and most in it was carried out long ago.
+    fn news<'a>(&'a self, page: &'a FeedPage) -> impl Iterator<Item = &'a FeedItem> {
+        let items = page.items.iter().filter(|_| self.complete);
+        items.filter(|item| {
+            let key = (item.kind.clone(), item.id.clone());
+            !page.complete || self.items.get(&key).is_none_or(|known| **known != **item)
+        })
+    }
+
     fn merge(&mut self, page: FeedPage) {
         if page.complete {
             self.items.clear();
@@ -56,6 +67,91 @@ impl Desired {
     }
 }
 
+/// Things of which it is remembered at once on whose behalf they are wanted.
+const WISHES: usize = 10_000;
+/// When there are too many, those that are older go.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// On whose behalf things are wanted on a host, from when they come until the host has carried them out. Cheap to clone;
+/// all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Behalf(Arc<Mutex<BTreeMap<(String, String), Wish>>>);
+
+#[derive(Debug)]
+struct Wish {
+    generation: i64,
+    request_id: RequestId,
+    /// When it came, by the monotonic clock.
+    at: Duration,
+}
+
+/// What a host made of a thing that is wanted on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Made<'a> {
+    /// As in the feed.
+    pub kind: &'a str,
+    /// As in the feed.
+    pub id: &'a str,
+    /// Which generation; none: whichever it was, it is gone.
+    pub generation: Option<i64>,
+    /// What it is now.
+    pub state: &'a str,
+    /// Why it is not as it is wanted.
+    pub failed: Option<&'a str>,
+}
+
+impl Behalf {
+    /// The request on whose behalf a thing is wanted as it is.
+    #[must_use]
+    pub fn of(&self, kind: &str, id: &str) -> Option<RequestId> {
+        let key = (kind.to_owned(), id.to_owned());
+        let wishes = self.wishes();
+        wishes.get(&key).map(|wish| wish.request_id.clone())
+    }
+
+    fn want<'a>(&self, items: impl IntoIterator<Item = &'a FeedItem>, now: Duration) {
+        let mut wishes = self.wishes();
+        let mut swept = false;
+        for item in items {
+            if wishes.len() >= WISHES && !swept {
+                // Of some things hosts never tell what they made of them.
+                wishes.retain(|_, wish| now.saturating_sub(wish.at) < FORGOTTEN);
+                swept = true;
+            }
+            let key = (item.kind.clone(), item.id.clone());
+            match &item.request_id {
+                Some(request_id) if wishes.len() < WISHES => {
+                    let wish = Wish {
+                        generation: item.generation,
+                        request_id: request_id.clone(),
+                        at: now,
+                    };
+                    wishes.insert(key, wish);
+                }
+                _nobodys_or_too_many => {
+                    wishes.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn take(&self, made: Made<'_>) -> Option<Wish> {
+        let key = (made.kind.to_owned(), made.id.to_owned());
+        let mut wishes = self.wishes();
+        let wish = wishes.get(&key)?;
+        let seen = made.generation;
+        if seen.is_none_or(|seen| seen >= wish.generation) {
+            wishes.remove(&key)
+        } else {
+            None
+        }
+    }
+
+    fn wishes(&self) -> MutexGuard<'_, BTreeMap<(String, String), Wish>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Pulls one service's feed for one host.
 #[derive(Debug)]
 pub struct FeedClient {
@@ -68,6 +164,7 @@ pub struct FeedClient {
     unkept: bool,
     /// When the file was written, by the monotonic clock.
     kept_at: Option<Duration>,
+    behalf: Behalf,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +193,35 @@ impl FeedClient {
             desired: Desired::default(),
             unkept: false,
             kept_at: None,
+            behalf: Behalf::default(),
+        }
+    }
+
+    /// Remembers there on whose behalf things come.
+    #[must_use]
+    pub fn on_behalf(self, behalf: Behalf) -> Self {
+        Self { behalf, ..self }
+    }
+
+    /// Says, once for each request that wanted something, what the host made of it.
+    pub fn made(&self, made: Made<'_>) {
+        let Some(wish) = self.behalf.take(made) else {
+            return;
+        };
+        let (host, service, request_id) = (&self.host, self.service, wish.request_id);
+        let Made {
+            kind, id, state, ..
+        } = made;
+        let now = self.peers.clock().monotonic();
+        let micros = now.saturating_sub(wish.at).as_micros();
+        match made.failed {
+            None => {
+                tracing::info!(%request_id, service, host, kind, id, state, micros, "done on the host");
+            }
+            Some(why) => tracing::warn!(
+                %request_id, service, host, kind, id, why, micros,
+                "the host cannot do what is wanted; `nephos doctor` on it says whether it lacks something"
+            ),
         }
     }
 
@@ -119,7 +245,7 @@ impl FeedClient {
                 Ok(desired) => take(desired),
                 Err(why) => {
                     let (host, service) = (&self.host, self.service);
-                    tracing::warn!(host, service, %why, "cannot read what is wanted here; asking again");
+                    tracing::warn!(host, service, %why, "cannot read what is wanted here; asking again. `nephos doctor` on the host says what of the way is broken");
                     self.peers.clock().sleep(ASK_AGAIN).await;
                 }
             }
@@ -157,7 +283,10 @@ impl FeedClient {
             .send()
             .await?
             .json()?;
-        self.unkept |= page.complete || !page.items.is_empty();
+        let is_kept = !self.file.as_os_str().is_empty();
+        self.unkept |= is_kept && (page.complete || !page.items.is_empty());
+        let now = self.peers.clock().monotonic();
+        self.behalf.want(self.desired.news(&page), now);
         self.desired.merge(page);
         self.keep().await;
         Ok(self.desired.clone())
@@ -182,7 +311,7 @@ impl FeedClient {
     async fn keep(&mut self) {
         let now = self.peers.clock().monotonic();
         let early = |at: Duration| now.saturating_sub(at) < KEEP_EVERY;
-        if !self.unkept || self.file.as_os_str().is_empty() || self.kept_at.is_some_and(early) {
+        if !self.unkept || self.kept_at.is_some_and(early) {
             return;
         }
         let kept = Kept {
@@ -197,7 +326,7 @@ impl FeedClient {
         })
         .await;
         if let Err(why) = written.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
-            tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk");
+            tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk, without which guests do not come back while the services are away; is the disk full?");
         }
         self.unkept = false;
         self.kept_at = Some(now);
@@ -206,4 +335,85 @@ impl FeedClient {
 
 fn keyed(item: Arc<FeedItem>) -> ((String, String), Arc<FeedItem>) {
     ((item.kind.clone(), item.id.clone()), item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(generation: i64, request: Option<&str>) -> FeedItem {
+        FeedItem {
+            kind: "toy".to_owned(),
+            id: "a".to_owned(),
+            generation,
+            spec: None,
+            request_id: request.map(RequestId::from),
+        }
+    }
+
+    fn made(generation: Option<i64>) -> Made<'static> {
+        Made {
+            kind: "toy",
+            id: "a",
+            generation,
+            state: "up",
+            failed: None,
+        }
+    }
+
+    #[test]
+    fn a_request_hears_once_of_what_it_wanted_and_not_of_what_was_before() {
+        let behalf = Behalf::default();
+        behalf.want([&item(2, Some("req-2"))], Duration::ZERO);
+        assert_eq!(behalf.of("toy", "a"), Some(RequestId::from("req-2")));
+        assert!(behalf.take(made(Some(1))).is_none(), "an older one");
+        assert!(behalf.take(made(Some(2))).is_some());
+        assert!(behalf.take(made(Some(2))).is_none(), "said already");
+        behalf.want([&item(3, Some("req-3"))], Duration::ZERO);
+        behalf.want([&item(4, None)], Duration::ZERO);
+        assert!(
+            behalf.of("toy", "a").is_none(),
+            "changed by nobody's request"
+        );
+        behalf.want([&item(5, Some("req-5"))], Duration::ZERO);
+        assert!(behalf.take(made(None)).is_some(), "it is gone");
+    }
+
+    #[test]
+    fn what_is_new_is_known_after_the_first_whole_document_also_when_that_was_empty() {
+        let page = |complete, items: Vec<FeedItem>| FeedPage {
+            revision: 0,
+            complete,
+            items,
+        };
+        let wanted = |generation| FeedItem {
+            spec: Some(true.into()),
+            ..item(generation, Some("req-1"))
+        };
+        let mut desired = Desired::default();
+        let first = page(true, vec![wanted(1)]);
+        assert_eq!(desired.news(&first).count(), 0, "of before the start");
+        desired.merge(page(true, Vec::new()));
+        assert_eq!(desired.news(&first).count(), 1);
+        desired.merge(first.clone());
+        assert_eq!(desired.news(&first).count(), 0, "the same again");
+        let next = page(true, vec![wanted(2)]);
+        assert_eq!(desired.news(&next).count(), 1);
+        let change = page(false, vec![item(3, None)]);
+        assert_eq!(desired.news(&change).count(), 1, "it is gone");
+    }
+
+    #[test]
+    fn what_is_never_told_of_takes_no_more_than_its_room() {
+        let behalf = Behalf::default();
+        let many = (0..2 * WISHES).map(|number| FeedItem {
+            id: number.to_string(),
+            ..item(1, Some("req-1"))
+        });
+        let many: Vec<_> = many.collect();
+        behalf.want(&many, Duration::ZERO);
+        assert_eq!(behalf.wishes().len(), WISHES);
+        behalf.want([&item(1, Some("req-2"))], FORGOTTEN);
+        assert_eq!(behalf.wishes().len(), 1);
+    }
 }

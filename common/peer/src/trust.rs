@@ -119,7 +119,7 @@ impl Shared {
             match self.fetch(if known { WAIT_SECS } else { 0 }).await {
                 Ok(()) => pause = PAUSES.0,
                 Err(why) => {
-                    warn!(%why, "keys and revocations cannot be fetched; those that are known stay in force");
+                    warn!(%why, "keys and revocations cannot be fetched; those that are known stay in force. `nephos status` says whether identity answers");
                     self.parts.clock.sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }

@@ -1,6 +1,7 @@
 //! The same promises whether a sibling is in this process or behind a socket.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod feed;
 mod trust;
 
 use std::net::TcpListener;
@@ -277,6 +278,7 @@ async fn clients_see_neither_metrics_nor_the_clouds_own_calls() {
             ("/echo//host/v1/feed", false),
             ("/echo/%68ost/v1/feed", false),
             ("/echo/trust/v1/bundle", false),
+            ("/echo/journal/v1/entries", false),
         ] {
             let answer = peers.get("echo", target).send().await;
             let shown = for_clients || audience == Audience::Everybody;

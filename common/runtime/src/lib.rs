@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod crash;
 pub mod ids;
+pub mod journal;
 pub mod logging;
 pub mod metrics;
 pub mod request;

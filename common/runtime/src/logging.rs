@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::journal;
 use crate::metrics::Labelled;
 
 /// Writes of the log that failed, by error.
@@ -42,18 +45,21 @@ impl Default for LogConfig {
     }
 }
 
-/// Starts logging for this process. A second call does nothing.
+/// Starts logging for this process, and the journal beside it. A second call does nothing.
 pub fn init(config: &LogConfig) {
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| Lossy(io::stderr()))
         // It would be said on standard error, which is what fails.
         .log_internal_errors(false)
         .with_ansi(false);
+    // The filter is before both: the journal keeps what the log says, and nothing else.
+    let both = tracing_subscriber::registry()
+        .with(filter)
+        .with(journal::Layer::new());
     let _second_call = match config.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => both.with(lines).try_init(),
+        LogFormat::Json => both.with(lines.json().flatten_event(true)).try_init(),
     };
 }
 

@@ -112,7 +112,7 @@ where
                 () = shutdown.wait() => return,
                 end = told => match end {
                     Ok(Ok(())) => return,
-                    Ok(Err(why)) => warn!(task = name, %why, "task failed; it starts again"),
+                    Ok(Err(why)) => warn!(task = name, %why, "task failed; it starts again. If that goes on, `nephos doctor` says what the process lacks"),
                     Err(_panicked) => warn!(task = name, "task panicked; it starts again"),
                 },
             }

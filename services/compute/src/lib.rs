@@ -61,7 +61,11 @@ impl Service for Compute {
     }
 
     fn migrations() -> Vec<Migration> {
-        let mut all = vec![nephos_ops::MIGRATION, nephos_ops::feed::MIGRATION];
+        let mut all = vec![
+            nephos_ops::MIGRATION,
+            nephos_ops::feed::MIGRATION,
+            nephos_ops::feed::REQUESTS,
+        ];
         all.extend(migrations!(
             "0001_compute",
             "0002_hosts",
@@ -128,6 +132,12 @@ impl Compute {
                 let service = Arc::clone(&service);
                 async move { service.keep_house().await }
             });
+        let service = Arc::clone(self);
+        let watch = async move { ops::watch::hosts(&service).await };
+        let until = shutdown.clone();
+        let watch = nephos_runtime::spawn("compute.watch", async move {
+            tokio::select! { () = until.wait() => {} () = watch => {} }
+        });
         let (clock, service) = (self.core.clock.clone(), Arc::clone(self));
         let ports =
             nephos_runtime::supervise("compute.ports", clock, shutdown.clone(), move || {
@@ -141,7 +151,7 @@ impl Compute {
                     Ok::<(), nephos_db::Error>(())
                 }
             });
-        vec![work, house, ports]
+        vec![work, house, ports, watch]
     }
 
     async fn keep_house(&self) -> Result<(), nephos_db::Error> {

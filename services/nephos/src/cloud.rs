@@ -15,9 +15,12 @@ use nephos_peer::{Directory, Peers, Replicas, Transport};
 use nephos_runtime::{Clock, Shutdown, Task};
 
 use crate::fsck::{OnHost, Sources};
+use crate::journal::desk::{self, Desk, Fronted};
 use crate::running::Running;
 use crate::secrets::Secrets;
-use crate::services::{self, Ground, Parts, Role, Run, SERVICES, TRUSTED, TRUSTED_ACCOUNT};
+use crate::services::{
+    self, Ground, Parts, Role, Run, SERVICES, TRUSTED, TRUSTED_ACCOUNT, has_operations,
+};
 use crate::settings::Config;
 use crate::{accounts, databases};
 
@@ -205,10 +208,27 @@ impl<'a> Cloud<'a> {
         &self.parts
     }
 
-    /// What the HTTP listener serves.
+    /// What the HTTP listener serves until `shutdown`: every service, with the desk of this process's journal in front.
     #[must_use]
-    pub fn mounts(&self) -> Vec<Mount> {
-        self.mounts.clone()
+    pub fn mounts(&self, shutdown: &Shutdown) -> Vec<Mount> {
+        let with_operations = self.services.iter().filter(|one| has_operations(&***one));
+        let desk = Arc::new(Desk {
+            verifier: self.ground.verifier.clone(),
+            operations: with_operations
+                .map(|one| (one.name(), one.db().clone()))
+                .collect(),
+            clock: self.ground.clock.clone(),
+            shutdown: shutdown.clone(),
+            waiting: desk::places(),
+        });
+        let fronted = |mount: &Mount| Mount {
+            prefix: mount.prefix,
+            service: Arc::new(Fronted {
+                desk: Arc::clone(&desk),
+                service: Arc::clone(&mount.service),
+            }),
+        };
+        self.mounts.iter().map(fronted).collect()
     }
 
     /// What the services were built from.

@@ -53,8 +53,12 @@ pub async fn keep_private(state_dir: PathBuf, clock: Clock, shutdown: Shutdown) 
         let started = tokio::task::spawn_blocking(move || script("start", &again)).await;
         match started {
             Ok(Ok(_uri)) => tracing::warn!("libvirtd was gone and runs again"),
-            Ok(Err(why)) => tracing::warn!(%why, "libvirtd is gone and cannot be started"),
-            Err(why) => tracing::warn!(%why, "libvirtd is gone"),
+            Ok(Err(why)) => {
+                tracing::warn!(%why, "libvirtd is gone and cannot be started; trying again, and guests run on. `nephos doctor` says what it lacks")
+            }
+            Err(why) => {
+                tracing::warn!(%why, "libvirtd is gone; looking again. `nephos doctor` says what it lacks")
+            }
         }
     }
 }

@@ -49,6 +49,10 @@ enum Command {
     Doctor(Doctor),
     /// Compares what the services and this host know, and says what does not fit.
     Fsck(Fsck),
+    /// Says what became of one request, across services and hosts.
+    Trace(Trace),
+    /// Says what an operator should hear of: operations that ended, hosts that come and go, warnings.
+    Events(Events),
     /// Says which machines may be hosts.
     #[command(subcommand)]
     Host(HostCommand),
@@ -117,6 +121,28 @@ struct Fsck {
     /// One JSON document instead of lines.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct Trace {
+    /// As in the header X-Openstack-Request-Id of an answer.
+    request_id: String,
+    /// One JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Events {
+    /// Go on as they come, through restarts of processes.
+    #[arg(long, short)]
+    follow: bool,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+    /// Everything that processes remember, answered requests too.
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Subcommand)]
@@ -216,6 +242,17 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Bootstrap => commands::bootstrap::run(&config)?,
         Command::Doctor(doctor) => return commands::doctor::run(&config, doctor.json),
         Command::Fsck(fsck) => return commands::fsck::run(&config, fsck.json),
+        Command::Trace(trace) => {
+            return commands::trace::run(&config, &trace.request_id, trace.json);
+        }
+        Command::Events(events) => commands::events::run(
+            &config,
+            commands::events::Wanted {
+                follow: events.follow,
+                json: events.json,
+                all: events.all,
+            },
+        )?,
         Command::Host(HostCommand::Add {
             name,
             zone,

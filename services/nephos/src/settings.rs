@@ -201,6 +201,12 @@ impl Config {
         !self.peers.is_empty()
     }
 
+    /// Whether [peers] says where a service listens.
+    #[must_use]
+    pub fn is_peer(&self, service: &str) -> bool {
+        self.peers.contains_key(service)
+    }
+
     /// Origins at which copies of a service listen, for a process that does not run it: from `[peers]`, else
     /// `internal_listen`, else where clients reach the cloud; on a machine that joined, where it did so.
     #[must_use]

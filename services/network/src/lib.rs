@@ -102,7 +102,7 @@ impl Service for Network {
     }
 
     fn migrations() -> Vec<Migration> {
-        let mut all = vec![nephos_ops::feed::MIGRATION];
+        let mut all = vec![nephos_ops::feed::MIGRATION, nephos_ops::feed::REQUESTS];
         all.extend(migrations!("0001_network", "0002_next_host"));
         all
     }

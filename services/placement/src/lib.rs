@@ -54,7 +54,7 @@ impl Placement {
         let service = Arc::clone(self);
         vec![nephos_runtime::spawn("placement.warm", async move {
             if let Err(error) = service.reading.now(&service.core.db).await {
-                tracing::warn!(%error, "the providers could not be read ahead");
+                tracing::warn!(%error, "the providers could not be read ahead; they are read when they are asked for");
             }
         })]
     }

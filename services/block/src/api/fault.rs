@@ -130,7 +130,7 @@ pub(crate) fn from_peer(why: &PeerError) -> Fault {
         Some(401) => Fault::unauthorized(why.message.clone()),
         Some(400..=499) => Fault::bad_request(why.message.clone()),
         _no_answer => {
-            tracing::warn!(%why, "a sibling does not answer");
+            tracing::warn!(%why, "a sibling does not answer; `nephos status` says which process is away");
             Fault::unavailable(format!(
                 "The {} service does not answer at the moment. Try again later.",
                 why.service

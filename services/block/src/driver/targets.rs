@@ -114,7 +114,10 @@ impl Targets {
         // Waited for, so that it leaves no zombie; dropped with this process it lives on.
         nephos_runtime::spawn("block.tgtd", async move {
             let ended = child.wait().await;
-            tracing::warn!(?ended, "tgtd has ended");
+            tracing::warn!(
+                ?ended,
+                "tgtd has ended; it is started again, and guests wait for their volumes until then"
+            );
         });
         Ok(())
     }

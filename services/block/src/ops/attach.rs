@@ -30,7 +30,7 @@ pub(crate) async fn sync(service: &Block) -> Result<(), Error> {
     let there = match targets.list().await {
         Ok(there) => there,
         Err(why) => {
-            warn!(%why, "targets cannot be looked at");
+            warn!(%why, "targets cannot be looked at; trying again. `nephos doctor` says whether tgtd is there");
             return Ok(());
         }
     };
@@ -46,7 +46,7 @@ pub(crate) async fn sync(service: &Block) -> Result<(), Error> {
             continue;
         };
         if let Err(why) = targets.ensure(&target, &there).await {
-            warn!(%why, target = target.name, "a target cannot be made");
+            warn!(%why, target = target.name, "a target cannot be made, so that hosts do not reach a volume; trying again. `nephos doctor` says whether tgtd is there");
             continue;
         }
         if let Ok(now) = targets.list().await {

@@ -21,7 +21,7 @@ pub(crate) async fn report(service: &Block) -> Result<(), Error> {
         let room = match driver.room() {
             Ok(room) => room,
             Err(why) => {
-                warn!(%why, backend = name, "a back end cannot be measured, and counts as down soon");
+                warn!(%why, backend = name, "a back end cannot be measured, and counts as down soon; is its folder there, and readable?");
                 continue;
             }
         };

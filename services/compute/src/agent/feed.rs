@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use nephos_peer::feed::{Desired, FeedClient};
+use nephos_peer::feed::{Desired, FeedClient, Made};
 use nephos_peer::{PeerError, Peers};
 use nephos_runtime::{Clock, Shutdown, Task, spawn, supervise};
 use nephos_types::feed::{FeedItem, Observed};
@@ -24,7 +24,7 @@ use crate::model::console::{ConsoleCall, KIND_CALL};
 use crate::model::disk::{DiskCall, KIND_DISK};
 use crate::model::spec::{
     ConsoleTail, ConsoleWish, GuestState, HOST_AWAY, HostInventory, ImageSpec, KIND_CONSOLE,
-    KIND_HOST, KIND_SERVER, ObservedServer, ServerId, ServerSpec,
+    KIND_HOST, KIND_SERVER, ObservedServer, Progress, ServerId, ServerSpec,
 };
 
 /// The service whose feed it is.
@@ -58,6 +58,8 @@ impl Binding {
     /// while the service is away.
     #[must_use]
     pub fn start(&self, folder: &Path, shutdown: &Shutdown) -> Vec<Task> {
+        // Whatever these tasks say is of this host.
+        let _span = tracing::info_span!("agent", service = SERVICE, host = self.host).entered();
         let file = if self.agent.guests_outlive_us() {
             folder.join(format!("compute-feed-{}.json", self.host))
         } else {
@@ -89,6 +91,7 @@ impl Binding {
 
     fn client(&self, file: PathBuf) -> FeedClient {
         FeedClient::new(self.peers.clone(), SERVICE, self.host.clone(), file)
+            .on_behalf(self.agent.behalf().clone())
     }
 
     async fn pull(self, client: FeedClient) {
@@ -136,7 +139,7 @@ impl Binding {
                 let server = ServerId::from(item.id.as_str());
                 let opened = binding.agent.open_console(&server, call.console).await;
                 if let Err(why) = console::bring(&binding.peers, &call.session, opened).await {
-                    warn!(host = binding.host, %why, "cannot bring a console to who called for it");
+                    warn!(host = binding.host, %why, "cannot bring a console to who called for it; they may ask again");
                 }
             });
         }
@@ -161,7 +164,7 @@ impl Binding {
                 let server = ServerId::from(item.id.as_str());
                 let opened = binding.agent.open_export(&server, epoch, from).await;
                 if let Err(why) = console::bring(&binding.peers, &session, opened).await {
-                    warn!(host = binding.host, %why, "cannot bring a disk to who called for it");
+                    warn!(host = binding.host, %why, "cannot bring a disk to who called for it; it is called for again");
                 }
             });
         }
@@ -181,7 +184,7 @@ impl Binding {
         };
         let observed = self.observed(KIND_CONSOLE, &item.id, item.generation, &tail);
         if let Err(why) = self.client(PathBuf::new()).report(&[observed]).await {
-            warn!(host = self.host, %why, "cannot answer a question about a console");
+            warn!(host = self.host, %why, "cannot answer a question about a console; whoever asked may ask again");
         }
     }
 
@@ -194,7 +197,7 @@ impl Binding {
             let now = self.clock.monotonic();
             let everything = now >= everything_at;
             if let Err(why) = self.report(&client, everything, &mut told).await {
-                warn!(host = self.host, %why, "cannot tell what is seen here; telling again");
+                warn!(host = self.host, %why, "cannot tell what is seen here, so that the host soon counts as down; telling again. `nephos doctor` here says what of the way to the services is broken");
                 self.clock.sleep(TELL_AGAIN).await;
                 continue;
             }
@@ -239,6 +242,7 @@ impl Binding {
             if news.is_empty() && !first {
                 return Ok(());
             }
+            news.iter().for_each(|seen| made(client, seen));
             let mut observed: Vec<Observed> = news.iter().map(|seen| self.server(seen)).collect();
             observed.append(&mut of_host);
             if let Err(why) = client.report(&observed).await {
@@ -259,7 +263,7 @@ impl Binding {
     /// What the host has, if the service should hear of it.
     async fn new_inventory(&self, told: &Told) -> Result<Option<HostInventory>, DriverError> {
         let inventory = self.agent.inventory().await.inspect_err(|why| {
-            warn!(host = self.host, %why, "cannot say what the host has");
+            warn!(host = self.host, %why, "cannot say what the host has, so that nothing is placed on it; asking again. `nephos doctor` here says whether libvirtd runs");
         })?;
         let age = self.clock.monotonic().saturating_sub(told.at);
         let known = told.inventory.as_ref().map(lasting) == Some(lasting(&inventory));
@@ -294,6 +298,22 @@ impl Binding {
             at: self.clock.now(),
         }
     }
+}
+
+/// Says of a server what came of it, once that is decided.
+fn made(client: &FeedClient, seen: &ObservedServer) {
+    let failed = match &seen.progress {
+        Progress::Settled => None,
+        Progress::Failed { reason } => Some(reason.as_str()),
+        Progress::Working { .. } | Progress::Waiting { .. } => return,
+    };
+    client.made(Made {
+        kind: KIND_SERVER,
+        id: seen.server_id.as_str(),
+        generation: Some(seen.generation_seen),
+        state: word(seen.state),
+        failed,
+    });
 }
 
 /// What the service was told of the host.
@@ -396,7 +416,7 @@ fn parsed(item: &FeedItem) -> Option<Arc<ServerSpec>> {
     match serde_json::from_value(item.spec.clone()?) {
         Ok(spec) => Some(Arc::new(spec)),
         Err(why) => {
-            warn!(server = item.id, %why, "cannot read what a server should be");
+            warn!(server = item.id, %why, "cannot read what a server should be, and leaves it as it is; is this agent older than the compute service?");
             None
         }
     }

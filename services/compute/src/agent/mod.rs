@@ -18,16 +18,17 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use nephos_runtime::{Clock, Shutdown};
+use nephos_peer::feed::Behalf;
+use nephos_runtime::{Clock, Shutdown, request};
 use tokio::sync::Notify;
-use tracing::warn;
+use tracing::{Instrument as _, warn};
 
 use self::apply::Worker;
 pub use self::report::Reports;
 use self::schedule::{Done, Schedule};
 use crate::driver::{Driver, DriverError, Pipe};
 use crate::model::console::ConsoleKind;
-use crate::model::spec::{HostInventory, ImageHash, ServerId, ServerSpec};
+use crate::model::spec::{HostInventory, ImageHash, KIND_SERVER, ServerId, ServerSpec};
 
 /// Everything that is wanted on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,6 +82,7 @@ pub struct Agent {
     worker: Worker,
     settings: Settings,
     inbox: Arc<Inbox>,
+    behalf: Behalf,
 }
 
 #[derive(Default)]
@@ -104,7 +106,14 @@ impl Agent {
             worker,
             settings,
             inbox: Arc::default(),
+            behalf: Behalf::default(),
         }
+    }
+
+    /// On whose behalf servers are wanted here, as far as whoever pulls the feed notes it.
+    #[must_use]
+    pub const fn behalf(&self) -> &Behalf {
+        &self.behalf
     }
 
     /// Hands over everything that is wanted here. The newest revision wins; the same one again does no harm.
@@ -253,7 +262,13 @@ impl Agent {
             confirmed,
         } = work;
         let converged = self.worker.converge(&server, &goal, &mut asked, confirmed);
-        let (outcome, found) = converged.await;
+        let (outcome, found) = match self.behalf.of(KIND_SERVER, server.as_str()) {
+            Some(id) => {
+                let span = tracing::info_span!("server", %server, request_id = %id);
+                request::under(id, converged.instrument(span)).await
+            }
+            None => converged.await,
+        };
         Finished::Server(Box::new(Done {
             server,
             goal,
@@ -278,11 +293,11 @@ impl Agent {
             let age = i64::try_from(self.settings.image_age.as_secs()).unwrap_or(i64::MAX);
             let since = self.worker.clock.now().plus_secs(-age);
             if let Err(error) = driver.remove_unused_images(&keep, since).await {
-                warn!(%error, "cannot remove unused images");
+                warn!(%error, "cannot remove unused images; trying again. They take room in the state directory until then");
             }
         }
         let here = driver.list().await.unwrap_or_else(|error| {
-            warn!(%error, "cannot list the servers of this host");
+            warn!(%error, "cannot list the servers of this host; trying again. `nephos doctor` here says whether libvirtd runs");
             BTreeSet::new()
         });
         Finished::Look(here)

@@ -149,7 +149,7 @@ pub(crate) fn from_peer(why: &PeerError) -> Fault {
         Some(403) => Fault::forbidden(why.message.clone()),
         Some(400 | 404 | 409 | 422) => Fault::bad_request(why.message.clone()),
         _no_answer => {
-            tracing::warn!(%why, "a sibling does not answer");
+            tracing::warn!(%why, "a sibling does not answer; `nephos status` says which process is away");
             Fault::unavailable(format!(
                 "The {} service does not answer at the moment. Try again later.",
                 why.service

@@ -98,7 +98,11 @@ impl Reconcile<Compute> for Attachment {
         _tx: &mut Tx,
     ) -> Result<(), nephos_db::Error> {
         let (attachment, why) = (&op.resource_id, &failure.message);
-        tracing::warn!(attachment, why, "the block service was not told");
+        tracing::warn!(
+            attachment,
+            why,
+            "the block service was not told that an attachment has ended; its volume stays in use until `openstack volume attachment delete`"
+        );
         Ok(())
     }
 }

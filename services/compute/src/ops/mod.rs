@@ -26,6 +26,7 @@ pub(crate) mod resize;
 pub(crate) mod revert;
 mod room;
 mod volumes;
+pub(crate) mod watch;
 
 use nephos_auth::Caller;
 use nephos_db::Tx;

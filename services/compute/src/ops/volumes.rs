@@ -323,7 +323,7 @@ async fn remove(cx: &OpCx<Compute>, server: &Server, volume: &Volume) -> Result<
                 return Ok(Next::After(FREE_SOON));
             }
             // Snapshots of it, or another server that has it: it stays, as in Nova.
-            tracing::warn!(volume = volume.volume_id, %why, "a volume stays after its server");
+            tracing::warn!(volume = volume.volume_id, %why, "a volume stays after its server; its owner can delete it by `openstack volume delete`");
         }
     }
     crash_point!("volume.deleted");

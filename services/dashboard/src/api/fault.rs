@@ -31,7 +31,7 @@ pub(crate) fn peer(error: &PeerError) -> Fault {
     match status {
         Some(status) if status.is_client_error() => Fault::new(status, error.message.clone()),
         _silent_or_in_trouble => {
-            tracing::warn!(%error, "a service did not answer the dashboard");
+            tracing::warn!(%error, "a service did not answer the dashboard; `nephos status` says which process is away");
             Fault::unavailable(format!(
                 "The service {} does not answer. Try again in a moment.",
                 error.service

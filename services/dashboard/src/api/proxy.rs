@@ -177,6 +177,7 @@ mod tests {
             "/image/../x",
             "/compute/host/v1/feed",
             "/identity/%74rust/v1/bundle",
+            "/compute/journal/v1/entries",
         ] {
             assert!(target(other).is_err(), "{other}");
         }

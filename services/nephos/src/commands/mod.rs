@@ -6,6 +6,7 @@ pub mod detach;
 pub mod doctor;
 pub mod down;
 pub mod drain;
+pub mod events;
 pub mod fsck;
 pub mod host;
 pub mod join;
@@ -14,6 +15,7 @@ pub mod migrate;
 pub mod run;
 pub mod serving;
 pub mod status;
+pub mod trace;
 pub mod up;
 
 /// Runs a command's asynchronous part.

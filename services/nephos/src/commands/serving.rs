@@ -81,6 +81,11 @@ pub async fn serve(
         let hosts = Hosts::new(ground, machine, shutdown)?;
         tasks.extend(hosts.start(cloud.parts()).await?);
     }
+    tasks.extend(nephos::journal::forward::start(
+        ground,
+        cloud.parts(),
+        shutdown,
+    )?);
     tracing::info!(parts = %cloud.parts(), took = ?clock.monotonic(), "this process works");
     shutdown.wait().await;
     wind_down(&clock, tasks).await;
@@ -95,7 +100,7 @@ fn listen(
 ) -> anyhow::Result<Vec<Task>> {
     let settings = cloud.ground().settings();
     let site = |audience| Site {
-        mounts: cloud.mounts(),
+        mounts: cloud.mounts(shutdown),
         audience,
         proxies: settings.trusted_proxies.clone(),
         health: health(trust.clone()),

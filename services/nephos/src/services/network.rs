@@ -89,6 +89,8 @@ fn start(hosts: &Hosts<'_>, name: &str, own: Own) -> anyhow::Result<Task> {
     let (peers, clock) = (hosts.peers(name)?, hosts.clock.clone());
     let agent = Arc::new(agent::Agent::new(peers, clock.clone(), settings, driver));
     let (shutdown, until) = (hosts.shutdown.clone(), hosts.shutdown.clone());
+    // Whatever the agent says is of this host.
+    let _span = tracing::info_span!("agent", service = "network", host = name).entered();
     Ok(nephos_runtime::supervise(
         "network.agent",
         clock,

@@ -52,7 +52,7 @@ pub async fn apply(
         }
         if let Err(why) = done {
             let owner = owner(step, picture);
-            warn!(kind = owner.kind, id = %owner.id, %why, "network step failed");
+            warn!(kind = owner.kind, id = %owner.id, %why, "network step failed; it is tried again. `nephos doctor` here says what the machine lacks");
             outcome
                 .errors
                 .entry(owner)

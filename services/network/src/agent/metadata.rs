@@ -311,7 +311,7 @@ async fn pass_on(question: &Question, from: IpAddr, asker: &Asker, relay: &Relay
         Err(why) => {
             let status = why.status.and_then(|code| StatusCode::from_u16(code).ok());
             if status.is_none() {
-                warn!(port = %asker.port, %why, "the compute service does not answer a guest's question");
+                warn!(port = %asker.port, %why, "the compute service does not answer a guest's question; the guest asks again. `nephos status` says which process is away");
             }
             Reply::plain(status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE))
         }

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use nephos_peer::Peers;
-use nephos_peer::feed::{Desired, FeedClient};
+use nephos_peer::feed::{Behalf, Desired, FeedClient};
 use nephos_runtime::{Clock, Shutdown};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -142,6 +142,8 @@ impl Agent {
             self.settings.host.clone(),
             self.settings.feed_file.clone(),
         );
+        let behalf = Behalf::default();
+        let feed = feed.on_behalf(behalf.clone());
         let (tell, told) = watch::channel(feed.cached());
         let pulled = feed.follow(|desired| {
             tell.send_if_modified(|known| {
@@ -150,7 +152,7 @@ impl Agent {
                 new
             });
         });
-        let worked = self.work(told);
+        let worked = self.work(told, behalf);
         tokio::select! {
             () = shutdown.wait() => {}
             () = pulled => {}
@@ -159,7 +161,7 @@ impl Agent {
         Ok(())
     }
 
-    async fn work(&self, mut told: watch::Receiver<Option<Desired>>) {
+    async fn work(&self, mut told: watch::Receiver<Option<Desired>>, behalf: Behalf) {
         let relay = Relay {
             peers: self.peers.clone(),
             clock: self.clock.clone(),
@@ -168,6 +170,7 @@ impl Agent {
         let mut reports = Reports::default();
         // Reports go by a client of their own: the other one is busy waiting for news.
         let teller = FeedClient::new(self.peers.clone(), SERVICE, self.settings.host.clone(), "");
+        let teller = teller.on_behalf(behalf);
         let mut look_again_at = Duration::ZERO;
         let mut documents = Documents::default();
         loop {
@@ -207,6 +210,7 @@ impl Agent {
         if due.is_empty() {
             return true;
         }
+        due.iter().for_each(|seen| report::made(teller, seen));
         for some in due.chunks(REPORT_SIZE) {
             if let Err(why) = teller.report(some).await {
                 debug!(%why, "cannot report; it is told again");

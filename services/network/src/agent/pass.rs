@@ -70,7 +70,7 @@ impl Pass {
             let found = match self.driver.look(&picture.plane).await {
                 Ok(found) => found,
                 Err(why) => {
-                    warn!(%why, "cannot look at the host's network");
+                    warn!(%why, "cannot look at the host's network; trying again. `nephos doctor` here says what the machine lacks");
                     problems.insert(Owner::new(KIND_HOST, ""), why.to_string());
                     went_well = false;
                     break;
@@ -140,7 +140,7 @@ impl Pass {
             crash_point!("network.judge");
             if let Err(why) = self.judge(documents, picture, &space).await {
                 self.judged = false; // all of them, next time
-                warn!(space = %space, %why, "cannot forget connections");
+                warn!(space = %space, %why, "cannot forget connections, which may outlive what allowed them; trying again");
             }
             crash_point!("network.judged");
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nephos_peer::feed::{FeedClient, Made};
 use nephos_runtime::Clock;
 use nephos_types::feed::Observed;
 use serde_json::{Value, json};
@@ -104,6 +105,18 @@ impl Reports {
         };
         self.now.insert(Owner::new(KIND_HOST, &settings.host), seen);
     }
+}
+
+/// Says what came of a thing on behalf of the request that wanted it.
+pub fn made(teller: &FeedClient, seen: &Observed) {
+    let reason = seen.detail.get("reason").and_then(Value::as_str);
+    teller.made(Made {
+        kind: &seen.kind,
+        id: &seen.id,
+        generation: (seen.state != "gone").then_some(seen.generation_seen),
+        state: &seen.state,
+        failed: (seen.state == "failed").then(|| reason.unwrap_or_default()),
+    });
 }
 
 fn state(

@@ -158,6 +158,7 @@ fn server(generation: i64, want: &str) -> FeedItem {
             "boot": {"image": {"id": "i", "hash": {"algo": "sha512", "value": "00"},
                                "size_bytes": 1, "disk_format": "qcow2"}},
         })),
+        request_id: None,
     }
 }
 
@@ -167,6 +168,7 @@ fn wish(generation: i64) -> FeedItem {
         id: SERVER.to_owned(),
         generation,
         spec: Some(json!({"max_bytes": 1000})),
+        request_id: None,
     }
 }
 

@@ -112,7 +112,11 @@ impl Link {
             }
             Err(error) => {
                 let (uri, error) = (&self.uri, error.message());
-                warn!(uri, error, "lost a connection to libvirt");
+                warn!(
+                    uri,
+                    error,
+                    "lost a connection to libvirt; another is made. `nephos doctor` on this host says whether libvirtd runs"
+                );
                 Err(DriverError::Unavailable(format!(
                     "lost libvirt at {uri}: {error}"
                 )))
@@ -169,7 +173,11 @@ impl Link {
                 state.not_before = self.clock.monotonic() + pause;
                 let (uri, error) = (&self.uri, error.message());
                 state.why = format!("libvirt at {uri} does not answer: {error}");
-                warn!(uri, error, "cannot connect to libvirt");
+                warn!(
+                    uri,
+                    error,
+                    "cannot connect to libvirt; trying again. `nephos doctor` on this host says whether libvirtd runs"
+                );
                 Err(DriverError::Unavailable(state.why.clone()))
             }
         }

@@ -93,6 +93,7 @@ fn item(kind: &str, id: &str, generation: i64, spec: Option<Value>) -> FeedItem 
         id: id.to_owned(),
         generation,
         spec,
+        request_id: None,
     }
 }
 
