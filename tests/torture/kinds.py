@@ -26,25 +26,24 @@ class Process:
         self.field, self.victim = field, victim
 
     def hit(self):
-        self.pid = self.field.pid(self.victim)
-        os.kill(self.pid, signal.SIGKILL)
+        self.pid = self.pid_now()
+        self.field.kill(self.victim)
 
     def mend(self):
-        wait_for(f"there is another {self.victim}", lambda: self.field.pid(self.victim) != self.pid, 10, 0.05)
+        wait_for(f"there is another {self.victim}", self.is_back, 60, 0.05)
         if port := PORTS.get(self.victim):
             wait_for(f"{self.victim} takes connections", lambda: takes(port), 60, 0.05)
 
 
-class Postgres(Process):
-    def hit(self):
-        """As a machine that loses its power: all of its processes at once."""
-        self.pid = self.field.pid("postgres")
-        children = [int(pid) for pid in open(f"/proc/{self.pid}/task/{self.pid}/children").read().split()]
-        for pid in (self.pid, *children):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+    def is_back(self):
+        try:
+            pid = self.pid_now()
+            return pid != self.pid and os.path.exists(f"/proc/{pid}")
+        except (OSError, ValueError):  # just being written
+            return False
+
+    def pid_now(self):
+        return self.field.pid(self.victim)
 
 
 class Simulation(Process):
@@ -62,18 +61,11 @@ class Libvirtd(Process):
     """The agent of its host starts another."""
 
     def hit(self):
-        self.pid = self.field.libvirtd(self.victim)
+        self.pid = self.pid_now()
         os.kill(self.pid, signal.SIGKILL)
 
-    def mend(self):
-        def back():
-            try:
-                pid = self.field.libvirtd(self.victim)
-                return pid != self.pid and os.path.exists(f"/proc/{pid}")
-            except (OSError, ValueError):
-                return False
-
-        wait_for(f"there is another libvirtd on {self.victim}", back, 60, 0.05)
+    def pid_now(self):
+        return self.field.libvirtd(self.victim)
 
 
 class Host(Process):
@@ -122,7 +114,7 @@ KINDS = {
     "agent": (AGENTS, Process, (0, 0)),
     "libvirtd": (NODES, Libvirtd, (0, 0)),
     "rabbitmq": (("rabbitmq",), Process, (0, 0)),
-    "postgres": (("postgres",), Postgres, (0, 0)),
+    "postgres": (("postgres",), Process, (0, 0)),
     "host": (NODES, Host, (1, 4)),
     "between": (PAIRS, Between, (2, 6)),
     "cable": (NODES, Cable, (2, 6)),

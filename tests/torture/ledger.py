@@ -100,10 +100,12 @@ class Ledger:
 
     def unfinished(self, client, things):
         """Those that have not come to an end, and in words why; what has is settled, and forgotten if it is gone."""
-        return {thing.id: (thing, said) for thing in things if (said := self.judge(client, thing))}
+        views = client.views()
+        return {thing.id: (thing, said) for thing in things if (said := self.judge(client, thing, views[thing.kind]))}
 
-    def judge(self, client, thing):
-        view, why = client.view(thing)
+    def judge(self, client, thing, views):
+        # What no list has is looked at by itself.
+        view, why = (views[thing.id], "") if thing.id in views else client.view(thing)
         if why:
             return f"{thing.kind} {thing.id}: {why}"
         words = f"{thing.kind} {thing.id} is {shown(view)}, not {' or '.join(map(str, thing.ends))}"

@@ -275,14 +275,12 @@ class Load:
             if not thing.server:
                 thing.owner.delete(thing)
 
-    def adopt(self, client):
+    def adopt(self, views):
         """What was made by requests whose answers were lost."""
         callers = {caller.name: caller for caller in self.callers}
-        for kind, (service, place) in SERVICES.items():
-            listed = client.ask(service, "GET", f"/{place}/detail" if kind in ("server", "volume") else f"/{place}")
-            for view in listed.body.get(place.replace("-", "_"), []):
-                name = view.get("name") or view.get("description") or ""
-                owner = callers.get("-".join(name.split("-")[:2]))
+        for kind, listed in views.items():
+            for view in listed.values():
+                owner = callers.get("-".join((view.get("name") or view.get("description") or "").split("-")[:2]))
                 if owner and view["id"] not in self.ledger.things:
                     self.ledger.add(Thing(kind, view["id"], [MADE[kind]], ["lost"], owner))
 

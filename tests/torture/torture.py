@@ -50,9 +50,9 @@ class Torture:
         time.sleep(strike.after)
         self.load.pause()
         stopped = time.monotonic()
-        left = self.settle()
+        left = self.settle(strike)
         took = time.monotonic() - stopped
-        wrong = [*self.ledger.take_wrong(), *left, *self.bystanders.judge(strike, began)]
+        wrong = [*self.ledger.take_wrong(), *left, *self.bystanders.judge(strike)]
         self.counts[strike.kind] += 1
         self.took[strike.kind].append(took)
         made = self.ledger.answers - before
@@ -63,15 +63,15 @@ class Torture:
                 self.bystanders.wait_for(host)
         return wrong
 
-    def settle(self):
+    def settle(self, strike=None):
         """Waits until all is in order; what is not when the time of quiet is over."""
         end = time.monotonic() + self.quiet
-        self.load.adopt(self.client)
+        self.load.adopt(self.client.views())
         left = {thing.id: (thing, "") for thing in self.ledger.all()}
         while True:
             late = time.monotonic() > end
             left = self.ledger.unfinished(self.client, [thing for thing, _ in left.values()])
-            words = [said for _, said in left.values()] or self.findings()
+            words = [said for _, said in left.values()] or self.findings(strike)
             if not words or late:
                 break
             time.sleep(0.2)
@@ -80,8 +80,9 @@ class Torture:
             self.ledger.forget(thing)
         return words
 
-    def findings(self):
-        return [str(finding) for finding in self.field.fsck()] or self.bystanders.unwell()
+    def findings(self, strike):
+        found = [str(finding) for finding in self.field.fsck()]
+        return found or (self.bystanders.unwell(strike) if strike else [])
 
     def run(self, rounds, go_on=False):
         """Whether all of these rounds went well."""
