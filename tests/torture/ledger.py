@@ -42,7 +42,7 @@ def on_port(port):
     return End("on its port", lambda view: view is not None and view["port_id"] == port)
 
 
-@dataclass
+@dataclass(eq=False)
 class Thing:
     kind: str
     id: str
@@ -52,8 +52,9 @@ class Thing:
     requests: list
     # The caller that made it.
     owner: object
-    # Of a volume: the server that has it.
+    # Of a volume: the server that has it; of a floating IP: its port.
     server: object = None
+    port: object = None
 
     @property
     def in_doubt(self):

@@ -180,7 +180,8 @@ class Simulated(Caller):
         self.delete(thing)
         if thing.kind == "port":
             for address in self.mine("floatingip"):
-                address.ends = [end if end is GONE else THERE for end in address.ends]
+                if address.port is thing:
+                    address.ends = [end if end is GONE else THERE for end in address.ends]
 
     def has_volumes(self, server):
         return any(volume.server is server for volume in self.mine("volume"))
@@ -197,10 +198,12 @@ class Simulated(Caller):
         return view and view["status"]
 
     def change_floatingip(self, thing):
-        ports = [port for port in self.mine("port") if not port.in_doubt and GONE not in port.ends]
+        used = [address.port for address in self.mine("floatingip")]
+        ports = [port for port in self.mine("port") if not port.in_doubt and GONE not in port.ends and port not in used]
         if ports and not thing.in_doubt:
-            port = self.dice.choice(ports).id
-            self.call(thing, on_port(port), "network", "PUT", f"/floatingips/{thing.id}", {"floatingip": {"port_id": port}})
+            thing.port = self.dice.choice(ports)
+            body = {"floatingip": {"port_id": thing.port.id}}
+            self.call(thing, on_port(thing.port.id), "network", "PUT", f"/floatingips/{thing.id}", body)
 
     def change_volume(self, thing):
         servers = [server for server in self.mine("server") if not server.in_doubt and GONE not in server.ends]
@@ -215,7 +218,8 @@ class Simulated(Caller):
 
     def detach(self, thing):
         path = f"/servers/{thing.server.id}/os-volume_attachments/{thing.id}"
-        if self.status(thing) == "in-use" and self.rests(thing.server):
+        server = self.rests(thing.server)
+        if server and server["status"] in ("ACTIVE", "SHUTOFF") and self.status(thing) == "in-use":
             if self.call(thing, is_("available"), "compute", "DELETE", path).good:
                 thing.server = None
 
