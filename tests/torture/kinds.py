@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 from cloud import run, wait_for
 from cluster import NODES
@@ -44,6 +45,16 @@ class Process:
 
     def pid_now(self):
         return self.field.pid(self.victim)
+
+
+class Postgres(Process):
+    """It listens at once, and is there when it has read its log again."""
+
+    def mend(self):
+        super().mend()
+        ready = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_isready"))[-1]
+        asked = lambda: run(ready, "-q", "-h", "127.0.0.1", "-p", PORTS["postgres"], check=False).returncode == 0
+        wait_for("PostgreSQL takes connections", asked, 60, 0.1)
 
 
 class Simulation(Process):
@@ -114,7 +125,7 @@ KINDS = {
     "agent": (AGENTS, Process, (0, 0)),
     "libvirtd": (NODES, Libvirtd, (0, 0)),
     "rabbitmq": (("rabbitmq",), Process, (0, 0)),
-    "postgres": (("postgres",), Process, (0, 0)),
+    "postgres": (("postgres",), Postgres, (0, 0)),
     "host": (NODES, Host, (1, 4)),
     "between": (PAIRS, Between, (2, 6)),
     "cable": (NODES, Cable, (2, 6)),

@@ -65,6 +65,8 @@ class Ledger:
     def __init__(self):
         self.lock = threading.Lock()
         self.things = {}
+        # What did not come to its end, and was complained of.
+        self.given_up = set()
         self.answers = Counter()
         # Requests that ended with a clear error, and what must not be.
         self.errors, self.wrong = [], []
@@ -80,6 +82,10 @@ class Ledger:
     def complain(self, words):
         with self.lock:
             self.wrong.append(words)
+
+    def give_up(self, thing):
+        self.forget(thing)
+        self.given_up.add(thing.id)
 
     def forget(self, thing):
         with self.lock:

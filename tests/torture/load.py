@@ -53,6 +53,8 @@ class Caller(threading.Thread):
             thing.requests.append(answer.request)
         elif answer.lost:
             thing.ends.append(end)
+        elif answer.status == 409 and "Try again" in answer.words:
+            pass  # what was asked for just before goes on
         elif not (thing.in_doubt and answer.status in (404, 409)):
             self.refused(f"{method} {path} {body or ''}", answer)
         return answer
@@ -285,7 +287,7 @@ class Load:
         for kind, listed in views.items():
             for view in listed.values():
                 owner = callers.get("-".join((view.get("name") or view.get("description") or "").split("-")[:2]))
-                if owner and view["id"] not in self.ledger.things:
+                if owner and view["id"] not in self.ledger.things and view["id"] not in self.ledger.given_up:
                     self.ledger.add(Thing(kind, view["id"], [MADE[kind]], ["lost"], owner))
 
 

@@ -58,6 +58,8 @@ class Torture:
         made = self.ledger.answers - before
         print(f"round {number}: {strike} before {strike.before:.1f} s, back after {back - began - strike.before:.1f} s, "
               f"{made['accepted']} accepted, {made['lost']} lost, in order after {took:.1f} s", flush=True)
+        if self.last:
+            print(f"  last in order: {self.last}", flush=True)
         for host, _ in self.bystanders.servers.items():
             if not strike.spares((host,)):
                 self.bystanders.wait_for(host)
@@ -66,18 +68,20 @@ class Torture:
     def settle(self, strike=None):
         """Waits until all is in order; what is not when the time of quiet is over."""
         end = time.monotonic() + self.quiet
+        self.last = ""
         self.load.adopt(self.client.views())
         left = {thing.id: (thing, "") for thing in self.ledger.all()}
         while True:
             late = time.monotonic() > end
             left = self.ledger.unfinished(self.client, [thing for thing, _ in left.values()])
             words = [said for _, said in left.values()] or self.findings(strike)
+            self.last = words[0] if words else self.last
             if not words or late:
                 break
             time.sleep(0.2)
         # The next round begins without what this one left behind.
         for thing, _ in left.values():
-            self.ledger.forget(thing)
+            self.ledger.give_up(thing)
         return words
 
     def findings(self, strike):
