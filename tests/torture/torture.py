@@ -91,21 +91,28 @@ class Torture:
     def run(self, rounds, go_on=False):
         """Whether all of these rounds went well."""
         for number in rounds:
-            wrong = self.round(number)
+            try:
+                wrong, over = self.round(number), not go_on
+            except (AssertionError, OSError) as fault:  # something did not come back: there is nothing to go on with
+                wrong, over = [*self.ledger.take_wrong(), str(fault)], True
             for error in self.ledger.take_errors():
                 print(f"  ended with an error: {error}", flush=True)
             if wrong:
                 self.failed.append(number)
-                for words in wrong:
-                    print(f"  WRONG: {words}", flush=True)
-                print(f"  again: tests/torture/run --seed {self.seed} --kinds {' '.join(self.kinds)} --from {number} --rounds 1   (all before it too: --rounds {number + 1})", flush=True)
-                if not go_on:
+                self.say(number, wrong)
+                if over:
                     return False
         self.load.end()
         left = self.settle()
         for words in left:
             print(f"  WRONG at the end: {words}", flush=True)
         return not self.failed and not left
+
+    def say(self, number, wrong):
+        for words in wrong:
+            print(f"  WRONG: {words}", flush=True)
+        again = f"tests/torture/run --seed {self.seed} --kinds {' '.join(self.kinds)}"
+        print(f"  again: {again} --from {number} --rounds 1, or with all before it: --rounds {number + 1}", flush=True)
 
     def report(self):
         print(f"seed {self.seed}: {sum(self.counts.values())} rounds, {len(self.failed)} failed; answers {dict(self.ledger.answers)}")
