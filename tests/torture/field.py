@@ -3,8 +3,8 @@
 import os
 import subprocess
 
-from cloud import IMAGE, NEPHOS, run, wait_for
-from cluster import NODES, Cluster, all_up
+from cloud import IMAGE, NEPHOS, run
+from cluster import NODES, Cluster, wait_until_up
 
 SIMULATED = 4
 # Hosts that are only simulated have no zone of their own.
@@ -18,8 +18,7 @@ class Field(Cluster):
     def up(self):
         self.do("start")
         self.simulate()
-        hosts = sorted([*NODES, *(f"sim-{number}" for number in range(1, SIMULATED + 1))])
-        wait_for("all hosts are up", lambda: sorted(all_up(self)) == hosts, 120, 0.5)
+        wait_until_up(self, hosts=[*NODES, *(f"sim-{number}" for number in range(1, SIMULATED + 1))])
         self.furnish()
 
     def simulate(self):
