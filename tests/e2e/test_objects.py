@@ -240,6 +240,19 @@ def test_s3_knows_nobody_without_a_right_key(objects):
     assert failed.value.code == 403
 
 
+def test_s3_promises_no_more_than_it_keeps(objects):
+    amazon = s3(objects)
+    amazon.create_bucket(Bucket="bkt")
+    for wish in ({"ServerSideEncryption": "AES256"}, {"ACL": "public-read"}, {"Tagging": "a=b"}, {"StorageClass": "GLACIER"}):
+        for call in (lambda: amazon.put_object(Bucket="bkt", Key="o", Body=b"x", **wish),
+                     lambda: amazon.create_multipart_upload(Bucket="bkt", Key="o", **wish)):
+            with pytest.raises(ClientError) as failed:
+                call()
+            assert code(failed) == "NotImplemented", wish
+    amazon.put_object(Bucket="bkt", Key="o", Body=b"x", ACL="private", StorageClass="STANDARD")
+    assert [found["Key"] for found in amazon.list_objects_v2(Bucket="bkt")["Contents"]] == ["o"]
+
+
 def test_s3_uploads_in_parts(objects, tmp_path):
     amazon, client = s3(objects), swift(objects)
     amazon.create_bucket(Bucket="bkt")

@@ -233,3 +233,57 @@ async fn what_a_server_uses_is_ended_by_compute_alone() {
     cloud.service().delete(&own).await.expect(200);
     assert_eq!(cloud.status(&volume).await, "available");
 }
+
+#[tokio::test]
+async fn a_snapshot_that_was_accepted_first_has_the_file_first() {
+    let cloud = cloud().await;
+    let (volume, member) = (cloud.volume().await, cloud.member());
+    let wanted = json!({"snapshot": {"volume_id": volume}});
+    let snapshot = member.post("/v3/snapshots", wanted).await.expect(202).json["snapshot"].clone();
+    let server = json!({"volume_uuid": volume, "instance_uuid": SERVER});
+    let mut at_once = server.clone();
+    at_once["connector"] = connector("here");
+    let refused = member
+        .post("/v3/attachments", json!({"attachment": at_once}))
+        .await
+        .expect(503);
+    assert!(
+        message(&refused.json).contains("is being copied"),
+        "{}",
+        refused.json
+    );
+    assert_eq!(
+        cloud.status(&volume).await,
+        "available",
+        "nothing is left of it"
+    );
+    let made = member
+        .post("/v3/attachments", json!({"attachment": server}))
+        .await
+        .expect(200)
+        .json;
+    let target = format!(
+        "/v3/attachments/{}",
+        made["attachment"]["id"].as_str().unwrap()
+    );
+    let connect = json!({"attachment": {"connector": connector("here")}});
+    member.put(&target, connect.clone()).await.expect(503);
+    cloud.settle().await;
+    let target_of = format!("/v3/snapshots/{}", snapshot["id"].as_str().unwrap());
+    let shown = member.get(&target_of).await.expect(200).json;
+    assert_eq!(shown["snapshot"]["status"], "available");
+    member.put(&target, connect).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_attachment_ends_once() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let target = format!("/v3/attachments/{}", cloud.attached(&volume).await);
+    let member = cloud.member();
+    let (one, two) = tokio::join!(member.delete(&target), member.delete(&target));
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 404]);
+    assert_eq!(cloud.status(&volume).await, "available");
+}

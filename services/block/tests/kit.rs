@@ -141,6 +141,8 @@ impl Dispatch for Images {
 #[derive(Clone, Default)]
 pub struct Compute {
     pub told: Arc<Mutex<Vec<String>>>,
+    /// What happens elsewhere while it is told something, once.
+    pub meanwhile: Arc<Mutex<Option<BoxFuture<'static, ()>>>>,
     pub uses: Arc<Mutex<Option<String>>>,
 }
 
@@ -157,6 +159,10 @@ impl Dispatch for Compute {
             (_, Incoming::Bytes(bytes)) => {
                 let text = String::from_utf8_lossy(bytes).into_owned();
                 self.told.lock().unwrap().push(text);
+                if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+                    let answer = respond(200, Bytes::from_static(b"{}"));
+                    return meanwhile.map(|()| answer).boxed();
+                }
                 respond(200, Bytes::from_static(b"{}"))
             }
             _streams => respond(400, Bytes::from_static(b"{}")),

@@ -117,3 +117,16 @@ async fn an_offer_is_taken_back_and_one_beyond_the_quota_is_not_taken() {
     assert_eq!(cloud.status(&volume).await, "awaiting-transfer");
     assert_eq!(cloud.usage().await, (1, 0, 1));
 }
+
+#[tokio::test]
+async fn an_offer_is_taken_back_once() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let (id, _key) = offered(&cloud, &volume, json!({})).await;
+    let (target, member) = (format!("/v3/volume-transfers/{id}"), cloud.member());
+    let (one, two) = tokio::join!(member.delete(&target), member.delete(&target));
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [202, 404]);
+    assert_eq!(cloud.status(&volume).await, "available");
+}

@@ -210,6 +210,26 @@ async fn a_volume_is_extended_and_compute_is_told_when_a_server_has_it() {
 }
 
 #[tokio::test]
+async fn what_is_written_of_a_volume_while_it_grows_stays() {
+    let cloud = cloud().await;
+    let id = cloud.volume().await;
+    cloud.attached(&id).await;
+    let (member, target) = (cloud.member(), format!("/v3/volumes/{id}"));
+    let extend = json!({"os-extend": {"new_size": 2}});
+    let action = format!("{target}/action");
+    member.post(&action, extend).await.expect(202);
+    let rename = async move {
+        let body = json!({"volume": {"name": "meanwhile", "description": "as well"}});
+        member.put(&target, body).await.expect(200);
+    };
+    *cloud.compute.meanwhile.lock().unwrap() = Some(Box::pin(rename));
+    cloud.settle().await;
+    let shown = cloud.show(&id).await;
+    let seen = ["name", "description", "size", "status"].map(|key| shown[key].clone());
+    assert_eq!(json!(seen), json!(["meanwhile", "as well", 2, "in-use"]));
+}
+
+#[tokio::test]
 async fn names_metadata_and_flags_are_changed() {
     let cloud = cloud().await;
     let id = cloud.volume().await;

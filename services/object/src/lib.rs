@@ -182,6 +182,6 @@ impl Service for Object {
     }
 
     fn migrations() -> Vec<Migration> {
-        migrations!("0001_objects")
+        migrations!("0001_objects", "0002_readers")
     }
 }

@@ -1,7 +1,12 @@
 //! Large objects: static and dynamic manifests.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use nephos_testkit::Answer;
+use futures_util::StreamExt as _;
+use http::{HeaderValue, Method};
+use nephos_api::{Dispatch as _, Payload, Request};
+use nephos_testkit::{Answer, Persona};
 use serde_json::{Value, json};
 
 use crate::kit::{Cloud, MINE, cloud_with_container, copy, head, lines, put};
@@ -248,4 +253,34 @@ async fn segments_of_others_are_not_read_by_a_manifest() {
         .get(&format!("{MINE}/c/big"))
         .await
         .expect(200);
+}
+
+#[tokio::test]
+async fn a_reader_gets_all_of_what_is_deleted_meanwhile() {
+    let cloud = segments().await;
+    manifest(&cloud, "big", three()).await.expect(201);
+    let mut request = Request::new(Method::GET, &format!("{MINE}/c/big"));
+    let token = cloud.world.token(Persona::Member).unwrap();
+    let token = HeaderValue::from_str(&token).unwrap();
+    request.headers.insert("x-auth-token", token);
+    let Payload::Stream { length, mut chunks } = cloud.app.dispatch(request).await.body else {
+        panic!("no bytes");
+    };
+    for gone in ["c/big", "s/p1", "s/p2", "s/p3"] {
+        let target = format!("{MINE}/{gone}");
+        cloud.member().delete(&target).await.expect(204);
+    }
+    cloud.settle().await;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        bytes.extend_from_slice(&chunk.unwrap());
+        // Longer than files are kept for a reader of whom nothing is heard, in all.
+        cloud.world.clock.advance(Duration::from_secs(400));
+        cloud.settle().await;
+    }
+    assert_eq!((length, &bytes[..]), (14, &b"hello wide wor"[..]));
+    assert_eq!(cloud.files().len(), 3, "still held");
+    cloud.world.clock.advance(Duration::from_secs(601));
+    cloud.settle().await;
+    assert_eq!(cloud.files(), Vec::<String>::new());
 }

@@ -402,3 +402,31 @@ async fn an_object_whose_time_is_over_is_deleted_with_a_404_and_its_container_is
     member.delete(&target).await.expect(404);
     member.delete(&format!("{MINE}/c")).await.expect(204);
 }
+
+#[tokio::test]
+async fn readers_and_copies_beside_writers_get_the_old_object_or_the_new_one_whole() {
+    let cloud = cloud_with_container().await;
+    let (member, target) = (cloud.member(), format!("{MINE}/c/o"));
+    let (old, new) = (vec![b'o'; 3000], vec![b'n'; 5000]);
+    put(&member, &target, old.clone()).await.expect(201);
+    for turn in 0..20 {
+        let next = if turn % 2 == 0 { &new } else { &old };
+        let to = format!("c/copy{turn}");
+        let (written, read, copied) = tokio::join!(
+            put(&member, &target, next.clone()),
+            member.get(&target),
+            copy(&member, &target, &to),
+        );
+        written.expect(201);
+        copied.expect(201);
+        let copied = member.get(&format!("{MINE}/{to}")).await;
+        for got in [read, copied] {
+            let got = got.expect(200).bytes;
+            assert!(
+                got[..] == old[..] || got[..] == new[..],
+                "{} bytes",
+                got.len()
+            );
+        }
+    }
+}

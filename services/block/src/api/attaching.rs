@@ -9,7 +9,7 @@ use crate::model::attachment::{
     AttachStatus, Attachment, AttachmentId, Export, Mode, Place, connection,
 };
 use crate::model::volume::{Owner, Status, Volume, VolumeId};
-use crate::store::{attachments, backends, qos, volumes};
+use crate::store::{attachments, backends, layers, qos, volumes};
 use crate::{Cx, ops, rules};
 
 pub(crate) fn no_attachment(id: &str) -> Fault {
@@ -68,12 +68,6 @@ pub(crate) async fn reserve(
             rules::MultiattachBootable,
             &Target::of_project(now.owner.project_id.as_str()),
         )?;
-    }
-    if now.held_by.is_some() {
-        return Err(Fault::conflict(format!(
-            "Volume {} is being copied. Try again in a moment.",
-            now.id
-        )));
     }
     let mode = match (mode, now.readonly) {
         (Some(Mode::ReadWrite), true) => {
@@ -142,6 +136,13 @@ pub(crate) async fn connect(
             volume.status.as_str()
         )));
     };
+    // A snapshot or a copy that was accepted first has the file first; reserved it may be meanwhile.
+    if volume.held_by.is_some() || layers::made_of_in(&mut tx, volume.id.as_str()).await? > 0 {
+        return Err(Fault::unavailable(format!(
+            "Volume {} is being copied. Connect it again in a moment.",
+            volume.id
+        )));
+    }
     let backend = backends::find_in(&mut tx, &backend).await?;
     let backend =
         backend.ok_or_else(|| Fault::unavailable("The volume's back end has not reported yet."))?;
@@ -280,7 +281,9 @@ pub(crate) async fn check_unused(cx: &Cx, attachment: &Attachment) -> Result<(),
 /// Ends an attachment; the volume's state follows from those that are left. Its target goes behind the answer.
 pub(crate) async fn end(cx: &Cx, attachment: &Attachment) -> Result<Vec<Attachment>, Fault> {
     let mut tx = cx.write().await?;
-    attachments::remove(&mut tx, &attachment.id).await?;
+    if !attachments::remove(&mut tx, &attachment.id).await? {
+        return Err(no_attachment(attachment.id.as_str()));
+    }
     let left = attachments::of_volume_in(&mut tx, &attachment.volume_id).await?;
     settle(&mut tx, cx, (&attachment.volume_id, &left)).await?;
     tx.commit().await?;

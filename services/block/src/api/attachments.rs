@@ -179,7 +179,14 @@ async fn create_attachment(cx: Cx, req: Req<CreateAttachment>) -> Reply<CreateAt
     if let Some(connector) = connector
         && attachment.status == AttachStatus::Reserved
     {
-        attachment = connect(&cx, &attachment.id, connector).await?;
+        attachment = match connect(&cx, &attachment.id, connector).await {
+            Ok(connected) => connected,
+            Err(why) => {
+                // What is refused leaves no reservation behind.
+                end(&cx, &attachment).await?;
+                return Err(why);
+            }
+        };
     }
     let connection = connection_of(&cx, &attachment).await?;
     Ok(Json(

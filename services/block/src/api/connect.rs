@@ -9,7 +9,7 @@ use super::{ItemPath, volume};
 use crate::model::attachment::{AttachStatus, Attachment, AttachmentId, Export, Mode};
 use crate::model::body::Fields;
 use crate::model::volume::{Owner, Status, Volume, VolumeId};
-use crate::store::{attachments, volumes};
+use crate::store::{attachments, layers, volumes};
 use crate::{Cx, rules};
 
 /// Moves a volume from one state to another, or says which it must be in.
@@ -176,7 +176,13 @@ async fn attach(cx: Cx, req: Req<AttachVolume>) -> Reply<AttachVolume> {
         Status::InUse => now.multiattach,
         _other => false,
     };
-    if !free || now.held_by.is_some() {
+    if now.held_by.is_some() || layers::made_of_in(&mut tx, now.id.as_str()).await? > 0 {
+        return Err(Fault::unavailable(format!(
+            "Volume {} is being copied. Attach it again in a moment.",
+            now.id
+        )));
+    }
+    if !free {
         return Err(invalid_volume(format!(
             "Volume {} status must be available or reserved to attach, but the status is {}.",
             now.id,
@@ -381,21 +387,24 @@ async fn terminate(cx: Cx, req: Req<TerminateConnection>) -> Reply<TerminateConn
     let volume = volume(&cx, rules::TerminateConnection, &req.path).await?;
     let connector = connector(&req.body.0, "os-terminate_connection")?;
     let host = connector.get("host").and_then(Value::as_str);
+    let meant = |one: &Attachment| host.is_none() || one.host.as_deref() == host;
     let mut users = attachments::of_volumes(cx.db(), &[volume.id.as_str()]).await?;
-    users.retain(|one| host.is_none() || one.host.as_deref() == host);
+    users.retain(meant);
     for one in &users {
         check_unused(&cx, one).await?;
     }
     let mut tx = cx.write().await?;
-    for one in &users {
+    // Those that were looked at, as they are by now.
+    let mut now = attachments::of_volume_in(&mut tx, &volume.id).await?;
+    now.retain(|one| users.iter().any(|seen| seen.id == one.id));
+    for mut one in now {
         if one.status == AttachStatus::Attached {
             // Who has it says `os-detach`; the way to it ends here.
-            let mut ended = one.clone();
-            ended.export = Export::No;
-            ended.chap = None;
-            ended.connector = None;
-            ended.updated_at = cx.now();
-            attachments::update(&mut tx, &ended).await?;
+            one.export = Export::No;
+            one.chap = None;
+            one.connector = None;
+            one.updated_at = cx.now();
+            attachments::update(&mut tx, &one).await?;
         } else if one.instance_id.is_none() {
             attachments::remove(&mut tx, &one.id).await?;
         }

@@ -211,7 +211,9 @@ endpoint! {
 async fn delete(cx: Cx, req: Req<DeleteTransfer>) -> Reply<DeleteTransfer> {
     let transfer = load(&cx, rules::DeleteTransfer, &req.path).await?;
     let mut tx = cx.write().await?;
-    transfers::remove(&mut tx, &transfer.id).await?;
+    if !transfers::remove(&mut tx, &transfer.id).await? {
+        return Err(no_transfer(&req.path.id));
+    }
     let moves = (Status::AwaitingTransfer, Status::Available);
     volumes::move_status(&mut tx, &transfer.volume_id, moves, cx.now()).await?;
     tx.commit().await?;

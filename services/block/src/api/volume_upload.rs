@@ -132,12 +132,6 @@ fn check(volume: &Volume) -> Result<(), Fault> {
             volume.status.as_str()
         )));
     }
-    if volume.held_by.is_some() {
-        return Err(Fault::conflict(format!(
-            "Volume {} is being copied. Try again in a moment.",
-            volume.id
-        )));
-    }
     Ok(())
 }
 

@@ -129,14 +129,15 @@ async fn schedule(cx: &OpCx<Svc>, volume: &Volume, args: &Args) -> Result<Next, 
             return Ok(Next::Fail(Failure::new(words)));
         }
     };
-    let mut volume = volume.clone();
-    volume.backend = Some(chosen.name.clone());
-    volume.zone.clone_from(&chosen.zone);
-    if matches!(args, Args::Image { .. }) {
-        volume.status = Status::Downloading;
-    }
     let mut tx = cx.write("schedule").await?;
-    volumes::update(&mut tx, &volume).await?;
+    volumes::change(&mut tx, &volume.id, |volume| {
+        volume.backend = Some(chosen.name.clone());
+        volume.zone.clone_from(&chosen.zone);
+        if matches!(args, Args::Image { .. }) {
+            volume.status = Status::Downloading;
+        }
+    })
+    .await?;
     tx.commit().await?;
     crash_point!("create.scheduled");
     Ok(Next::Again)
@@ -239,8 +240,6 @@ async fn of_image(
         size_bytes: 0,
         state: LayerState::Making,
     });
-    let mut volume = volume.clone();
-    volume.layer = Some(layer.id.clone());
     let mut tx = cx.write("image").await?;
     layers::insert(&mut tx, &layer, cx.now()).await?;
     layers::touch(&mut tx, &layer.id, cx.now()).await?;
@@ -250,7 +249,10 @@ async fn of_image(
         drop(tx);
         return Ok(Next::After(SOON));
     }
-    volumes::update(&mut tx, &volume).await?;
+    volumes::change(&mut tx, &volume.id, |volume| {
+        volume.layer = Some(layer.id.clone());
+    })
+    .await?;
     tx.commit().await?;
     crash_point!("create.image_noted");
     Ok(Next::Again)
@@ -356,14 +358,15 @@ async fn finish(
     (format, below): (Format, Option<crate::model::layer::LayerId>),
     then: Status,
 ) -> Result<Next, StepError> {
-    let mut volume = volume.clone();
-    volume.status = then;
-    volume.format = format;
-    volume.layer = below;
-    volume.updated_at = cx.now();
-    volume.launched_at = Some(cx.now());
     let mut tx = cx.finish("finish").await?;
-    volumes::update(&mut tx, &volume).await?;
+    volumes::change(&mut tx, &volume.id, |volume| {
+        volume.status = then;
+        volume.format = format;
+        volume.layer = below;
+        volume.updated_at = cx.now();
+        volume.launched_at = Some(cx.now());
+    })
+    .await?;
     tx.commit().await?;
     crash_point!("create.finished");
     Ok(Next::Done)

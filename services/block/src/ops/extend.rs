@@ -51,13 +51,11 @@ impl Reconcile<Svc> for Extend {
         if volume.size_gib < args.to_gib {
             return grow(cx, &volume, &args).await;
         }
-        let users = attachments::of_volumes(cx.db(), &[id.as_str()]).await?;
-        let users: Vec<&Attachment> = users
-            .iter()
-            .filter(|user| user.status == AttachStatus::Attached)
-            .collect();
+        let attached = |user: &&Attachment| user.status == AttachStatus::Attached;
         if args.in_use {
-            for server in users.iter().filter_map(|user| user.instance_id.as_deref()) {
+            let users = attachments::of_volumes(cx.db(), &[id.as_str()]).await?;
+            let users = users.iter().filter(attached);
+            for server in users.filter_map(|user| user.instance_id.as_deref()) {
                 let told = cx
                     .service()
                     .siblings
@@ -67,15 +65,18 @@ impl Reconcile<Svc> for Extend {
                 crash_point!("extend.told");
             }
         }
-        let mut volume = volume;
-        volume.status = if users.is_empty() {
-            Status::Available
-        } else {
-            Status::InUse
-        };
-        volume.updated_at = cx.now();
         let mut tx = cx.finish("finish").await?;
-        volumes::update(&mut tx, &volume).await?;
+        let users = attachments::of_volume_in(&mut tx, &id).await?;
+        let used = users.iter().filter(attached).count() > 0;
+        volumes::change(&mut tx, &id, |volume| {
+            volume.status = if used {
+                Status::InUse
+            } else {
+                Status::Available
+            };
+            volume.updated_at = cx.now();
+        })
+        .await?;
         tx.commit().await?;
         crash_point!("extend.finished");
         Ok(Next::Done)
@@ -130,11 +131,12 @@ async fn grow(cx: &OpCx<Svc>, volume: &Volume, args: &Args) -> Result<Next, Step
         }
     }
     crash_point!("extend.grown");
-    let mut volume = volume.clone();
-    volume.size_gib = args.to_gib;
-    volume.updated_at = cx.now();
     let mut tx = cx.write("grow").await?;
-    volumes::update(&mut tx, &volume).await?;
+    volumes::change(&mut tx, &volume.id, |volume| {
+        volume.size_gib = args.to_gib;
+        volume.updated_at = cx.now();
+    })
+    .await?;
     tx.commit().await?;
     crash_point!("extend.noted");
     Ok(Next::Again)

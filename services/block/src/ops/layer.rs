@@ -5,6 +5,7 @@ use nephos_ops::{OpCx, StepError};
 use nephos_runtime::crash_point;
 
 use super::driver;
+use crate::model::attachment::{AttachStatus, Attachment};
 use crate::model::layer::{Format, Layer, LayerId, LayerState, layer_file};
 use crate::model::volume::{Volume, VolumeId};
 use crate::store::{layers, volumes};
@@ -126,7 +127,8 @@ async fn settle(
 /// Why a volume's file cannot be had: somebody uses it, or somebody else makes a layer of it.
 async fn busy(cx: &OpCx<Svc>, volume: &Volume) -> Result<Made, StepError> {
     let used = crate::store::attachments::of_volumes(cx.db(), &[volume.id.as_str()]).await?;
-    if used.is_empty() {
+    let opens = |one: &Attachment| one.host.is_some() || one.status == AttachStatus::Attached;
+    if !used.iter().any(opens) {
         return Ok(Made::Later);
     }
     Ok(Made::No(DriverError::Refused(format!(

@@ -58,12 +58,14 @@ impl Reconcile<Svc> for Create {
             Made::No(why) => return refused(&why, "The snapshot cannot be made"),
             Made::Whole(_) => {}
         }
-        let mut snapshot = snapshot;
-        snapshot.status = SnapshotStatus::Available;
-        snapshot.progress = "100%".to_owned();
-        snapshot.updated_at = cx.now();
         let mut tx = cx.finish("finish").await?;
-        snapshots::update(&mut tx, &snapshot).await?;
+        // As it is by now: somebody may have given it another name.
+        if let Some(mut snapshot) = snapshots::find_in(&mut tx, &id).await? {
+            snapshot.status = SnapshotStatus::Available;
+            snapshot.progress = "100%".to_owned();
+            snapshot.updated_at = cx.now();
+            snapshots::update(&mut tx, &snapshot).await?;
+        }
         tx.commit().await?;
         crash_point!("snapshot.finished");
         Ok(Next::Done)

@@ -166,8 +166,7 @@ pub(crate) async fn move_export(
     Ok(tx.exec(sql, args![to.as_str(), id, from.as_str()]).await? == 1)
 }
 
-pub(crate) async fn remove(tx: &mut Tx, id: &AttachmentId) -> Result<(), Error> {
-    tx.exec("DELETE FROM attachments WHERE id = $1", args![id])
-        .await?;
-    Ok(())
+pub(crate) async fn remove(tx: &mut Tx, id: &AttachmentId) -> Result<bool, Error> {
+    let sql = "DELETE FROM attachments WHERE id = $1";
+    Ok(tx.exec(sql, args![id]).await? == 1)
 }

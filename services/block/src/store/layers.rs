@@ -132,6 +132,13 @@ pub(crate) async fn describe(
 
 /// How many layers are being made of a volume's file.
 pub(crate) async fn made_of(db: &Db, volume: &str) -> Result<i64, Error> {
-    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM layers WHERE source = $1 AND state = 'making'";
-    db.fetch_scalar(sql, args![volume]).await
+    db.fetch_scalar(MADE_OF, args![volume]).await
 }
+
+/// Likewise, as this transaction sees it.
+pub(crate) async fn made_of_in(tx: &mut Tx, volume: &str) -> Result<i64, Error> {
+    tx.fetch_scalar(MADE_OF, args![volume]).await
+}
+
+const MADE_OF: &str =
+    "SELECT CAST(COUNT(*) AS BIGINT) FROM layers WHERE source = $1 AND state = 'making'";

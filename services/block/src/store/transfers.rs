@@ -65,10 +65,9 @@ pub(crate) async fn insert(tx: &mut Tx, transfer: &Transfer) -> Result<(), Error
     Ok(())
 }
 
-pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
-    tx.exec("DELETE FROM transfers WHERE id = $1", args![id])
-        .await?;
-    Ok(())
+pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<bool, Error> {
+    let sql = "DELETE FROM transfers WHERE id = $1";
+    Ok(tx.exec(sql, args![id]).await? == 1)
 }
 
 /// Those of a volume that goes.

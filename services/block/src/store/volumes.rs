@@ -324,7 +324,21 @@ pub(crate) async fn insert(tx: &mut Tx, volume: &Volume) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes everything of a volume that can change.
+/// Changes a volume as this transaction sees it, so that what others wrote of it in the meantime stays; nothing happens
+/// when it is gone.
+pub(crate) async fn change(
+    tx: &mut Tx,
+    id: &VolumeId,
+    with: impl FnOnce(&mut Volume),
+) -> Result<(), Error> {
+    let Some(mut volume) = find_in(tx, id).await? else {
+        return Ok(());
+    };
+    with(&mut volume);
+    update(tx, &volume).await
+}
+
+/// Writes everything of a volume that can change; the volume is one that this transaction has read.
 pub(crate) async fn update(tx: &mut Tx, volume: &Volume) -> Result<(), Error> {
     tx.exec(
         "UPDATE volumes SET name = $1, description = $2, size_gib = $3, status = $4, status_before = $5, \
@@ -371,11 +385,13 @@ pub(crate) async fn move_status(
     Ok(moved == 1)
 }
 
-/// Keeps everybody else from a volume's file while a layer is made of it; false when somebody else has it, or uses it.
+/// Keeps everybody else from a volume's file while a layer is made of it; false when somebody else has it, or uses it;
+/// one that is only reserved is not used yet.
 pub(crate) async fn hold(tx: &mut Tx, id: &VolumeId, layer: &LayerId) -> Result<bool, Error> {
     let sql = "UPDATE volumes SET held_by = $1 WHERE id = $2 AND (held_by = $1 OR held_by IS NULL) \
          AND status <> 'extending' \
-         AND NOT EXISTS (SELECT 1 FROM attachments WHERE attachments.volume_id = volumes.id)";
+         AND NOT EXISTS (SELECT 1 FROM attachments WHERE attachments.volume_id = volumes.id AND \
+         (attachments.host IS NOT NULL OR attachments.status = 'attached'))";
     Ok(tx.exec(sql, args![layer, id]).await? == 1)
 }
 

@@ -15,8 +15,9 @@ use crate::model::meta::{KEPT_OF_OBJECTS, Meta, Of};
 use crate::model::names;
 use crate::model::object::{Facts, Kind, Object};
 use crate::ops::access::Access;
-use crate::ops::read::{Content, Reader};
-use crate::ops::write::{Goal, Source, Upload};
+use crate::ops::publish::Place;
+use crate::ops::read::{self, Content, ReadError, Reader};
+use crate::ops::write::{Goal, Source, Upload, WriteError, Written};
 
 /// Writes a copy of what `from` names.
 pub(crate) async fn put(
@@ -39,17 +40,29 @@ pub(crate) async fn put(
         .decode_utf8_lossy()
         .into_owned();
     let source = access::container(cx, access, (&account, container), Wish::Read).await?;
-    let object = access::object(cx, &source, name).await?;
-    let facts = facts(&put, &object, as_manifest);
-    facts.meta.check(Of::Object).map_err(Fault::bad_request)?;
-    let copied = if object.kind == Kind::Plain || as_manifest {
-        cx.copy(&object, &put.place, facts).await?
-    } else {
-        let content = Reader::new(cx, access)
-            .content(&account, &object, 0)
-            .await?;
-        rewritten(cx, put, facts, content).await?
+    let attempt = async || {
+        let object = match access::object(cx, &source, name).await {
+            Ok(object) => object,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let facts = facts(&put, &object, as_manifest);
+        if let Err(why) = facts.meta.check(Of::Object) {
+            return Ok(Err(Fault::bad_request(why)));
+        }
+        let copied = if object.kind == Kind::Plain || as_manifest {
+            match cx.copy(&object, &put.place, facts).await {
+                Err(WriteError::SourceGone) => return Err(ReadError::Replaced),
+                done => done.map_err(Fault::from),
+            }
+        } else {
+            let content = Reader::new(cx, access)
+                .content(&account, &object, 0)
+                .await?;
+            rewritten(cx, put.place.clone(), facts, content).await?
+        };
+        Ok(copied.map(|copied| (object, copied)))
     };
+    let (object, copied) = read::steady(attempt).await??;
     let mut answer = created(&copied);
     let path = names::quoted(&format!("{container}/{name}"));
     set(&mut answer.headers, "x-copied-from", &path);
@@ -63,22 +76,28 @@ pub(crate) async fn put(
 }
 
 /// A large object becomes one of its own bytes.
-async fn rewritten(cx: &Cx, put: Put, facts: Facts, content: Content) -> Result<Object, Fault> {
+async fn rewritten(
+    cx: &Cx,
+    place: Place,
+    facts: Facts,
+    content: Content,
+) -> Result<Result<Object, Fault>, ReadError> {
     let limit = cx.config.max_object_bytes;
     let length = content.size;
     if length > limit {
-        return Err(Fault::too_large(format!(
+        return Ok(Err(Fault::too_large(format!(
             "The copy would have more than {limit} bytes; copy the manifest with multipart-manifest=get."
-        )));
+        ))));
     }
     let upload = Upload {
         service: Arc::clone(cx.service()),
-        goal: Goal::Object(put.place, facts),
+        goal: Goal::Object(place, facts),
         etag: None,
         length: Some(length),
     };
     let chunks = content.stream(cx.service()).await?;
-    Ok(upload.run(Source::Chunks(chunks)).await?.object()?)
+    let written = upload.run(Source::Chunks(chunks)).await;
+    Ok(written.and_then(Written::object).map_err(Fault::from))
 }
 
 /// What the copy is: as its source, unless the request says otherwise.

@@ -197,6 +197,9 @@ impl From<ReadError> for Fault {
                 "There was a conflict when trying to complete your request: the manifest has too many segments, or \
                  manifests within manifests.",
             ),
+            ReadError::Replaced => {
+                Self::conflict("The object is being replaced all the time. Try again in a moment.")
+            }
             ReadError::Blob(why) => of_store(&why),
             ReadError::Db(why) => of_database(why),
         }

@@ -13,10 +13,7 @@ use crate::model::condition::{Conditions, Verdict};
 use crate::model::names;
 use crate::model::object::{Container, Kind, Object};
 use crate::ops::access::Access;
-use crate::ops::read::{Content, ReadError, Reader};
-
-/// An object that is replaced again and again is looked up so often before its reader gives up.
-const TRIES: usize = 3;
+use crate::ops::read::{self, Content, ReadError, Reader};
 
 endpoint! {
     /// Read an object.
@@ -60,16 +57,13 @@ async fn answer(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
     let access = access::of_object(cx, asked).await?;
     let place = (asked.path.account.as_str(), asked.path.container.as_str());
     let container = access::container(cx, &access, place, Wish::Read).await?;
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let object = access::object(cx, &container, &asked.path.object).await?;
-        match attempt(cx, asked, (&access, &container), &object).await {
-            // Replaced between the look at its row and the look at its file.
-            Err(ReadError::Blob(nephos_blob::Error::Missing { .. })) if tries < TRIES => {}
-            done => return done?,
-        }
-    }
+    read::steady(
+        async || match access::object(cx, &container, &asked.path.object).await {
+            Ok(object) => attempt(cx, asked, (&access, &container), &object).await,
+            Err(fault) => Ok(Err(fault)),
+        },
+    )
+    .await?
 }
 
 async fn attempt(

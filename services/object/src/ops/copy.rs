@@ -4,7 +4,6 @@ use super::publish::{Files, Next, Place};
 use super::write::WriteError;
 use crate::Svc;
 use crate::model::object::{Facts, Object};
-use crate::store::objects;
 
 impl Svc {
     /// A plain object, or a manifest as such, in another place under other metadata.
@@ -14,14 +13,10 @@ impl Svc {
         place: &Place,
         facts: Facts,
     ) -> Result<Object, WriteError> {
-        let extents = objects::extents(&self.core.db, &source.id).await?;
-        let segments = objects::segments(&self.core.db, &source.id).await?;
-        let segments =
-            (!segments.is_empty()).then(|| serde_json::to_string(&segments).unwrap_or_default());
         let next = Next {
             facts,
-            files: Files::Shared(extents),
-            segments: segments.as_deref(),
+            files: Files::Shared(source.id.clone()),
+            segments: None,
         };
         self.put(place, next).await
     }

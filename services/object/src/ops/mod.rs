@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod check;
 pub(crate) mod copy;
+pub(crate) mod hold;
 pub(crate) mod parts;
 pub(crate) mod publish;
 pub(crate) mod read;

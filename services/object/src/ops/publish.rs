@@ -35,8 +35,8 @@ pub(crate) enum Condition {
 pub(crate) enum Files {
     /// Just written.
     Written(Vec<Extent>),
-    /// Another object's, which keeps them.
-    Shared(Vec<Extent>),
+    /// Another object's, which keeps them; its segments as well, when it is a static manifest that stays one.
+    Shared(ObjectId),
     /// Those of parts, which are no more than the object's from now on.
     Taken(Vec<Extent>),
 }
@@ -62,7 +62,7 @@ pub(crate) async fn publish(
     let current = old.as_ref().filter(|old| !old.expired(now));
     place.condition.check(current)?;
     // Before the old object goes: it may be the source of its own copy.
-    claim(tx, &next.files).await?;
+    let (extents, segments) = claim(tx, next.files).await?;
     let mut delta = Delta {
         objects: 1,
         bytes: next.facts.stored,
@@ -90,41 +90,40 @@ pub(crate) async fn publish(
         updated_at: now,
     };
     objects::insert(tx, &object).await?;
-    attach(tx, &object.id, &next.files).await?;
-    if let Some(segments) = next.segments {
+    for numbered in extents.iter().enumerate() {
+        objects::insert_extent(tx, &object.id, numbered).await?;
+    }
+    if let Some(segments) = segments.as_deref().or(next.segments) {
         objects::insert_segments(tx, &object.id, segments).await?;
     }
     Ok(object)
 }
 
-/// Makes the files those of the object to be.
-async fn claim(tx: &mut Tx, files: &Files) -> Result<(), WriteError> {
+/// Makes the files those of the object to be; with the segments that come with them, as JSON.
+async fn claim(tx: &mut Tx, files: Files) -> Result<(Vec<Extent>, Option<String>), WriteError> {
     match files {
         Files::Written(extents) => {
-            for extent in extents {
+            for extent in &extents {
                 if !objects::keep_blob(tx, &extent.blob, extent.size).await? {
                     return Err(WriteError::GivenUp);
                 }
             }
+            Ok((extents, None))
         }
-        Files::Shared(extents) => {
-            for extent in extents {
+        Files::Shared(source) => {
+            if !objects::is_there(tx, &source).await? {
+                return Err(WriteError::SourceGone);
+            }
+            let extents = objects::extents_in(tx, &source).await?;
+            for extent in &extents {
                 if !objects::share_blob(tx, &extent.blob).await? {
                     return Err(WriteError::SourceGone);
                 }
             }
+            Ok((extents, objects::segments_in(tx, &source).await?))
         }
-        Files::Taken(_) => {}
+        Files::Taken(extents) => Ok((extents, None)),
     }
-    Ok(())
-}
-
-async fn attach(tx: &mut Tx, id: &ObjectId, files: &Files) -> Result<(), WriteError> {
-    let (Files::Written(extents) | Files::Shared(extents) | Files::Taken(extents)) = files;
-    for numbered in extents.iter().enumerate() {
-        objects::insert_extent(tx, id, numbered).await?;
-    }
-    Ok(())
 }
 
 /// Removes the object of a name as the container's versioning has it. False: its time was over, so that nobody saw it any

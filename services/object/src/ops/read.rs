@@ -9,13 +9,16 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use nephos_blob::Chunks;
 
 use super::access::Access;
+use super::hold::Hold;
 use crate::Svc;
 use crate::model::listing::Bounds;
 use crate::model::manifest::{self, MAX_DEPTH, MAX_PIECES};
 use crate::model::names;
-use crate::model::object::{BlobId, Container, Kind, Object};
+use crate::model::object::{BlobId, Container, Kind, Object, ObjectId};
 use crate::store::{containers, objects};
 
+/// An object that is replaced again and again is looked up so often before its reader gives up.
+const TRIES: usize = 5;
 /// Objects of a dynamic manifest that are looked at at a time.
 const PAGE: usize = 1000;
 
@@ -26,16 +29,35 @@ pub(crate) enum ReadError {
     Segment(String),
     #[error("there are too many segments, or manifests within manifests")]
     TooMany,
+    #[error("the object was replaced meanwhile")]
+    Replaced,
     #[error(transparent)]
     Blob(#[from] nephos_blob::Error),
     #[error(transparent)]
     Db(#[from] nephos_db::Error),
 }
 
-/// Some bytes of a file.
+/// What `attempt` comes to, which looks an object up and then at its files: again, when it was replaced in between.
+pub(crate) async fn steady<T, F>(attempt: impl Fn() -> F) -> Result<T, ReadError>
+where
+    F: Future<Output = Result<T, ReadError>>,
+{
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match attempt().await {
+            Err(ReadError::Replaced | ReadError::Blob(nephos_blob::Error::Missing { .. }))
+                if tries < TRIES => {}
+            done => return done,
+        }
+    }
+}
+
+/// Some bytes of a file, and whose it was found to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
-    blob: BlobId,
+    pub object: ObjectId,
+    pub blob: BlobId,
     range: Range<u64>,
 }
 
@@ -85,7 +107,12 @@ impl<'a> Reader<'a> {
 
     async fn plain(&self, object: &Object) -> Result<Content, ReadError> {
         let extents = objects::extents(&self.service.core.db, &object.id).await?;
+        // Row and files are two looks; in between the object may have been replaced.
+        if extents.iter().map(|extent| extent.size).sum::<i64>() != object.size {
+            return Err(ReadError::Replaced);
+        }
         let piece = |extent: crate::model::object::Extent| Piece {
+            object: object.id.clone(),
             blob: extent.blob,
             range: 0..u64::try_from(extent.size).unwrap_or(0),
         };
@@ -122,6 +149,10 @@ impl<'a> Reader<'a> {
             let part = found.ok_or_else(missing)?;
             let part = self.content(account, &part, depth + 1).await?;
             whole.append(part.within(segment.span()))?;
+        }
+        // The list is gone with the object that it was of.
+        if u64::try_from(object.size) != Ok(whole.size) {
+            return Err(ReadError::Replaced);
         }
         Ok(whole)
     }
@@ -211,6 +242,7 @@ impl Content {
             let (from, until) = (range.start.max(at), range.end.min(at + length));
             if from < until {
                 pieces.push(Piece {
+                    object: piece.object.clone(),
                     blob: piece.blob.clone(),
                     range: piece.range.start + (from - at)..piece.range.start + (until - at),
                 });
@@ -224,14 +256,26 @@ impl Content {
         }
     }
 
-    /// Its bytes. The first file is opened at once, the others when it is their turn.
+    /// Its bytes. The first file is opened at once; the others when it is their turn, and until then they are held.
     pub(crate) async fn stream(self, service: &Arc<Svc>) -> Result<Chunks, ReadError> {
+        let hold = match self.pieces.as_slice() {
+            [] => return Ok(stream::empty().boxed()),
+            [_only] => None,
+            several => Some(
+                Hold::of(service, several)
+                    .await?
+                    .ok_or(ReadError::Replaced)?,
+            ),
+        };
         let mut pieces = self.pieces.into_iter();
         let Some(first) = pieces.next() else {
             return Ok(stream::empty().boxed());
         };
         let store = service.store(&first.blob);
         let first = store.read(first.blob.as_str(), first.range).await?;
+        let Some(hold) = hold else {
+            return Ok(first);
+        };
         let service = Arc::clone(service);
         let rest = stream::iter(pieces).then(move |piece| {
             let service = Arc::clone(&service);
@@ -241,7 +285,7 @@ impl Content {
                 opened.map_err(std::io::Error::other)
             }
         });
-        Ok(first.chain(rest.try_flatten()).boxed())
+        Ok(hold.over(first.chain(rest.try_flatten()).boxed()))
     }
 }
 
@@ -252,6 +296,7 @@ mod tests {
     #[test]
     fn a_range_of_several_files() {
         let piece = |name: &str, range: Range<u64>| Piece {
+            object: ObjectId::from("o"),
             blob: BlobId::from(name),
             range,
         };

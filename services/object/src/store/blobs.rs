@@ -3,7 +3,7 @@
 use nephos_db::{Db, Error, Tx, args};
 use nephos_types::Timestamp;
 
-use crate::model::object::BlobId;
+use crate::model::object::{BlobId, ObjectId};
 
 /// A file that is about to be written.
 pub(crate) async fn insert(
@@ -32,10 +32,29 @@ pub(crate) async fn doom(tx: &mut Tx, id: &BlobId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Files whose bytes are to be removed.
-pub(crate) async fn doomed(db: &Db, limit: i64) -> Result<Vec<String>, Error> {
-    let sql = "SELECT id FROM blobs WHERE state = 'doomed' ORDER BY id LIMIT $1";
-    db.fetch_all(sql, args![limit]).await
+/// Files whose bytes are to be removed: those that nobody reads any more.
+pub(crate) async fn doomed(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<String>, Error> {
+    let sql =
+        "SELECT id FROM blobs WHERE state = 'doomed' AND read_until <= $1 ORDER BY id LIMIT $2";
+    db.fetch_all(sql, args![now, limit]).await
+}
+
+/// The files of an object are read until then; false when it has none any more.
+pub(crate) async fn read_of(
+    tx: &mut Tx,
+    object: &ObjectId,
+    until: Timestamp,
+) -> Result<bool, Error> {
+    let sql = "UPDATE blobs SET read_until = CASE WHEN read_until < $1 THEN $1 ELSE read_until END \
+         WHERE id IN (SELECT blob_id FROM extents WHERE object_id = $2)";
+    Ok(tx.exec(sql, args![until, object]).await? > 0)
+}
+
+/// A file is read until then, whoever has it.
+pub(crate) async fn read(tx: &mut Tx, blob: &BlobId, until: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE blobs SET read_until = $1 WHERE id = $2 AND read_until < $1";
+    tx.exec(sql, args![until, blob]).await?;
+    Ok(())
 }
 
 /// Its bytes are gone.

@@ -159,10 +159,22 @@ pub(crate) async fn remove(tx: &mut Tx, id: &ObjectId) -> Result<bool, Error> {
     Ok(tx.exec(sql, args![id]).await? == 1)
 }
 
+const EXTENTS: &str = "SELECT blob_id, size FROM extents WHERE object_id = $1 ORDER BY number";
+
 /// The files of an object in their order.
 pub(crate) async fn extents(db: &Db, id: &ObjectId) -> Result<Vec<Extent>, Error> {
-    let sql = "SELECT blob_id, size FROM extents WHERE object_id = $1 ORDER BY number";
-    db.fetch_all(sql, args![id]).await
+    db.fetch_all(EXTENTS, args![id]).await
+}
+
+/// Likewise, as this transaction sees them.
+pub(crate) async fn extents_in(tx: &mut Tx, id: &ObjectId) -> Result<Vec<Extent>, Error> {
+    tx.fetch_all(EXTENTS, args![id]).await
+}
+
+/// Whether there is the object still.
+pub(crate) async fn is_there(tx: &mut Tx, id: &ObjectId) -> Result<bool, Error> {
+    let sql = "SELECT id FROM objects WHERE id = $1";
+    Ok(tx.fetch_opt::<String>(sql, args![id]).await?.is_some())
 }
 
 /// One file of an object.
@@ -201,6 +213,12 @@ pub(crate) async fn segments(db: &Db, id: &ObjectId) -> Result<Vec<Segment>, Err
     let text = db.fetch_opt::<String>(sql, args![id]).await?;
     let text = text.unwrap_or_else(|| "[]".to_owned());
     serde_json::from_str(&text).map_err(|why| Error::damaged(why.to_string()))
+}
+
+/// The segments of a static manifest as they are kept: JSON.
+pub(crate) async fn segments_in(tx: &mut Tx, id: &ObjectId) -> Result<Option<String>, Error> {
+    let sql = "SELECT segments FROM manifests WHERE object_id = $1";
+    tx.fetch_opt::<String>(sql, args![id]).await
 }
 
 /// Keeps the segments of a manifest.

@@ -87,6 +87,10 @@ pub(super) fn of_read(why: ReadError) -> S3Error {
                 "A segment of the object is not there, or not what its manifest says."
             )
         }
+        ReadError::Replaced => s3_error!(
+            OperationAborted,
+            "The object is being replaced all the time. Try again in a moment."
+        ),
         ReadError::Blob(why) => of_store(&why),
         ReadError::Db(why) => of_database(why),
     }

@@ -8,6 +8,7 @@ mod list;
 mod objects;
 mod parts;
 mod put;
+mod wishes;
 
 use std::sync::Arc;
 
@@ -130,6 +131,7 @@ struct Who {
 impl Front {
     /// The owner of the key that signed the request.
     async fn who<T>(&self, request: &S3Request<T>) -> S3Result<Who> {
+        wishes::check(&request.headers)?;
         let signed = request
             .credentials
             .as_ref()

@@ -1,14 +1,14 @@
 //! Objects read and deleted.
 
 use s3s::dto::{ETagCondition, StreamingBlob};
-use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
+use s3s::{S3Error, S3Request, S3Response, S3Result, dto, s3_error};
 
 use super::bodies::Alone;
 use super::errors::{of_database, of_read, of_write};
 use super::list::time;
 use super::{Front, Who, Wish};
 use crate::model::object::{Container, Kind, Object};
-use crate::ops::read::{Content, Reader};
+use crate::ops::read::{self, Content, ReadError, Reader};
 use crate::ops::write::WriteError;
 use crate::store::objects;
 
@@ -69,12 +69,49 @@ impl Conditions {
     }
 }
 
-async fn content(front: &Front, who: &Who, object: &Object) -> S3Result<Content> {
-    let mut reader = Reader::new(front, &who.access);
-    reader
-        .content(&who.account, object, 0)
-        .await
-        .map_err(of_read)
+/// What an object is, with what `make` makes of it; again, when it was replaced meanwhile.
+pub(super) async fn steady<T, F>(
+    (front, who): (&Front, &Who),
+    (bucket, key): (&Container, &str),
+    make: impl Fn(Object, Content) -> F,
+) -> S3Result<T>
+where
+    F: Future<Output = Result<T, Stop>>,
+{
+    let attempt = || async {
+        let object = match found(front, bucket, key).await {
+            Ok(object) => object,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut reader = Reader::new(front, &who.access);
+        let content = reader.content(&who.account, &object, 0).await?;
+        match make(object, content).await {
+            Ok(made) => Ok(Ok(made)),
+            Err(Stop::Read(why)) => Err(why),
+            Err(Stop::Answer(why)) => Ok(Err(why)),
+        }
+    };
+    read::steady(attempt).await.map_err(of_read)?
+}
+
+/// Why nothing is made of an object.
+pub(super) enum Stop {
+    /// It cannot be read.
+    Read(ReadError),
+    /// The client is told something else.
+    Answer(S3Error),
+}
+
+impl From<ReadError> for Stop {
+    fn from(why: ReadError) -> Self {
+        Self::Read(why)
+    }
+}
+
+impl From<S3Error> for Stop {
+    fn from(why: S3Error) -> Self {
+        Self::Answer(why)
+    }
 }
 
 pub(super) async fn get(
@@ -84,27 +121,32 @@ pub(super) async fn get(
     let who = front.who(&request).await?;
     let input = request.input;
     let bucket = front.bucket(&who, &input.bucket, Wish::Read).await?;
-    let object = found(front, &bucket, &input.key).await?;
-    let content = content(front, &who, &object).await?;
     let conditions = Conditions {
         matches: input.if_match,
         differs: input.if_none_match,
         since: input.if_modified_since,
         unchanged_since: input.if_unmodified_since,
     };
-    conditions.check(&content, &object)?;
-    let size = content.size;
-    let range = input.range.map(|range| range.check(size)).transpose()?;
-    let mut output = described(&object, &content);
-    let part = match &range {
-        Some(range) => {
-            let last = range.end.saturating_sub(1);
-            output.content_range = Some(format!("bytes {}-{last}/{size}", range.start));
-            content.within(range.clone())
-        }
-        None => content,
+    let open = async |object: Object, content: Content| {
+        conditions.check(&content, &object)?;
+        let size = content.size;
+        let range = input.range.map(|range| range.check(size)).transpose();
+        let range = range.map_err(S3Error::from)?;
+        let mut output = described(&object, &content);
+        let part = match &range {
+            Some(range) => {
+                let last = range.end.saturating_sub(1);
+                output.content_range = Some(format!("bytes {}-{last}/{size}", range.start));
+                content.within(range.clone())
+            }
+            None => content,
+        };
+        output.content_length = i64::try_from(part.size).ok();
+        let chunks = part.stream(&front.0).await?;
+        output.body = Some(StreamingBlob::wrap(Alone::new(chunks)));
+        Ok((range, output))
     };
-    output.content_length = i64::try_from(part.size).ok();
+    let (range, mut output) = steady((front, &who), (&bucket, &input.key), open).await?;
     for (asked, shown) in [
         (input.response_cache_control, &mut output.cache_control),
         (
@@ -125,8 +167,6 @@ pub(super) async fn get(
             *shown = asked;
         }
     }
-    let chunks = part.stream(&front.0).await.map_err(of_read)?;
-    output.body = Some(StreamingBlob::wrap(Alone::new(chunks)));
     let mut response = S3Response::new(output);
     response.status = range.map(|_| http::StatusCode::PARTIAL_CONTENT);
     Ok(response)
@@ -159,14 +199,14 @@ pub(super) async fn head(
     let who = front.who(&request).await?;
     let input = request.input;
     let bucket = front.bucket(&who, &input.bucket, Wish::Read).await?;
-    let object = found(front, &bucket, &input.key).await?;
-    let content = content(front, &who, &object).await?;
     let conditions = Conditions {
         matches: input.if_match,
         differs: input.if_none_match,
         since: input.if_modified_since,
         unchanged_since: input.if_unmodified_since,
     };
+    let both = async |object: Object, content: Content| Ok((object, content));
+    let (object, content) = steady((front, &who), (&bucket, &input.key), both).await?;
     conditions.check(&content, &object)?;
     let shown = described(&object, &content);
     Ok(S3Response::new(dto::HeadObjectOutput {

@@ -6,13 +6,14 @@ use futures_util::StreamExt as _;
 use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
 
 use super::bodies::Checked;
-use super::errors::{of_database, of_read, of_write};
+use super::errors::{of_database, of_write};
 use super::list::time;
+use super::objects::steady;
 use super::put::{Described, check_key, check_source, condition, length, md5_of, source};
 use super::{Front, Who, Wish};
-use crate::model::object::{Part, PartsUpload, UploadId};
+use crate::model::object::{Object, Part, PartsUpload, UploadId};
 use crate::model::range::{Wanted, wanted};
-use crate::ops::read::Reader;
+use crate::ops::read::Content;
 use crate::ops::write::{Goal, Source, Upload, WriteError, Written};
 use crate::store::uploads as store;
 
@@ -140,37 +141,26 @@ pub(super) async fn copy(
         input.upload_id.as_str(),
     );
     let found = upload(front, &who, place).await?;
-    let object = source(front, &who, &input.copy_source).await?;
-    check_source(
-        &object,
-        input.copy_source_if_match,
-        input.copy_source_if_none_match,
-    )?;
-    let mut reader = Reader::new(front, &who.access);
-    let mut content = reader
-        .content(&who.account, &object, 0)
-        .await
-        .map_err(of_read)?;
-    if let Some(range) = &input.copy_source_range {
-        let parts = match wanted(Some(range), content.size) {
-            Wanted::Parts(parts) => parts,
-            Wanted::All | Wanted::Nothing => Vec::new(),
-        };
-        let [part] = parts.as_slice() else {
-            return Err(s3_error!(
-                InvalidRange,
-                "The requested range is not satisfiable"
-            ));
-        };
-        content = content.within(part.clone());
-    }
+    let (from, key) = source(front, &who, &input.copy_source).await?;
+    let open = async |object: Object, mut content: Content| {
+        let conditions = (
+            &input.copy_source_if_match,
+            &input.copy_source_if_none_match,
+        );
+        check_source(&object, conditions)?;
+        if let Some(range) = &input.copy_source_range {
+            content = within(content, range)?;
+        }
+        let size = content.size;
+        Ok((size, content.stream(&front.0).await?))
+    };
+    let (size, chunks) = steady((front, &who), (&from, key), open).await?;
     let upload = Upload {
         service: Arc::clone(&front.0),
         goal: Goal::Part(found.id, number),
         etag: None,
-        length: Some(content.size),
+        length: Some(size),
     };
-    let chunks = content.stream(&front.0).await.map_err(of_read)?;
     let part = part(upload.run(Source::Chunks(chunks)).await)?;
     let result = dto::CopyPartResult {
         e_tag: Some(dto::ETag::Strong(part.etag)),
@@ -181,6 +171,20 @@ pub(super) async fn copy(
         copy_part_result: Some(result),
         ..dto::UploadPartCopyOutput::default()
     }))
+}
+
+fn within(content: Content, range: &str) -> S3Result<Content> {
+    let parts = match wanted(Some(range), content.size) {
+        Wanted::Parts(parts) => parts,
+        Wanted::All | Wanted::Nothing => Vec::new(),
+    };
+    let [part] = parts.as_slice() else {
+        return Err(s3_error!(
+            InvalidRange,
+            "The requested range is not satisfiable"
+        ));
+    };
+    Ok(content.within(part.clone()))
 }
 
 pub(super) async fn complete(

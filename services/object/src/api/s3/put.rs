@@ -9,9 +9,9 @@ use s3s::dto::ETagCondition;
 use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
 
 use super::bodies::Checked;
-use super::errors::{of_read, of_write};
+use super::errors::of_write;
 use super::list::time;
-use super::objects::{found, is_plain};
+use super::objects::{Stop, is_plain, steady};
 use super::{Front, Who, Wish};
 use crate::api::headers::type_of_name;
 use crate::api::write::check_room;
@@ -19,8 +19,8 @@ use crate::model::meta::{Meta, Of};
 use crate::model::names;
 use crate::model::object::{Container, Facts, Kind, Object};
 use crate::ops::publish::{Condition, Place};
-use crate::ops::read::Reader;
-use crate::ops::write::{Goal, Source, Upload};
+use crate::ops::read::{Content, ReadError};
+use crate::ops::write::{Goal, Source, Upload, WriteError, Written};
 use crate::store::objects;
 
 /// What an object is beside its bytes, as a request says.
@@ -208,8 +208,12 @@ async fn room(front: &Front, bucket: &Container, key: &str, length: Option<u64>)
     }
 }
 
-/// The object that a copy is made of.
-pub(super) async fn source(front: &Front, who: &Who, from: &dto::CopySource) -> S3Result<Object> {
+/// The bucket and the key of what a copy is made of.
+pub(super) async fn source<'a>(
+    front: &Front,
+    who: &Who,
+    from: &'a dto::CopySource,
+) -> S3Result<(Container, &'a str)> {
     let dto::CopySource::Bucket {
         bucket,
         key,
@@ -221,8 +225,7 @@ pub(super) async fn source(front: &Front, who: &Who, from: &dto::CopySource) -> 
             "A copy is made of a key of a bucket, in its only version."
         ));
     };
-    let bucket = front.bucket(who, bucket, Wish::Read).await?;
-    found(front, &bucket, key).await
+    Ok((front.bucket(who, bucket, Wish::Read).await?, key))
 }
 
 pub(super) async fn copy(
@@ -233,17 +236,11 @@ pub(super) async fn copy(
     let input = request.input;
     let bucket = front.bucket(&who, &input.bucket, Wish::Write).await?;
     check_key(&input.key)?;
-    let source = source(front, &who, &input.copy_source).await?;
-    check_source(
-        &source,
-        input.copy_source_if_match,
-        input.copy_source_if_none_match,
-    )?;
+    let (from, key) = source(front, &who, &input.copy_source).await?;
     let replace = input.metadata_directive.as_ref();
     let replace =
         replace.is_some_and(|directive| directive.as_str() == dto::MetadataDirective::REPLACE);
-    let mut facts = source.facts.clone();
-    if replace {
+    let described = if replace {
         let described = Described {
             content_type: input.content_type,
             metadata: input.metadata,
@@ -254,20 +251,36 @@ pub(super) async fn copy(
                 ("content-language", input.content_language),
             ],
         };
-        facts.content_type = described.content_type(&input.key);
-        facts.meta = described.meta()?;
-    }
-    facts.delete_at = None;
+        Some((described.content_type(&input.key), described.meta()?))
+    } else {
+        None
+    };
     let place = Place {
         container: bucket.id,
         name: input.key,
         condition: Condition::None,
     };
-    let object = if is_plain(&source) {
-        front.copy(&source, &place, facts).await.map_err(of_write)?
-    } else {
-        rewritten(front, &who, &source, (place, facts)).await?
+    let make = async |source: Object, content: Content| {
+        let conditions = (
+            &input.copy_source_if_match,
+            &input.copy_source_if_none_match,
+        );
+        check_source(&source, conditions)?;
+        let mut facts = source.facts.clone();
+        if let Some((content_type, meta)) = &described {
+            facts.content_type.clone_from(content_type);
+            facts.meta = meta.clone();
+        }
+        facts.delete_at = None;
+        if !is_plain(&source) {
+            return rewritten(front, content, (place.clone(), facts)).await;
+        }
+        match front.copy(&source, &place, facts).await {
+            Err(WriteError::SourceGone) => Err(ReadError::Replaced.into()),
+            done => Ok(done.map_err(of_write)?),
+        }
     };
+    let object = steady((front, &who), (&from, key), make).await?;
     let result = dto::CopyObjectResult {
         e_tag: Some(dto::ETag::Strong(object.facts.etag)),
         last_modified: Some(time(object.updated_at)),
@@ -282,15 +295,14 @@ pub(super) async fn copy(
 /// Refuses a source that is not what the client takes it for.
 pub(super) fn check_source(
     source: &Object,
-    matches: Option<ETagCondition>,
-    differs: Option<ETagCondition>,
+    (matches, differs): (&Option<ETagCondition>, &Option<ETagCondition>),
 ) -> S3Result<()> {
     let same = |condition: &ETagCondition| match condition {
         ETagCondition::Any => true,
         ETagCondition::ETag(tag) => tag.value() == source.etag,
     };
-    if matches.is_some_and(|condition| !same(&condition))
-        || differs.is_some_and(|condition| same(&condition))
+    if matches.as_ref().is_some_and(|condition| !same(condition))
+        || differs.as_ref().is_some_and(same)
     {
         return Err(s3_error!(
             PreconditionFailed,
@@ -303,15 +315,9 @@ pub(super) fn check_source(
 /// A large object of Swift's becomes one of its own bytes.
 async fn rewritten(
     front: &Front,
-    who: &Who,
-    source: &Object,
+    content: Content,
     (place, mut facts): (Place, Facts),
-) -> S3Result<Object> {
-    let mut reader = Reader::new(front, &who.access);
-    let content = reader
-        .content(&who.account, source, 0)
-        .await
-        .map_err(of_read)?;
+) -> Result<Object, Stop> {
     facts.kind = Kind::Plain;
     facts.meta.set("x-object-manifest", "");
     let upload = Upload {
@@ -320,9 +326,7 @@ async fn rewritten(
         etag: None,
         length: Some(content.size),
     };
-    let chunks = content.stream(&front.0).await.map_err(of_read)?;
+    let chunks = content.stream(&front.0).await?;
     let written = upload.run(Source::Chunks(chunks)).await;
-    written
-        .and_then(crate::ops::write::Written::object)
-        .map_err(of_write)
+    Ok(written.and_then(Written::object).map_err(of_write)?)
 }
