@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -36,6 +37,17 @@ class Cluster(Cloud):
 
     def pid(self, name):
         return int((self.state / "run" / f"{name}.pid").read_text())
+
+    def kill(self, name):
+        """One process; of the broker and the database all, because one of them is but a script around it."""
+        pid = self.pid(name)
+        found = with_children(pid) if name in ("rabbitmq", "postgres") else [pid]
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        wait_for(f"{name} is gone", lambda: not any(map(lives, found)), 10, 0.02)
 
     def secret(self, node):
         text = (self.state / "hosts" / node / "state/host.toml").read_text()
@@ -91,6 +103,23 @@ class Cluster(Cloud):
         self.do("down")
 
 
+def with_children(pid):
+    """A process and all that came from it."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [pid, *(each for child in children for each in with_children(int(child)))]
+
+
+def lives(pid):
+    """Whether a process is there, and not only to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def machine(folder):
     """Everything on the machine that a cluster touches."""
     return {
@@ -121,11 +150,11 @@ def all_up(cluster):
     return [service.host for service in listed if service.state == "up"]
 
 
-def wait_until_up(cluster, limit=120):
+def wait_until_up(cluster, limit=120, hosts=NODES):
     def up():
         try:
-            return sorted(all_up(cluster)) == list(NODES)
+            return sorted(all_up(cluster)) == sorted(hosts)
         except Exception:  # a service may be away just now
             return False
 
-    wait_for("three hosts are up", up, limit, 0.5)
+    wait_for("all hosts are up", up, limit, 0.5)

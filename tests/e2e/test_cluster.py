@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
-import struct
 import tempfile
 import threading
 import time
@@ -17,6 +15,7 @@ import pytest
 
 from cloud import IMAGE, is_open, run, ssh, wait_for
 from cluster import HOSTS_URL, NODES, URL, Cluster, machine, processes, wait_until_up
+from pings import Pings
 from websocket import WebSocket
 
 
@@ -276,7 +275,10 @@ def test_whatever_is_killed_the_work_goes_on_and_bystanders_notice_nothing(clust
     demo = cluster.sdk()
     before = cluster.guests()
     server = boot(demo, f"during-{victim}", availability_zone="zone-b")
-    os.kill(cluster.libvirtd("node3") if victim == "libvirtd" else cluster.pid(victim), signal.SIGKILL)
+    if victim == "libvirtd":
+        os.kill(cluster.libvirtd("node3"), signal.SIGKILL)
+    else:
+        cluster.kill(victim)
     began = time.monotonic()
 
     def status():
@@ -314,39 +316,6 @@ def test_a_host_that_is_cut_off_keeps_its_guests_and_goes_on_when_it_is_back(clu
     ping = lambda: ssh(furnished["address"], furnished["key"], f"ping -c 1 -W 2 {there}", check=False).stdout
     wait_for("the tunnel carries again", lambda: " 0% packet loss" in ping(), 60, 1)
     wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
-
-
-class Pings(threading.Thread):
-    """Asks an address ten times a second whether it is there, and notes when it answers."""
-
-    def __init__(self, address):
-        super().__init__(daemon=True)
-        self.address, self.times, self.over = address, [], False
-        self.start()
-
-    def run(self):
-        name = os.getpid() & 0xFFFF
-        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as wire:
-            wire.settimeout(0.02)
-            number, due = 0, time.monotonic()
-            while not self.over:
-                if time.monotonic() >= due:
-                    number, due = number + 1, due + 0.1
-                    words = sum(struct.unpack("!4H", struct.pack("!BBHHH", 8, 0, 0, name, number & 0xFFFF)))
-                    check = ~(words + (words >> 16)) & 0xFFFF
-                    wire.sendto(struct.pack("!BBHHH", 8, 0, check, name, number & 0xFFFF), (self.address, 0))
-                try:
-                    packet = wire.recv(1500)
-                except TimeoutError:
-                    continue
-                answer = packet[(packet[0] & 15) * 4:]
-                if answer[0] == 0 and struct.unpack("!H", answer[4:6])[0] == name:
-                    self.times.append(time.monotonic())
-
-    def end(self):
-        self.over = True
-        self.join()
-        return self.times
 
 
 def move_running(admin, server, there):
