@@ -59,6 +59,7 @@ const router = createBrowserRouter(
         { path: 'admin/projects', element: screen(() => import('./admin/projects'), 'Projects') },
         { path: 'admin/users', element: screen(() => import('./admin/users'), 'Users') },
         { path: 'admin/flavors', element: screen(() => import('./admin/flavors'), 'Flavors') },
+        { path: 'admin/volume-types', element: screen(() => import('./admin/volumetypes'), 'VolumeTypes') },
         { path: 'admin/hosts', element: screen(() => import('./admin/hosts'), 'Hosts') },
       ],
     },

@@ -31,7 +31,7 @@ const PAGES: { group: string; admin?: boolean; pages: Page[] }[] = [
   { group: 'Orchestration', pages: [{ path: '/stacks', text: 'Stacks', service: 'orchestration' }] },
   {
     group: 'Administration', admin: true,
-    pages: [{ path: '/admin/projects', text: 'Projects and quotas' }, { path: '/admin/users', text: 'Users' }, { path: '/admin/flavors', text: 'Flavors', service: 'compute' }, { path: '/admin/hosts', text: 'Hosts', service: 'compute' }],
+    pages: [{ path: '/admin/projects', text: 'Projects and quotas' }, { path: '/admin/users', text: 'Users' }, { path: '/admin/flavors', text: 'Flavors', service: 'compute' }, { path: '/admin/volume-types', text: 'Volume types', service: BLOCK }, { path: '/admin/hosts', text: 'Hosts', service: 'compute' }],
   },
 ];
 
