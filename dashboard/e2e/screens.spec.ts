@@ -90,12 +90,15 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
   await both(page, 'sign-in', () => expect(page.getByRole('button', { name: 'Sign in' })).toBeVisible());
   await signIn(page, account);
   const { project, ids } = await furnish(page);
-  const visit = async (path: string, name: string, heading: string) => {
+  const visit = async (path: string, name: string, heading: string, also?: string) => {
     await page.goto(`${origin()}/dashboard/p/${project}${path}`);
-    await both(page, name, () => expect(page.getByRole('heading', { name: heading }).first()).toBeVisible());
+    await both(page, name, async () => {
+      await expect(page.getByRole('heading', { name: heading }).first()).toBeVisible();
+      if (also) await expect(page.getByText(also).first()).toBeVisible();
+    });
   };
-  await visit('', 'overview', 'Overview');
-  await visit('/instances', 'instances', 'Instances');
+  await visit('', 'overview', 'Overview', 'db-1');
+  await visit('/instances', 'instances', 'Instances', 'db-1');
   await page.getByRole('checkbox', { name: 'Select web-1' }).check({ force: true });
   await page.getByRole('button', { name: 'Actions' }).click();
   await expect(page.getByRole('menuitem', { name: 'Stop' })).toBeVisible();
@@ -105,8 +108,7 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
   await visit(`/instances/${ids.server}`, 'instance', 'db-1');
   await visit(`/instances/${ids.server}?tab=log`, 'instance-log', 'Console log');
   await visit(`/instances/${ids.server}?tab=interfaces`, 'instance-interfaces', 'Interfaces');
-  await visit(`/instances/${ids.server}?tab=volumes`, 'instance-volumes', 'Volumes');
-  await expect(page.getByText('/dev/vdb')).toBeVisible();
+  await visit(`/instances/${ids.server}?tab=volumes`, 'instance-volumes', 'Volumes', '/dev/vdb');
   await visit(`/instances/${ids.server}?tab=timeline`, 'instance-timeline', 'Timeline');
   await page.getByRole('button', { name: 'Actions' }).click();
   await page.getByRole('menuitem', { name: 'Resize', exact: true }).click();
@@ -123,7 +125,7 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
   await page.getByRole('button', { name: 'Starts from' }).click();
   await page.getByRole('option', { name: /new volume/ }).click();
   await both(page, 'launch-volume', () => expect(page.getByLabel('Size of the volume')).toBeVisible());
-  await visit('/volumes', 'volumes', 'Volumes');
+  await visit('/volumes', 'volumes', 'Volumes', 'db-1');
   await page.getByRole('checkbox', { name: 'Select data' }).check({ force: true });
   await page.getByRole('button', { name: 'Actions' }).click();
   await expect(page.getByRole('menuitem', { name: 'Extend' })).toBeVisible();
@@ -136,12 +138,12 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
   await page.getByRole('button', { name: 'Made from' }).click();
   await page.getByRole('option', { name: 'A snapshot' }).click();
   await both(page, 'volume-create', () => expect(page.getByRole('button', { name: /^Snapshot/ })).toBeVisible());
-  await visit(`/volumes/${ids.volume}`, 'volume', 'data');
-  await visit(`/volumes/${ids.volume}?tab=snapshots`, 'volume-snapshots', 'Snapshots');
-  await visit(`/volumes/${ids.volume}?tab=backups`, 'volume-backups', 'Backups');
+  await visit(`/volumes/${ids.volume}`, 'volume', 'data', 'db-1');
+  await visit(`/volumes/${ids.volume}?tab=snapshots`, 'volume-snapshots', 'Snapshots', 'monday');
+  await visit(`/volumes/${ids.volume}?tab=backups`, 'volume-backups', 'Backups', 'weekly');
   await visit(`/volumes/${ids.volume}?tab=messages`, 'volume-messages', 'Messages');
-  await visit('/snapshots', 'snapshots', 'Snapshots');
-  await visit('/backups', 'backups', 'Backups');
+  await visit('/snapshots', 'snapshots', 'Snapshots', 'monday');
+  await visit('/backups', 'backups', 'Backups', 'weekly');
   await visit('/images', 'images', 'Images');
   await visit('/keypairs', 'keypairs', 'Key pairs');
   await visit('/topology', 'topology', 'Topology');

@@ -194,6 +194,7 @@ test('an administrator moves a running server to the other host', async ({ page 
   await choose(page, 'To', other);
   await expect(page.getByTestId('command').last()).toHaveText(`openstack server migrate --live-migration --host ${other} mover`);
   await press(page, 'Move');
+  await expect(dialog(page)).toHaveCount(0);
   await expect(host).toHaveText(other);
   await expect(page.getByText('Active', { exact: true })).toBeVisible();
   await remove(page, 'Instances', 'mover');
