@@ -90,7 +90,8 @@ async function violations(page: Page, where: string): Promise<string[]> {
 /** Chooses from one of the list fields of a form. */
 export async function choose(page: Page, label: string, option: string | RegExp): Promise<void> {
   const scope = (await page.getByRole('dialog').count()) > 0 ? page.getByRole('dialog') : page;
-  await scope.getByRole('button', { name: label }).click();
+  // Its name is the label and what is chosen.
+  await scope.getByRole('button', { name: new RegExp(`^${label}`) }).click();
   await page.getByRole('option', { name: option }).first().click();
 }
 

@@ -1,5 +1,6 @@
 // Every screen, light and dark: axe finds nothing, the policy holds, the first visit is small. SCREENS=1 takes pictures.
 import type { Page } from '@playwright/test';
+import { Operator } from './cloud';
 import { accessible, admin, expect, origin, setDark, settled, shot, signIn, test } from './page';
 
 const FIRST_VISIT_BYTES = 700_000;
@@ -44,7 +45,26 @@ async function furnish(page: Page): Promise<{ project: string; ids: Record<strin
     }
     const port = (await call('GET', `/network/v2.0/ports?device_id=${server}`)).ports[0].id;
     await call('POST', '/network/v2.0/floatingips', { floatingip: { floating_network_id: out, port_id: port } });
-    return { net, router, group, server };
+    const block = `/block/v3/${project}`;
+    const settle = async (list: string, key: string, status: string[]) => {
+      for (;;) {
+        const all = (await call('GET', `${block}/${list}/detail`))[key];
+        if (all.every((one: { status: string }) => status.includes(one.status))) return;
+        await new Promise((done) => setTimeout(done, 200));
+      }
+    };
+    let volume = '';
+    for (const [name, size] of [['logs', 5], ['scratch', 20], ['data', 10]] as const) volume = (await call('POST', `${block}/volumes`, { volume: { name, size, metadata: { team: 'web' } } })).volume.id;
+    await call('POST', `${block}/volumes`, { volume: { name: 'root', size: 2, imageRef: image } });
+    await settle('volumes', 'volumes', ['available']);
+    await call('POST', `${block}/snapshots`, { snapshot: { volume_id: volume, name: 'monday', description: 'Before the upgrade' } });
+    await settle('snapshots', 'snapshots', ['available']);
+    await call('POST', `${block}/backups`, { backup: { volume_id: volume, name: 'weekly' } });
+    await settle('backups', 'backups', ['available']);
+    await settle('volumes', 'volumes', ['available']);
+    await call('POST', `/compute/v2.1/servers/${server}/os-volume_attachments`, { volumeAttachment: { volumeId: volume } });
+    await settle('volumes', 'volumes', ['available', 'in-use']);
+    return { net, router, group, server, volume };
   }, project);
   return { project, ids };
 }
@@ -70,12 +90,15 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
   await both(page, 'sign-in', () => expect(page.getByRole('button', { name: 'Sign in' })).toBeVisible());
   await signIn(page, account);
   const { project, ids } = await furnish(page);
-  const visit = async (path: string, name: string, heading: string) => {
+  const visit = async (path: string, name: string, heading: string, also?: string) => {
     await page.goto(`${origin()}/dashboard/p/${project}${path}`);
-    await both(page, name, () => expect(page.getByRole('heading', { name: heading }).first()).toBeVisible());
+    await both(page, name, async () => {
+      await expect(page.getByRole('heading', { name: heading }).first()).toBeVisible();
+      if (also) await expect(page.getByText(also).first()).toBeVisible();
+    });
   };
-  await visit('', 'overview', 'Overview');
-  await visit('/instances', 'instances', 'Instances');
+  await visit('', 'overview', 'Overview', 'db-1');
+  await visit('/instances', 'instances', 'Instances', 'db-1');
   await page.getByRole('checkbox', { name: 'Select web-1' }).check({ force: true });
   await page.getByRole('button', { name: 'Actions' }).click();
   await expect(page.getByRole('menuitem', { name: 'Stop' })).toBeVisible();
@@ -85,14 +108,42 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
   await visit(`/instances/${ids.server}`, 'instance', 'db-1');
   await visit(`/instances/${ids.server}?tab=log`, 'instance-log', 'Console log');
   await visit(`/instances/${ids.server}?tab=interfaces`, 'instance-interfaces', 'Interfaces');
+  await visit(`/instances/${ids.server}?tab=volumes`, 'instance-volumes', 'Volumes', '/dev/vdb');
   await visit(`/instances/${ids.server}?tab=timeline`, 'instance-timeline', 'Timeline');
+  await page.getByRole('button', { name: 'Actions' }).click();
+  await page.getByRole('menuitem', { name: 'Resize', exact: true }).click();
+  await both(page, 'instance-resize', () => expect(page.getByRole('dialog')).toBeVisible());
   await visit('/instances/launch', 'launch', 'Source');
   await page.getByLabel('Name').fill('web-3');
-  await page.getByRole('button', { name: 'Image' }).click();
+  await page.getByRole('button', { name: /^Image/ }).click();
   await page.getByRole('option', { name: /nephos-guest/ }).click();
   await page.getByRole('button', { name: 'Next' }).click();
   await expect(page.getByText('Fits on a host now').first()).toBeVisible();
   await both(page, 'launch-size', () => expect(page.getByRole('heading', { name: 'Size' }).first()).toBeVisible());
+  await page.goto(`${origin()}/dashboard/p/${project}/instances/launch`);
+  await page.getByLabel('Name').fill('web-3');
+  await page.getByRole('button', { name: 'Starts from' }).click();
+  await page.getByRole('option', { name: /new volume/ }).click();
+  await both(page, 'launch-volume', () => expect(page.getByLabel('Size of the volume')).toBeVisible());
+  await visit('/volumes', 'volumes', 'Volumes', 'db-1');
+  await page.getByRole('checkbox', { name: 'Select data' }).check({ force: true });
+  await page.getByRole('button', { name: 'Actions' }).click();
+  await expect(page.getByRole('menuitem', { name: 'Extend' })).toBeVisible();
+  await settled(page);
+  await shot(page, 'volumes-actions-light');
+  await accessible(page, 'actions of volumes');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Create volume' }).first().click();
+  await page.getByRole('dialog').getByLabel('Name').fill('copy');
+  await page.getByRole('button', { name: 'Made from' }).click();
+  await page.getByRole('option', { name: 'A snapshot' }).click();
+  await both(page, 'volume-create', () => expect(page.getByRole('button', { name: /^Snapshot/ })).toBeVisible());
+  await visit(`/volumes/${ids.volume}`, 'volume', 'data', 'db-1');
+  await visit(`/volumes/${ids.volume}?tab=snapshots`, 'volume-snapshots', 'Snapshots', 'monday');
+  await visit(`/volumes/${ids.volume}?tab=backups`, 'volume-backups', 'Backups', 'weekly');
+  await visit(`/volumes/${ids.volume}?tab=messages`, 'volume-messages', 'Messages');
+  await visit('/snapshots', 'snapshots', 'Snapshots', 'monday');
+  await visit('/backups', 'backups', 'Backups', 'weekly');
   await visit('/images', 'images', 'Images');
   await visit('/keypairs', 'keypairs', 'Key pairs');
   await visit('/topology', 'topology', 'Topology');
@@ -110,7 +161,12 @@ test('every screen of a project is accessible and keeps the policy', async ({ pa
 test('every screen of an administrator is accessible and keeps the policy', async ({ page }) => {
   await signIn(page, admin());
   const project = /\/p\/([^/]+)/.exec(page.url())![1]!;
-  for (const [name, heading] of [['projects', 'Projects'], ['users', 'Users'], ['flavors', 'Flavors'], ['hosts', 'Hosts']] as const) {
+  const cloud = await Operator.signIn(origin(), process.env.NEPHOS_ADMIN!);
+  const block = `/volume/v3/${project}`;
+  const { qos_specs } = await cloud.call<{ qos_specs: { id: string } }>('POST', `${block}/qos-specs`, { qos_specs: { name: 'steady', consumer: 'front-end', total_iops_sec: '500' } });
+  const { volume_type } = await cloud.call<{ volume_type: { id: string } }>('POST', `${block}/types`, { volume_type: { name: 'steady', description: '500 operations a second' } });
+  await cloud.call('GET', `${block}/qos-specs/${qos_specs.id}/associate?vol_type_id=${volume_type.id}`);
+  for (const [name, heading] of [['projects', 'Projects'], ['users', 'Users'], ['flavors', 'Flavors'], ['volume-types', 'Volume types'], ['hosts', 'Hosts']] as const) {
     await page.goto(`${origin()}/dashboard/p/${project}/admin/${name}`);
     await both(page, `admin-${name}`, () => expect(page.getByRole('heading', { level: 1, name: heading })).toBeVisible());
   }

@@ -7,7 +7,7 @@ import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useState, type ReactNode } from 'react';
 import { useHref, useLocation, useNavigate } from 'react-router';
 import { own } from './cloud/api';
-import { useHere } from './cloud/session';
+import { BLOCK, useHere } from './cloud/session';
 import { NewsBar, useNews } from './parts/news';
 
 interface Page {
@@ -26,11 +26,12 @@ const PAGES: { group: string; admin?: boolean; pages: Page[] }[] = [
       { path: '/security-groups', text: 'Security groups', service: 'network' }, { path: '/floating-ips', text: 'Floating IPs', service: 'network' },
     ],
   },
+  { group: 'Block storage', pages: [{ path: '/volumes', text: 'Volumes', service: BLOCK }, { path: '/snapshots', text: 'Snapshots', service: BLOCK }, { path: '/backups', text: 'Backups', service: BLOCK }] },
   { group: 'Object storage', pages: [{ path: '/containers', text: 'Containers', service: 'object-store' }] },
   { group: 'Orchestration', pages: [{ path: '/stacks', text: 'Stacks', service: 'orchestration' }] },
   {
     group: 'Administration', admin: true,
-    pages: [{ path: '/admin/projects', text: 'Projects and quotas' }, { path: '/admin/users', text: 'Users' }, { path: '/admin/flavors', text: 'Flavors', service: 'compute' }, { path: '/admin/hosts', text: 'Hosts', service: 'compute' }],
+    pages: [{ path: '/admin/projects', text: 'Projects and quotas' }, { path: '/admin/users', text: 'Users' }, { path: '/admin/flavors', text: 'Flavors', service: 'compute' }, { path: '/admin/volume-types', text: 'Volume types', service: BLOCK }, { path: '/admin/hosts', text: 'Hosts', service: 'compute' }],
   },
 ];
 

@@ -17,6 +17,16 @@ describe('what can be done with a server', () => {
     for (const status of ['BUILD', 'ACTIVE', 'ERROR', 'SHUTOFF']) expect(can('delete', server(status))).toBe(true);
     expect(can('delete', server('ACTIVE', { locked: true }))).not.toBe(true);
   });
+  it('a resized one waits for a decision, and volumes stay where a guest cannot take them along', () => {
+    expect(can('confirm-resize', server('VERIFY_RESIZE'))).toBe(true);
+    expect(can('confirm-resize', server('ACTIVE'))).toBe('It is running; this needs it to be resized and not confirmed.');
+    expect(can('resize', server('VERIFY_RESIZE'))).toContain('not confirmed');
+    const full = server('ACTIVE', { 'os-extended-volumes:volumes_attached': [{ id: 'v', delete_on_termination: false }] });
+    expect([can('live-migrate', server('ACTIVE')), can('migrate', full), can('detach-volume', full), can('attach-volume', full)]).toEqual([true, true, true, true]);
+    expect(can('live-migrate', full)).toContain('volumes');
+    expect(can('detach-volume', server('ACTIVE'))).toBe('No volume is attached to it.');
+    expect(can('attach-volume', server('SUSPENDED'))).toContain('suspended');
+  });
   it('of several, the one that stands in the way is named', () => {
     const stop = SERVER_ACTIONS.find((action) => action.id === 'stop')!;
     expect(canAll(stop, [], (one) => one.name)).toContain('Select');

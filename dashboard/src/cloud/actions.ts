@@ -15,12 +15,15 @@ export interface Action<T> {
 }
 
 export interface ServerAction extends Action<Server> {
-  /** The body of `POST …/action`; none: DELETE. */
+  /** The body of `POST …/action`; none: DELETE, or what a form says. */
   body?: unknown;
+  /** Whom it is for, or the service without which it is not there. */
+  needs?: 'admin' | 'volumes';
 }
 
 const words: Record<string, string> = {
   ACTIVE: 'running', SHUTOFF: 'shut off', PAUSED: 'paused', SUSPENDED: 'suspended', ERROR: 'in error', BUILD: 'being built', SOFT_DELETED: 'deleted', DELETED: 'deleted',
+  VERIFY_RESIZE: 'resized and not confirmed', RESIZE: 'being moved or resized', MIGRATING: 'being moved',
 };
 const stateWord = (server: Server) => words[server.status] ?? server.status.toLowerCase().replaceAll('_', ' ');
 
@@ -34,6 +37,16 @@ function inStates(...states: string[]) {
   };
 }
 
+/** Whether its volumes can change. */
+export const attachable = inStates('ACTIVE', 'PAUSED', 'SHUTOFF');
+const volumesOf = (server: Server) => server['os-extended-volumes:volumes_attached'] ?? [];
+const resizable = inStates('ACTIVE', 'SHUTOFF');
+const isResized = inStates('VERIFY_RESIZE');
+function movableLive(server: Server): true | string {
+  if (volumesOf(server).length > 0) return 'It has volumes: such are moved switched off only. Migrate it, or detach them first.';
+  return inStates('ACTIVE', 'PAUSED')(server);
+}
+
 const named = (verb: string, ...options: Parameters<typeof openstack>[1] & object) => (server: Server) => openstack(verb, options, server.name);
 
 export const SERVER_ACTIONS: ServerAction[] = [
@@ -45,6 +58,16 @@ export const SERVER_ACTIONS: ServerAction[] = [
   { id: 'unpause', label: 'Unpause', can: inStates('PAUSED'), command: named('server unpause'), body: { unpause: null } },
   { id: 'suspend', label: 'Suspend', can: inStates('ACTIVE'), command: named('server suspend'), body: { suspend: null } },
   { id: 'resume', label: 'Resume', can: inStates('SUSPENDED'), command: named('server resume'), body: { resume: null } },
+  { id: 'resize', label: 'Resize', opens: true, can: resizable, command: named('server resize', ['flavor', 'FLAVOR']) },
+  { id: 'confirm-resize', label: 'Confirm the new size', can: isResized, command: named('server resize confirm'), body: { confirmResize: null }, danger: 'It cannot go back to its former size after that.' },
+  { id: 'revert-resize', label: 'Go back to the former size', can: isResized, command: named('server resize revert'), body: { revertResize: null }, danger: 'Its disk is again as it was before the resize.' },
+  { id: 'attach-volume', label: 'Attach a volume', opens: true, needs: 'volumes', can: attachable, command: (server) => openstack('server add volume', [], server.name, 'VOLUME') },
+  {
+    id: 'detach-volume', label: 'Detach a volume', opens: true, needs: 'volumes', command: (server) => openstack('server remove volume', [], server.name, 'VOLUME'),
+    can: (server) => (volumesOf(server).length > 0 ? attachable(server) : 'No volume is attached to it.'),
+  },
+  { id: 'live-migrate', label: 'Move while it runs', opens: true, needs: 'admin', can: movableLive, command: named('server migrate', ['live-migration', true]) },
+  { id: 'migrate', label: 'Move switched off', opens: true, needs: 'admin', can: resizable, command: named('server migrate') },
   { id: 'lock', label: 'Lock', can: (server) => !server.locked || 'It is locked already.', command: named('server lock'), body: { lock: null } },
   { id: 'unlock', label: 'Unlock', can: (server) => server.locked || 'It is not locked.', command: named('server unlock'), body: { unlock: null } },
   { id: 'delete', label: 'Delete', can: (server) => !server.locked || 'It is locked. Unlock it first.', command: named('server delete'), danger: 'Its disk and the ports that were made for it go with it. This cannot be undone.' },

@@ -11,6 +11,7 @@ export interface Server {
   metadata: Record<string, string>;
   'OS-EXT-STS:task_state': string | null; 'OS-EXT-STS:vm_state': string; 'OS-EXT-STS:power_state': number;
   'OS-EXT-AZ:availability_zone': string; 'OS-EXT-SRV-ATTR:host'?: string | null;
+  'os-extended-volumes:volumes_attached': { id: string; delete_on_termination: boolean }[];
 }
 export interface Flavor { id: string; name: string; vcpus: number; ram: number; disk: number; 'os-flavor-access:is_public': boolean; description?: string | null; extra_specs?: Record<string, string> }
 export interface Image { id: string; name: string | null; status: string; size: number | null; min_disk: number; min_ram: number; visibility: string; owner: string; disk_format: string | null; created_at: string; protected: boolean }
@@ -35,14 +36,25 @@ export interface StackEvent { id: string; resource_name: string; resource_status
 export interface Container { name: string; count: number; bytes: number; last_modified: string }
 export type Entry = { subdir: string } | { name: string; hash: string; bytes: number; content_type: string; last_modified: string };
 
+export interface Volume {
+  id: string; name: string | null; description: string | null; status: string; size: number; volume_type: string | null; bootable: string; multiattach: boolean; availability_zone: string; group_id?: string | null;
+  attachments: { server_id: string; device: string; attached_at: string | null }[]; snapshot_id: string | null; source_volid: string | null; metadata: Record<string, string>; created_at: string; updated_at: string | null;
+  volume_image_metadata?: Record<string, string>; 'os-vol-host-attr:host'?: string | null;
+}
+export interface Snapshot { id: string; name: string | null; description: string | null; volume_id: string; status: string; size: number; created_at: string; group_snapshot_id?: string | null }
+export interface Backup { id: string; name: string | null; description: string | null; volume_id: string; status: string; size: number; created_at: string; is_incremental: boolean; has_dependent_backups: boolean; fail_reason: string | null; snapshot_id: string | null }
+export interface VolumeType { id: string; name: string; description: string | null; is_public: boolean; extra_specs?: Record<string, string>; qos_specs_id?: string | null }
+
 export interface Things {
   servers: Server; flavors: Flavor; images: Image; networks: Network; subnets: Subnet; ports: Port; routers: Router; floatingips: FloatingIp;
   'security-groups': SecurityGroup; keypairs: KeyPair; projects: Project; users: User; hosts: Host; stacks: Stack; containers: Container;
+  volumes: Volume; snapshots: Snapshot; backups: Backup; 'volume-types': VolumeType;
 }
 export type Kind = keyof Things;
 
-/** The newest version that the pages are written for. */
+/** The newest versions that the pages are written for. */
 export const COMPUTE = 'compute 2.96';
+export const VOLUME = 'volume 3.67';
 
 /** Where each list is; `{project}` is the project's id, and an empty key says that the answer is the list. */
 export const LISTS: Record<Kind, { service: string; path: string; key: string; version?: string }> = {
@@ -59,6 +71,10 @@ export const LISTS: Record<Kind, { service: string; path: string; key: string; v
   'security-groups': { service: 'network', path: '/v2.0/security-groups?limit=1000', key: 'security_groups' },
   stacks: { service: 'orchestration', path: '/v1/{project}/stacks?limit=1000', key: 'stacks' },
   containers: { service: 'object', path: '/v1/AUTH_{project}?format=json&limit=1000', key: '' },
+  volumes: { service: 'block', path: '/v3/{project}/volumes/detail?limit=1000', key: 'volumes', version: VOLUME },
+  snapshots: { service: 'block', path: '/v3/{project}/snapshots/detail?limit=1000', key: 'snapshots', version: VOLUME },
+  backups: { service: 'block', path: '/v3/{project}/backups/detail?limit=1000', key: 'backups', version: VOLUME },
+  'volume-types': { service: 'block', path: '/v3/{project}/types?is_public=None', key: 'volume_types', version: VOLUME },
   projects: { service: 'identity', path: '/v3/projects', key: 'projects' },
   users: { service: 'identity', path: '/v3/users', key: 'users' },
 };

@@ -6,6 +6,7 @@ import { LISTS } from './kinds';
 /** What else is looked at again when a list has changed. */
 const ALONG: Record<string, string[]> = {
   servers: ['quotas'], networks: ['quotas'], routers: ['quotas'], floatingips: ['quotas'], 'security-groups': ['quotas'], ports: ['quotas'], keypairs: ['quotas'],
+  volumes: ['quotas'], snapshots: ['quotas'], backups: ['quotas'],
 };
 
 /** A stream that was refused is asked for again after this long; the browser itself only repeats one that broke off. */

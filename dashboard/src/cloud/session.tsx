@@ -2,7 +2,10 @@
 import { useQuery } from '@tanstack/react-query';
 import { createContext, useContext } from 'react';
 import { ask, own, type Ask } from './api';
-import { LISTS, type Kind, type Things } from './kinds';
+import { COMPUTE, LISTS, VOLUME, type Kind, type Things } from './kinds';
+
+/** What the catalog calls the service of volumes. */
+export const BLOCK = 'block-storage';
 
 export interface Session {
   user: { id: string; name: string; domain: string };
@@ -57,21 +60,24 @@ export interface Amount {
   used: number;
   limit: number;
 }
-export type Quotas = Record<'instances' | 'cores' | 'ram' | 'key_pairs' | 'network' | 'subnet' | 'port' | 'router' | 'floatingip' | 'security_group', Amount>;
+export type Quotas = Record<'instances' | 'cores' | 'ram' | 'key_pairs' | 'network' | 'subnet' | 'port' | 'router' | 'floatingip' | 'security_group', Amount> & Partial<Record<VolumeQuota, Amount>>;
+/** Of block storage, where there is one; a type of volumes may have some of its own, such as `gigabytes_fast`. */
+export type VolumeQuota = 'volumes' | 'gigabytes' | 'snapshots' | 'backups' | 'backup_gigabytes' | `${'volumes' | 'gigabytes' | 'snapshots'}_${string}`;
 
 /** How much of the project's quotas is used; -1 is no limit. */
 export function useQuotas() {
-  const { project } = useHere();
+  const { project, services } = useHere();
   return useQuery({
     queryKey: [project.id, 'quotas'],
     queryFn: async (): Promise<Quotas> => {
       type Sets = Record<string, { limit: number; in_use?: number; used?: number }>;
-      const [compute, network] = await Promise.all([
-        ask<{ quota_set: Sets }>('compute', `/v2.1/os-quota-sets/${project.id}/detail`, { project: project.id, version: 'compute 2.96' }),
+      const [compute, network, block] = await Promise.all([
+        ask<{ quota_set: Sets }>('compute', `/v2.1/os-quota-sets/${project.id}/detail`, { project: project.id, version: COMPUTE }),
         ask<{ quota: Sets }>('network', `/v2.0/quotas/${project.id}/details.json`, { project: project.id }),
+        services.has(BLOCK) ? ask<{ quota_set: Sets }>('block', `/v3/${project.id}/os-quota-sets/${project.id}?usage=true`, { project: project.id, version: VOLUME }) : undefined,
       ]);
       const all: Record<string, Amount> = {};
-      for (const [name, set] of Object.entries({ ...compute.quota_set, ...network.quota })) {
+      for (const [name, set] of Object.entries({ ...compute.quota_set, ...network.quota, ...block?.quota_set })) {
         if (typeof set === 'object') all[name] = { limit: set.limit, used: set.in_use ?? set.used ?? 0 };
       }
       return all as Quotas;

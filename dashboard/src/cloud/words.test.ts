@@ -10,5 +10,6 @@ it('sizes and times are short', () => {
   expect(ago('2025-12-31T03:00:00+00:00', now)).toBe('2 days ago');
   expect(sentence('powering-off')).toBe('Powering off');
   expect(statusType('BUILD')).toBe('in-progress');
+  expect(['in-use', 'error_extending', 'VERIFY_RESIZE', 'backing-up'].map(statusType)).toEqual(['success', 'error', 'pending', 'in-progress']);
   expect(['CREATE_IN_PROGRESS', 'UPDATE_FAILED', 'CREATE_COMPLETE', 'SUSPEND_COMPLETE', 'X'].map(statusType)).toEqual(['in-progress', 'error', 'success', 'stopped', 'info']);
 });

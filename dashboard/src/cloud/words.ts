@@ -45,6 +45,9 @@ const KINDS: Record<string, StatusType> = {
   error: 'error', down: 'warning', killed: 'error', shutoff: 'stopped', paused: 'pending', suspended: 'pending', queued: 'pending', disabled: 'stopped', deactivated: 'stopped',
   build: 'in-progress', reboot: 'in-progress', hard_reboot: 'in-progress', rebuild: 'in-progress', importing: 'in-progress', saving: 'in-progress', uploading: 'in-progress',
   deleted: 'stopped', soft_deleted: 'stopped',
+  resize: 'in-progress', revert_resize: 'in-progress', migrating: 'in-progress', verify_resize: 'pending',
+  'in-use': 'success', reserved: 'in-progress', creating: 'in-progress', downloading: 'in-progress', attaching: 'in-progress', detaching: 'in-progress', extending: 'in-progress', retyping: 'in-progress',
+  deleting: 'in-progress', 'backing-up': 'in-progress', 'restoring-backup': 'in-progress', restoring: 'in-progress', maintenance: 'pending', 'awaiting-transfer': 'pending',
 };
 
 /** `CREATE_IN_PROGRESS` and its like: what stacks and their resources say. */
@@ -56,4 +59,8 @@ function stackKind(status: string): StatusType | undefined {
 }
 
 /** The icon of a state; the word always stands beside it. */
-export const statusType = (status: string): StatusType => KINDS[status.toLowerCase()] ?? stackKind(status.toLowerCase()) ?? 'info';
+export function statusType(status: string): StatusType {
+  const word = status.toLowerCase();
+  // Volumes say what went wrong, such as `error_extending`.
+  return KINDS[word] ?? stackKind(word) ?? (word.startsWith('error_') ? 'error' : 'info');
+}

@@ -52,7 +52,8 @@ function One({ field, value, wrong, first, set }: { field: Field; value: string 
 
 interface FormProps {
   title: string;
-  fields: Field[];
+  /** What is asked; it may hang on what was typed so far. */
+  fields: Field[] | ((typed: Values) => Field[]);
   button: string;
   command: (values: Values) => string;
   submit: (values: Values) => Promise<unknown>;
@@ -61,8 +62,9 @@ interface FormProps {
 }
 
 /** A dialog that makes or changes something. It stays open with everything in it when that fails. */
-export function FormDialog({ title, fields, button, command, submit, done, close }: FormProps) {
+export function FormDialog({ title, fields: asked, button, command, submit, done, close }: FormProps) {
   const [typed, setTyped] = useState<Values>({});
+  const fields = typeof asked === 'function' ? asked(typed) : asked;
   const values = shownValues(fields, typed);
   const [tried, setTried] = useState(false);
   const [busy, setBusy] = useState(false);

@@ -24,11 +24,14 @@ import { Confirm, useRun, type Doable } from '../parts/list';
 import { words } from '../parts/news';
 import { addresses, useServerActions } from '../parts/servers';
 import { Ago, Command, Copy, Status, To, useGo } from '../parts/small';
+import { useHasVolumes } from '../parts/volumes';
 import { Console } from './console';
+import { ServerVolumes } from './servervolumes';
 
 export function Instance() {
   const { id = '' } = useParams();
   const { project, live, mayWrite } = useHere();
+  const hasVolumes = useHasVolumes();
   const ask = useAsk();
   const go = useGo();
   // The list is what the event stream watches; this one server comes along with it.
@@ -40,7 +43,7 @@ export function Instance() {
   });
   const [params, setParams] = useSearchParams();
   const [asked, setAsked] = useState<Doable<Server>>();
-  const actions = useServerActions();
+  const { actions, dialog } = useServerActions();
   const run = useRun<Server>((server) => server.name);
   const server = query.data;
   if (query.error && !server) {
@@ -58,6 +61,7 @@ export function Instance() {
     return { id: action.id, text: action.label, disabled: can !== true, disabledReason: can === true ? undefined : can };
   });
   const start = (action: Doable<Server> | undefined) => (action?.danger ? setAsked(action) : action && void run(action, [server]));
+  const find = (id: string) => actions.find((action) => action.id === id);
   const tab = params.get('tab') ?? 'summary';
   return (
     <ContentLayout
@@ -65,7 +69,7 @@ export function Instance() {
         <Header
           variant="h1"
           description={deleted ? <StatusIndicator type="stopped">Deleted</StatusIndicator> : <Status status={server.status} task={server['OS-EXT-STS:task_state']} />}
-          actions={<ButtonDropdown items={menu} onItemClick={({ detail }) => start(actions.find((action) => action.id === detail.id))}>Actions</ButtonDropdown>}
+          actions={<ButtonDropdown items={menu} onItemClick={({ detail }) => start(find(detail.id))}>Actions</ButtonDropdown>}
         >
           {server.name}
         </Header>
@@ -73,6 +77,15 @@ export function Instance() {
     >
       <SpaceBetween size="l">
         {server.fault && server.status === 'ERROR' && <Alert type="error" header="Why it is in error">{server.fault.message}</Alert>}
+        {server.status === 'VERIFY_RESIZE' && !deleted && (
+          <Alert
+            type="info"
+            header="It has been resized or moved"
+            action={mayWrite && <SpaceBetween direction="horizontal" size="xs"><Button onClick={() => start(find('revert-resize'))}>Go back</Button><Button onClick={() => start(find('confirm-resize'))}>Confirm</Button></SpaceBetween>}
+          >
+            Confirm it when all is well, or go back to what it was. Until then both count in the quota.
+          </Alert>
+        )}
         <Tabs
           activeTabId={tab}
           onChange={({ detail }) => setParams({ tab: detail.activeTabId }, { replace: true })}
@@ -82,11 +95,13 @@ export function Instance() {
             { id: 'console', label: 'Console', content: <Console server={server} /> },
             { id: 'log', label: 'Console log', content: <Log server={server} /> },
             { id: 'interfaces', label: 'Interfaces', content: <Interfaces server={server} /> },
+            ...(hasVolumes ? [{ id: 'volumes', label: 'Volumes', content: <ServerVolumes server={server} attach={() => start(find('attach-volume'))} /> }] : []),
             { id: 'timeline', label: 'Timeline', content: <Timeline server={server} /> },
           ]}
         />
       </SpaceBetween>
       {asked && <Confirm action={asked} things={[server]} one="instance" name={(one) => one.name} close={() => setAsked(undefined)} go={() => run(asked, [server])} />}
+      {dialog}
     </ContentLayout>
   );
 }
@@ -97,7 +112,7 @@ function Summary({ server }: { server: Server }) {
   const floating = addresses(server, 'floating');
   const items = [
     { label: 'Id', value: <Copy text={server.id} /> },
-    { label: 'Image', value: image?.name ?? (server.image ? server.image.id : '–') },
+    { label: 'Image', value: image?.name ?? (server.image ? server.image.id : 'None: it starts from a volume') },
     { label: 'Flavor', value: `${server.flavor.original_name}: ${server.flavor.vcpus} vCPU, ${mib(server.flavor.ram)}, ${server.flavor.disk} GiB disk` },
     { label: 'Key pair', value: server.key_name ?? '–' },
     { label: 'Availability zone', value: server['OS-EXT-AZ:availability_zone'] || '–' },

@@ -10,13 +10,20 @@ import ProgressBar from '@cloudscape-design/components/progress-bar';
 import SpaceBetween from '@cloudscape-design/components/space-between';
 import Table from '@cloudscape-design/components/table';
 import { useHere, useQuotas, useThings, type Amount, type Quotas } from '../cloud/session';
+import { called, inError } from '../cloud/volumes';
 import { mib } from '../cloud/words';
 import { words } from '../parts/news';
 import { Ago, Status, To, useGo } from '../parts/small';
+import { useHasVolumes } from '../parts/volumes';
 
 const BARS: { name: keyof Quotas; label: string; show?: (value: number) => string }[] = [
   { name: 'instances', label: 'Instances' }, { name: 'cores', label: 'vCPUs' }, { name: 'ram', label: 'Memory', show: mib }, { name: 'floatingip', label: 'Floating IPs' },
   { name: 'network', label: 'Networks' }, { name: 'router', label: 'Routers' }, { name: 'security_group', label: 'Security groups' }, { name: 'port', label: 'Ports' },
+];
+const gib = (value: number) => `${value} GiB`;
+/** Of block storage, where there is one. */
+const VOLUME_BARS: typeof BARS = [
+  { name: 'volumes', label: 'Volumes' }, { name: 'gigabytes', label: 'Volume storage', show: gib }, { name: 'snapshots', label: 'Snapshots' }, { name: 'backups', label: 'Backups' },
 ];
 
 export function Overview() {
@@ -25,7 +32,10 @@ export function Overview() {
   const servers = useThings('servers');
   const networks = useThings('networks').things;
   const routers = useThings('routers').things;
+  const hasVolumes = useHasVolumes();
+  const volumes = useThings('volumes', hasVolumes).things;
   const go = useGo();
+  const badVolumes = volumes.filter(inError);
   const bad = servers.things.filter((server) => server.status === 'ERROR');
   const recent = [...servers.things].sort((a, b) => b.updated.localeCompare(a.updated)).slice(0, 6);
   const running = servers.things.filter((server) => server.status === 'ACTIVE').length;
@@ -33,7 +43,7 @@ export function Overview() {
     { label: 'Running instances', value: running, to: '/instances?filter=active' },
     { label: 'Other instances', value: servers.things.length - running, to: '/instances' },
     { label: 'Own networks', value: networks.filter((network) => network.project_id === project.id).length, to: '/networks' },
-    { label: 'Routers', value: routers.length, to: '/routers' },
+    hasVolumes ? { label: 'Volumes', value: volumes.length, to: '/volumes' } : { label: 'Routers', value: routers.length, to: '/routers' },
   ];
   return (
     <ContentLayout header={<Header variant="h1" actions={<Button variant="primary" disabled={!mayWrite} disabledReason="You may only look in this project: your role is reader." onClick={() => go('/instances/launch')}>Launch instance</Button>}>Overview</Header>}>
@@ -41,6 +51,11 @@ export function Overview() {
         {bad.length > 0 && (
           <Alert type="error" header={bad.length === 1 ? 'One instance is in error' : `${bad.length} instances are in error`}>
             <SpaceBetween size="xxs">{bad.slice(0, 5).map((server) => <div key={server.id}><To to={`/instances/${server.id}`}>{server.name}</To>{server.fault ? `: ${server.fault.message}` : ''}</div>)}</SpaceBetween>
+          </Alert>
+        )}
+        {badVolumes.length > 0 && (
+          <Alert type="error" header={badVolumes.length === 1 ? 'One volume is in error' : `${badVolumes.length} volumes are in error`}>
+            <SpaceBetween size="xxs">{badVolumes.slice(0, 5).map((volume) => <div key={volume.id}><To to={`/volumes/${volume.id}`}>{called(volume)}</To></div>)}</SpaceBetween>
           </Alert>
         )}
         <Container>
@@ -58,7 +73,7 @@ export function Overview() {
             <Alert type="error">{words(quotas.error)}</Alert>
           ) : (
             <ColumnLayout columns={4} minColumnWidth={170}>
-              {BARS.map((bar) => <Bar key={bar.name} label={bar.label} amount={quotas.data?.[bar.name]} show={bar.show ?? String} />)}
+              {[...BARS, ...(hasVolumes ? VOLUME_BARS : [])].map((bar) => <Bar key={bar.name} label={bar.label} amount={quotas.data?.[bar.name]} show={bar.show ?? String} />)}
             </ColumnLayout>
           )}
         </Container>

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use nephos_dashboard::Config;
+use nephos_peer::Transport;
 use nephos_runtime::WakeSink;
 use nephos_testkit::Persona;
 use nephos_types::Wake;
@@ -69,6 +70,12 @@ async fn a_list_that_changes_is_told_and_one_that_does_not_is_not() {
 
 #[tokio::test]
 async fn a_wake_makes_it_look_at_once() {
+    for topic in ["compute.ops", "block.ops"] {
+        a_wake_is_heard(topic).await;
+    }
+}
+
+async fn a_wake_is_heard(topic: &'static str) {
     let site = Site::new().await;
     let browser = site.signed_in().await;
     let mut chunks = browser.stream(&target("servers")).await;
@@ -78,7 +85,7 @@ async fn a_wake_makes_it_look_at_once() {
     tokio::pin!(told);
     // Polled once, so that it waits; only the moment after the wake has to pass.
     assert!(futures_util::poll!(&mut told).is_pending());
-    site.world.bus.wake(Wake::new("compute.ops", "x"));
+    site.world.bus.wake(Wake::new(topic, "x"));
     let passing = async {
         for _ in 0..20 {
             tokio::task::yield_now().await;
@@ -89,6 +96,34 @@ async fn a_wake_makes_it_look_at_once() {
     let chunk = tokio::select! { chunk = &mut told => chunk, () = passing => None };
     let text = String::from_utf8(chunk.unwrap().unwrap().to_vec()).unwrap();
     assert!(text.contains("servers"), "{text}");
+}
+
+#[tokio::test]
+async fn volumes_and_their_copies_are_lists_of_the_project() {
+    let site = Site::new().await;
+    let block = Transport::Local(site.siblings.named("block"));
+    site.world.directory.set("block", block);
+    let browser = site.signed_in().await;
+    let kinds = "volumes,snapshots,backups,volume-types";
+    let mut chunks = browser.stream(&target(kinds)).await;
+    let (_, seen) = next(&site, &mut chunks).await.unwrap();
+    for kind in kinds.split(',') {
+        assert!(seen[kind].is_string(), "{kind}");
+    }
+    let reached = site.siblings.reached();
+    let below = format!("/v3/{}/", Persona::Member.project());
+    for list in [
+        "volumes/detail?",
+        "snapshots/detail?",
+        "backups/detail?",
+        "types?",
+    ] {
+        let asked = format!("{below}{list}");
+        assert!(
+            reached.iter().any(|one| one.target.starts_with(&asked)),
+            "{asked}"
+        );
+    }
 }
 
 #[tokio::test]

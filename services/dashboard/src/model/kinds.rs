@@ -28,6 +28,11 @@ const fn kind(name: &'static str, service: &'static str, target: &'static str) -
 /// Lists are looked at up to their first thousand things.
 const KINDS: &[Kind] = &[
     kind(
+        "backups",
+        "block",
+        "/v3/{project}/backups/detail?limit=1000",
+    ),
+    kind(
         "containers",
         "object",
         "/v1/AUTH_{project}?format=json&limit=1000",
@@ -54,9 +59,24 @@ const KINDS: &[Kind] = &[
         restless: &["updated_at"],
         ..kind("services", "compute", "/v2.1/os-services")
     },
+    kind(
+        "snapshots",
+        "block",
+        "/v3/{project}/snapshots/detail?limit=1000",
+    ),
     kind("stacks", "orchestration", "/v1/{project}/stacks?limit=1000"),
     kind("subnets", "network", "/v2.0/subnets?limit=1000"),
     kind("users", "identity", "/v3/users"),
+    kind(
+        "volume-types",
+        "block",
+        "/v3/{project}/types?is_public=None",
+    ),
+    kind(
+        "volumes",
+        "block",
+        "/v3/{project}/volumes/detail?limit=1000",
+    ),
 ];
 
 impl Kind {

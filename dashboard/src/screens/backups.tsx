@@ -1,0 +1,4 @@
+// Backups of volumes, kept in object storage.
+import { BackupList } from '../parts/copies';
+
+export const Backups = () => <BackupList />;
