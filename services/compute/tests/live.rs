@@ -378,6 +378,23 @@ async fn while_a_host_is_silent_nobody_decides_where_the_guest_is() {
 }
 
 #[tokio::test]
+async fn a_move_ends_although_both_hosts_have_lost_the_guest() {
+    let (mut cloud, id, host, other) = cloud().await;
+    cloud.simulated.set_fate(&other, Fate::Linger);
+    go(&cloud, &id).await;
+    cloud.work_for(15).await;
+    for host in [&host, &other] {
+        cloud.simulated.lose_guests(host);
+    }
+    cloud.settle().await;
+    let shown = cloud.show(&id).await;
+    assert_eq!(shown["OS-EXT-STS:task_state"], Value::Null, "{shown}");
+    assert_eq!(shown["OS-EXT-SRV-ATTR:host"], json!(host));
+    assert_eq!(moves(&cloud).await[0]["status"], "error");
+    assert_eq!(cloud.compute.check().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_server_whose_host_is_lost_before_it_left_can_be_evacuated() {
     let (mut cloud, id, host, other) = cloud().await;
     cloud.simulated.set_fate(&other, Fate::Linger);

@@ -92,7 +92,11 @@ pub(super) async fn references(cx: &Cx, new: &NewServer) -> Result<References, F
         key(cx, new.key_name.as_deref()),
         nics(cx, new),
     );
-    let flavor = flavor.map_err(|why| Fault::bad_request(why.message))?;
+    // A flavor that is not there is a mistake in the request; a database that is away is none.
+    let flavor = flavor.map_err(|why| match why.status.as_u16() {
+        404 => Fault::bad_request(why.message),
+        _other => why,
+    })?;
     let found = found?;
     server_devices::check_fits(&flavor, &found)?;
     let groups = groups(cx, new).await?;

@@ -226,6 +226,14 @@ impl World {
         });
     }
 
+    /// The host is as new: nothing of any guest is there.
+    pub fn lose_guests(&self, host: &str) {
+        self.with(host, |host| {
+            host.servers.clear();
+            host.changes.tell(None);
+        });
+    }
+
     /// The guest switches itself off.
     pub fn guest_shuts_down(&self, host: &str, server: &ServerId) {
         self.with(host, |host| host.guest_shuts_down(server));

@@ -292,11 +292,10 @@ async fn watch(
             return Ok(Next::Fail(why));
         }
     }
-    // It has left, and soon is there; or it was switched off on its way.
+    // It has left, and soon is there; or it was switched off on its way, or is gone with its host's guests.
     let off = here.is_some_and(|seen| {
-        seen.progress == Progress::Settled
-            && matches!(seen.state, GuestState::Stopped | GuestState::Crashed)
-            && seen.live.is_none()
+        let states = [GuestState::Stopped, GuestState::Crashed, GuestState::Absent];
+        seen.progress == Progress::Settled && states.contains(&seen.state) && seen.live.is_none()
     });
     if off {
         let why = "The guest went off before it was there.";
