@@ -113,6 +113,7 @@ fn differences(
             kind.props
                 .iter()
                 .any(|prop| prop.name == name && prop.in_place)
+                && !kind.replaces(name, wanted)
         });
         Some(Difference {
             property: name.clone(),
