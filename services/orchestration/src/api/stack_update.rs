@@ -1,5 +1,7 @@
 //! Updates of stacks, and what they would do.
 
+use std::collections::BTreeSet;
+
 use nephos_api::{Accepted, Fault, Json, Params, Reply, Req, endpoint};
 use serde_json::{Value, json};
 
@@ -234,7 +236,22 @@ async fn previewed(
     check_state(stack)?;
     let (scene, _, _) = next(cx, stack, body, patch)?;
     let now = facts::view(cx.db(), stack).await?;
-    let changes = preview::changes(cx.db(), &now, scene).await?;
+    let hidden: Vec<(String, BTreeSet<String>)> = scene
+        .template
+        .resources
+        .iter()
+        .map(|found| {
+            let before = now.scene.hidden(&found.name);
+            let after = scene.hidden(&found.name);
+            (found.name.clone(), &before | &after)
+        })
+        .collect();
+    let mut changes = preview::changes(cx.db(), &now, scene).await?;
+    for change in &mut changes {
+        if let Some((_, properties)) = hidden.iter().find(|(name, _)| *name == change.name) {
+            change.hide(properties);
+        }
+    }
     let mut lists =
         json!({"unchanged": [], "updated": [], "replaced": [], "added": [], "deleted": []});
     for change in &changes {
