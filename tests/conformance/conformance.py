@@ -4,6 +4,7 @@ import collections
 import configparser
 import functools
 import http.server
+import importlib
 import json
 import os
 import re
@@ -20,14 +21,32 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 WORKERS = 2
 
 
+def plain(name):
+    """A test's name without its attributes."""
+    return re.sub(r"\[.*$", "", name)
+
+
 def names(path):
     lines = (line.split("#")[0].strip() for line in Path(path).read_text().splitlines())
-    return list(dict.fromkeys(re.sub(r"\[.*$", "", line) for line in lines if line))
+    return list(dict.fromkeys(plain(line) for line in lines if line))
+
+
+# A module that makes its tests itself, of files: `stacks_list` is of the file `stacks`.
+OF_FILES = "heat_tempest_plugin.tests.api.test_heat_api"
 
 
 def owner(name):
-    """The class of a test: its set-up is shared, so its tests stay together."""
-    return name.rsplit(".", 1)[0]
+    """What stays together: the tests of a class, whose set-up they share, or of a file, where each needs those before it."""
+    owner = name.rsplit(".", 1)[0]
+    return re.sub(rf"({re.escape(OF_FILES)}\.[^_]+)_.*", r"\1", owner)
+
+
+def of_files(loader, wanted):
+    """Those that are wanted, in their files' order."""
+    suites = importlib.import_module(OF_FILES).load_tests(loader, unittest.TestSuite(), None)
+    for suite in suites:
+        suite._tests = [test for test in suite if plain(test.id()) in wanted]
+    return suites
 
 
 class Verdicts(unittest.TestResult):
@@ -38,8 +57,7 @@ class Verdicts(unittest.TestResult):
         self.out = out
 
     def say(self, test, verdict, reason=""):
-        name = re.sub(r"\[.*$", "", test.id())
-        self.out.write(json.dumps([name, verdict, reason.strip()[-1500:]]) + "\n")
+        self.out.write(json.dumps([plain(test.id()), verdict, reason.strip()[-1500:]]) + "\n")
         self.out.flush()
 
     def addSuccess(self, test):
@@ -59,8 +77,12 @@ def work(list_path, out_path):
     loader, suite = unittest.TestLoader(), unittest.TestSuite()
     with open(out_path, "w") as out:
         verdicts = Verdicts(out)
+        made = {name for name in names(list_path) if name.startswith(OF_FILES)}
         for name in names(list_path):
-            suite.addTest(loader.loadTestsFromName(name))
+            if name not in made:
+                suite.addTest(loader.loadTestsFromName(name))
+        if made:
+            suite.addTest(of_files(loader, made))
         for why in loader.errors:
             out.write(json.dumps(["", "failed", why[-1500:]]) + "\n")
         suite.run(verdicts)
@@ -83,6 +105,29 @@ EXTENSIONS = """
 
 # What the object service's /info promises; Tempest leaves out tests of other features.
 OBJECT_FEATURES = "account_quotas bulk_delete container_quotas dlo slo tempurl versioned_writes".split()
+
+
+def stacks(cloud, admin, public):
+    """What the tests of stacks expect: a user, with a network that has a way out."""
+    password = "a-password-of-stacks"
+    project = admin.create_project(name="stacks", domain_id="default")
+    user = admin.create_user(name="stacks", password=password, domain_id="default")
+    admin.grant_role("member", user=user.id, project=project.id)
+    own = {"username": "stacks", "password": password, "project_name": "stacks"}
+    member = admin.connect_as(**own, user_domain_id="default", project_domain_id="default")
+    network = member.network.create_network(name="heat-net")
+    subnet = member.network.create_subnet(network_id=network.id, name="heat-subnet", ip_version=4, cidr="10.20.0.0/24")
+    router = member.network.create_router(name="heat-router", external_gateway_info={"network_id": public.id})
+    member.network.add_interface_to_router(router, subnet_id=subnet.id)
+    auth = admin.config.config["auth"]
+    return own | {
+        "auth_url": f"{cloud.url}/identity/v3", "auth_version": "3", "region": "RegionOne",
+        "admin_username": "admin", "admin_password": auth["password"], "admin_project_name": "admin",
+        "user_domain_name": "Default", "user_domain_id": "default",
+        "project_domain_name": "Default", "project_domain_id": "default",
+        "instance_type": "c192", "minimal_instance_type": "c128", "image_ref": "one", "minimal_image_ref": "one",
+        "floating_network_name": "public", "hidden_stack_tag": "data-processing-cluster", "build_interval": 1,
+    }
 
 
 def configure(cloud, folder, served):
@@ -117,7 +162,7 @@ def configure(cloud, folder, served):
         "identity-feature-enabled": {
             "api_v2": False, "trust": True, "access_rules": True, "security_compliance": True, "enforce_scope": True,
         },
-        "service_available": {"cinder": True, "swift": True, "neutron": True, "glance": True, "nova": True},
+        "service_available": dict.fromkeys(("cinder", "swift", "neutron", "glance", "nova", "heat"), True),
         "compute": {
             "image_ref": images[0].id, "image_ref_alt": images[1].id, "flavor_ref": flavors[0].id,
             "flavor_ref_alt": flavors[1].id, "min_microversion": "2.1", "max_microversion": "latest", "min_compute_nodes": 2,
@@ -147,6 +192,7 @@ def configure(cloud, folder, served):
             "volume_revert": False, "consistency_group": False,
         },
         "validation": {"run_validation": False},
+        "heat_plugin": stacks(cloud, admin, public),
     }
     file = configparser.RawConfigParser()
     file.optionxform = str

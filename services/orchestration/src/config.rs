@@ -8,6 +8,9 @@ use serde::Deserialize;
 pub struct Config {
     /// Where clients and guests reach this service, for the URLs that signal it; empty: where the cloud listens.
     pub public_url: String,
+    /// The region of the catalog; not a key, the cloud says it.
+    #[serde(skip)]
+    pub region: String,
     /// Stacks that a project may have, those inside stacks not counted.
     pub max_stacks_per_project: i64,
     /// Resources that a stack and all stacks inside it may have.
@@ -22,6 +25,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             public_url: String::new(),
+            region: "RegionOne".to_owned(),
             max_stacks_per_project: 512,
             max_resources_per_stack: 1000,
             action_timeout_mins: 60,

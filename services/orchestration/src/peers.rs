@@ -64,6 +64,15 @@ impl<'a> Ask<'a> {
             body: Some(body),
         }
     }
+    /// A JSON patch.
+    pub fn patch(service: &'static str, target: impl Into<String>, body: &'a Value) -> Self {
+        Self {
+            service,
+            method: Method::PATCH,
+            target: target.into(),
+            body: Some(body),
+        }
+    }
     pub fn delete(service: &'static str, target: impl Into<String>) -> Self {
         Self {
             service,
@@ -215,6 +224,10 @@ impl Siblings {
         }
         if let Some(body) = ask.body {
             call = call.json(body);
+        }
+        if ask.method == Method::PATCH {
+            let form = "application/openstack-images-v2.1-json-patch";
+            call = call.header(http::header::CONTENT_TYPE, form);
         }
         let answer = call.send().await?;
         if answer.body.is_empty() {

@@ -34,6 +34,14 @@ nephos_auth::rules! {
     pub(crate) ResourceShow = "resource:show", READER;
     /// Signal a resource.
     pub(crate) ResourceSignal = "resource:signal", STACK_USER;
+    /// Associate QoS specs with volume types in a stack.
+    pub(crate) QosAssociationType = "resource_types:OS::Cinder::QoSAssociation", "rule:project_admin";
+    /// Make QoS specs in a stack.
+    pub(crate) QosSpecsType = "resource_types:OS::Cinder::QoSSpecs", "rule:project_admin";
+    /// Set quotas of block storage in a stack.
+    pub(crate) VolumeQuotaType = "resource_types:OS::Cinder::Quota", "rule:project_admin";
+    /// Make volume types in a stack.
+    pub(crate) VolumeTypeType = "resource_types:OS::Cinder::VolumeType", "rule:project_admin";
     /// Make flavors in a stack.
     pub(crate) FlavorType = "resource_types:OS::Nova::Flavor", "rule:project_admin";
     /// Create a software configuration.

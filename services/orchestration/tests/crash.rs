@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use nephos_api::Check as _;
 use nephos_runtime::crash::{self, Mode};
+use nephos_testkit::Persona;
 use serde_json::{Value, json};
 
 use crate::kit::{Cloud, cloud, path, template};
@@ -185,6 +186,38 @@ async fn suspending_a_stack() {
         let cloud = cloud().await;
         let stack = cloud.made("s", json!({"server": {"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny"}}})).await;
         cloud.member().post(&path(&format!("/stacks/{stack}/actions")), json!({"suspend": null})).await.expect(200);
+        (cloud, stack)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_administrators_set_and_images() {
+    let resources = || {
+        json!({
+            "type": {"type": "OS::Cinder::VolumeType", "properties": {"name": "t", "metadata": {"a": "b"}}},
+            "speed": {"type": "OS::Cinder::QoSSpecs", "properties": {"name": "q", "specs": {"a": "b"}}},
+            "link": {"type": "OS::Cinder::QoSAssociation", "properties": {"qos_specs": {"get_resource": "speed"}, "volume_types": [{"get_resource": "type"}]}},
+            "quota": {"type": "OS::Cinder::Quota", "properties": {"project": "p1", "volumes": 5}},
+            "group": {"type": "OS::Nova::ServerGroup", "properties": {"name": "g"}},
+            "image": {"type": "OS::Glance::WebImage", "properties": {"name": "i", "disk_format": "raw", "container_format": "bare", "location": "http://a.test/i"}},
+        })
+    };
+    check(12, || async {
+        let mut cloud = cloud().await;
+        cloud.who = Persona::Admin;
+        let stack = cloud
+            .create("s", json!({"template": template(resources())}))
+            .await;
+        (cloud, stack)
+    })
+    .await;
+    check(8, || async {
+        let mut cloud = cloud().await;
+        cloud.who = Persona::Admin;
+        let stack = cloud.made("s", resources()).await;
+        let target = format!("/v1/{}/stacks/{stack}", Persona::Admin.project());
+        cloud.member().delete(&target).await.expect(204);
         (cloud, stack)
     })
     .await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Cloud, cloud, path, template};
+use crate::kit::{Cloud, cloud, message, path, template};
 
 async fn members(cloud: &Cloud, stack: &str, group: &str) -> Vec<String> {
     let row = cloud.resource(stack, group).await;
@@ -138,4 +138,92 @@ async fn a_policy_scales_its_group_within_its_bounds() {
     let outputs = cloud.resource(&stack, "asg").await;
     assert_eq!(outputs["attributes"]["current_size"], 3);
     cloud.delete(&stack).await;
+}
+
+#[tokio::test]
+async fn a_stack_in_a_stack_is_made_in_this_region_only() {
+    let cloud = cloud().await;
+    let inner = json!({"heat_template_version": "2018-08-31", "resources": {"r": {"type": "OS::Heat::RandomString"}}, "outputs": {"o": {"value": {"get_resource": "r"}}}});
+    let within = |context: Value, template: Value| json!({"s": {"type": "OS::Heat::Stack", "properties": {"context": context, "template": template.to_string()}}});
+    let here = within(json!({"region_name": "RegionOne"}), inner.clone());
+    let stack = cloud.made("here", here).await;
+    assert_eq!(cloud.state(&stack).await, "CREATE_COMPLETE");
+    let broken = json!({"heat_template_version": "2018-08-31", "resource": {}});
+    let named = json!({"region_name": "RegionOne"});
+    for (context, inner, why) in [
+        (
+            json!({"region_name": "DARKHOLE"}),
+            inner.clone(),
+            "Cannot establish connection to Heat endpoint at region \"DARKHOLE\" due to \"public endpoint for orchestration service in DARKHOLE region not found\". Stacks can be made in region RegionOne only.",
+        ),
+        (
+            json!({"credential_secret_id": "x"}),
+            inner.clone(),
+            "Property error: resources.s.properties: context.credential_secret_id: there is no key manager here",
+        ),
+        (
+            json!({"ca_cert": "x"}),
+            inner.clone(),
+            "Property error: resources.s.properties: context.ca_cert: stacks are made in this cloud only",
+        ),
+        (
+            named,
+            broken,
+            "Failed validating stack template using Heat endpoint at region \"RegionOne\" due to \"ERROR: The template section is invalid: resource\"",
+        ),
+    ] {
+        let body = json!({"stack_name": "there", "template": template(within(context, inner))});
+        let answer = cloud
+            .member()
+            .post(&path("/stacks"), body)
+            .await
+            .expect(400);
+        assert!(message(&answer).starts_with(why), "{answer:?}");
+    }
+    // One that is known only when the stack is made fails then.
+    let later = json!({
+        "where": {"type": "OS::Heat::Value", "properties": {"value": "DARKHOLE"}},
+        "s": {"type": "OS::Heat::Stack", "properties": {"context": {"region_name": {"get_attr": ["where", "value"]}}, "template": inner.to_string()}},
+    });
+    let stack = cloud.made("later", later).await;
+    let shown = cloud.show(&stack).await;
+    let reason = shown["stack_status_reason"].as_str().unwrap();
+    assert!(reason.contains("region \"DARKHOLE\""), "{shown}");
+}
+
+#[tokio::test]
+async fn a_member_that_is_removed_by_name_does_not_come_back() {
+    let cloud = cloud().await;
+    let group = |removed: &[&str], mode: &str, other: &str| {
+        let mut group = group(2, "a");
+        group["properties"]["removal_policies"] = json!([{"resource_list": removed}]);
+        group["properties"]["removal_policies_mode"] = json!(mode);
+        json!({"g": group, "other": {"type": "OS::Heat::Value", "properties": {"value": other}}})
+    };
+    let stack = cloud.made("s", group(&[], "append", "1")).await;
+    for (removed, mode, expected) in [
+        (&["0"] as &[&str], "append", ["1", "2"]),
+        // The same again changes nothing.
+        (&["0"], "append", ["1", "2"]),
+        (&[], "append", ["1", "2"]),
+        (&["1"], "append", ["2", "3"]),
+        (&[], "update", ["0", "1"]),
+    ] {
+        let other = format!("{removed:?} {mode} {expected:?}");
+        cloud.updated(&stack, group(removed, mode, &other)).await;
+        let shown = cloud.show(&stack).await;
+        assert_eq!(shown["stack_status"], "UPDATE_COMPLETE", "{shown}");
+        assert_eq!(members(&cloud, &stack, "g").await, expected, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_shrinks_lets_its_oldest_member_go() {
+    let cloud = cloud().await;
+    let down = json!({"type": "OS::Heat::ScalingPolicy", "properties": {"auto_scaling_group_id": {"get_resource": "asg"}, "adjustment_type": "change_in_capacity", "scaling_adjustment": -1}});
+    let group = json!({"type": "OS::Heat::AutoScalingGroup", "properties": {"min_size": 1, "max_size": 3, "desired_capacity": 2, "resource": {"type": "OS::Heat::TestResource"}}});
+    let stack = cloud.made("s", json!({"asg": group, "down": down})).await;
+    cloud.signal(&stack, "down", json!({})).await.expect(200);
+    cloud.settle().await;
+    assert_eq!(members(&cloud, &stack, "asg").await, ["member1"]);
 }

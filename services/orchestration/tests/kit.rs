@@ -16,6 +16,8 @@ pub struct Cloud {
     pub orchestration: Arc<Orchestration>,
     pub ask: Ask,
     pub siblings: Siblings,
+    /// Whose stacks they are.
+    pub who: Persona,
 }
 
 pub async fn cloud() -> Cloud {
@@ -44,6 +46,7 @@ async fn start(world: World, siblings: Siblings) -> Cloud {
         orchestration,
         ask,
         siblings,
+        who: Persona::Member,
     }
 }
 
@@ -65,18 +68,25 @@ impl Cloud {
             siblings,
             orchestration,
             ask,
+            who,
         } = self;
         // A process that is gone holds no database open.
         let stand_in = Transport::Local(Arc::new(siblings.clone()));
         world.directory.set("orchestration", stand_in);
         drop((orchestration, ask));
-        let cloud = start(world, siblings).await;
+        let mut cloud = start(world, siblings).await;
+        cloud.who = who;
         cloud.world.clock.advance(Duration::from_secs(31));
         cloud
     }
 
     pub fn member(&self) -> Ask {
-        self.ask.as_persona(Persona::Member)
+        self.ask.as_persona(self.who)
+    }
+
+    /// The path of its project.
+    fn path(&self, rest: &str) -> String {
+        format!("/v1/{}{rest}", self.who.project())
     }
 
     /// Does all durable work that is due within ten minutes.
@@ -94,7 +104,11 @@ impl Cloud {
     pub async fn create(&self, name: &str, body: Value) -> String {
         let mut body = body;
         body["stack_name"] = json!(name);
-        let answer = self.member().post(&path("/stacks"), body).await.expect(201);
+        let answer = self
+            .member()
+            .post(&self.path("/stacks"), body)
+            .await
+            .expect(201);
         format!("{name}/{}", answer.json["stack"]["id"].as_str().unwrap())
     }
 
@@ -109,7 +123,7 @@ impl Cloud {
 
     pub async fn update(&self, stack: &str, body: Value) -> Answer {
         self.member()
-            .put(&path(&format!("/stacks/{stack}")), body)
+            .put(&self.path(&format!("/stacks/{stack}")), body)
             .await
     }
 
@@ -123,7 +137,7 @@ impl Cloud {
 
     pub async fn show(&self, stack: &str) -> Value {
         self.member()
-            .get(&path(&format!("/stacks/{stack}")))
+            .get(&self.path(&format!("/stacks/{stack}")))
             .await
             .expect(200)
             .json["stack"]
@@ -139,7 +153,7 @@ impl Cloud {
 
     #[track_caller]
     pub fn get(&self, stack: &str, rest: &str) -> impl Future<Output = Answer> {
-        let target = path(&format!("/stacks/{stack}{rest}"));
+        let target = self.path(&format!("/stacks/{stack}{rest}"));
         let ask = self.member();
         async move { ask.get(&target).await }
     }
@@ -155,7 +169,7 @@ impl Cloud {
     pub async fn signal(&self, stack: &str, name: &str, body: Value) -> Answer {
         self.member()
             .post(
-                &path(&format!("/stacks/{stack}/resources/{name}/signal")),
+                &self.path(&format!("/stacks/{stack}/resources/{name}/signal")),
                 body,
             )
             .await
@@ -163,7 +177,7 @@ impl Cloud {
 
     pub async fn delete(&self, stack: &str) {
         self.member()
-            .delete(&path(&format!("/stacks/{stack}")))
+            .delete(&self.path(&format!("/stacks/{stack}")))
             .await
             .expect(204);
         self.settle().await;

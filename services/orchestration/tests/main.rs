@@ -6,14 +6,18 @@
     reason = "a test fails by panicking"
 )]
 
+mod administrators;
 mod crash;
 mod groups;
 mod hooks;
 mod kit;
 mod matrix;
 mod refusals;
+mod servers;
 mod siblings;
 mod stacks;
+mod stand_ins;
 mod things;
+mod together;
 mod updates;
 mod volumes;

@@ -16,6 +16,75 @@ async fn refused(cloud: &Cloud, body: Value, words: &str) {
 }
 
 #[tokio::test]
+async fn a_template_that_makes_more_than_fits_is_refused() {
+    let cloud = cloud().await;
+    let many: Vec<u32> = (0..99).collect();
+    let repeat = |template: Value| json!({"repeat": {"for_each": {"%a%": many, "%b%": many}, "template": template}});
+    let long = "x".repeat(4000);
+    let replace =
+        |template: Value| json!({"str_replace": {"template": template, "params": {"x": long}}});
+    for (value, why) in [
+        (
+            repeat(repeat(json!("%a%"))),
+            "more values than a stack may have",
+        ),
+        (replace(replace(json!(long))), "a text of more than"),
+    ] {
+        let mut body = template(json!({}));
+        body["outputs"] = json!({"o": {"value": value}});
+        let body = json!({"stack_name": "s", "template": body});
+        let answer = cloud
+            .member()
+            .post(&path("/stacks"), body)
+            .await
+            .expect(400);
+        assert!(message(&answer).contains(why), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_be_carried_out_is_refused_wherever_it_stands() {
+    let cloud = cloud().await;
+    for (value, why) in [
+        (json!({"list_join": "x"}), "outputs.o.value.list_join: "),
+        (json!({"str_split": [","]}), "outputs.o.value.str_split: "),
+        (
+            json!({"get_param": "nope"}),
+            "outputs.o.value.get_param: The Parameter (nope)",
+        ),
+        (
+            json!({"yaql": {"expression": "$", "data": {}}}),
+            "The template version is invalid: The function yaql is not supported",
+        ),
+        (
+            json!(["a", {"Fn::Join": [",", ["a"]]}]),
+            "The function Fn::Join is not supported",
+        ),
+    ] {
+        let mut body = template(json!({}));
+        body["outputs"] = json!({"o": {"value": value}});
+        let body = json!({"stack_name": "s", "template": body});
+        let answer = cloud
+            .member()
+            .post(&path("/stacks"), body)
+            .await
+            .expect(400);
+        assert!(message(&answer).contains(why), "{answer:?}");
+    }
+    let inside = json!({"r": {"type": "OS::Heat::Value", "properties": {"value": {"yaql": {"expression": "$"}}}}});
+    let body = json!({"stack_name": "s", "template": template(inside)});
+    let answer = cloud
+        .member()
+        .post(&path("/stacks"), body)
+        .await
+        .expect(400);
+    assert!(
+        message(&answer).contains("yaql is not supported"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_template_that_cannot_be_made_is_refused_and_nothing_is_left() {
     let cloud = cloud().await;
     let with = |resources: Value| json!({ "template": template(resources) });

@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use nephos_api::{Dispatch, Incoming, Payload, Request, Response};
 use serde_json::{Value, json};
 
+use crate::stand_ins::{dress, flavor_name};
+
 /// What a stand-in knows, and what it was asked.
 #[derive(Default)]
 pub struct State {
@@ -104,9 +106,9 @@ impl Dispatch for Siblings {
     }
 }
 
-type Answer = (u16, Value);
+pub type Answer = (u16, Value);
 
-fn missing() -> Answer {
+pub fn missing() -> Answer {
     (404, json!({"error": {"message": "It could not be found."}}))
 }
 
@@ -155,8 +157,10 @@ impl State {
             }
             (_, ["v2.1", "os-keypairs", rest @ ..]) => self.key_pairs(method, rest, body),
             (_, ["v2.1", "flavors", rest @ ..]) => match rest {
-                [id] if *id == "tiny" => (200, json!({"flavor": {"id": "tiny"}})),
-                [_other] => missing(),
+                [id] => match flavor_name(id) {
+                    Some(name) => (200, json!({"flavor": {"id": id, "name": name}})),
+                    None => missing(),
+                },
                 _all => (
                     200,
                     json!({"flavors": [{"id": "tiny", "name": "small one"}]}),
@@ -173,18 +177,29 @@ impl State {
                 ],
             ) => self.volume_attachments(method, (server, rest), body),
             (_, ["v3", _project, "volumes", rest @ ..]) => self.volumes(method, rest, query, body),
+            (_, ["v2.1", "servers", server, "os-interface", rest @ ..]) => {
+                self.interfaces(method, (server, rest), body)
+            }
+            ("POST", ["v2.1", "servers", server, "action"]) => self.server_action(server, body),
             (_, ["v2.1", "servers", rest @ ..]) => self.servers(method, rest, query, body),
+            (_, ["v2.1", "os-server-groups", rest @ ..]) => self.server_groups(method, rest, body),
+            (_, ["v3", _project, "types", rest @ ..]) => self.types(method, rest, body),
+            (_, ["v3", _project, "qos-specs", rest @ ..]) => self.qos(method, rest, query, body),
+            (_, ["v3", _project, "os-quota-sets", rest @ ..]) => self.quotas(method, rest, body),
+            ("GET", ["v3", "projects", rest @ ..]) => self.projects(rest),
+            (_, ["v2", "images", id, rest @ ..]) => self.images(method, (id, rest), body),
+            ("POST", ["v2", "images"]) => self.images(method, ("", &[]), body),
             ("GET", ["v2", "images"]) => (200, json!({"images": [{"id": "an-image"}]})),
             other => panic!("nobody is asked this: {other:?}"),
         }
     }
 
-    fn id(&mut self) -> String {
+    pub fn id(&mut self) -> String {
         self.made += 1;
         format!("00000000-0000-4000-8000-{:012}", self.made)
     }
 
-    fn rows(&mut self, collection: &str) -> &mut BTreeMap<String, Value> {
+    pub fn rows(&mut self, collection: &str) -> &mut BTreeMap<String, Value> {
         self.rows.entry(collection.to_owned()).or_default()
     }
 
@@ -317,6 +332,17 @@ impl State {
                 self.rows("volumes").insert(id, volume.clone());
                 (202, json!({ "volume": volume }))
             }
+            ("POST", [id, "action"]) if body.get("os-retype").is_some() => {
+                self.retype(id, &body["os-retype"])
+            }
+            ("POST", [id, "action"]) if body.get("os-update_readonly_flag").is_some() => {
+                let readonly = body["os-update_readonly_flag"]["readonly"]
+                    .as_bool()
+                    .unwrap();
+                let word = if readonly { "True" } else { "False" };
+                self.rows("volumes").get_mut(*id).unwrap()["metadata"]["readonly"] = json!(word);
+                (202, Value::Null)
+            }
             ("GET", []) => {
                 let name = query
                     .iter()
@@ -374,7 +400,7 @@ impl State {
         };
         let shown = volume.clone();
         let next = match shown["status"].as_str().unwrap() {
-            "creating" | "extending" | "detaching" => "available",
+            "creating" | "extending" | "retyping" | "detaching" => "available",
             "attaching" => "in-use",
             "deleting" => "",
             settled => settled,
@@ -468,6 +494,7 @@ impl State {
                 let mut server = body["server"].clone();
                 server["id"] = json!(id);
                 server["status"] = json!("BUILD");
+                dress(&mut server);
                 server["addresses"] = json!({"net": [{"addr": "10.0.0.5", "version": 4}]});
                 if let Some(why) = self.refuses.get("servers") {
                     server["fault"] = json!({"message": why});
@@ -497,6 +524,12 @@ impl State {
                 Some(server) => {
                     let shown = server.clone();
                     // It is further along whenever somebody looks.
+                    if server["status"] == "RESIZE" {
+                        server["status"] = json!("VERIFY_RESIZE");
+                    }
+                    if server["status"] == "REBUILD" {
+                        server["status"] = json!("ACTIVE");
+                    }
                     if server["status"] == "BUILD" {
                         server["status"] = json!(if server.get("fault").is_some() {
                             "ERROR"
@@ -516,18 +549,9 @@ impl State {
                 None => missing(),
             },
             ("PUT", [_, "metadata"]) => (200, body.clone()),
-            ("POST", [id, "action"]) => {
-                let status = if body.get("suspend").is_some() {
-                    "SUSPENDED"
-                } else {
-                    "ACTIVE"
-                };
-                self.rows("servers")
-                    .get_mut(*id)
-                    .map_or_else(missing, |server| {
-                        server["status"] = json!(status);
-                        (202, Value::Null)
-                    })
+            ("PUT", [id, "tags"]) => {
+                self.rows("servers").get_mut(*id).unwrap()["tags"] = body["tags"].clone();
+                (200, body.clone())
             }
             ("DELETE", [id]) => self
                 .rows("servers")

@@ -310,3 +310,27 @@ async fn servers_sleep_and_wake_with_their_stack() {
         .expect(400);
     cloud.member().post(&target, json!({})).await.expect(400);
 }
+
+#[tokio::test]
+async fn a_preview_shows_no_hidden_parameter() {
+    let cloud = cloud().await;
+    let mut body = template(
+        json!({"t": {"type": "OS::Heat::TestResource", "properties": {"value": {"list_join": ["-", ["a", {"get_param": "secret"}]]}}}}),
+    );
+    body["parameters"] = json!({"secret": {"type": "string", "hidden": true}});
+    let whole = |secret: &str| json!({"template": body, "parameters": {"secret": secret}});
+    let stack = cloud.create("s", whole("SECRET1")).await;
+    cloud.settle().await;
+    let target = path(&format!("/stacks/{stack}/preview"));
+    let preview = cloud.member().put(&target, whole("SECRET2")).await;
+    let preview = preview.expect(200).json;
+    let text = preview.to_string();
+    assert!(
+        text.contains("******") && !text.contains("SECRET"),
+        "{text}"
+    );
+    assert_eq!(
+        preview["resource_changes"]["updated"][0]["resource_name"],
+        "t"
+    );
+}

@@ -21,6 +21,7 @@ impl Offered for Orchestration {
         if own.public_url.is_empty() {
             own.public_url = format!("{}{}", ground.settings().origin(), Self::PREFIX);
         }
+        own.region.clone_from(&ground.settings().region);
         let (peers, bus) = (ground.peers::<Self>()?, ground.bus.clone());
         Ok(Self::new(core, peers, bus, own))
     }

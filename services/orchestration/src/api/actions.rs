@@ -9,7 +9,7 @@ use utoipa::openapi::{RefOr, schema::Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::fault::{enqueue, in_progress, no_stack};
-use super::stacks::{StackPath, project, renewed_trust};
+use super::stacks::{StackPath, or_give_back, project, renewed_trust};
 use crate::model::stack::{Action, Stack, StackId, Status};
 use crate::ops::{TOPIC, request};
 use crate::store::stacks;
@@ -100,20 +100,22 @@ async fn begin(cx: &Cx, stack: &Stack, action: Action) -> Result<(), Fault> {
         );
     }
     let renewed = renewed_trust(cx, stack).await?;
-    let mut tx = cx.write().await?;
-    if let Some(trust) = &renewed {
-        stacks::set_trust(&mut tx, &stack.root_id, Some(trust)).await?;
-    }
-    let asked = request::Asked {
-        caller: &cx.caller,
-        request_id: &cx.request_id,
-        now: cx.now(),
+    let written = async {
+        let mut tx = cx.write().await?;
+        let asked = request::Asked {
+            caller: &cx.caller,
+            request_id: &cx.request_id,
+            now: cx.now(),
+        };
+        request::sweep(&mut tx, &asked, stack, action)
+            .await
+            .map_err(|why| enqueue(&stack.name, why))?;
+        if let Some(trust) = &renewed {
+            stacks::set_trust(&mut tx, &stack.root_id, Some(trust)).await?;
+        }
+        Ok(tx.commit().await?)
     };
-    request::sweep(&mut tx, &asked, stack, action)
-        .await
-        .map_err(|why| enqueue(&stack.name, why))?;
-    tx.commit().await?;
-    Ok(())
+    or_give_back(cx, renewed.as_deref(), written.await).await
 }
 
 async fn cancel(cx: &Cx, stack: &Stack, how: &str) -> Result<(), Fault> {
@@ -134,6 +136,7 @@ async fn cancel(cx: &Cx, stack: &Stack, how: &str) -> Result<(), Fault> {
         .kind("NotSupported"));
     }
     let mut tx = cx.write().await?;
+    stacks::still(&mut tx, stack).await?;
     stacks::set_cancel(&mut tx, &stack.id, how).await?;
     nudge(&mut tx, cx.now(), TOPIC, stack.id.as_str()).await?;
     tx.commit().await?;

@@ -267,6 +267,7 @@ async fn mark_unhealthy(cx: Cx, req: Req<MarkUnhealthy>) -> Reply<MarkUnhealthy>
             Status::Complete
         };
         let mut tx = cx.write().await?;
+        stacks::still(&mut tx, &stack).await?;
         resources::set_health(&mut tx, &row.id, (status, reason), cx.now()).await?;
         (row.action, row.status, row.reason) = (
             crate::model::stack::Action::Check,

@@ -1,6 +1,8 @@
 //! Signals: hooks that are cleared, handles that are told of success or failure, groups that are scaled, deployments that
 //! are done.
 
+use std::collections::BTreeSet;
+
 use nephos_api::{Accepted, Bytes, Fault, Params, Public, Reply, Req, endpoint};
 use nephos_auth::Target;
 use nephos_ops::nudge;
@@ -10,7 +12,7 @@ use super::fault::{enqueue, in_progress, no_stack};
 use super::resources::{self, ResourcePath};
 use crate::model::environment::Hook;
 use crate::model::function::shown;
-use crate::model::group;
+use crate::model::group::{self, Present};
 use crate::model::kind::{self, How};
 use crate::model::stack::{Resource, Stack, StackId, Status, Wanted};
 use crate::ops::{TOPIC, facts, request};
@@ -154,7 +156,6 @@ async fn note(
     row: &Resource,
     body: &Map<String, Value>,
 ) -> Result<(), Fault> {
-    let came = signals::of_resource(cx.db(), &row.id).await?;
     // Both spellings: Heat's and CloudFormation's.
     let field = |heat: &str, cfn: &str| body.get(heat).or_else(|| body.get(cfn)).cloned();
     let known = [
@@ -174,9 +175,14 @@ async fn note(
         ))
         .kind("StackValidationFailed"));
     }
-    let name =
-        field("id", "UniqueId").map_or_else(|| (came.len() + 1).to_string(), |id| shown(&id));
-    if came.len() >= MAX_SIGNALS {
+    let now = cx.now();
+    let mut tx = cx.write().await?;
+    let taken = signals::names(&mut tx, &row.id).await?;
+    let name = match field("id", "UniqueId") {
+        Some(id) => shown(&id),
+        None => unused(&taken),
+    };
+    if taken.len() >= MAX_SIGNALS && !taken.contains(&name) {
         return Err(Fault::bad_request(format!(
             "The handle has taken {MAX_SIGNALS} signals."
         )));
@@ -190,8 +196,6 @@ async fn note(
         name,
         status,
     };
-    let now = cx.now();
-    let mut tx = cx.write().await?;
     signals::put(&mut tx, &row.id, &signal, now).await?;
     let mut event = row.clone();
     event.reason = format!("Signal: status:{} reason:{}", signal.status, signal.reason);
@@ -201,6 +205,15 @@ async fn note(
     Ok(())
 }
 
+/// The number of the next signal, or the first after it that nobody chose as a name.
+fn unused(taken: &BTreeSet<String>) -> String {
+    let mut number = taken.len() + 1;
+    while taken.contains(&number.to_string()) {
+        number += 1;
+    }
+    number.to_string()
+}
+
 /// A server says how a deployment went.
 async fn deployed(
     cx: &Cx,
@@ -208,10 +221,11 @@ async fn deployed(
     row: &Resource,
     body: &Map<String, Value>,
 ) -> Result<(), Fault> {
-    let Some(mut deployment) = software::find_deployment(cx.db(), row.id.as_str()).await? else {
+    let Some(before) = software::find_deployment(cx.db(), row.id.as_str()).await? else {
         return Err(Fault::bad_request("There is no deployment to signal.")
             .kind("ResourceActionNotSupported"));
     };
+    let mut deployment = before.clone();
     let code = body.get("deploy_status_code").map(shown);
     let config =
         software::find_config(cx.db(), &deployment.project_id, &deployment.config_id).await?;
@@ -252,6 +266,7 @@ async fn deployed(
     };
     let now = cx.now();
     let mut tx = cx.write().await?;
+    software::still(&mut tx, &before).await?;
     software::update_deployment(&mut tx, &deployment, now).await?;
     let mut event = row.clone();
     event.reason = "Signal: deployment succeeded".to_owned();
@@ -324,8 +339,11 @@ async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
     let template = group::template(
         How::ScalingGroup,
         &group_row.properties,
-        &names,
-        Some(wanted),
+        Present {
+            members: &names,
+            removed: &[],
+            size: Some(wanted),
+        },
     )?;
     let mut data = group_row.data.clone();
     data.insert("size".to_owned(), json!(wanted));
@@ -342,11 +360,12 @@ async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
         now,
     };
     let mut tx = cx.write().await?;
+    stacks::still(&mut tx, &parent).await?;
     rows::set_data(&mut tx, &group_row.id, &Value::Object(data)).await?;
     let mut event = policy.clone();
     event.reason = format!("Signal: the group has {wanted} members instead of {size}");
     events::of_resource(&mut tx, &event, now).await?;
-    request::update(&mut tx, &asked, next, (&scene, &members))
+    request::update(&mut tx, &asked, (&child, next), (&scene, &members))
         .await
         .map_err(|why| enqueue(&child.name, why))?;
     tx.commit().await?;

@@ -120,6 +120,7 @@ async fn create_deployment(cx: Cx, req: Req<CreateDeployment>) -> Reply<CreateDe
         updated_at: None,
     };
     let mut tx = cx.write().await?;
+    software::config_there(&mut tx, &deployment.config_id).await?;
     software::insert_deployment(&mut tx, &deployment).await?;
     tx.commit().await?;
     Ok(Json(Document(
@@ -158,7 +159,8 @@ endpoint! {
     handler: update_deployment,
 }
 async fn update_deployment(cx: Cx, req: Req<UpdateDeployment>) -> Reply<UpdateDeployment> {
-    let mut found = load(&cx, &req.path).await?;
+    let before = load(&cx, &req.path).await?;
+    let mut found = before.clone();
     let status = req.body.status()?;
     let body = req.body.0;
     if let Some(config) = body.config_id {
@@ -179,6 +181,8 @@ async fn update_deployment(cx: Cx, req: Req<UpdateDeployment>) -> Reply<UpdateDe
     // The deployment of a stack's resource has that resource's id.
     let row = resources::find(cx.db(), &ResourceId(found.id.clone())).await?;
     let mut tx = cx.write().await?;
+    software::still(&mut tx, &before).await?;
+    software::config_there(&mut tx, &found.config_id).await?;
     software::update_deployment(&mut tx, &found, cx.now()).await?;
     if let Some(row) = row {
         nudge(&mut tx, cx.now(), TOPIC, row.stack_id.as_str()).await?;

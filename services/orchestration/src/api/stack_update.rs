@@ -1,12 +1,16 @@
 //! Updates of stacks, and what they would do.
 
+use std::collections::BTreeSet;
+
 use nephos_api::{Accepted, Fault, Json, Params, Reply, Req, endpoint};
 use serde_json::{Value, json};
 
 use super::body::StackBody;
 use super::fault::enqueue;
 use super::stack_list::flag;
-use super::stacks::{StackPath, check_count, judged, load, needs_trust, renewed_trust, trust};
+use super::stacks::{
+    StackPath, check_count, judged, load, needs_trust, or_give_back, renewed_trust, trust,
+};
 use super::view::{Document, identity};
 use crate::model::plan::{self, Change};
 use crate::model::scene::{Names, Scene};
@@ -135,11 +139,12 @@ async fn update(cx: &Cx, stack: Stack, body: &StackBody, patch: bool) -> Result<
         None if patch => stack.tags.clone(),
         None => Vec::new(),
     };
-    let mut replaced = None;
+    let (mut replaced, mut lent) = (None, None);
     if root && (needs_trust(&judged) || stack.trust_id.is_some()) {
         changed.trust_id = trust(cx, Some(&stack)).await?;
         if changed.trust_id != stack.trust_id {
             replaced.clone_from(&stack.trust_id);
+            lent.clone_from(&changed.trust_id);
             changed.user_id.clone_from(&cx.caller.user_id.0);
         }
     }
@@ -148,21 +153,26 @@ async fn update(cx: &Cx, stack: Stack, body: &StackBody, patch: bool) -> Result<
     } else {
         renewed_trust(cx, &stack).await?
     };
-    let rows = resources::of_stack(cx.db(), &stack.id).await?;
-    let mut tx = cx.write().await?;
-    let asked = request::Asked {
-        caller: &cx.caller,
-        request_id: &cx.request_id,
-        now: cx.now(),
+    let lent = lent.or_else(|| renewed.clone());
+    let written = async {
+        let mut tx = cx.write().await?;
+        let rows = resources::of_stack_in(&mut tx, &stack.id).await?;
+        let asked = request::Asked {
+            caller: &cx.caller,
+            request_id: &cx.request_id,
+            now: cx.now(),
+        };
+        let user = changed.user_id.clone();
+        request::update(&mut tx, &asked, (&stack, changed), (&scene, &rows))
+            .await
+            .map_err(|why| enqueue(&stack.name, why))?;
+        stacks::set_user(&mut tx, &stack.id, &user).await?;
+        if let Some(trust) = &renewed {
+            stacks::set_trust(&mut tx, &stack.root_id, Some(trust)).await?;
+        }
+        Ok(tx.commit().await?)
     };
-    if let Some(trust) = &renewed {
-        stacks::set_trust(&mut tx, &stack.root_id, Some(trust)).await?;
-    }
-    stacks::set_user(&mut tx, &stack.id, &changed.user_id).await?;
-    request::update(&mut tx, &asked, changed, (&scene, &rows))
-        .await
-        .map_err(|why| enqueue(&stack.name, why))?;
-    tx.commit().await?;
+    or_give_back(cx, lent.as_deref(), written.await).await?;
     if let Some(old) = replaced
         && let Err(why) = cx.siblings.give_back(&old).await
     {
@@ -226,7 +236,22 @@ async fn previewed(
     check_state(stack)?;
     let (scene, _, _) = next(cx, stack, body, patch)?;
     let now = facts::view(cx.db(), stack).await?;
-    let changes = preview::changes(cx.db(), &now, scene).await?;
+    let hidden: Vec<(String, BTreeSet<String>)> = scene
+        .template
+        .resources
+        .iter()
+        .map(|found| {
+            let before = now.scene.hidden(&found.name);
+            let after = scene.hidden(&found.name);
+            (found.name.clone(), &before | &after)
+        })
+        .collect();
+    let mut changes = preview::changes(cx.db(), &now, scene).await?;
+    for change in &mut changes {
+        if let Some((_, properties)) = hidden.iter().find(|(name, _)| *name == change.name) {
+            change.hide(properties);
+        }
+    }
     let mut lists =
         json!({"unchanged": [], "updated": [], "replaced": [], "added": [], "deleted": []});
     for change in &changes {

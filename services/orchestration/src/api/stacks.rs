@@ -14,7 +14,9 @@ use super::fault::{enqueue, no_stack, no_trust, other_project};
 use super::view::{self, Document, identity};
 use crate::model::environment::Environment;
 use crate::model::graph;
+use crate::model::group::Present;
 use crate::model::kind;
+use crate::model::region;
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::{Action, Stack, StackId, Status};
 use crate::model::template::Template;
@@ -90,8 +92,11 @@ pub(crate) fn judged(
 ) -> Result<(Scene, Judged), Fault> {
     let mut scene = Scene::new(template, environment, files, names, lenient)?;
     let judged = judge::judge(&mut scene, 1)?;
+    for region in &judged.regions {
+        region::check(region, &cx.config.region)?;
+    }
     for name in judged.kinds.iter().collect::<BTreeSet<_>>() {
-        if **name == *"OS::Nova::Flavor" && !cx.may(rules::FlavorType, &PolicyTarget::new()) {
+        if !may_use(cx, name) {
             return Err(
                 Fault::forbidden(format!("You are not authorized to use {name}."))
                     .kind("Forbidden"),
@@ -99,6 +104,19 @@ pub(crate) fn judged(
         }
     }
     Ok((scene, judged))
+}
+
+/// Whether the caller may have resources of this type.
+fn may_use(cx: &Cx, kind: &str) -> bool {
+    let target = PolicyTarget::new();
+    match kind {
+        "OS::Nova::Flavor" => cx.may(rules::FlavorType, &target),
+        "OS::Cinder::QoSAssociation" => cx.may(rules::QosAssociationType, &target),
+        "OS::Cinder::QoSSpecs" => cx.may(rules::QosSpecsType, &target),
+        "OS::Cinder::Quota" => cx.may(rules::VolumeQuotaType, &target),
+        "OS::Cinder::VolumeType" => cx.may(rules::VolumeTypeType, &target),
+        _anybodys => true,
+    }
 }
 
 /// Whether siblings are asked for something of a stack.
@@ -142,13 +160,20 @@ pub(crate) async fn trust(cx: &Cx, now: Option<&Stack>) -> Result<Option<String>
         .map_err(|why| no_trust(&why))
 }
 
-/// Gives back what was lent for a stack that is not to be, however late that is.
-async fn give_back(cx: &Cx, trust: Option<&str>) {
-    let Some(trust) = trust else { return };
+/// Gives back what was lent for something that did not come to be, however late that is.
+pub(crate) async fn or_give_back<T>(
+    cx: &Cx,
+    trust: Option<&str>,
+    written: Result<T, Fault>,
+) -> Result<T, Fault> {
+    let (Some(trust), Err(_)) = (trust, &written) else {
+        return written;
+    };
     let given = nephos_runtime::request::within(None, cx.siblings.give_back(trust));
     if let Err(why) = given.await {
         tracing::warn!(trust, %why, "a trust cannot be given back; its user can delete it");
     }
+    written
 }
 
 endpoint! {
@@ -185,13 +210,6 @@ async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
     {
         return Err(taken());
     }
-    let limit = cx.config.max_stacks_per_project;
-    if stacks::count_of_project(cx.db(), project).await? >= limit {
-        let message = format!(
-            "You have reached the maximum stacks per tenant, {limit}. Please delete some stacks."
-        );
-        return Err(Fault::bad_request(message).kind("RequestLimitExceeded"));
-    }
     let trust_id = if needs_trust(&judged) {
         trust(&cx, None).await?
     } else {
@@ -226,6 +244,13 @@ async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
     };
     let written = async {
         let mut tx = cx.write().await?;
+        let limit = cx.config.max_stacks_per_project;
+        if stacks::count_of_project(&mut tx, project).await? >= limit {
+            let message = format!(
+                "You have reached the maximum stacks per tenant, {limit}. Please delete some stacks."
+            );
+            return Err(Fault::bad_request(message).kind("RequestLimitExceeded"));
+        }
         let asked = request::Asked {
             caller: &cx.caller,
             request_id: &cx.request_id,
@@ -239,10 +264,7 @@ async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
         }
         Ok(tx.commit().await?)
     };
-    if let Err(why) = written.await {
-        give_back(&cx, stack.trust_id.as_deref()).await;
-        return Err(why);
-    }
+    or_give_back(&cx, stack.trust_id.as_deref(), written.await).await?;
     let href = cx.url(&stack.path());
     let view = json!({"stack": {"id": stack.id, "links": [{"href": href, "rel": "self"}]}});
     Ok(With::new(Json(Document(view))).header(header::LOCATION, &href))
@@ -298,9 +320,12 @@ fn previewed(scene: &Scene, parent: Option<&str>) -> Result<Value, Fault> {
             judge::Target::Kind(kind) => judge::properties(kind, &given, &later)?,
             judge::Target::File(_) => given,
         };
-        if let Some(nested) =
-            judge::nested(scene, (&definition.name, &target), &properties, (&[], None))?
-        {
+        if let Some(nested) = judge::nested(
+            scene,
+            (&definition.name, &target),
+            &properties,
+            Present::default(),
+        )? {
             let mut inner = judge::inner_scene(scene, definition, nested, &later)?;
             inner.ahead = true;
             out.push(previewed(&inner, Some(&definition.name))?);
@@ -488,21 +513,23 @@ async fn delete_stack(cx: Cx, req: Req<DeleteStack>) -> Reply<DeleteStack> {
         return Ok(Empty);
     }
     let renewed = renewed_trust(&cx, &stack).await?;
-    let now = cx.now();
-    let mut tx = cx.write().await?;
-    let asked = request::Asked {
-        caller: &cx.caller,
-        request_id: &cx.request_id,
-        now,
+    let written = async {
+        let mut tx = cx.write().await?;
+        let asked = request::Asked {
+            caller: &cx.caller,
+            request_id: &cx.request_id,
+            now: cx.now(),
+        };
+        request::delete(&mut tx, &asked, &stack)
+            .await
+            .map_err(|why| enqueue(&stack.name, why))?;
+        if let Some(trust) = &renewed {
+            stacks::set_trust(&mut tx, &stack.root_id, Some(trust)).await?;
+        }
+        tx.commit().await?;
+        Ok(Empty)
     };
-    if let Some(trust) = &renewed {
-        stacks::set_trust(&mut tx, &stack.root_id, Some(trust)).await?;
-    }
-    request::delete(&mut tx, &asked, &stack)
-        .await
-        .map_err(|why| enqueue(&stack.name, why))?;
-    tx.commit().await?;
-    Ok(Empty)
+    or_give_back(&cx, renewed.as_deref(), written.await).await
 }
 
 /// Another trust for a stack whose own lends nothing any more: its user is gone, or their roles.

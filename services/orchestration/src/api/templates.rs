@@ -9,6 +9,7 @@ use super::fault::missing;
 use super::stack_list::flag;
 use super::stacks::{ProjectPath, judged, project};
 use super::view::Document;
+use crate::model::group::Present;
 use crate::model::parameter::Parameter;
 use crate::model::scene::{Names, Scene};
 use crate::model::version::{FUNCTIONS, Version, function};
@@ -88,8 +89,12 @@ fn nested(scene: &Scene) -> Result<Map<String, Value>, Fault> {
         if target.kind().is_some() {
             continue;
         }
-        let Some(inside) =
-            judge::nested(scene, (&definition.name, &target), &properties, (&[], None))?
+        let Some(inside) = judge::nested(
+            scene,
+            (&definition.name, &target),
+            &properties,
+            Present::default(),
+        )?
         else {
             continue;
         };

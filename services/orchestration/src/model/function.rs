@@ -7,7 +7,7 @@ pub(crate) use text::shown;
 
 use serde_json::Value;
 
-use super::version::{Version, function};
+use super::version::{Version, function, withheld};
 
 /// Why a value cannot be worked out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,8 @@ type Evaluated = Result<Value, Trouble>;
 pub(crate) trait World {
     /// The version of the template.
     fn version(&self) -> Version;
+    /// Takes note of so many values more; an error when there are too many.
+    fn spend(&self, work: usize) -> Result<(), Trouble>;
     /// A parameter's value.
     fn parameter(&self, name: &str) -> Evaluated;
     /// What stands for a resource where it is referred to.
@@ -63,13 +65,26 @@ fn is_dropped(value: &Value) -> bool {
     value.as_str() == Some(DROPPED)
 }
 
+/// So many bytes of text count as one value more.
+const TEXT_OF_ONE: usize = 256;
+
+/// A text that functions make has at most so many bytes.
+pub(crate) const MAX_TEXT: usize = 4 << 20;
+
 fn inner(world: &dyn World, value: &Value) -> Evaluated {
+    let text = value.as_str().map_or(0, str::len);
+    world.spend(1 + text / TEXT_OF_ONE)?;
     match value {
         Value::Object(map) => {
-            if let Some((name, args)) = call_of(value)
-                && function(name, world.version(), false).is_some()
-            {
-                return call(world, name, args);
+            if let Some((name, args)) = call_of(value) {
+                if function(name, world.version(), false).is_some() {
+                    return call(world, name, args);
+                }
+                if withheld(name, world.version()) {
+                    return Err(Trouble::wrong(format!(
+                        "The template version is invalid: The function {name} is not supported."
+                    )));
+                }
             }
             let mut out = serde_json::Map::new();
             for (key, value) in map {

@@ -8,16 +8,26 @@ use super::function::shown;
 use super::kind::How;
 use super::refusal::Refusal;
 
-/// The nested template of a group with these properties; `now` are the members it has.
+/// What a group is at present.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Present<'a> {
+    /// The members it has.
+    pub members: &'a [String],
+    /// The members that were removed by name, for good.
+    pub removed: &'a [String],
+    /// The size that policies gave it.
+    pub size: Option<i64>,
+}
+
+/// The nested template of a group with these properties.
 pub(crate) fn template(
     how: How,
     props: &Map<String, Value>,
-    now: &[String],
-    size: Option<i64>,
+    present: Present<'_>,
 ) -> Result<Value, Refusal> {
     match how {
-        How::ResourceGroup => Ok(resource_group(props, now)),
-        How::ScalingGroup => scaling_group(props, now, size),
+        How::ResourceGroup => Ok(resource_group(props, present.removed)),
+        How::ScalingGroup => scaling_group(props, present.members, present.size),
         How::Deployments => Ok(deployments(props)),
         _other => Err(Refusal::invalid("this type has no nested template")),
     }
@@ -27,11 +37,11 @@ fn wrapped(resources: Map<String, Value>) -> Value {
     json!({"heat_template_version": "2016-10-14", "resources": resources})
 }
 
-fn resource_group(props: &Map<String, Value>, now: &[String]) -> Value {
-    let count = props.get("count").and_then(Value::as_u64).unwrap_or(1);
-    let variable = props.get("index_var").map(shown).unwrap_or_default();
-    let definition = props.get("resource_def").cloned().unwrap_or_default();
-    let removed: BTreeSet<String> = props
+/// The members that a group does not have any more, for good: those that were removed by name before, and those that
+/// are to be removed now.
+pub(crate) fn removed(props: &Map<String, Value>, present: Present<'_>) -> Vec<String> {
+    let known = |name: &String| present.members.contains(name) || present.removed.contains(name);
+    let listed = props
         .get("removal_policies")
         .and_then(Value::as_array)
         .into_iter()
@@ -39,8 +49,17 @@ fn resource_group(props: &Map<String, Value>, now: &[String]) -> Value {
         .filter_map(|policy| policy.get("resource_list")?.as_array())
         .flatten()
         .map(shown)
-        .filter(|name| now.contains(name))
-        .collect();
+        .filter(known);
+    let update = props.get("removal_policies_mode").and_then(Value::as_str) == Some("update");
+    let before = present.removed.iter().filter(|_| !update).cloned();
+    let all: BTreeSet<String> = listed.chain(before).collect();
+    all.into_iter().collect()
+}
+
+fn resource_group(props: &Map<String, Value>, removed: &[String]) -> Value {
+    let count = props.get("count").and_then(Value::as_u64).unwrap_or(1);
+    let variable = props.get("index_var").map(shown).unwrap_or_default();
+    let definition = props.get("resource_def").cloned().unwrap_or_default();
     let names = (0..)
         .map(|at: u64| at.to_string())
         .filter(|name| !removed.contains(name));
@@ -131,10 +150,10 @@ fn scaling_group(
     if definition.get("type").and_then(Value::as_str).is_none() {
         return Err(Refusal::invalid("resource: Property type not assigned"));
     }
-    // The oldest stay; new ones take the next free numbers.
+    // The oldest go; new ones take the next free numbers.
     let mut names: Vec<String> = now.to_vec();
     names.sort_by_key(|name| (name.len(), name.clone()));
-    names.truncate(wanted);
+    names.drain(..names.len().saturating_sub(wanted));
     let mut next: u64 = names
         .iter()
         .filter_map(|name| name.strip_prefix("member")?.parse::<u64>().ok())
@@ -212,7 +231,13 @@ mod tests {
 
     fn members(how: How, value: Value, now: &[&str], size: Option<i64>) -> Vec<String> {
         let now: Vec<String> = now.iter().map(|name| (*name).to_owned()).collect();
-        let made = template(how, &props(value), &now, size).unwrap();
+        let present = |removed| Present {
+            members: &now,
+            removed,
+            size,
+        };
+        let removed = removed(&props(value.clone()), present(&[]));
+        let made = template(how, &props(value), present(&removed)).unwrap();
         made["resources"]
             .as_object()
             .unwrap()
@@ -224,7 +249,12 @@ mod tests {
     #[test]
     fn a_resource_group_has_its_members_by_number() {
         let group = json!({"count": 2, "index_var": "%index%", "resource_def": {"type": "T", "properties": {"n": ["x-%index%"]}}});
-        let made = template(How::ResourceGroup, &props(group.clone()), &[], None).unwrap();
+        let made = template(
+            How::ResourceGroup,
+            &props(group.clone()),
+            Present::default(),
+        )
+        .unwrap();
         assert_eq!(made["resources"]["1"]["properties"]["n"], json!(["x-1"]));
         let mut without = group;
         without["removal_policies"] = json!([{"resource_list": ["0", "9"]}]);
@@ -232,11 +262,25 @@ mod tests {
             members(How::ResourceGroup, without.clone(), &["0", "1"], None),
             ["1", "2"]
         );
-        assert_eq!(members(How::ResourceGroup, without, &[], None), ["0", "1"]);
+        assert_eq!(
+            members(How::ResourceGroup, without.clone(), &[], None),
+            ["0", "1"]
+        );
+        // What was removed once does not come back, unless the mode says so.
+        let (one, two) = (["1".to_owned()], ["1".to_owned(), "2".to_owned()]);
+        let present = Present {
+            members: &two,
+            removed: &one,
+            size: None,
+        };
+        without["removal_policies"] = json!([{"resource_list": ["2"]}]);
+        assert_eq!(removed(&props(without.clone()), present), ["1", "2"]);
+        without["removal_policies_mode"] = json!("update");
+        assert_eq!(removed(&props(without), present), ["2"]);
     }
 
     #[test]
-    fn a_scaling_group_keeps_its_oldest_members() {
+    fn a_scaling_group_lets_its_oldest_members_go() {
         let group =
             json!({"resource": {"type": "T"}, "min_size": 1, "max_size": 4, "desired_capacity": 2});
         assert_eq!(
@@ -250,7 +294,7 @@ mod tests {
                 &["member0", "member1"],
                 Some(1)
             ),
-            ["member0"]
+            ["member1"]
         );
         assert_eq!(
             members(
@@ -263,7 +307,7 @@ mod tests {
         );
         assert_eq!(members(How::ScalingGroup, group, &[], Some(99)).len(), 4);
         let wrong = json!({"resource": {"type": "T"}, "min_size": 5, "max_size": 4});
-        assert!(template(How::ScalingGroup, &props(wrong), &[], None).is_err());
+        assert!(template(How::ScalingGroup, &props(wrong), Present::default()).is_err());
     }
 
     #[track_caller]

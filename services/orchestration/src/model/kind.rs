@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::{cinder, heat, neutron, nova, software};
+use super::kinds::{cinder, glance, heat, neutron, nova, software};
 use super::property::{Prop, Type};
 
 /// A resource type.
@@ -49,6 +49,12 @@ pub(crate) enum How {
     Flavor,
     Volume,
     VolumeAttachment,
+    VolumeType,
+    QosSpecs,
+    QosAssociation,
+    VolumeQuota,
+    ServerGroup,
+    WebImage,
 }
 
 /// A collection of a sibling, whose things are made, changed and removed in the usual way.
@@ -88,6 +94,7 @@ const AWAY: [(&str, &str); 13] = [
 pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
     [
         cinder::KINDS,
+        glance::KINDS,
         heat::KINDS,
         software::KINDS,
         neutron::KINDS,
@@ -126,6 +133,17 @@ impl Kind {
         )
     }
 
+    /// Whether what is wanted now says that a change of this property replaces the resource.
+    pub fn replaces(&self, property: &str, wanted: &Map<String, Value>) -> bool {
+        let policy = wanted.get(&format!("{property}_update_policy"));
+        let server = matches!(self.how, How::Server);
+        // Without any a server keeps what networks it has: there is no way back to those of the beginning.
+        let no_networks = || !wanted.get("networks").is_some_and(Value::is_array);
+        policy.and_then(Value::as_str) == Some("REPLACE")
+            || (server && property == "networks" && no_networks())
+            || (server && property == "image" && !wanted.get("image").is_some_and(Value::is_string))
+    }
+
     /// Whether sibling services are asked for it.
     pub const fn outside(&self) -> bool {
         matches!(
@@ -140,6 +158,12 @@ impl Kind {
                 | How::Flavor
                 | How::Volume
                 | How::VolumeAttachment
+                | How::VolumeType
+                | How::QosSpecs
+                | How::QosAssociation
+                | How::VolumeQuota
+                | How::ServerGroup
+                | How::WebImage
         )
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod parameter;
 pub(crate) mod plan;
 pub(crate) mod property;
 pub(crate) mod refusal;
+pub(crate) mod region;
 pub(crate) mod scene;
 pub(crate) mod stack;
 pub(crate) mod template;

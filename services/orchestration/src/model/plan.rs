@@ -1,5 +1,7 @@
 //! What an update means for each resource: nothing, a change in place, or another one in its place; and why.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::kind::{How, Kind};
@@ -113,6 +115,7 @@ fn differences(
             kind.props
                 .iter()
                 .any(|prop| prop.name == name && prop.in_place)
+                && !kind.replaces(name, wanted)
         });
         Some(Difference {
             property: name.clone(),
@@ -177,6 +180,19 @@ impl Change {
         }
     }
 
+    /// Shows neither the old nor the new value of these properties.
+    pub fn hide(&mut self, properties: &BTreeSet<String>) {
+        let What::Kept(Fate::InPlace(found) | Fate::Replaced(found, _)) = &mut self.what else {
+            return;
+        };
+        for difference in found {
+            if properties.contains(&difference.property) {
+                difference.before = json!("******");
+                difference.after = json!("******");
+            }
+        }
+    }
+
     /// The differing properties, as the preview shows them.
     pub fn shown(&self) -> Value {
         let one = |found: &Difference| json!({"property": found.property, "before": found.before, "after": found.after, "in_place": found.in_place, "known_after_update": found.later});
@@ -233,8 +249,6 @@ pub(crate) fn diff(changes: &[Change]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use nephos_types::Timestamp;
 
     use super::*;

@@ -1,7 +1,7 @@
 //! A template with values for its parameters and with what is known of its resources: what functions are worked out in.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
@@ -12,6 +12,9 @@ use super::function::{Trouble, World, evaluate, holds};
 use super::refusal::Refusal;
 use super::template::{Definition, Output, Template};
 use super::version::Version;
+
+/// Values that the functions of a stack may make, and its longer texts count as several.
+const MAX_WORK: usize = 1_000_000;
 
 /// What a stack is called.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +42,8 @@ pub(crate) struct Scene {
     /// Whether it is about the template only: what is given to it and does not fit is let pass.
     pub lenient: bool,
     unknown_touched: AtomicBool,
+    /// What its functions have worked on so far.
+    spent: AtomicUsize,
     conditions: Mutex<HashMap<String, Option<bool>>>,
 }
 
@@ -95,6 +100,7 @@ impl Scene {
             ahead: lenient,
             lenient,
             unknown_touched: AtomicBool::new(false),
+            spent: AtomicUsize::new(0),
             conditions: Mutex::default(),
         })
     }
@@ -150,6 +156,27 @@ impl Scene {
         Ok((out, unknown))
     }
 
+    /// The properties of a resource in which a hidden parameter has a part.
+    pub fn hidden(&self, resource: &str) -> BTreeSet<String> {
+        let hidden: Vec<&str> = self
+            .template
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.hidden)
+            .map(|parameter| parameter.name.as_str())
+            .collect();
+        let properties = self
+            .template
+            .resource(resource)
+            .map(|found| &found.properties);
+        properties
+            .into_iter()
+            .flatten()
+            .filter(|(_, value)| names(value, &hidden))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
     /// The values of the outputs whose condition holds, or why one has none.
     pub fn outputs(&self) -> Vec<(&Output, Result<Value, String>)> {
         self.template
@@ -201,9 +228,35 @@ impl Scene {
     }
 }
 
+/// Whether one of these words stands somewhere in a value where a parameter is asked for.
+fn names(value: &Value, words: &[&str]) -> bool {
+    match value {
+        Value::Object(map) => map.iter().any(|(key, value)| {
+            let asked = match value {
+                Value::Array(path) => path.first(),
+                one => Some(one),
+            };
+            let asked = asked.filter(|_| key == "get_param").and_then(Value::as_str);
+            asked.is_some_and(|name| words.contains(&name)) || names(value, words)
+        }),
+        Value::Array(items) => items.iter().any(|item| names(item, words)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 impl World for Scene {
     fn version(&self) -> Version {
         self.template.version
+    }
+
+    fn spend(&self, work: usize) -> Result<(), Trouble> {
+        let before = self.spent.fetch_add(work, Ordering::Relaxed);
+        if before.saturating_add(work) <= MAX_WORK {
+            return Ok(());
+        }
+        Err(Trouble::wrong(
+            "The functions of the template make more values than a stack may have.",
+        ))
     }
 
     fn parameter(&self, name: &str) -> Result<Value, Trouble> {

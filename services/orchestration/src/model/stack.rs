@@ -63,7 +63,7 @@ pub(crate) struct Wanted {
 }
 
 /// A stack.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stack {
     pub id: StackId,
     pub name: String,

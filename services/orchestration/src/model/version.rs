@@ -241,6 +241,27 @@ pub(crate) fn function(name: &str, version: Version, condition: bool) -> Option<
     since.filter(|since| *since <= version).map(|_| found)
 }
 
+/// Functions of CloudFormation, which the first version of the original has; later ones refuse them.
+const OF_CLOUD_FORMATION: [&str; 9] = [
+    "Fn::Base64",
+    "Fn::GetAZs",
+    "Fn::Join",
+    "Fn::MemberListToMap",
+    "Fn::Replace",
+    "Fn::ResourceFacade",
+    "Fn::Select",
+    "Fn::Split",
+    "Ref",
+];
+
+/// Whether the original has, or had, a function of this name at this version that is not offered here: it is refused, and
+/// not taken for a map.
+pub(crate) fn withheld(name: &str, version: Version) -> bool {
+    let known =
+        OF_CLOUD_FORMATION.contains(&name) || (name == "yaql" && version >= Version::NEWTON);
+    known && function(name, version, false).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

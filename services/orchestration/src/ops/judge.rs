@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::model::environment::{Environment, Mapped};
-use crate::model::function::Trouble;
+use crate::model::function::{Trouble, call_of};
 use crate::model::graph;
-use crate::model::group;
+use crate::model::group::{self, Present};
 use crate::model::kind::{self, How, Kind};
 use crate::model::property::fill;
 use crate::model::refusal::Refusal;
+use crate::model::region;
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::MAX_DEPTH;
 use crate::model::template::{Definition, Template};
@@ -80,13 +81,12 @@ pub(crate) struct Nested {
     pub environment: Environment,
 }
 
-/// The nested stack of a resource with these properties; none for one that is no stack. `members` and `size` are the
-/// present ones of a group.
+/// The nested stack of a resource with these properties; none for one that is no stack.
 pub(crate) fn nested(
     scene: &Scene,
     (name, target): (&str, &Target),
     properties: &Map<String, Value>,
-    (members, size): (&[String], Option<i64>),
+    present: Present<'_>,
 ) -> Result<Option<Nested>, Refusal> {
     let mut environment = scene.environment.nested(name);
     let read = |given: &Value| {
@@ -103,11 +103,17 @@ pub(crate) fn nested(
         Target::Kind(kind) if matches!(kind.how, How::Stack) => {
             let parameters = properties.get("parameters").and_then(Value::as_object);
             environment.parameters = parameters.cloned().unwrap_or_default();
-            read(properties.get("template").unwrap_or(&Value::Null))?
+            let template = properties.get("template").unwrap_or(&Value::Null);
+            match region::named(properties) {
+                Some(region) => {
+                    Template::read(template)
+                        .map_err(|why| region::refused(region, &why))?
+                        .raw
+                }
+                None => read(template)?,
+            }
         }
-        Target::Kind(kind) if kind.nested() => {
-            group::template(kind.how, properties, members, size)?
-        }
+        Target::Kind(kind) if kind.nested() => group::template(kind.how, properties, present)?,
         Target::Kind(_) => return Ok(None),
     };
     Ok(Some(Nested {
@@ -123,6 +129,17 @@ pub(crate) struct Judged {
     pub kinds: Vec<&'static str>,
     /// Resources in all.
     pub count: i64,
+    /// Every region that a stack is to be in.
+    pub regions: Vec<String>,
+}
+
+impl Judged {
+    /// Takes over what was found out of a stack inside.
+    fn and(&mut self, below: Self) {
+        self.kinds.extend(below.kinds);
+        self.count += below.count;
+        self.regions.extend(below.regions);
+    }
 }
 
 /// Judges a scene at this depth.
@@ -153,9 +170,7 @@ fn judge_ahead(scene: &Scene, depth: i64) -> Result<Judged, Refusal> {
         .map_err(|why| Refusal::invalid(why.to_string()))?;
     for definition in enabled {
         judged.count += 1;
-        let below = judge_resource(scene, definition, depth)?;
-        judged.kinds.extend(below.kinds);
-        judged.count += below.count;
+        judged.and(judge_resource(scene, definition, depth)?);
         if judged.count > 10_000 {
             return Err(Refusal::of(
                 "RequestLimitExceeded",
@@ -188,17 +203,21 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
         }
         Target::File(_) => given,
     };
+    let stack = matches!(target.kind().map(|kind| kind.how), Some(How::Stack));
+    let region = region::named(&properties)
+        .filter(|_| stack && !later.iter().any(|name| name == "context"))
+        .map(str::to_owned);
+    judged.regions.extend(region);
     // What a group is made of is judged when it is known.
     if target.kind().is_some_and(Kind::nested) && !later.is_empty() {
         return Ok(judged);
     }
-    let Some(nested) = nested(scene, (&definition.name, &target), &properties, (&[], None))? else {
+    let present = Present::default();
+    let Some(nested) = nested(scene, (&definition.name, &target), &properties, present)? else {
         return Ok(judged);
     };
     let mut inner = inner_scene(scene, definition, nested, &later).map_err(|why| why.at(&place))?;
-    let below = judge(&mut inner, depth + 1).map_err(|why| why.at(&place))?;
-    judged.kinds.extend(below.kinds);
-    judged.count += below.count;
+    judged.and(judge(&mut inner, depth + 1).map_err(|why| why.at(&place))?);
     Ok(judged)
 }
 
@@ -291,6 +310,26 @@ pub(crate) fn properties(
                 ));
             }
         }
+        "OS::Nova::Server" => check_devices(&filled, later)?,
+        "OS::Cinder::VolumeType" => {
+            let projects = filled.get("projects").and_then(Value::as_array);
+            let public = filled.get("is_public").and_then(Value::as_bool) != Some(false);
+            if public && projects.is_some_and(|projects| !projects.is_empty()) {
+                return Err(Refusal::invalid(
+                    "Can not specify property \"projects\" if the volume type is public.",
+                ));
+            }
+        }
+        "OS::Cinder::Quota" => {
+            let limits = crate::ops::resource::block_admin::LIMITS;
+            if !limits.iter().any(|name| has(name)) {
+                return Err(Refusal::invalid(format!(
+                    "At least one of the following properties must be specified: {}.",
+                    limits.join(", ")
+                )));
+            }
+        }
+        "OS::Heat::Stack" => region::check_context(&filled)?,
         "OS::Heat::AutoScalingGroup" if later.is_empty() => {
             group::size(&filled, None)?;
         }
@@ -299,12 +338,52 @@ pub(crate) fn properties(
     Ok(filled)
 }
 
-/// Outputs may refer to resources of the template only. What else is wrong with one shows in its value.
+/// A server boots from one thing.
+fn check_devices(server: &Map<String, Value>, later: &[String]) -> Result<(), Refusal> {
+    let list = |name: &str| server.get(name).and_then(Value::as_array);
+    let known = |name: &str| !later.iter().any(|one| one == name);
+    let (older, newer) = (
+        list("block_device_mapping"),
+        list("block_device_mapping_v2"),
+    );
+    if older.is_some() && newer.is_some() {
+        return Err(Refusal::invalid(
+            "Cannot define the following properties at the same time: block_device_mapping, block_device_mapping_v2.",
+        ));
+    }
+    let mut roots = usize::from(server.contains_key("image"));
+    for device in newer.into_iter().flatten() {
+        let has = |name: &&&str| device.get(**name).is_some_and(|value| !value.is_null());
+        let sources = ["volume_id", "snapshot_id", "image"];
+        if known("block_device_mapping_v2") && sources.iter().filter(has).count() != 1 {
+            return Err(Refusal::invalid(
+                "block_device_mapping_v2: exactly one of volume_id, snapshot_id and image must be specified.",
+            ));
+        }
+        let index = device.get("boot_index").and_then(Value::as_i64);
+        roots += usize::from(index.unwrap_or(0) == 0);
+    }
+    let all_known = ["image", "block_device_mapping", "block_device_mapping_v2"]
+        .iter()
+        .all(|name| known(name));
+    if roots > 1 {
+        return Err(Refusal::invalid("Multiple bootable sources for instance."));
+    }
+    if roots == 0 && older.is_none() && all_known {
+        return Err(Refusal::invalid(
+            "Neither image nor bootable volume is specified for instance.",
+        ));
+    }
+    Ok(())
+}
+
+/// Outputs may refer to resources of the template only, and their functions must have what they need. What is wrong with
+/// an attribute shows in the value.
 fn check_outputs(scene: &Scene) -> Result<(), Refusal> {
     for output in &scene.template.outputs {
         let mut found = std::collections::BTreeSet::new();
         if graph::references(scene, &output.value, &mut found).is_err() {
-            continue;
+            found.clear();
         }
         if let Some(stranger) = found.iter().find(|name| !scene.has_resource(name)) {
             return Err(Refusal::of(
@@ -314,6 +393,14 @@ fn check_outputs(scene: &Scene) -> Result<(), Refusal> {
                     output.name
                 ),
             ));
+        }
+        if let Err(why) = scene.work_out(&output.value) {
+            let function = call_of(&output.value).map(|(name, _)| format!(".{name}"));
+            return Err(Refusal::invalid(format!(
+                "outputs.{}.value{}: {why}",
+                output.name,
+                function.unwrap_or_default()
+            )));
         }
     }
     Ok(())

@@ -6,8 +6,10 @@ use nephos_db::Db;
 
 use super::facts::{View, ViewError};
 use super::judge::{self, Target};
+use super::resource::nested::removed;
 use crate::model::fact::Fact;
 use crate::model::graph;
+use crate::model::group::{self, Present};
 use crate::model::kind;
 use crate::model::plan::{Change, Fate, What, fate};
 use crate::model::refusal::Refusal;
@@ -121,7 +123,15 @@ async fn inside_differs(
         .collect();
     members.sort();
     let size = row.data.get("size").and_then(serde_json::Value::as_i64);
-    let Some(nested) = judge::nested(scene, target, properties, (&members, size))? else {
+    let before = removed(row);
+    let mut present = Present {
+        members: &members,
+        removed: &before,
+        size,
+    };
+    let removed = group::removed(properties, present);
+    present.removed = &removed;
+    let Some(nested) = judge::nested(scene, target, properties, present)? else {
         return Ok(false);
     };
     let wanted = Wanted {

@@ -44,13 +44,15 @@ pub(crate) async fn create(
     Ok(true)
 }
 
-/// Has a stack become something else: `next` has what is wanted now, `rows` are its resources.
+/// Has a stack become something else, if it is still as it was judged: `next` has what is wanted now, `rows` are its
+/// resources.
 pub(crate) async fn update(
     tx: &mut Tx,
     asked: &Asked<'_>,
-    mut next: Stack,
+    (judged, mut next): (&Stack, Stack),
     (scene, rows): (&Scene, &[Resource]),
 ) -> Result<(), EnqueueError> {
+    stacks::still(tx, judged).await?;
     next.action = Action::Update;
     next.status = Status::InProgress;
     next.reason = "Stack UPDATE started".to_owned();
@@ -81,12 +83,13 @@ pub(crate) async fn newcomers(
     Ok(())
 }
 
-/// Has a stack and everything in it go.
+/// Has a stack and everything in it go, if it is still as it was judged.
 pub(crate) async fn delete(
     tx: &mut Tx,
     asked: &Asked<'_>,
     stack: &Stack,
 ) -> Result<(), EnqueueError> {
+    stacks::still(tx, stack).await?;
     stacks::begin(tx, &stack.id, Action::Delete, asked.now).await?;
     let mut shown = stack.clone();
     (shown.action, shown.status) = (Action::Delete, Status::InProgress);
@@ -95,13 +98,14 @@ pub(crate) async fn delete(
     enqueue(tx, asked, stack, <Remove as Reconcile<Svc>>::KIND).await
 }
 
-/// Has every resource of a stack checked, suspended or resumed.
+/// Has every resource of a stack checked, suspended or resumed, if it is still as it was judged.
 pub(crate) async fn sweep(
     tx: &mut Tx,
     asked: &Asked<'_>,
     stack: &Stack,
     action: Action,
 ) -> Result<(), EnqueueError> {
+    stacks::still(tx, stack).await?;
     stacks::begin(tx, &stack.id, action, asked.now).await?;
     let mut shown = stack.clone();
     (shown.action, shown.status) = (action, Status::InProgress);

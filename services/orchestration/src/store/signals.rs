@@ -1,5 +1,7 @@
 //! Signals that came for resources.
 
+use std::collections::BTreeSet;
+
 use nephos_db::{Db, Error, FromRow, Row, Tx, args};
 use nephos_types::Timestamp;
 use serde_json::Value;
@@ -31,6 +33,13 @@ impl FromRow for Signal {
 pub(crate) async fn of_resource(db: &Db, id: &ResourceId) -> Result<Vec<Signal>, Error> {
     let sql = "SELECT name, status, reason, data FROM signals WHERE resource_id = $1 ORDER BY created_at, name";
     db.fetch_all(sql, args![id]).await
+}
+
+/// The names of all of a resource.
+pub(crate) async fn names(tx: &mut Tx, id: &ResourceId) -> Result<BTreeSet<String>, Error> {
+    let sql = "SELECT name FROM signals WHERE resource_id = $1";
+    let names = tx.fetch_all::<String>(sql, args![id]).await?;
+    Ok(names.into_iter().collect())
 }
 
 /// Takes a signal; one of the same name is replaced.

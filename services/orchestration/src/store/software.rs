@@ -32,7 +32,7 @@ impl FromRow for Config {
 }
 
 /// A configuration on its way to a server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Deployment {
     pub id: String,
     pub project_id: String,
@@ -159,6 +159,18 @@ pub(crate) async fn insert_deployment(tx: &mut Tx, deployment: &Deployment) -> R
     )
     .await?;
     Ok(())
+}
+
+/// Makes sure that a deployment that was read is still as it was.
+pub(crate) async fn still(tx: &mut Tx, before: &Deployment) -> Result<(), Error> {
+    tx.still(&Where::new(DEPLOYMENTS).eq("id", &before.id), before)
+        .await
+}
+
+/// Makes sure that a configuration that was seen is still there.
+pub(crate) async fn config_there(tx: &mut Tx, id: &str) -> Result<(), Error> {
+    let sql = "SELECT id FROM software_configs WHERE id = $1";
+    tx.still_there(sql, args![id]).await
 }
 
 pub(crate) async fn update_deployment(

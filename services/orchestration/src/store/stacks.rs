@@ -67,6 +67,12 @@ pub(crate) async fn find_in(tx: &mut Tx, id: &StackId) -> Result<Option<Stack>, 
         .pop())
 }
 
+/// Makes sure that a stack that was read is still as it was.
+pub(crate) async fn still(tx: &mut Tx, before: &Stack) -> Result<(), Error> {
+    tx.still(&Where::new(SELECT).eq("id", &before.id), before)
+        .await
+}
+
 /// Of a project, by name or, if no stack is called so, by id.
 pub(crate) async fn named(db: &Db, project: &str, name: &str) -> Result<Option<Stack>, Error> {
     let by = |column: &'static str| {
@@ -87,15 +93,15 @@ pub(crate) async fn children(db: &Db, parent: &StackId) -> Result<Vec<Stack>, Er
 }
 
 /// How many resources the stacks of a root have in all.
-pub(crate) async fn resources_of_root(db: &Db, root: &StackId) -> Result<i64, Error> {
+pub(crate) async fn resources_of_root(tx: &mut Tx, root: &StackId) -> Result<i64, Error> {
     let sql = "SELECT COUNT(*) AS n FROM resources WHERE stack_id IN (SELECT id FROM stacks WHERE root_id = $1)";
-    db.fetch_scalar(sql, args![root]).await
+    tx.fetch_scalar(sql, args![root]).await
 }
 
 /// How many outermost stacks a project has.
-pub(crate) async fn count_of_project(db: &Db, project: &str) -> Result<i64, Error> {
+pub(crate) async fn count_of_project(tx: &mut Tx, project: &str) -> Result<i64, Error> {
     let sql = "SELECT COUNT(*) AS n FROM stacks WHERE project_id = $1 AND parent_id IS NULL";
-    db.fetch_scalar(sql, args![project]).await
+    tx.fetch_scalar(sql, args![project]).await
 }
 
 /// At most so many stacks are looked at for a list; what is asked for of them is picked afterwards.

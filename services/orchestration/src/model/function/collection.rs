@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::text::shown;
+use super::text::{shown, within};
 use super::{Evaluated, Trouble, World, evaluate};
 use crate::model::version::Version;
 
@@ -86,38 +86,45 @@ pub(super) fn repeat(world: &dyn World, args: &Value) -> Evaluated {
         }
     }
     rows.iter()
-        .map(|row| evaluate(world, &filled(template, row)))
+        .map(|row| evaluate(world, &filled(template, row)?))
         .collect::<Result<Vec<_>, _>>()
         .map(Value::Array)
 }
 
 /// The template with names replaced: where a text is nothing but the name, by the value itself.
-fn filled(template: &Value, row: &[(&String, Value)]) -> Value {
-    match template {
+fn filled(template: &Value, row: &[(&String, Value)]) -> Evaluated {
+    Ok(match template {
         Value::String(text) => {
             if let Some((_, value)) = row.iter().find(|(name, _)| *name == text) {
-                return value.clone();
+                return Ok(value.clone());
             }
             let mut names: Vec<&(&String, Value)> = row.iter().collect();
             names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
             let mut text = text.clone();
             for (name, value) in names {
-                if text.contains(name.as_str()) {
-                    text = text.replace(name.as_str(), &shown(value));
+                let found = text.matches(name.as_str()).count();
+                if found > 0 {
+                    let value = shown(value);
+                    within(text.len().saturating_add(found.saturating_mul(value.len())))?;
+                    text = text.replace(name.as_str(), &value);
                 }
             }
             Value::String(text)
         }
-        Value::Array(items) => items.iter().map(|item| filled(item, row)).collect(),
+        Value::Array(items) => {
+            let items = items.iter().map(|item| filled(item, row));
+            Value::Array(items.collect::<Result<_, _>>()?)
+        }
         Value::Object(map) => {
-            let entry = |(key, value): (&String, &Value)| {
-                let key = filled(&Value::String(key.clone()), row);
-                (shown(&key), filled(value, row))
+            let entry = |(key, value): (&String, &Value)| -> Result<(String, Value), Trouble> {
+                let key = filled(&Value::String(key.clone()), row)?;
+                Ok((shown(&key), filled(value, row)?))
             };
-            Value::Object(map.iter().map(entry).collect())
+            let entries = map.iter().map(entry);
+            Value::Object(entries.collect::<Result<_, Trouble>>()?)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => template.clone(),
-    }
+    })
 }
 
 pub(super) fn map_merge(args: &Value) -> Evaluated {

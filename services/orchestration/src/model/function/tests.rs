@@ -10,6 +10,10 @@ impl World for Known {
     fn version(&self) -> Version {
         self.0
     }
+    fn spend(&self, _work: usize) -> Result<(), Trouble> {
+        Ok(())
+    }
+
     fn parameter(&self, name: &str) -> Evaluated {
         match name {
             "text" => Ok(json!("hello")),
@@ -105,7 +109,8 @@ fn what_a_version_does_not_have_is_a_plain_map() {
         json!({"Fn::Select": ["1", ["a", "b"]]}),
         json!("b"),
     );
-    check(
+    check_at(
+        Version::V2013_05,
         json!({"yaql": {"expression": "$"}}),
         json!({"yaql": {"expression": "$"}}),
     );
@@ -140,7 +145,7 @@ fn texts() {
     refused(json!({"str_replace": {"template": "x"}}), "params");
     check(
         json!({"list_join": ["-", {"get_param": "list"}, ["c", 1, {"d": 1}]]}),
-        json!("a-b-c-1-{\"d\":1}"),
+        json!("a-b-c-1-{\"d\": 1}"),
     );
     refused(json!({"list_join": ["-", "ab"]}), "must be lists");
     check(json!({"str_split": [",", "a,b"]}), json!(["a", "b"]));
@@ -247,4 +252,28 @@ fn conditions() {
     ] {
         assert!(holds(&world, &wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn what_the_original_has_and_this_does_not_is_refused() {
+    for (version, name) in [
+        (Version::NEWTON, "yaql"),
+        (Version::V2013_05, "Fn::Join"),
+        (Version::V2013_05, "Ref"),
+        (Version::WALLABY, "Fn::Select"),
+        (Version::WALLABY, "Fn::Join"),
+    ] {
+        assert!(withheld(name, version), "{name}");
+    }
+    assert!(!withheld("yaql", Version::V2016_04));
+    assert!(!withheld("Fn::Select", Version::V2013_05));
+    assert!(!withheld("list_join", Version::WALLABY));
+}
+
+#[test]
+fn maps_and_lists_are_written_as_python_writes_them() {
+    assert_eq!(
+        shown(&json!({"a": [1, "ü", null, true], "b": {}})),
+        "{\"a\": [1, \"\\u00fc\", null, true], \"b\": {}}"
+    );
 }

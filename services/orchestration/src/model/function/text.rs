@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use sha1::Digest as _;
 
-use super::{Evaluated, Trouble};
+use super::{Evaluated, MAX_TEXT, Trouble};
 
 /// As Python's `str()`, which templates see; maps and lists as JSON.
 pub(crate) fn shown(value: &Value) -> String {
@@ -14,8 +14,61 @@ pub(crate) fn shown(value: &Value) -> String {
         Value::Bool(false) => "False".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Array(_) | Value::Object(_) => {
+            let mut out = String::new();
+            dump(value, &mut out);
+            out
+        }
     }
+}
+
+/// JSON as Python writes it: a space after each comma and colon, and nothing but ASCII.
+fn dump(value: &Value, out: &mut String) {
+    match value {
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                dump(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(map) => {
+            out.push('{');
+            for (at, (key, value)) in map.iter().enumerate() {
+                out.push_str(if at > 0 { ", " } else { "" });
+                dump_text(key, out);
+                out.push_str(": ");
+                dump(value, out);
+            }
+            out.push('}');
+        }
+        Value::String(text) => dump_text(text, out),
+        Value::Null | Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
+    }
+}
+
+fn dump_text(text: &str, out: &mut String) {
+    for letter in Value::String(text.to_owned()).to_string().chars() {
+        if letter.is_ascii() {
+            out.push(letter);
+        } else {
+            let mut units = [0; 2];
+            for unit in letter.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+}
+
+/// Refuses a text that is too long.
+pub(super) fn within(length: usize) -> Result<(), Trouble> {
+    if length <= MAX_TEXT {
+        return Ok(());
+    }
+    Err(Trouble::wrong(format!(
+        "The functions of the template make a text of more than {MAX_TEXT} bytes."
+    )))
 }
 
 pub(super) fn replace(name: &str, args: &Value) -> Evaluated {
@@ -70,6 +123,7 @@ pub(super) fn replace(name: &str, args: &Value) -> Evaluated {
         match keys.iter().find(|(key, _)| rest.starts_with(key.as_str())) {
             Some((key, value)) => {
                 out.push_str(&shown(value));
+                within(out.len())?;
                 rest = rest.get(key.len()..).unwrap_or_default();
             }
             None => {
@@ -98,6 +152,8 @@ pub(super) fn join(args: &Value) -> Evaluated {
             _other => return Err(Trouble::wrong("Items to join must be lists")),
         }
     }
+    let length = texts.iter().map(String::len).sum::<usize>();
+    within(length.saturating_add(texts.len().saturating_mul(delimiter.len())))?;
     Ok(Value::String(texts.join(delimiter)))
 }
 

@@ -1,7 +1,7 @@
 //! Types of the block storage service.
 
 use crate::model::kind::{How, Kind};
-use crate::model::property::{Prop, Rule, integer, map, text};
+use crate::model::property::{Prop, Rule, boolean, integer, list, map, text};
 
 const VOLUME: &[Prop] = &[
     text("name", "A name used to distinguish the volume.").in_place(),
@@ -30,8 +30,18 @@ const VOLUME: &[Prop] = &[
     ),
     text(
         "volume_type",
-        "If specified, the type of volume to use, mapping to a specific backend.",
+        "If specified, the type of volume to use, mapping to a specific backend. A volume that is there is given the other type, and keeps its data.",
+    )
+    .in_place(),
+    text(
+        "backup_id",
+        "If specified, the backup to create the volume from.",
     ),
+    boolean(
+        "read_only",
+        "Enables or disables read-only access mode of volume.",
+    )
+    .in_place(),
     map(
         "metadata",
         "Key/value pairs to associate with the volume.",
@@ -56,10 +66,114 @@ const ATTACHMENT: &[Prop] = &[
     .in_place(),
 ];
 
+const TYPE: &[Prop] = &[
+    text("name", "Name of the volume type.")
+        .required()
+        .in_place(),
+    map(
+        "metadata",
+        "The extra specs key and value pairs of the volume type.",
+    )
+    .in_place(),
+    boolean(
+        "is_public",
+        "Whether the volume type is accessible to the public.",
+    )
+    .in_place()
+    .default("true"),
+    text("description", "Description of the volume type.").in_place(),
+    list(
+        "projects",
+        "Projects to add volume type access to, by name or ID.",
+    )
+    .in_place()
+    .default("[]"),
+];
+
+const QOS: &[Prop] = &[
+    text("name", "Name of the QoS."),
+    map(
+        "specs",
+        "The specs key and value pairs of the QoS; `consumer` says who keeps to them.",
+    )
+    .required()
+    .in_place(),
+];
+
+const ASSOCIATION: &[Prop] = &[
+    text("qos_specs", "ID or Name of the QoS specs.")
+        .required()
+        .in_place(),
+    list(
+        "volume_types",
+        "List of volume type IDs or Names to be attached to QoS specs.",
+    )
+    .required()
+    .in_place(),
+];
+
+const fn limit(name: &'static str, doc: &'static str) -> Prop {
+    integer(name, doc)
+        .in_place()
+        .rule(Rule::Range(-1, i32::MAX as i64))
+}
+
+const QUOTA: &[Prop] = &[
+    text("project", "OpenStack Keystone Project, by name or ID.").required(),
+    limit(
+        "gigabytes",
+        "Quota for the amount of disk space (in Gigabytes). Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "volumes",
+        "Quota for the number of volumes. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "backups",
+        "Quota for the number of backups. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "backup_gigabytes",
+        "Quota for the amount of backups disk space (in Gigabytes). Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "snapshots",
+        "Quota for the number of snapshots. Setting the value to -1 removes the limit.",
+    ),
+];
+
 pub(in crate::model) const KINDS: &[Kind] = &[
     Kind {
+        name: "OS::Cinder::VolumeType",
+        doc: "A resource for creating cinder volume types, for administrators.",
+        props: TYPE,
+        attrs: &[],
+        how: How::VolumeType,
+    },
+    Kind {
+        name: "OS::Cinder::QoSSpecs",
+        doc: "A resource for creating cinder QoS specs, for administrators. When it goes, types that have the specs lose them.",
+        props: QOS,
+        attrs: &[],
+        how: How::QosSpecs,
+    },
+    Kind {
+        name: "OS::Cinder::QoSAssociation",
+        doc: "A resource to associate cinder QoS specs with volume types, for administrators.",
+        props: ASSOCIATION,
+        attrs: &[],
+        how: How::QosAssociation,
+    },
+    Kind {
+        name: "OS::Cinder::Quota",
+        doc: "A resource for managing cinder quotas, for administrators. When it goes, the project has the default quotas.",
+        props: QUOTA,
+        attrs: &[],
+        how: How::VolumeQuota,
+    },
+    Kind {
         name: "OS::Cinder::Volume",
-        doc: "A resource that implements Cinder volumes. A change of its name, description, metadata or to a larger size is made in place; any other replaces it.",
+        doc: "A resource that implements Cinder volumes. A change of its name, description, metadata, type, access mode or to a larger size is made in place; any other replaces it.",
         props: VOLUME,
         attrs: &[
             (

@@ -96,6 +96,25 @@ const CONDITION: &[Prop] = &[
 ];
 
 const STACK: &[Prop] = &[
+    map("context", "Context for this stack.").in_place().of(&[
+        text(
+            "region_name",
+            "Region name in which this stack will be created. It can only be the region of this cloud.",
+        ),
+        text(
+            "credential_secret_id",
+            "Not supported: stacks are made in this cloud only.",
+        ),
+        text(
+            "ca_cert",
+            "Not supported: stacks are made in this cloud only.",
+        ),
+        boolean(
+            "insecure",
+            "If set, then the server's certificate will not be verified. There is none to verify within this cloud.",
+        )
+        .default("false"),
+    ]),
     any(
         "template",
         "Template that specifies the stack to be created as a resource.",
@@ -131,6 +150,10 @@ const GROUP: &[Prop] = &[
     list("removal_policies", "Policies for removal of resources on update.").in_place().of(&[
         list("resource_list", "List of resources to be removed when doing an update which requires removal of specific resources."),
     ]),
+    text("removal_policies_mode", "How to handle changes to removal_policies on update. The default \"append\" mode appends to the internal list, \"update\" replaces it on update.")
+        .in_place()
+        .default("\"append\"")
+        .rule(Rule::Allowed(&["append", "update"])),
 ];
 
 const SCALING: &[Prop] = &[

@@ -1,6 +1,7 @@
 //! The resource types by the service that has the things.
 
 pub(super) mod cinder;
+pub(super) mod glance;
 pub(super) mod heat;
 pub(super) mod neutron;
 pub(super) mod nova;

@@ -157,6 +157,10 @@ const PORT: &[Prop] = &[
 ];
 const ROUTER: &[Prop] = &[
     NAME,
+    list(
+        "availability_zone_hints",
+        "Availability zone candidates for the router.",
+    ),
     UP,
     SPECS,
     TAGS,
@@ -280,6 +284,7 @@ const RULE: &[Prop] = &[
         "protocol",
         "The protocol that is matched by the security group rule.",
     ),
+    text("description", "Description of the security group rule."),
     text(
         "remote_mode",
         "Whether to specify a remote group or a remote IP prefix.",
@@ -299,6 +304,7 @@ const GROUP: &[Prop] = &[
     text("name", "A string specifying a symbolic name for the security group, which is not required to be unique.").in_place(),
     text("description", "Description of the security group.").in_place(),
     list("rules", "List of security group rules.").in_place().default("[]").of(RULE),
+    boolean("stateful", "Stateful or stateless security group.").in_place(),
 ];
 const ONE_RULE: &[Prop] = &[
     text("security_group", "Security group name or ID to add rule.").required(),
@@ -307,8 +313,9 @@ const ONE_RULE: &[Prop] = &[
     ETHERTYPE,
     text(
         "protocol",
-        "The protocol that is matched by the security group rule.",
-    ),
+        "The protocol that is matched by the security group rule; any, or an empty text, means all.",
+    )
+    .default("\"tcp\""),
     any(
         "port_range_min",
         "The minimum port number in the range that is matched by the security group rule.",

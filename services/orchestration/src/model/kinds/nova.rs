@@ -11,22 +11,95 @@ const NETWORK: &[Prop] = &[
         "ID of an existing port to associate with this server.",
     ),
     text(
+        "allocate_network",
+        "The special string values of network, auto: means either a network that is already available to the project will be used, or if one does not exist, will be automatically created for the project; none: means no networking will be allocated for the created server. It can't be mixed with other networks.",
+    )
+    .rule(Rule::Allowed(&["none", "auto"])),
+    text("tag", "Port tag."),
+    text(
         "fixed_ip",
         "Fixed IP address to specify for the port created on the requested network.",
     ),
 ];
+const fn device_size() -> Prop {
+    integer(
+        "volume_size",
+        "The size of the volume, in GB. It is safe to leave this blank and have the Compute service infer the size.",
+    )
+}
+const fn device_goes() -> Prop {
+    boolean(
+        "delete_on_termination",
+        "Indicate whether the volume should be deleted when the server is terminated.",
+    )
+}
+const OLDER_DEVICE: &[Prop] = &[
+    text("device_name", "A device name where the volume will be attached in the system at /dev/device_name. This value is typically vda.").required(),
+    text("volume_id", "The ID of the volume to boot from. Only one of volume_id or snapshot_id should be provided."),
+    text("snapshot_id", "The ID of the snapshot to create a volume from."),
+    device_size(),
+    device_goes(),
+];
+const DEVICE: &[Prop] = &[
+    text(
+        "device_name",
+        "A device name where the volume will be attached in the system at /dev/device_name.",
+    ),
+    text(
+        "volume_id",
+        "The volume_id can be boot or non-boot device to the server.",
+    ),
+    text(
+        "snapshot_id",
+        "The ID of the snapshot to create a volume from.",
+    ),
+    text(
+        "image",
+        "The ID or name of the image to create a volume from.",
+    ),
+    text(
+        "device_type",
+        "Device type: at the moment we can make distinction only between disk and cdrom.",
+    )
+    .rule(Rule::Allowed(&["cdrom", "disk"])),
+    text(
+        "disk_bus",
+        "Bus of the device: hypervisor driver chooses a suitable default if omitted.",
+    )
+    .rule(Rule::Allowed(&["ide", "lame_bus", "scsi", "usb", "virtio"])),
+    integer(
+        "boot_index",
+        "Integer used for ordering the boot disks. If it is not specified, value \"0\" will be set for bootable sources.",
+    ),
+    device_size(),
+    device_goes(),
+];
 const SERVER: &[Prop] = &[
     text("name", "Server name.").in_place(),
-    text("image", "The ID or name of the image to boot with.").required(),
-    text("flavor", "The ID or name of the flavor to boot onto.").required(),
+    text("image", "The ID or name of the image to boot with.").in_place(),
+    text("image_update_policy", "Policy on how to apply an image-id update; either by requesting a server rebuild or by replacing the entire server.")
+        .in_place()
+        .default("\"REBUILD\"")
+        .rule(Rule::Allowed(&["REBUILD", "REPLACE"])),
+    list("block_device_mapping", "Block device mappings for this server.").of(OLDER_DEVICE),
+    list("block_device_mapping_v2", "Block device mappings v2 for this server.").of(DEVICE),
+    text("flavor", "The ID or name of the flavor to boot onto.").required().in_place(),
+    text("flavor_update_policy", "Policy on how to apply a flavor update; either by requesting a server resize or by replacing the entire server.")
+        .in_place()
+        .default("\"RESIZE\"")
+        .rule(Rule::Allowed(&["RESIZE", "REPLACE"])),
     text("key_name", "Name of keypair to inject into the server."),
-    list("networks", "An ordered list of nics to be added to this server, with information about connected networks, fixed ips, port etc.").of(NETWORK),
+    list("networks", "An ordered list of nics to be added to this server, with information about connected networks, fixed ips, port etc.").in_place().of(NETWORK),
     list("security_groups", "List of security group names or IDs. Cannot be used if neutron ports are associated with this server; assign security groups to the ports instead."),
     text("availability_zone", "Name of the availability zone for server placement."),
     map("scheduler_hints", "Arbitrary key-value pairs specified by the client to help boot a server."),
     map("metadata", "Arbitrary key/value metadata to store for this server. Values are stored as text.").in_place(),
-    list("tags", "Server tags."),
-    text("user_data", "User data script to be executed by cloud-init: text, or the ID of a software config resource.").default("\"\""),
+    list("tags", "Server tags.").in_place(),
+    text("user_data", "User data script to be executed by cloud-init: text, or the ID of a software config resource.").in_place().default("\"\""),
+    text("user_data_update_policy", "Policy on how to apply a user_data update; either by ignoring it or by replacing the entire server.")
+        .in_place()
+        .default("\"REPLACE\"")
+        .rule(Rule::Allowed(&["REPLACE", "IGNORE"])),
     text("user_data_format", "How the user_data should be formatted for the server. RAW and HEAT_CFNTOOLS pass it on unchanged; with SOFTWARE_CONFIG the server's metadata lists what is to be deployed.").default("\"HEAT_CFNTOOLS\"").rule(Rule::Allowed(&["HEAT_CFNTOOLS", "RAW", "SOFTWARE_CONFIG"])),
     boolean("config_drive", "If True, enable config drive on the server."),
     text("admin_pass", "The administrator password for the server."),
@@ -66,7 +139,13 @@ const FLAVOR: &[Prop] = &[
     map(
         "extra_specs",
         "Key/Value pairs to extend the capabilities of the flavor.",
-    ),
+    )
+    .in_place(),
+    list(
+        "tenants",
+        "List of tenants, by ID, that may use the flavor when it is not public.",
+    )
+    .in_place(),
     boolean(
         "is_public",
         "Scope of flavor accessibility. Public or private.",
@@ -74,10 +153,24 @@ const FLAVOR: &[Prop] = &[
     .default("true"),
 ];
 
+const GROUP: &[Prop] = &[
+    text("name", "Server Group name."),
+    list(
+        "policies",
+        "A list of exactly one policy to apply: anti-affinity, affinity, soft-anti-affinity or soft-affinity.",
+    )
+    .default("[\"anti-affinity\"]"),
+    map("rules", "Rules for a policy.").of(&[integer(
+        "max_server_per_host",
+        "Maximum servers in a group on a given host. Rule for anti-affinity policy.",
+    )
+    .rule(Rule::Range(1, i32::MAX as i64))]),
+];
+
 pub(in crate::model) const KINDS: &[Kind] = &[
     Kind {
         name: "OS::Nova::Server",
-        doc: "A resource for managing servers. A change of its name or metadata is made in place; any other replaces it.",
+        doc: "A resource for managing servers. Its name, metadata, tags, networks, flavor (by a resize) and image (by a rebuild) are changed in place, the last two unless their policies say REPLACE; any other change replaces it.",
         props: SERVER,
         attrs: &[
             ("name", "Name of the server."),
@@ -135,5 +228,12 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             ),
         ],
         how: How::Flavor,
+    },
+    Kind {
+        name: "OS::Nova::ServerGroup",
+        doc: "A resource for managing a Nova server group: its servers name it in their scheduler_hints.",
+        props: GROUP,
+        attrs: &[],
+        how: How::ServerGroup,
     },
 ];

@@ -57,7 +57,8 @@ pub(super) async fn volume(work: &Work<'_>) -> Did {
     };
     let seen = || Seen::thing(id, observed(volume.clone()));
     match text(&volume, "status") {
-        "creating" | "downloading" | "extending" | "attaching" | "detaching" | "reserved" => {
+        "creating" | "downloading" | "extending" | "retyping" | "restoring-backup"
+        | "attaching" | "detaching" | "reserved" => {
             return Ok(Outcome::Wait(Seen::id(id), SOON));
         }
         status if status.starts_with("error") => {
@@ -74,11 +75,28 @@ pub(super) async fn volume(work: &Work<'_>) -> Did {
         return Ok(Outcome::Wait(Seen::id(id), Duration::ZERO));
     }
     let metadata = metadata(work);
-    if volume.get("metadata") != Some(&metadata) {
+    let mut there = volume.get("metadata").cloned().unwrap_or_default();
+    // The access mode stands among them, and has a way of its own.
+    if let Some(there) = there.as_object_mut() {
+        there.remove("readonly");
+    }
+    if there != metadata {
         let body = json!({ "metadata": metadata });
         work.ask(&Ask::put("block", format!("{target}/metadata"), &body))
             .await?;
         return Ok(Outcome::Wait(Seen::id(id), Duration::ZERO));
+    }
+    if let Some(under_way) = retype(work, (id, &volume, &target)).await? {
+        return Ok(under_way);
+    }
+    if let Some(wanted) = work.prop("read_only").and_then(Value::as_bool) {
+        let is = volume.pointer("/metadata/readonly").map(shown);
+        if is.is_some_and(|is| is.eq_ignore_ascii_case("true")) != wanted {
+            let body = json!({"os-update_readonly_flag": {"readonly": wanted}});
+            work.ask(&Ask::post("block", format!("{target}/action"), &body))
+                .await?;
+            return Ok(Outcome::Wait(Seen::id(id), Duration::ZERO));
+        }
     }
     let size = volume.get("size").and_then(Value::as_i64).unwrap_or(0);
     match work.prop("size").and_then(Value::as_i64) {
@@ -96,6 +114,47 @@ pub(super) async fn volume(work: &Work<'_>) -> Did {
         )),
         _as_wanted => Ok(Outcome::Done(seen())),
     }
+}
+
+/// Gives the volume another type, if the template says another than it did; its data stays.
+async fn retype(
+    work: &Work<'_>,
+    (id, volume, target): (&str, &Value, &str),
+) -> Result<Option<Outcome>, Why> {
+    let before = work.row.properties.get("volume_type");
+    let wanted = work.prop("volume_type");
+    let Some(wanted) = wanted.filter(|wanted| Some(*wanted) != before) else {
+        return Ok(None);
+    };
+    if work.row.changing_to.is_none() {
+        return Ok(None);
+    }
+    let wanted = shown(wanted);
+    let kinds = format!("/v3/{}/types/{}", work.stack.project_id, encoded(&wanted));
+    let kind = work.ask(&Ask::get("block", kinds)).await?;
+    let name = kind
+        .pointer("/volume_type/name")
+        .map(shown)
+        .unwrap_or_default();
+    if text(volume, "volume_type") == name {
+        return Ok(None);
+    }
+    if work.row.data.get("retyping").and_then(Value::as_str) == Some(&name) {
+        let why = format!(
+            "Volume {id} could not be given the type {name}; the volume's messages say why."
+        );
+        let seen = Seen::id(id).with("retyping", Value::Null);
+        return Ok(Some(Outcome::Failed(seen, why)));
+    }
+    let body = json!({"os-retype": {"new_type": wanted, "migration_policy": "on-demand"}});
+    crash_point!("volume.retype");
+    work.ask(&Ask::post("block", format!("{target}/action"), &body))
+        .await?;
+    crash_point!("volume.retyped");
+    Ok(Some(Outcome::Wait(
+        Seen::id(id).with("retyping", name),
+        SOON,
+    )))
 }
 
 fn lost(id: &str) -> String {
@@ -127,6 +186,7 @@ async fn make(work: &Work<'_>) -> Did {
         "snapshot_id",
         "source_volid",
         "volume_type",
+        "backup_id",
     ] {
         if let Some(value) = work.prop(prop) {
             fields.insert(prop.to_owned(), value.clone());

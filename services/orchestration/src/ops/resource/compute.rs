@@ -1,4 +1,4 @@
-//! Key pairs and flavors.
+//! Key pairs, flavors and server groups.
 
 use nephos_runtime::crash_point;
 use serde_json::{Value, json};
@@ -114,8 +114,46 @@ pub(super) async fn flavor(work: &Work<'_>) -> Did {
         ))
         .await?;
     }
+    let before = work.row.properties.get("extra_specs");
+    let before = before.and_then(Value::as_object).into_iter().flatten();
+    for (key, _) in before.filter(|(key, _)| !specs.contains_key(*key)) {
+        let target = format!("{target}/os-extra_specs/{}", encoded(key));
+        gone(work.ask(&Ask::delete("compute", target)).await)?;
+    }
+    if field("is_public") == json!(false) {
+        share(work, &target).await?;
+    }
     let seen = json!({"is_public": field("is_public"), "extra_specs": specs});
     Ok(Outcome::Done(Seen::thing(id, seen)))
+}
+
+/// Lets the projects that are wanted use a flavor that is not public, and takes it from those that are not any more.
+async fn share(work: &Work<'_>, target: &str) -> Result<(), Why> {
+    let texts = |list: Option<&Value>| -> Vec<String> {
+        let list = list.and_then(Value::as_array).into_iter().flatten();
+        list.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let wanted = texts(work.prop("tenants"));
+    let list = format!("{target}/os-flavor-access");
+    let list = work.ask(&Ask::get("compute", list)).await?;
+    let list = list.get("flavor_access").and_then(Value::as_array);
+    let there: Vec<&str> = list
+        .into_iter()
+        .flatten()
+        .filter_map(|access| access.get("tenant_id")?.as_str())
+        .collect();
+    let before = texts(work.row.properties.get("tenants"));
+    let strange = before.iter().filter(|id| there.contains(&id.as_str()));
+    let strange = strange.filter(|id| !wanted.contains(id));
+    let strange = strange.map(|id| ("removeTenantAccess", id));
+    let missing = wanted.iter().filter(|id| !there.contains(&id.as_str()));
+    let missing = missing.map(|id| ("addTenantAccess", id));
+    for (action, tenant) in strange.chain(missing) {
+        let body = json!({ action: {"tenant": tenant} });
+        work.ask(&Ask::post("compute", format!("{target}/action"), &body))
+            .await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn remove_flavor(work: &Work<'_>) -> Did {
@@ -137,4 +175,89 @@ pub(super) async fn remove_flavor(work: &Work<'_>) -> Did {
         ))
         .await,
     )
+}
+
+const GROUPS: &str = "/v2.1/os-server-groups";
+
+/// Makes a server group. Names are not unique: those that were there before are noted, and the one that is not is ours.
+pub(super) async fn server_group(work: &Work<'_>) -> Did {
+    if work.physical().is_some() {
+        return look_at_group(work).await;
+    }
+    let name = work.thing_name();
+    let before = work.row.data.get("before").and_then(Value::as_array);
+    let Some(before) = before else {
+        let there = groups(work, &name).await?;
+        let seen = Seen::default().with("before", there);
+        return Ok(Outcome::Wait(seen, std::time::Duration::ZERO));
+    };
+    if !work.fresh
+        && let Some(ours) = ours(work, &name, before).await?
+    {
+        return Ok(Outcome::Wait(Seen::id(ours), std::time::Duration::ZERO));
+    }
+    let policy = work.prop("policies").and_then(|list| list.get(0)).cloned();
+    let mut group = json!({"name": name, "policy": policy});
+    if let (Some(map), Some(rules)) = (group.as_object_mut(), work.prop("rules")) {
+        map.insert("rules".to_owned(), rules.clone());
+    }
+    let body = json!({ "server_group": group });
+    crash_point!("group.create");
+    let made = work.ask(&Ask::post("compute", GROUPS, &body)).await?;
+    crash_point!("group.created");
+    let made = inner(&made, "server_group");
+    let id = made.get("id").and_then(Value::as_str).unwrap_or_default();
+    Ok(Outcome::Done(Seen::thing(id, made.clone())))
+}
+
+/// The ids of the groups of this name.
+async fn groups(work: &Work<'_>, name: &str) -> Result<Vec<String>, Why> {
+    let list = work.ask(&Ask::get("compute", GROUPS)).await?;
+    let list = list.get("server_groups").and_then(Value::as_array);
+    Ok(list
+        .into_iter()
+        .flatten()
+        .filter(|group| group.get("name").and_then(Value::as_str) == Some(name))
+        .filter_map(|group| Some(group.get("id")?.as_str()?.to_owned()))
+        .collect())
+}
+
+/// The group of a try that was cut off.
+async fn ours(work: &Work<'_>, name: &str, before: &[Value]) -> Result<Option<String>, Why> {
+    let there = groups(work, name).await?;
+    let new = |id: &String| !before.iter().any(|old| old == id);
+    Ok(there.into_iter().find(new))
+}
+
+/// Whether the group is still there.
+pub(super) async fn look_at_group(work: &Work<'_>) -> Did {
+    let id = work.physical().unwrap_or_default();
+    let target = format!("{GROUPS}/{}", encoded(id));
+    match work.ask(&Ask::get("compute", target)).await {
+        Ok(body) => Ok(Outcome::Done(Seen::thing(id, inner(&body, "server_group")))),
+        Err(why) if why.is_not_found() => Ok(Outcome::Failed(
+            Seen::default(),
+            format!("server group {id} is not there any more"),
+        )),
+        Err(why) => Err(why.into()),
+    }
+}
+
+pub(super) async fn remove_server_group(work: &Work<'_>) -> Did {
+    let before = work.row.data.get("before").and_then(Value::as_array);
+    let id = match (work.physical(), before) {
+        (Some(id), _) => Some(id.to_owned()),
+        (None, Some(before)) => ours(work, &work.thing_name(), before).await?,
+        (None, None) => None,
+    };
+    match id {
+        Some(id) => gone(
+            work.ask(&Ask::delete(
+                "compute",
+                format!("{GROUPS}/{}", encoded(&id)),
+            ))
+            .await,
+        ),
+        None => Ok(Outcome::Done(Seen::default())),
+    }
 }

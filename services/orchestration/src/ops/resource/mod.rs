@@ -1,12 +1,15 @@
 //! How each kind of resource is made, changed, looked at and removed. Every verb can be repeated: it looks first.
 
 mod block;
+pub(crate) mod block_admin;
 mod compute;
+mod image;
 mod local;
 pub(crate) mod nested;
 mod network;
 mod rest;
 pub(crate) mod server;
+mod server_change;
 pub(crate) mod software;
 
 use std::time::Duration;
@@ -207,6 +210,12 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::Flavor => compute::flavor(work).await,
         How::Volume => block::volume(work).await,
         How::VolumeAttachment => block::attachment(work).await,
+        How::VolumeType => block_admin::volume_type(work).await,
+        How::QosSpecs => block_admin::qos_specs(work).await,
+        How::QosAssociation => block_admin::association(work).await,
+        How::VolumeQuota => block_admin::quota(work).await,
+        How::ServerGroup => compute::server_group(work).await,
+        How::WebImage => image::ensure(work).await,
     }
 }
 
@@ -224,7 +233,7 @@ pub(crate) async fn change(work: &Work<'_>) -> Did {
     match kind.how {
         How::Test => local::test(work, "update"),
         How::Rest(rest) => rest::change(work, rest).await,
-        How::Server => server::change(work).await,
+        How::Server => server_change::change(work).await,
         How::Deployment => software::deploy(work, "UPDATE").await,
         _repeats => ensure(work).await,
     }
@@ -261,6 +270,12 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::Flavor => compute::remove_flavor(work).await,
         How::Volume => block::remove_volume(work).await,
         How::VolumeAttachment => block::remove_attachment(work).await,
+        How::VolumeType => block_admin::remove_type(work).await,
+        How::QosSpecs => block_admin::remove_qos(work).await,
+        How::QosAssociation => block_admin::remove_association(work).await,
+        How::VolumeQuota => block_admin::remove_quota(work).await,
+        How::ServerGroup => compute::remove_server_group(work).await,
+        How::WebImage => image::remove(work).await,
         How::Nothing
         | How::Value
         | How::RandomString
@@ -284,6 +299,10 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
         Some(How::Server) => server::look(work).await,
         Some(How::Volume) => block::look(work).await,
+        Some(How::VolumeType) => block_admin::look(work, "types", "volume_type").await,
+        Some(How::QosSpecs) => block_admin::look(work, "qos-specs", "qos_specs").await,
+        Some(How::ServerGroup) => compute::look_at_group(work).await,
+        Some(How::WebImage) => image::look(work).await,
         _local => here(),
     }
 }

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::{Did, Outcome, Seen, Why, Work};
 use crate::model::environment::is_file;
-use crate::model::group;
-use crate::model::kind::Kind;
+use crate::model::group::{self, Present};
+use crate::model::kind::{How, Kind};
+use crate::model::region;
 use crate::model::stack::{self, Action, Stack, StackId, Status, Wanted};
 use crate::ops::judge::{self, Target};
 use crate::ops::{facts, request};
@@ -38,6 +39,53 @@ fn target(work: &Work<'_>) -> Result<Target, Why> {
     work.kind.map(Target::Kind).ok_or_else(gone)
 }
 
+/// The region that the stack is to be in, if one is named.
+fn region_of<'a>(work: &Work<'a>) -> Option<&'a str> {
+    let props = work.row.changing_to.as_ref();
+    work.kind.filter(|kind| matches!(kind.how, How::Stack))?;
+    region::named(props.unwrap_or(&work.row.properties))
+}
+
+/// The members that were removed from a group by name.
+pub(crate) fn removed(row: &stack::Resource) -> Vec<String> {
+    let names = row.data.get("removed").and_then(Value::as_array);
+    let names = names.into_iter().flatten().filter_map(Value::as_str);
+    names.map(str::to_owned).collect()
+}
+
+/// The names of the members that the nested stack has.
+async fn members_of(work: &Work<'_>, child: Option<&Stack>) -> Result<Vec<String>, Why> {
+    let Some(child) = child else {
+        return Ok(Vec::new());
+    };
+    let rows = resources::of_stack(work.cx.db(), &child.id).await?;
+    let rows = rows.into_iter().filter(|row| !row.superseded);
+    let mut names: Vec<String> = rows.map(|row| row.name).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Those that are removed from the group now and were not before: noted before they go, because then they are no
+/// members any more, and would come back.
+async fn removed_now(work: &Work<'_>, child: Option<&Stack>) -> Result<Option<Vec<String>>, Why> {
+    if !work
+        .kind
+        .is_some_and(|kind| matches!(kind.how, How::ResourceGroup))
+    {
+        return Ok(None);
+    }
+    let (members, before) = (members_of(work, child).await?, removed(work.row));
+    let present = Present {
+        members: &members,
+        removed: &before,
+        size: None,
+    };
+    let props = work.row.changing_to.as_ref();
+    let after = group::removed(props.unwrap_or(&work.row.properties), present);
+    Ok((after != before).then_some(after))
+}
+
 /// What the nested stack is to be made of.
 async fn wanted(work: &Work<'_>, child: Option<&Stack>) -> Result<Wanted, Why> {
     let (Some(view), Some(definition)) = (work.view, work.definition) else {
@@ -51,24 +99,22 @@ async fn wanted(work: &Work<'_>, child: Option<&Stack>) -> Result<Wanted, Why> {
         .changing_to
         .as_ref()
         .unwrap_or(&work.row.properties);
-    let mut members = Vec::new();
-    if let Some(child) = child {
-        let rows = resources::of_stack(work.cx.db(), &child.id).await?;
-        members = rows
-            .into_iter()
-            .filter(|row| !row.superseded)
-            .map(|row| row.name)
-            .collect();
-        members.sort();
-        members.dedup();
-    }
+    let members = members_of(work, child).await?;
+    let before = removed(work.row);
     let size = work.row.data.get("size").and_then(Value::as_i64);
     let refused = |why: crate::model::refusal::Refusal| Why::Refused(why.message);
+    let mut present = Present {
+        members: &members,
+        removed: &before,
+        size,
+    };
+    let removed = group::removed(properties, present);
+    present.removed = &removed;
     let nested = judge::nested(
         &view.scene,
         (&definition.name, &target),
         properties,
-        (&members, size),
+        present,
     )
     .map_err(refused)?;
     let nested = nested.ok_or_else(|| Why::Refused("this type has no nested stack".to_owned()))?;
@@ -91,9 +137,16 @@ pub(crate) async fn differs(work: &Work<'_>) -> Result<bool, Why> {
 
 /// Makes the nested stack what it is to be.
 pub(super) async fn ensure(work: &Work<'_>) -> Did {
+    if let Some(region) = region_of(work) {
+        region::check(region, &work.cx.config.region).map_err(|why| Why::Refused(why.message))?;
+    }
     let id = child_id(&work.row.id);
     let seen = || Seen::id(id.0.clone());
     let child = stacks::find(work.cx.db(), &id).await?;
+    if let Some(removed) = removed_now(work, child.as_ref()).await? {
+        let seen = Seen::default().with("removed", removed);
+        return Ok(Outcome::Wait(seen, Duration::ZERO));
+    }
     let wanted = wanted(work, child.as_ref()).await?;
     let Some(child) = child else {
         create(work, &id, wanted).await?;
@@ -229,15 +282,15 @@ async fn create(work: &Work<'_>, id: &StackId, wanted: Wanted) -> Result<(), Why
     };
     let scene = facts::scene_of(&child, &child.wanted).map_err(|why| Why::Refused(why.message))?;
     let limit = work.cx.config.max_resources_per_stack;
-    let there = stacks::resources_of_root(work.cx.db(), &parent.root_id).await?;
     let more = i64::try_from(scene.template.resources.len()).unwrap_or(i64::MAX);
+    crash_point!("nested.create");
+    let mut tx = work.cx.write("nested").await?;
+    let there = stacks::resources_of_root(&mut tx, &parent.root_id).await?;
     if there.saturating_add(more) > limit {
         return Err(Why::Refused(format!(
             "Request limit exceeded: Maximum resources per stack exceeded ({limit})."
         )));
     }
-    crash_point!("nested.create");
-    let mut tx = work.cx.write("nested").await?;
     let asked = request::Asked {
         caller: &work.op.caller,
         request_id: &work.op.request_id,
@@ -256,15 +309,15 @@ async fn update(work: &Work<'_>, child: &Stack, wanted: Wanted) -> Result<(), Wh
     next.wanted = wanted;
     next.facade = work.definition.map(judge::facade).unwrap_or_default();
     let scene = facts::scene_of(&next, &next.wanted).map_err(|why| Why::Refused(why.message))?;
-    let rows = resources::of_stack(work.cx.db(), &child.id).await?;
     crash_point!("nested.update");
     let mut tx = work.cx.write("nested").await?;
+    let rows = resources::of_stack_in(&mut tx, &child.id).await?;
     let asked = request::Asked {
         caller: &work.op.caller,
         request_id: &work.op.request_id,
         now,
     };
-    request::update(&mut tx, &asked, next, (&scene, &rows))
+    request::update(&mut tx, &asked, (child, next), (&scene, &rows))
         .await
         .map_err(enqueue_error)?;
     tx.commit().await?;

@@ -23,7 +23,11 @@ pub(super) async fn security_group(work: &Work<'_>) -> Did {
     let Some(id) = work.physical() else {
         return make_group(work).await;
     };
-    let body = json!({"security_group": {"name": work.thing_name(), "description": work.text("description").unwrap_or_default()}});
+    let mut fields = json!({"name": work.thing_name(), "description": work.text("description").unwrap_or_default()});
+    if let (Some(map), Some(stateful)) = (fields.as_object_mut(), work.prop("stateful")) {
+        map.insert("stateful".to_owned(), stateful.clone());
+    }
+    let body = json!({ "security_group": fields });
     work.ask(&Ask::put(
         "network",
         format!("/v2.0/security-groups/{id}"),
@@ -123,6 +127,7 @@ async fn wanted_rules(work: &Work<'_>, group: &str) -> Result<Vec<Value>, Why> {
             "port_range_min",
             "port_range_max",
             "remote_ip_prefix",
+            "description",
         ] {
             if let Some(value) = rule.get(name).filter(|value| !value.is_null()) {
                 body.insert(name.to_owned(), value.clone());

@@ -57,21 +57,22 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
         server.insert(name.to_owned(), value);
     };
     put("name", json!(work.thing_name()));
-    put(
-        "imageRef",
-        json!(image(work, work.text("image").unwrap_or_default()).await?),
-    );
+    let root = match work.text("image") {
+        Some(given) => Some(image(work, given).await?),
+        None => None,
+    };
+    if let Some(root) = &root {
+        put("imageRef", json!(root));
+    }
+    let (form, devices) = devices(work, root.as_deref()).await?;
+    if !devices.is_empty() {
+        put(form, Value::Array(devices));
+    }
     put(
         "flavorRef",
         json!(flavor(work, work.text("flavor").unwrap_or_default()).await?),
     );
-    let mut tags: Vec<Value> = work
-        .prop("tags")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    tags.push(json!(tag(work)));
-    put("tags", json!(tags));
+    put("tags", json!(own_tags(work)));
     for (prop, field) in [
         ("key_name", "key_name"),
         ("availability_zone", "availability_zone"),
@@ -107,6 +108,7 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
         );
     }
     let networks = match work.prop("networks").and_then(Value::as_array) {
+        Some(nics) if let Some(word) = allocation(nics) => json!(word),
         Some(nics) => Value::Array(networks(work, nics).await?),
         None => json!("auto"),
     };
@@ -114,20 +116,92 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
     Ok(Value::Object(server))
 }
 
+/// What a server is tagged with: its tags, and the one by which it is found.
+pub(super) fn own_tags(work: &Work<'_>) -> Vec<Value> {
+    let given = work.prop("tags").and_then(Value::as_array);
+    let mut tags = given.cloned().unwrap_or_default();
+    tags.push(json!(tag(work)));
+    tags
+}
+
+/// `auto` or `none`, when the only nic says so.
+fn allocation(nics: &[Value]) -> Option<&str> {
+    nics.first()?.get("allocate_network")?.as_str()
+}
+
+/// The volumes that the server boots from and has, and the form in which they are given.
+async fn devices(work: &Work<'_>, root: Option<&str>) -> Result<(&'static str, Vec<Value>), Why> {
+    let list = |name: &str| work.prop(name).and_then(Value::as_array);
+    let mut devices = Vec::new();
+    if let Some(older) = list("block_device_mapping") {
+        let kept = |device: &Value| {
+            let fields = device.as_object().into_iter().flatten();
+            let given = fields.filter(|(_, value)| !value.is_null());
+            given
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect::<Map<_, _>>()
+        };
+        devices.extend(older.iter().map(|device| Value::Object(kept(device))));
+        return Ok(("block_device_mapping", devices));
+    }
+    for device in list("block_device_mapping_v2").into_iter().flatten() {
+        devices.push(self::device(work, device).await?);
+    }
+    // The disk of the image stands among them.
+    if let Some(image) = root.filter(|_| !devices.is_empty()) {
+        let disk = json!({"source_type": "image", "destination_type": "local", "uuid": image, "boot_index": 0, "delete_on_termination": true});
+        devices.insert(0, disk);
+    }
+    Ok(("block_device_mapping_v2", devices))
+}
+
+async fn device(work: &Work<'_>, given: &Value) -> Result<Value, Why> {
+    let field = |name: &str| given.get(name).and_then(Value::as_str);
+    let (source, id) = match (field("volume_id"), field("snapshot_id"), field("image")) {
+        (Some(volume), ..) => ("volume", volume.to_owned()),
+        (None, Some(snapshot), _) => ("snapshot", snapshot.to_owned()),
+        (None, None, given) => ("image", image(work, given.unwrap_or_default()).await?),
+    };
+    let mut out = json!({
+        "source_type": source, "destination_type": "volume", "uuid": id, "boot_index": 0, "delete_on_termination": false,
+    });
+    if let Some(map) = out.as_object_mut() {
+        for name in [
+            "device_name",
+            "device_type",
+            "disk_bus",
+            "boot_index",
+            "volume_size",
+            "delete_on_termination",
+        ] {
+            if let Some(value) = given.get(name).filter(|value| !value.is_null()) {
+                map.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+    Ok(out)
+}
+
 async fn networks(work: &Work<'_>, nics: &[Value]) -> Result<Vec<Value>, Why> {
     let mut out = Vec::new();
     for nic in nics {
         let field = |name: &str| nic.get(name).and_then(Value::as_str);
         if let Some(port) = field("port") {
-            out.push(json!({"port": id_of(work, "ports", port).await?}));
+            let mut entry = json!({"port": id_of(work, "ports", port).await?});
+            if let (Some(map), Some(tag)) = (entry.as_object_mut(), field("tag")) {
+                map.insert("tag".to_owned(), json!(tag));
+            }
+            out.push(entry);
             continue;
         }
         let network = field("network")
             .or_else(|| field("uuid"))
             .unwrap_or_default();
         let mut entry = json!({"uuid": id_of(work, "networks", network).await?});
-        if let (Some(map), Some(ip)) = (entry.as_object_mut(), field("fixed_ip")) {
-            map.insert("fixed_ip".to_owned(), json!(ip));
+        for name in ["fixed_ip", "tag"] {
+            if let (Some(map), Some(value)) = (entry.as_object_mut(), field(name)) {
+                map.insert(name.to_owned(), json!(value));
+            }
         }
         out.push(entry);
     }
@@ -147,7 +221,7 @@ pub(super) async fn image(work: &Work<'_>, given: &str) -> Result<String, Why> {
     one("image", given, list.get("images"))
 }
 
-async fn flavor(work: &Work<'_>, given: &str) -> Result<String, Why> {
+pub(super) async fn flavor(work: &Work<'_>, given: &str) -> Result<String, Why> {
     match work
         .ask(&Ask::get(
             "compute",
@@ -189,7 +263,7 @@ fn one(what: &str, given: &str, list: Option<&Value>) -> Result<String, Why> {
     }
 }
 
-async fn shown_server(work: &Work<'_>, id: &str) -> Result<Option<Value>, Why> {
+pub(super) async fn shown_server(work: &Work<'_>, id: &str) -> Result<Option<Value>, Why> {
     match work
         .ask(&Ask::get("compute", format!("/v2.1/servers/{id}")))
         .await
@@ -201,7 +275,7 @@ async fn shown_server(work: &Work<'_>, id: &str) -> Result<Option<Value>, Why> {
 }
 
 /// Waits until the server is in one of these states.
-async fn wait(work: &Work<'_>, states: &[&str]) -> Did {
+pub(super) async fn wait(work: &Work<'_>, states: &[&str]) -> Did {
     let id = work.physical().unwrap_or_default();
     let Some(server) = shown_server(work, id).await? else {
         return Ok(Outcome::Failed(
@@ -328,33 +402,6 @@ pub(crate) fn attributes(server: &Value) -> Map<String, Value> {
     show.remove("nephos:ports");
     out.insert("show".to_owned(), Value::Object(show));
     out
-}
-
-/// Changes the name and the metadata.
-pub(super) async fn change(work: &Work<'_>) -> Did {
-    let Some(id) = work.physical() else {
-        return ensure(work).await;
-    };
-    let body = json!({"server": {"name": work.thing_name()}});
-    crash_point!("server.change");
-    work.ask(&Ask::put("compute", format!("/v2.1/servers/{id}"), &body))
-        .await?;
-    let metadata: Map<String, Value> = work
-        .prop("metadata")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (key.clone(), json!(shown(value))))
-        .collect();
-    let body = json!({ "metadata": metadata });
-    work.ask(&Ask::put(
-        "compute",
-        format!("/v2.1/servers/{id}/metadata"),
-        &body,
-    ))
-    .await?;
-    crash_point!("server.changed");
-    wait(work, &["ACTIVE", "SHUTOFF", "SUSPENDED", "PAUSED"]).await
 }
 
 /// Whether the server runs.

@@ -1,0 +1,367 @@
+//! Stand-ins for what administrators set in block storage, for server groups and for images.
+
+use serde_json::{Value, json};
+
+use crate::siblings::{Answer, State, missing};
+
+fn refused(code: u16, why: &str) -> Answer {
+    (code, json!({"badRequest": {"code": code, "message": why}}))
+}
+
+/// The fields that a body has inside, whatever it is called.
+fn inside(body: &Value) -> serde_json::Map<String, Value> {
+    body.as_object()
+        .and_then(|body| body.values().next()?.as_object().cloned())
+        .unwrap_or_default()
+}
+
+/// There are two flavors.
+pub fn flavor_name(id: &str) -> Option<&'static str> {
+    match id {
+        "tiny" => Some("small one"),
+        "large" => Some("large one"),
+        _another => None,
+    }
+}
+
+/// A new server as the compute service shows it.
+pub fn dress(server: &mut Value) {
+    let flavor = server["flavorRef"].as_str().unwrap_or_default();
+    server["flavor"] = json!({"original_name": flavor_name(flavor)});
+    server["image"] = json!({"id": server["imageRef"]});
+    let nics = server["networks"].as_array().cloned().unwrap_or_default();
+    let plugged = |(at, nic): (usize, &Value)| match nic.get("port") {
+        Some(port) => json!({"port_id": port, "net_id": "of the port", "fixed_ips": []}),
+        None => {
+            json!({"port_id": format!("own-{at}"), "net_id": nic["uuid"], "fixed_ips": [{"ip_address": nic["fixed_ip"]}]})
+        }
+    };
+    server["interfaces"] = nics.iter().enumerate().map(plugged).collect();
+}
+
+impl State {
+    pub fn server_action(&mut self, id: &str, body: &Value) -> Answer {
+        let refused = self.refuses.contains_key("resize");
+        let Some(server) = self.rows("servers").get_mut(id) else {
+            return missing();
+        };
+        let (action, given) = body.as_object().unwrap().iter().next().unwrap();
+        let status = match action.as_str() {
+            "suspend" => "SUSPENDED",
+            "resume" => "ACTIVE",
+            "confirmResize" => {
+                assert_eq!(server["status"], "VERIFY_RESIZE");
+                "ACTIVE"
+            }
+            "resize" if refused => "ACTIVE",
+            "resize" => {
+                server["flavorRef"] = given["flavorRef"].clone();
+                let flavor = given["flavorRef"].as_str().unwrap();
+                server["flavor"] = json!({"original_name": flavor_name(flavor)});
+                "RESIZE"
+            }
+            "rebuild" => {
+                server["image"] = json!({"id": given["imageRef"]});
+                "REBUILD"
+            }
+            other => panic!("servers are not told this: {other}"),
+        };
+        server["status"] = json!(status);
+        (202, Value::Null)
+    }
+
+    pub fn interfaces(
+        &mut self,
+        method: &str,
+        (id, rest): (&str, &[&str]),
+        body: &Value,
+    ) -> Answer {
+        let port = self.id();
+        let Some(server) = self.rows("servers").get_mut(id) else {
+            return missing();
+        };
+        let plugged = server["interfaces"].as_array_mut().unwrap();
+        match (method, rest) {
+            ("GET", []) => (200, json!({ "interfaceAttachments": plugged })),
+            ("POST", []) => {
+                let wish = &body["interfaceAttachment"];
+                let nic = match wish.get("port_id") {
+                    Some(port) => {
+                        json!({"port_id": port, "net_id": "of the port", "fixed_ips": []})
+                    }
+                    None => {
+                        json!({"port_id": port, "net_id": wish["net_id"], "fixed_ips": wish["fixed_ips"]})
+                    }
+                };
+                plugged.push(nic.clone());
+                (200, json!({ "interfaceAttachment": nic }))
+            }
+            ("DELETE", [port]) => {
+                plugged.retain(|nic| nic["port_id"] != **port);
+                (202, Value::Null)
+            }
+            other => panic!("interfaces are not asked this: {other:?}"),
+        }
+    }
+
+    pub fn retype(&mut self, id: &str, wish: &Value) -> Answer {
+        let refused = self.refuses.contains_key("retype");
+        let volume = self.rows("volumes").get_mut(id).unwrap();
+        volume["status"] = json!("retyping");
+        if !refused {
+            volume["volume_type"] = wish["new_type"].clone();
+        }
+        (202, Value::Null)
+    }
+
+    pub fn types(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
+        match (method, rest) {
+            ("POST", []) => {
+                let id = self.id();
+                let mut kind =
+                    json!({"id": id, "description": null, "extra_specs": {}, "projects": []});
+                kind["name"] = body["volume_type"]["name"].clone();
+                kind["is_public"] = body["volume_type"]["os-volume-type-access:is_public"].clone();
+                self.rows("types").insert(id, kind.clone());
+                (200, json!({ "volume_type": kind }))
+            }
+            ("GET", []) => {
+                let all: Vec<Value> = self.rows("types").values().cloned().collect();
+                (200, json!({ "volume_types": all }))
+            }
+            ("DELETE", [id]) => {
+                let gone = self.rows("types").remove(*id);
+                gone.map_or_else(missing, |_| (202, Value::Null))
+            }
+            ("GET", [id @ ("fast" | "slow")]) => (200, json!({"volume_type": {"name": id}})),
+            (_, [id, rest @ ..]) => match self.rows("types").get_mut(*id) {
+                Some(kind) => one_type(kind, (method, rest), body),
+                None => missing(),
+            },
+            other => panic!("types are not asked this: {other:?}"),
+        }
+    }
+
+    pub fn qos(
+        &mut self,
+        method: &str,
+        rest: &[&str],
+        query: &[(String, String)],
+        body: &Value,
+    ) -> Answer {
+        let kind = query.iter().find(|(key, _)| key == "vol_type_id");
+        match (method, rest) {
+            ("POST", []) => {
+                let id = self.id();
+                let mut specs = inside(body);
+                let (name, consumer) = (specs.remove("name"), specs.remove("consumer"));
+                let qos = json!({"id": id, "name": name, "consumer": consumer, "specs": specs});
+                self.rows("qos").insert(id, qos.clone());
+                (200, json!({ "qos_specs": qos }))
+            }
+            ("GET", []) => {
+                let all: Vec<Value> = self.rows("qos").values().cloned().collect();
+                (200, json!({ "qos_specs": all }))
+            }
+            (_, [id, ..]) if !self.rows("qos").contains_key(*id) => missing(),
+            ("GET", [id]) => (200, json!({"qos_specs": self.rows("qos")[*id]})),
+            ("PUT", [id]) => {
+                let qos = self.rows("qos").get_mut(*id).unwrap();
+                let mut specs = inside(body);
+                qos["consumer"] = specs.remove("consumer").unwrap();
+                qos["specs"].as_object_mut().unwrap().extend(specs);
+                (200, body.clone())
+            }
+            ("PUT", [id, "delete_keys"]) => {
+                let qos = self.rows("qos").get_mut(*id).unwrap();
+                for key in body["keys"].as_array().unwrap() {
+                    let specs = qos["specs"].as_object_mut().unwrap();
+                    specs.remove(key.as_str().unwrap()).unwrap();
+                }
+                (202, Value::Null)
+            }
+            ("DELETE", [id]) => {
+                self.rows("qos").remove(*id);
+                self.rows("associations").retain(|_, qos| *qos != **id);
+                (202, Value::Null)
+            }
+            ("GET", [id, "associate"]) => {
+                let kind = &kind.unwrap().1;
+                let other = self.rows("associations").insert(kind.clone(), json!(id));
+                assert!(other.is_none_or(|other| other == **id), "another's type");
+                (202, Value::Null)
+            }
+            ("GET", [_, "disassociate"]) => {
+                self.rows("associations").remove(&kind.unwrap().1);
+                (202, Value::Null)
+            }
+            other => panic!("QoS specs are not asked this: {other:?}"),
+        }
+    }
+
+    pub fn quotas(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
+        match (method, rest) {
+            ("GET", [_]) => (
+                200,
+                json!({"quota_set": {"volumes": {"limit": 10, "in_use": 3}}}),
+            ),
+            ("GET", [_, "defaults"]) => (
+                200,
+                json!({"quota_set": {"volumes": 10, "gigabytes": 1000}}),
+            ),
+            ("PUT", [project]) => {
+                let limits = Value::Object(inside(body));
+                self.rows("quotas").insert((*project).to_owned(), limits);
+                (200, body.clone())
+            }
+            ("DELETE", [project]) => {
+                self.rows("quotas").remove(*project);
+                (200, Value::Null)
+            }
+            other => panic!("quotas are not asked this: {other:?}"),
+        }
+    }
+
+    /// There is one project, of the id `p1` and the name `first`.
+    pub fn projects(&mut self, rest: &[&str]) -> Answer {
+        match rest {
+            [] => (200, json!({"projects": [{"id": "p1", "name": "first"}]})),
+            ["p1"] => (200, json!({"project": {"id": "p1"}})),
+            _another => missing(),
+        }
+    }
+
+    pub fn server_groups(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
+        match (method, rest) {
+            ("POST", []) => {
+                let id = self.id();
+                let mut group = body["server_group"].clone();
+                group["id"] = json!(id);
+                self.rows("groups").insert(id, group.clone());
+                (200, json!({ "server_group": group }))
+            }
+            ("GET", []) => {
+                let all: Vec<Value> = self.rows("groups").values().cloned().collect();
+                (200, json!({ "server_groups": all }))
+            }
+            ("GET", [id]) => {
+                let group = self.rows("groups").get(*id);
+                group.map_or_else(missing, |group| (200, json!({ "server_group": group })))
+            }
+            ("DELETE", [id]) => {
+                let gone = self.rows("groups").remove(*id);
+                gone.map_or_else(missing, |_| (204, Value::Null))
+            }
+            other => panic!("server groups are not asked this: {other:?}"),
+        }
+    }
+
+    /// What is fetched is there at the second look.
+    pub fn images(&mut self, method: &str, (id, rest): (&str, &[&str]), body: &Value) -> Answer {
+        if id.is_empty() {
+            let id = body["id"].as_str().unwrap().to_owned();
+            let mut image = body.clone();
+            image["status"] = json!("queued");
+            image["tags"] = json!([]);
+            self.rows("images").insert(id, image.clone());
+            return (201, image);
+        }
+        if (method, rest) == ("DELETE", &[] as &[&str]) {
+            let gone = self.rows("images").remove(id);
+            return gone.map_or_else(missing, |_| (204, Value::Null));
+        }
+        let refused = self.refuses.get("images").cloned();
+        match self.rows("images").get_mut(id) {
+            Some(image) => one_image(image, (method, rest), body, refused),
+            None => missing(),
+        }
+    }
+}
+
+fn one_type(kind: &mut Value, (method, rest): (&str, &[&str]), body: &Value) -> Answer {
+    let specs = kind["extra_specs"].as_object_mut().unwrap();
+    match (method, rest) {
+        ("GET", []) => {}
+        ("PUT", []) if body["volume_type"]["name"] == "taken" => {
+            return refused(409, "Volume Type taken already exists.");
+        }
+        ("PUT", []) => kind.as_object_mut().unwrap().extend(inside(body)),
+        ("POST", ["extra_specs"]) => specs.extend(inside(body)),
+        ("DELETE", ["extra_specs", key]) => {
+            specs.remove(*key).unwrap();
+        }
+        ("GET", ["os-volume-type-access"]) => {
+            let all = kind["projects"].as_array().unwrap().iter();
+            let all: Vec<Value> = all.map(|id| json!({"project_id": id})).collect();
+            return (200, json!({ "volume_type_access": all }));
+        }
+        ("POST", ["action"]) => {
+            let project = inside(body)["project"].clone();
+            let projects = kind["projects"].as_array_mut().unwrap();
+            projects.retain(|known| *known != project);
+            if body.get("addProjectAccess").is_some() {
+                projects.push(project);
+            }
+        }
+        other => panic!("a type is not asked this: {other:?}"),
+    }
+    (200, json!({ "volume_type": kind }))
+}
+
+fn one_image(
+    image: &mut Value,
+    (method, rest): (&str, &[&str]),
+    body: &Value,
+    refused: Option<String>,
+) -> Answer {
+    match (method, rest) {
+        ("GET", []) => {
+            let shown = image.clone();
+            if shown["status"] == "importing" {
+                image["status"] = json!(if refused.is_some() {
+                    "queued"
+                } else {
+                    "active"
+                });
+                if let Some(why) = refused {
+                    image["os_glance_failed_import"] = json!(why);
+                }
+            }
+            return (200, shown);
+        }
+        ("POST", ["import"]) => {
+            image["from"] = body["method"]["uri"].clone();
+            image["status"] = json!("importing");
+        }
+        ("PATCH", []) => {
+            for change in body.as_array().unwrap() {
+                let name = &change["path"].as_str().unwrap()[1..];
+                let fields = image.as_object_mut().unwrap();
+                match change["op"].as_str().unwrap() {
+                    "remove" => drop(fields.remove(name).unwrap()),
+                    op => assert_eq!(
+                        fields
+                            .insert(name.to_owned(), change["value"].clone())
+                            .is_some(),
+                        op == "replace"
+                    ),
+                }
+            }
+        }
+        ("POST", ["actions", verb]) => {
+            let status = if *verb == "deactivate" {
+                "deactivated"
+            } else {
+                "active"
+            };
+            image["status"] = json!(status);
+        }
+        ("PUT", ["tags", tag]) => image["tags"].as_array_mut().unwrap().push(json!(tag)),
+        ("DELETE", ["tags", tag]) => image["tags"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|known| known != tag),
+        other => panic!("an image is not asked this: {other:?}"),
+    }
+    (200, image.clone())
+}
