@@ -70,6 +70,8 @@ test('a volume is made, attached to a running server, extended there, copied, ba
   await expect(row(page, 'data')).toContainText('disk-1 as /dev/vdb');
 
   await page.getByRole('link', { name: 'data', exact: true }).click();
+  // The list has actions as well, until the page is there.
+  await expect(page.getByRole('heading', { name: 'data', exact: true }).first()).toBeVisible();
   await act(page, 'Extend');
   await expect(dialog(page).getByLabel('New size, in GiB')).toHaveValue('2');
   await expect(page.getByTestId('command').last()).toHaveText('openstack --os-volume-api-version 3.42 volume set --size 2 data');

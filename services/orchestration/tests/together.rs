@@ -159,7 +159,12 @@ async fn a_group_that_is_told_to_grow_twice_at_once_grows_once() {
         .map(|answer| answer.status)
         .collect();
     statuses.sort_unstable();
-    assert_eq!(statuses, [200, 409, 409, 409]);
+    // Whoever looks while it grows is told so; whoever looks after it was told so, that there is nothing to do.
+    assert_eq!(statuses[0], 200, "{statuses:?}");
+    assert!(
+        statuses.iter().all(|status| [200, 409].contains(status)),
+        "{statuses:?}"
+    );
     cloud.settle().await;
     let shown = cloud.resource(&stack, "asg").await;
     assert_eq!(shown["attributes"]["current_size"], 2);
