@@ -1,5 +1,5 @@
 # The index of everything; `make` prints it.
-.PHONY: help up down clean cluster cluster-down test check fmt lint dashboard e2e conformance bench torture deb
+.PHONY: help up down clean cluster cluster-down test check fmt lint dashboard e2e conformance bench deb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -43,11 +43,6 @@ conformance: ## the Tempest tests that pass, which may not become fewer
 
 bench: ## figures with units, each beside its aim
 	@tests/bench/run
-
-torture: ## kills everything there is, one at a time and twenty times each, under load; TORTURE="--seed 7 --kinds host"
-	@deploy/setup build client host image cluster test
-	@cargo build --workspace --locked
-	@tests/torture/run $(TORTURE)
 
 deb: ## packages for Debian of a release build, in target/debian
 	@deploy/setup build
