@@ -244,7 +244,7 @@ def test_s3_knows_nobody_without_a_right_key(objects):
 
 def test_large_objects_pass_in_constant_memory(objects):
     """Larger by far than what may be held of it."""
-    client, size, block = swift(objects), 1024, os.urandom(MIB)
+    client, size, block = swift(objects), 256, os.urandom(MIB)
     client.put_container("c")
     process = Path(f"/proc/{objects.pid()}")
     peak = lambda: int(re.search(r"VmHWM:\s+(\d+) kB", (process / "status").read_text())[1]) >> 10
