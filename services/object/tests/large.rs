@@ -275,12 +275,12 @@ async fn a_reader_gets_all_of_what_is_deleted_meanwhile() {
     while let Some(chunk) = chunks.next().await {
         bytes.extend_from_slice(&chunk.unwrap());
         // Longer than files are kept for a reader of whom nothing is heard, in all.
-        cloud.world.clock.advance(Duration::from_secs(400));
+        cloud.world.clock.advance(Duration::from_secs(10));
         cloud.settle().await;
     }
     assert_eq!((length, &bytes[..]), (14, &b"hello wide wor"[..]));
     assert_eq!(cloud.files().len(), 3, "still held");
-    cloud.world.clock.advance(Duration::from_secs(601));
+    cloud.world.clock.advance(Duration::from_secs(16));
     cloud.settle().await;
     assert_eq!(cloud.files(), Vec::<String>::new());
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use nephos_blob::Chunks;
 use nephos_db::Error;
+use nephos_runtime::Task;
 use nephos_types::Timestamp;
 use tracing::warn;
 
@@ -17,14 +18,22 @@ use crate::model::object::{BlobId, ObjectId};
 use crate::store::blobs;
 
 /// How long files stay for a reader of whom nothing more is heard.
-const HOLD: Duration = Duration::from_secs(600);
+const HOLD: Duration = Duration::from_secs(15);
+/// How often it is said that they are being read.
+const RENEW: Duration = Duration::from_secs(5);
 
 /// Files that are being read.
 pub(crate) struct Hold {
-    service: Arc<Svc>,
-    blobs: BTreeSet<BlobId>,
+    blobs: Arc<Blobs>,
     /// When to say so again.
     again: Timestamp,
+    /// Says so for a client that takes nothing for a while.
+    renewing: Task,
+}
+
+struct Blobs {
+    service: Arc<Svc>,
+    ids: BTreeSet<BlobId>,
 }
 
 impl Hold {
@@ -42,11 +51,24 @@ impl Hold {
             tx.commit().await?;
             Ok::<_, Error>(true)
         };
-        let held = service.core.db.again(attempt).await?;
-        Ok(held.then(|| Self {
+        if !service.core.db.again(attempt).await? {
+            return Ok(None);
+        }
+        let blobs = Arc::new(Blobs {
             service: Arc::clone(service),
-            blobs: pieces.iter().map(|piece| piece.blob.clone()).collect(),
-            again: now.plus(HOLD / 2),
+            ids: pieces.iter().map(|piece| piece.blob.clone()).collect(),
+        });
+        let held = Arc::clone(&blobs);
+        let renewing = nephos_runtime::spawn("object.hold", async move {
+            loop {
+                held.service.core.clock.sleep(RENEW).await;
+                held.renew().await;
+            }
+        });
+        Ok(Some(Self {
+            blobs,
+            again: now.plus(RENEW),
+            renewing,
         }))
     }
 
@@ -54,22 +76,30 @@ impl Hold {
     pub(crate) fn over(self, bytes: Chunks) -> Chunks {
         stream::unfold((bytes, self), |(mut bytes, mut hold)| async move {
             let chunk = bytes.next().await?;
-            hold.renew().await;
+            let now = hold.blobs.service.core.clock.now();
+            if now >= hold.again {
+                hold.again = now.plus(RENEW);
+                hold.blobs.renew().await;
+            }
             Some((chunk, (bytes, hold)))
         })
         .boxed()
     }
+}
 
-    async fn renew(&mut self) {
-        let now = self.service.core.clock.now();
-        if now < self.again {
-            return;
-        }
-        self.again = now.plus(HOLD / 2);
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+impl Blobs {
+    async fn renew(&self) {
+        let until = self.service.core.clock.now().plus(HOLD);
         let attempt = || async {
             let mut tx = self.service.core.db.write().await?;
-            for blob in &self.blobs {
-                blobs::read(&mut tx, blob, now.plus(HOLD)).await?;
+            for blob in &self.ids {
+                blobs::read(&mut tx, blob, until).await?;
             }
             tx.commit().await
         };
