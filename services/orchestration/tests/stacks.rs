@@ -262,7 +262,7 @@ async fn a_wait_condition_fails_when_it_is_told_so_or_nothing_comes() {
 #[tokio::test]
 async fn nested_stacks_are_stacks_whose_outputs_are_attributes() {
     let cloud = cloud().await;
-    let nested = "heat_template_version: 2018-08-31\nparameters: {v: {type: string}}\nresources:\n  t: {type: OS::Heat::TestResource, properties: {value: {get_param: v}}}\noutputs:\n  out: {value: {get_attr: [t, output]}}\n  wrong: {value: {str_split: [',', {get_attr: [t, output]}, 9]}}\n";
+    let nested = "heat_template_version: 2018-08-31\nparameters: {v: {type: string}}\nresources:\n  t: {type: OS::Heat::TestResource, properties: {value: {get_param: v}}}\noutputs:\n  out: {value: {get_attr: [t, output]}}\n  wrong: {value: {get_param: none}}\n";
     let mut body = template(json!({"n": {"type": "nested.yaml", "properties": {"v": "deep"}}}));
     body["outputs"] = json!({"o": {"value": {"get_attr": ["n", "out"]}}, "w": {"value": {"get_attr": ["n", "wrong"]}}});
     let stack = cloud
@@ -277,7 +277,7 @@ async fn nested_stacks_are_stacks_whose_outputs_are_attributes() {
     assert_eq!(shown["outputs"][0]["output_value"], "deep");
     assert_eq!(
         shown["outputs"][1]["output_error"],
-        "Error in n output wrong: Incorrect index to \"str_split\" should be between 0 and 0"
+        "Error in n output wrong: The Parameter (none) was not provided."
     );
     let row = cloud.resource(&stack, "n").await;
     let link = row["links"]
