@@ -8,23 +8,21 @@ import time
 
 
 class Pings(threading.Thread):
-    """Asks an address ten times a second whether it is there, and notes when it answers, and which of the questions."""
+    """Asks an address ten times a second whether it is there, and notes when it answers."""
 
     def __init__(self, address):
         super().__init__(daemon=True)
-        self.address, self.times, self.numbers = address, [], []
-        self.asked, self.over = 0, False
+        self.address, self.times, self.over = address, [], False
         self.start()
 
     def run(self):
         name = os.getpid() & 0xFFFF
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as wire:
             wire.settimeout(0.02)
-            due = time.monotonic()
+            number, due = 0, time.monotonic()
             while not self.over:
                 if time.monotonic() >= due:
-                    number, due = self.asked, due + 0.1
-                    self.asked += 1
+                    number, due = number + 1, due + 0.1
                     words = sum(struct.unpack("!4H", struct.pack("!BBHHH", 8, 0, 0, name, number & 0xFFFF)))
                     check = ~(words + (words >> 16)) & 0xFFFF
                     try:
@@ -39,7 +37,6 @@ class Pings(threading.Thread):
                 ours = socket.inet_ntoa(packet[12:16]) == self.address
                 if ours and answer[0] == 0 and struct.unpack("!H", answer[4:6])[0] == name:
                     self.times.append(time.monotonic())
-                    self.numbers.append(struct.unpack("!H", answer[6:8])[0])
 
     def end(self):
         """When it answered."""
