@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::model::environment::{Environment, Mapped};
-use crate::model::function::Trouble;
-use crate::model::graph;
+use crate::model::function::{Trouble, World as _};
+use crate::model::graph::{self, Reference};
 use crate::model::group::{self, Present};
 use crate::model::kind::{self, How, Kind};
 use crate::model::property::fill;
@@ -157,8 +157,9 @@ fn judge_ahead(scene: &Scene, depth: i64) -> Result<Judged, Refusal> {
             format!("Request limit exceeded: Recursion depth exceeds {MAX_DEPTH}."),
         ));
     }
-    for (name, condition) in &scene.template.conditions {
-        crate::model::function::holds(scene, condition)
+    for name in scene.template.conditions.keys() {
+        scene
+            .condition(name)
             .map_err(|why| Refusal::invalid(format!("conditions.{name}: {why}")))?;
     }
     let needs = graph::needs(scene)?;
