@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::follow::follow;
 use super::function::{Trouble, call_of, holds};
 use super::refusal::Refusal;
 use super::scene::Scene;
@@ -27,6 +28,7 @@ pub(crate) fn needs(scene: &Scene) -> Result<Needs, Refusal> {
         let own = of(scene, definition, &names)?;
         needs.insert(definition.name.clone(), own);
     }
+    follow(scene, &enabled, &mut needs);
     Ok(needs)
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod environment;
 pub(crate) mod fact;
+mod follow;
 pub(crate) mod function;
 pub(crate) mod graph;
 pub(crate) mod group;
