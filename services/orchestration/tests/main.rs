@@ -9,6 +9,7 @@
 mod administrators;
 mod crash;
 mod groups;
+mod health;
 mod hooks;
 mod kit;
 mod matrix;

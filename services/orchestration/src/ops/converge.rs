@@ -462,6 +462,7 @@ async fn begin(
     if let Some(id) = said.external {
         row.external = true;
         row.data.insert("external_id".to_owned(), json!(id));
+    row.finished();
     }
     crash_point!("stack.begin");
     ground.save("begin", &row, true).await?;
@@ -550,6 +551,7 @@ async fn judge_again(
     }
 }
 
+            row.finished();
 /// Another one takes the place of a resource; the old one goes when all is made.
 async fn replace(
     ground: &Ground<'_>,
@@ -658,9 +660,12 @@ pub(super) async fn apply(
     match end {
         Some(Err(why)) => (row.status, row.reason) = (Status::Failed, why),
         _done => {
-            (row.status, row.reason) = (Status::Complete, "state changed".to_owned());
-            if let Some(properties) = row.changing_to.take() {
-                row.properties = properties;
+            // Whoever only looked has changed nothing.
+            if matches!(row.action, Action::Create | Action::Update) {
+                row.finished();
+                if let Some(properties) = row.changing_to.take() {
+                    row.properties = properties;
+                }
             }
             row.cleared = None;
             row.data.remove("tries");
@@ -691,4 +696,5 @@ fn note(row: &mut Resource, seen: Seen) -> bool {
         }
     }
     news
+            row.well();
 }
