@@ -12,6 +12,8 @@ pub(crate) struct Environment {
     pub parameter_defaults: Map<String, Value>,
     pub registry: Map<String, Value>,
     pub event_sinks: Vec<Value>,
+    /// How values of parameters go together with those of an environment before this one, by name; `default` for all.
+    pub merge_strategies: Map<String, Value>,
 }
 
 /// What a type or a resource stands for.
@@ -126,6 +128,7 @@ impl Environment {
             parameter_defaults: section("parameter_defaults")?,
             registry,
             event_sinks,
+            merge_strategies: section("parameter_merge_strategies")?,
         })
     }
 
@@ -256,7 +259,7 @@ impl Environment {
             parameters: Map::new(),
             parameter_defaults: self.parameter_defaults.clone(),
             registry,
-            event_sinks: Vec::new(),
+            ..Self::default()
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod graph;
 pub(crate) mod group;
 pub(crate) mod kind;
 mod kinds;
+pub(crate) mod merge;
 pub(crate) mod parameter;
 pub(crate) mod plan;
 pub(crate) mod property;
