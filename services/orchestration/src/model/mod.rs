@@ -12,6 +12,7 @@ pub(crate) mod merge;
 pub(crate) mod parameter;
 pub(crate) mod plan;
 pub(crate) mod property;
+pub(crate) mod reach;
 pub(crate) mod refusal;
 pub(crate) mod region;
 pub(crate) mod scene;

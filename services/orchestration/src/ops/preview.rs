@@ -11,7 +11,8 @@ use crate::model::fact::Fact;
 use crate::model::graph;
 use crate::model::group::{self, Present};
 use crate::model::kind;
-use crate::model::plan::{Change, Fate, What, fate};
+use crate::model::plan::{Change, Fate, What, external, fate};
+use crate::model::reach::reachable;
 use crate::model::refusal::Refusal;
 use crate::model::scene::Scene;
 use crate::model::stack::{StackId, Wanted};
@@ -135,7 +136,7 @@ async fn inside_differs(
         return Ok(false);
     };
     let wanted = Wanted {
-        template: nested.template,
+        files: reachable(&nested.template, &nested.environment, &scene.files),
         environment: nested.environment.kept(),
         files: scene.files.clone(),
     };

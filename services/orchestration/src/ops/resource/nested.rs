@@ -12,6 +12,7 @@ use crate::model::environment::is_file;
 use crate::model::group::{self, Present};
 use crate::model::kind::{How, Kind};
 use crate::model::region;
+use crate::model::reach::reachable;
 use crate::model::stack::{self, Action, Stack, StackId, Status, Wanted};
 use crate::ops::judge::{self, Target};
 use crate::ops::{facts, request};
@@ -119,7 +120,7 @@ async fn wanted(work: &Work<'_>, child: Option<&Stack>) -> Result<Wanted, Why> {
     .map_err(refused)?;
     let nested = nested.ok_or_else(|| Why::Refused("this type has no nested stack".to_owned()))?;
     Ok(Wanted {
-        template: nested.template,
+        files: reachable(&nested.template, &nested.environment, files),
         environment: nested.environment.kept(),
         files: work.stack.wanted.files.clone(),
     })
