@@ -160,7 +160,7 @@ async fn detail(
     let mut attributes = match &fact {
         Fact::Plain { attributes, .. } => attributes.clone(),
         group => group
-            .attribute(&row.name, None)
+            .attribute(&row.name, None, &[])
             .ok()
             .and_then(|all| all.as_object().cloned())
             .unwrap_or_default(),
@@ -171,7 +171,9 @@ async fn detail(
     attributes.remove("show");
     attributes.remove("nephos:ports");
     for name in query.all("with_attr") {
-        let value = fact.attribute(&row.name, Some(name)).unwrap_or(Value::Null);
+        let value = fact
+            .attribute(&row.name, Some(name), &[])
+            .unwrap_or(Value::Null);
         attributes.insert(name.to_owned(), value);
     }
     let value = json!({"description": row.description, "metadata": metadata(cx, stack, row).await?, "attributes": attributes});
@@ -271,8 +273,8 @@ async fn mark_unhealthy(cx: Cx, req: Req<MarkUnhealthy>) -> Reply<MarkUnhealthy>
         let given = &req.body.resource_status_reason;
         row.reason = if given.is_empty() { fallback } else { given }.to_owned();
     }
-    Ok(With::new(Empty))
-}
     resources::set_health(&mut tx, &row, cx.now()).await?;
     events::of_resource(&mut tx, &row, cx.now()).await?;
     tx.commit().await?;
+    Ok(With::new(Empty))
+}

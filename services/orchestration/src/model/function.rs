@@ -42,8 +42,8 @@ pub(crate) trait World {
     fn parameter(&self, name: &str) -> Evaluated;
     /// What stands for a resource where it is referred to.
     fn resource(&self, name: &str) -> Evaluated;
-    /// An attribute of a resource, or all of them.
-    fn attribute(&self, name: &str, attribute: Option<&str>) -> Evaluated;
+    /// What a path leads to in an attribute of a resource, or all attributes.
+    fn attribute(&self, name: &str, attribute: Option<&str>, path: &[Value]) -> Evaluated;
     /// A file that came with the template.
     fn file(&self, name: &str) -> Evaluated;
     /// Whether a named condition holds.
@@ -209,8 +209,7 @@ fn get_attr(world: &dyn World, args: &Value) -> Evaluated {
         return world.attribute(name, None);
     };
     let attribute = as_text(attribute).ok_or_else(wrong)?;
-    let value = world.attribute(name, Some(&attribute))?;
-    Ok(walk(&value, path).unwrap_or(Value::Null))
+    world.attribute(name, Some(&attribute), path)
 }
 
 /// Follows keys and positions.

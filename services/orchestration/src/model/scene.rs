@@ -313,9 +313,14 @@ impl World for Scene {
         Err(Trouble::NotYet(name.to_owned()))
     }
 
-    fn attribute(&self, name: &str, attribute: Option<&str>) -> Result<Value, Trouble> {
+    fn attribute(
+        &self,
+        name: &str,
+        attribute: Option<&str>,
+        path: &[Value],
+    ) -> Result<Value, Trouble> {
         if let Some(fact) = self.facts.get(name) {
-            return fact.attribute(name, attribute);
+            return fact.attribute(name, attribute, path);
         }
         if !self.has_resource(name) {
             return Err(Trouble::wrong(format!(

@@ -30,12 +30,13 @@ impl World for Known {
     fn resource(&self, name: &str) -> Evaluated {
         Ok(json!(format!("id-of-{name}")))
     }
-    fn attribute(&self, name: &str, attribute: Option<&str>) -> Evaluated {
+    fn attribute(&self, name: &str, attribute: Option<&str>, path: &[Value]) -> Evaluated {
         if name == "later" {
             return Err(Trouble::NotYet(name.to_owned()));
         }
         let all = json!({"addresses": {"net": [{"addr": "10.0.0.1"}]}});
-        Ok(attribute.map_or(all.clone(), |attribute| all[attribute].clone()))
+        let one = attribute.map_or(all.clone(), |attribute| all[attribute].clone());
+        Ok(walk(&one, path).unwrap_or_default())
     }
     fn file(&self, name: &str) -> Evaluated {
         Ok(json!(format!("content of {name}")))
