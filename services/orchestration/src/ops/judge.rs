@@ -192,6 +192,9 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
         .work_out(&definition.metadata)
         .map_err(|why| Refusal::invalid(format!("{place}.metadata: {why}")))?;
     let mut judged = Judged::default();
+    for value in definition.properties.values() {
+        check_attributes(scene, value)?;
+    }
     let properties = match &target {
         Target::Kind(kind) => {
             judged.kinds.push(kind.name);
@@ -388,6 +391,28 @@ fn check_outputs(scene: &Scene) -> Result<(), Refusal> {
         if let Some(stranger) = found.iter().find(|name| !scene.has_resource(name)) {
             return Err(Refusal::of(
                 "InvalidTemplateReference",
+/// Attributes that a value refers to are those that the types of their resources have.
+fn check_attributes(scene: &Scene, value: &Value) -> Result<(), Refusal> {
+    let mut wrong = None;
+    let mut meet = |reference: Reference<'_>| {
+        let Reference::Attribute(name, Some(attribute)) = reference else {
+            return;
+        };
+        let found = scene.template.resource(name);
+        let kind = found.and_then(|definition| target(scene, definition).ok()?.kind());
+        if kind.is_some_and(|kind| !kind.shows(attribute)) {
+            wrong = Some(format!(
+                "The Referenced Attribute ({name} {attribute}) is incorrect."
+            ));
+        }
+    };
+    // What else is wrong with it is said where it is worked out.
+    let _elsewhere = graph::visit(scene, value, &mut meet);
+    wrong.map_or(Ok(()), |why| {
+        Err(Refusal::of("InvalidTemplateAttribute", why))
+    })
+}
+
                 format!(
                     "The specified reference \"{stranger}\" (in outputs.{}.value) is incorrect.",
                     output.name
@@ -395,6 +420,7 @@ fn check_outputs(scene: &Scene) -> Result<(), Refusal> {
             ));
         }
     }
+        check_attributes(scene, &output.value)?;
     Ok(())
 }
 
