@@ -184,9 +184,14 @@ fn deployments(props: &Map<String, Value>) -> Value {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         own.insert("server".to_owned(), server.clone());
-        json!({"type": "OS::Heat::SoftwareDeployment", "properties": own})
+        json!({"type": kind, "properties": own})
     };
     wrapped(
+    let kind = if props.contains_key("input_key") {
+        "OS::Heat::StructuredDeployment"
+    } else {
+        "OS::Heat::SoftwareDeployment"
+    };
         servers
             .iter()
             .map(|(name, server)| (name.clone(), one(server)))
