@@ -20,5 +20,6 @@ mod stacks;
 mod stand_ins;
 mod things;
 mod together;
+mod update_rules;
 mod updates;
 mod volumes;

@@ -206,7 +206,7 @@ fn get_attr(world: &dyn World, args: &Value) -> Evaluated {
         if world.version() < Version::V2015_10 {
             return Err(wrong());
         }
-        return world.attribute(name, None);
+        return world.attribute(name, None, &[]);
     };
     let attribute = as_text(attribute).ok_or_else(wrong)?;
     world.attribute(name, Some(&attribute), path)
@@ -259,9 +259,9 @@ fn choose(world: &dyn World, args: &Value) -> Evaluated {
 }
 
 /// Whether a condition holds: a name, a truth value, or a function that gives one.
+pub(crate) fn holds(world: &dyn World, condition: &Value) -> Result<bool, Trouble> {
     let _deeper = world.depth().enter()?;
     world.spend(1)?;
-pub(crate) fn holds(world: &dyn World, condition: &Value) -> Result<bool, Trouble> {
     match condition {
         Value::Bool(value) => Ok(*value),
         Value::String(name) => world.condition(name),

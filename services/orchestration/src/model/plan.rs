@@ -90,6 +90,32 @@ pub(crate) fn fate(
     }
 }
 
+/// What becomes of a resource that stands for a thing which is there already, or is to: such a thing is used, never
+/// changed, and nothing becomes one or ceases to be one. `None` for what is no such resource.
+pub(crate) fn external(
+    now: &Resource,
+    kind: &str,
+    said: Option<&str>,
+) -> Result<Option<Fate>, String> {
+    let own = now.data.get("external_id").and_then(Value::as_str);
+    let own = own.filter(|_| now.external);
+    if !now.external && said.is_none() {
+        return Ok(None);
+    }
+    if own != said {
+        return Err(format!(
+            "Update to property external_id of {} ({kind}) is not supported.",
+            now.name
+        ));
+    }
+    // It may have come into being since.
+    if now.status == Status::Failed {
+        let why = format!("it was not found: {}", now.reason);
+        return Ok(Some(Fate::Replaced(Vec::new(), why)));
+    }
+    Ok(Some(Fate::Unchanged))
+}
+
 fn differences(
     now: &Resource,
     kind: Option<&Kind>,
@@ -102,12 +128,12 @@ fn differences(
     names.sort_unstable();
     names.dedup();
     let difference = |name: &String| {
-        let before = now.properties.get(name).cloned().unwrap_or_default();
-        let later = later.contains(name);
+        let before = before.get(name).cloned().unwrap_or_default();
+        let later = later.contains(name) || later.contains(&format!("{name}_id"));
         let after = if later {
             Value::Null
         } else {
-            wanted.get(name).cloned().unwrap_or_default()
+            after.get(name).cloned().unwrap_or_default()
         };
         // The id of what it has been called by name so far.
         let noted = now.observed.get(format!("{name}_id"));
@@ -133,32 +159,6 @@ fn differences(
     names.into_iter().filter_map(difference).collect()
 }
 
-/// A preview's entry for one resource.
-#[derive(Clone, Debug)]
-pub(crate) struct Change {
-    pub name: String,
-    pub kind: String,
-    pub what: What,
-}
-
-/// What a preview says of a resource.
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    Added,
-    Deleted(String),
-    Kept(Fate),
-}
-
-impl Change {
-    /// The list of the preview that it stands in.
-    pub const fn list(&self) -> &'static str {
-        match &self.what {
-            What::Added => "added",
-            What::Deleted(_) => "deleted",
-            What::Kept(Fate::Unchanged) => "unchanged",
-            What::Kept(Fate::InPlace(_)) => "updated",
-            What::Kept(Fate::Replaced(..)) => "replaced",
-        }
 /// Properties that have two names; the first is the one that counts.
 const NAMES: &[(&str, &[&str])] = &[
     ("OS::Neutron::Subnet", &["network"]),
@@ -197,6 +197,32 @@ fn translated(kind: Option<&Kind>, properties: &Map<String, Value>) -> Map<Strin
     out
 }
 
+/// A preview's entry for one resource.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub name: String,
+    pub kind: String,
+    pub what: What,
+}
+
+/// What a preview says of a resource.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    Added,
+    Deleted(String),
+    Kept(Fate),
+}
+
+impl Change {
+    /// The list of the preview that it stands in.
+    pub const fn list(&self) -> &'static str {
+        match &self.what {
+            What::Added => "added",
+            What::Deleted(_) => "deleted",
+            What::Kept(Fate::Unchanged) => "unchanged",
+            What::Kept(Fate::InPlace(_)) => "updated",
+            What::Kept(Fate::Replaced(..)) => "replaced",
+        }
     }
 
     /// Why, in words.
@@ -366,6 +392,29 @@ mod tests {
     }
 
     #[test]
+    fn another_name_for_the_same_is_no_change() {
+        let mut port = resource(
+            "OS::Neutron::Port",
+            json!({"network_id": "net", "name": "p"}),
+        );
+        let kind = "OS::Neutron::Port";
+        let same = json!({"network": "net", "name": "p"});
+        assert_eq!(judged(&port, kind, same.clone()), Fate::Unchanged);
+        let by_id = json!({"network": "id-of-net", "name": "p"});
+        assert!(matches!(
+            judged(&port, kind, by_id.clone()),
+            Fate::Replaced(..)
+        ));
+        port.observed = json!({"network_id": "id-of-net"});
+        assert_eq!(judged(&port, kind, by_id), Fate::Unchanged);
+        let renamed = json!({"network": "net", "name": "q"});
+        assert!(matches!(judged(&port, kind, renamed), Fate::InPlace(found) if found.len() == 1));
+        let server = resource("OS::Nova::Server", json!({"networks": [{"uuid": "n"}]}));
+        let same = json!({"networks": [{"network": "n"}]});
+        assert_eq!(judged(&server, "OS::Nova::Server", same), Fate::Unchanged);
+    }
+
+    #[test]
     fn what_failed_is_made_again() {
         let mut now = resource("OS::Neutron::Net", json!({"name": "a"}));
         now.status = Status::Failed;
@@ -391,29 +440,6 @@ mod tests {
             "OS::Neutron::Subnet",
             json!({"cidr": "10.0.0.0/24", "name": "a"}),
         );
-    #[test]
-    fn another_name_for_the_same_is_no_change() {
-        let mut port = resource(
-            "OS::Neutron::Port",
-            json!({"network_id": "net", "name": "p"}),
-        );
-        let kind = "OS::Neutron::Port";
-        let same = json!({"network": "net", "name": "p"});
-        assert_eq!(judged(&port, kind, same.clone()), Fate::Unchanged);
-        let by_id = json!({"network": "id-of-net", "name": "p"});
-        assert!(matches!(
-            judged(&port, kind, by_id.clone()),
-            Fate::Replaced(..)
-        ));
-        port.observed = json!({"network_id": "id-of-net"});
-        assert_eq!(judged(&port, kind, by_id), Fate::Unchanged);
-        let renamed = json!({"network": "net", "name": "q"});
-        assert!(matches!(judged(&port, kind, renamed), Fate::InPlace(found) if found.len() == 1));
-        let server = resource("OS::Nova::Server", json!({"networks": [{"uuid": "n"}]}));
-        let same = json!({"networks": [{"network": "n"}]});
-        assert_eq!(judged(&server, "OS::Nova::Server", same), Fate::Unchanged);
-    }
-
         let wanted = json!({"cidr": "10.0.1.0/24", "name": "b"});
         let changes = [
             Change {

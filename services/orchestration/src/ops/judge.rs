@@ -88,7 +88,8 @@ pub(crate) fn nested(
     properties: &Map<String, Value>,
     present: Present<'_>,
 ) -> Result<Option<Nested>, Refusal> {
-    let mut environment = scene.environment.nested(name);
+    let kind = scene.template.resource(name).map_or("", |own| &own.kind);
+    let mut environment = scene.environment.nested(name, kind);
     let read = |given: &Value| {
         Template::read(given)
             .map(|template| template.raw)
@@ -191,10 +192,10 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
     scene
         .work_out(&definition.metadata)
         .map_err(|why| Refusal::invalid(format!("{place}.metadata: {why}")))?;
-    let mut judged = Judged::default();
     for value in definition.properties.values() {
         check_attributes(scene, value)?;
     }
+    let mut judged = Judged::default();
     let properties = match &target {
         Target::Kind(kind) => {
             judged.kinds.push(kind.name);
@@ -207,6 +208,15 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
         }
         Target::File(_) => given,
     };
+    if matches!(target.kind().map(|kind| kind.how), Some(How::ResourceGroup)) {
+        let wrong =
+            |why: &dyn std::fmt::Display| Refusal::invalid(format!("{place}.update_policy: {why}"));
+        let worked_out = scene.work_out(&definition.update_policy);
+        let (policy, unknown) = worked_out.map_err(|why| wrong(&why))?;
+        if !unknown {
+            group::policy(&policy).map_err(|why| wrong(&why))?;
+        }
+    }
     let stack = matches!(target.kind().map(|kind| kind.how), Some(How::Stack));
     let region = region::named(&properties)
         .filter(|_| stack && !later.iter().any(|name| name == "context"))
@@ -381,16 +391,6 @@ fn check_devices(server: &Map<String, Value>, later: &[String]) -> Result<(), Re
     Ok(())
 }
 
-/// Outputs may refer to resources of the template only. What else is wrong with one shows in its value.
-fn check_outputs(scene: &Scene) -> Result<(), Refusal> {
-    for output in &scene.template.outputs {
-        let mut found = std::collections::BTreeSet::new();
-        if graph::references(scene, &output.value, &mut found).is_err() {
-            continue;
-        }
-        if let Some(stranger) = found.iter().find(|name| !scene.has_resource(name)) {
-            return Err(Refusal::of(
-                "InvalidTemplateReference",
 /// Attributes that a value refers to are those that the types of their resources have.
 fn check_attributes(scene: &Scene, value: &Value) -> Result<(), Refusal> {
     let mut wrong = None;
@@ -413,6 +413,17 @@ fn check_attributes(scene: &Scene, value: &Value) -> Result<(), Refusal> {
     })
 }
 
+/// Outputs may refer to resources of the template only. What else is wrong with one shows in its value.
+fn check_outputs(scene: &Scene) -> Result<(), Refusal> {
+    for output in &scene.template.outputs {
+        let mut found = std::collections::BTreeSet::new();
+        if graph::references(scene, &output.value, &mut found).is_err() {
+            continue;
+        }
+        check_attributes(scene, &output.value)?;
+        if let Some(stranger) = found.iter().find(|name| !scene.has_resource(name)) {
+            return Err(Refusal::of(
+                "InvalidTemplateReference",
                 format!(
                     "The specified reference \"{stranger}\" (in outputs.{}.value) is incorrect.",
                     output.name
@@ -420,7 +431,6 @@ fn check_attributes(scene: &Scene, value: &Value) -> Result<(), Refusal> {
             ));
         }
     }
-        check_attributes(scene, &output.value)?;
     Ok(())
 }
 
