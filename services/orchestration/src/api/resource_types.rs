@@ -38,8 +38,7 @@ async fn list_resource_types(cx: Cx, req: Req<ListResourceTypes>) -> Reply<ListR
         // Heat reads the name as a regular expression; `*` alone is what people write.
         Some(name) => {
             glob(name, kind.name)
-                || fancy_regex::Regex::new(name)
-                    .is_ok_and(|pattern| pattern.is_match(kind.name).unwrap_or(false))
+                || regex::Regex::new(name).is_ok_and(|pattern| pattern.is_match(kind.name))
         }
         None => true,
     };
