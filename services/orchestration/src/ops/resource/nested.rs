@@ -81,10 +81,8 @@ impl Members {
             if let Some(id) = &row.physical_id {
                 out.references.push((id.clone(), row.name.clone()));
             }
-            // What refers to a member that is a stack may be something else than its id.
-            if row.nested_id().is_some()
-                && let Ok(fact) = facts::fact(db, row).await
-            {
+            // What refers to a member may be something else than its id.
+            if let Ok(fact) = facts::fact(db, row).await {
                 let reference = crate::model::function::shown(fact.reference());
                 out.references.push((reference, row.name.clone()));
             }
