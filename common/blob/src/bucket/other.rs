@@ -165,7 +165,10 @@ impl Wire {
             }
             Some(Fault::Lost | Fault::Broken(_)) | None => {}
         }
-        let request = request.try_into_http1x().unwrap();
+        let mut request = request.try_into_http1x().unwrap();
+        // It is signed, and hyper would write it.
+        let host = request.uri().authority().unwrap().as_str().parse().unwrap();
+        request.headers_mut().insert(http::header::HOST, host);
         let request = request.map(|body| {
             let bytes = body.bytes().expect("a body that can be sent again");
             s3s::Body::from(Bytes::copy_from_slice(bytes))

@@ -173,11 +173,14 @@ async fn what_passes_is_tried_again() {
             let other = Other::default();
             let bucket = other.bucket();
             other.fail(what, 2, fault);
-            store(&bucket, "k", &bytes(PART_BYTES + 1)).await.unwrap();
-            assert_eq!(bucket.size("k").await.unwrap(), Some(PART_BYTES as u64 + 1));
+            let parts = ["begin", "part"].contains(&what);
+            let length = if parts { PART_BYTES + 1 } else { 10 };
+            store(&bucket, "k", &bytes(length)).await.unwrap();
+            assert_eq!(bucket.size("k").await.unwrap(), Some(length as u64));
             bucket.remove("k").await.unwrap();
             assert!(other.asked(what) >= 3, "{what} {fault:?}");
-            assert!(other.inside(|it| it.objects.is_empty()), "{what} {fault:?}");
+            let left = other.inside(|it| it.objects.len() + it.uploads.len());
+            assert_eq!(left, 0, "{what} {fault:?}");
         }
     }
 }
@@ -284,15 +287,11 @@ async fn refusals_say_what_helps_and_no_secret() {
         change(&mut settings);
         other.bucket_of(&settings)
     };
-    let cases: [(Bucket, &str); 3] = [
+    let cases: [(Bucket, &str); 2] = [
         (with(|it| it.bucket = "none".to_owned()), "make the bucket"),
         (
             with(|it| it.secret_key = "a-wrong-secret".to_owned()),
             "secret_key",
-        ),
-        (
-            with(|it| it.access_key = "a-wrong-access".to_owned()),
-            "access_key",
         ),
     ];
     for (bucket, help) in cases {
