@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from cloud import run, wait_for
+from cloud import is_open, run, wait_for
 from cluster import lives
 
 
@@ -26,7 +26,13 @@ def process(cluster, kill):
     return back
 
 
-api = worker = rabbitmq = process
+api = worker = process
+
+
+def rabbitmq(cluster, kill):
+    """It takes long to start, and without it everybody looks by themselves, hosts every half minute."""
+    process(cluster, kill)
+    return lambda _cluster, _kill: wait_for("RabbitMQ takes connections", lambda: is_open("127.0.0.1", 9710), 120, 0.1)
 
 
 def postgres(cluster, kill):

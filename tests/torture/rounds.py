@@ -56,13 +56,14 @@ class Torture:
             one.join(timeout=180)
         said = ["a request hangs" for one in load if one.is_alive()]
         took, more, last = verdict.settle(self.cluster, self.ground.admin, projects, self.quiet)
-        said += more + verdict.of_bystanders(self.ground.bystanders, since, time.monotonic())
+        harmed, silence = verdict.of_bystanders(self.ground.bystanders, since, time.monotonic())
+        said += more + harmed
         for project in projects:
             said += project.book.unclear
         self.took.setdefault(kind, []).append(took)
         if last:
             self.say(f"  last of all: {'; '.join(last)}")
-        self.say(f"  quiet after {took:.1f} s, round {time.monotonic() - since:.1f} s; {'; '.join(said) or 'all holds'}")
+        self.say(f"  quiet after {took:.1f} s, bystanders silent for {silence:.1f} s, round {time.monotonic() - since:.1f} s; {'; '.join(said) or 'all holds'}")
         if not said:
             for project in projects:
                 project.sweep(number)

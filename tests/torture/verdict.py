@@ -116,17 +116,18 @@ def of_guests(cluster, servers):
 
 
 def of_bystanders(bystanders, since, until):
-    """Bystanders kept their processes, and their traffic never stood still for long."""
-    said = []
+    """Bystanders kept their processes, and their traffic never stood still for long. And how long it did at most."""
+    said, longest = [], 0
     for name, pid, before in bystanders.pids():
         if pid != before:
             said.append(f"bystander {name}: process {before} is {pid} now")
     for what, times in bystanders.traffic():
         during = [since, *(at for at in times if since < at < until), until]
         gap = max(later - sooner for sooner, later in zip(during, during[1:]))
+        longest = max(longest, gap)
         if gap > STILL:
             said.append(f"bystander {what}: nothing for {gap:.1f} s")
-    return said
+    return said, longest
 
 
 def settle(cluster, admin, projects, limit):
