@@ -115,9 +115,7 @@ def test_what_is_asked_for_by_parts_comes_by_parts(amazon):
         refused(lambda: body(amazon, key, PartNumber=number), "InvalidPart", "InvalidPartNumber", "416")
 
 
-def test_ranges_are_heeded_or_ignored_as_http_says(amazon):
-    for ignored in ("bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes=a-b"):
-        assert body(amazon, Range=ignored) == b"0123456789", ignored
+def test_ranges_say_where_they_begin_and_end(amazon):
     for wanted, found in (("bytes=2-4", b"234"), ("bytes=-3", b"789"), ("bytes=8-", b"89")):
         assert body(amazon, Range=wanted) == found
         head = amazon.head_object(Bucket=BUCKET, Key="o", Range=wanted)

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use http::header::RANGE;
 use nephos_api::{Incoming, Payload, Request};
 use nephos_blob::Chunks;
 use s3s::TrailingHeaders;
@@ -37,32 +36,8 @@ pub(super) fn incoming(request: Request) -> Option<http::Request<s3s::Body>> {
         }
     };
     let mut built = http::Request::builder().method(request.method).uri(target);
-    let headers = built.headers_mut()?;
-    *headers = request.headers;
-    if headers.get(RANGE).is_some_and(|range| !is_one_range(range)) {
-        headers.remove(RANGE);
-    }
+    *built.headers_mut()? = request.headers;
     built.body(body).ok()
-}
-
-/// Whether it asks for some bytes in one piece; what else stands there is not heeded (RFC 9110, 14.2), as by Amazon.
-fn is_one_range(range: &http::HeaderValue) -> bool {
-    let ends = range
-        .to_str()
-        .ok()
-        .and_then(|range| range.strip_prefix("bytes="));
-    let Some((from, until)) = ends.and_then(|ends| ends.split_once('-')) else {
-        return false;
-    };
-    let number = |text: &str| text.parse::<u64>().ok();
-    match (from.is_empty(), until.is_empty()) {
-        (true, true) => false,
-        (true, false) => number(until).is_some(),
-        (false, true) => number(from).is_some(),
-        (false, false) => number(from)
-            .zip(number(until))
-            .is_some_and(|(from, until)| from <= until),
-    }
 }
 
 /// All of a body of which nobody knows the length.

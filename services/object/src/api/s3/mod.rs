@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryStreamExt as _};
+use http::header::CONTENT_RANGE;
 use http::{HeaderValue, StatusCode};
 use nephos_api::{Dispatch, Payload, Request, Response, Service as _};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -106,8 +107,15 @@ async fn outgoing(answer: http::Response<s3s::Body>) -> Response {
         },
         (None, None) => bodies::collected(body, ANSWER_BYTES).await,
     };
+    // s3s says so of GET only.
+    let is_part = parts.status == StatusCode::OK && headers.contains_key(CONTENT_RANGE);
+    let status = if is_part {
+        StatusCode::PARTIAL_CONTENT
+    } else {
+        parts.status
+    };
     Response {
-        status: parts.status,
+        status,
         headers,
         body,
     }

@@ -103,9 +103,9 @@ pub(super) async fn get(
         output.content_length = i64::try_from(part.size).ok();
         let chunks = part.stream(&front.0).await?;
         output.body = Some(StreamingBlob::wrap(Alone::new(chunks)));
-        Ok((range, output))
+        Ok(output)
     };
-    let (range, mut output) = steady((front, &who), (&bucket, &input.key), open).await?;
+    let mut output = steady((front, &who), (&bucket, &input.key), open).await?;
     for (asked, shown) in [
         (input.response_cache_control, &mut output.cache_control),
         (
@@ -126,9 +126,7 @@ pub(super) async fn get(
             *shown = asked;
         }
     }
-    let mut response = S3Response::new(output);
-    response.status = range.map(|_| http::StatusCode::PARTIAL_CONTENT);
-    Ok(response)
+    Ok(S3Response::new(output))
 }
 
 fn described(object: &Object, content: &Content) -> dto::GetObjectOutput {
@@ -175,7 +173,7 @@ pub(super) async fn head(
         Some(range) => range.end.saturating_sub(range.start),
         None => content.size,
     };
-    let mut response = S3Response::new(dto::HeadObjectOutput {
+    Ok(S3Response::new(dto::HeadObjectOutput {
         accept_ranges: facts.accept_ranges,
         cache_control: facts.cache_control,
         content_disposition: facts.content_disposition,
@@ -190,9 +188,7 @@ pub(super) async fn head(
         metadata: facts.metadata,
         parts_count: parts,
         ..dto::HeadObjectOutput::default()
-    });
-    response.status = range.map(|_| http::StatusCode::PARTIAL_CONTENT);
-    Ok(response)
+    }))
 }
 
 /// The bytes that a request asks for, all of them when it says nothing, and of how many parts the object was made.
