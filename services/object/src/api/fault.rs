@@ -220,9 +220,16 @@ fn of_store(why: &nephos_blob::Error) -> Fault {
         nephos_blob::Error::Full => full(),
         nephos_blob::Error::Missing { .. }
         | nephos_blob::Error::Key { .. }
-        | nephos_blob::Error::Io { .. } => {
+        | nephos_blob::Error::Io { .. }
+        | nephos_blob::Error::Unavailable { .. } => {
             tracing::error!(%why, "the store refused");
             Fault::unavailable("The store does not answer. Try again in a moment.")
+        }
+        nephos_blob::Error::Refused { .. } | nephos_blob::Error::Settings { .. } => {
+            tracing::error!(%why, "the store refused");
+            Fault::unavailable(
+                "The store refuses. Who runs this cloud finds the reason in its log.",
+            )
         }
     }
 }

@@ -61,6 +61,12 @@ pub(crate) struct Piece {
     range: Range<u64>,
 }
 
+impl Piece {
+    fn length(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
 /// What an object is for a reader.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
@@ -274,7 +280,7 @@ impl Content {
         let mut pieces = Vec::new();
         let mut at = 0;
         for piece in &self.pieces {
-            let length = piece.range.end - piece.range.start;
+            let length = piece.length();
             let (from, until) = (range.start.max(at), range.end.min(at + length));
             if from < until {
                 pieces.push(Piece {
@@ -296,7 +302,7 @@ impl Content {
     pub(crate) async fn stream(self, service: &Arc<Svc>) -> Result<Chunks, ReadError> {
         let hold = match self.pieces.as_slice() {
             [] => return Ok(stream::empty().boxed()),
-            [_only] => None,
+            [only] if service.store.serves_to_the_end(only.length()) => None,
             several => Some(
                 Hold::of(service, several)
                     .await?
@@ -307,7 +313,7 @@ impl Content {
         let Some(first) = pieces.next() else {
             return Ok(stream::empty().boxed());
         };
-        let store = service.store(&first.blob);
+        let store = &service.store;
         let first = store.read(first.blob.as_str(), first.range).await?;
         let Some(hold) = hold else {
             return Ok(first);
@@ -316,9 +322,8 @@ impl Content {
         let rest = stream::iter(pieces).then(move |piece| {
             let service = Arc::clone(&service);
             async move {
-                let store = service.store(&piece.blob);
-                let opened = store.read(piece.blob.as_str(), piece.range).await;
-                opened.map_err(std::io::Error::other)
+                let opened = service.store.read(piece.blob.as_str(), piece.range);
+                opened.await.map_err(std::io::Error::other)
             }
         });
         Ok(hold.over(first.chain(rest.try_flatten()).boxed()))

@@ -129,8 +129,15 @@ fn of_store(why: &nephos_blob::Error) -> S3Error {
         }
         nephos_blob::Error::Missing { .. }
         | nephos_blob::Error::Key { .. }
-        | nephos_blob::Error::Io { .. } => {
+        | nephos_blob::Error::Io { .. }
+        | nephos_blob::Error::Unavailable { .. } => {
             s3_error!(ServiceUnavailable, "The store does not answer. Try again.")
+        }
+        nephos_blob::Error::Refused { .. } | nephos_blob::Error::Settings { .. } => {
+            s3_error!(
+                ServiceUnavailable,
+                "The store refuses. Who runs this cloud finds the reason in its log."
+            )
         }
     }
 }
