@@ -67,6 +67,8 @@ pub(crate) async fn sweep(service: &Block) -> Result<(), Error> {
     };
     service.core.db.again(prune).await?;
     super::objects::sweep(service).await?;
+    // Before layers go: the only bytes of a volume may be in one.
+    super::layer::give_back(service).await?;
     loop {
         let doom = || async {
             let mut tx = service.core.db.write().await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephos_compute::agent::feed::is_unheard;
 use nephos_peer::{Account, Directory, Peers, Replicas, Transport};
 use nephos_runtime::Clock;
 use nephos_types::Timestamp;
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use super::Finding;
 use crate::cloud::{Cloud, elsewhere, from_outside};
 use crate::databases;
+use crate::membership::Membership;
 use crate::secrets::Secrets;
 use crate::services::{Run, SERVICES};
 use crate::settings::Config;
@@ -18,11 +20,24 @@ use crate::settings::Config;
 /// Whatever is asked answers within this time, or does not.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// A machine that joined: its URL, its token, its feeds.
+/// A machine that joined: its guests, and its way to the cloud.
 pub(super) async fn from_a_host(config: &Config, clock: &Clock) -> Vec<Finding> {
     let Some(joined) = &config.settings.membership else {
         return Vec::new();
     };
+    let mut found = Vec::new();
+    if is_unheard(&config.settings.state("host"), &joined.name) {
+        found.push(Finding::warning(
+            "this machine has started since it last heard what is wanted on it: its guests stay off until it hears again",
+            "Nothing, if the agents run and the way to the cloud is good; what follows says whether it is.",
+        ));
+    }
+    found.extend(way_of_a_host(config, clock, joined).await);
+    found
+}
+
+/// Its URL, its token, its feeds.
+async fn way_of_a_host(config: &Config, clock: &Clock, joined: &Membership) -> Vec<Finding> {
     let way = elsewhere(config).and_then(|directory| {
         let (key, url) = (joined.key(), joined.url.clone());
         Ok(Peers::new(directory, key, clock.clone(), url)?)

@@ -168,9 +168,10 @@ impl From<WriteError> for Fault {
                  ETag says; nothing was stored.",
             ),
             WriteError::NoContainer | WriteError::NoObject | WriteError::NoUpload => not_found(),
-            why @ (WriteError::Part(_) | WriteError::PartOrder | WriteError::PartSize(_)) => {
-                Self::bad_request(why.to_string())
-            }
+            why @ (WriteError::Part(_)
+            | WriteError::PartOrder
+            | WriteError::PartSize(_)
+            | WriteError::WholeSize(_)) => Self::bad_request(why.to_string()),
             WriteError::NoArchive => precondition(
                 "The container for older versions does not exist; create it, or remove X-Versions-Location.",
             ),

@@ -53,6 +53,8 @@ pub(crate) enum WriteError {
     PartOrder,
     #[error("part {0} is too small and not the last")]
     PartSize(i64),
+    #[error("the parts have {0} bytes together, another number than was said")]
+    WholeSize(i64),
     #[error("the container of older versions is not there")]
     NoArchive,
     #[error("the quota is exceeded")]
