@@ -33,7 +33,7 @@ pub use config::Config;
 // The worker runs where the files are (docs/adr/0010): these are all that `ops` knows of the driver.
 pub(crate) use driver::images::Incoming;
 pub(crate) use driver::targets::Target;
-pub(crate) use driver::{Driver, DriverError};
+pub(crate) use driver::{Driver, DriverError, Room};
 
 pub(crate) type Svc = Block;
 pub(crate) type Cx = nephos_api::Cx<Svc>;

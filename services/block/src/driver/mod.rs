@@ -13,7 +13,7 @@ pub(crate) mod targets;
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -137,6 +137,12 @@ impl Driver {
             );
         }
         Ok(names)
+    }
+
+    /// Which file system it is on, if that can be said.
+    pub(crate) fn device(&self) -> Option<u64> {
+        let found = std::fs::metadata(&self.folder).ok();
+        found.map(|found| found.dev())
     }
 
     pub(crate) fn room(&self) -> Result<Room, DriverError> {
