@@ -218,6 +218,88 @@ async fn a_member_that_is_removed_by_name_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn a_group_is_made_and_changed_in_batches() {
+    let cloud = cloud().await;
+    let batched = |value: &str| {
+        let mut group = group(4, value);
+        group["update_policy"] = json!({
+            "batch_create": {"max_batch_size": 3, "pause_time": 20},
+            "rolling_update": {"min_in_service": 1, "max_batch_size": 2, "pause_time": 20}});
+        json!({ "g": group })
+    };
+    let with = |value: &str| {
+        let mut body = template(batched(value));
+        body["outputs"] = json!({"all": {"value": {"get_attr": ["g", "output"]}}});
+        json!({ "template": body })
+    };
+    let all = async |stack: &str| cloud.show(stack).await["outputs"][0]["output_value"].clone();
+    let stack = cloud.create("s", with("a")).await;
+    cloud.settle_for(10).await;
+    assert_eq!(members(&cloud, &stack, "g").await, ["0", "1", "2"]);
+    cloud.settle().await;
+    assert_eq!(cloud.state(&stack).await, "CREATE_COMPLETE");
+    assert_eq!(all(&stack).await, json!(["a-0", "a-1", "a-2", "a-3"]));
+    cloud.update(&stack, with("b")).await.expect(202);
+    cloud.settle_for(10).await;
+    assert_eq!(all(&stack).await, json!(["b-0", "b-1", "a-2", "a-3"]));
+    cloud.settle().await;
+    assert_eq!(cloud.state(&stack).await, "UPDATE_COMPLETE");
+    assert_eq!(all(&stack).await, json!(["b-0", "b-1", "b-2", "b-3"]));
+    let mut wrong = template(batched("a"));
+    wrong["resources"]["g"]["update_policy"] = json!({"rolling_update": {"batch": 1}});
+    let answer = cloud
+        .member()
+        .post(
+            &path("/stacks"),
+            json!({"stack_name": "t", "template": wrong}),
+        )
+        .await
+        .expect(400);
+    assert!(
+        message(&answer).contains("resources.g.update_policy"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_may_stand_for_a_type_that_it_uses() {
+    let cloud = cloud().await;
+    let mut inner = template(
+        json!({"t": {"type": "OS::Heat::TestResource", "properties": {"value": {"get_param": "value"}}}}),
+    );
+    inner["parameters"] = json!({"value": {"type": "string"}});
+    let outer = json!({"r": {"type": "OS::Heat::TestResource", "properties": {"value": "x"}}});
+    let body = json!({"template": template(outer), "files": {"t.yaml": inner.to_string(), "unused": "x"},
+        "environment": {"resource_registry": {"OS::Heat::TestResource": "t.yaml"}}});
+    let stack = cloud.create("s", body).await;
+    cloud.settle().await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "CREATE_COMPLETE", "{shown}");
+    assert_eq!(members(&cloud, &stack, "r").await, ["t"]);
+}
+
+#[tokio::test]
+async fn a_member_is_removed_by_what_refers_to_it() {
+    let cloud = cloud().await;
+    let net = json!({"type": "OS::Heat::RandomString"});
+    for mode in ["append", "update"] {
+        let group = |removed: &Value| {
+            json!({"g": {"type": "OS::Heat::ResourceGroup", "properties": {
+                "count": 2, "resource_def": net, "removal_policies_mode": mode,
+                "removal_policies": [{"resource_list": [removed]}]}}})
+        };
+        let stack = cloud.made(&format!("s-{mode}"), group(&json!("x"))).await;
+        let target = "/resources/g?with_attr=refs_map";
+        let shown = cloud.get(&stack, target).await.expect(200).json;
+        let first = shown["resource"]["attributes"]["refs_map"]["0"].clone();
+        cloud.updated(&stack, group(&first)).await;
+        let shown = cloud.show(&stack).await;
+        assert_eq!(shown["stack_status"], "UPDATE_COMPLETE", "{shown}");
+        assert_eq!(members(&cloud, &stack, "g").await, ["1", "2"], "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn a_group_that_shrinks_lets_its_oldest_member_go() {
     let cloud = cloud().await;
     let down = json!({"type": "OS::Heat::ScalingPolicy", "properties": {"auto_scaling_group_id": {"get_resource": "asg"}, "adjustment_type": "change_in_capacity", "scaling_adjustment": -1}});

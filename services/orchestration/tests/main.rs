@@ -9,6 +9,7 @@
 mod administrators;
 mod crash;
 mod groups;
+mod health;
 mod hooks;
 mod kit;
 mod matrix;
@@ -19,5 +20,6 @@ mod stacks;
 mod stand_ins;
 mod things;
 mod together;
+mod update_rules;
 mod updates;
 mod volumes;

@@ -44,6 +44,80 @@ async fn an_output_that_makes_more_than_fits_says_so_and_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn an_attribute_that_a_type_does_not_have_is_refused() {
+    let cloud = cloud().await;
+    let net = json!({"type": "OS::Neutron::Net"});
+    let value = |attribute: &str| json!({"get_attr": ["net", attribute]});
+    let used = |attribute: &str| {
+        let other = json!({"type": "OS::Heat::Value", "properties": {"value": value(attribute)}});
+        template(json!({"net": net, "v": other}))
+    };
+    let why = "The Referenced Attribute (net colour) is incorrect.";
+    refused(&cloud, json!({"template": used("colour")}), why).await;
+    let mut shown = template(json!({ "net": net }));
+    shown["outputs"] = json!({"o": {"value": value("colour")}});
+    refused(&cloud, json!({ "template": shown }), why).await;
+    for known in ["subnets", "show", "qos_policy_id"] {
+        let body = json!({"template": used(known)});
+        let stack = cloud.create(&format!("s-{}", known.len()), body).await;
+        cloud.settle().await;
+        let state = cloud.state(&stack).await;
+        assert_eq!(state, "CREATE_COMPLETE", "{known}");
+    }
+}
+
+/// A template whose conditions each refer to the one before.
+fn chain(count: usize) -> Value {
+    let mut body = template(json!({}));
+    let mut conditions = json!({"c0": {"equals": [1, 1]}});
+    for at in 1..count {
+        conditions[format!("c{at}")] = json!({"not": format!("c{}", at - 1)});
+    }
+    body["conditions"] = conditions;
+    body["outputs"] = json!({"o": {"value": {"if": [format!("c{}", count - 1), 1, 2]}}});
+    body
+}
+
+#[tokio::test]
+async fn a_long_chain_of_conditions_is_refused_with_the_place_and_a_short_one_holds() {
+    let cloud = cloud().await;
+    let too_deep = "deeper than 150 levels";
+    refused(&cloud, json!({ "template": chain(3000) }), too_deep).await;
+    refused(&cloud, json!({ "template": chain(3000) }), "conditions.c").await;
+    // However they are ordered.
+    let mut first = chain(3000);
+    first["conditions"]["a"] = json!({"not": "c2999"});
+    refused(&cloud, json!({ "template": first }), too_deep).await;
+    let text = serde_json::to_string(&chain(3000)).unwrap();
+    let answer = cloud
+        .member()
+        .post(&path("/validate"), json!({ "template": text }))
+        .await
+        .expect(400);
+    assert!(message(&answer).contains(too_deep), "{answer:?}");
+    let stack = cloud.create("s", json!({ "template": chain(40) })).await;
+    assert_eq!(cloud.show(&stack).await["outputs"][0]["output_value"], 2);
+}
+
+#[tokio::test]
+async fn values_that_resources_put_into_one_another_do_not_grow_without_end() {
+    let cloud = cloud().await;
+    let mut resources = json!({"v0": {"type": "OS::Heat::Value", "properties": {"value": [1]}}});
+    for at in 1..8 {
+        let before = json!({"get_attr": [format!("v{}", at - 1), "value"]});
+        let value = (0..20).fold(before, |value, _| json!([value]));
+        resources[format!("v{at}")] =
+            json!({"type": "OS::Heat::Value", "properties": {"value": value}});
+    }
+    let stack = cloud.made("s", resources).await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "CREATE_FAILED");
+    let why = shown["stack_status_reason"].as_str().unwrap();
+    assert!(why.contains("resources.v5.properties.value"), "{why}");
+    assert!(why.contains("deeper than 100 levels"), "{why}");
+}
+
+#[tokio::test]
 async fn a_function_that_is_not_offered_is_refused() {
     let cloud = cloud().await;
     for (value, why) in [

@@ -169,3 +169,32 @@ async fn a_group_that_is_told_to_grow_twice_at_once_grows_once() {
     let shown = cloud.resource(&stack, "asg").await;
     assert_eq!(shown["attributes"]["current_size"], 2);
 }
+
+#[tokio::test]
+async fn a_structured_configuration_takes_its_inputs() {
+    let cloud = cloud().await;
+    let config = json!({"packages": [{"get_input": "name"}], "port": {"get_input": "port"}, "none": {"get_input": "none"}});
+    let all = |validate: &str| {
+        json!({
+            "config": {"type": "OS::Heat::StructuredConfig", "properties": {"group": "hiera", "config": config, "inputs": [{"name": "port", "type": "Number", "default": 80}]}},
+            "deploy": {"type": "OS::Heat::StructuredDeployments", "properties": {"servers": {"0": "a-server"}, "config": {"get_resource": "config"}, "input_values": {"name": "web"}, "signal_transport": "NO_SIGNAL", "input_values_validate": validate}},
+        })
+    };
+    let stack = cloud.made("s", all("LAX")).await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "CREATE_COMPLETE", "{shown}");
+    let target = path("/software_deployments/metadata/a-server");
+    let listed = cloud.member().get(&target).await.expect(200).json;
+    assert_eq!(
+        listed["metadata"][0]["config"],
+        json!({"packages": ["web"], "port": 80, "none": null})
+    );
+    let strict = cloud.made("strict", all("STRICT")).await;
+    let shown = cloud.show(&strict).await;
+    assert_eq!(shown["stack_status"], "CREATE_FAILED");
+    let why = shown["stack_status_reason"].as_str().unwrap();
+    assert!(
+        why.contains("The Parameter (none) was not provided"),
+        "{why}"
+    );
+}

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::fault::MAX_TEMPLATE_BYTES;
 use crate::model::environment::Environment;
 use crate::model::function::shown;
+use crate::model::merge::Merging;
 use crate::model::parameter::truth;
 use crate::model::stack::{Stack, Wanted};
 use crate::model::template::Template;
@@ -97,13 +98,15 @@ impl StackBody {
         files.extend(crate::ops::judge::files(self.files.clone()));
         let mut environment = Environment::read(now.map(|stack| &stack.wanted.environment))?;
         environment.merge(Environment::read(self.environment.as_ref())?);
+        let mut merging = Merging::new(&template.parameters);
         for name in self.environment_files.iter().flatten() {
             let file = files.get(name).ok_or_else(|| {
                 Fault::bad_request(format!(
                     "The environment file {name} did not come with the request."
                 ))
             })?;
-            environment.merge(Environment::read(Some(file)).map_err(|why| why.at(name))?);
+            let later = Environment::read(Some(file)).map_err(|why| why.at(name))?;
+            merging.merge(&mut environment, later, name)?;
         }
         environment
             .parameters

@@ -12,7 +12,7 @@ use super::stacks::{StackPath, load};
 use super::view::{self, Document};
 use crate::model::fact::Fact;
 use crate::model::kind::{self, How};
-use crate::model::stack::{Resource, Stack, Status};
+use crate::model::stack::{Action, Resource, Stack, Status};
 use crate::ops::{facts, resource};
 use crate::store::{events, resources, stacks};
 use crate::{Cx, rules};
@@ -160,7 +160,7 @@ async fn detail(
     let mut attributes = match &fact {
         Fact::Plain { attributes, .. } => attributes.clone(),
         group => group
-            .attribute(&row.name, None)
+            .attribute(&row.name, None, &[])
             .ok()
             .and_then(|all| all.as_object().cloned())
             .unwrap_or_default(),
@@ -171,7 +171,9 @@ async fn detail(
     attributes.remove("show");
     attributes.remove("nephos:ports");
     for name in query.all("with_attr") {
-        let value = fact.attribute(&row.name, Some(name)).unwrap_or(Value::Null);
+        let value = fact
+            .attribute(&row.name, Some(name), &[])
+            .unwrap_or(Value::Null);
         attributes.insert(name.to_owned(), value);
     }
     let value = json!({"description": row.description, "metadata": metadata(cx, stack, row).await?, "attributes": attributes});
@@ -247,35 +249,32 @@ async fn mark_unhealthy(cx: Cx, req: Req<MarkUnhealthy>) -> Reply<MarkUnhealthy>
     if stack.status == Status::InProgress {
         return Err(in_progress(&stack.name, stack.action.word()));
     }
-    let mut row = find(&cx, &stack, &name).await?;
-    let failed = row.status == Status::Failed;
+    let found = find(&cx, &stack, &name).await?;
+    let mut tx = cx.write().await?;
+    stacks::still(&mut tx, &stack).await?;
+    let Some(mut row) = resources::find_in(&mut tx, &found.id).await? else {
+        return Err(no_resource(&name, &stack.name));
+    };
     // What is well already stays as it is.
-    if unhealthy || failed {
-        let fallback = if unhealthy {
-            "state changed by resource_mark_unhealthy api"
-        } else {
-            "state changed"
-        };
-        let reason = if req.body.resource_status_reason.is_empty() {
-            fallback
-        } else {
-            &req.body.resource_status_reason
-        };
-        let status = if unhealthy {
-            Status::Failed
-        } else {
-            Status::Complete
-        };
-        let mut tx = cx.write().await?;
-        stacks::still(&mut tx, &stack).await?;
-        resources::set_health(&mut tx, &row.id, (status, reason), cx.now()).await?;
-        (row.action, row.status, row.reason) = (
-            crate::model::stack::Action::Check,
-            status,
-            reason.to_owned(),
-        );
-        events::of_resource(&mut tx, &row, cx.now()).await?;
-        tx.commit().await?;
+    if !unhealthy && row.status != Status::Failed {
+        return Ok(With::new(Empty));
     }
+    row.note_unfinished();
+    row.action = Action::Check;
+    let fallback = if unhealthy {
+        row.status = Status::Failed;
+        "state changed by resource_mark_unhealthy api"
+    } else {
+        row.well();
+        "state changed"
+    };
+    // What could not be made or changed is as it was then, whatever is said of it.
+    if row.action == Action::Check {
+        let given = &req.body.resource_status_reason;
+        row.reason = if given.is_empty() { fallback } else { given }.to_owned();
+    }
+    resources::set_health(&mut tx, &row, cx.now()).await?;
+    events::of_resource(&mut tx, &row, cx.now()).await?;
+    tx.commit().await?;
     Ok(With::new(Empty))
 }

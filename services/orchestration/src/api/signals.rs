@@ -343,6 +343,7 @@ async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
             members: &names,
             removed: &[],
             size: Some(wanted),
+            ..Present::default()
         },
     )?;
     let mut data = group_row.data.clone();

@@ -12,6 +12,8 @@ pub(crate) struct Environment {
     pub parameter_defaults: Map<String, Value>,
     pub registry: Map<String, Value>,
     pub event_sinks: Vec<Value>,
+    /// How values of parameters go together with those of an environment before this one, by name; `default` for all.
+    pub merge_strategies: Map<String, Value>,
 }
 
 /// What a type or a resource stands for.
@@ -126,6 +128,7 @@ impl Environment {
             parameter_defaults: section("parameter_defaults")?,
             registry,
             event_sinks,
+            merge_strategies: section("parameter_merge_strategies")?,
         })
     }
 
@@ -166,16 +169,7 @@ impl Environment {
 
     /// What resource `name` of type `kind` stands for.
     pub fn resolve(&self, kind: &str, name: &str) -> Mapped {
-        let mut kind = kind.to_owned();
-        if let Some(own) = self.entries(name).find_map(|entry| {
-            let map = entry.as_object()?;
-            let matching = map
-                .iter()
-                .find(|(pattern, value)| value.is_string() && glob(pattern, &kind));
-            matching.and_then(|(_, value)| value.as_str())
-        }) {
-            kind = own.to_owned();
-        }
+        let mut kind = self.own_mapping(kind, name).unwrap_or(kind).to_owned();
         // A mapping may lead to another one; each is followed once.
         let mut seen = vec![kind.clone()];
         while let Some(next) = self.mapping(&kind) {
@@ -192,20 +186,52 @@ impl Environment {
         }
     }
 
+    /// What the entries of a resource say that its type is.
+    fn own_mapping(&self, kind: &str, name: &str) -> Option<&str> {
+        self.registry
+            .get("resources")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter(|(pattern, _)| glob(pattern, name))
+            .find_map(|(_, entry)| {
+                let mut entry = entry.as_object()?.iter();
+                let matching = entry.find(|(pattern, to)| to.is_string() && glob(pattern, kind));
+                matching.and_then(|(_, to)| to.as_str())
+            })
+    }
+
     fn mapping(&self, kind: &str) -> Option<String> {
-        if let Some(Value::String(found)) = self.registry.get(kind) {
-            return Some(found.clone());
+        self.mapped(kind).map(|(_, target)| target)
+    }
+
+    /// What a type is mapped onto, and by which key of the registry.
+    fn mapped(&self, kind: &str) -> Option<(&str, String)> {
+        if let Some((key, Value::String(found))) = self.registry.get_key_value(kind) {
+            return Some((key, found.clone()));
         }
         self.registry.iter().find_map(|(pattern, value)| {
             let target = value.as_str()?;
             let stem = pattern.strip_suffix('*')?;
             let rest = kind.strip_prefix(stem)?;
-            Some(
-                target
-                    .strip_suffix('*')
-                    .map_or_else(|| target.to_owned(), |target| format!("{target}{rest}")),
-            )
+            let target = target
+                .strip_suffix('*')
+                .map_or_else(|| target.to_owned(), |target| format!("{target}{rest}"));
+            Some((pattern.as_str(), target))
         })
+    }
+
+    /// The key of the registry by which a type comes to be a file, directly or over other types.
+    fn file_key(&self, kind: &str) -> Option<String> {
+        let mut kind = kind.to_owned();
+        for _ in 0..self.registry.len() {
+            let (key, target) = self.mapped(&kind)?;
+            if is_file(&target) {
+                return Some(key.to_owned());
+            }
+            kind = target;
+        }
+        None
     }
 
     /// The entries of the registry for a resource.
@@ -240,9 +266,16 @@ impl Environment {
             })
     }
 
-    /// The environment of the stack that resource `name` is, without values of parameters.
-    pub fn nested(&self, name: &str) -> Self {
+    /// The environment of the stack that resource `name` of type `kind` is, without values of parameters. What made a
+    /// file of the type does not hold in there, so that a template can stand for a type that it uses itself.
+    pub fn nested(&self, name: &str, kind: &str) -> Self {
         let mut registry = self.registry.clone();
+        let own = self.own_mapping(kind, name);
+        if own.is_none_or(|own| !is_file(own))
+            && let Some(key) = self.file_key(own.unwrap_or(kind))
+        {
+            registry.shift_remove(&key);
+        }
         let mut resources = Map::new();
         for entry in self.entries(name).filter_map(Value::as_object) {
             for (key, value) in entry {
@@ -256,7 +289,7 @@ impl Environment {
             parameters: Map::new(),
             parameter_defaults: self.parameter_defaults.clone(),
             registry,
-            event_sinks: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -379,9 +412,26 @@ mod tests {
         assert!(env.holds("foo_1", Hook::PreCreate));
         assert!(!env.holds("bar", Hook::PreCreate));
         assert!(!env.holds("foo", Hook::PreUpdate));
-        assert!(env.nested("n").holds("foo", Hook::PreUpdate));
+        assert!(env.nested("n", "T").holds("foo", Hook::PreUpdate));
         assert!(env.restricts("n", "replace"));
         assert!(!env.restricts("n", "update"));
+    }
+
+    #[test]
+    fn a_file_that_stands_for_a_type_may_use_the_type_itself() {
+        let env = read(json!({"resource_registry": {
+            "OS::X": "x.yaml", "My::X": "OS::X", "OS::Y": "y.yaml", "Old*": "old.yaml"}}));
+        for (kind, key) in [("OS::X", "OS::X"), ("My::X", "OS::X"), ("OldOne", "Old*")] {
+            let inner = env.nested("r", kind);
+            assert_eq!(inner.registry.get(key), None, "{kind}");
+            let left = inner.registry.values().filter(|value| value.is_string());
+            assert_eq!(left.count(), 3, "{kind}");
+        }
+        let plain = env.nested("r", "OS::Heat::ResourceGroup");
+        assert_eq!(
+            plain.resolve("OS::X", "q"),
+            Mapped::File("x.yaml".to_owned())
+        );
     }
 
     #[track_caller]

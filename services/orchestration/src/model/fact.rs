@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::function::{Trouble, walk};
+use super::function::{Trouble, shown, walk};
 use super::kind::How;
 
 /// What is known of a resource that is there.
@@ -26,7 +26,15 @@ pub(crate) enum Fact {
         reference: Value,
         how: How,
         members: Vec<(String, Fact)>,
+        /// The names of members that were removed for good.
+        removed: Vec<String>,
     },
+}
+
+fn unknown(resource: &str, attribute: &str) -> Trouble {
+    Trouble::wrong(format!(
+        "The Referenced Attribute ({resource} {attribute}) is incorrect."
+    ))
 }
 
 impl Fact {
@@ -39,44 +47,57 @@ impl Fact {
         }
     }
 
-    /// An attribute, or all of them; `resource` is the name for complaints.
-    pub fn attribute(&self, resource: &str, name: Option<&str>) -> Result<Value, Trouble> {
+    /// An attribute, or all of them, and in it what the path leads to; `resource` is the name for complaints. The
+    /// attributes of a group's members are asked of each of them, path and all.
+    pub fn attribute(
+        &self,
+        resource: &str,
+        name: Option<&str>,
+        path: &[Value],
+    ) -> Result<Value, Trouble> {
         let Some(name) = name else {
             return Ok(Value::Object(self.all(resource)));
         };
-        let unknown = || {
-            Trouble::wrong(format!(
-                "The Referenced Attribute ({resource} {name}) is incorrect."
-            ))
-        };
+        let within = |value: &Value| walk(value, path).unwrap_or(Value::Null);
         match self {
-            Self::Plain { attributes, .. } => {
-                Ok(attributes.get(name).cloned().unwrap_or(Value::Null))
-            }
+            Self::Plain { attributes, .. } => Ok(attributes.get(name).map_or(Value::Null, within)),
             Self::Stack {
                 outputs,
                 members,
                 name: own,
                 ..
             } => {
-                if let Some(found) = member_attribute(members, name) {
+                if let Some(found) = member_attribute(members, name, path) {
                     return found;
                 }
                 match outputs.iter().find(|(output, _)| output == name) {
-                    Some((_, Ok(value))) => Ok(value.clone()),
+                    Some((_, Ok(value))) => Ok(within(value)),
                     Some((_, Err(why))) => Err(Trouble::wrong(format!(
                         "Error in {resource} output {name}: {why}"
                     ))),
-                    None if name == "outputs" => Ok(outputs
-                        .iter()
-                        .filter_map(|(output, value)| Some((output.clone(), value.clone().ok()?)))
-                        .collect::<Map<_, _>>()
-                        .into()),
+                    None if name == "outputs" => {
+                        let given = |(output, value): &(String, Result<Value, String>)| {
+                            Some((output.clone(), value.clone().ok()?))
+                        };
+                        let all: Map<String, Value> = outputs.iter().filter_map(given).collect();
+                        Ok(within(&Value::Object(all)))
+                    }
                     None if name == "stack_name" => Ok(json!(own)),
-                    None => Err(unknown()),
+                    None => Err(unknown(resource, name)),
                 }
             }
-            Self::Group { members, how, .. } => group_attribute(members, *how, name),
+            Self::Group {
+                members,
+                how,
+                removed,
+                ..
+            } => match name {
+                "removed_rsrc_list" => Ok(within(&json!(removed))),
+                "attributes" if path.is_empty() && matches!(how, How::ResourceGroup) => {
+                    Err(unknown(resource, name))
+                }
+                _other => group_attribute(members, *how, name, path),
+            },
         }
     }
 
@@ -97,7 +118,7 @@ impl Fact {
                     .filter_map(|name| {
                         Some((
                             (*name).to_owned(),
-                            self.attribute(resource, Some(name)).ok()?,
+                            self.attribute(resource, Some(name), &[]).ok()?,
                         ))
                     })
                     .collect()
@@ -106,66 +127,79 @@ impl Fact {
     }
 }
 
-/// `resource.<name>` and `resource.<name>.<attribute>`.
-fn member_attribute(members: &[(String, Fact)], name: &str) -> Option<Result<Value, Trouble>> {
+/// `resource.<name>` and `resource.<name>.<attribute>`, or the attribute as the first step of the path.
+fn member_attribute(
+    members: &[(String, Fact)],
+    name: &str,
+    path: &[Value],
+) -> Option<Result<Value, Trouble>> {
     let rest = name.strip_prefix("resource.")?;
     let (member, attribute) = rest
         .split_once('.')
         .map_or((rest, None), |(member, attribute)| {
             (member, Some(attribute))
         });
-    let found = members
-        .iter()
-        .find(|(known, _)| known == member)
-        .map(|(_, fact)| fact);
-    Some(match (found, attribute) {
-        (None, _) => Err(Trouble::wrong(format!(
+    let Some((_, fact)) = members.iter().find(|(known, _)| known == member) else {
+        return Some(Err(Trouble::wrong(format!(
             "Member '{member}' not found in group."
-        ))),
-        (Some(fact), None) => Ok(fact.reference().clone()),
-        (Some(fact), Some(attribute)) => fact.attribute(member, Some(attribute)),
+        ))));
+    };
+    Some(match (attribute, path.split_first()) {
+        (Some(attribute), _) => fact.attribute(member, Some(attribute), path),
+        (None, Some((first, path))) => fact.attribute(member, Some(&shown(first)), path),
+        (None, None) => Ok(fact.reference().clone()),
     })
 }
 
-fn group_attribute(members: &[(String, Fact)], how: How, name: &str) -> Result<Value, Trouble> {
-    if let Some(found) = member_attribute(members, name) {
+fn group_attribute(
+    members: &[(String, Fact)],
+    how: How,
+    name: &str,
+    path: &[Value],
+) -> Result<Value, Trouble> {
+    if let Some(found) = member_attribute(members, name, path) {
         return found;
     }
-    let plain = match (how, name) {
-        (How::Deployments, "deploy_stdouts") => Some("deploy_stdout"),
-        (How::Deployments, "deploy_stderrs") => Some("deploy_stderr"),
-        (How::Deployments, "deploy_status_codes") => Some("deploy_status_code"),
-        _other => None,
-    };
-    if let Some(attribute) = plain {
+    let by_name = |attribute: &str, path: &[Value]| -> Result<Value, Trouble> {
         let of = |(member, fact): &(String, Fact)| {
-            Ok((member.clone(), fact.attribute(member, Some(attribute))?))
+            Ok((
+                member.clone(),
+                fact.attribute(member, Some(attribute), path)?,
+            ))
         };
-        return Ok(Value::Object(
-            members.iter().map(of).collect::<Result<_, Trouble>>()?,
-        ));
+        let all: Result<Map<String, Value>, Trouble> = members.iter().map(of).collect();
+        all.map(Value::Object)
+    };
+    let in_order = |attribute: &str, path: &[Value]| -> Result<Value, Trouble> {
+        let of = |(member, fact): &(String, Fact)| fact.attribute(member, Some(attribute), path);
+        members.iter().map(of).collect()
+    };
+    match (how, name) {
+        (How::Deployments, "deploy_stdouts") => return by_name("deploy_stdout", path),
+        (How::Deployments, "deploy_stderrs") => return by_name("deploy_stderr", path),
+        (How::Deployments, "deploy_status_codes") => return by_name("deploy_status_code", path),
+        _other => {}
     }
-    match name {
-        "refs" => Ok(members
-            .iter()
-            .map(|(_, fact)| fact.reference().clone())
-            .collect()),
-        "refs_map" => Ok(Value::Object(
+    let within = |value: Value| walk(&value, path).unwrap_or(Value::Null);
+    match (name, path.split_first()) {
+        ("refs", _) => Ok(within(
+            members
+                .iter()
+                .map(|(_, fact)| fact.reference().clone())
+                .collect(),
+        )),
+        ("refs_map", _) => Ok(within(Value::Object(
             members
                 .iter()
                 .map(|(member, fact)| (member.clone(), fact.reference().clone()))
                 .collect(),
-        )),
-        "current_size" => Ok(json!(members.len())),
-        "removed_rsrc_list" => Ok(json!([])),
-        // `[group, attributes, x]`: the map is made of every attribute, the path picks one.
-        "attributes" | "outputs" => Ok(keyed(members, true)),
-        "outputs_list" => Ok(keyed(members, false)),
-        other => members
-            .iter()
-            .map(|(member, fact)| fact.attribute(member, Some(other)))
-            .collect::<Result<Vec<_>, _>>()
-            .map(Value::Array),
+        ))),
+        ("current_size", _) => Ok(json!(members.len())),
+        ("attributes" | "outputs", Some((first, path))) => by_name(&shown(first), path),
+        ("outputs_list", Some((first, path))) => in_order(&shown(first), path),
+        ("attributes" | "outputs", None) => Ok(keyed(members, true)),
+        ("outputs_list", None) => Ok(keyed(members, false)),
+        (other, _) => in_order(other, path),
     }
 }
 
@@ -218,7 +252,17 @@ mod tests {
 
     #[track_caller]
     fn check(fact: &Fact, name: &str, expected: Value) {
-        assert_eq!(fact.attribute("r", Some(name)), Ok(expected), "{name}");
+        check_at(fact, name, json!([]), expected);
+    }
+
+    #[track_caller]
+    fn check_at(fact: &Fact, name: &str, path: Value, expected: Value) {
+        let path = path.as_array().unwrap();
+        assert_eq!(
+            fact.attribute("r", Some(name), path),
+            Ok(expected),
+            "{name}"
+        );
     }
 
     #[test]
@@ -230,20 +274,62 @@ mod tests {
                 ("0".to_owned(), plain("a", "x")),
                 ("1".to_owned(), plain("b", "y")),
             ],
+            removed: vec!["7".to_owned()],
         };
         check(&group, "refs", json!(["a", "b"]));
         check(&group, "refs_map", json!({"0": "a", "1": "b"}));
         check(&group, "output", json!(["x", "y"]));
         check(&group, "resource.1", json!("b"));
         check(&group, "resource.1.output", json!("y"));
-        check(
+        check(&group, "removed_rsrc_list", json!(["7"]));
+        check(&group, "outputs", json!({"output": {"0": "x", "1": "y"}}));
+        check_at(&group, "resource.1", json!(["output"]), json!("y"));
+        check_at(&group, "refs", json!([1]), json!("b"));
+        check_at(
             &group,
             "attributes",
-            json!({"output": {"0": "x", "1": "y"}}),
+            json!(["output"]),
+            json!({"0": "x", "1": "y"}),
         );
+        check_at(&group, "outputs_list", json!(["output"]), json!(["x", "y"]));
+        assert!(group.attribute("r", Some("attributes"), &[]).is_err());
         check(&group, "outputs_list", json!({"output": ["x", "y"]}));
         check(&group, "current_size", json!(2));
-        assert!(group.attribute("r", Some("resource.7")).is_err());
+        assert!(group.attribute("r", Some("resource.7"), &[]).is_err());
+    }
+
+    #[test]
+    fn a_path_leads_into_each_member() {
+        let member = |at: u32| Fact::Plain {
+            reference: json!(at),
+            attributes: json!({"networks": {"net": [format!("10.0.0.{at}")]}})
+                .as_object()
+                .cloned()
+                .unwrap(),
+        };
+        let group = Fact::Group {
+            reference: json!("g"),
+            how: How::ResourceGroup,
+            members: vec![("0".to_owned(), member(1)), ("1".to_owned(), member(2))],
+            removed: Vec::new(),
+        };
+        let path = json!(["net", 0]);
+        check_at(&group, "networks", path, json!(["10.0.0.1", "10.0.0.2"]));
+        let path = json!(["networks", "net", 0]);
+        check_at(
+            &group,
+            "attributes",
+            path.clone(),
+            json!({"0": "10.0.0.1", "1": "10.0.0.2"}),
+        );
+        check_at(
+            &group,
+            "outputs_list",
+            path,
+            json!(["10.0.0.1", "10.0.0.2"]),
+        );
+        let path = json!(["networks", "net", 0]);
+        check_at(&group, "resource.1", path, json!("10.0.0.2"));
     }
 
     #[test]
@@ -260,11 +346,12 @@ mod tests {
         check(&stack, "a", json!(1));
         check(&stack, "outputs", json!({"a": 1}));
         check(&stack, "resource.m.output", json!("v"));
+        check_at(&stack, "resource.m", json!(["output"]), json!("v"));
         let why = stack
-            .attribute("parent", Some("b"))
+            .attribute("parent", Some("b"), &[])
             .unwrap_err()
             .to_string();
         assert_eq!(why, "Error in parent output b: no");
-        assert!(stack.attribute("parent", Some("c")).is_err());
+        assert!(stack.attribute("parent", Some("c"), &[]).is_err());
     }
 }

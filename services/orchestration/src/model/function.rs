@@ -1,8 +1,10 @@
 //! Carries out the functions of the template language.
 
 mod collection;
+mod depth;
 mod text;
 
+pub(crate) use depth::{Depth, check as check_depth};
 pub(crate) use text::shown;
 
 use serde_json::Value;
@@ -34,12 +36,14 @@ pub(crate) trait World {
     fn version(&self) -> Version;
     /// Takes note of so many values more; an error when there are too many.
     fn spend(&self, work: usize) -> Result<(), Trouble>;
+    /// How deep the work stands at present.
+    fn depth(&self) -> &Depth;
     /// A parameter's value.
     fn parameter(&self, name: &str) -> Evaluated;
     /// What stands for a resource where it is referred to.
     fn resource(&self, name: &str) -> Evaluated;
-    /// An attribute of a resource, or all of them.
-    fn attribute(&self, name: &str, attribute: Option<&str>) -> Evaluated;
+    /// What a path leads to in an attribute of a resource, or all attributes.
+    fn attribute(&self, name: &str, attribute: Option<&str>, path: &[Value]) -> Evaluated;
     /// A file that came with the template.
     fn file(&self, name: &str) -> Evaluated;
     /// Whether a named condition holds.
@@ -54,11 +58,12 @@ const DROPPED: &str = "\u{0}dropped";
 /// Works out a value: every function in it is carried out.
 pub(crate) fn evaluate(world: &dyn World, value: &Value) -> Evaluated {
     let worked_out = inner(world, value)?;
-    Ok(if is_dropped(&worked_out) {
-        Value::Null
-    } else {
-        worked_out
-    })
+    if is_dropped(&worked_out) {
+        return Ok(Value::Null);
+    }
+    // What functions put together can be deeper than any of its parts.
+    check_depth(&worked_out)?;
+    Ok(worked_out)
 }
 
 fn is_dropped(value: &Value) -> bool {
@@ -72,6 +77,7 @@ const TEXT_OF_ONE: usize = 256;
 pub(crate) const MAX_TEXT: usize = 4 << 20;
 
 fn inner(world: &dyn World, value: &Value) -> Evaluated {
+    let _deeper = world.depth().enter()?;
     let text = value.as_str().map_or(0, str::len);
     world.spend(1 + text / TEXT_OF_ONE)?;
     match value {
@@ -200,11 +206,10 @@ fn get_attr(world: &dyn World, args: &Value) -> Evaluated {
         if world.version() < Version::V2015_10 {
             return Err(wrong());
         }
-        return world.attribute(name, None);
+        return world.attribute(name, None, &[]);
     };
     let attribute = as_text(attribute).ok_or_else(wrong)?;
-    let value = world.attribute(name, Some(&attribute))?;
-    Ok(walk(&value, path).unwrap_or(Value::Null))
+    world.attribute(name, Some(&attribute), path)
 }
 
 /// Follows keys and positions.
@@ -255,6 +260,8 @@ fn choose(world: &dyn World, args: &Value) -> Evaluated {
 
 /// Whether a condition holds: a name, a truth value, or a function that gives one.
 pub(crate) fn holds(world: &dyn World, condition: &Value) -> Result<bool, Trouble> {
+    let _deeper = world.depth().enter()?;
+    world.spend(1)?;
     match condition {
         Value::Bool(value) => Ok(*value),
         Value::String(name) => world.condition(name),

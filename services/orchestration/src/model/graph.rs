@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::follow::follow;
 use super::function::{Trouble, call_of, holds};
 use super::refusal::Refusal;
 use super::scene::Scene;
@@ -23,10 +24,11 @@ pub(crate) fn needs(scene: &Scene) -> Result<Needs, Refusal> {
         .map(|definition| definition.name.as_str())
         .collect();
     let mut needs = Needs::new();
-    for definition in enabled {
+    for definition in &enabled {
         let own = of(scene, definition, &names)?;
         needs.insert(definition.name.clone(), own);
     }
+    follow(scene, &enabled, &mut needs);
     Ok(needs)
 }
 
@@ -71,23 +73,44 @@ fn incorrect(name: &str, place: &str) -> Refusal {
     )
 }
 
+/// What a function refers to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reference<'a> {
+    Resource(&'a str),
+    /// An attribute of a resource, if its name is just text.
+    Attribute(&'a str, Option<&'a str>),
+}
+
 /// The resources that functions in a value refer to; of an `if`, only in the part that counts.
 pub(crate) fn references(
     scene: &Scene,
     value: &Value,
     found: &mut BTreeSet<String>,
 ) -> Result<(), Trouble> {
+    visit(scene, value, &mut |reference| {
+        let (Reference::Resource(name) | Reference::Attribute(name, _)) = reference;
+        found.insert(name.to_owned());
+    })
+}
+
+/// Meets everything that functions in a value refer to; of an `if`, only in the part that counts.
+pub(crate) fn visit<'a>(
+    scene: &Scene,
+    value: &'a Value,
+    meet: &mut dyn FnMut(Reference<'a>),
+) -> Result<(), Trouble> {
     if let Some((name, args)) = call_of(value)
         && function(name, scene.template.version, false).is_some()
     {
         match (name, args) {
             ("get_resource", Value::String(name)) => {
-                found.insert(name.clone());
+                meet(Reference::Resource(name));
                 return Ok(());
             }
             ("get_attr", Value::Array(items)) => {
                 if let Some(Value::String(name)) = items.first() {
-                    found.insert(name.clone());
+                    let attribute = items.get(1).and_then(Value::as_str);
+                    meet(Reference::Attribute(name, attribute));
                 }
             }
             ("if", Value::Array(parts)) => {
@@ -97,19 +120,15 @@ pub(crate) fn references(
                     } else {
                         rest.get(1)
                     };
-                    return chosen.map_or(Ok(()), |part| references(scene, part, found));
+                    return chosen.map_or(Ok(()), |part| visit(scene, part, meet));
                 }
             }
             _other => {}
         }
     }
     match value {
-        Value::Array(items) => items
-            .iter()
-            .try_for_each(|item| references(scene, item, found)),
-        Value::Object(map) => map
-            .values()
-            .try_for_each(|value| references(scene, value, found)),
+        Value::Array(items) => items.iter().try_for_each(|item| visit(scene, item, meet)),
+        Value::Object(map) => map.values().try_for_each(|value| visit(scene, value, meet)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
 }

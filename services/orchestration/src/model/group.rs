@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::function::shown;
 use super::kind::How;
+use super::property::{Prop, Rule, fill, float, integer, map};
 use super::refusal::Refusal;
 
 /// What a group is at present.
@@ -13,6 +14,8 @@ use super::refusal::Refusal;
 pub(crate) struct Present<'a> {
     /// The members it has.
     pub members: &'a [String],
+    /// What refers to members, and the member of each.
+    pub references: &'a [(String, String)],
     /// The members that were removed by name, for good.
     pub removed: &'a [String],
     /// The size that policies gave it.
@@ -40,7 +43,14 @@ fn wrapped(resources: Map<String, Value>) -> Value {
 /// The members that a group does not have any more, for good: those that were removed by name before, and those that
 /// are to be removed now.
 pub(crate) fn removed(props: &Map<String, Value>, present: Present<'_>) -> Vec<String> {
-    let known = |name: &String| present.members.contains(name) || present.removed.contains(name);
+    let known = |given: String| {
+        if present.members.contains(&given) || present.removed.contains(&given) {
+            return Some(given);
+        }
+        let mut references = present.references.iter();
+        let found = references.find(|(reference, _)| *reference == given);
+        found.map(|(_, name)| name.clone())
+    };
     let listed = props
         .get("removal_policies")
         .and_then(Value::as_array)
@@ -49,7 +59,7 @@ pub(crate) fn removed(props: &Map<String, Value>, present: Present<'_>) -> Vec<S
         .filter_map(|policy| policy.get("resource_list")?.as_array())
         .flatten()
         .map(shown)
-        .filter(known);
+        .filter_map(known);
     let update = props.get("removal_policies_mode").and_then(Value::as_str) == Some("update");
     let before = present.removed.iter().filter(|_| !update).cloned();
     let all: BTreeSet<String> = listed.chain(before).collect();
@@ -177,6 +187,11 @@ fn deployments(props: &Map<String, Value>) -> Value {
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
+    let kind = if props.contains_key("input_key") {
+        "OS::Heat::StructuredDeployment"
+    } else {
+        "OS::Heat::SoftwareDeployment"
+    };
     let one = |server: &Value| {
         let mut own: Map<String, Value> = props
             .iter()
@@ -184,7 +199,7 @@ fn deployments(props: &Map<String, Value>) -> Value {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
         own.insert("server".to_owned(), server.clone());
-        json!({"type": "OS::Heat::SoftwareDeployment", "properties": own})
+        json!({"type": kind, "properties": own})
     };
     wrapped(
         servers
@@ -201,9 +216,33 @@ pub(crate) struct Rolling {
     pub pause_secs: f64,
 }
 
+const BATCH: Prop = integer("max_batch_size", "How many at once.")
+    .default("1")
+    .rule(Rule::Range(1, 1000));
+const PAUSE: Prop = float("pause_time", "Seconds between batches.")
+    .default("0")
+    .rule(Rule::Range(0, 3600));
+/// What the update policy of a resource group may say.
+const POLICY: &[Prop] = &[
+    map("rolling_update", "How members are changed.").of(&[
+        integer("min_in_service", "How many stay as they are meanwhile.")
+            .default("0")
+            .rule(Rule::Range(0, 1000)),
+        BATCH,
+        PAUSE,
+    ]),
+    map("batch_create", "How members are made.").of(&[BATCH, PAUSE]),
+];
+
+/// The update policy of a resource group, checked.
+pub(crate) fn policy(given: &Value) -> Result<Map<String, Value>, Refusal> {
+    let nothing = Map::new();
+    fill(POLICY, given.as_object().unwrap_or(&nothing), &[])
+}
+
 /// The way of rolling updates that a group asks for.
-pub(crate) fn rolling(props: &Map<String, Value>, members: usize) -> Option<Rolling> {
-    let policy = props.get("rolling_updates")?.as_object()?;
+pub(crate) fn rolling(policy: Option<&Value>, members: usize) -> Option<Rolling> {
+    let policy = policy?.as_object()?;
     let number = |name: &str| {
         policy
             .get(name)
@@ -235,6 +274,7 @@ mod tests {
             members: &now,
             removed,
             size,
+            ..Present::default()
         };
         let removed = removed(&props(value.clone()), present(&[]));
         let made = template(how, &props(value), present(&removed)).unwrap();
@@ -270,9 +310,12 @@ mod tests {
         let (one, two) = (["1".to_owned()], ["1".to_owned(), "2".to_owned()]);
         let present = Present {
             members: &two,
+            references: &[("id-of-two".to_owned(), "2".to_owned())],
             removed: &one,
             size: None,
         };
+        without["removal_policies"] = json!([{"resource_list": ["id-of-two", "id-of-none"]}]);
+        assert_eq!(removed(&props(without.clone()), present), ["1", "2"]);
         without["removal_policies"] = json!([{"resource_list": ["2"]}]);
         assert_eq!(removed(&props(without.clone()), present), ["1", "2"]);
         without["removal_policies_mode"] = json!("update");
@@ -332,6 +375,9 @@ mod tests {
             props(
                 json!({"rolling_updates": {"min_in_service": min, "max_batch_size": batch, "pause_time": 3}}),
             )
+        };
+        let rolling = |props: &Map<String, Value>, members| {
+            super::rolling(props.get("rolling_updates"), members)
         };
         assert_eq!(
             rolling(&group(1, 2), 4),

@@ -90,6 +90,19 @@ const AWAY: [(&str, &str); 13] = [
     ("OS::Ironic::", "baremetal"),
 ];
 
+/// Attributes that the original has and that are nothing in this cloud.
+const NOTHING_HERE: [(&str, &str); 9] = [
+    ("OS::Heat::WaitConditionHandle", "token"),
+    ("OS::Neutron::Net", "l2_adjacency"),
+    ("OS::Neutron::Net", "qos_policy_id"),
+    ("OS::Neutron::Net", "segments"),
+    ("OS::Neutron::Port", "dns_assignment"),
+    ("OS::Neutron::Port", "propagate_uplink_status"),
+    ("OS::Neutron::Port", "qos_policy_id"),
+    ("OS::Nova::Server", "console_urls"),
+    ("OS::Nova::Server", "os_collect_config"),
+];
+
 /// Every type there is, by name.
 pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
     [
@@ -131,6 +144,18 @@ impl Kind {
             self.how,
             How::WaitHandle | How::Deployment | How::ScalingPolicy
         )
+    }
+
+    /// Whether a resource of this type may have an attribute of this name.
+    pub fn shows(&self, attribute: &str) -> bool {
+        let any = matches!(self.how, How::Nothing | How::Deployment) || self.nested();
+        let listed = |attributes: &[(&str, &str)]| {
+            let mut attributes = attributes.iter();
+            attributes.any(|(name, _)| *name == attribute)
+        };
+        any || listed(self.attrs)
+            || listed(&[SHOW])
+            || NOTHING_HERE.contains(&(self.name, attribute))
     }
 
     /// Whether what is wanted now says that a change of this property replaces the resource.
@@ -258,6 +283,8 @@ mod tests {
             test.template()["resources"]["TestResource"]["type"],
             "OS::Heat::TestResource"
         );
+        assert!(test.shows("output") && test.shows("show") && !test.shows("colour"));
+        assert!(find("OS::Heat::ResourceGroup").unwrap().shows("colour"));
         assert_eq!(service_away("OS::Barbican::Order"), Some("key-manager"));
         assert_eq!(service_away("OS::Nova::Server"), None);
     }

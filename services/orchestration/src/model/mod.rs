@@ -2,14 +2,17 @@
 
 pub(crate) mod environment;
 pub(crate) mod fact;
+mod follow;
 pub(crate) mod function;
 pub(crate) mod graph;
 pub(crate) mod group;
 pub(crate) mod kind;
 mod kinds;
+pub(crate) mod merge;
 pub(crate) mod parameter;
 pub(crate) mod plan;
 pub(crate) mod property;
+pub(crate) mod reach;
 pub(crate) mod refusal;
 pub(crate) mod region;
 pub(crate) mod scene;

@@ -90,24 +90,55 @@ pub(crate) fn fate(
     }
 }
 
+/// What becomes of a resource that stands for a thing which is there already, or is to: such a thing is used, never
+/// changed, and nothing becomes one or ceases to be one. `None` for what is no such resource.
+pub(crate) fn external(
+    now: &Resource,
+    kind: &str,
+    said: Option<&str>,
+) -> Result<Option<Fate>, String> {
+    let own = now.data.get("external_id").and_then(Value::as_str);
+    let own = own.filter(|_| now.external);
+    if !now.external && said.is_none() {
+        return Ok(None);
+    }
+    if own != said {
+        return Err(format!(
+            "Update to property external_id of {} ({kind}) is not supported.",
+            now.name
+        ));
+    }
+    // It may have come into being since.
+    if now.status == Status::Failed {
+        let why = format!("it was not found: {}", now.reason);
+        return Ok(Some(Fate::Replaced(Vec::new(), why)));
+    }
+    Ok(Some(Fate::Unchanged))
+}
+
 fn differences(
     now: &Resource,
     kind: Option<&Kind>,
     wanted: &Map<String, Value>,
     later: &[String],
 ) -> Vec<Difference> {
-    let mut names: Vec<&String> = now.properties.keys().chain(wanted.keys()).collect();
+    let before = translated(kind, &now.properties);
+    let after = translated(kind, wanted);
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort_unstable();
     names.dedup();
     let difference = |name: &String| {
-        let before = now.properties.get(name).cloned().unwrap_or_default();
-        let later = later.contains(name);
+        let before = before.get(name).cloned().unwrap_or_default();
+        let later = later.contains(name) || later.contains(&format!("{name}_id"));
         let after = if later {
             Value::Null
         } else {
-            wanted.get(name).cloned().unwrap_or_default()
+            after.get(name).cloned().unwrap_or_default()
         };
-        if before == after && !later {
+        // The id of what it has been called by name so far.
+        let noted = now.observed.get(format!("{name}_id"));
+        let named = !before.is_null() && !after.is_null() && noted == Some(&after);
+        if (before == after || named) && !later {
             return None;
         }
         // The properties of a nested stack are its parameters: they change in place.
@@ -126,6 +157,44 @@ fn differences(
         })
     };
     names.into_iter().filter_map(difference).collect()
+}
+
+/// Properties that have two names; the first is the one that counts.
+const NAMES: &[(&str, &[&str])] = &[
+    ("OS::Neutron::Subnet", &["network"]),
+    ("OS::Neutron::Port", &["network"]),
+    ("OS::Neutron::RouterGateway", &["network"]),
+    (
+        "OS::Neutron::RouterInterface",
+        &["router", "subnet", "port"],
+    ),
+    ("OS::Neutron::FloatingIP", &["floating_network"]),
+];
+
+/// Properties under the names that count, so that another name for the same is no change.
+fn translated(kind: Option<&Kind>, properties: &Map<String, Value>) -> Map<String, Value> {
+    let name = kind.map_or("", |kind| kind.name);
+    let own = NAMES.iter().find(|(kind, _)| *kind == name);
+    let mut out = properties.clone();
+    for name in own.into_iter().flat_map(|(_, names)| *names) {
+        let older = out.shift_remove(&format!("{name}_id"));
+        if out.get(*name).is_none_or(Value::is_null)
+            && let Some(value) = older.filter(|value| !value.is_null())
+        {
+            out.insert((*name).to_owned(), value);
+        }
+    }
+    let nics = out
+        .get_mut("networks")
+        .filter(|_| name == "OS::Nova::Server");
+    for nic in nics.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(nic) = nic.as_object_mut()
+            && let Some(id) = nic.shift_remove("uuid")
+        {
+            nic.entry("network").or_insert(id);
+        }
+    }
+    out
 }
 
 /// A preview's entry for one resource.
@@ -320,6 +389,29 @@ mod tests {
             judged(&now, "OS::Neutron::Subnet", json!({})),
             Fate::Replaced(..)
         ));
+    }
+
+    #[test]
+    fn another_name_for_the_same_is_no_change() {
+        let mut port = resource(
+            "OS::Neutron::Port",
+            json!({"network_id": "net", "name": "p"}),
+        );
+        let kind = "OS::Neutron::Port";
+        let same = json!({"network": "net", "name": "p"});
+        assert_eq!(judged(&port, kind, same.clone()), Fate::Unchanged);
+        let by_id = json!({"network": "id-of-net", "name": "p"});
+        assert!(matches!(
+            judged(&port, kind, by_id.clone()),
+            Fate::Replaced(..)
+        ));
+        port.observed = json!({"network_id": "id-of-net"});
+        assert_eq!(judged(&port, kind, by_id), Fate::Unchanged);
+        let renamed = json!({"network": "net", "name": "q"});
+        assert!(matches!(judged(&port, kind, renamed), Fate::InPlace(found) if found.len() == 1));
+        let server = resource("OS::Nova::Server", json!({"networks": [{"uuid": "n"}]}));
+        let same = json!({"networks": [{"network": "n"}]});
+        assert_eq!(judged(&server, "OS::Nova::Server", same), Fate::Unchanged);
     }
 
     #[test]

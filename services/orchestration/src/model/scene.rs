@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::environment::Environment;
 use super::fact::Fact;
-use super::function::{Trouble, World, evaluate, holds};
+use super::function::{Depth, Trouble, World, evaluate, holds};
 use super::refusal::Refusal;
 use super::template::{Definition, Output, Template};
 use super::version::Version;
@@ -44,7 +44,15 @@ pub(crate) struct Scene {
     unknown_touched: AtomicBool,
     /// What its functions have worked on so far.
     spent: AtomicUsize,
-    conditions: Mutex<HashMap<String, Option<bool>>>,
+    conditions: Mutex<HashMap<String, Option<Known>>>,
+    depth: Depth,
+}
+
+/// Whether a condition holds, and how many levels deep it stands.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    holds: bool,
+    levels: usize,
 }
 
 impl Scene {
@@ -102,6 +110,7 @@ impl Scene {
             unknown_touched: AtomicBool::new(false),
             spent: AtomicUsize::new(0),
             conditions: Mutex::default(),
+            depth: Depth::default(),
         })
     }
 
@@ -216,7 +225,7 @@ impl Scene {
     }
 
     /// Conditions that are worked out, or (without a value) being worked out.
-    fn known_conditions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<bool>>> {
+    fn known_conditions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Option<Known>>> {
         self.conditions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -257,6 +266,10 @@ impl World for Scene {
         Err(Trouble::wrong(
             "The functions of the template make more values than a stack may have.",
         ))
+    }
+
+    fn depth(&self) -> &Depth {
+        &self.depth
     }
 
     fn parameter(&self, name: &str) -> Result<Value, Trouble> {
@@ -300,9 +313,14 @@ impl World for Scene {
         Err(Trouble::NotYet(name.to_owned()))
     }
 
-    fn attribute(&self, name: &str, attribute: Option<&str>) -> Result<Value, Trouble> {
+    fn attribute(
+        &self,
+        name: &str,
+        attribute: Option<&str>,
+        path: &[Value],
+    ) -> Result<Value, Trouble> {
         if let Some(fact) = self.facts.get(name) {
-            return fact.attribute(name, attribute);
+            return fact.attribute(name, attribute, path);
         }
         if !self.has_resource(name) {
             return Err(Trouble::wrong(format!(
@@ -328,7 +346,10 @@ impl World for Scene {
     fn condition(&self, name: &str) -> Result<bool, Trouble> {
         let known = self.known_conditions().get(name).copied();
         match known {
-            Some(Some(value)) => return Ok(value),
+            Some(Some(known)) => {
+                self.depth.again(known.levels)?;
+                return Ok(known.holds);
+            }
             Some(None) => {
                 return Err(Trouble::wrong(format!(
                     "Circular definition for condition \"{name}\""
@@ -339,9 +360,18 @@ impl World for Scene {
         let unknown = || Trouble::wrong(format!("Invalid condition \"{name}\""));
         let condition = self.template.conditions.get(name).ok_or_else(unknown)?;
         self.known_conditions().insert(name.to_owned(), None);
-        let value = holds(self, condition)?;
-        self.known_conditions().insert(name.to_owned(), Some(value));
-        Ok(value)
+        let (value, levels) = self.depth.measured(|| holds(self, condition));
+        match value {
+            Ok(holds) => {
+                let known = Known { holds, levels };
+                self.known_conditions().insert(name.to_owned(), Some(known));
+            }
+            // What is wrong with it is said again, to whoever asks again.
+            Err(_) => {
+                self.known_conditions().remove(name);
+            }
+        }
+        value
     }
 
     fn facade(&self, what: &str) -> Result<Value, Trouble> {

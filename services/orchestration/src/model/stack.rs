@@ -62,6 +62,9 @@ pub(crate) struct Wanted {
     pub files: BTreeMap<String, Value>,
 }
 
+/// Where a resource keeps what has failed of it.
+const UNFINISHED: &str = "unfinished";
+
 /// A stack.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Stack {
@@ -146,6 +149,39 @@ impl Resource {
         nested
             .then(|| self.physical_id.clone().map(StackId))
             .flatten()
+    }
+
+    /// Which of making and changing it has failed, and why: nothing but doing it again makes that well.
+    pub fn unfinished(&self) -> Option<(Action, String)> {
+        if self.status == Status::Failed && matches!(self.action, Action::Create | Action::Update) {
+            return Some((self.action, self.reason.clone()));
+        }
+        let noted = self.data.get(UNFINISHED)?;
+        let text = |name: &str| noted.get(name).and_then(Value::as_str);
+        let action = text("action").and_then(Action::parse)?;
+        Some((action, text("reason").unwrap_or_default().to_owned()))
+    }
+
+    /// Keeps in mind what has failed while something else is done with the resource.
+    pub fn note_unfinished(&mut self) {
+        if let Some((action, reason)) = self.unfinished() {
+            let noted = serde_json::json!({"action": action.word(), "reason": reason});
+            self.data.insert(UNFINISHED.to_owned(), noted);
+        }
+    }
+
+    /// It is well; or, if something has failed before, as it was then.
+    pub fn well(&mut self) {
+        (self.status, self.reason) = (Status::Complete, "state changed".to_owned());
+        if let Some((action, reason)) = self.unfinished() {
+            (self.action, self.status, self.reason) = (action, Status::Failed, reason);
+        }
+        self.finished();
+    }
+
+    /// What has failed before is done or begun again.
+    pub fn finished(&mut self) {
+        self.data.remove(UNFINISHED);
     }
 
     /// Whether making it may have left something behind.

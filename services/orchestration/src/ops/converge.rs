@@ -18,12 +18,12 @@ use super::ending::{abort, complete, fail, tell_parent};
 use super::facts::{self, View, ViewError};
 use super::judge::{self, Target};
 use super::resource::{self, Outcome, Seen, Why, Work, nested};
-use super::{AT_ONCE, request};
+use super::{AT_ONCE, refuse, request};
 use crate::Svc;
 use crate::model::environment::Hook;
 use crate::model::function::Trouble;
 use crate::model::kind;
-use crate::model::plan::{Fate, fate};
+use crate::model::plan::{Fate, external, fate};
 use crate::model::stack::{Action, Resource, Stack, StackId, Status};
 use crate::model::template::Definition;
 use crate::store::{events, resources, stacks};
@@ -66,6 +66,10 @@ impl Reconcile<Svc> for Converge {
                 "Resource {verb} failed: resources.{}: {}",
                 failed.name, failed.reason
             );
+            return fail(cx, &stack, &rows, (&reason, None)).await;
+        }
+        if let Some((name, why)) = refuse::found(&rows, stack.generation) {
+            let reason = format!("Resource UPDATE failed: resources.{name}: {why}");
             return fail(cx, &stack, &rows, (&reason, None)).await;
         }
         let view = match facts::view(cx.db(), &stack).await {
@@ -458,6 +462,7 @@ async fn begin(
     row.target = said.target;
     row.properties = said.properties;
     row.data.remove("tries");
+    row.finished();
     row.data.insert("begun".to_owned(), json!(true));
     if let Some(id) = said.external {
         row.external = true;
@@ -492,8 +497,12 @@ async fn judge_again(
         }
     };
     let found = kind::find(&said.target);
-    let mut fate = fate(&row, found, &said.target, &said.properties, &[]);
-    if fate == Fate::Unchanged && nested::is_nested(&row.target, found) {
+    let mut fate = match external(&row, &definition.kind, said.external.as_deref()) {
+        Ok(None) => fate(&row, found, &said.target, &said.properties, &[]),
+        Ok(Some(fate)) => fate,
+        Err(why) => return refuse::refuse(ground, row, why).await,
+    };
+    if fate == Fate::Unchanged && !row.external && nested::is_nested(&row.target, found) {
         let mut after = row.clone();
         after.changing_to = Some(said.properties.clone());
         match nested::differs(&ground.work(&after, Some(definition), false)).await {
@@ -503,6 +512,9 @@ async fn judge_again(
             Err(_refused_when_it_is_made) => fate = Fate::InPlace(Vec::new()),
         }
     }
+    if gone_since(ground, &row, definition, &fate).await? {
+        fate = Fate::Replaced(Vec::new(), "it is not there any more".to_owned());
+    }
     let restricts = |action: &str| ground.view.scene.environment.restricts(&row.name, action);
     let restricted = match &fate {
         Fate::InPlace(_) if restricts("update") => Some("update"),
@@ -510,11 +522,8 @@ async fn judge_again(
         _allowed => None,
     };
     if let Some(action) = restricted {
-        (row.action, row.status) = (Action::Update, Status::Failed);
-        row.reason = format!("{action} is restricted for resource.");
-        row.generation = ground.stack.generation;
-        ground.save("judge", &row, true).await?;
-        return Ok(When::Now);
+        let why = format!("{action} is restricted for resource.");
+        return refuse::refuse(ground, row, why).await;
     }
     match fate {
         Fate::Unchanged => {
@@ -532,6 +541,8 @@ async fn judge_again(
                 Status::InProgress,
                 "state changed".to_owned(),
             );
+            // A wait condition waits anew.
+            row.data.remove("until");
             // Who asks for another size gets it, whatever policies made of it.
             let size = "desired_capacity";
             if said.properties.get(size) != row.properties.get(size) {
@@ -540,6 +551,7 @@ async fn judge_again(
             row.changing_to = Some(said.properties);
             row.generation = ground.stack.generation;
             row.data.remove("tries");
+            row.finished();
             crash_point!("stack.change");
             ground.save("change", &row, true).await?;
             crash_point!("stack.changing");
@@ -547,6 +559,25 @@ async fn judge_again(
             apply(ground, &row, did).await
         }
         Fate::Replaced(..) => replace(ground, &row, definition).await,
+    }
+}
+
+/// Whether the thing of a change that failed before turns out to be gone, so that it cannot be changed any more.
+async fn gone_since(
+    ground: &Ground<'_>,
+    row: &Resource,
+    definition: &Definition,
+    fate: &Fate,
+) -> Result<bool, StepError> {
+    let failed = row.status == Status::Failed && row.action == Action::Update;
+    let nested = nested::is_nested(&row.target, kind::find(&row.target));
+    if !failed || nested || !matches!(fate, Fate::InPlace(_)) {
+        return Ok(false);
+    }
+    match resource::check(&ground.work(row, Some(definition), false)).await {
+        Ok(Outcome::Failed(..)) | Err(Why::Refused(_)) => Ok(true),
+        Err(Why::Step(why)) => Err(why),
+        Ok(Outcome::Done(_) | Outcome::Wait(..)) | Err(Why::Later(_)) => Ok(false),
     }
 }
 
@@ -658,10 +689,14 @@ pub(super) async fn apply(
     match end {
         Some(Err(why)) => (row.status, row.reason) = (Status::Failed, why),
         _done => {
-            (row.status, row.reason) = (Status::Complete, "state changed".to_owned());
-            if let Some(properties) = row.changing_to.take() {
-                row.properties = properties;
+            // Whoever only looked has changed nothing.
+            if matches!(row.action, Action::Create | Action::Update) {
+                row.finished();
+                if let Some(properties) = row.changing_to.take() {
+                    row.properties = properties;
+                }
             }
+            row.well();
             row.cleared = None;
             row.data.remove("tries");
         }

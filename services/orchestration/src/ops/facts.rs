@@ -104,7 +104,7 @@ pub(crate) async fn fact(db: &Db, row: &Resource) -> Result<Fact, ViewError> {
             attributes: Map::new(),
         });
     };
-    let outputs = view
+    let outputs: Vec<(String, Result<Value, String>)> = view
         .scene
         .outputs()
         .into_iter()
@@ -117,14 +117,23 @@ pub(crate) async fn fact(db: &Db, row: &Resource) -> Result<Fact, ViewError> {
             reference,
             how,
             members,
+            removed: super::resource::nested::removed(row),
         },
         _stack => Fact::Stack {
-            reference,
+            reference: own_reference(row, &outputs).unwrap_or(reference),
             name: child.name,
             outputs,
             members,
         },
     })
+}
+
+/// What a template that is a resource says that it is referred to by: its output `OS::stack_id`.
+fn own_reference(row: &Resource, outputs: &[(String, Result<Value, String>)]) -> Option<Value> {
+    let named = |(name, _): &&(String, Result<Value, String>)| name == "OS::stack_id";
+    let (_, value) = outputs.iter().find(named)?;
+    let value = value.clone().ok()?;
+    (is_file(&row.target) && !value.is_null()).then_some(value)
 }
 
 fn plain(row: &Resource, kind: Option<&Kind>) -> Fact {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::model::environment::{Environment, Mapped};
-use crate::model::function::Trouble;
-use crate::model::graph;
+use crate::model::function::{Trouble, World as _};
+use crate::model::graph::{self, Reference};
 use crate::model::group::{self, Present};
 use crate::model::kind::{self, How, Kind};
 use crate::model::property::fill;
@@ -88,7 +88,8 @@ pub(crate) fn nested(
     properties: &Map<String, Value>,
     present: Present<'_>,
 ) -> Result<Option<Nested>, Refusal> {
-    let mut environment = scene.environment.nested(name);
+    let kind = scene.template.resource(name).map_or("", |own| &own.kind);
+    let mut environment = scene.environment.nested(name, kind);
     let read = |given: &Value| {
         Template::read(given)
             .map(|template| template.raw)
@@ -157,8 +158,9 @@ fn judge_ahead(scene: &Scene, depth: i64) -> Result<Judged, Refusal> {
             format!("Request limit exceeded: Recursion depth exceeds {MAX_DEPTH}."),
         ));
     }
-    for (name, condition) in &scene.template.conditions {
-        crate::model::function::holds(scene, condition)
+    for name in scene.template.conditions.keys() {
+        scene
+            .condition(name)
             .map_err(|why| Refusal::invalid(format!("conditions.{name}: {why}")))?;
     }
     let needs = graph::needs(scene)?;
@@ -190,6 +192,9 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
     scene
         .work_out(&definition.metadata)
         .map_err(|why| Refusal::invalid(format!("{place}.metadata: {why}")))?;
+    for value in definition.properties.values() {
+        check_attributes(scene, value)?;
+    }
     let mut judged = Judged::default();
     let properties = match &target {
         Target::Kind(kind) => {
@@ -203,6 +208,15 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
         }
         Target::File(_) => given,
     };
+    if matches!(target.kind().map(|kind| kind.how), Some(How::ResourceGroup)) {
+        let wrong =
+            |why: &dyn std::fmt::Display| Refusal::invalid(format!("{place}.update_policy: {why}"));
+        let worked_out = scene.work_out(&definition.update_policy);
+        let (policy, unknown) = worked_out.map_err(|why| wrong(&why))?;
+        if !unknown {
+            group::policy(&policy).map_err(|why| wrong(&why))?;
+        }
+    }
     let stack = matches!(target.kind().map(|kind| kind.how), Some(How::Stack));
     let region = region::named(&properties)
         .filter(|_| stack && !later.iter().any(|name| name == "context"))
@@ -377,6 +391,28 @@ fn check_devices(server: &Map<String, Value>, later: &[String]) -> Result<(), Re
     Ok(())
 }
 
+/// Attributes that a value refers to are those that the types of their resources have.
+fn check_attributes(scene: &Scene, value: &Value) -> Result<(), Refusal> {
+    let mut wrong = None;
+    let mut meet = |reference: Reference<'_>| {
+        let Reference::Attribute(name, Some(attribute)) = reference else {
+            return;
+        };
+        let found = scene.template.resource(name);
+        let kind = found.and_then(|definition| target(scene, definition).ok()?.kind());
+        if kind.is_some_and(|kind| !kind.shows(attribute)) {
+            wrong = Some(format!(
+                "The Referenced Attribute ({name} {attribute}) is incorrect."
+            ));
+        }
+    };
+    // What else is wrong with it is said where it is worked out.
+    let _elsewhere = graph::visit(scene, value, &mut meet);
+    wrong.map_or(Ok(()), |why| {
+        Err(Refusal::of("InvalidTemplateAttribute", why))
+    })
+}
+
 /// Outputs may refer to resources of the template only. What else is wrong with one shows in its value.
 fn check_outputs(scene: &Scene) -> Result<(), Refusal> {
     for output in &scene.template.outputs {
@@ -384,6 +420,7 @@ fn check_outputs(scene: &Scene) -> Result<(), Refusal> {
         if graph::references(scene, &output.value, &mut found).is_err() {
             continue;
         }
+        check_attributes(scene, &output.value)?;
         if let Some(stranger) = found.iter().find(|name| !scene.has_resource(name)) {
             return Err(Refusal::of(
                 "InvalidTemplateReference",

@@ -6,16 +6,18 @@ use nephos_db::Db;
 
 use super::facts::{View, ViewError};
 use super::judge::{self, Target};
-use super::resource::nested::removed;
+use super::resource::nested::{Members, removed};
 use crate::model::fact::Fact;
+use crate::model::function::shown;
 use crate::model::graph;
 use crate::model::group::{self, Present};
 use crate::model::kind;
-use crate::model::plan::{Change, Fate, What, fate};
+use crate::model::plan::{Change, Fate, What, external, fate};
+use crate::model::reach::reachable;
 use crate::model::refusal::Refusal;
 use crate::model::scene::Scene;
 use crate::model::stack::{StackId, Wanted};
-use crate::store::{resources, stacks};
+use crate::store::stacks;
 
 /// The changes that lead from what is there to what `scene` has, in the order of the template.
 pub(crate) async fn changes(
@@ -45,14 +47,30 @@ pub(crate) async fn changes(
         let what = match now.current(&name) {
             None => What::Added,
             Some(row) => {
-                let mut found = fate(
-                    row,
-                    kind::find(target.name()),
-                    target.name(),
-                    &properties,
-                    &later,
-                );
+                let said = match &definition.external_id {
+                    Some(id) => {
+                        let worked_out = scene.work_out(id);
+                        Some(shown(
+                            &worked_out
+                                .map_err(|why| Refusal::invalid(why.to_string()))?
+                                .0,
+                        ))
+                    }
+                    None => None,
+                };
+                let external = external(row, &definition.kind, said.as_deref());
+                let found = external.map_err(|why| Refusal::of("NotSupported", why))?;
+                let mut found = found.unwrap_or_else(|| {
+                    fate(
+                        row,
+                        kind::find(target.name()),
+                        target.name(),
+                        &properties,
+                        &later,
+                    )
+                });
                 if found == Fate::Unchanged
+                    && !row.external
                     && inside_differs(db, &scene, (&name, &target), row, &properties).await?
                 {
                     found = Fate::InPlace(Vec::new());
@@ -115,17 +133,12 @@ async fn inside_differs(
     let Some(child) = stacks::find(db, &StackId(id.0)).await? else {
         return Ok(true);
     };
-    let rows = resources::of_stack(db, &child.id).await?;
-    let mut members: Vec<String> = rows
-        .into_iter()
-        .filter(|row| !row.superseded)
-        .map(|row| row.name)
-        .collect();
-    members.sort();
+    let members = Members::of(db, Some(&child), properties).await?;
     let size = row.data.get("size").and_then(serde_json::Value::as_i64);
     let before = removed(row);
     let mut present = Present {
-        members: &members,
+        members: &members.names,
+        references: &members.references,
         removed: &before,
         size,
     };
@@ -135,9 +148,9 @@ async fn inside_differs(
         return Ok(false);
     };
     let wanted = Wanted {
-        template: nested.template,
+        files: reachable(&nested.template, &nested.environment, &scene.files),
         environment: nested.environment.kept(),
-        files: scene.files.clone(),
+        template: nested.template,
     };
     Ok(wanted != child.wanted)
 }

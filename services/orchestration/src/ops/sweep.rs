@@ -43,11 +43,15 @@ impl Reconcile<Svc> for Sweep {
                 stack.action.word()
             ))));
         }
-        let ended = |row: &Resource| swept(row, op) && row.status != Status::InProgress;
+        // What could not be made or changed can be looked at, but neither suspended nor resumed.
+        let unfit = |row: &Resource| stack.action != Action::Check && row.unfinished().is_some();
+        let ended =
+            |row: &Resource| unfit(row) || (swept(row, op) && row.status != Status::InProgress);
         let open: Vec<&&Resource> = rows.iter().filter(|row| !ended(row)).collect();
-        let failed: Vec<&&Resource> = rows
+        let failed: Vec<String> = rows
             .iter()
-            .filter(|row| ended(row) && row.status == Status::Failed)
+            .filter(|row| ended(row) && (unfit(row) || row.status == Status::Failed))
+            .map(|row| why(&stack, row))
             .collect();
         // A check looks at everything; the others end where one fails.
         let stop = !failed.is_empty() && stack.action != Action::Check;
@@ -109,6 +113,7 @@ fn swept(row: &Resource, op: &Operation) -> bool {
 async fn one(ground: &Ground<'_>, row: &Resource) -> Result<When, StepError> {
     let mut row = row.clone();
     if !swept(&row, ground.op) {
+        row.note_unfinished();
         (row.action, row.status, row.reason) = (
             ground.stack.action,
             Status::InProgress,
@@ -130,25 +135,37 @@ async fn one(ground: &Ground<'_>, row: &Resource) -> Result<When, StepError> {
     apply(ground, &row, did).await
 }
 
-async fn end(cx: &OpCx<Svc>, stack: &Stack, failed: &[&&Resource]) -> Result<Next, StepError> {
+/// What is wrong with a resource.
+fn why(stack: &Stack, row: &Resource) -> String {
+    let (name, reason) = (&row.name, &row.reason);
+    if stack.action == Action::Check {
+        return format!("resources.{name}: {reason}");
+    }
+    match row.unfinished() {
+        Some((action, reason)) => format!(
+            "resources.{name}: State {}_FAILED invalid for {}: {reason}",
+            action.word(),
+            stack.action.word().to_ascii_lowercase()
+        ),
+        None => format!("resources.{name}: {reason}"),
+    }
+}
+
+async fn end(cx: &OpCx<Svc>, stack: &Stack, failed: &[String]) -> Result<Next, StepError> {
     let mut stack = stack.clone();
     if failed.is_empty() {
         stack.status = Status::Complete;
         stack.reason = format!("Stack {} completed successfully", stack.action.word());
     } else {
-        let reasons: Vec<String> = failed
-            .iter()
-            .map(|row| format!("resources.{}: {}", row.name, row.reason))
-            .collect();
         if stack.action != Action::Check {
             return Ok(Next::Fail(Failure::new(format!(
                 "Resource {} failed: {}",
                 stack.action.word(),
-                reasons.join("; ")
+                failed.join("; ")
             ))));
         }
         stack.status = Status::Failed;
-        stack.reason = format!("Resource CHECK failed: {}", reasons.join("; "));
+        stack.reason = format!("Resource CHECK failed: {}", failed.join("; "));
     }
     let mut tx = cx.finish("swept").await?;
     stacks::set_state(

@@ -79,6 +79,14 @@ pub(crate) async fn find(db: &Db, id: &ResourceId) -> Result<Option<Resource>, E
         .pop())
 }
 
+/// The same, within a transaction.
+pub(crate) async fn find_in(tx: &mut Tx, id: &ResourceId) -> Result<Option<Resource>, Error> {
+    Ok(tx
+        .fetch_where(&Where::new(SELECT).eq("id", id))
+        .await?
+        .pop())
+}
+
 /// Those that are the thing of this id.
 pub(crate) async fn by_physical_id(db: &Db, id: &str) -> Result<Vec<Resource>, Error> {
     db.fetch_where(&Where::new(SELECT).eq("physical_id", id))
@@ -159,15 +167,22 @@ pub(crate) async fn clear_hook(tx: &mut Tx, id: &ResourceId, hook: &str) -> Resu
     Ok(tx.exec(sql, args![hook, id]).await? == 1)
 }
 
-/// Says that somebody found a resource wanting, or well again.
-pub(crate) async fn set_health(
-    tx: &mut Tx,
-    id: &ResourceId,
-    (status, reason): (Status, &str),
-    now: Timestamp,
-) -> Result<(), Error> {
-    let sql = "UPDATE resources SET action = 'CHECK', status = $1, reason = $2, updated_at = $3 WHERE id = $4";
-    tx.exec(sql, args![status.word(), reason, now, id]).await?;
+/// Says how a resource is: what somebody found, and what is kept in mind of it.
+pub(crate) async fn set_health(tx: &mut Tx, row: &Resource, now: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE resources SET action = $1, status = $2, reason = $3, data = $4, updated_at = $5 WHERE id = $6";
+    let data = Value::Object(row.data.clone()).to_string();
+    tx.exec(
+        sql,
+        args![
+            row.action.word(),
+            row.status.word(),
+            row.reason,
+            data,
+            now,
+            row.id
+        ],
+    )
+    .await?;
     Ok(())
 }
 

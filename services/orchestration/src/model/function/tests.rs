@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-struct Known(Version);
+struct Known(Version, Depth);
 
 impl World for Known {
     fn version(&self) -> Version {
@@ -13,7 +13,9 @@ impl World for Known {
     fn spend(&self, _work: usize) -> Result<(), Trouble> {
         Ok(())
     }
-
+    fn depth(&self) -> &Depth {
+        &self.1
+    }
     fn parameter(&self, name: &str) -> Evaluated {
         match name {
             "text" => Ok(json!("hello")),
@@ -28,12 +30,13 @@ impl World for Known {
     fn resource(&self, name: &str) -> Evaluated {
         Ok(json!(format!("id-of-{name}")))
     }
-    fn attribute(&self, name: &str, attribute: Option<&str>) -> Evaluated {
+    fn attribute(&self, name: &str, attribute: Option<&str>, path: &[Value]) -> Evaluated {
         if name == "later" {
             return Err(Trouble::NotYet(name.to_owned()));
         }
         let all = json!({"addresses": {"net": [{"addr": "10.0.0.1"}]}});
-        Ok(attribute.map_or(all.clone(), |attribute| all[attribute].clone()))
+        let one = attribute.map_or(all.clone(), |attribute| all[attribute].clone());
+        Ok(walk(&one, path).unwrap_or_default())
     }
     fn file(&self, name: &str) -> Evaluated {
         Ok(json!(format!("content of {name}")))
@@ -48,7 +51,11 @@ impl World for Known {
 
 #[track_caller]
 fn check_at(version: Version, value: Value, expected: Value) {
-    assert_eq!(evaluate(&Known(version), &value), Ok(expected), "{value}");
+    assert_eq!(
+        evaluate(&Known(version, Depth::default()), &value),
+        Ok(expected),
+        "{value}"
+    );
 }
 
 #[track_caller]
@@ -58,7 +65,7 @@ fn check(value: Value, expected: Value) {
 
 #[track_caller]
 fn refused(value: Value, words: &str) {
-    let why = evaluate(&Known(Version::WALLABY), &value)
+    let why = evaluate(&Known(Version::WALLABY, Depth::default()), &value)
         .unwrap_err()
         .to_string();
     assert!(why.contains(words), "{why}");
@@ -91,7 +98,7 @@ fn parameters_resources_attributes_and_files() {
     refused(json!({"get_attr": []}), "get_attr");
     refused(json!({"resource_facade": "color"}), "resource_facade");
     let later = evaluate(
-        &Known(Version::PIKE),
+        &Known(Version::PIKE, Depth::default()),
         &json!([{"get_attr": ["later", "x"]}]),
     );
     assert_eq!(later, Err(Trouble::NotYet("later".to_owned())));
@@ -221,14 +228,17 @@ fn choices() {
     check(json!({"if": [{"not": "other"}, "y", "n"]}), json!("y"));
     check(json!([1, {"if": ["other", 2]}, 3]), json!([1, 3]));
     check(json!({"a": {"if": ["other", 2]}}), json!({}));
-    let newton = evaluate(&Known(Version::NEWTON), &json!({"if": ["other", 2]}));
+    let newton = evaluate(
+        &Known(Version::NEWTON, Depth::default()),
+        &json!({"if": ["other", 2]}),
+    );
     assert!(newton.is_err());
 }
 
 #[track_caller]
 fn check_condition(condition: Value, expected: bool) {
     assert_eq!(
-        holds(&Known(Version::PIKE), &condition),
+        holds(&Known(Version::PIKE, Depth::default()), &condition),
         Ok(expected),
         "{condition}"
     );
@@ -243,7 +253,7 @@ fn conditions() {
     check_condition(json!({"and": ["true_one", {"equals": [1, 2]}]}), false);
     check_condition(json!({"or": ["other", {"get_param": "yes"}]}), true);
     check_condition(json!({"contains": ["a", {"get_param": "list"}]}), true);
-    let world = Known(Version::PIKE);
+    let world = Known(Version::PIKE, Depth::default());
     for wrong in [
         json!(3),
         json!({"and": [true]}),

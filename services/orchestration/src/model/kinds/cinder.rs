@@ -195,6 +195,8 @@ pub(in crate::model) const KINDS: &[Kind] = &[
                 "metadata_values",
                 "Key/value pairs associated with the volume.",
             ),
+            ("metadata", "Key/value pairs associated with the volume."),
+            ("attachments", "What the volume is attached to."),
             ("source_volid", "The volume used as source, if any."),
             ("status", "The current status of the volume."),
             ("created_at", "The timestamp indicating volume creation."),

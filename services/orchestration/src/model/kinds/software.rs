@@ -51,6 +51,13 @@ const CONFIG: &[Prop] = &[
     list("inputs", "Schema representing the inputs that this software config is expecting.").of(INPUT),
     list("outputs", "Schema representing the outputs that this software config will produce.").of(OUTPUT),
 ];
+const STRUCTURED: &[Prop] = &[
+    text("group", "Namespace to group this software config by when delivered to a server. This may imply what configuration tool is going to perform the configuration.").default("\"Heat::Ungrouped\""),
+    map("config", "Map representing the configuration data structure which will be serialized to JSON format."),
+    map("options", "Map containing options specific to the configuration management tool used by this resource."),
+    list("inputs", "Schema representing the inputs that this software config is expecting.").of(INPUT),
+    list("outputs", "Schema representing the outputs that this software config will produce.").of(OUTPUT),
+];
 const CLOUD: &[Prop] = &[map(
     "cloud_config",
     "Map representing the cloud-config data structure which will be formatted as YAML.",
@@ -80,6 +87,26 @@ const DEPLOYMENTS: &[Prop] = &[
     list("actions", "Which lifecycle actions of the deployment resource will result in this deployment being triggered.").in_place().default("[\"CREATE\", \"UPDATE\"]").rule(ACTIONS),
     text("name", "Name of the derived config associated with this deployment.").in_place(),
     text("signal_transport", "How the server should signal to heat with the deployment output values.").in_place().default("\"CFN_SIGNAL\"").rule(TRANSPORTS),
+];
+const STRUCTURED_DEPLOYMENT: &[Prop] = &[
+    text("config", "ID of software configuration resource to execute when applying to the server.").in_place(),
+    text("server", "ID of resource to apply configuration to. Normally this should be a Nova server ID.").required(),
+    map("input_values", "Input values to apply to the software configuration on this server.").in_place(),
+    list("actions", "Which lifecycle actions of the deployment resource will result in this deployment being triggered.").in_place().default("[\"CREATE\", \"UPDATE\"]").rule(ACTIONS),
+    text("name", "Name of the derived config associated with this deployment. This is used to apply a sort order to the list of configurations currently deployed to a server.").in_place(),
+    text("signal_transport", "How the server should signal to heat with the deployment output values.").in_place().default("\"CFN_SIGNAL\"").rule(TRANSPORTS),
+    text("input_key", "Name of the key by which places in the configuration are recognised that take the value of an input.").in_place().default("\"get_input\""),
+    text("input_values_validate", "Whether an input that is taken must have a value: STRICT, or LAX.").in_place().default("\"LAX\"").rule(Rule::Allowed(&["LAX", "STRICT"])),
+];
+const STRUCTURED_DEPLOYMENTS: &[Prop] = &[
+    text("config", "ID of software configuration resource to execute when applying to the servers.").in_place(),
+    map("servers", "A map of names and server IDs to apply configuration to. The name is arbitrary.").required().in_place(),
+    map("input_values", "Input values to apply to the software configuration on the servers.").in_place(),
+    list("actions", "Which lifecycle actions of the deployment resource will result in this deployment being triggered.").in_place().default("[\"CREATE\", \"UPDATE\"]").rule(ACTIONS),
+    text("name", "Name of the derived config associated with this deployment.").in_place(),
+    text("signal_transport", "How the server should signal to heat with the deployment output values.").in_place().default("\"CFN_SIGNAL\"").rule(TRANSPORTS),
+    text("input_key", "Name of the key by which places in the configuration are recognised that take the value of an input.").in_place().default("\"get_input\""),
+    text("input_values_validate", "Whether an input that is taken must have a value: STRICT, or LAX.").in_place().default("\"LAX\"").rule(Rule::Allowed(&["LAX", "STRICT"])),
 ];
 const CONFIG_ATTRS: &[(&str, &str)] = &[("config", "The config value of the software config.")];
 const DEPLOYMENT_ATTRS: &[(&str, &str)] = &[
@@ -159,6 +186,34 @@ pub(in crate::model) const KINDS: &[Kind] = &[
         name: "OS::Heat::SoftwareDeploymentGroup",
         doc: "Associates a group of servers with some configuration.",
         props: DEPLOYMENTS,
+        attrs: DEPLOYMENTS_ATTRS,
+        how: How::Deployments,
+    },
+    Kind {
+        name: "OS::Heat::StructuredConfig",
+        doc: "A resource which has the same properties as a software configuration, but for a map as its configuration.",
+        props: STRUCTURED,
+        attrs: CONFIG_ATTRS,
+        how: How::SoftwareConfig,
+    },
+    Kind {
+        name: "OS::Heat::StructuredDeployment",
+        doc: "Associates a server with a structured configuration, in which the values of inputs take their places.",
+        props: STRUCTURED_DEPLOYMENT,
+        attrs: DEPLOYMENT_ATTRS,
+        how: How::Deployment,
+    },
+    Kind {
+        name: "OS::Heat::StructuredDeployments",
+        doc: "Associates a group of servers with a structured configuration.",
+        props: STRUCTURED_DEPLOYMENTS,
+        attrs: DEPLOYMENTS_ATTRS,
+        how: How::Deployments,
+    },
+    Kind {
+        name: "OS::Heat::StructuredDeploymentGroup",
+        doc: "Associates a group of servers with a structured configuration.",
+        props: STRUCTURED_DEPLOYMENTS,
         attrs: DEPLOYMENTS_ATTRS,
         how: How::Deployments,
     },

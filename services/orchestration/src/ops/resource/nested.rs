@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use nephos_db::Db;
 use nephos_runtime::crash_point;
 use nephos_types::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Did, Outcome, Seen, Why, Work};
 use crate::model::environment::is_file;
-use crate::model::group::{self, Present};
+use crate::model::group::{self, Present, Rolling};
 use crate::model::kind::{How, Kind};
+use crate::model::reach::reachable;
 use crate::model::region;
 use crate::model::stack::{self, Action, Stack, StackId, Status, Wanted};
 use crate::ops::judge::{self, Target};
@@ -53,17 +55,67 @@ pub(crate) fn removed(row: &stack::Resource) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The names of the members that the nested stack has.
-async fn members_of(work: &Work<'_>, child: Option<&Stack>) -> Result<Vec<String>, Why> {
-    let Some(child) = child else {
-        return Ok(Vec::new());
-    };
-    let rows = resources::of_stack(work.cx.db(), &child.id).await?;
-    let rows = rows.into_iter().filter(|row| !row.superseded);
-    let mut names: Vec<String> = rows.map(|row| row.name).collect();
-    names.sort();
-    names.dedup();
-    Ok(names)
+/// The members that the nested stack of a group has: their names, and what refers to them.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    pub names: Vec<String>,
+    pub references: Vec<(String, String)>,
+}
+
+impl Members {
+    /// What refers to them is found out only where the group's properties name somebody to be removed.
+    pub async fn of(
+        db: &Db,
+        child: Option<&Stack>,
+        properties: &Map<String, Value>,
+    ) -> Result<Self, nephos_db::Error> {
+        let Some(child) = child else {
+            return Ok(Self::default());
+        };
+        let policies = properties.get("removal_policies").and_then(Value::as_array);
+        let named = policies.is_some_and(|policies| !policies.is_empty());
+        let rows = resources::of_stack(db, &child.id).await?;
+        let rows: Vec<_> = rows.into_iter().filter(|row| !row.superseded).collect();
+        let mut out = Self::default();
+        for row in rows.iter().filter(|_| named) {
+            if let Some(id) = &row.physical_id {
+                out.references.push((id.clone(), row.name.clone()));
+            }
+            // What refers to a member that is a stack may be something else than its id.
+            if row.nested_id().is_some()
+                && let Ok(fact) = facts::fact(db, row).await
+            {
+                let reference = crate::model::function::shown(fact.reference());
+                out.references.push((reference, row.name.clone()));
+            }
+        }
+        out.names = rows.into_iter().map(|row| row.name).collect();
+        out.names.sort();
+        out.names.dedup();
+        Ok(out)
+    }
+}
+
+/// The members of a group; what is no group has none.
+async fn members_of(work: &Work<'_>, child: Option<&Stack>) -> Result<Members, Why> {
+    let grouped = work.kind.is_some_and(Kind::nested);
+    let properties = work.row.changing_to.as_ref();
+    let properties = properties.unwrap_or(&work.row.properties);
+    Ok(Members::of(work.cx.db(), child.filter(|_| grouped), properties).await?)
+}
+
+/// The members that are removed for good. What was noted for this generation of the stack stays so: a member that is
+/// gone cannot be referred to any more.
+fn removed_of(
+    work: &Work<'_>,
+    properties: &Map<String, Value>,
+    present: Present<'_>,
+) -> Vec<String> {
+    let noted = work.row.data.get("removed_at").and_then(Value::as_i64);
+    if noted == Some(work.stack.generation) {
+        return present.removed.to_vec();
+    }
+    group::removed(properties, present)
 }
 
 /// Those that are removed from the group now and were not before: noted before they go, because then they are no
@@ -77,12 +129,13 @@ async fn removed_now(work: &Work<'_>, child: Option<&Stack>) -> Result<Option<Ve
     }
     let (members, before) = (members_of(work, child).await?, removed(work.row));
     let present = Present {
-        members: &members,
+        members: &members.names,
+        references: &members.references,
         removed: &before,
         size: None,
     };
     let props = work.row.changing_to.as_ref();
-    let after = group::removed(props.unwrap_or(&work.row.properties), present);
+    let after = removed_of(work, props.unwrap_or(&work.row.properties), present);
     Ok((after != before).then_some(after))
 }
 
@@ -104,11 +157,12 @@ async fn wanted(work: &Work<'_>, child: Option<&Stack>) -> Result<Wanted, Why> {
     let size = work.row.data.get("size").and_then(Value::as_i64);
     let refused = |why: crate::model::refusal::Refusal| Why::Refused(why.message);
     let mut present = Present {
-        members: &members,
+        members: &members.names,
+        references: &members.references,
         removed: &before,
         size,
     };
-    let removed = group::removed(properties, present);
+    let removed = removed_of(work, properties, present);
     present.removed = &removed;
     let nested = judge::nested(
         &view.scene,
@@ -118,10 +172,11 @@ async fn wanted(work: &Work<'_>, child: Option<&Stack>) -> Result<Wanted, Why> {
     )
     .map_err(refused)?;
     let nested = nested.ok_or_else(|| Why::Refused("this type has no nested stack".to_owned()))?;
+    let files = &work.stack.wanted.files;
     Ok(Wanted {
-        template: nested.template,
+        files: reachable(&nested.template, &nested.environment, files),
         environment: nested.environment.kept(),
-        files: work.stack.wanted.files.clone(),
+        template: nested.template,
     })
 }
 
@@ -144,14 +199,18 @@ pub(super) async fn ensure(work: &Work<'_>) -> Did {
     let seen = || Seen::id(id.0.clone());
     let child = stacks::find(work.cx.db(), &id).await?;
     if let Some(removed) = removed_now(work, child.as_ref()).await? {
-        let seen = Seen::default().with("removed", removed);
+        let seen = Seen::default()
+            .with("removed", removed)
+            .with("removed_at", work.stack.generation);
         return Ok(Outcome::Wait(seen, Duration::ZERO));
     }
     let wanted = wanted(work, child.as_ref()).await?;
     let Some(child) = child else {
-        create(work, &id, wanted).await?;
+        create(work, &id, first_batch(work, wanted)).await?;
         return Ok(Outcome::Wait(
-            seen().with("tried", work.stack.generation),
+            seen()
+                .with("tried", work.stack.generation)
+                .with("batch_at", work.cx.now().0),
             LOOK,
         ));
     };
@@ -190,28 +249,47 @@ enum Pace {
     Later(Duration),
 }
 
-/// The next state on the way to `wanted`: of a group with rolling updates, one batch further.
+/// The way in which a group wants its members made, or changed when it has so many.
+fn pace(work: &Work<'_>, making: bool, members: usize) -> Option<Rolling> {
+    let how = work.kind?.how;
+    if !matches!(how, How::ResourceGroup) {
+        let props = work.row.changing_to.as_ref();
+        let props = props.unwrap_or(&work.row.properties);
+        return group::rolling(props.get("rolling_updates"), members).filter(|_| !making);
+    }
+    let given = &work.definition?.update_policy;
+    let (given, _) = work.view?.scene.work_out(given).ok()?;
+    let policy = group::policy(&given).ok()?;
+    if making {
+        return group::rolling(policy.get("batch_create"), usize::MAX);
+    }
+    group::rolling(policy.get("rolling_update"), members)
+}
+
+/// The next state on the way to `wanted`: of a group that is made or changed in batches, one batch further.
 fn paced(work: &Work<'_>, child: &Stack, wanted: &Wanted) -> Pace {
-    let props = work
-        .row
-        .changing_to
-        .as_ref()
-        .unwrap_or(&work.row.properties);
+    let whole = || Pace::Now(wanted.clone());
     let (Some(now), Some(then)) = (members(&child.wanted), members(wanted)) else {
-        return Pace::Now(wanted.clone());
+        return whole();
     };
-    let Some(rolling) = group::rolling(props, now.len()) else {
-        return Pace::Now(wanted.clone());
+    let making = work.row.action == Action::Create;
+    let Some(rolling) = pace(work, making, now.len()) else {
+        return whole();
     };
     let behind: Vec<&String> = then
         .iter()
-        .filter(|(name, definition)| now.get(*name).is_some_and(|old| old != *definition))
+        .filter(|(name, definition)| match now.get(*name) {
+            Some(old) => !making && old != *definition,
+            None => making,
+        })
         .map(|(name, _)| name)
         .collect();
     if behind.is_empty() {
-        return Pace::Now(wanted.clone());
+        return whole();
     }
-    if child.status == Status::InProgress {
+    let mine = work.row.data.get("tried").and_then(Value::as_i64) == Some(work.stack.generation);
+    // A batch that failed is the last one.
+    if child.status == Status::InProgress || (child.status == Status::Failed && mine) {
         return Pace::Now(child.wanted.clone());
     }
     let last = work
@@ -220,7 +298,6 @@ fn paced(work: &Work<'_>, child: &Stack, wanted: &Wanted) -> Pace {
         .get("batch_at")
         .and_then(Value::as_i64)
         .map(Timestamp);
-    let mine = work.row.data.get("tried").and_then(Value::as_i64) == Some(work.stack.generation);
     if let Some(last) = last.filter(|_| mine) {
         let next = last.plus(Duration::from_secs_f64(
             rolling.pause_secs.clamp(0.0, 3600.0),
@@ -230,18 +307,45 @@ fn paced(work: &Work<'_>, child: &Stack, wanted: &Wanted) -> Pace {
             return Pace::Later(Duration::from_micros(left.max(1)));
         }
     }
+    Pace::Now(held_back(
+        wanted,
+        behind.into_iter().skip(rolling.batch),
+        now,
+    ))
+}
+
+/// What is wanted, but some members are not there yet, or still what they were.
+fn held_back<'a>(
+    wanted: &Wanted,
+    later: impl Iterator<Item = &'a String>,
+    now: &Map<String, Value>,
+) -> Wanted {
     let mut template = wanted.template.clone();
     if let Some(resources) = template.get_mut("resources").and_then(Value::as_object_mut) {
-        for name in behind.iter().skip(rolling.batch) {
-            if let (Some(slot), Some(old)) = (resources.get_mut(*name), now.get(*name)) {
-                *slot = old.clone();
+        for name in later {
+            match now.get(name) {
+                Some(old) => {
+                    resources.insert(name.clone(), old.clone());
+                }
+                None => {
+                    resources.shift_remove(name);
+                }
             }
         }
     }
-    Pace::Now(Wanted {
+    Wanted {
         template,
         ..wanted.clone()
-    })
+    }
+}
+
+/// What a group that is made in batches begins with.
+fn first_batch(work: &Work<'_>, wanted: Wanted) -> Wanted {
+    let (Some(then), Some(rolling)) = (members(&wanted), pace(work, true, 0)) else {
+        return wanted;
+    };
+    let nothing = Map::new();
+    held_back(&wanted, then.keys().skip(rolling.batch), &nothing)
 }
 
 fn members(wanted: &Wanted) -> Option<&serde_json::Map<String, Value>> {

@@ -296,8 +296,9 @@ pub(super) async fn change(work: &Work<'_>, rest: &Rest) -> Did {
     };
     // A change that failed before may have been made in part: then all of it is set again.
     let again = work.row.status == crate::model::stack::Status::Failed || !work.fresh;
+    // What cannot be changed has just another name now.
     names.retain(|name| {
-        !same(name) || (again && updatable(work, name) && wanted.contains_key(name))
+        updatable(work, name) && (!same(name) || (again && wanted.contains_key(name)))
     });
     let mut body = fields(work, rest, Some(&names)).await?;
     if names.iter().any(|name| name == "description") {

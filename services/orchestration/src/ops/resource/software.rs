@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::local::endpoint;
 use super::{Did, Outcome, Seen, Why, Work};
-use crate::model::function::shown;
+use crate::model::function::{call_of, check_depth, shown};
 use crate::model::kind::{How, Kind};
 use crate::store::software::{self, Config, Deployment};
 
@@ -21,10 +21,10 @@ pub(super) async fn config(work: &Work<'_>, kind: &Kind) -> Did {
                 .cloned()
                 .unwrap_or_else(|| json!({}));
             // JSON is YAML, and cloud-init reads YAML.
-            format!("#cloud-config\n{document}\n")
+            json!(format!("#cloud-config\n{document}\n"))
         }
-        How::MultipartMime => mime(work).await?,
-        _config => work.text("config").unwrap_or_default().to_owned(),
+        How::MultipartMime => json!(mime(work).await?),
+        _config => work.prop("config").cloned().unwrap_or_else(|| json!("")),
     };
     let id = work.row.id.0.clone();
     let group = match kind.how {
@@ -316,6 +316,20 @@ async fn derived_config(
     if let Some(body) = config.body.as_object_mut() {
         body.insert("inputs".to_owned(), Value::Array(inputs));
     }
+    if let Some(key) = work.text("input_key") {
+        let strict = work.text("input_values_validate") == Some("STRICT");
+        let inputs = config.body.get("inputs").and_then(Value::as_array);
+        let taken = Taken {
+            key,
+            strict,
+            inputs: inputs.cloned().unwrap_or_default(),
+        };
+        let filled = taken.fill(&config.body.get("config").cloned().unwrap_or_default())?;
+        check_depth(&filled).map_err(|why| Why::Refused(why.to_string()))?;
+        if let Some(body) = config.body.as_object_mut() {
+            body.insert("config".to_owned(), filled);
+        }
+    }
     Ok(Config {
         id,
         name: work
@@ -324,6 +338,46 @@ async fn derived_config(
         created_at: work.cx.now(),
         ..config
     })
+}
+
+/// The inputs of a structured configuration, and by what key their places are recognised.
+struct Taken<'a> {
+    key: &'a str,
+    strict: bool,
+    inputs: Vec<Value>,
+}
+
+impl Taken<'_> {
+    /// The configuration with values in the places of inputs: `{get_input: name}`.
+    fn fill(&self, config: &Value) -> Result<Value, Why> {
+        if let Some((key, Value::String(name))) = call_of(config)
+            && key == self.key
+        {
+            let named = |input: &&Value| input.get("name").and_then(Value::as_str) == Some(name);
+            let found = self.inputs.iter().find(named);
+            let value = found.and_then(|input| input.get("value")).cloned();
+            let value = value.unwrap_or_default();
+            if self.strict && value.is_null() {
+                return Err(Why::Refused(format!(
+                    "The Parameter ({name}) was not provided."
+                )));
+            }
+            return Ok(value);
+        }
+        match config {
+            Value::Array(items) => items.iter().map(|item| self.fill(item)).collect(),
+            Value::Object(map) => {
+                let entry = |(key, value): (&String, &Value)| Ok((key.clone(), self.fill(value)?));
+                map.iter()
+                    .map(entry)
+                    .collect::<Result<Map<String, Value>, Why>>()
+                    .map(Value::Object)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                Ok(config.clone())
+            }
+        }
+    }
 }
 
 pub(super) async fn remove_deployment(work: &Work<'_>) -> Did {
