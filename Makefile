@@ -1,5 +1,5 @@
 # The index of everything; `make` prints it.
-.PHONY: help up down clean cluster cluster-down test check fmt lint dashboard e2e conformance bench deb
+.PHONY: help up down clean cluster cluster-down test check fmt lint dashboard e2e conformance torture bench deb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ e2e: ## black-box tests with the ordinary clients and real guests
 
 conformance: ## the Tempest tests that pass, which may not become fewer
 	@tests/run conformance
+
+torture: ## parts of a cluster die under load, each at least 20 times; ARGS="--seed N --rounds N --kinds api,host"
+	@ARGS="$(ARGS)" tests/run torture
 
 bench: ## figures with units, each beside its aim
 	@tests/bench/run

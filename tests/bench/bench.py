@@ -13,11 +13,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
-import cloud as black_box  # noqa: E402
-from cloud import IMAGE, Cloud, wait_for  # noqa: E402
+from cloud import IMAGE, NEPHOS, Cloud, wait_for  # noqa: E402
+from figures import load, rss_mib, show  # noqa: E402
+from scale import scale  # noqa: E402
 
-BIN = Path(sys.argv[1]).resolve()
-black_box.NEPHOS = BIN / "nephos"
 PROVIDERS, BURST, LOGINS = 1000, 2000, 200
 
 
@@ -25,25 +24,11 @@ PROVIDERS, BURST, LOGINS = 1000, 2000, 200
 QUIET = 15
 
 
-def show(what, figure, unit, aim):
-    print(f"{what:<58} {figure:>10.1f} {unit:<6} aim {aim}", flush=True)
-
-
-def load(*arguments):
-    done = subprocess.run([BIN / "nephos-bench", *arguments], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
-
-
-def rss_mib(pid):
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
 def start(cloud):
     """Seconds from the command to an answer of the identity service."""
     began = time.monotonic()
     process = subprocess.Popen(
-        [black_box.NEPHOS, "--config", cloud.file, "up", "--simulate", str(cloud.simulate)],
+        [NEPHOS, "--config", cloud.file, "up", "--simulate", str(cloud.simulate)],
         stdout=subprocess.DEVNULL, stderr=open(cloud.state / "nephos.log", "a"),
     )
     def answers():
@@ -353,6 +338,7 @@ def main():
     objects()
     volumes()
     real()
+    scale()
 
 
 main()

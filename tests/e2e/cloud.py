@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NEPHOS = ROOT / "target/debug/nephos"
+NEPHOS = Path(os.environ.get("NEPHOS_TEST_BIN", ROOT / "target/debug")) / "nephos"
 VENV = ROOT / "target/e2e-venv"
 IMAGE = ROOT / "target/guest-image/nephos-guest.qcow2"
 

@@ -1,5 +1,6 @@
 """The clouds of the tests. Each ends with its module, whatever happens in it."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -28,11 +29,13 @@ def make(port, simulate=None, config=""):
     return Cloud(folder, port, simulate, config)
 
 
-@pytest.fixture(scope="module")
-def real():
-    """A cloud on libvirt, filled as `make up` does it."""
-    cloud = make(8774)
+@contextlib.contextmanager
+def on_libvirt(config="", prepare=None):
+    """A cloud on libvirt, filled as `make up` does it; `prepare` finds its state directory before it first starts."""
+    cloud = make(8774, config=config)
     try:
+        if prepare:
+            prepare(cloud)
         cloud.up()
         (cloud.state / "venv").symlink_to(VENV)
         (cloud.state / "guest-image").mkdir()
@@ -40,6 +43,12 @@ def real():
         yield cloud
     finally:
         cloud.clean()
+
+
+@pytest.fixture(scope="module")
+def real():
+    with on_libvirt() as cloud:
+        yield cloud
 
 
 @pytest.fixture(scope="module")

@@ -80,12 +80,13 @@ class Broker:
 
     def __init__(self, folder, port):
         self.folder, self.port, self.child = Path(folder), port, None
+        self.configuration = ""
         self.url = f"amqp://guest:guest@127.0.0.1:{port}/%2f"
         self.folder.mkdir()
 
-    def start(self):
-        (self.folder / "plugins").write_text("[].")
-        env = dict(
+    def env(self):
+        """What its own programs have to know of it."""
+        return dict(
             os.environ,
             HOME=str(self.folder),
             RABBITMQ_NODENAME=f"nephos{self.port}@localhost",
@@ -96,14 +97,18 @@ class Broker:
             RABBITMQ_LOG_BASE=str(self.folder / "log"),
             RABBITMQ_PID_FILE=str(self.folder / "pid"),
             RABBITMQ_ENABLED_PLUGINS_FILE=str(self.folder / "plugins"),
-            RABBITMQ_CONFIG_FILE=str(self.folder / "none"),
+            RABBITMQ_CONFIG_FILE=str(self.folder / "rabbitmq.conf"),
             RABBITMQ_CONF_ENV_FILE=str(self.folder / "none"),
             ERL_EPMD_PORT=str(self.port + 2),
             ERL_EPMD_ADDRESS="127.0.0.1",
         )
+
+    def start(self):
+        (self.folder / "plugins").write_text("[].")
+        (self.folder / "rabbitmq.conf").write_text(self.configuration)
         with open(self.folder / "out", "ab") as log:
             self.child = subprocess.Popen(
-                [RABBITMQ], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [RABBITMQ], env=self.env(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         wait_for("the broker takes connections", lambda: answers(self.port), 90)
 
@@ -166,8 +171,9 @@ class Front(BaseHTTPRequestHandler):
 class Processes(Cloud):
     """The same cloud as `Cloud`, of many processes."""
 
-    def __init__(self, folder, port):
+    def __init__(self, folder, port, hosts=HOSTS):
         folder = Path(folder)
+        folder.chmod(0o755)  # PostgreSQL's user passes through
         self.postgres = Postgres(folder / "postgres", 9200)
         self.broker = Broker(folder / "rabbitmq", 9300)
         peers = "".join(
@@ -178,7 +184,7 @@ class Processes(Cloud):
             f"database = '{self.postgres.url}'\nbus = '{self.broker.url}'\ntrusted_proxies = ['127.0.0.1/32']\n"
             f"workers = 1\n[peers]\n{peers}"
         )
-        super().__init__(folder, port, simulate=HOSTS, config=config)
+        super().__init__(folder, port, simulate=hosts, config=config)
         self.children = {}
         self.front = None
 
@@ -199,7 +205,7 @@ class Processes(Cloud):
         if port:
             command += ["--listen", f"127.0.0.1:{port}"]
         if name == "agents":
-            command += ["--simulate", str(HOSTS)]
+            command += ["--simulate", str(self.simulate)]
         with open(self.state / f"{name}.log", "ab") as log:
             self.children[name] = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cloud import IMAGE, is_open, run, ssh, wait_for
-from cluster import HOSTS_URL, NODES, URL, Cluster, machine, processes, wait_until_up
+from cluster import HOSTS_URL, NODES, URL, Cluster, all_up, machine, processes, wait_until_up
 from pings import Pings
 from websocket import WebSocket
 
@@ -443,11 +443,30 @@ def test_the_server_of_a_lost_host_is_made_anew_on_another_and_the_host_comes_ba
     moved = lambda: where().status == "ACTIVE" and where().hypervisor_hostname != lost
     wait_for("it is active on another host of its zone", moved, 120, 0.5)
     assert where().hypervisor_hostname in ("node1", "node2")
-    cluster.do("start", lost)
+    # It comes back and hears nothing: whatever it had may be another's by now.
+    silence = ("blackhole", f"198.18.7.1{lost[-1]}/32")
+    run("ip", "route", "add", *silence)
+    try:
+        cluster.do("start", lost)
+        unheard = lambda: cluster.nephos_on(lost, "doctor", check=False).stdout
+        wait_for("it says that it waits", lambda: "stay off until" in unheard(), 60, 1)
+        wait_for("its libvirtd runs", lambda: (cluster.state / "hosts" / lost / "state/libvirt/run/libvirt-sock").exists(), 60, 0.2)
+        for _ in range(150):
+            assert not [guest for guest in cluster.guests() if guest[0] == lost]
+            time.sleep(0.1)
+    finally:
+        run("ip", "route", "del", *silence)
     cluster.admin("--os-compute-api-version", "2.11", "compute", "service", "set", "--up", lost, "nova-compute")
-    wait_until_up(cluster)
-    wait_for("everything fits together", lambda: cluster.fsck() == [], 120, 2)
-    assert [guest for guest in cluster.guests() if guest[1] == server.id] == [(where().hypervisor_hostname, server.id)]
+    alone = lambda: [guest for guest in cluster.guests() if guest[1] == server.id] == [(where().hypervisor_hostname, server.id)]
+
+    def up():
+        assert alone()
+        return sorted(all_up(cluster)) == list(NODES)
+
+    wait_for("three hosts are up", up, 120, 0.2)
+    wait_for("it has heard", lambda: alone() and "stay off until" not in unheard(), 60, 1)
+    wait_for("everything fits together", lambda: alone() and cluster.fsck() == [], 120, 2)
+    assert alone()
 
 
 def test_a_removed_host_is_told_nothing_any_more_and_may_join_again(cluster):

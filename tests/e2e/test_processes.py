@@ -1,7 +1,6 @@
 """Every service as a process of its own, on PostgreSQL and RabbitMQ: the same cloud, whichever of them is killed."""
 
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -18,7 +17,6 @@ from processes import PARTS, PREFIXES, Processes, answers
 @pytest.fixture(scope="module")
 def many():
     folder = tempfile.mkdtemp(prefix="nephos-e2e-", dir="/tmp")
-    os.chmod(folder, 0o755)  # PostgreSQL's user passes through
     cloud = Processes(folder, 9000)
     try:
         cloud.up()

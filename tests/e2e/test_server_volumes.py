@@ -3,10 +3,34 @@
 import pytest
 
 from cloud import ROOT, is_open, run, ssh, wait_for
+from conftest import on_libvirt
 from written import check_written, write_while
 
 # A guest under emulation, on a machine that does other things as well.
 BOOT = 150
+
+
+@pytest.fixture(scope="module")
+def real():
+    """With two back ends: files on the usual file system, and on one whose files can share blocks."""
+    mounted = []
+
+    def prepare(cloud):
+        image, place = cloud.folder / "sharing.xfs", cloud.state / "volumes" / "sharing"
+        place.mkdir(parents=True)
+        run("truncate", "-s", "4G", image)
+        run("mkfs.xfs", "-q", image)
+        run("mount", "-o", "loop", image, place)
+        mounted.append(place)
+
+    try:
+        with on_libvirt("[block]\nbackends = ['local', 'sharing']\n", prepare) as cloud:
+            yield cloud
+            cloud.nephos("down", "--clean", check=False)
+            run("umount", "-l", mounted.pop())
+    finally:
+        for place in mounted:
+            run("umount", "-l", place, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +242,93 @@ def test_what_is_written_in_one_guest_is_the_same_in_another_after_growth_snapsh
     wait_for("they are gone", lambda: not list(volumes.snapshots()), 60)
     volumes.delete_volume(volume)
     wait_for("it is gone", lambda: volume.id not in {one.id for one in volumes.volumes()}, 60)
+    assert real.fsck() == []
+
+
+def plug(real, volumes, server, volume, inside):
+    """The device by which the guest has it then."""
+    before = set(inside("lsblk -dn -o NAME").split())
+    real.openstack("server", "add", "volume", server, volume.id)
+    wait_for("it is in use", is_in(volumes, volume, "in-use"), 60)
+    return "/dev/" + wait_for("the guest sees it", lambda: set(inside("lsblk -dn -o NAME").split()) - before, 30).pop()
+
+
+def unplug(real, volumes, server, volume):
+    real.openstack("server", "remove", "volume", server, volume.id)
+    wait_for("it is free", is_in(volumes, volume, "available"), 120)
+
+
+def test_two_guests_share_a_volume_of_a_type_that_allows_it(real, guest, volumes, rooted):
+    (first, inside), (second, _, writer) = guest, rooted
+    real.admin("volume", "type", "create", "--property", "multiattach=<is> True", "many")
+    volume = new(volumes, name="shared", volume_type="many")
+    written = plug(real, volumes, second, volume, writer)
+    real.openstack("server", "add", "volume", first, volume.id, "--os-compute-api-version", "2.60")
+    wait_for("both have it", lambda: len(volumes.get_volume(volume).attachments) == 2, 60)
+    listed = real.openstack("server", "volume", "list", first, "-f", "json")
+    [device] = [one["Device"] for one in listed if one["Volume ID"] == volume.id]
+    wait_for("the other guest sees it", lambda: device.removeprefix("/dev/") in inside("lsblk -dn -o NAME"), 30)
+    writer("dd if=/dev/urandom of=/tmp/shared bs=64k count=4")
+    writer(f"sudo dd if=/tmp/shared of={written} bs=64k oflag=direct")
+    wanted = writer("md5sum </tmp/shared")
+    assert inside(f"sudo dd if={device} bs=64k count=4 iflag=direct 2>/dev/null | md5sum") == wanted
+    # Whoever still has it goes on.
+    real.openstack("server", "remove", "volume", second, volume.id)
+    wait_for("one has it", lambda: len(volumes.get_volume(volume).attachments) == 1, 120)
+    assert volumes.get_volume(volume).status == "in-use"
+    assert inside(f"sudo dd if={device} bs=64k count=4 iflag=direct 2>/dev/null | md5sum") == wanted
+    unplug(real, volumes, first, volume)
+    volumes.delete_volume(volume)
+
+
+def test_a_volume_in_use_is_copied_where_files_share_blocks_and_goes_back_to_its_snapshot(real, guest, volumes, rooted):
+    (first, inside), (second, _, writer) = guest, rooted
+    real.admin("volume", "type", "create", "--property", "volume_backend_name=sharing", "sharing")
+    volume = new(volumes, name="original", volume_type="sharing")
+    device = plug(real, volumes, second, volume, writer)
+    writer(f"dd if=/dev/urandom of=/tmp/then bs=1M count=4 && sudo dd if=/tmp/then of={device} bs=1M conv=fsync")
+    wanted = writer("md5sum </tmp/then")
+    snapshot = volumes.create_snapshot(volume_id=volume.id, name="while-in-use", is_forced=True)
+    wait_for("the snapshot is there", lambda: volumes.get_snapshot(snapshot).status == "available", 60)
+    writer(f"sudo dd if=/dev/zero of={device} bs=1M count=4 conv=fsync")
+    unplug(real, volumes, second, volume)
+    copy = new(volumes, name="copy-of-it", snapshot_id=snapshot.id)
+    device = plug(real, volumes, first, copy, inside)
+    assert inside(f"sudo head -c 4194304 {device} | md5sum") == wanted
+    unplug(real, volumes, first, copy)
+    real.openstack("--os-volume-api-version", "3.40", "volume", "revert", snapshot.id)
+    wait_for("it is what it was", is_in(volumes, volume, "available"), 60)
+    device = plug(real, volumes, second, volume, writer)
+    assert writer(f"sudo head -c 4194304 {device} | md5sum") == wanted
+    unplug(real, volumes, second, volume)
+    volumes.delete_volume(copy)
+    volumes.delete_snapshot(snapshot)
+    wait_for("it is gone", lambda: not list(volumes.snapshots()), 60)
+    volumes.delete_volume(volume)
+    assert real.fsck() == []
+
+
+def test_a_guest_that_does_not_let_go_keeps_its_volume_until_it_does(real, guest, volumes):
+    server, inside = guest
+    volume = new(volumes, name="kept")
+    device = plug(real, volumes, server, volume, inside)
+    # A guest that stands still answers nobody.
+    real.openstack("server", "pause", server)
+    wait_for("it stands still", lambda: real.server(server)["status"] == "PAUSED", 60, pause=1)
+    real.openstack("server", "remove", "volume", server, volume.id)
+    compute = real.sdk("nephos-admin").compute
+
+    def result():
+        return [one["result"] for one in events(compute, server, "detach_volume")]
+
+    wait_for("the end is said", lambda: result() == ["Error"], 200, pause=1)
+    assert volumes.get_volume(volume).status == "in-use"
+    real.openstack("server", "unpause", server)
+    wait_for("it goes on", lambda: real.server(server)["status"] == "ACTIVE", 120, pause=1)
+    wait_for("it has it", lambda: device.removeprefix("/dev/") in inside("lsblk -dn -o NAME"), 60)
+    unplug(real, volumes, server, volume)
+    assert device.removeprefix("/dev/") not in inside("lsblk -dn -o NAME")
+    volumes.delete_volume(volume)
     assert real.fsck() == []
 
 

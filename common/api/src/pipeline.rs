@@ -532,10 +532,9 @@ fn page(fault: &Fault) -> Response {
 
 fn html(fault: &Fault, page: String) -> Response {
     let mut headers = fault.headers.clone();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=UTF-8"),
-    );
+    // What is no page says so itself.
+    let page_type = HeaderValue::from_static("text/html; charset=UTF-8");
+    headers.entry(header::CONTENT_TYPE).or_insert(page_type);
     Response {
         status: fault.status,
         headers,

@@ -8,28 +8,41 @@ use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use crate::{Chunks, Error, Writer};
+use crate::writer::FileWriter;
+use crate::{Chunks, Error, check_key};
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 const PART: &str = ".part";
 
 /// A folder of blobs.
+/// A folder of blobs. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder(Arc<Path>);
+pub struct Folder(Arc<Path>);
 
 impl Folder {
-    pub(crate) fn open(path: PathBuf) -> Result<Self, Error> {
+    /// A folder of the local file system, made if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
         std::fs::create_dir_all(&path)
             .map_err(|why| Error::io(format!("make {}", path.display()), why))?;
         Ok(Self(path.into()))
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
+    /// Where it is, for operators.
+    #[must_use]
+    pub fn location(&self) -> String {
+        self.0.display().to_string()
     }
 
-    pub(crate) async fn write(&self, key: &str) -> Result<Writer, Error> {
+    /// Begins a blob. What an earlier try under this key left behind is thrown away.
+    ///
+    /// # Errors
+    /// When nothing can be written there.
+    pub async fn write(&self, key: &str) -> Result<FileWriter, Error> {
         let (whole, part) = self.paths(key)?;
         let opened = {
             let part = part.clone();
@@ -38,10 +51,14 @@ impl Folder {
         let file = blocking(opened)
             .await
             .map_err(|why| Error::io(format!("write {}", part.display()), why))?;
-        Ok(Writer::new(file, part, whole))
+        Ok(FileWriter::new(file, part, whole))
     }
 
-    pub(crate) async fn size(&self, key: &str) -> Result<Option<u64>, Error> {
+    /// The size of a finished blob.
+    ///
+    /// # Errors
+    /// When the file system does not answer.
+    pub async fn size(&self, key: &str) -> Result<Option<u64>, Error> {
         let (whole, _) = self.paths(key)?;
         match tokio::fs::metadata(&whole).await {
             Ok(about) => Ok(Some(about.len())),
@@ -50,7 +67,11 @@ impl Folder {
         }
     }
 
-    pub(crate) async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks, Error> {
+    /// The bytes of a finished blob in `range`, read as they are asked for. A blob that is removed meanwhile is read to its end.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks, Error> {
         let (whole, _) = self.paths(key)?;
         let mut file = match tokio::fs::File::open(&whole).await {
             Ok(file) => file,
@@ -70,7 +91,11 @@ impl Folder {
         Ok(ReaderStream::with_capacity(limited, CHUNK_BYTES).boxed())
     }
 
-    pub(crate) async fn examine<T: Send + 'static>(
+    /// Lets `look` read a finished blob, off the async threads.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn examine<T: Send + 'static>(
         &self,
         key: &str,
         look: impl FnOnce(&std::fs::File) -> T + Send + 'static,
@@ -82,7 +107,11 @@ impl Folder {
             .map_err(|why| Error::io(what, why))
     }
 
-    pub(crate) async fn remove(&self, key: &str) -> Result<(), Error> {
+    /// Removes a blob, finished or not; what is not there is removed already.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn remove(&self, key: &str) -> Result<(), Error> {
         let (whole, part) = self.paths(key)?;
         let mut removed = false;
         for path in [part, whole] {
@@ -102,14 +131,19 @@ impl Folder {
         Ok(())
     }
 
-    pub(crate) async fn list(&self) -> Result<Vec<String>, Error> {
+    /// The keys of all blobs, finished or not.
+    ///
+    /// # Errors
+    /// When the file system does not answer.
+    pub async fn list(&self) -> Result<Vec<String>, Error> {
         let folder = Arc::clone(&self.0);
         let names = blocking(move || {
             std::fs::read_dir(&folder)?
                 .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
                 .collect::<std::io::Result<Vec<String>>>()
         });
-        let names = names.await.map_err(|why| Error::io("list a folder", why))?;
+        let what = || format!("list {}", self.location());
+        let names = names.await.map_err(|why| Error::io(what(), why))?;
         let mut keys: Vec<String> = names
             .into_iter()
             .map(|name| name.strip_suffix(PART).map(str::to_owned).unwrap_or(name))
@@ -121,14 +155,7 @@ impl Folder {
 
     /// The finished file and the part file of a key.
     fn paths(&self, key: &str) -> Result<(PathBuf, PathBuf), Error> {
-        let plain = key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-        if key.is_empty() || key.len() > 128 || !plain {
-            return Err(Error::Key {
-                key: key.to_owned(),
-            });
-        }
+        check_key(key)?;
         Ok((self.0.join(key), self.0.join(format!("{key}{PART}"))))
     }
 }
@@ -145,4 +172,111 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(call)
         .await
         .map_err(std::io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    async fn whole(store: &Folder, key: &str, range: Range<u64>) -> Vec<u8> {
+        let mut chunks = store.read(key, range).await.unwrap();
+        let mut all = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            all.extend_from_slice(&chunk.unwrap());
+        }
+        all
+    }
+
+    fn store() -> (tempfile::TempDir, Folder) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Folder::open(folder.path().join("a/b")).unwrap();
+        (folder, store)
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_seen_only_when_it_is_finished() {
+        let (_folder, store) = store();
+        let mut writer = store.write("k1").await.unwrap();
+        writer.write(Bytes::from_static(b"hello ")).await.unwrap();
+        writer.write(Bytes::from_static(b"world")).await.unwrap();
+        assert_eq!(store.size("k1").await.unwrap(), None);
+        let digests = writer.flush().await.unwrap();
+        assert_eq!(digests.size, 11);
+        assert_eq!(digests.md5, "5eb63bbbe01eeed093cb22bb8f5acdc3");
+        assert!(
+            digests
+                .sha512
+                .starts_with("309ecc489c12d6eb4cc40f50c902f2b4")
+        );
+        writer.finish().await.unwrap();
+        assert_eq!(store.size("k1").await.unwrap(), Some(11));
+        assert_eq!(whole(&store, "k1", 0..11).await, b"hello world");
+        assert_eq!(whole(&store, "k1", 6..8).await, b"wo");
+        assert_eq!(store.list().await.unwrap(), ["k1"]);
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_blob_is_removed_with_its_key_and_a_new_try_starts_anew() {
+        let (_folder, store) = store();
+        let mut writer = store.write("k1").await.unwrap();
+        writer.write(Bytes::from(vec![1; 3_000_000])).await.unwrap();
+        drop(writer);
+        assert_eq!(store.list().await.unwrap(), ["k1"]);
+        let mut writer = store.write("k1").await.unwrap();
+        writer.write(Bytes::from_static(b"x")).await.unwrap();
+        writer.flush().await.unwrap();
+        writer.finish().await.unwrap();
+        assert_eq!(whole(&store, "k1", 0..1).await, b"x");
+        store.remove("k1").await.unwrap();
+        store.remove("k1").await.unwrap();
+        assert!(store.list().await.unwrap().is_empty());
+        assert!(matches!(
+            store.read("k1", 0..1).await.err(),
+            Some(Error::Missing { .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_reader_keeps_what_it_opened() {
+        let (_folder, store) = store();
+        let mut writer = store.write("k1").await.unwrap();
+        writer.write(Bytes::from(vec![7; 2_000_000])).await.unwrap();
+        writer.flush().await.unwrap();
+        writer.finish().await.unwrap();
+        let mut chunks = store.read("k1", 0..2_000_000).await.unwrap();
+        store.remove("k1").await.unwrap();
+        let mut seen = 0;
+        while let Some(chunk) = chunks.next().await {
+            seen += chunk.unwrap().len();
+        }
+        assert_eq!(seen, 2_000_000);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_apart_and_leaves_no_whole_blob() {
+        let (folder, store) = store();
+        let part = folder.path().join("a/b/k1.part");
+        std::os::unix::fs::symlink("/dev/full", part).unwrap();
+        let mut writer = store.write("k1").await.unwrap();
+        let full = writer.write(Bytes::from(vec![0; 2_000_000])).await;
+        assert!(matches!(full, Err(Error::Full)), "{full:?}");
+        assert!(writer.flush().await.is_err());
+        assert_eq!(store.size("k1").await.unwrap(), None);
+        store.remove("k1").await.unwrap();
+        assert!(store.list().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_key_leaves_the_folder() {
+        let (_folder, store) = store();
+        for key in ["", "..", "a/b", ".hidden", "a.part", "a\0b"] {
+            assert!(
+                matches!(store.write(key).await.err(), Some(Error::Key { .. })),
+                "{key}"
+            );
+            assert!(store.remove(key).await.is_err(), "{key}");
+        }
+    }
 }

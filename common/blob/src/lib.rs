@@ -1,97 +1,114 @@
 //! Byte stores: a stream in, a range out, visible whole or not at all.
 //!
-//! A blob is written into a part file, flushed to disk and renamed: whoever opens its key sees all of it or nothing.
-//! Digests are computed while writing. Invariant: a key is written once; what is wanted anew gets a new key.
+//! [`Folder`] keeps blobs as files of one folder. [`Store`] keeps many of them, in files spread over folders or in a bucket
+//! that somebody else serves by S3. Digests are computed while writing. Invariant: a key is written once; what is wanted
+//! anew gets a new key. What a process that was killed left behind has a key too, by which it is found and removed.
 
+mod bucket;
+mod error;
 mod file;
+mod folders;
+mod hashes;
 mod writer;
 
 use std::ops::Range;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
-pub use writer::{Digests, Writer};
+pub use bucket::{BucketSettings, BucketWriter, MAX_BYTES as MAX_BUCKET_BYTES};
+pub use error::Error;
+pub use file::Folder;
+pub use hashes::Digests;
+pub use writer::FileWriter;
 
-/// Why bytes cannot be stored or read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No space is left.
-    #[error("the disk is full")]
-    Full,
-    /// There is no such blob.
-    #[error("no blob {key}")]
-    Missing {
-        /// Its key.
-        key: String,
-    },
-    /// The key is none that this crate gave out: it could leave the folder.
-    #[error("{key} is no key of a blob")]
-    Key {
-        /// The key.
-        key: String,
-    },
-    /// Anything else that the operating system said.
-    #[error("cannot {what}")]
-    Io {
-        /// What was attempted.
-        what: String,
-        /// What it said.
-        #[source]
-        cause: std::io::Error,
-    },
-}
+/// A stream of bytes on their way out.
+pub type Chunks = BoxStream<'static, Result<Bytes, std::io::Error>>;
 
-impl Error {
-    /// An error of the operating system while doing `what`.
-    pub(crate) fn io(what: impl Into<String>, cause: std::io::Error) -> Self {
-        match cause.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
-            _other => Self::Io {
-                what: what.into(),
-                cause,
-            },
-        }
-    }
-}
-
-/// A place for blobs. Cheap to clone.
+/// A place for blobs by the million. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store(Driver);
 
 /// One variant per technology.
 #[derive(Clone, Debug)]
 enum Driver {
-    File(file::Folder),
+    Folders(folders::Folders),
+    Bucket(bucket::Bucket),
 }
 
-/// A stream of bytes on their way out.
-pub type Chunks = BoxStream<'static, Result<Bytes, std::io::Error>>;
+/// Some keys of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// All finished blobs with keys behind this one …
+    pub after: String,
+    /// … and up to this one are among `keys`; none, where the two are the same.
+    pub up_to: String,
+    /// Keys of blobs, finished or not.
+    pub keys: Vec<String>,
+}
 
 impl Store {
-    /// A folder of the local file system, made if it is not there.
+    /// Files, spread over folders below this one by the first two hexadecimal digits of their keys. Folders are made where
+    /// they are missing.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub fn folder(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        Ok(Self(Driver::File(file::Folder::open(path.into())?)))
+    /// When one cannot be made.
+    pub fn folders(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let folders = folders::Folders::open(&path.into())?;
+        Ok(Self(Driver::Folders(folders)))
+    }
+
+    /// A bucket of any S3. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`Error::Settings`].
+    pub fn bucket(settings: &BucketSettings) -> Result<Self, Error> {
+        Ok(Self(Driver::Bucket(bucket::Bucket::open(settings)?)))
     }
 
     /// Where it is, for operators.
     #[must_use]
     pub fn location(&self) -> String {
-        let Driver::File(folder) = &self.0;
-        folder.path().display().to_string()
+        match &self.0 {
+            Driver::Folders(folders) => folders.location(),
+            Driver::Bucket(bucket) => bucket.location(),
+        }
     }
 
-    /// Begins a blob. What an earlier try under this key left behind is thrown away.
+    /// Whether it answers and may be listed. Changes nothing.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn look(&self) -> Result<(), Error> {
+        match &self.0 {
+            Driver::Folders(folders) => folders.look().await,
+            Driver::Bucket(bucket) => bucket.look().await,
+        }
+    }
+
+    /// That, and whether blobs may be written and removed. Leaves nothing behind.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn prove(&self) -> Result<(), Error> {
+        match &self.0 {
+            // Its folders have just been made, or were there: what is wrong with a file is said when it is written.
+            Driver::Folders(folders) => folders.look().await,
+            Driver::Bucket(bucket) => bucket.prove().await,
+        }
+    }
+
+    /// Begins a blob.
     ///
     /// # Errors
     /// When nothing can be written there.
     pub async fn write(&self, key: &str) -> Result<Writer, Error> {
-        let Driver::File(folder) = &self.0;
-        folder.write(key).await
+        match &self.0 {
+            Driver::Folders(folders) => folders.of(key).write(key).await.map(Writer::File),
+            Driver::Bucket(bucket) => bucket.write(key).map(Writer::Bucket),
+        }
     }
 
     /// The size of a finished blob.
@@ -99,30 +116,31 @@ impl Store {
     /// # Errors
     /// When the store does not answer.
     pub async fn size(&self, key: &str) -> Result<Option<u64>, Error> {
-        let Driver::File(folder) = &self.0;
-        folder.size(key).await
+        match &self.0 {
+            Driver::Folders(folders) => folders.of(key).size(key).await,
+            Driver::Bucket(bucket) => bucket.size(key).await,
+        }
     }
 
-    /// The bytes of a finished blob in `range`, read as they are asked for. A blob that is removed meanwhile is read to its end.
+    /// The bytes of a finished blob in `range`, read as they are asked for.
     ///
     /// # Errors
     /// When it is not there.
     pub async fn read(&self, key: &str, range: Range<u64>) -> Result<Chunks, Error> {
-        let Driver::File(folder) = &self.0;
-        folder.read(key, range).await
+        match &self.0 {
+            Driver::Folders(folders) => folders.of(key).read(key, range).await,
+            Driver::Bucket(bucket) => bucket.read(key, range).await,
+        }
     }
 
-    /// Lets `look` read a finished blob, off the async threads.
-    ///
-    /// # Errors
-    /// When it is not there.
-    pub async fn examine<T: Send + 'static>(
-        &self,
-        key: &str,
-        look: impl FnOnce(&std::fs::File) -> T + Send + 'static,
-    ) -> Result<T, Error> {
-        let Driver::File(folder) = &self.0;
-        folder.examine(key, look).await
+    /// Whether a reader of so many bytes of one blob, once begun, is served to the end if the blob is removed meanwhile.
+    #[must_use]
+    pub fn serves_to_the_end(&self, bytes: u64) -> bool {
+        match &self.0 {
+            // A file that is open stays.
+            Driver::Folders(_) => true,
+            Driver::Bucket(_) => bucket::serves_to_the_end(bytes),
+        }
     }
 
     /// Removes a blob, finished or not; what is not there is removed already.
@@ -130,123 +148,88 @@ impl Store {
     /// # Errors
     /// When it cannot be removed.
     pub async fn remove(&self, key: &str) -> Result<(), Error> {
-        let Driver::File(folder) = &self.0;
-        folder.remove(key).await
+        match &self.0 {
+            Driver::Folders(folders) => folders.of(key).remove(key).await,
+            Driver::Bucket(bucket) => bucket.remove(key).await,
+        }
     }
 
-    /// The keys of all blobs, finished or not.
+    /// The keys of all blobs. What comes or goes meanwhile may be among them or not.
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn list(&self) -> Result<Vec<String>, Error> {
-        let Driver::File(folder) = &self.0;
-        folder.list().await
+    /// Each item: what could not be listed; others may follow.
+    #[must_use]
+    pub fn pages(&self) -> BoxStream<'static, Result<Page, Error>> {
+        match &self.0 {
+            Driver::Folders(folders) => folders.clone().pages().boxed(),
+            Driver::Bucket(bucket) => bucket.clone().pages().boxed(),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use futures_util::StreamExt;
+/// A blob of a [`Store`] that is being written. Dropped before [`Writer::finish`], it leaves what [`Store::remove`] takes
+/// away, as after a crash.
+#[derive(Debug)]
+pub enum Writer {
+    /// Into a file.
+    File(FileWriter),
+    /// Into a bucket.
+    Bucket(BucketWriter),
+}
 
-    use super::*;
-
-    async fn whole(store: &Store, key: &str, range: Range<u64>) -> Vec<u8> {
-        let mut chunks = store.read(key, range).await.unwrap();
-        let mut all = Vec::new();
-        while let Some(chunk) = chunks.next().await {
-            all.extend_from_slice(&chunk.unwrap());
-        }
-        all
-    }
-
-    fn store() -> (tempfile::TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::folder(folder.path().join("a/b")).unwrap();
-        (folder, store)
-    }
-
-    #[tokio::test]
-    async fn a_blob_is_seen_only_when_it_is_finished() {
-        let (_folder, store) = store();
-        let mut writer = store.write("k1").await.unwrap();
-        writer.write(Bytes::from_static(b"hello ")).await.unwrap();
-        writer.write(Bytes::from_static(b"world")).await.unwrap();
-        assert_eq!(store.size("k1").await.unwrap(), None);
-        let digests = writer.flush().await.unwrap();
-        assert_eq!(digests.size, 11);
-        assert_eq!(digests.md5, "5eb63bbbe01eeed093cb22bb8f5acdc3");
-        assert!(
-            digests
-                .sha512
-                .starts_with("309ecc489c12d6eb4cc40f50c902f2b4")
-        );
-        writer.finish().await.unwrap();
-        assert_eq!(store.size("k1").await.unwrap(), Some(11));
-        assert_eq!(whole(&store, "k1", 0..11).await, b"hello world");
-        assert_eq!(whole(&store, "k1", 6..8).await, b"wo");
-        assert_eq!(store.list().await.unwrap(), ["k1"]);
-    }
-
-    #[tokio::test]
-    async fn an_abandoned_blob_is_removed_with_its_key_and_a_new_try_starts_anew() {
-        let (_folder, store) = store();
-        let mut writer = store.write("k1").await.unwrap();
-        writer.write(Bytes::from(vec![1; 3_000_000])).await.unwrap();
-        drop(writer);
-        assert_eq!(store.list().await.unwrap(), ["k1"]);
-        let mut writer = store.write("k1").await.unwrap();
-        writer.write(Bytes::from_static(b"x")).await.unwrap();
-        writer.flush().await.unwrap();
-        writer.finish().await.unwrap();
-        assert_eq!(whole(&store, "k1", 0..1).await, b"x");
-        store.remove("k1").await.unwrap();
-        store.remove("k1").await.unwrap();
-        assert!(store.list().await.unwrap().is_empty());
-        assert!(matches!(
-            store.read("k1", 0..1).await.err(),
-            Some(Error::Missing { .. })
-        ));
-    }
-
-    #[tokio::test]
-    async fn a_reader_keeps_what_it_opened() {
-        let (_folder, store) = store();
-        let mut writer = store.write("k1").await.unwrap();
-        writer.write(Bytes::from(vec![7; 2_000_000])).await.unwrap();
-        writer.flush().await.unwrap();
-        writer.finish().await.unwrap();
-        let mut chunks = store.read("k1", 0..2_000_000).await.unwrap();
-        store.remove("k1").await.unwrap();
-        let mut seen = 0;
-        while let Some(chunk) = chunks.next().await {
-            seen += chunk.unwrap().len();
-        }
-        assert_eq!(seen, 2_000_000);
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_is_told_apart_and_leaves_no_whole_blob() {
-        let (folder, store) = store();
-        let part = folder.path().join("a/b/k1.part");
-        std::os::unix::fs::symlink("/dev/full", part).unwrap();
-        let mut writer = store.write("k1").await.unwrap();
-        let full = writer.write(Bytes::from(vec![0; 2_000_000])).await;
-        assert!(matches!(full, Err(Error::Full)), "{full:?}");
-        assert!(writer.flush().await.is_err());
-        assert_eq!(store.size("k1").await.unwrap(), None);
-        store.remove("k1").await.unwrap();
-        assert!(store.list().await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn no_key_leaves_the_folder() {
-        let (_folder, store) = store();
-        for key in ["", "..", "a/b", ".hidden", "a.part", "a\0b"] {
-            assert!(
-                matches!(store.write(key).await.err(), Some(Error::Key { .. })),
-                "{key}"
-            );
-            assert!(store.remove(key).await.is_err(), "{key}");
+impl Writer {
+    /// Leaves out SHA-512, which nobody asks for. Before the first byte.
+    #[must_use]
+    pub fn md5_only(self) -> Self {
+        match self {
+            Self::File(writer) => Self::File(writer.md5_only()),
+            Self::Bucket(writer) => Self::Bucket(writer.md5_only()),
         }
     }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`Error::Full`], or what else the store says; nothing more can be written then.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        match self {
+            Self::File(writer) => writer.write(bytes).await,
+            Self::Bucket(writer) => writer.write(bytes).await,
+        }
+    }
+
+    /// Says what it was, after the last byte. The blob is not visible yet.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub async fn flush(&mut self) -> Result<Digests, Error> {
+        match self {
+            Self::File(writer) => writer.flush().await,
+            Self::Bucket(writer) => writer.flush().await,
+        }
+    }
+
+    /// Makes the blob visible under its key, for good. After [`Writer::flush`].
+    ///
+    /// # Errors
+    /// When the store does not take it. It may have done so none the less: the key is to be removed.
+    pub async fn finish(self) -> Result<(), Error> {
+        match self {
+            Self::File(writer) => writer.finish().await,
+            Self::Bucket(writer) => writer.finish().await,
+        }
+    }
+}
+
+/// Only keys that this crate's users make: none leaves its folder, or means something to S3.
+pub(crate) fn check_key(key: &str) -> Result<(), Error> {
+    let plain = key
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if key.is_empty() || key.len() > 128 || !plain {
+        return Err(Error::Key {
+            key: key.to_owned(),
+        });
+    }
+    Ok(())
 }

@@ -1,33 +1,21 @@
-//! A blob on its way in: buffered, hashed and written off the async threads.
+//! A blob on its way into a file: buffered, hashed and written off the async threads.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
-use md5::{Digest as _, Md5};
-use sha2::Sha512;
 
 use crate::Error;
 use crate::file::{blocking, sync_folder};
+use crate::hashes::{Digests, Hashes};
 
 /// Bytes gathered before they are written at once.
 const BUFFER_BYTES: usize = 1024 * 1024;
 
-/// What is known of bytes once all of them have passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Digests {
-    /// How many.
-    pub size: u64,
-    /// MD5 in hex: what OpenStack calls the checksum.
-    pub md5: String,
-    /// SHA-512 in hex; empty when it was not asked for.
-    pub sha512: String,
-}
-
-/// A blob that is being written. Dropped before [`Writer::finish`], it leaves a part file, which
-/// [`Store::remove`](crate::Store::remove) takes away: as after a crash.
+/// A blob that is being written. Dropped before [`FileWriter::finish`], it leaves a part file, which
+/// [`Folder::remove`](crate::Folder::remove) takes away: as after a crash.
 #[derive(Debug)]
-pub struct Writer {
+pub struct FileWriter {
     state: Option<State>,
     buffer: BytesMut,
     part: PathBuf,
@@ -37,18 +25,14 @@ pub struct Writer {
 #[derive(Debug)]
 struct State {
     file: std::fs::File,
-    md5: Md5,
-    sha512: Option<Sha512>,
-    size: u64,
+    hashes: Hashes,
 }
 
-impl Writer {
+impl FileWriter {
     pub(crate) fn new(file: std::fs::File, part: PathBuf, whole: PathBuf) -> Self {
         let state = State {
             file,
-            md5: Md5::new(),
-            sha512: Some(Sha512::new()),
-            size: 0,
+            hashes: Hashes::new(),
         };
         Self {
             state: Some(state),
@@ -62,7 +46,7 @@ impl Writer {
     #[must_use]
     pub fn md5_only(mut self) -> Self {
         if let Some(state) = &mut self.state {
-            state.sha512 = None;
+            state.hashes.md5_only();
         }
         self
     }
@@ -82,25 +66,17 @@ impl Writer {
     /// Brings everything to disk and says what it was. The blob is not visible yet.
     ///
     /// # Errors
-    /// As [`Writer::write`].
+    /// As [`FileWriter::write`].
     pub async fn flush(&mut self) -> Result<Digests, Error> {
         self.write_buffer().await?;
         let synced = self.with_state(|state| {
             state.file.sync_all()?;
-            Ok(Digests {
-                size: state.size,
-                md5: hex::encode(state.md5.clone().finalize()),
-                sha512: state
-                    .sha512
-                    .clone()
-                    .map(|hash| hex::encode(hash.finalize()))
-                    .unwrap_or_default(),
-            })
+            Ok(state.hashes.digests())
         });
         synced.await
     }
 
-    /// Lets `look` read what was written so far, off the async threads. To be called after [`Writer::flush`].
+    /// Lets `look` read what was written so far, off the async threads. To be called after [`FileWriter::flush`].
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -133,11 +109,7 @@ impl Writer {
     async fn write_buffer(&mut self) -> Result<(), Error> {
         let bytes = self.buffer.split().freeze();
         self.with_state(move |state| {
-            state.md5.update(&bytes);
-            if let Some(sha512) = &mut state.sha512 {
-                sha512.update(&bytes);
-            }
-            state.size += bytes.len() as u64;
+            state.hashes.update(&bytes);
             state.file.write_all(&bytes)
         })
         .await

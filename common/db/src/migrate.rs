@@ -1,6 +1,8 @@
 //! Tables by numbered files, each applied once and never edited afterwards.
 
-use crate::{Db, EngineKind, Error, Kind, args};
+use std::time::Duration;
+
+use crate::{Db, EngineKind, Error, Kind, Tx, args};
 
 /// One file of `migrations/`.
 #[derive(Clone, Copy, Debug)]
@@ -22,15 +24,11 @@ macro_rules! migrations {
     };
 }
 
+/// Tables are made before a service works. A slow machine, large tables, or others who make the same take their time.
+const AT_MOST: Duration = Duration::from_secs(3600);
+
 pub(crate) async fn run(db: &Db, migrations: &[Migration]) -> Result<(), Error> {
-    let mut tx = db.guarded().await?;
-    if db.kind() == EngineKind::Postgres {
-        // Several processes may start at once, and large tables take their time.
-        tx.exec("SET LOCAL lock_timeout = 0", args![]).await?;
-        tx.exec("SET LOCAL statement_timeout = 0", args![]).await?;
-        tx.exec("SELECT pg_advisory_xact_lock(7236470)", args![])
-            .await?;
-    }
+    let mut tx = alone(db).await?;
     tx.exec(
         "CREATE TABLE IF NOT EXISTS nephos_migrations \
          (name TEXT PRIMARY KEY, sql TEXT NOT NULL, applied_at BIGINT NOT NULL)",
@@ -66,6 +64,20 @@ pub(crate) async fn run(db: &Db, migrations: &[Migration]) -> Result<(), Error> 
     tx.commit().await
 }
 
+/// A transaction in which nobody else makes tables, and which may last.
+async fn alone(db: &Db) -> Result<Tx, Error> {
+    let mut tx = db.guarded().await?;
+    tx.may_last(AT_MOST);
+    if db.kind() == EngineKind::Postgres {
+        // Several processes may start at once, and large tables take their time.
+        tx.exec("SET LOCAL lock_timeout = 0", args![]).await?;
+        tx.exec("SET LOCAL statement_timeout = 0", args![]).await?;
+        tx.exec("SELECT pg_advisory_xact_lock(7236470)", args![])
+            .await?;
+    }
+    Ok(tx)
+}
+
 /// The statements of a file: split at semicolons outside quotes; comment lines are dropped.
 fn statements(sql: &'static str) -> Vec<&'static str> {
     let mut found = Vec::new();
@@ -96,7 +108,34 @@ fn statements(sql: &'static str) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::statements;
+    use std::sync::Arc;
+
+    use nephos_runtime::{Clock, NoWakes};
+    use nephos_types::Timestamp;
+
+    use super::*;
+    use crate::DbUrl;
+
+    #[tokio::test]
+    async fn making_tables_may_take_longer_than_a_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::virtual_at(Timestamp(0));
+        let url = DbUrl::sqlite(folder.path().join("x.sqlite"));
+        let db = Db::open(&url, clock.clone(), Arc::new(NoWakes))
+            .await
+            .unwrap();
+        let minutes = Duration::from_secs(300);
+
+        let mut tx = alone(&db).await.unwrap();
+        clock.advance(minutes);
+        tx.exec("CREATE TABLE a (x TEXT)", args![]).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let mut tx = db.write().await.unwrap();
+        clock.advance(minutes);
+        let late = tx.exec("CREATE TABLE b (x TEXT)", args![]).await;
+        assert_eq!(late.unwrap_err().kind(), Kind::Poisoned);
+    }
 
     #[test]
     fn a_file_is_split_at_semicolons_outside_quotes_and_comments() {

@@ -108,16 +108,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         op: &Operation,
         ends: &Ends,
     ) -> Stepped {
-        if self.now() > op.deadline {
-            let late = format!(
-                "It did not come to its end in time; it was at step '{}'.",
-                op.step
-            );
-            return Stepped {
-                outcome: Ok(Next::Fail(Failure::new(late))),
-                in_the_way: false,
-            };
-        }
+        let late = self.now() > op.deadline;
         let clock = &self.0.parts.clock;
         let began = clock.monotonic();
         let step = AssertUnwindSafe(reconciler.step(cx, op)).catch_unwind();
@@ -147,7 +138,11 @@ impl<S: Send + Sync + 'static> Worker<S> {
         );
         Stepped {
             in_the_way: done.conflict && passes,
-            outcome,
+            outcome: if late {
+                out_of_time(op, outcome)
+            } else {
+                outcome
+            },
         }
     }
 
@@ -284,4 +279,21 @@ impl<S: Send + Sync + 'static> Worker<S> {
             warn!(%why, "cannot release a lease; it will run out");
         }
     }
+}
+
+/// After its deadline an operation waits for nothing more. What comes further goes on: a process that was away that long may
+/// have left something in the middle, which is brought to its end rather than left there.
+fn out_of_time(op: &Operation, outcome: Result<Next, StepError>) -> Result<Next, StepError> {
+    let why = match outcome {
+        Ok(Next::After(_) | Next::Wait { .. }) => String::new(),
+        Err(StepError::Db(why)) => format!(": {why}"),
+        Err(StepError::Transient(why) | StepError::Away(why)) => format!(": {why}"),
+        comes_to_an_end => return comes_to_an_end,
+    };
+    let late = format!(
+        "It did not come to its end in time; it was at step '{}'{}.",
+        op.step,
+        why.trim_end_matches('.')
+    );
+    Ok(Next::Fail(Failure::new(late)))
 }

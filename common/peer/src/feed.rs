@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nephos_runtime::boot;
 use nephos_types::RequestId;
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
@@ -152,6 +153,21 @@ impl Behalf {
     }
 }
 
+/// The document that a host kept of the last run, if there is one in this file.
+#[must_use]
+pub fn cached(file: &Path, host: &str) -> Option<Cached> {
+    let kept: Kept = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    let boot = boot::id();
+    (kept.host == host).then(|| Cached {
+        of_this_boot: !boot.is_empty() && kept.boot == boot,
+        desired: Desired {
+            revision: kept.revision,
+            complete: false,
+            items: kept.items.into_iter().map(keyed).collect(),
+        },
+    })
+}
+
 /// Pulls one service's feed for one host.
 #[derive(Debug)]
 pub struct FeedClient {
@@ -167,16 +183,29 @@ pub struct FeedClient {
     behalf: Behalf,
 }
 
+/// The document of the last run.
+#[derive(Clone, Debug)]
+pub struct Cached {
+    /// What it says. It is never complete: what it lacks may have come since.
+    pub desired: Desired,
+    /// Whether the machine has heard it since it started. While a machine is off, what it had may be given to others, so what
+    /// it kept from before says nothing of what it may begin.
+    pub of_this_boot: bool,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Kept {
     host: String,
+    /// The start of the machine in which it was heard.
+    #[serde(default)]
+    boot: String,
     revision: i64,
     items: Vec<Arc<FeedItem>>,
 }
 
 impl FeedClient {
-    /// A client for `host`; `file` keeps the last document, so that guests come back while the service is away. An empty
-    /// path keeps nothing.
+    /// A client for `host`; `file` keeps the last document, for an agent that starts again while the service is away. An
+    /// empty path keeps nothing.
     #[must_use]
     pub fn new(
         peers: Peers,
@@ -225,16 +254,11 @@ impl FeedClient {
         }
     }
 
-    /// The document of the last run. It is never complete: what it lacks may have come since.
+    /// The document of the last run.
     #[must_use]
-    pub fn cached(&self) -> Option<Desired> {
+    pub fn cached(&self) -> Option<Cached> {
         disk::sweep(&self.file);
-        let kept: Kept = serde_json::from_slice(&std::fs::read(&self.file).ok()?).ok()?;
-        (kept.host == self.host).then(|| Desired {
-            revision: kept.revision,
-            complete: false,
-            items: kept.items.into_iter().map(keyed).collect(),
-        })
+        cached(&self.file, &self.host)
     }
 
     /// Gives every change of the document to `take`, for ever. After an error the service is asked again.
@@ -316,6 +340,7 @@ impl FeedClient {
         }
         let kept = Kept {
             host: self.host.clone(),
+            boot: boot::id(),
             revision: self.desired.revision,
             items: self.desired.items.values().cloned().collect(),
         };
@@ -326,7 +351,7 @@ impl FeedClient {
         })
         .await;
         if let Err(why) = written.unwrap_or_else(|why| Err(std::io::Error::other(why))) {
-            tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk, without which guests do not come back while the services are away; is the disk full?");
+            tracing::warn!(%why, file = %self.file.display(), "cannot keep the feed on disk, without which guests are not looked after while the services are away; is the disk full?");
         }
         self.unkept = false;
         self.kept_at = Some(now);

@@ -49,3 +49,32 @@ async fn who_keeps_no_feed_waits_as_long_as_who_has_kept_it() {
     }
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[tokio::test]
+async fn what_was_kept_before_the_machine_started_is_told_from_what_it_has_heard_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("feed.json");
+    let directory = Directory::default();
+    directory.set("quiet", Transport::Local(Arc::new(Quiet::default())));
+    let peers = peers(&directory).await;
+    let client = || FeedClient::new(peers.clone(), "quiet", "h1", &file);
+    assert!(client().cached().is_none());
+    client().next(0).await.unwrap();
+    assert!(client().cached().unwrap().of_this_boot);
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut kept: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for earlier in [serde_json::json!("another"), serde_json::json!("")] {
+        kept["boot"] = earlier;
+        std::fs::write(&file, kept.to_string()).unwrap();
+        let cached = client().cached().unwrap();
+        assert!(!cached.of_this_boot && cached.desired.revision == 1);
+    }
+    // As a program wrote it that noted no start.
+    kept.as_object_mut().unwrap().remove("boot");
+    std::fs::write(&file, kept.to_string()).unwrap();
+    assert!(!client().cached().unwrap().of_this_boot);
+
+    client().next(0).await.unwrap();
+    assert!(client().cached().unwrap().of_this_boot);
+}

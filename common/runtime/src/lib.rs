@@ -3,6 +3,7 @@
 //! Invariant: nothing outside this crate reads the wall clock, makes random ids, spawns a task or reads the environment.
 //! That is what lets a test move time, name every task, and kill the process between any two side effects.
 
+pub mod boot;
 pub mod clock;
 pub mod config;
 pub mod crash;

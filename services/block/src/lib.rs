@@ -33,7 +33,7 @@ pub use config::Config;
 // The worker runs where the files are (docs/adr/0010): these are all that `ops` knows of the driver.
 pub(crate) use driver::images::Incoming;
 pub(crate) use driver::targets::Target;
-pub(crate) use driver::{Driver, DriverError};
+pub(crate) use driver::{Driver, DriverError, Room};
 
 pub(crate) type Svc = Block;
 pub(crate) type Cx = nephos_api::Cx<Svc>;
@@ -154,7 +154,32 @@ impl Block {
             let (service, stop) = (Arc::clone(&service), stop.clone());
             async move { service.keep_house(&stop).await }
         });
-        vec![work, house]
+        let (service, stop) = (Arc::clone(self), shutdown.clone());
+        let clock = self.core.clock.clone();
+        let shorten =
+            nephos_runtime::supervise("block.shorten", clock, shutdown.clone(), move || {
+                let (service, stop) = (Arc::clone(&service), stop.clone());
+                async move { service.keep_short(&stop).await }
+            });
+        vec![work, house, shorten]
+    }
+
+    async fn keep_short(&self, shutdown: &Shutdown) -> Result<(), nephos_db::Error> {
+        loop {
+            self.shorten().await?;
+            tokio::select! {
+                () = shutdown.wait() => return Ok(()),
+                () = self.core.clock.sleep(ops::shorten::EVERY) => {}
+            }
+        }
+    }
+
+    /// Makes chains of layers shorter, as [`Block::start`] does every now and then.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn shorten(&self) -> Result<(), nephos_db::Error> {
+        ops::shorten::shorten(self).await
     }
 
     async fn keep_house(&self, shutdown: &Shutdown) -> Result<(), nephos_db::Error> {

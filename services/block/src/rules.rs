@@ -46,6 +46,10 @@ nephos_auth::rules! {
     pub(crate) ExtendAttached = "volume:extend_attached_volume", MEMBER;
     /// Give a volume another type.
     pub(crate) Retype = "volume:retype", MEMBER;
+    /// Bring a volume back to its latest snapshot.
+    pub(crate) Revert = "volume:revert_to_snapshot", MEMBER;
+    /// Move a volume to another back end.
+    pub(crate) Migrate = "volume_extension:volume_admin_actions:migrate_volume", ADMIN;
     /// Set a volume's state by hand.
     pub(crate) ResetStatus = "volume_extension:volume_admin_actions:reset_status", ADMIN;
     /// Make a volume read-only.

@@ -34,3 +34,15 @@ async fn files_that_are_lost_or_nobodys_are_found_and_nothing_is_changed() {
     );
     assert!(stray_file.exists(), "the check changes nothing");
 }
+
+#[tokio::test]
+async fn a_volume_that_is_about_to_grow_is_counted_with_what_it_will_have() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let body = serde_json::json!({"os-extend": {"new_size": 5}});
+    let target = format!("/v3/volumes/{volume}/action");
+    cloud.member().post(&target, body).await.expect(202);
+    assert_eq!(cloud.block.check().await.unwrap(), []);
+    cloud.settle().await;
+    assert_eq!(cloud.block.check().await.unwrap(), []);
+}

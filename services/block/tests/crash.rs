@@ -65,7 +65,11 @@ async fn work(cloud: &Cloud) {
     let worker = cloud.block.worker();
     worker.take_over().await.unwrap();
     worker.settle(Duration::from_secs(60)).await.unwrap();
-    cloud.block.look().await.unwrap();
+    // A layer goes before the one below it has but one thing above it.
+    for _time in 0..3 {
+        cloud.block.shorten().await.unwrap();
+        cloud.block.look().await.unwrap();
+    }
 }
 
 /// Drains the work that `arrange` made, once undisturbed and once per crash point.
@@ -139,6 +143,63 @@ async fn a_copy_that_moves_to_the_back_end_of_another_type() {
             .post(&format!("/v3/volumes/{copy}/action"), body)
             .await
             .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_that_is_moved() {
+    check(5, || async {
+        let cloud = cloud().await;
+        let first = json!({"size": 1, "name": "a"});
+        let first = cloud.volume_of(first).await;
+        let copy = json!({"size": 1, "name": "b", "source_volid": first});
+        let copy = cloud.volume_of(copy).await;
+        let shown = cloud.admin().get(&format!("/v3/volumes/{copy}")).await;
+        let shown = shown.expect(200).json;
+        let host = &shown["volume"]["os-vol-host-attr:host"];
+        let other = ["here@one#one", "here@two#two"]
+            .into_iter()
+            .find(|one| host != one);
+        let body = json!({"os-migrate_volume": {"host": other}});
+        cloud
+            .admin()
+            .post(&format!("/v3/volumes/{copy}/action"), body)
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_volume_on_its_way_back_to_a_snapshot() {
+    check(6, || async {
+        let cloud = cloud().await;
+        let volume = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        let snapshot = cloud.snapshot(&volume).await;
+        let body = json!({"revert": {"snapshot_id": snapshot}});
+        cloud
+            .member()
+            .post(&format!("/v3/volumes/{volume}/action"), body)
+            .await
+            .expect(202);
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_chain_that_becomes_shorter() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let volume = cloud.volume_of(json!({"size": 1, "name": "a"})).await;
+        for _layer in 0..3 {
+            let snapshot = cloud.snapshot(&volume).await;
+            let target = format!("/v3/snapshots/{snapshot}");
+            cloud.member().delete(&target).await.expect(202);
+        }
         cloud
     })
     .await;

@@ -19,6 +19,7 @@ mod objects;
 mod qos;
 mod quotas;
 mod retypes;
+mod reverts;
 mod snapshots;
 mod transfers;
 mod types;

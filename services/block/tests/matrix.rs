@@ -70,6 +70,12 @@ async fn fixture(cloud: &Cloud, endpoint: &'static str) -> Option<(String, Value
             let body = json!({"snapshot": {"volume_id": volume, "ref": reference}});
             return Some(("/v3/manageable_snapshots".to_owned(), body));
         }
+        "RevertVolume" => {
+            let volume = cloud.volume().await;
+            let snapshot = cloud.snapshot(&volume).await;
+            let body = json!({"revert": {"snapshot_id": snapshot}});
+            return Some((format!("/v3/volumes/{volume}/action"), body));
+        }
         "CreateSnapshot" => {
             let body = json!({"snapshot": {"volume_id": cloud.volume().await}});
             return Some(("/v3/snapshots".to_owned(), body));
@@ -123,6 +129,7 @@ fn volume_action(endpoint: &str) -> Option<Value> {
         "InitializeConnection" => {
             json!({"os-initialize_connection": {"connector": connector("here")}})
         }
+        "MigrateVolume" => json!({"os-migrate_volume": {"host": "here@two#two"}}),
         "RetypeVolume" => json!({"os-retype": {"new_type": "another"}}),
         "UploadVolume" => {
             json!({"os-volume_upload_image": {"image_name": "i", "disk_format": "qcow2"}})

@@ -197,3 +197,60 @@ async fn a_move_that_comes_to_nothing_leaves_no_file_and_an_old_one_is_not_taken
     let bytes = std::fs::read(elsewhere).unwrap();
     assert!(bytes.starts_with(b"new"));
 }
+
+#[tokio::test]
+async fn an_administrator_moves_a_volume_that_nobody_uses() {
+    let cloud = cloud().await;
+    kind(&cloud, "one", json!({"volume_backend_name": "one"})).await;
+    kind(&cloud, "any", json!({})).await;
+    let volume = cloud
+        .volume_of(json!({"size": 1, "volume_type": "one"}))
+        .await;
+    cloud.write(&volume, 4096, b"what is in it");
+    let target = format!("/v3/volumes/{volume}/action");
+    let to = |host: &str| json!({"os-migrate_volume": {"host": host, "lock_volume": "True"}});
+    let ask = cloud.admin();
+    let move_it = async |host: &str| ask.post(&target, to(host)).await;
+    cloud
+        .member()
+        .post(&target, to("here@two#two"))
+        .await
+        .expect(403);
+    for (body, words) in [
+        (
+            to("there@two#two"),
+            "No available service named 'there@two#two'",
+        ),
+        (to("here@one#one"), "in here@one#one already"),
+        (json!({"os-migrate_volume": {}}), "one of: host, cluster"),
+    ] {
+        let refused = ask.post(&target, body).await.expect(400).json;
+        assert!(message(&refused).contains(words), "{refused}");
+    }
+    // Its type is not there.
+    move_it("here@two#two").await.expect(202);
+    assert_eq!(cloud.status(&volume).await, "maintenance");
+    cloud.settle().await;
+    let now = shown(&cloud, &volume).await;
+    assert_eq!(
+        (&now["status"], &now["migration_status"]),
+        (&json!("available"), &json!("error"))
+    );
+    retype(&cloud, &volume, json!({"new_type": "any"}))
+        .await
+        .expect(202);
+    cloud.settle().await;
+    move_it("here@two#two").await.expect(202);
+    cloud.settle().await;
+    let now = shown(&cloud, &volume).await;
+    assert_eq!(
+        (&now["status"], &now["migration_status"]),
+        (&json!("available"), &json!("success"))
+    );
+    assert_eq!(now["os-vol-host-attr:host"], "here@two#two");
+    assert_eq!(cloud.read(&volume, 4096, 13), b"what is in it");
+    assert_eq!(cloud.files(), [format!("volume-{volume}")]);
+    cloud.snapshot(&volume).await;
+    let refused = move_it("here@one#one").await.expect(400).json;
+    assert!(message(&refused).contains("it has snapshots"), "{refused}");
+}

@@ -274,3 +274,152 @@ async fn states_by_hand_and_reports_of_progress() {
         .await
         .expect(404);
 }
+
+#[tokio::test]
+async fn snapshots_that_come_and_go_leave_no_chain_behind() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    for night in 0..4u8 {
+        cloud.write(&volume, u64::from(night) << 16, &[b'a' + night; 4096]);
+        let snapshot = cloud.snapshot(&volume).await;
+        let target = format!("/v3/snapshots/{snapshot}");
+        cloud.member().delete(&target).await.expect(202);
+        cloud.settle().await;
+    }
+    // Nothing becomes shorter while somebody has it open.
+    let attachment = cloud.attached(&volume).await;
+    cloud.shorten().await;
+    assert_eq!(cloud.files().len(), 5);
+    let target = format!("/v3/attachments/{attachment}");
+    cloud.service().delete(&target).await.expect(200);
+    cloud.shorten().await;
+    assert_eq!(cloud.files().len(), 2, "the first layer and the volume");
+    for night in 0..4u8 {
+        let read = cloud.read(&volume, u64::from(night) << 16, 4096);
+        assert_eq!(read, [b'a' + night; 4096]);
+    }
+}
+
+#[tokio::test]
+async fn a_chain_keeps_what_snapshots_and_copies_stand_on() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let mut nights = Vec::new();
+    for night in 0..5u8 {
+        cloud.write(&volume, 0, &[b'a' + night; 4096]);
+        cloud.write(&volume, u64::from(night + 1) << 16, &[b'a' + night; 4096]);
+        nights.push(cloud.snapshot(&volume).await);
+    }
+    let copy = json!({"size": 1, "snapshot_id": nights[3]});
+    let copy = cloud.volume_of(copy).await;
+    for gone in [&nights[1], &nights[2]] {
+        let target = format!("/v3/snapshots/{gone}");
+        cloud.member().delete(&target).await.expect(202);
+        cloud.settle().await;
+    }
+    // A copy that is in use stands on all of it.
+    let attachment = cloud.attached(&copy).await;
+    cloud.shorten().await;
+    assert_eq!(cloud.files().len(), 7);
+    let target = format!("/v3/attachments/{attachment}");
+    cloud.service().delete(&target).await.expect(200);
+    cloud.shorten().await;
+    assert_eq!(cloud.files().len(), 5);
+    assert_eq!(cloud.read(&copy, 0, 4096), [b'd'; 4096]);
+    assert_eq!(cloud.read(&copy, 2 << 16, 4096), [b'b'; 4096]);
+    assert_eq!(cloud.read(&volume, 0, 4096), [b'e'; 4096]);
+    let first = json!({"size": 1, "snapshot_id": nights[0]});
+    let first = cloud.volume_of(first).await;
+    assert_eq!(cloud.read(&first, 0, 4096), [b'a'; 4096]);
+    assert_eq!(cloud.read(&first, 2 << 16, 4096), [0; 4096]);
+    assert!(
+        nephos_api::Check::check(&*cloud.block)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_volume_keeps_its_bytes_when_a_snapshot_or_a_copy_of_it_cannot_be_made() {
+    for copy in [false, true] {
+        let cloud = cloud().await;
+        let volume = cloud.volume().await;
+        cloud.write(&volume, 4096, b"only here");
+        // Where the overlay would be made, something else is.
+        let file = cloud.file(&format!("volume-{volume}"));
+        let in_the_way = file.with_file_name(format!("volume-{volume}.part"));
+        std::fs::create_dir(&in_the_way).unwrap();
+        let body = if copy {
+            json!({"volume": {"size": 1, "source_volid": volume}})
+        } else {
+            json!({"snapshot": {"volume_id": volume}})
+        };
+        let target = if copy { "/v3/volumes" } else { "/v3/snapshots" };
+        cloud.member().post(target, body).await.expect(202);
+        // It is tried until its time is over.
+        let worker = cloud.block.worker();
+        let day = std::time::Duration::from_secs(26 * 3600);
+        worker.settle(day).await.unwrap();
+        std::fs::remove_dir(&in_the_way).unwrap();
+        cloud.settle().await;
+        cloud.settle().await;
+        let list = if copy {
+            "/v3/volumes/detail"
+        } else {
+            "/v3/snapshots/detail"
+        };
+        let listed = cloud.member().get(list).await.expect(200).json;
+        let (_, all) = listed.as_object().unwrap().iter().next().unwrap();
+        let mut states: Vec<&str> = all
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["status"].as_str().unwrap())
+            .collect();
+        states.sort_unstable();
+        let expected: &[&str] = if copy {
+            &["available", "error"]
+        } else {
+            &["error"]
+        };
+        assert_eq!(states, expected);
+        assert_eq!(cloud.read(&volume, 4096, 9), b"only here");
+        assert_eq!(cloud.files(), [format!("volume-{volume}")]);
+        cloud.attached(&volume).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_in_the_middle_when_the_machine_went_off_for_a_weekend_comes_to_its_end() {
+    use futures_util::FutureExt as _;
+    use nephos_runtime::crash::{self, Mode};
+    for point in ["driver.frozen", "layer.frozen"] {
+        let cloud = cloud().await;
+        let volume = cloud.volume().await;
+        cloud.write(&volume, 4096, b"only here");
+        let body = json!({"snapshot": {"volume_id": volume}});
+        let made = cloud.member().post("/v3/snapshots", body).await.expect(202);
+        let snapshot = made.json["snapshot"]["id"].as_str().unwrap().to_owned();
+        crash::set(Mode::Unwind {
+            name: point.to_owned(),
+            nth: 1,
+        });
+        let crashed = std::panic::AssertUnwindSafe(cloud.settle())
+            .catch_unwind()
+            .await;
+        crash::set(Mode::Off);
+        assert!(crashed.is_err());
+        let cloud = cloud.restarted().await;
+        let weekend = std::time::Duration::from_secs(60 * 3600);
+        cloud.world.clock.advance(weekend);
+        cloud.settle().await;
+        let shown = cloud
+            .member()
+            .get(&format!("/v3/snapshots/{snapshot}"))
+            .await;
+        assert_eq!(shown.expect(200).json["snapshot"]["status"], "available");
+        assert_eq!(cloud.read(&volume, 4096, 9), b"only here");
+        cloud.attached(&volume).await;
+    }
+}

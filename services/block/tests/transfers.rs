@@ -130,3 +130,81 @@ async fn an_offer_is_taken_back_once() {
     assert_eq!(statuses, [202, 404]);
     assert_eq!(cloud.status(&volume).await, "available");
 }
+
+#[tokio::test]
+async fn the_new_owner_of_a_volume_does_not_delete_what_stayed_with_the_former_one() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let snapshot = cloud.snapshot(&volume).await;
+    let (id, key) = offered(&cloud, &volume, json!({"no_snapshots": true})).await;
+    let accept = json!({"accept": {"auth_key": key}});
+    let target = format!("/v3/volume-transfers/{id}/accept");
+    cloud.other().post(&target, accept).await.expect(202);
+    let gone = format!("/v3/volumes/{volume}?cascade=true");
+    let refused = cloud.other().delete(&gone).await.expect(400).json;
+    assert!(message(&refused).contains(&snapshot), "{refused}");
+    cloud.settle().await;
+    let kept = format!("/v3/snapshots/{snapshot}");
+    cloud.member().get(&kept).await.expect(200);
+    cloud.member().delete(&kept).await.expect(202);
+    cloud.settle().await;
+    cloud.other().delete(&gone).await.expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.files(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_offer_holds_as_long_as_its_volume_waits() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let (id, key) = offered(&cloud, &volume, json!({})).await;
+    let action = format!("/v3/volumes/{volume}/action");
+    let reset = json!({"os-reset_status": {"status": "available"}});
+    cloud.admin().post(&action, reset).await.expect(202);
+    let accept = json!({"accept": {"auth_key": key}});
+    let target = format!("/v3/volume-transfers/{id}/accept");
+    let refused = cloud.other().post(&target, accept).await.expect(400).json;
+    let words = "unexpected state available, expected awaiting-transfer";
+    assert!(message(&refused).contains(words), "{refused}");
+    // A new offer takes its place.
+    let (id, key) = offered(&cloud, &volume, json!({})).await;
+    let all = cloud.member().get("/v3/volume-transfers").await;
+    assert_eq!(
+        all.expect(200).json["transfers"].as_array().unwrap().len(),
+        1
+    );
+    let accept = json!({"accept": {"auth_key": key}});
+    let target = format!("/v3/volume-transfers/{id}/accept");
+    cloud.other().post(&target, accept).await.expect(202);
+}
+
+#[tokio::test]
+async fn what_a_taker_may_not_have_is_not_taken_and_what_is_broken_is_not_offered() {
+    let cloud = cloud().await;
+    let volume = cloud.volume_of(json!({"size": 2})).await;
+    let (id, key) = offered(&cloud, &volume, json!({})).await;
+    let quota = json!({"quota_set": {"per_volume_gigabytes": 1}});
+    let of_other = format!(
+        "/v3/os-quota-sets/{}",
+        nephos_testkit::Persona::OtherProject.project()
+    );
+    cloud.admin().put(&of_other, quota).await.expect(200);
+    let accept = json!({"accept": {"auth_key": key}});
+    let target = format!("/v3/volume-transfers/{id}/accept");
+    cloud.other().post(&target, accept).await.expect(413);
+    let volume = cloud.volume().await;
+    let snapshot = cloud.snapshot(&volume).await;
+    let action = format!("/v3/snapshots/{snapshot}/action");
+    let broken = json!({"os-reset_status": {"status": "error"}});
+    cloud.admin().post(&action, broken).await.expect(202);
+    let body = |more: bool| json!({"transfer": {"volume_id": volume, "no_snapshots": more}});
+    let offer = "/v3/volume-transfers";
+    let refused = cloud
+        .member()
+        .post(offer, body(false))
+        .await
+        .expect(400)
+        .json;
+    assert!(message(&refused).contains(&snapshot), "{refused}");
+    cloud.member().post(offer, body(true)).await.expect(202);
+}

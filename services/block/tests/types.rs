@@ -3,7 +3,7 @@
 use nephos_testkit::Persona;
 use serde_json::json;
 
-use crate::kit::{cloud, created};
+use crate::kit::{cloud, created, message};
 
 #[tokio::test]
 async fn a_type_sends_its_volumes_to_its_back_end() {
@@ -225,4 +225,53 @@ async fn a_disabled_back_end_takes_no_volumes() {
         .await
         .expect(400);
     cloud.member().get("/v3/os-services").await.expect(403);
+}
+
+#[tokio::test]
+async fn what_a_type_promises_its_volumes_does_not_change_under_them() {
+    let cloud = cloud().await;
+    let admin = cloud.admin();
+    let specs = json!({"provisioning:min_vol_size": "2", "provisioning:max_vol_size": "4"});
+    let body = json!({"volume_type": {"name": "sized", "extra_specs": specs}});
+    let made = admin.post("/v3/types", body).await.expect(200).json;
+    let id = made["volume_type"]["id"].as_str().unwrap();
+    let member = cloud.member();
+    for (size, words) in [
+        (1, "less than the minimum"),
+        (5, "greater than the maximum"),
+    ] {
+        let body = json!({"volume": {"size": size, "volume_type": "sized"}});
+        let refused = member.post("/v3/volumes", body).await.expect(400).json;
+        assert!(message(&refused).contains(words), "{refused}");
+    }
+    let of_it = json!({"size": 3, "volume_type": "sized"});
+    let volume = cloud.volume_of(of_it).await;
+    let action = format!("/v3/volumes/{volume}/action");
+    let too_large = json!({"os-extend": {"new_size": 5}});
+    member.post(&action, too_large).await.expect(400);
+    let small = cloud.volume().await;
+    let retype = json!({"os-retype": {"new_type": "sized"}});
+    let of_small = format!("/v3/volumes/{small}/action");
+    member.post(&of_small, retype).await.expect(400);
+    let all = format!("/v3/types/{id}/extra_specs");
+    let one = format!("{all}/provisioning:min_vol_size");
+    let more = json!({"extra_specs": {"multiattach": "<is> True"}});
+    let change = json!({"provisioning:min_vol_size": "1"});
+    for refused in [
+        admin.post(&all, more.clone()).await,
+        admin.put(&one, change.clone()).await,
+        admin.delete(&one).await,
+    ] {
+        let refused = refused.expect(400).json;
+        assert!(message(&refused).contains("currently in use"), "{refused}");
+    }
+    member
+        .delete(&format!("/v3/volumes/{volume}"))
+        .await
+        .expect(202);
+    cloud.settle().await;
+    admin.put(&one, change).await.expect(200);
+    admin.post(&all, more).await.expect(200);
+    let wrong = json!({"provisioning:min_vol_size": "many"});
+    admin.put(&one, wrong).await.expect(400);
 }

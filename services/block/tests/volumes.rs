@@ -390,3 +390,49 @@ async fn a_sibling_makes_and_deletes_volumes_for_their_owner() {
     cloud.settle().await;
     assert_eq!(cloud.usage().await, (0, 0, 0));
 }
+
+#[tokio::test]
+async fn force_takes_nothing_from_a_server_that_has_it() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let attachment = cloud.attached(&volume).await;
+    let action = format!("/v3/volumes/{volume}/action");
+    let force = json!({"os-force_delete": {}});
+    let refused = cloud.admin().post(&action, force.clone()).await.expect(400);
+    assert!(
+        message(&refused.json).contains("attached"),
+        "{}",
+        refused.json
+    );
+    let forced = format!("/v3/volumes/{volume}?force=true");
+    cloud.admin().delete(&forced).await.expect(400);
+    cloud.settle().await;
+    assert_eq!(cloud.files().len(), 1);
+    let target = format!("/v3/attachments/{attachment}");
+    cloud.service().delete(&target).await.expect(200);
+    let wrong = json!({"os-reset_status": {"status": "extending"}});
+    cloud.admin().post(&action, wrong).await.expect(202);
+    cloud.admin().post(&action, force).await.expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.files(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_in_volumes_is_for_nobody_else_on_the_machine() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let cloud = cloud().await;
+    let first = cloud.volume().await;
+    cloud.snapshot(&first).await;
+    let copy = cloud
+        .volume_of(json!({"size": 1, "source_volid": first}))
+        .await;
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for name in cloud.files() {
+        assert_eq!(mode(&cloud.file(&name)), 0o600, "{name}");
+    }
+    let folder = cloud.file(&format!("volume-{copy}"));
+    let folder = folder.parent().unwrap();
+    assert_eq!(mode(folder), 0o711);
+    assert_eq!(mode(folder.parent().unwrap()), 0o711);
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use nephos_compute::agent::{Agent, DesiredServers, Settings};
+use nephos_compute::agent::{Agent, DesiredServers, Settings, Word};
 use nephos_compute::driver::fake::{self, HostSize, Latency};
 use nephos_compute::model::spec::{
     ConsoleTail, KIND_CONSOLE, KIND_HOST, KIND_SERVER, ServerId, ServerSpec,
@@ -116,7 +116,7 @@ impl Host {
         self.revision = page.revision;
         self.agent.apply(DesiredServers {
             revision: self.revision,
-            from_control_plane: true,
+            word: Word::ControlPlane,
             servers: self.desired.clone(),
         });
         quiet().await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cloud::Cloud;
 use crate::crash::{killed_everywhere, seen};
-use crate::volumes::{attach, plugged};
+use crate::volumes::{attach, detach, plugged};
 
 /// Two hosts, and a server with a volume beside its disk, or in place of it.
 async fn cloud(boots_from_it: bool) -> (Cloud, String, String) {
@@ -104,6 +104,14 @@ async fn plugged_where_it_is(cloud: &Cloud, id: &str) -> usize {
     1
 }
 
+/// The volumes of a server, as its owner sees them.
+async fn held(cloud: &Cloud, id: &str) -> Vec<String> {
+    let shown = cloud.show(id).await;
+    let all = shown["os-extended-volumes:volumes_attached"].as_array();
+    let ids = all.unwrap().iter().map(|one| one["id"].as_str().unwrap());
+    ids.map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn volumes_go_with_a_server_that_moves_and_come_back_with_it() {
     for boots_from_it in [false, true] {
@@ -122,6 +130,40 @@ async fn a_server_with_volumes_becomes_another_size() {
         for verb in ["confirmResize", "revertResize"] {
             let wish = json!({"resize": {"flavorRef": "large"}});
             way(boots_from_it, wish, verb).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn volumes_come_and_go_while_the_owner_has_not_decided_yet() {
+    for wish in [
+        json!({"migrate": null}),
+        json!({"resize": {"flavorRef": "large"}}),
+    ] {
+        for verb in ["confirmResize", "revertResize"] {
+            let (mut cloud, id, _host) = cloud(false).await;
+            let target = format!("/v2.1/servers/{id}/action");
+            cloud.admin().post(&target, wish.clone()).await.expect(202);
+            cloud.settle().await;
+            let held = held(&cloud, &id).await;
+            detach(&cloud, &id, &held[0]).await.expect(202);
+            cloud.settle().await;
+            let comes = cloud.block.add(&json!({"size": 2}));
+            let attached = attach(&mut cloud, &id, json!({ "volumeId": comes })).await;
+            attached.expect(200);
+            cloud.settle().await;
+            assert_eq!(cloud.show(&id).await["status"], "VERIFY_RESIZE");
+            assert_eq!(plugged_where_it_is(&cloud, &id).await, 1);
+            cloud.admin().post(&target, json!({ verb: null })).await;
+            cloud.settle().await;
+            assert_eq!(cloud.show(&id).await["status"], "ACTIVE");
+            assert_eq!(plugged_where_it_is(&cloud, &id).await, 1);
+            assert_eq!(self::held(&cloud, &id).await, [comes]);
+            assert_eq!(cloud.block.attachments(), 1);
+            let gone = format!("/v2.1/servers/{id}");
+            cloud.member().delete(&gone).await.expect(204);
+            cloud.settle().await;
+            cloud.assert_nothing_left().await;
         }
     }
 }

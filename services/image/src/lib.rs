@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use nephos_api::{Core, Dialect, Endpoints, Service};
 use nephos_auth::RuleInfo;
-use nephos_blob::Store;
+use nephos_blob::Folder;
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_ops::{Worker, WorkerParts};
@@ -44,8 +44,8 @@ pub struct Image {
     bus: Bus,
     siblings: peers::Siblings,
     config: Config,
-    stores: BTreeMap<String, Store>,
-    staging: Store,
+    stores: BTreeMap<String, Folder>,
+    staging: Folder,
     /// This process and no other, earlier ones of the same host included.
     process: String,
 }
@@ -76,7 +76,7 @@ impl Image {
     /// When the configuration is wrong or a folder cannot be made.
     pub fn new(core: Core, bus: Bus, config: Config, peers: Peers) -> Result<Self, StartError> {
         let open = |name: &str| {
-            Store::folder(config.folder.join(name)).map_err(|cause| StartError::Open {
+            Folder::open(config.folder.join(name)).map_err(|cause| StartError::Open {
                 name: name.to_owned(),
                 cause,
             })
@@ -171,7 +171,7 @@ impl Image {
     }
 
     /// The store of this name, the staging area included.
-    pub(crate) fn store(&self, name: &str) -> Option<&Store> {
+    pub(crate) fn store(&self, name: &str) -> Option<&Folder> {
         if name == STAGING {
             return Some(&self.staging);
         }

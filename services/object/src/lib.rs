@@ -16,21 +16,21 @@ mod rules;
 mod store;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nephos_api::{Check, Core, Dialect, Dispatch, Endpoints, Service};
 use nephos_auth::RuleInfo;
-use nephos_blob::Store;
+use nephos_blob::{MAX_BUCKET_BYTES, Store};
 use nephos_db::{Migration, migrations};
 use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
-use nephos_types::Finding;
+use nephos_types::{Finding, Timestamp};
 use tokio::sync::Notify;
+use tracing::error;
 
-pub use config::Config;
+pub use config::{Bucket, Config};
 
-use crate::model::object::BlobId;
 use crate::peers::Keys;
 
 pub(crate) type Svc = Object;
@@ -38,45 +38,57 @@ pub(crate) type Cx = nephos_api::Cx<Svc>;
 
 /// How often the housekeeping looks without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Files are spread over as many folders, by the first two digits of their names.
-const FOLDERS: usize = 256;
 
 /// The object service.
 pub struct Object {
     core: Core,
     config: Config,
-    folders: [Store; FOLDERS],
+    store: Store,
     /// This process and no other, earlier ones of the same host included.
     process: String,
     /// Told when there may be something to remove.
     house: Notify,
+    /// When the store is looked through for what nobody knows.
+    collection: Mutex<Timestamp>,
     /// Access keys, when S3 is served.
     keys: Option<Keys>,
 }
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the store of objects")]
-pub struct StartError(#[from] nephos_blob::Error);
+pub enum StartError {
+    /// Its bytes have no place.
+    #[error("cannot use the store of objects")]
+    Store(#[from] nephos_blob::Error),
+    /// One request would bring more than a bucket takes.
+    #[error("`max_object_bytes` in [object] is more than the {0} that a bucket takes")]
+    TooLarge(u64),
+    /// The database refuses.
+    #[error(transparent)]
+    Db(#[from] nephos_db::Error),
+}
 
 impl Object {
-    /// Opens the store.
+    /// Opens the store. A bucket is asked nothing yet.
     ///
     /// # Errors
-    /// When a folder cannot be made.
+    /// When a folder cannot be made, or a setting cannot be right.
     pub fn new(core: Core, peers: Peers, config: Config) -> Result<Self, StartError> {
         let keys = config.s3_listen.map(|_| Keys::new(peers));
-        let first = Store::folder(config.folder.join("00"))?;
-        let mut folders: [Store; FOLDERS] = std::array::from_fn(|_| first.clone());
-        for (number, folder) in folders.iter_mut().enumerate() {
-            *folder = Store::folder(config.folder.join(format!("{number:02x}")))?;
-        }
+        let store = match &config.bucket {
+            None => Store::folders(&config.folder)?,
+            Some(_) if config.max_object_bytes > MAX_BUCKET_BYTES => {
+                return Err(StartError::TooLarge(MAX_BUCKET_BYTES));
+            }
+            Some(bucket) => Store::bucket(&bucket.settings())?,
+        };
         Ok(Self {
             core,
             config,
-            folders,
+            store,
             process: nephos_runtime::ids::hex(),
             house: Notify::new(),
+            collection: Mutex::new(Timestamp(0)),
             keys,
         })
     }
@@ -109,9 +121,24 @@ impl Object {
     /// another process runs.
     ///
     /// # Errors
-    /// When the database refuses.
-    pub async fn take_over(&self) -> Result<(), nephos_db::Error> {
-        ops::sweep::take_over(self).await
+    /// When the database refuses, or the store does and will not change its mind by itself. One that only does not answer
+    /// is waited for while the service runs.
+    pub async fn take_over(&self) -> Result<(), StartError> {
+        match self.store.prove().await {
+            Ok(()) => {}
+            Err(why @ nephos_blob::Error::Refused { .. }) => return Err(why.into()),
+            Err(why) => error!(%why, "objects cannot be stored or read until this has passed"),
+        }
+        Ok(ops::sweep::take_over(self).await?)
+    }
+
+    /// Where the objects' bytes are, and whether they can be reached there. Changes nothing.
+    ///
+    /// # Errors
+    /// Why not, and what helps.
+    pub async fn look_at_store(&self) -> Result<String, nephos_blob::Error> {
+        self.store.look().await?;
+        Ok(self.store.location())
     }
 
     /// Does all housekeeping that is due, as [`Object::start`] does every now and then.
@@ -120,7 +147,7 @@ impl Object {
     /// When the database refuses.
     pub async fn sweep(&self) -> Result<(), nephos_db::Error> {
         while ops::sweep::sweep(self).await? {}
-        Ok(())
+        ops::collect::when_due(self).await
     }
 
     async fn keep_house(&self, shutdown: &Shutdown) -> Result<(), nephos_db::Error> {
@@ -137,23 +164,6 @@ impl Object {
     /// Says that there may be something to remove.
     pub(crate) fn nudge(&self) {
         self.house.notify_one();
-    }
-
-    /// Where a file is.
-    pub(crate) fn store(&self, blob: &BlobId) -> &Store {
-        let digits = blob.as_str().get(..2).unwrap_or_default();
-        let number = usize::from_str_radix(digits, 16).unwrap_or(0);
-        let [first, ..] = &self.folders;
-        self.folders.get(number).unwrap_or(first)
-    }
-
-    /// Every folder with the names that are in it: from, and before.
-    pub(crate) fn folders(&self) -> impl Iterator<Item = (String, String, &Store)> {
-        self.folders.iter().enumerate().map(|(number, store)| {
-            let low = format!("{number:02x}");
-            let high = model::names::behind(&low).unwrap_or_default();
-            (low, high, store)
-        })
     }
 }
 

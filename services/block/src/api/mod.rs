@@ -14,9 +14,11 @@ mod groups;
 mod limits;
 mod messages;
 mod metadata;
+mod migrate;
 mod qos_specs;
 mod quotas;
 mod retype;
+mod revert;
 mod services;
 mod snapshot_actions;
 mod snapshot_manage;
@@ -140,7 +142,9 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         qos_specs::ListQosAssociations,
         qos_specs::ShowQos,
         qos_specs::UpdateQos,
+        migrate::MigrateVolume,
         retype::RetypeVolume,
+        revert::RevertVolume,
         services::DisableService,
         services::DisableServiceWithReason,
         services::EnableService,

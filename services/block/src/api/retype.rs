@@ -55,6 +55,9 @@ async fn retype_volume(cx: crate::Cx, req: Req<RetypeVolume>) -> Reply<RetypeVol
             return Err(unknown());
         }
     }
+    if let Some(why) = kind.refuses(volume.size_gib) {
+        return Err(invalid_input(why));
+    }
     if kind.is_multiattach() {
         cx.require(rules::Multiattach, &Target::of_project(project))?;
     }

@@ -408,6 +408,12 @@ pub(crate) async fn delete_in(
             "Snapshot {id} is part of group snapshot {group}, and goes with it."
         )));
     }
+    if now.status == SnapshotStatus::Restoring {
+        return Err(invalid_snapshot(format!(
+            "Volume {} is being brought back to snapshot {id}. Delete it when that is done.",
+            now.volume_id
+        )));
+    }
     if !deletable && !how.force {
         return Err(invalid_snapshot(format!(
             "Snapshot status must be available or error or error_deleting to delete, but it is {}.",

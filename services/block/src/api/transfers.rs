@@ -4,14 +4,16 @@ use nephos_api::{Accepted, Fault, Json, Loaded, Params, Reply, Req, Shape, endpo
 use nephos_auth::{Authorized, Resource, Rule, Target};
 use serde_json::{Value, json};
 
-use super::fault::{invalid_volume, no_volume, over_quota};
+use super::fault::{invalid_snapshot, invalid_volume, no_volume, over_quota};
 use super::versions::TRANSFER_VIEW;
+use super::volume_create::check_one;
 use super::{
     ItemPath, ProjectPath, at_project, links, missing, next_link, project_of, volume_by_id, whose,
 };
 use crate::model::body::Fields;
 use crate::model::list::ListQuery;
 use crate::model::quota::Usage;
+use crate::model::snapshot::SnapshotStatus;
 use crate::model::transfer::{Transfer, hash};
 use crate::model::volume::Status;
 use crate::store::{quota, snapshots, transfers, volumes};
@@ -104,10 +106,25 @@ async fn create(cx: Cx, req: Req<CreateTransfer>) -> Reply<CreateTransfer> {
     if now.is_some_and(|now| now.group_id.is_some()) {
         return Err(invalid_volume("it is in a group, and stays in its project"));
     }
+    if !no_snapshots {
+        let of_it = snapshots::of_volume(&mut tx, &volume.id).await?;
+        if let Some(one) = of_it
+            .iter()
+            .find(|one| one.status != SnapshotStatus::Available)
+        {
+            return Err(invalid_snapshot(format!(
+                "snapshot: {} status must be available, but it is {}",
+                one.id,
+                one.status.as_str()
+            )));
+        }
+    }
     let moves = (Status::Available, Status::AwaitingTransfer);
     if !volumes::move_status(&mut tx, &volume.id, moves, cx.now()).await? {
         return Err(invalid_volume("status must be available"));
     }
+    // An earlier offer ended when somebody set the volume's state by hand.
+    transfers::remove_of(&mut tx, volume.id.as_str()).await?;
     transfers::insert(&mut tx, &transfer).await?;
     tx.commit().await?;
     let mut view = whole(&cx, &transfer);
@@ -250,6 +267,15 @@ async fn accept(cx: Cx, req: Req<AcceptTransfer>) -> Reply<AcceptTransfer> {
     }
     let volume = volumes::find_in(&mut tx, &transfer.volume_id).await?;
     let mut volume = volume.ok_or_else(|| no_volume(transfer.volume_id.as_str()))?;
+    if volume.status != Status::AwaitingTransfer {
+        return Err(invalid_volume(format!(
+            "Transfer {}: Volume id {} in unexpected state {}, expected awaiting-transfer",
+            transfer.id,
+            volume.id,
+            volume.status.as_str()
+        )));
+    }
+    check_one(&limits, volume.size_gib)?;
     let former = volume.owner.project_id.clone();
     let mut moved = vec![Usage::volume(volume.size_gib, &volume.type_id)];
     volume.owner.project_id = project.clone().into();

@@ -58,8 +58,8 @@ fn project(body: &Value, action: &str) -> Result<String, Fault> {
 }
 
 fn public(id: &str) -> Fault {
-    Fault::conflict(format!(
-        "Type access modification is not applicable to public volume type {id}."
+    Fault::bad_request(format!(
+        "Invalid volume type: Type access modification is not applicable to public volume type {id}."
     ))
 }
 

@@ -2,6 +2,7 @@
 
 use nephos_api::{Accepted, Fault, Json, Reply, Req, endpoint};
 use nephos_auth::Target;
+use nephos_db::Tx;
 use serde_json::{Value, json};
 
 use super::fault::no_type;
@@ -9,7 +10,7 @@ use super::volume_create::usable_type;
 use super::{ItemPath, KeyPath, at_project, project_of};
 use crate::model::body::texts;
 use crate::model::volume::Metadata;
-use crate::model::volume_type::MULTIATTACH;
+use crate::model::volume_type::{MAX_SIZE, MIN_SIZE, MULTIATTACH};
 use crate::store::types;
 use crate::{Cx, rules};
 
@@ -29,6 +30,21 @@ pub(crate) fn check(specs: &Metadata) -> Result<(), Fault> {
                 "multiattach must be '<is> True' or '<is> False'.",
             ));
         }
+        if [MIN_SIZE, MAX_SIZE].contains(&key.as_str()) && value.parse::<i64>().is_err() {
+            return Err(Fault::bad_request(format!(
+                "{key} must be a number of GiB."
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What volumes of a type were promised does not change under them (cinder/api/contrib/types_extra_specs.py).
+async fn unused(tx: &mut Tx, id: &str) -> Result<(), Fault> {
+    if types::is_used(tx, id).await? {
+        return Err(Fault::bad_request(
+            "Volume Type is currently in use. Make another type, and retype the volumes to it.",
+        ));
     }
     Ok(())
 }
@@ -94,6 +110,7 @@ async fn create(cx: Cx, req: Req<CreateExtraSpecs>) -> Reply<CreateExtraSpecs> {
     let specs = texts(specs).map_err(Fault::bad_request)?;
     check(&specs)?;
     let mut tx = cx.write().await?;
+    unused(&mut tx, &kind.id).await?;
     types::set_specs(&mut tx, &kind.id, &specs).await?;
     tx.commit().await?;
     Ok(Json(json!({ "extra_specs": specs })))
@@ -149,6 +166,7 @@ async fn update(cx: Cx, req: Req<UpdateExtraSpec>) -> Reply<UpdateExtraSpec> {
     }
     check(&specs)?;
     let mut tx = cx.write().await?;
+    unused(&mut tx, &kind.id).await?;
     types::set_specs(&mut tx, &kind.id, &specs).await?;
     tx.commit().await?;
     Ok(Json(json!(specs)))
@@ -168,6 +186,7 @@ async fn delete(cx: Cx, req: Req<DeleteExtraSpec>) -> Reply<DeleteExtraSpec> {
         .await?
         .ok_or_else(|| no_type(&req.path.id))?;
     let mut tx = cx.write().await?;
+    unused(&mut tx, &kind.id).await?;
     if !types::remove_spec(&mut tx, &kind.id, &req.path.key).await? {
         return Err(no_spec(&kind.id, &req.path.key));
     }

@@ -12,7 +12,7 @@ use crate::model::body::Fields;
 use crate::model::quota::Usage;
 use crate::model::volume::Status;
 use crate::ops::{self, Asked};
-use crate::store::{attachments, quota, volumes as rows};
+use crate::store::{attachments, quota, types, volumes as rows};
 use crate::{Cx, rules};
 
 endpoint! {
@@ -41,6 +41,10 @@ async fn extend_volume(cx: Cx, req: Req<ExtendVolume>) -> Reply<ExtendVolume> {
     }
     let project = volume.owner.project_id.clone();
     let limits = quota::limits(cx.db(), project.as_str()).await?;
+    let kind = types::find(cx.db(), &volume.type_id).await?;
+    if let Some(why) = kind.and_then(|kind| kind.refuses(to)) {
+        return Err(invalid_input(why));
+    }
     let mut tx = cx.write().await?;
     let now = rows::find_in(&mut tx, &volume.id)
         .await?

@@ -200,6 +200,9 @@ pub(crate) async fn plan(
     let size_gib = size(&fields, &from)?;
     let project = super::project_of(cx, path);
     let kind = volume_type(cx, &fields, (&from, &project)).await?;
+    if let Some(why) = kind.refuses(size_gib) {
+        return Err(invalid_input(why));
+    }
     let zone = zone(cx, &fields, (&from, &kind)).await?;
     if kind.is_multiattach() {
         cx.require(

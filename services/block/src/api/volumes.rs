@@ -8,9 +8,10 @@ use super::fault::{busy, invalid_input, invalid_volume, no_volume};
 use super::versions::{SUMMARY_VIEW, VOLUME_VIEW};
 use super::volume_view::Around;
 use super::{ItemPath, ProjectPath, at_project, discovery, links, next_link, volume, whose};
+use crate::model::attachment::AttachStatus;
 use crate::model::body::{Fields, truth};
 use crate::model::list::ListQuery;
-use crate::model::volume::{Volume, VolumeId};
+use crate::model::volume::{Status, Volume, VolumeId};
 use crate::ops::{self, Asked};
 use crate::store::volumes::{Listing, SORT_KEYS};
 use crate::store::{attachments, metadata, snapshots, volumes};
@@ -312,7 +313,7 @@ impl How {
         Self {
             cascade,
             force,
-            with_group: force,
+            with_group: false,
         }
     }
 }
@@ -336,9 +337,15 @@ pub(crate) async fn delete_in(
     let Some(volume) = volumes::find_in(tx, id).await? else {
         return Err(no_volume(id.as_str()));
     };
-    let used = !attachments::of_volume_in(tx, id).await?.is_empty();
+    let users = attachments::of_volume_in(tx, id).await?;
+    let used = !users.is_empty();
+    let attached = users.iter().any(|one| one.status == AttachStatus::Attached);
     let grouped = volume.group_id.is_some() && !how.with_group;
-    if !force && (used || grouped || !volume.status.is_deletable()) {
+    let moving =
+        volume.status == Status::Maintenance && volume.migration.as_deref() == Some("migrating");
+    // Force is about states: what others have of the volume, it takes from nobody (cinder/volume/api.py, delete).
+    let refused = attached || grouped || moving;
+    if refused || (!force && (used || !volume.status.is_deletable())) {
         return Err(invalid_volume(format!(
             "Volume status must be available or error or error_restoring or error_extending or error_managing and must \
              not be migrating, attached, belong to a group, have snapshots, awaiting a transfer, or be disassociated \
@@ -356,6 +363,17 @@ pub(crate) async fn delete_in(
         return Err(invalid_volume(format!(
             "Volume still has {} dependent snapshots. Delete them first, or delete the volume with cascade.",
             all.len()
+        )));
+    }
+    if !cx.caller.is_admin()
+        && let Some(of_others) = all
+            .iter()
+            .find(|one| one.owner.project_id != volume.owner.project_id)
+    {
+        return Err(invalid_volume(format!(
+            "Snapshot {} of it stayed with another project when the volume was transferred. Whoever has it deletes it \
+             first, or an administrator deletes both.",
+            of_others.id
         )));
     }
     if let Some(at_work) = all

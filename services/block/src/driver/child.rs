@@ -97,6 +97,28 @@ pub(crate) async fn create_overlay(
         .map_err(|why| refused("make", overlay, &why))
 }
 
+/// Has a qcow2 overlay stand on another base, which is below the present one: what lies between comes into the overlay.
+pub(crate) async fn rebase(
+    path: &Path,
+    (base, format): (&str, Format),
+    clock: &Clock,
+) -> Result<(), DriverError> {
+    let args = [
+        OsStr::new("rebase"),
+        OsStr::new("-q"),
+        OsStr::new("-f"),
+        OsStr::new("qcow2"),
+        OsStr::new("-F"),
+        OsStr::new(format.as_str()),
+        OsStr::new("-b"),
+        OsStr::new(base),
+        path.as_os_str(),
+    ];
+    let done = qemu_img(&args, LARGE, (LARGE_WITHIN, clock)).await?;
+    done.map(|_nothing| ())
+        .map_err(|why| refused("shorten the chain of", path, &why))
+}
+
 /// Makes a qcow2 file larger; what is as large already stays.
 pub(crate) async fn grow(path: &Path, size_bytes: u64, clock: &Clock) -> Result<(), DriverError> {
     let size = size_bytes.to_string();

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use nephos_runtime::crash_point;
 
 use super::{Driver, DriverError, blocking, child, publish};
 use crate::model::backup::checksum;
-use crate::model::layer::Format;
+use crate::model::layer::{Format, Layer, LayerId};
 
 /// A piece of a file that can be read byte by byte.
 pub(crate) struct Window {
@@ -101,7 +101,19 @@ impl Driver {
     }
 
     fn restoring(&self, volume: &str) -> PathBuf {
-        self.path(&format!("{volume}.restoring"))
+        self.path(&restoring(volume))
+    }
+
+    /// Makes a volume's file anew of a layer, beside the one that is there, and says how it is written and what it stands
+    /// on; what was begun before is lost.
+    pub(crate) async fn restore_of(
+        &self,
+        volume: &str,
+        layer: &Layer,
+        size_bytes: u64,
+    ) -> Result<(Format, Option<LayerId>), DriverError> {
+        self.drop_restore(volume).await?;
+        self.copy(layer, (&restoring(volume), size_bytes)).await
     }
 
     /// Begins to write a volume's file anew, as zeroes, beside the one that is there; what was begun before is lost.
@@ -113,7 +125,9 @@ impl Driver {
         let path = self.restoring(volume);
         blocking(move || {
             let broken = |cause: std::io::Error| DriverError::file("create", &path, &cause);
-            let file = File::create(&path).map_err(broken)?;
+            let mut options = OpenOptions::new();
+            options.create(true).truncate(true).write(true).mode(0o600);
+            let file = options.open(&path).map_err(broken)?;
             file.set_len(size_bytes).map_err(broken)?;
             file.sync_all().map_err(broken)
         })
@@ -165,6 +179,11 @@ impl Driver {
     pub(crate) async fn drop_restore(&self, volume: &str) -> Result<(), DriverError> {
         self.remove_all(vec![self.restoring(volume)]).await
     }
+}
+
+/// What a volume's file is called until it takes the place of the one that is there.
+fn restoring(volume: &str) -> String {
+    format!("{volume}.restoring")
 }
 
 fn next_in_file(path: &std::path::Path, from: u64) -> Result<Option<u64>, DriverError> {

@@ -13,12 +13,13 @@ pub(crate) mod targets;
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use nephos_runtime::{Clock, crash_point};
 
-use crate::model::layer::Format;
+use crate::model::layer::{Format, Layer, LayerId};
 
 /// Why a back end does not do something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +74,11 @@ impl Driver {
         };
         std::fs::create_dir_all(folder).map_err(broken)?;
         let folder = folder.canonicalize().map_err(broken)?;
+        // QEMU's user passes through to the files that libvirt gives it; nobody else learns their names.
+        for passable in folder.parent().into_iter().chain([folder.as_path()]) {
+            let mode = std::fs::Permissions::from_mode(0o711);
+            std::fs::set_permissions(passable, mode).map_err(broken)?;
+        }
         Ok(Self {
             folder,
             reflink: OnceLock::new(),
@@ -131,6 +137,12 @@ impl Driver {
             );
         }
         Ok(names)
+    }
+
+    /// Which file system it is on, if that can be said.
+    pub(crate) fn device(&self) -> Option<u64> {
+        let found = std::fs::metadata(&self.folder).ok();
+        found.map(|found| found.dev())
     }
 
     pub(crate) fn room(&self) -> Result<Room, DriverError> {
@@ -213,6 +225,27 @@ impl Driver {
         blocking(move || publish(&part, &path)).await
     }
 
+    /// Makes a file of a layer, at least so large, and says how it is written and what it stands on.
+    pub(crate) async fn copy(
+        &self,
+        layer: &Layer,
+        (to, size_bytes): (&str, u64),
+    ) -> Result<(Format, Option<LayerId>), DriverError> {
+        let base = layer.file();
+        if !self.reflink() {
+            self.overlay((&base, layer.format), to, size_bytes).await?;
+            return Ok((Format::Qcow2, Some(layer.id.clone())));
+        }
+        // A raw copy is its own; one of an overlay stands where that stands.
+        let at_least = match layer.format {
+            Format::Raw => size_bytes,
+            Format::Qcow2 => 0,
+        };
+        self.reflink_to(&base, to, at_least).await?;
+        self.grow(to, layer.format, size_bytes).await?;
+        Ok((layer.format, layer.parent.clone()))
+    }
+
     /// Makes a layer of a volume's file, and an overlay over it the volume's file. Nobody may have the file open.
     pub(crate) async fn freeze(
         &self,
@@ -226,6 +259,24 @@ impl Driver {
         }
         crash_point!("driver.frozen");
         self.overlay((layer, format), volume, size_bytes).await
+    }
+
+    /// Makes a layer the volume's file again, of which no overlay was made.
+    pub(crate) async fn thaw(&self, volume: &str, layer: &str) -> Result<(), DriverError> {
+        self.drop_parts(volume).await?;
+        let (from, to) = (self.path(layer), self.path(volume));
+        blocking(move || {
+            if to.exists() || !from.exists() {
+                return Ok(());
+            }
+            publish(&from, &to)
+        })
+        .await
+    }
+
+    /// Has an overlay stand on a layer further below; what it holds stays the same at every instant.
+    pub(crate) async fn rebase(&self, name: &str, base: (&str, Format)) -> Result<(), DriverError> {
+        child::rebase(&self.path(name), base, &self.clock).await
     }
 
     /// Makes a file at least so large.
@@ -301,8 +352,12 @@ fn can_reflink(folder: &Path) -> bool {
     can
 }
 
-/// Gives a whole file its final name, durably.
+/// Gives a whole file its final name, durably. What is in it is its owner's and nobody else's; libvirt makes QEMU's user the
+/// owner while a guest has it.
 fn publish(part: &Path, path: &Path) -> Result<(), DriverError> {
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(part, private)
+        .map_err(|cause| DriverError::file("close", part, &cause))?;
     std::fs::rename(part, path).map_err(|cause| DriverError::file("rename", part, &cause))?;
     sync_folder(path.parent().unwrap_or(path))
 }

@@ -1,5 +1,7 @@
 //! What a list is asked for: page, order, filters.
 
+use nephos_types::Timestamp;
+
 use super::body::{Refusal, truth};
 
 /// The largest page.
@@ -44,6 +46,10 @@ impl ListQuery {
                         format!("Invalid input received: Invalid value '{value}' for all_tenants.")
                     })?;
                 }
+                "created_at" | "updated_at" => {
+                    times(key, value)?;
+                    query.filters.push((key.clone(), value.clone()));
+                }
                 "with_count" => query.with_count = truth(value).unwrap_or(false),
                 _filter => query.filters.push((key.clone(), value.clone())),
             }
@@ -61,6 +67,20 @@ impl ListQuery {
         }
         Ok(query)
     }
+}
+
+/// A comparison with a time, or several: `gt:2026-01-01T00:00:00,lte:…`; without an operator, the same time is meant.
+pub(crate) fn times(key: &str, text: &str) -> Result<Vec<(&'static str, Timestamp)>, Refusal> {
+    const OPERATORS: [&str; 6] = ["gt", "gte", "eq", "neq", "lt", "lte"];
+    let one = |piece: &str| {
+        let (word, at) = piece.split_once(':').unwrap_or(("eq", piece));
+        let operator = OPERATORS.into_iter().find(|operator| *operator == word);
+        // A time has colons itself.
+        let (operator, at) = operator.map_or(("eq", piece), |operator| (operator, at));
+        let at = Timestamp::parse(at).ok_or_else(|| format!("Invalid {key} value: {text}"))?;
+        Ok((operator, at))
+    };
+    text.split(',').map(one).collect()
 }
 
 fn limit(text: &str) -> Result<u32, Refusal> {
@@ -137,6 +157,8 @@ mod tests {
             "sort_key=size",
             "sort_dir=up",
             "offset=-1",
+            "created_at=foo:bar",
+            "updated_at=gt:yesterday",
             "all_tenants=x",
         ] {
             assert!(parse(odd).is_err(), "{odd}");

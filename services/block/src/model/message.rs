@@ -14,7 +14,9 @@ pub(crate) enum Event {
     SnapshotFailed,
     SnapshotDeleteFailed,
     UploadFailed,
+    MigrateFailed,
     RetypeFailed,
+    RevertFailed,
     BackupFailed,
     BackupDeleteFailed,
     RestoreFailed,
@@ -33,6 +35,8 @@ impl Event {
             Self::SnapshotDeleteFailed => ("010", "016"),
             Self::UploadFailed => ("003", "001"),
             Self::RetypeFailed => ("001", "001"),
+            // Cinder has no numbers for these.
+            Self::MigrateFailed | Self::RevertFailed => ("000", "001"),
             Self::BackupFailed => ("013", "020"),
             Self::BackupDeleteFailed => ("014", "025"),
             Self::RestoreFailed => ("015", "026"),

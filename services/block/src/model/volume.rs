@@ -39,10 +39,11 @@ pub(crate) enum Status {
     ErrorBackingUp,
     AwaitingTransfer,
     Retyping,
+    Reverting,
 }
 
 impl Status {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Creating,
         Self::Downloading,
         Self::Available,
@@ -63,6 +64,7 @@ impl Status {
         Self::ErrorBackingUp,
         Self::AwaitingTransfer,
         Self::Retyping,
+        Self::Reverting,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -87,6 +89,7 @@ impl Status {
             Self::ErrorBackingUp => "error_backing-up",
             Self::AwaitingTransfer => "awaiting-transfer",
             Self::Retyping => "retyping",
+            Self::Reverting => "reverting",
         }
     }
 
@@ -161,8 +164,13 @@ impl Volume {
 
     /// Where its data is, as a file's name in its back end.
     pub(crate) fn file(&self) -> String {
-        format!("volume-{}", self.id)
+        volume_file(&self.id)
     }
+}
+
+/// The name of a volume's file.
+pub(crate) fn volume_file(id: &VolumeId) -> String {
+    format!("volume-{id}")
 }
 
 /// So many GiB in bytes.

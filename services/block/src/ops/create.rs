@@ -178,27 +178,10 @@ async fn of_layer(cx: &OpCx<Svc>, volume: &Volume) -> Result<Next, StepError> {
 async fn place(cx: &OpCx<Svc>, volume: &Volume, layer: &Layer) -> Result<Next, StepError> {
     let driver = driver(cx, &layer.backend)?;
     let size = volume.size_bytes().max(layer.size_bytes);
-    let (made, format, below) = if driver.reflink() {
-        // A raw copy is its own; one of an overlay stands where that stands.
-        let at_least = if layer.format == Format::Raw { size } else { 0 };
-        let made = driver
-            .reflink_to(&layer.file(), &volume.file(), at_least)
-            .await;
-        let made = match made {
-            Ok(()) => driver.grow(&volume.file(), layer.format, size).await,
-            refused => refused,
-        };
-        (made, layer.format, layer.parent.clone())
-    } else {
-        let base = layer.file();
-        let made = driver
-            .overlay((&base, layer.format), &volume.file(), size)
-            .await;
-        (made, Format::Qcow2, Some(layer.id.clone()))
+    let (format, below) = match driver.copy(layer, (&volume.file(), size)).await {
+        Ok(made) => made,
+        Err(why) => return give_up(cx, volume, &why, 500).await,
     };
-    if let Err(why) = made {
-        return give_up(cx, volume, &why, 500).await;
-    }
     crash_point!("create.placed");
     finish(cx, volume, (format, below), Status::Available).await
 }

@@ -23,6 +23,12 @@ struct Args {
     in_use: bool,
 }
 
+/// The size that such an operation's arguments ask for, in GiB.
+pub(crate) fn size_of(args: &str) -> Option<i64> {
+    let args: Args = serde_json::from_str(args).ok()?;
+    Some(args.to_gib)
+}
+
 /// Wants a volume larger; its growth is taken from the quota, and its state says so, in the same transaction.
 pub(crate) async fn request(
     tx: &mut Tx,

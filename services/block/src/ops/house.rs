@@ -1,14 +1,15 @@
 //! Housekeeping: reports back ends, removes layers that nobody stands on, keeps targets as they should be.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nephos_db::Error;
 use nephos_runtime::crash_point;
 use tracing::warn;
 
-use crate::Block;
 use crate::model::backend::Backend;
 use crate::store::{backends, layers, messages};
+use crate::{Block, Room};
 
 /// Bytes of images that no volume was made of for so long go.
 const IMAGES_KEPT_SECS: i64 = 24 * 3600;
@@ -17,14 +18,21 @@ const BATCH: u32 = 100;
 
 /// Says what room there is in the back ends of this process.
 pub(crate) async fn report(service: &Block) -> Result<(), Error> {
+    // Those on one file system have the same room, and are measured at the same moment.
+    let mut measured: BTreeMap<u64, Room> = BTreeMap::new();
     for (name, driver) in &service.drivers {
-        let room = match driver.room() {
+        let device = driver.device();
+        let known = device.and_then(|device| measured.get(&device).copied());
+        let room = match known.map_or_else(|| driver.room(), Ok) {
             Ok(room) => room,
             Err(why) => {
                 warn!(%why, backend = name, "a back end cannot be measured, and counts as down soon; is its folder there, and readable?");
                 continue;
             }
         };
+        if let Some(device) = device {
+            measured.insert(device, room);
+        }
         let namespace = uuid::Uuid::NAMESPACE_URL;
         let id =
             nephos_runtime::ids::derived(&namespace, &format!("{}@{name}", service.config.host));
@@ -67,6 +75,8 @@ pub(crate) async fn sweep(service: &Block) -> Result<(), Error> {
     };
     service.core.db.again(prune).await?;
     super::objects::sweep(service).await?;
+    // Before layers go: the only bytes of a volume may be in one.
+    super::layer::give_back(service).await?;
     loop {
         let doom = || async {
             let mut tx = service.core.db.write().await?;

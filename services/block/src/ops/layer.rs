@@ -3,13 +3,14 @@
 use nephos_db::Tx;
 use nephos_ops::{OpCx, StepError};
 use nephos_runtime::crash_point;
+use nephos_types::Timestamp;
 
 use super::driver;
 use crate::model::attachment::{AttachStatus, Attachment};
 use crate::model::layer::{Format, Layer, LayerId, LayerState, layer_file};
 use crate::model::volume::{Volume, VolumeId};
 use crate::store::{layers, volumes};
-use crate::{DriverError, Svc};
+use crate::{Driver, DriverError, Svc};
 
 /// What a try to make a layer came to.
 pub(crate) enum Made {
@@ -101,12 +102,20 @@ async fn freeze(cx: &OpCx<Svc>, layer: Layer, volume: Volume) -> Result<Made, St
     let frozen = driver
         .freeze(&volume.file(), (&layer_file(&layer.id), layer.format), size)
         .await;
-    if let Err(why) = frozen {
-        return Err(StepError::Transient(why.to_string()));
+    match frozen {
+        Ok(()) => {}
+        Err(why) if why.is_final() => {
+            thaw(driver, &layer.id, &volume).await?;
+            let mut tx = cx.write("thawed").await?;
+            volumes::let_go(&mut tx, &volume.id, &layer.id).await?;
+            tx.commit().await?;
+            return Ok(Made::No(why));
+        }
+        Err(why) => return Err(StepError::Transient(why.to_string())),
     }
     crash_point!("layer.frozen");
     let mut tx = cx.write("frozen").await?;
-    settle(&mut tx, cx, &layer, &volume).await?;
+    settle(&mut tx, cx.now(), &layer.id, &volume).await?;
     tx.commit().await?;
     crash_point!("layer.freeze_kept");
     Ok(Made::Whole(layer))
@@ -115,12 +124,48 @@ async fn freeze(cx: &OpCx<Svc>, layer: Layer, volume: Volume) -> Result<Made, St
 /// Notes that a volume's file is a layer now, and what the volume stands on.
 async fn settle(
     tx: &mut Tx,
-    cx: &OpCx<Svc>,
-    layer: &Layer,
+    now: Timestamp,
+    layer: &LayerId,
     volume: &Volume,
-) -> Result<(), StepError> {
-    layers::keep(tx, &layer.id, volume.size_bytes(), cx.now()).await?;
-    volumes::release(tx, &volume.id, &layer.id, Format::Qcow2).await?;
+) -> Result<(), nephos_db::Error> {
+    layers::keep(tx, layer, volume.size_bytes(), now).await?;
+    volumes::release(tx, &volume.id, layer, Format::Qcow2).await
+}
+
+/// Gives a volume its file back that became a layer, when nothing stands on that yet.
+async fn thaw(driver: &Driver, layer: &LayerId, volume: &Volume) -> Result<(), StepError> {
+    let thawed = driver.thaw(&volume.file(), &layer_file(layer)).await;
+    thawed.map_err(|why| StepError::Transient(why.to_string()))
+}
+
+/// Brings volumes back into use that are held for layers which nobody wants any more: work on them failed half way.
+pub(crate) async fn give_back(service: &crate::Block) -> Result<(), nephos_db::Error> {
+    for (volume, layer) in volumes::held_in_vain(&service.core.db).await? {
+        let Some(driver) = volume
+            .backend
+            .as_deref()
+            .and_then(|name| service.driver(name))
+        else {
+            continue;
+        };
+        let overlaid = driver.exists(&volume.file()) && driver.exists(&layer_file(&layer));
+        if !overlaid && let Err(why) = thaw(driver, &layer, &volume).await {
+            tracing::warn!(%why, volume = %volume.id, "a volume does not get its file back; it is tried again");
+            continue;
+        }
+        crash_point!("layer.thawed");
+        let settled = || async {
+            let mut tx = service.core.db.write().await?;
+            if overlaid {
+                settle(&mut tx, service.core.clock.now(), &layer, &volume).await?;
+            } else {
+                volumes::let_go(&mut tx, &volume.id, &layer).await?;
+            }
+            tx.commit().await
+        };
+        service.core.db.again(settled).await?;
+        crash_point!("layer.given_back");
+    }
     Ok(())
 }
 

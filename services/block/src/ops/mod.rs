@@ -12,9 +12,13 @@ pub(crate) mod group;
 pub(crate) mod group_snapshot;
 pub(crate) mod house;
 pub(crate) mod layer;
+pub(crate) mod migrate;
+pub(crate) mod moving;
 pub(crate) mod objects;
 pub(crate) mod restore;
 pub(crate) mod retype;
+pub(crate) mod revert;
+pub(crate) mod shorten;
 pub(crate) mod snapshot;
 pub(crate) mod upload;
 
@@ -49,7 +53,9 @@ pub(crate) fn reconcilers() -> Reconcilers<Svc> {
         .with(group::Delete)
         .with(group_snapshot::Create)
         .with(group_snapshot::Delete)
+        .with(migrate::Migrate)
         .with(retype::Retype)
+        .with(revert::Revert)
         .with(snapshot::Create)
         .with(snapshot::Delete)
         .with(upload::Upload)

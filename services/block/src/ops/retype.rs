@@ -6,15 +6,14 @@ use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepEr
 use nephos_runtime::crash_point;
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, SOON, driver, refused, tell};
+use super::{Asked, SOON, moving, refused, tell};
 use crate::Svc;
 use crate::model::backend::{Backend, Wish, choose};
-use crate::model::layer::Format;
 use crate::model::message::Event;
 use crate::model::quota::Usage;
 use crate::model::volume::{Status, Volume, VolumeId};
 use crate::model::volume_type::VolumeType;
-use crate::store::{attachments, backends, layers, quota, snapshots, types, volumes};
+use crate::store::{attachments, backends, layers, quota, types, volumes};
 
 pub(crate) struct Retype;
 
@@ -111,16 +110,8 @@ async fn move_over(
     volume: &Volume,
     (kind, all): (&VolumeType, &[Backend]),
 ) -> Result<Next, StepError> {
-    let filters = [("volume_id".to_owned(), volume.id.to_string())];
-    let listing = snapshots::Listing {
-        filters: &filters,
-        ..snapshots::Listing::default()
-    };
-    if snapshots::count(cx.db(), &listing).await? > 0 {
-        return fail("Volume must not have snapshots to be moved to another back end.".to_owned());
-    }
-    if volume.status_before == Status::InUse {
-        return fail("A volume in use cannot be moved to another back end.".to_owned());
+    if let Some(why) = moving::refusal(cx, volume).await? {
+        return fail(why.to_owned());
     }
     let wish = Wish {
         size_gib: volume.size_gib,
@@ -136,13 +127,7 @@ async fn move_over(
             ));
         }
     };
-    let from = driver(cx, volume.backend.as_deref().unwrap_or_default())?;
-    let to = driver(cx, &target.name)?;
-    let source = from.folder().join(volume.file());
-    let moved = to.adopt((&source, volume.format), &volume.file()).await;
-    if let Err(why) = moved {
-        let removed = to.remove(&volume.file()).await;
-        removed.map_err(|why| StepError::Transient(why.to_string()))?;
+    if let Err(why) = moving::copy(cx, volume, target).await? {
         return refused(&why, "The volume cannot be moved");
     }
     crash_point!("retype.copied");
@@ -165,8 +150,7 @@ async fn turn(
     if let Err(over) = quota::take(&mut tx, project, &limits, &by_type(&kind.id)).await? {
         drop(tx);
         if let Some(target) = target {
-            let removed = driver(cx, &target.name)?.remove(&volume.file()).await;
-            removed.map_err(|why| StepError::Transient(why.to_string()))?;
+            moving::forget(cx, volume, &target.name).await?;
         }
         return fail(over.words());
     }
@@ -174,10 +158,7 @@ async fn turn(
     now.type_id.clone_from(&kind.id);
     now.multiattach = kind.is_multiattach();
     if let Some(target) = target {
-        now.backend = Some(target.name.clone());
-        now.zone.clone_from(&target.zone);
-        (now.format, now.layer) = (Format::Raw, None);
-        now.migration = Some("success".to_owned());
+        moving::arrive(&mut now, target);
     }
     now.updated_at = cx.now();
     volumes::update(&mut tx, &now).await?;
@@ -188,11 +169,7 @@ async fn turn(
 
 /// Removes what is left of the volume where it is no longer.
 async fn finish(cx: &OpCx<Svc>, volume: &Volume) -> Result<Next, StepError> {
-    let elsewhere = cx.service().drivers.iter();
-    for (_, driver) in elsewhere.filter(|(name, _)| Some(*name) != volume.backend.as_ref()) {
-        let removed = driver.remove(&volume.file()).await;
-        removed.map_err(|why| StepError::Transient(why.to_string()))?;
-    }
+    moving::tidy(cx, volume).await?;
     crash_point!("retype.tidied");
     let users = attachments::of_volumes(cx.db(), &[volume.id.as_str()]).await?;
     let mut tx = cx.finish("finish").await?;

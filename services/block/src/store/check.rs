@@ -17,10 +17,15 @@ pub(crate) async fn stuck(db: &Db) -> Result<Vec<(String, String)>, Error> {
     let rows = db
         .fetch_all::<Pair>(
             "SELECT id, status AS value FROM volumes WHERE status IN \
-             ('creating', 'downloading', 'extending', 'uploading', 'deleting', 'retyping') AND NOT EXISTS \
+             ('creating', 'downloading', 'extending', 'uploading', 'deleting', 'retyping', \
+             'reverting') AND NOT EXISTS \
              (SELECT 1 FROM operations WHERE resource_id = volumes.id AND finished_at IS NULL) \
+             UNION ALL SELECT id, status AS value FROM volumes WHERE status = 'maintenance' AND migration = 'migrating' \
+             AND NOT EXISTS (SELECT 1 FROM operations WHERE resource_id = volumes.id AND finished_at IS NULL) \
              UNION ALL SELECT id, status AS value FROM snapshots WHERE status IN ('creating', 'deleting') \
              AND NOT EXISTS (SELECT 1 FROM operations WHERE resource_id = snapshots.id AND finished_at IS NULL) \
+             UNION ALL SELECT id, status AS value FROM snapshots WHERE status = 'restoring' \
+             AND NOT EXISTS (SELECT 1 FROM operations WHERE resource_id = snapshots.volume_id AND finished_at IS NULL) \
              UNION ALL SELECT id, status AS value FROM volume_groups WHERE status IN ('creating', 'deleting') \
              AND NOT EXISTS (SELECT 1 FROM operations WHERE resource_id = volume_groups.id AND finished_at IS NULL) \
              UNION ALL SELECT id, status AS value FROM group_snapshots WHERE status IN ('creating', 'deleting') \
@@ -68,6 +73,38 @@ impl FromRow for Used {
 
 type Usage = BTreeMap<(String, String), i64>;
 
+struct Growing {
+    project: String,
+    size_gib: i64,
+    args: String,
+}
+
+impl FromRow for Growing {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            project: row.get("project_id")?,
+            size_gib: row.get("size_gib")?,
+            args: row.get("args")?,
+        })
+    }
+}
+
+/// What is noted for volumes that are about to grow, and not in their sizes yet.
+async fn growing(db: &Db) -> Result<Vec<(String, i64)>, Error> {
+    let rows = db
+        .fetch_all::<Growing>(
+            "SELECT project_id, size_gib, args FROM volumes JOIN operations ON operations.resource_id = volumes.id \
+             WHERE operations.kind = 'volume.extend' AND operations.finished_at IS NULL",
+            args![],
+        )
+        .await?;
+    let growth = |one: Growing| {
+        let wanted = crate::ops::extend::size_of(&one.args);
+        (one.project, wanted.unwrap_or(one.size_gib) - one.size_gib)
+    };
+    Ok(rows.into_iter().map(growth).collect())
+}
+
 /// What is noted as used, and what is: without the counts by type, which follow from the same rows.
 pub(crate) async fn usage(db: &Db) -> Result<(Usage, Usage), Error> {
     let noted = db
@@ -99,7 +136,13 @@ pub(crate) async fn usage(db: &Db) -> Result<(Usage, Usage), Error> {
         rows.map(|Used(project, resource, used)| ((project, resource), used))
             .collect()
     };
-    Ok((keyed(noted), keyed(counted)))
+    let mut counted: Usage = keyed(counted);
+    for (project, more) in growing(db).await? {
+        *counted
+            .entry((project, "gigabytes".to_owned()))
+            .or_default() += more;
+    }
+    Ok((keyed(noted), counted))
 }
 
 /// Every file that should be in a back end: name and what it is of.

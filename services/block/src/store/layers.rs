@@ -88,7 +88,7 @@ pub(crate) async fn doom_unused(tx: &mut Tx, idle_since: Timestamp) -> Result<()
     tx.exec(
         "UPDATE layers SET state = 'doomed' WHERE state <> 'doomed' \
          AND (image IS NULL OR used_at < $1) \
-         AND NOT EXISTS (SELECT 1 FROM volumes WHERE volumes.layer = layers.id) \
+         AND NOT EXISTS (SELECT 1 FROM volumes WHERE volumes.layer = layers.id OR volumes.held_by = layers.id) \
          AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.layer = layers.id) \
          AND NOT EXISTS (SELECT 1 FROM backups WHERE backups.layer = layers.id) \
          AND NOT EXISTS (SELECT 1 FROM unmanaged_snapshots WHERE unmanaged_snapshots.layer_id = layers.id) \

@@ -3,6 +3,7 @@
 pub(crate) mod attachments;
 pub(crate) mod backends;
 pub(crate) mod backups;
+pub(crate) mod chains;
 pub(crate) mod check;
 pub(crate) mod group_snapshots;
 pub(crate) mod group_types;

@@ -138,6 +138,13 @@ pub(crate) async fn update(tx: &mut Tx, changed: &VolumeType) -> Result<bool, Er
     Ok(true)
 }
 
+/// Whether there is a volume of a type.
+pub(crate) async fn is_used(tx: &mut Tx, id: &str) -> Result<bool, Error> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM volumes WHERE type_id = $1";
+    let used: i64 = tx.fetch_scalar(sql, args![id]).await?;
+    Ok(used > 0)
+}
+
 /// False when volumes are of it.
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<bool, Error> {
     let sql = "DELETE FROM types WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM volumes WHERE volumes.type_id = types.id)";

@@ -229,15 +229,11 @@ fn pairs(mut select: Where, kind: &'static str, text: &str) -> Where {
 
 /// `gt:2026-01-01T00:00:00,lte:…`.
 pub(crate) fn times(mut select: Where, column: &'static str, text: &str) -> Where {
-    for piece in text.split(',') {
-        let (operator, at) = piece.split_once(':').unwrap_or(("eq", piece));
-        let (operator, at) = match operator {
-            "gt" | "gte" | "lt" | "lte" | "eq" | "neq" => (operator, at),
-            _time => ("eq", piece),
-        };
-        let Some(at) = Timestamp::parse(at) else {
-            return select.raw("1=0", Vec::new());
-        };
+    // A list's query was read before; what is no time is nobody's.
+    let Ok(times) = crate::model::list::times(column, text) else {
+        return select.raw("1=0", Vec::new());
+    };
+    for (operator, at) in times {
         select = match operator {
             "gt" => select.gt(column, at),
             "gte" => select.ge(column, at),
@@ -406,6 +402,26 @@ pub(crate) async fn release(
         "UPDATE volumes SET held_by = NULL, layer = $1, format = $2 WHERE id = $3 AND held_by = $1";
     tx.exec(sql, args![layer, format.as_str(), id]).await?;
     Ok(())
+}
+
+/// Lets others at a volume's file again that was held for this layer.
+pub(crate) async fn let_go(tx: &mut Tx, id: &VolumeId, layer: &LayerId) -> Result<(), Error> {
+    let sql = "UPDATE volumes SET held_by = NULL WHERE id = $1 AND held_by = $2";
+    tx.exec(sql, args![id, layer]).await.map(|_rows| ())
+}
+
+/// Volumes that are held for a layer which is not made, and which nobody waits for any more.
+pub(crate) async fn held_in_vain(db: &Db) -> Result<Vec<(Volume, LayerId)>, Error> {
+    let select = Where::new(SELECT).raw(
+        "EXISTS (SELECT 1 FROM layers WHERE layers.id = volumes.held_by AND layers.state <> 'kept' \
+         AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.layer = layers.id) \
+         AND NOT EXISTS (SELECT 1 FROM volumes AS above WHERE above.layer = layers.id) \
+         AND NOT EXISTS (SELECT 1 FROM backups WHERE backups.layer = layers.id))",
+        Vec::new(),
+    );
+    let found: Vec<Volume> = db.fetch_where(&select).await?;
+    let held = |volume: Volume| Some((volume.clone(), volume.held_by?));
+    Ok(found.into_iter().filter_map(held).collect())
 }
 
 pub(crate) async fn remove(tx: &mut Tx, id: &VolumeId) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nephos_runtime::{Clock, crash_point};
 use tracing::info;
 
+use super::Word;
 use super::plan::{Memory, Plan, Step, Wait, Wanted, plan, plan_removal};
 use super::report::Reports;
 use crate::driver::{Driver, DriverError, Found, config_drive_fingerprint};
@@ -70,14 +71,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Works on one server until there is nothing left to do but wait. Not `confirmed`, what is there is brought back, and
-    /// nothing is made: the server may have been deleted since that was written down.
+    /// Works on one server until there is nothing left to do but wait. Does no more than `word` is good for: the server may
+    /// have been deleted, or made anew elsewhere, since that was written down.
     pub async fn converge(
         &self,
         server: &ServerId,
         goal: &Goal,
         asked: &mut Asked,
-        confirmed: bool,
+        word: Word,
     ) -> (Outcome, Found) {
         let mut found = Found::nothing();
         for _round in 0..MAX_ROUNDS {
@@ -85,7 +86,12 @@ impl Worker {
                 Ok(plan) => plan,
                 Err(error) => return (Outcome::Stuck(error), found),
             };
-            if !confirmed && found.defined.is_none() && !plan.steps.is_empty() {
+            let may = match word {
+                Word::ControlPlane => true,
+                Word::Kept => found.defined.is_some(),
+                Word::BeforeBoot => false,
+            };
+            if !may && !plan.steps.is_empty() {
                 return (Outcome::Waits(Wait::Word), found);
             }
             if plan.steps.is_empty() {

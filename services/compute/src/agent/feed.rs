@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use nephos_peer::feed::{Desired, FeedClient, Made};
+use nephos_peer::feed::{self, Desired, FeedClient, Made};
 use nephos_peer::{PeerError, Peers};
 use nephos_runtime::{Clock, Shutdown, Task, spawn, supervise};
 use nephos_types::feed::{FeedItem, Observed};
 use serde::Serialize;
 use serde_json::Value;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{Agent, DesiredServers, console};
+use super::{Agent, DesiredServers, Word, console};
 use crate::driver::{Answer, DriverError, ImageBytes, ImageSource};
 use crate::model::console::{ConsoleCall, KIND_CALL};
 use crate::model::disk::{DiskCall, KIND_DISK};
@@ -61,7 +61,7 @@ impl Binding {
         // Whatever these tasks say is of this host.
         let _span = tracing::info_span!("agent", service = SERVICE, host = self.host).entered();
         let file = if self.agent.guests_outlive_us() {
-            folder.join(format!("compute-feed-{}.json", self.host))
+            file_of(folder, &self.host)
         } else {
             PathBuf::new()
         };
@@ -96,15 +96,39 @@ impl Binding {
 
     async fn pull(self, client: FeedClient) {
         let mut specs = Specs::default();
+        let mut unheard = false;
         if let Some(kept) = client.cached() {
-            self.agent.apply(specs.read(&kept));
+            unheard = !kept.of_this_boot;
+            let word = if unheard {
+                Word::BeforeBoot
+            } else {
+                Word::Kept
+            };
+            self.agent.apply(specs.read(&kept.desired, word));
+        }
+        if unheard {
+            warn!(
+                host = self.host,
+                "this machine has started since it last heard what is wanted here, so no guest starts before the control plane says which are still its own. `nephos doctor` here says whether it answers"
+            );
         }
         let young_after = self.clock.now().plus_secs(-STALE_SECS).0;
         let mut asked = Asked::since(KIND_CONSOLE, young_after);
         let mut called = Asked::since(KIND_CALL, young_after);
         let mut carried = Asked::since(KIND_DISK, young_after);
         let taken = client.follow(|desired| {
-            self.agent.apply(specs.read(&desired));
+            if desired.complete && std::mem::take(&mut unheard) {
+                info!(
+                    host = self.host,
+                    "the control plane says what is wanted here: its guests start"
+                );
+            }
+            let word = if desired.complete {
+                Word::ControlPlane
+            } else {
+                Word::BeforeBoot
+            };
+            self.agent.apply(specs.read(&desired, word));
             self.answer(asked.new_in(&desired));
             self.come(called.new_in(&desired));
             self.carry(carried.new_in(&desired));
@@ -300,6 +324,16 @@ impl Binding {
     }
 }
 
+fn file_of(folder: &Path, host: &str) -> PathBuf {
+    folder.join(format!("compute-feed-{host}.json"))
+}
+
+/// Whether the machine has started since its host, which keeps its things in `folder`, last heard what is wanted on it.
+#[must_use]
+pub fn is_unheard(folder: &Path, host: &str) -> bool {
+    feed::cached(&file_of(folder, host), host).is_some_and(|kept| !kept.of_this_boot)
+}
+
 /// Says of a server what came of it, once that is decided.
 fn made(client: &FeedClient, seen: &ObservedServer) {
     let failed = match &seen.progress {
@@ -382,7 +416,7 @@ impl Asked {
 struct Specs(BTreeMap<ServerId, (i64, Arc<ServerSpec>)>);
 
 impl Specs {
-    fn read(&mut self, desired: &Desired) -> DesiredServers {
+    fn read(&mut self, desired: &Desired, word: Word) -> DesiredServers {
         let mut next = BTreeMap::new();
         for item in desired
             .items
@@ -402,7 +436,7 @@ impl Specs {
         self.0 = next;
         DesiredServers {
             revision: desired.revision,
-            from_control_plane: desired.complete,
+            word,
             servers: self
                 .0
                 .iter()

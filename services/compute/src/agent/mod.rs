@@ -2,7 +2,8 @@
 //! the difference.
 //!
 //! Invariants: a server is worked on by one task at a time; work on different servers is bounded; what is not ours
-//! is not touched; what is ours and wanted nowhere goes only after a snapshot newer than the agent's own start.
+//! is not touched; what is ours and wanted nowhere goes only after a snapshot newer than the agent's own start; after a
+//! start of the machine nothing begins before the control plane has been heard.
 
 pub mod apply;
 mod console;
@@ -35,10 +36,23 @@ use crate::model::spec::{HostInventory, ImageHash, KIND_SERVER, ServerId, Server
 pub struct DesiredServers {
     /// The feed's revision; it only grows.
     pub revision: i64,
-    /// Whether the control plane said this to *this* process: a copy in a file is no reason to remove anything.
-    pub from_control_plane: bool,
+    /// Whose word it is.
+    pub word: Word,
     /// Whole specs of all servers.
     pub servers: BTreeMap<ServerId, Arc<ServerSpec>>,
+}
+
+/// Whose word it is what is wanted here, and so what may be done by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Word {
+    /// A file's, from before the machine started: nothing. While it was off, its servers may have been made anew elsewhere,
+    /// and a guest that starts here runs twice.
+    #[default]
+    BeforeBoot,
+    /// A file's, from before this process started: what is defined here is brought back, nothing is made or removed.
+    Kept,
+    /// The control plane's, to this process: everything.
+    ControlPlane,
 }
 
 /// How an agent works.
@@ -123,7 +137,7 @@ impl Agent {
             .desired
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if !desired.from_control_plane {
+        if desired.word != Word::ControlPlane {
             let mut boot = self
                 .inbox
                 .boot_revision
@@ -131,9 +145,9 @@ impl Agent {
                 .unwrap_or_else(PoisonError::into_inner);
             *boot = Some(boot.map_or(desired.revision, |known| known.max(desired.revision)));
         }
-        let stale = current
-            .as_ref()
-            .is_some_and(|now| now.from_control_plane && !desired.from_control_plane);
+        let stale = current.as_ref().is_some_and(|now| {
+            now.word == Word::ControlPlane && desired.word != Word::ControlPlane
+        });
         if !stale {
             *current = Some(Arc::new(desired));
         }
@@ -259,9 +273,9 @@ impl Agent {
         let schedule::Work {
             goal,
             mut asked,
-            confirmed,
+            word,
         } = work;
-        let converged = self.worker.converge(&server, &goal, &mut asked, confirmed);
+        let converged = self.worker.converge(&server, &goal, &mut asked, word);
         let (outcome, found) = match self.behalf.of(KIND_SERVER, server.as_str()) {
             Some(id) => {
                 let span = tracing::info_span!("server", %server, request_id = %id);

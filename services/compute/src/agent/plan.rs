@@ -101,7 +101,9 @@ impl Wait {
             Self::Shutdown => "the guest is shutting down".to_owned(),
             Self::Unplug => "the guest has not released an interface".to_owned(),
             Self::UnplugVolume => "the guest has not released a volume".to_owned(),
-            Self::Word => "the control plane has not yet said that it is still wanted".to_owned(),
+            Self::Word => {
+                "the control plane has not yet said that it is still wanted here".to_owned()
+            }
             Self::Way => "the guest is on its way".to_owned(),
             Self::Broken(why) => why.clone(),
         }

@@ -8,7 +8,7 @@ use nephos_runtime::Clock;
 
 use super::apply::{Asked, Goal, Outcome};
 use super::plan::Wait;
-use super::{DesiredServers, Reports, Settings};
+use super::{DesiredServers, Reports, Settings, Word};
 use crate::driver::{DriverError, Found};
 use crate::model::spec::{
     GuestState, ImageHash, ObservedServer, Progress, ServerId, ServerSpec, Want,
@@ -25,8 +25,8 @@ pub struct Work {
     pub goal: Goal,
     /// What the guest has been asked.
     pub asked: Asked,
-    /// Whether the control plane said so to this process. What only the file of the last one says may be over.
-    pub confirmed: bool,
+    /// Whose word that is.
+    pub word: Word,
 }
 
 /// What a task found.
@@ -188,7 +188,7 @@ impl Schedule {
         let work = Work {
             goal: desk.goal.clone(),
             asked: desk.asked.clone(),
-            confirmed: desired.is_some_and(|desired| desired.from_control_plane),
+            word: desired.map_or_else(Word::default, |desired| desired.word),
         };
         Some((server, work))
     }
@@ -265,7 +265,7 @@ impl Schedule {
         let Some(desired) = self.desired.clone() else {
             return;
         };
-        let may_remove = desired.from_control_plane && desired.revision >= boot_revision;
+        let may_remove = desired.word == Word::ControlPlane && desired.revision >= boot_revision;
         let mut due = Vec::new();
         for (server, desk) in &mut self.desks {
             if desired.servers.contains_key(server) {

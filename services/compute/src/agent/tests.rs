@@ -72,7 +72,7 @@ fn desired(revision: i64, specs: &[ServerSpec]) -> DesiredServers {
         .map(|spec| (spec.server_id.clone(), Arc::new(spec.clone())));
     DesiredServers {
         revision,
-        from_control_plane: true,
+        word: Word::ControlPlane,
         servers: servers.collect(),
     }
 }
@@ -296,7 +296,7 @@ async fn what_is_wanted_nowhere_goes_only_after_a_newer_word_of_the_control_plan
 
     bench.restart();
     let copy = DesiredServers {
-        from_control_plane: false,
+        word: Word::Kept,
         ..desired(7, &both)
     };
     bench.agent.apply(copy);
@@ -320,7 +320,7 @@ async fn what_only_a_file_says_is_wanted_is_not_made() {
     let bench = Bench::new();
     let wanted = desired(7, &[spec(1, 1, Want::Running)]);
     bench.agent.apply(DesiredServers {
-        from_control_plane: false,
+        word: Word::Kept,
         ..wanted.clone()
     });
     bench.pass(20).await;
@@ -328,6 +328,59 @@ async fn what_only_a_file_says_is_wanted_is_not_made() {
     bench.agent.apply(wanted);
     bench.pass(2).await;
     assert_eq!(bench.found(1).state, GuestState::Running);
+}
+
+#[tokio::test]
+async fn after_a_start_of_the_machine_nothing_runs_before_the_control_plane_has_said_what_is_still_wanted()
+ {
+    let mut bench = Bench::new();
+    let both = [spec(1, 1, Want::Running), spec(2, 1, Want::Suspended)];
+    bench.agent.apply(desired(7, &both));
+    bench.pass(2).await;
+    let off = bench.found(2).state;
+    assert_eq!(
+        (bench.found(1).state, off),
+        (GuestState::Running, GuestState::Suspended)
+    );
+
+    bench.running.abort();
+    bench.quiet().await;
+    bench.world.restart_host(HOST);
+    bench.restart();
+    let starts = bench.world.calls(HOST, Verb::Run);
+    let mut both = both;
+    both[1].want = Want::Running; // noted, and not heard by a guest that was saved
+    both[1].generation = 2;
+    bench.agent.apply(DesiredServers {
+        word: Word::BeforeBoot,
+        ..desired(8, &both)
+    });
+    bench.pass(600).await;
+    assert_eq!(bench.world.calls(HOST, Verb::Run), starts);
+    assert_eq!(bench.found(2).state, GuestState::Suspended);
+    let reason = "the control plane has not yet said that it is still wanted here".to_owned();
+    bench.check(1, GuestState::Stopped, &Progress::Waiting { reason });
+
+    // The first was made anew elsewhere meanwhile.
+    bench.agent.apply(desired(9, &both[1..]));
+    bench.pass(130).await;
+    assert_eq!(bench.world.calls(HOST, Verb::Run), starts + 1);
+    assert_eq!(bench.found(2).state, GuestState::Running);
+    assert_eq!(bench.found(1), Found::nothing());
+}
+
+#[tokio::test]
+async fn an_agent_that_starts_again_goes_on_by_what_it_kept() {
+    let mut bench = Bench::new();
+    bench.agent.apply(desired(7, &[spec(1, 1, Want::Stopped)]));
+    bench.pass(2).await;
+    bench.restart();
+    bench.agent.apply(DesiredServers {
+        word: Word::Kept,
+        ..desired(8, &[spec(1, 2, Want::Running)])
+    });
+    bench.pass(2).await;
+    bench.check(1, GuestState::Running, &Progress::Settled);
 }
 
 #[tokio::test]

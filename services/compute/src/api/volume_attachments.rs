@@ -23,8 +23,13 @@ use crate::{ops, rules, store};
 const PROMISED_WITHIN: Duration = Duration::from_secs(30);
 /// Without a wake, it is found this soon.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// States in which a server's volumes change.
-const STATES: &[VmState] = &[VmState::Active, VmState::Paused, VmState::Stopped];
+/// States in which a server's volumes change (nova/compute/api.py, attach_volume).
+const STATES: &[VmState] = &[
+    VmState::Active,
+    VmState::Paused,
+    VmState::Stopped,
+    VmState::Resized,
+];
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct AttachmentPath {

@@ -1,7 +1,7 @@
 //! The consistency check: rows of files against the files of every store.
 
 use nephos_api::Check;
-use nephos_blob::Store;
+use nephos_blob::Folder;
 use nephos_db::Error;
 use nephos_types::Finding;
 
@@ -29,7 +29,7 @@ impl Check for Image {
     }
 }
 
-fn stores(service: &Svc) -> impl Iterator<Item = (&str, &Store)> {
+fn stores(service: &Svc) -> impl Iterator<Item = (&str, &Folder)> {
     let named = service.stores.iter();
     let named = named.map(|(name, store)| (name.as_str(), store));
     named.chain([(STAGING, &service.staging)])

@@ -442,7 +442,7 @@ async fn doom(tx: &mut Tx, now: Timestamp, id: &BlobId) -> Result<(), nephos_db:
         })
 }
 
-fn store_of<'a>(cx: &'a OpCx<Svc>, name: &str) -> Result<&'a nephos_blob::Store, StepError> {
+fn store_of<'a>(cx: &'a OpCx<Svc>, name: &str) -> Result<&'a nephos_blob::Folder, StepError> {
     let service: &'a Arc<Svc> = cx.service();
     service
         .store(name)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nephos_api::Stream;
-use nephos_blob::{Digests, Store, Writer};
+use nephos_blob::{Digests, FileWriter, Folder};
 use nephos_runtime::crash_point;
 use nephos_types::Timestamp;
 use tracing::{info, warn};
@@ -96,12 +96,12 @@ impl Upload {
         Ok(())
     }
 
-    fn store(&self) -> Result<&Store, UploadError> {
+    fn store(&self) -> Result<&Folder, UploadError> {
         self.service.store(&self.store).ok_or(UploadError::Gone)
     }
 
     /// Copies chunk by chunk, saying now and then that it lives.
-    async fn pump(&self, mut stream: Stream, writer: &mut Writer) -> Result<(), UploadError> {
+    async fn pump(&self, mut stream: Stream, writer: &mut FileWriter) -> Result<(), UploadError> {
         let clock = &self.service.core.clock;
         let limit = self.service.config.max_image_bytes;
         let mut seen: u64 = 0;
@@ -156,7 +156,11 @@ impl Upload {
     }
 
     /// What the data is; staged data is looked at when it is imported, as Glance does.
-    async fn inspect(&self, writer: &mut Writer, size: u64) -> Result<Option<u64>, UploadError> {
+    async fn inspect(
+        &self,
+        writer: &mut FileWriter,
+        size: u64,
+    ) -> Result<Option<u64>, UploadError> {
         if self.store == STAGING {
             return Ok(None);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephos_compute::agent::feed::is_unheard;
 use nephos_peer::{Account, Directory, Peers, Replicas, Transport};
 use nephos_runtime::Clock;
 use nephos_types::Timestamp;
@@ -11,18 +12,32 @@ use serde::Deserialize;
 use super::Finding;
 use crate::cloud::{Cloud, elsewhere, from_outside};
 use crate::databases;
+use crate::membership::Membership;
 use crate::secrets::Secrets;
-use crate::services::SERVICES;
+use crate::services::{Run, SERVICES};
 use crate::settings::Config;
 
 /// Whatever is asked answers within this time, or does not.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// A machine that joined: its URL, its token, its feeds.
+/// A machine that joined: its guests, and its way to the cloud.
 pub(super) async fn from_a_host(config: &Config, clock: &Clock) -> Vec<Finding> {
     let Some(joined) = &config.settings.membership else {
         return Vec::new();
     };
+    let mut found = Vec::new();
+    if is_unheard(&config.settings.state("host"), &joined.name) {
+        found.push(Finding::warning(
+            "this machine has started since it last heard what is wanted on it: its guests stay off until it hears again",
+            "Nothing, if the agents run and the way to the cloud is good; what follows says whether it is.",
+        ));
+    }
+    found.extend(way_of_a_host(config, clock, joined).await);
+    found
+}
+
+/// Its URL, its token, its feeds.
+async fn way_of_a_host(config: &Config, clock: &Clock, joined: &Membership) -> Vec<Finding> {
     let way = elsewhere(config).and_then(|directory| {
         let (key, url) = (joined.key(), joined.url.clone());
         Ok(Peers::new(directory, key, clock.clone(), url)?)
@@ -101,7 +116,7 @@ pub(super) async fn from_its_own(config: &Config, clock: &Clock) -> Vec<Finding>
             )];
         }
     };
-    let mut found = vec![databases_are_there(config, &secrets, clock).await];
+    let mut found = databases_are_there(config, &secrets, clock).await;
     found.extend(broker(config, clock).await);
     let mut silent = false;
     for offer in &SERVICES {
@@ -117,26 +132,52 @@ pub(super) async fn from_its_own(config: &Config, clock: &Clock) -> Vec<Finding>
     found
 }
 
-async fn databases_are_there(config: &Config, secrets: &Secrets, clock: &Clock) -> Finding {
+/// The databases, and what else the services stand on.
+async fn databases_are_there(config: &Config, secrets: &Secrets, clock: &Clock) -> Vec<Finding> {
     let looked = async {
         let cloud = Cloud::look(config, secrets, clock.clone()).await?;
         for service in cloud.services() {
             databases::must_be_up_to_date(&**service).await?;
         }
-        anyhow::Ok(())
+        anyhow::Ok(cloud)
     };
-    match clock.timeout(WITHIN, looked).await {
-        Some(Ok(())) => {
-            Finding::good("the databases answer, and their tables are those of this program")
+    let cloud = match clock.timeout(WITHIN, looked).await {
+        Some(Ok(cloud)) => cloud,
+        Some(Err(why)) => {
+            return vec![Finding::bad(
+                format!("{why:#}"),
+                "`database` in [nephos] says where they are; `nephos migrate` makes their tables.",
+            )];
         }
-        Some(Err(why)) => Finding::bad(
-            format!("{why:#}"),
-            "`database` in [nephos] says where they are; `nephos migrate` makes their tables.",
-        ),
-        None => Finding::bad(
-            "the database server does not answer",
-            "Start it; `database` in [nephos] says where it is.",
-        ),
+        None => {
+            return vec![Finding::bad(
+                "the database server does not answer",
+                "Start it; `database` in [nephos] says where it is.",
+            )];
+        }
+    };
+    let mut found = vec![Finding::good(
+        "the databases answer, and their tables are those of this program",
+    )];
+    for service in cloud.services() {
+        found.extend(outside(&**service, clock).await);
+    }
+    found
+}
+
+/// What a service stands on beside its database.
+async fn outside(service: &dyn Run, clock: &Clock) -> Option<Finding> {
+    let name = service.name();
+    let hint = || format!("[{name}] and its sub-sections say where it is.");
+    match clock.timeout(WITHIN, service.outside()).await {
+        Some(looked) => Some(match looked? {
+            Ok(well) => Finding::good(well),
+            Err(why) => Finding::bad(format!("{name}: {why:#}"), hint()),
+        }),
+        None => {
+            let what = format!("what {name} stands on does not answer");
+            Some(Finding::bad(what, hint()))
+        }
     }
 }
 

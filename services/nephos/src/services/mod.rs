@@ -88,6 +88,12 @@ trait Offered: Service + Check {
         async { Ok(()) }
     }
 
+    /// How what it stands on beside its database is doing, if there is such a thing: that it is well, or why not. Changes
+    /// nothing.
+    fn outside(&self) -> impl Future<Output = Option<anyhow::Result<String>>> + Send {
+        async { None }
+    }
+
     /// What a process that answers its calls runs beside them.
     fn serve(self: &Arc<Self>, _shutdown: &Shutdown) -> Vec<Task> {
         Vec::new()
@@ -218,6 +224,8 @@ pub trait Run: Send + Sync {
     fn load(&self) -> BoxFuture<'_, anyhow::Result<()>>;
     /// Takes over what a killed process left behind.
     fn take_over(&self) -> BoxFuture<'_, anyhow::Result<()>>;
+    /// How what it stands on beside its database is doing, if there is such a thing.
+    fn outside(&self) -> BoxFuture<'_, Option<anyhow::Result<String>>>;
     /// What a process that answers its calls runs beside them.
     fn serve(&self, shutdown: &Shutdown) -> Vec<Task>;
     /// Its work behind the calls.
@@ -253,6 +261,9 @@ impl<S: Offered> Run for Built<S> {
     }
     fn take_over(&self) -> BoxFuture<'_, anyhow::Result<()>> {
         self.service.take_over().boxed()
+    }
+    fn outside(&self) -> BoxFuture<'_, Option<anyhow::Result<String>>> {
+        self.service.outside().boxed()
     }
     fn serve(&self, shutdown: &Shutdown) -> Vec<Task> {
         S::serve(&self.service, shutdown)

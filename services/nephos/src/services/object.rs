@@ -34,6 +34,15 @@ impl Offered for Object {
         Ok(Self::take_over(self).await?)
     }
 
+    async fn outside(&self) -> Option<anyhow::Result<String>> {
+        let looked = self.look_at_store().await;
+        Some(
+            looked
+                .map(|place| format!("objects are in {place}"))
+                .map_err(Into::into),
+        )
+    }
+
     fn serve(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
         let Some((address, door)) = self.s3() else {
             return Vec::new();

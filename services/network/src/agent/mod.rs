@@ -58,7 +58,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// The host's name.
     pub host: String,
-    /// Keeps the feed's copy, so that the network comes back while the service is away; empty: nothing is kept.
+    /// Keeps the feed's copy, so that the network is looked after while the service is away; empty: nothing is kept.
     pub feed_file: PathBuf,
     /// This host's end of tunnels.
     pub vtep: IpAddr,
@@ -144,7 +144,10 @@ impl Agent {
         );
         let behalf = Behalf::default();
         let feed = feed.on_behalf(behalf.clone());
-        let (tell, told) = watch::channel(feed.cached());
+        // After a start of the machine there is nothing here to look after, and what it had may be elsewhere: a router there
+        // has its addresses, and would have them here too.
+        let kept = feed.cached().filter(|kept| kept.of_this_boot);
+        let (tell, told) = watch::channel(kept.map(|kept| kept.desired));
         let pulled = feed.follow(|desired| {
             tell.send_if_modified(|known| {
                 let new = known.as_ref() != Some(&desired);

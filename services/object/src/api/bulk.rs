@@ -10,6 +10,7 @@ use super::reply::{self, Answer};
 use crate::Cx;
 use crate::model::names;
 use crate::ops::access::Access;
+use crate::ops::publish::Condition;
 use crate::ops::write::WriteError;
 use crate::store::containers;
 
@@ -119,7 +120,7 @@ impl Outcome {
             }
             return Ok(());
         }
-        match cx.remove_object(&found.id, object).await {
+        match cx.remove_object(&found.id, object, &Condition::None).await {
             Ok(()) => self.deleted += 1,
             Err(WriteError::NoObject | WriteError::NoContainer) => self.not_found += 1,
             Err(why) => {
@@ -128,6 +129,14 @@ impl Outcome {
             }
         }
         Ok(())
+    }
+
+    /// Nothing is done, for this reason.
+    pub(crate) fn refused(line: &str, why: &str) -> Self {
+        Self {
+            errors: vec![(line.to_owned(), why.to_owned())],
+            ..Self::default()
+        }
     }
 
     /// The report, in the form that the client takes.

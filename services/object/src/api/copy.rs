@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use nephos_api::Fault;
 
 use super::access::{self, Wish};
@@ -10,10 +11,11 @@ use super::headers::{is_true, value};
 use super::reply::{Answer, set};
 use super::write::{Put, created};
 use crate::Cx;
-use crate::model::condition::ceiling;
+use crate::model::condition::{Conditions, Verdict, ceiling};
 use crate::model::meta::{KEPT_OF_OBJECTS, Meta, Of};
 use crate::model::names;
 use crate::model::object::{Facts, Kind, Object};
+use crate::model::range::{Wanted, wanted};
 use crate::ops::access::Access;
 use crate::ops::publish::Place;
 use crate::ops::read::{self, Content, ReadError, Reader};
@@ -45,11 +47,15 @@ pub(crate) async fn put(
             Ok(object) => object,
             Err(fault) => return Ok(Err(fault)),
         };
+        if let Some(fault) = unwanted(&put, &object) {
+            return Ok(Err(fault));
+        }
         let facts = facts(&put, &object, as_manifest);
         if let Err(why) = facts.meta.check(Of::Object) {
             return Ok(Err(Fault::bad_request(why)));
         }
-        let copied = if object.kind == Kind::Plain || as_manifest {
+        let range = value(&put.pairs, "range").filter(|_| !as_manifest);
+        let copied = if (object.kind == Kind::Plain && range.is_none()) || as_manifest {
             match cx.copy(&object, &put.place, facts).await {
                 Err(WriteError::SourceGone) => return Err(ReadError::Replaced),
                 done => done.map_err(Fault::from),
@@ -58,6 +64,10 @@ pub(crate) async fn put(
             let content = Reader::new(cx, access)
                 .content(&account, &object, 0)
                 .await?;
+            let content = match part(content, range) {
+                Ok(content) => content,
+                Err(fault) => return Ok(Err(fault)),
+            };
             rewritten(cx, put.place.clone(), facts, content).await?
         };
         Ok(copied.map(|copied| (object, copied)))
@@ -73,6 +83,37 @@ pub(crate) async fn put(
         set(&mut answer.headers, name, value);
     }
     Ok(answer)
+}
+
+/// Conditions are about what is copied; only `If-None-Match: *` is about where it goes.
+fn unwanted(put: &Put, source: &Object) -> Option<Fault> {
+    let text = |name: &str| value(&put.pairs, name).map(str::to_owned);
+    let conditions = Conditions {
+        if_match: text("if-match"),
+        if_none_match: text("if-none-match").filter(|tags| tags != "*"),
+        if_modified_since: text("if-modified-since"),
+        if_unmodified_since: text("if-unmodified-since"),
+    };
+    match conditions.check(&source.etag, source.updated_at) {
+        Verdict::Send => None,
+        Verdict::NotModified => Some(Fault::new(StatusCode::NOT_MODIFIED, "")),
+        Verdict::Failed => Some(precondition("A precondition for this request was not met.")),
+    }
+}
+
+/// What of the source is copied.
+fn part(content: Content, range: Option<&str>) -> Result<Content, Fault> {
+    match wanted(range, content.size) {
+        Wanted::All => Ok(content),
+        Wanted::Parts(parts) => match parts.as_slice() {
+            [part] => Ok(content.within(part.clone())),
+            _several => Err(Fault::bad_request("A copy is made of one range.")),
+        },
+        Wanted::Nothing => Err(Fault::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "The Range requested is not available.",
+        )),
+    }
 }
 
 /// A large object becomes one of its own bytes.

@@ -168,9 +168,10 @@ impl From<WriteError> for Fault {
                  ETag says; nothing was stored.",
             ),
             WriteError::NoContainer | WriteError::NoObject | WriteError::NoUpload => not_found(),
-            why @ (WriteError::Part(_) | WriteError::PartOrder | WriteError::PartSize(_)) => {
-                Self::bad_request(why.to_string())
-            }
+            why @ (WriteError::Part(_)
+            | WriteError::PartOrder
+            | WriteError::PartSize(_)
+            | WriteError::WholeSize(_)) => Self::bad_request(why.to_string()),
             WriteError::NoArchive => precondition(
                 "The container for older versions does not exist; create it, or remove X-Versions-Location.",
             ),
@@ -219,9 +220,16 @@ fn of_store(why: &nephos_blob::Error) -> Fault {
         nephos_blob::Error::Full => full(),
         nephos_blob::Error::Missing { .. }
         | nephos_blob::Error::Key { .. }
-        | nephos_blob::Error::Io { .. } => {
+        | nephos_blob::Error::Io { .. }
+        | nephos_blob::Error::Unavailable { .. } => {
             tracing::error!(%why, "the store refused");
             Fault::unavailable("The store does not answer. Try again in a moment.")
+        }
+        nephos_blob::Error::Refused { .. } | nephos_blob::Error::Settings { .. } => {
+            tracing::error!(%why, "the store refused");
+            Fault::unavailable(
+                "The store refuses. Who runs this cloud finds the reason in its log.",
+            )
         }
     }
 }

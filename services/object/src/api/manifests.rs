@@ -189,14 +189,20 @@ pub(crate) async fn delete(
     let mut outcome = Outcome::default();
     let account = container.account.as_str();
     let found = objects::get(cx.db(), &container.id, name).await?;
+    let path = format!("/{}/{name}", container.name);
     if let Some(found) = &found {
+        if found.kind != Kind::Static {
+            return Ok(Outcome::refused(
+                &path,
+                "400 Bad Request: Not an SLO manifest",
+            ));
+        }
         let mut names: Vec<String> = Vec::new();
         below(cx, access, (account, found), &mut names).await?;
         for path in names {
             outcome.one(cx, access, (account, &path, &path)).await?;
         }
     }
-    let path = format!("/{}/{name}", container.name);
     outcome.one(cx, access, (account, &path, &path)).await?;
     Ok(outcome)
 }

@@ -12,6 +12,7 @@ use crate::Cx;
 use crate::model::meta::{KEPT_OF_OBJECTS, Meta, Of};
 use crate::model::names;
 use crate::model::object::Kind;
+use crate::ops::publish::Condition;
 use crate::store::{containers, objects};
 
 endpoint! {
@@ -114,11 +115,17 @@ async fn delete_object(cx: Cx, req: Req<DeleteObject>) -> Reply<DeleteObject> {
     let place = (req.path.account.as_str(), req.path.container.as_str());
     let container = access::container(&cx, &access, place, Wish::Write).await?;
     let whole = req.query.get("multipart-manifest") == Some("delete");
-    if whole && access.grant.is_none() {
+    if whole && access.grant.is_some() {
+        return Err(Fault::bad_request(
+            "A temporary URL deletes an object, not the segments of its manifest.",
+        ));
+    }
+    if whole {
         let format = listing::format(&req.query, &req.headers)?;
         let outcome = manifests::delete(&cx, &access, (&container, &req.path.object)).await?;
         return Ok(outcome.answer(format));
     }
-    cx.remove_object(&container.id, &req.path.object).await?;
+    cx.remove_object(&container.id, &req.path.object, &Condition::None)
+        .await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

@@ -55,6 +55,11 @@ async fn put_object(cx: Cx, req: Req<PutObject>) -> Reply<PutObject> {
 async fn prepare(cx: &Cx, asked: &Asked<'_>) -> Result<(Access, Put), Fault> {
     let access = access::of_object(cx, asked).await?;
     let (path, query) = (asked.path, asked.query);
+    if access.grant.is_some() && query.get("multipart-manifest") == Some("put") {
+        return Err(Fault::bad_request(
+            "A temporary URL writes an object's bytes, not a manifest of segments.",
+        ));
+    }
     let place = (path.account.as_str(), path.container.as_str());
     let container = access::container(cx, &access, place, Wish::Write).await?;
     names::check_object(&path.object).map_err(Fault::bad_request)?;
@@ -89,7 +94,7 @@ async fn write(
         let from = from.to_owned();
         return copy::put(cx, access, put, (&from, manifest == Some("get"))).await;
     }
-    if manifest == Some("put") && access.grant.is_none() {
+    if manifest == Some("put") {
         return manifests::put(cx, access, put, body).await;
     }
     let etag = value(&put.pairs, "etag").map(|etag| etag.trim_matches('"').to_owned());

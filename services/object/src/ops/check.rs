@@ -1,7 +1,9 @@
 //! Whether rows and files fit together. Changes nothing, so the cloud may run meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
+use futures_util::StreamExt as _;
+use nephos_blob::Page;
 use nephos_db::Error;
 use nephos_types::Finding;
 
@@ -42,34 +44,56 @@ pub(crate) async fn check(service: &Svc) -> Result<Vec<Finding>, Error> {
 
 /// Rows without a file, and files without a row.
 async fn files(service: &Svc, found: &mut Vec<Finding>) -> Result<(), Error> {
-    for (low, high, store) in service.folders() {
-        // Rows before files and again after them: what comes or goes meanwhile is neither.
-        let before = blobs::kept_between(&service.core.db, &low, &high).await?;
-        let files: BTreeSet<String> = match store.list().await {
-            Ok(files) => files.into_iter().collect(),
-            Err(why) => {
-                found.push(Finding::new(
-                    format!("cannot be listed: {why}"),
-                    low,
-                    "Look at [object] folder: the disk, the mount, its permissions.",
-                ));
-                continue;
+    let mut pages = service.store.pages();
+    while let Some(page) = pages.next().await {
+        match page {
+            Ok(page) => {
+                lost(service, &page, found).await?;
+                strange(service, page, found).await?;
             }
-        };
-        if before.is_empty() && files.is_empty() {
+            Err(why) => found.push(Finding::new(
+                format!("cannot be listed: {why}"),
+                service.store.location(),
+                "Look at [object]: the disk, the mount and its permissions, or the bucket and its key.",
+            )),
+        }
+    }
+    Ok(())
+}
+
+/// Rows whose file is not there.
+async fn lost(service: &Svc, page: &Page, found: &mut Vec<Finding>) -> Result<(), Error> {
+    let db = &service.core.db;
+    let there: HashSet<&String> = page.keys.iter().collect();
+    for id in blobs::kept_between(db, &page.after, &page.up_to).await? {
+        if there.contains(&id) {
             continue;
         }
-        let after = blobs::between(&service.core.db, &low, &high).await?;
-        let known = |id: &String| after.binary_search(id).is_ok();
-        let gone = before.iter().filter(|id| !files.contains(*id) && known(id));
-        found.extend(gone.map(|id| {
-            let hint = "Restore the file from a backup, or upload its objects again.";
-            Finding::new("is a row whose file is not there", id, hint)
-        }));
-        found.extend(files.iter().filter(|id| !known(id)).map(|id| {
-            let hint = "A start of the object service removes it.";
-            Finding::new("is a file without a row", id, hint)
-        }));
+        // What came after the list was made is there now; what went has no row any more.
+        match service.store.size(&id).await {
+            Ok(None) if blobs::is_kept(db, &id).await? => {
+                let hint = "Restore the file from a backup, or upload its objects again.";
+                found.push(Finding::new("is a row whose file is not there", id, hint));
+            }
+            Ok(_) => {}
+            Err(why) => found.push(Finding::new(
+                format!("cannot be looked at: {why}"),
+                id,
+                "Look at [object] and at what it names.",
+            )),
+        }
+    }
+    Ok(())
+}
+
+/// Files without a row.
+async fn strange(service: &Svc, page: Page, found: &mut Vec<Finding>) -> Result<(), Error> {
+    let known = blobs::between(&service.core.db, &page.after, &page.up_to).await?;
+    for id in page.keys {
+        if known.binary_search(&id).is_err() && !blobs::is_known(&service.core.db, &id).await? {
+            let hint = "The housekeeping removes it within an hour, if it is one of this cloud's.";
+            found.push(Finding::new("is a file without a row", id, hint));
+        }
     }
     Ok(())
 }

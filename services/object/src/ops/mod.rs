@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod check;
+pub(crate) mod collect;
 pub(crate) mod copy;
 pub(crate) mod hold;
 pub(crate) mod parts;

@@ -8,7 +8,7 @@ use super::publish::{Condition, Files, Next, Place, publish};
 use super::write::WriteError;
 use crate::Svc;
 use crate::model::object::{ContainerId, Extent, Facts, Kind, Object, Part, PartsUpload, UploadId};
-use crate::store::{containers, uploads};
+use crate::store::{accounts, containers, uploads};
 
 /// The least size of a part that is not the last, in bytes.
 const MIN_PART_BYTES: i64 = 5 * 1024 * 1024;
@@ -34,7 +34,7 @@ impl Svc {
 
     async fn try_put_part(&self, id: &UploadId, part: &Part) -> Result<(), WriteError> {
         let mut tx = self.core.db.write().await?;
-        uploads::hold(&mut tx, id)
+        let upload = uploads::hold(&mut tx, id)
             .await?
             .ok_or(WriteError::NoUpload)?;
         uploads::release_part(&mut tx, id, part.number).await?;
@@ -44,14 +44,34 @@ impl Svc {
             return Err(WriteError::GivenUp);
         }
         uploads::insert_part(&mut tx, id, part).await?;
+        if !self.has_room(&mut tx, &upload.container_id).await? {
+            return Err(WriteError::Quota);
+        }
         Ok(tx.commit().await?)
     }
 
-    /// Makes an object of the parts that are listed by number and tag; the others go.
+    /// Whether what is stored and what waits in parts is within the quotas, as this transaction sees it: parts are
+    /// counted when they become an object, but take room before.
+    async fn has_room(&self, tx: &mut Tx, id: &ContainerId) -> Result<bool, WriteError> {
+        let container = containers::hold_id(tx, id).await?;
+        let container = container.ok_or(WriteError::NoContainer)?;
+        let now = self.core.clock.now();
+        let account = accounts::hold(tx, &container.account, now).await?;
+        let fits = |quota: Option<i64>, used: i64, waiting: i64| {
+            quota.is_none_or(|quota| used.saturating_add(waiting) <= quota)
+        };
+        let of_container = uploads::waiting_in_container(tx, id).await?;
+        let of_account = uploads::waiting_in_account(tx, &account.name).await?;
+        Ok(fits(container.quota.bytes, container.bytes, of_container)
+            && fits(account.quota.bytes, account.bytes, of_account))
+    }
+
+    /// Makes an object of the parts that are listed by number and tag, and together have this size if one is said; the
+    /// others go.
     pub(crate) async fn complete_parts(
         &self,
         id: &UploadId,
-        wanted: &[(i64, String)],
+        wanted: (&[(i64, String)], Option<i64>),
         condition: &Condition,
     ) -> Result<Object, WriteError> {
         let attempt = || self.try_complete_parts(id, wanted, condition);
@@ -64,7 +84,7 @@ impl Svc {
     async fn try_complete_parts(
         &self,
         id: &UploadId,
-        wanted: &[(i64, String)],
+        (wanted, expected): (&[(i64, String)], Option<i64>),
         condition: &Condition,
     ) -> Result<Object, WriteError> {
         let now = self.core.clock.now();
@@ -75,6 +95,9 @@ impl Svc {
         let there = uploads::all_parts(&mut tx, id).await?;
         let parts = chosen(wanted, &there)?;
         let (size, etag) = whole(&parts);
+        if expected.is_some_and(|expected| expected != size) {
+            return Err(WriteError::WholeSize(size));
+        }
         let facts = Facts {
             kind: Kind::Plain,
             size,
@@ -169,13 +192,16 @@ fn chosen<'a>(wanted: &[(i64, String)], there: &'a [Part]) -> Result<Vec<&'a Par
 
 /// Size and tag of an object of these parts, as S3 computes it.
 fn whole(parts: &[&Part]) -> (i64, String) {
-    let mut hash = Md5::new();
-    for part in parts {
-        hash.update(hex::decode(&part.etag).unwrap_or_default());
-    }
     let size = parts.iter().map(|part| part.size).sum();
-    (
-        size,
-        format!("{}-{}", hex::encode(hash.finalize()), parts.len()),
-    )
+    (size, tag_of(parts.iter().map(|part| part.etag.as_str())))
+}
+
+/// The tag of an object of parts with these tags.
+pub(crate) fn tag_of<'a>(tags: impl Iterator<Item = &'a str>) -> String {
+    let (mut hash, mut count) = (Md5::new(), 0);
+    for tag in tags {
+        hash.update(hex::decode(tag).unwrap_or_default());
+        count += 1;
+    }
+    format!("{}-{count}", hex::encode(hash.finalize()))
 }

@@ -132,10 +132,12 @@ pub(crate) async fn unpublish(
     tx: &mut Tx,
     now: Timestamp,
     (container, name): (&ContainerId, &str),
+    condition: &Condition,
 ) -> Result<bool, WriteError> {
     let container = held(tx, container).await?;
     let found = objects::find(tx, &container.id, name).await?;
     let live = found.as_ref().is_some_and(|found| !found.expired(now));
+    condition.check(found.as_ref().filter(|_| live))?;
     match container.versioning() {
         Some(versioning @ Versioning::History(_)) if live => {
             let Some(old) = &found else {

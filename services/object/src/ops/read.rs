@@ -14,7 +14,7 @@ use crate::Svc;
 use crate::model::listing::Bounds;
 use crate::model::manifest::{self, MAX_DEPTH, MAX_PIECES};
 use crate::model::names;
-use crate::model::object::{BlobId, Container, Kind, Object, ObjectId};
+use crate::model::object::{BlobId, Container, ContainerId, Kind, Object, ObjectId};
 use crate::store::{containers, objects};
 
 /// An object that is replaced again and again is looked up so often before its reader gives up.
@@ -61,6 +61,12 @@ pub(crate) struct Piece {
     range: Range<u64>,
 }
 
+impl Piece {
+    fn length(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
 /// What an object is for a reader.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
@@ -74,6 +80,10 @@ pub(crate) struct Reader<'a> {
     service: &'a Svc,
     access: &'a Access,
     containers: HashMap<(String, String), Option<Container>>,
+    /// Segments that were looked up, and what those of them are that are manifests themselves: one that is listed a
+    /// thousand times is looked at once.
+    segments: HashMap<(ContainerId, String), Option<Object>>,
+    manifests: HashMap<ObjectId, Content>,
 }
 
 impl<'a> Reader<'a> {
@@ -82,6 +92,8 @@ impl<'a> Reader<'a> {
             service,
             access,
             containers: HashMap::new(),
+            segments: HashMap::new(),
+            manifests: HashMap::new(),
         }
     }
 
@@ -142,13 +154,28 @@ impl<'a> Reader<'a> {
                 .await?
                 .ok_or_else(missing)?;
             let now = self.service.core.clock.now();
-            let found = objects::get(db, &container.id, name).await?;
+            let key = (container.id.clone(), name.to_owned());
+            let found = match self.segments.get(&key) {
+                Some(known) => known.clone(),
+                None => {
+                    let found = objects::get(db, &container.id, name).await?;
+                    self.segments.insert(key, found.clone());
+                    found
+                }
+            };
             let found = found.filter(|found| {
                 !found.expired(now) && found.etag == segment.hash && found.size == segment.bytes
             });
             let part = found.ok_or_else(missing)?;
-            let part = self.content(account, &part, depth + 1).await?;
-            whole.append(part.within(segment.span()))?;
+            let content = match self.manifests.get(&part.id) {
+                Some(known) => known.clone(),
+                None => {
+                    let content = self.content(account, &part, depth + 1).await?;
+                    self.manifests.insert(part.id, content.clone());
+                    content
+                }
+            };
+            whole.append(content.within(segment.span()))?;
         }
         // The list is gone with the object that it was of.
         if u64::try_from(object.size) != Ok(whole.size) {
@@ -233,12 +260,27 @@ impl Content {
         Ok(())
     }
 
+    /// Of how many parts it was uploaded, as its tag says.
+    pub(crate) fn parts(&self) -> Option<usize> {
+        let (_, count) = self.etag.split_once('-')?;
+        let count = count.parse().ok()?;
+        // A part without bytes has no file.
+        (count >= self.pieces.len()).then_some(count)
+    }
+
+    /// Where the bytes of its part number `at`, from 0, are.
+    pub(crate) fn part(&self, at: usize) -> Range<u64> {
+        let length = |piece: &Piece| piece.range.end - piece.range.start;
+        let start = self.pieces.iter().take(at).map(length).sum();
+        start..start + self.pieces.get(at).map_or(0, length)
+    }
+
     /// The part of it in `range`.
     pub(crate) fn within(&self, range: Range<u64>) -> Self {
         let mut pieces = Vec::new();
         let mut at = 0;
         for piece in &self.pieces {
-            let length = piece.range.end - piece.range.start;
+            let length = piece.length();
             let (from, until) = (range.start.max(at), range.end.min(at + length));
             if from < until {
                 pieces.push(Piece {
@@ -260,7 +302,7 @@ impl Content {
     pub(crate) async fn stream(self, service: &Arc<Svc>) -> Result<Chunks, ReadError> {
         let hold = match self.pieces.as_slice() {
             [] => return Ok(stream::empty().boxed()),
-            [_only] => None,
+            [only] if service.store.serves_to_the_end(only.length()) => None,
             several => Some(
                 Hold::of(service, several)
                     .await?
@@ -271,7 +313,7 @@ impl Content {
         let Some(first) = pieces.next() else {
             return Ok(stream::empty().boxed());
         };
-        let store = service.store(&first.blob);
+        let store = &service.store;
         let first = store.read(first.blob.as_str(), first.range).await?;
         let Some(hold) = hold else {
             return Ok(first);
@@ -280,9 +322,8 @@ impl Content {
         let rest = stream::iter(pieces).then(move |piece| {
             let service = Arc::clone(&service);
             async move {
-                let store = service.store(&piece.blob);
-                let opened = store.read(piece.blob.as_str(), piece.range).await;
-                opened.map_err(std::io::Error::other)
+                let opened = service.store.read(piece.blob.as_str(), piece.range);
+                opened.await.map_err(std::io::Error::other)
             }
         });
         Ok(hold.over(first.chain(rest.try_flatten()).boxed()))

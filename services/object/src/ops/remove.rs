@@ -1,22 +1,23 @@
 //! Removes objects and containers.
 
-use super::publish::unpublish;
+use super::publish::{Condition, unpublish};
 use super::write::WriteError;
 use crate::Svc;
 use crate::model::object::{Container, ContainerId};
 use crate::store::{accounts, containers};
 
 impl Svc {
-    /// Removes the object of a name.
+    /// Removes the object of a name, if it is what the condition says.
     pub(crate) async fn remove_object(
         &self,
         container: &ContainerId,
         name: &str,
+        condition: &Condition,
     ) -> Result<(), WriteError> {
         let attempt = || async {
             let now = self.core.clock.now();
             let mut tx = self.core.db.write().await?;
-            let seen = unpublish(&mut tx, now, (container, name)).await?;
+            let seen = unpublish(&mut tx, now, (container, name), condition).await?;
             tx.commit().await?;
             Ok::<_, WriteError>(seen)
         };

@@ -2,6 +2,7 @@
 //!
 //! Every step can be repeated, and several processes may do it at once.
 
+use futures_util::{StreamExt as _, stream};
 use nephos_db::{EngineKind, Error};
 use nephos_runtime::crash_point;
 use tracing::{info, warn};
@@ -14,6 +15,8 @@ use crate::store::{blobs, containers, objects};
 
 /// Things looked at at a time.
 const BATCH: i64 = 200;
+/// Files that are removed at a time: a bucket is far away.
+const AT_ONCE: usize = 8;
 
 /// At start: on SQLite one process owns the database, so every other writer is dead.
 pub(crate) async fn take_over(service: &Svc) -> Result<(), Error> {
@@ -28,7 +31,7 @@ pub(crate) async fn take_over(service: &Svc) -> Result<(), Error> {
             );
         }
     }
-    collect(service).await
+    Ok(())
 }
 
 /// Does what there is to do; true when there may be more.
@@ -45,18 +48,22 @@ pub(crate) async fn sweep(service: &Svc) -> Result<bool, Error> {
     let doomed = blobs::doomed(&service.core.db, now, BATCH).await?;
     more |= doomed.len() >= usize::try_from(BATCH).unwrap_or(0);
     let mut gone = Vec::new();
-    for id in doomed {
-        let blob = BlobId(id);
-        crash_point!("sweep.before_bytes");
-        match service.store(&blob).remove(blob.as_str()).await {
+    let mut removals = stream::iter(doomed)
+        .map(|id| remove(service, BlobId(id)))
+        .buffer_unordered(AT_ONCE);
+    while let Some((blob, removed)) = removals.next().await {
+        match removed {
             Ok(()) => gone.push(blob),
             Err(why) => {
                 more = false;
                 warn!(blob = %blob, %why, "cannot remove a file");
+                if let nephos_blob::Error::Unavailable { .. } = why {
+                    break;
+                }
             }
         }
-        crash_point!("sweep.bytes_gone");
     }
+    drop(removals);
     if !gone.is_empty() {
         let mut tx = service.core.db.write().await?;
         for blob in &gone {
@@ -66,6 +73,13 @@ pub(crate) async fn sweep(service: &Svc) -> Result<bool, Error> {
         crash_point!("sweep.forgotten");
     }
     Ok(more)
+}
+
+async fn remove(service: &Svc, blob: BlobId) -> (BlobId, Result<(), nephos_blob::Error>) {
+    crash_point!("sweep.before_bytes");
+    let removed = service.store.remove(blob.as_str()).await;
+    crash_point!("sweep.bytes_gone");
+    (blob, removed)
 }
 
 async fn expire(service: &Svc, object: &Object) -> Result<(), Error> {
@@ -87,38 +101,4 @@ async fn expire(service: &Svc, object: &Object) -> Result<(), Error> {
             Ok(())
         }
     }
-}
-
-/// Removes files without a row. A row is there before its file and goes after it, so nobody wants them: they are what
-/// a machine kept that lost its database's last second, or a writer that was stopped in the very act of opening.
-async fn collect(service: &Svc) -> Result<(), Error> {
-    // A database that knows no file at all beside a store full of them is the wrong one.
-    if !blobs::any(&service.core.db).await? {
-        return Ok(());
-    }
-    for (low, high, store) in service.folders() {
-        let keys = match store.list().await {
-            Ok(keys) => keys,
-            Err(why) => {
-                warn!(folder = low, %why, "a folder cannot be listed");
-                continue;
-            }
-        };
-        if keys.is_empty() {
-            continue;
-        }
-        let known = blobs::between(&service.core.db, &low, &high).await?;
-        for key in keys {
-            // Only what looks like ours: somebody may keep other files there.
-            let ours = uuid::Uuid::try_parse(&key).is_ok() && key.len() == 36;
-            if !ours || known.binary_search(&key).is_ok() {
-                continue;
-            }
-            match store.remove(&key).await {
-                Ok(()) => warn!(blob = key, "removed a file that nobody knows"),
-                Err(why) => warn!(blob = key, %why, "cannot remove a file that nobody knows"),
-            }
-        }
-    }
-    Ok(())
 }

@@ -53,6 +53,8 @@ pub(crate) enum WriteError {
     PartOrder,
     #[error("part {0} is too small and not the last")]
     PartSize(i64),
+    #[error("the parts have {0} bytes together, another number than was said")]
+    WholeSize(i64),
     #[error("the container of older versions is not there")]
     NoArchive,
     #[error("the quota is exceeded")]
@@ -172,13 +174,14 @@ impl Upload {
         first: Bytes,
         source: &mut Source,
     ) -> Result<Written, WriteError> {
-        let store = self.service.store(blob);
-        let mut writer = store.write(blob.as_str()).await?.md5_only();
+        let mut writer = self.service.store.write(blob.as_str()).await?.md5_only();
         crash_point!("write.opened");
-        self.pump((blob, &mut writer), first, source).await?;
+        let renewed = self.pump((blob, &mut writer), first, source).await?;
         let digests = writer.flush().await?;
         crash_point!("write.flushed");
         self.check(digests.size, &digests.md5)?;
+        // A bucket takes its time to flush, and then to finish.
+        self.renew_since(blob, renewed).await?;
         writer.finish().await?;
         crash_point!("write.renamed");
         let object = self.publish(Some((blob, &digests))).await?;
@@ -186,13 +189,13 @@ impl Upload {
         Ok(object)
     }
 
-    /// Copies chunk by chunk, saying now and then that it lives.
+    /// Copies chunk by chunk, saying now and then that it lives; when it said so last.
     async fn pump(
         &self,
         (blob, writer): (&BlobId, &mut Writer),
         first: Bytes,
         source: &mut Source,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Duration, WriteError> {
         let clock = &self.service.core.clock;
         let limit = self.service.config.max_object_bytes;
         let mut renewed = clock.monotonic();
@@ -203,13 +206,10 @@ impl Upload {
                 return Err(WriteError::TooLarge(limit));
             }
             writer.write(bytes).await?;
-            if clock.monotonic().saturating_sub(renewed) >= RENEW {
-                self.renew(blob).await?;
-                renewed = clock.monotonic();
-            }
+            renewed = self.renew_since(blob, renewed).await?;
             next = self.chunk(source, seen).await?;
         }
-        Ok(())
+        Ok(renewed)
     }
 
     async fn chunk(&self, source: &mut Source, seen: u64) -> Result<Option<Bytes>, WriteError> {
@@ -227,6 +227,16 @@ impl Upload {
                 other => return Ok(other),
             }
         }
+    }
+
+    /// Says that it lives, unless it did so not long ago; when it did so last.
+    async fn renew_since(&self, blob: &BlobId, last: Duration) -> Result<Duration, WriteError> {
+        let now = self.service.core.clock.monotonic();
+        if now.saturating_sub(last) < RENEW {
+            return Ok(last);
+        }
+        self.renew(blob).await?;
+        Ok(now)
     }
 
     async fn renew(&self, blob: &BlobId) -> Result<(), WriteError> {

@@ -82,14 +82,26 @@ pub(crate) async fn any(db: &Db) -> Result<bool, Error> {
     Ok(db.fetch_opt::<String>(sql, args![]).await?.is_some())
 }
 
-/// Ids from `low` to before `high`.
-pub(crate) async fn between(db: &Db, low: &str, high: &str) -> Result<Vec<String>, Error> {
-    let sql = "SELECT id FROM blobs WHERE id >= $1 AND id < $2 ORDER BY id";
-    db.fetch_all(sql, args![low, high]).await
+/// Whether a file is known.
+pub(crate) async fn is_known(db: &Db, id: &str) -> Result<bool, Error> {
+    let sql = "SELECT id FROM blobs WHERE id = $1";
+    Ok(db.fetch_opt::<String>(sql, args![id]).await?.is_some())
 }
 
-/// Ids from `low` to before `high` of files that must be there.
-pub(crate) async fn kept_between(db: &Db, low: &str, high: &str) -> Result<Vec<String>, Error> {
-    let sql = "SELECT id FROM blobs WHERE id >= $1 AND id < $2 AND state = 'kept' ORDER BY id";
-    db.fetch_all(sql, args![low, high]).await
+/// Ids behind `after`, up to `up_to`, in order.
+pub(crate) async fn between(db: &Db, after: &str, up_to: &str) -> Result<Vec<String>, Error> {
+    let sql = "SELECT id FROM blobs WHERE id > $1 AND id <= $2 ORDER BY id";
+    db.fetch_all(sql, args![after, up_to]).await
+}
+
+/// Of these, the ids of files that must be there.
+pub(crate) async fn kept_between(db: &Db, after: &str, up_to: &str) -> Result<Vec<String>, Error> {
+    let sql = "SELECT id FROM blobs WHERE id > $1 AND id <= $2 AND state = 'kept' ORDER BY id";
+    db.fetch_all(sql, args![after, up_to]).await
+}
+
+/// Whether a file must be there.
+pub(crate) async fn is_kept(db: &Db, id: &str) -> Result<bool, Error> {
+    let sql = "SELECT id FROM blobs WHERE id = $1 AND state = 'kept'";
+    Ok(db.fetch_opt::<String>(sql, args![id]).await?.is_some())
 }

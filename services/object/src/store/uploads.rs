@@ -65,17 +65,18 @@ pub(crate) async fn hold(tx: &mut Tx, id: &UploadId) -> Result<Option<PartsUploa
     .await
 }
 
-/// Uploads into a container behind a name and id, by both.
+/// Uploads into a container whose names begin so, behind a name and id, by both.
 pub(crate) async fn page(
     db: &Db,
-    container: &ContainerId,
+    (container, prefix): (&ContainerId, &str),
     (name, id): (&str, &str),
     limit: i64,
 ) -> Result<Vec<PartsUpload>, Error> {
     db.fetch_all(
         "SELECT id, container_id, name, content_type, meta, created_at FROM uploads \
-         WHERE container_id = $1 AND (name > $2 OR (name = $2 AND id > $3)) ORDER BY name, id LIMIT $4",
-        args![container, name, id, limit],
+         WHERE container_id = $1 AND (name > $2 OR (name = $2 AND id > $3)) AND SUBSTR(name, 1, $5) = $6 \
+         ORDER BY name, id LIMIT $4",
+        args![container, name, id, limit, i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX), prefix],
     )
     .await
 }
@@ -98,6 +99,26 @@ pub(crate) async fn parts(
 pub(crate) async fn all_parts(tx: &mut Tx, id: &UploadId) -> Result<Vec<Part>, Error> {
     let sql = "SELECT number, blob_id, size, etag, created_at FROM parts WHERE upload_id = $1 ORDER BY number";
     tx.fetch_all(sql, args![id]).await
+}
+
+/// Bytes of the parts that wait in a container.
+pub(crate) async fn waiting_in_container(tx: &mut Tx, id: &ContainerId) -> Result<i64, Error> {
+    tx.fetch_scalar(
+        "SELECT CAST(COALESCE(SUM(parts.size), 0) AS BIGINT) FROM parts JOIN uploads ON uploads.id = parts.upload_id \
+         WHERE uploads.container_id = $1",
+        args![id],
+    )
+    .await
+}
+
+/// Bytes of the parts that wait in an account.
+pub(crate) async fn waiting_in_account(tx: &mut Tx, account: &str) -> Result<i64, Error> {
+    tx.fetch_scalar(
+        "SELECT CAST(COALESCE(SUM(parts.size), 0) AS BIGINT) FROM parts JOIN uploads ON uploads.id = parts.upload_id \
+         JOIN containers ON containers.id = uploads.container_id WHERE containers.account = $1",
+        args![account],
+    )
+    .await
 }
 
 /// A part is there.

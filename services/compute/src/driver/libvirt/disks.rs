@@ -49,6 +49,9 @@ impl Disks {
     /// When the directory cannot be made.
     pub fn open(dir: PathBuf) -> Result<Self, DriverError> {
         std::fs::create_dir_all(&dir).map_err(|cause| DriverError::file("make", &dir, &cause))?;
+        // QEMU's user passes through; which servers there are is for nobody else.
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o711))
+            .map_err(|cause| DriverError::file("open", &dir, &cause))?;
         Ok(Self { dir })
     }
 
@@ -329,6 +332,9 @@ impl Disks {
 pub fn publish(part: &Path, place: &Path) -> Result<(), DriverError> {
     let file =
         std::fs::File::open(part).map_err(|cause| DriverError::file("open", part, &cause))?;
+    // Its owner's alone; libvirt makes QEMU's user the owner while a guest has it.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+        .map_err(|cause| DriverError::file("close", part, &cause))?;
     file.sync_all()
         .map_err(|cause| DriverError::file("sync", part, &cause))?;
     std::fs::rename(part, place).map_err(|cause| DriverError::file("name", place, &cause))?;

@@ -9,13 +9,6 @@ use virt::connect::Connect;
 use crate::driver::DriverError;
 use crate::model::spec::CpuInfo;
 
-/// Names this boot of the host; empty where the kernel does not say.
-#[must_use]
-pub fn boot_id() -> String {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    text.trim().to_owned()
-}
-
 /// Seconds since the host started.
 #[must_use]
 pub fn uptime_secs() -> u64 {

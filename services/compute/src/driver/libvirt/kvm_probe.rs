@@ -97,7 +97,7 @@ struct Kept {
 
 /// The verdict, probed once per boot of the host: `file` keeps it.
 pub async fn verdict(file: &Path, program: &Path, args: &[&str], clock: &Clock) -> Verdict {
-    let boot_id = super::host::boot_id();
+    let boot_id = nephos_runtime::boot::id();
     let kept = std::fs::read(file).ok();
     let kept: Option<Kept> = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if let Some(kept) = kept.filter(|kept| kept.boot_id == boot_id) {

@@ -127,7 +127,7 @@ impl LibvirtDriver {
                 vnc_listen: settings.console_address,
                 run_as: settings.run_as,
             },
-            boot_id: host::boot_id(),
+            boot_id: nephos_runtime::boot::id(),
             disks: Disks::open(settings.state_dir.join("servers"))?,
             images: Images::open(images, source, clock.clone())?,
             cpu: OnceLock::new(),

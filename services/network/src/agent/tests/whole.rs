@@ -97,6 +97,17 @@ fn item(kind: &str, id: &str, generation: i64, spec: Option<Value>) -> FeedItem 
     }
 }
 
+async fn peers(directory: Directory, clock: &Clock) -> Peers {
+    let credentials = Credentials {
+        user: String::new(),
+        password: String::new(),
+        project: String::new(),
+    };
+    let peers = Peers::new(directory, credentials, clock.clone(), String::new()).unwrap();
+    peers.keep_token("t".into(), Timestamp(i64::MAX)).await;
+    peers
+}
+
 #[tokio::test]
 async fn what_the_feed_wants_is_done_and_reported() {
     let folder = tempfile::tempdir().unwrap();
@@ -129,14 +140,8 @@ async fn what_the_feed_wants_is_done_and_reported() {
     };
     let directory = Directory::default();
     directory.set("network", Transport::Local(Arc::new(control.clone())));
-    let credentials = Credentials {
-        user: String::new(),
-        password: String::new(),
-        project: String::new(),
-    };
     let clock = Clock::system();
-    let peers = Peers::new(directory, credentials, clock.clone(), String::new()).unwrap();
-    peers.keep_token("t".into(), Timestamp(i64::MAX)).await;
+    let peers = peers(directory, &clock).await;
     let mut settings = settings("127.0.0.1");
     settings.feed_file = folder.path().join("network-feed.json");
     let fake = Arc::new(Fake::default());
@@ -187,4 +192,52 @@ async fn what_the_feed_wants_is_done_and_reported() {
     assert!(folder.path().join("network-feed.json").exists());
     shutdown.begin();
     running.join().await;
+}
+
+/// The network of a host whose agent starts with a document that was kept in a start of the machine, and hears nothing.
+async fn without_control_plane(boot: &str) -> Arc<Fake> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings("127.0.0.1");
+    settings.feed_file = folder.path().join("network-feed.json");
+    let network = network(1, Segment::Vxlan { vni: 7 }, "10.0.0.0/24");
+    let spec = serde_json::to_value(port(11, 1, &["10.0.0.11"], &[])).unwrap();
+    let items = [
+        item(
+            KIND_NETWORK,
+            &id(1),
+            3,
+            Some(serde_json::to_value(network).unwrap()),
+        ),
+        item(KIND_PORT, &id(11), 4, Some(spec)),
+    ];
+    let kept = json!({"host": settings.host, "boot": boot, "revision": 5, "items": items});
+    std::fs::write(&settings.feed_file, kept.to_string()).unwrap();
+    let clock = Clock::virtual_at(Timestamp(1_000_000_000_000_000));
+    let peers = peers(Directory::default(), &clock).await;
+    let fake = Arc::new(Fake::default());
+    let driver: Arc<dyn Driver> = Arc::clone(&fake) as Arc<dyn Driver>;
+    let agent = Agent::new(peers, clock.clone(), settings, driver);
+    let shutdown = Shutdown::new();
+    let running = nephos_runtime::spawn("agent", {
+        let shutdown = shutdown.clone();
+        async move { agent.run(shutdown).await.unwrap() }
+    });
+    for _second in 0..100 {
+        clock.advance(Duration::from_secs(1));
+        for _turn in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    shutdown.begin();
+    running.join().await;
+    fake
+}
+
+#[tokio::test]
+async fn what_was_kept_is_made_again_after_a_start_of_the_agent_and_not_after_one_of_the_machine() {
+    let plane = |fake: &Fake| fake.plane().spaces.get(HOST).cloned();
+    let same = without_control_plane(&nephos_runtime::boot::id()).await;
+    assert!(plane(&same).unwrap().links.contains_key(&tap(11)));
+    let another = without_control_plane("another").await;
+    assert!(plane(&another).is_none_or(|space| !space.links.contains_key(&tap(11))));
 }

@@ -11,7 +11,7 @@ use crate::model::object::{Container, ContainerId, Quota};
 use crate::store::{self, accounts, containers};
 
 /// The region that clients name; there is but one.
-const REGION: &str = "us-east-1";
+pub(super) const REGION: &str = "us-east-1";
 
 pub(super) async fn list(
     front: &Front,
@@ -165,4 +165,16 @@ pub(super) async fn location(
         .await?;
     // Empty is how S3 says `us-east-1`.
     Ok(S3Response::new(dto::GetBucketLocationOutput::default()))
+}
+
+/// Buckets keep one version of each object.
+pub(super) async fn versioning(
+    front: &Front,
+    request: S3Request<dto::GetBucketVersioningInput>,
+) -> S3Result<S3Response<dto::GetBucketVersioningOutput>> {
+    let who = front.who(&request).await?;
+    front
+        .bucket(&who, &request.input.bucket, Wish::List)
+        .await?;
+    Ok(S3Response::new(dto::GetBucketVersioningOutput::default()))
 }

@@ -1,9 +1,26 @@
 //! What went wrong, in S3's words.
 
-use s3s::{S3Error, s3_error};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use nephos_api::{Payload, Response};
+use s3s::{S3Error, S3ErrorCode, s3_error};
 
 use crate::ops::read::ReadError;
 use crate::ops::write::WriteError;
+
+/// 400, before s3s has looked at the request; `inner` is XML.
+pub(super) fn malformed(code: &str, inner: &str) -> Response {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code>{inner}</Error>"
+    );
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    Response {
+        status: StatusCode::BAD_REQUEST,
+        headers,
+        body: Payload::Bytes(body.into()),
+    }
+}
 
 /// A failed statement.
 pub(super) fn of_database(why: nephos_db::Error) -> S3Error {
@@ -69,6 +86,12 @@ pub(super) fn of_write(why: WriteError) -> S3Error {
             EntityTooSmall,
             "Your proposed upload is smaller than the minimum allowed size"
         ),
+        WriteError::WholeSize(size) => S3Error::with_message(
+            S3ErrorCode::InvalidRequest,
+            format!(
+                "The parts have {size} bytes together, another number than x-amz-mp-object-size says."
+            ),
+        ),
         WriteError::GivenUp => s3_error!(
             ServiceUnavailable,
             "The object could not be stored. Try again."
@@ -106,8 +129,15 @@ fn of_store(why: &nephos_blob::Error) -> S3Error {
         }
         nephos_blob::Error::Missing { .. }
         | nephos_blob::Error::Key { .. }
-        | nephos_blob::Error::Io { .. } => {
+        | nephos_blob::Error::Io { .. }
+        | nephos_blob::Error::Unavailable { .. } => {
             s3_error!(ServiceUnavailable, "The store does not answer. Try again.")
+        }
+        nephos_blob::Error::Refused { .. } | nephos_blob::Error::Settings { .. } => {
+            s3_error!(
+                ServiceUnavailable,
+                "The store refuses. Who runs this cloud finds the reason in its log."
+            )
         }
     }
 }

@@ -11,7 +11,7 @@ use super::errors::of_database;
 use super::{Front, Wish};
 use crate::model::listing::{Entry, Gather, Wish as Names};
 use crate::model::names::quoted;
-use crate::model::object::ContainerId;
+use crate::model::object::Container;
 use crate::store::listing::{ObjectLine, objects};
 
 /// Most keys of one answer, as S3 has it.
@@ -33,10 +33,11 @@ struct Listed {
 
 async fn listed(
     front: &Front,
-    container: &ContainerId,
+    (bucket, with_owner): (&Container, bool),
     names: Names,
     encode: bool,
 ) -> S3Result<Listed> {
+    let owner = with_owner.then(|| owner(bucket));
     let limit = names.limit;
     let wish = Names {
         limit: limit + 1,
@@ -45,7 +46,7 @@ async fn listed(
     let mut gather: Gather<ObjectLine> = Gather::new(wish);
     while !gather.full() {
         let missing = gather.missing();
-        let rows = objects(&front.core.db, container, &gather.bounds, (missing, false)).await;
+        let rows = objects(&front.core.db, &bucket.id, &gather.bounds, (missing, false)).await;
         let rows = rows.map_err(of_database)?;
         let last = rows.len() < missing;
         for row in rows {
@@ -76,6 +77,7 @@ async fn listed(
                     key: Some(shown(&line.name)),
                     e_tag: Some(dto::ETag::Strong(line.etag)),
                     last_modified: Some(time(line.updated_at)),
+                    owner: owner.clone(),
                     size: Some(line.size),
                     storage_class: Some(dto::ObjectStorageClass::from_static(
                         dto::ObjectStorageClass::STANDARD,
@@ -94,6 +96,14 @@ async fn listed(
     }
     page.last = page.last.filter(|_| more);
     Ok(page)
+}
+
+/// Whose a bucket is: the id is that which lists of buckets show.
+fn owner(bucket: &Container) -> dto::Owner {
+    dto::Owner {
+        display_name: Some(bucket.account.clone()),
+        id: Some(bucket.account.clone()),
+    }
 }
 
 fn limit(max: Option<i32>) -> S3Result<(usize, i32)> {
@@ -123,7 +133,7 @@ pub(super) async fn first(
         limit,
         ..Names::default()
     };
-    let page = listed(front, &bucket.id, names, encode).await?;
+    let page = listed(front, (&bucket, true), names, encode).await?;
     let shown = |name: String| if encode { quoted(&name) } else { name };
     Ok(S3Response::new(dto::ListObjectsOutput {
         name: Some(input.bucket),
@@ -169,7 +179,8 @@ pub(super) async fn second(
         limit,
         ..Names::default()
     };
-    let page = listed(front, &bucket.id, names, encode).await?;
+    let with_owner = input.fetch_owner.unwrap_or(false);
+    let page = listed(front, (&bucket, with_owner), names, encode).await?;
     let shown = |name: String| if encode { quoted(&name) } else { name };
     let count = page.objects.len() + page.folders.len();
     Ok(S3Response::new(dto::ListObjectsV2Output {

@@ -2,18 +2,23 @@
 
 mod bodies;
 mod buckets;
+mod conditions;
+mod digest;
 mod errors;
 mod keys;
 mod list;
 mod objects;
 mod parts;
 mod put;
+mod region;
+mod tags;
 mod wishes;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryStreamExt as _};
+use http::header::CONTENT_RANGE;
 use http::{HeaderValue, StatusCode};
 use nephos_api::{Dispatch, Payload, Request, Response, Service as _};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -54,6 +59,13 @@ impl Dispatch for Door {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
         let service = self.0.clone();
         async move {
+            if let Some(refusal) = region::refusal(&request.headers) {
+                return refusal;
+            }
+            let request = match digest::check(request).await {
+                Ok(request) => request,
+                Err(refusal) => return refusal,
+            };
             let Some(request) = bodies::incoming(request) else {
                 return refused(StatusCode::BAD_REQUEST);
             };
@@ -95,8 +107,15 @@ async fn outgoing(answer: http::Response<s3s::Body>) -> Response {
         },
         (None, None) => bodies::collected(body, ANSWER_BYTES).await,
     };
+    // s3s says so of GET only.
+    let is_part = parts.status == StatusCode::OK && headers.contains_key(CONTENT_RANGE);
+    let status = if is_part {
+        StatusCode::PARTIAL_CONTENT
+    } else {
+        parts.status
+    };
     Response {
-        status: parts.status,
+        status,
         headers,
         body,
     }
@@ -126,12 +145,22 @@ enum Wish {
 struct Who {
     access: Access,
     account: String,
+    /// Whose the bucket must be, and that of what a copy is made of, by the client's own word.
+    expects: [Option<String>; 2],
 }
+
+/// Where they say so.
+const EXPECTED: [&str; 2] = [
+    "x-amz-expected-bucket-owner",
+    "x-amz-source-expected-bucket-owner",
+];
 
 impl Front {
     /// The owner of the key that signed the request.
     async fn who<T>(&self, request: &S3Request<T>) -> S3Result<Who> {
         wishes::check(&request.headers)?;
+        wishes::check_version(request.uri.query())?;
+        wishes::check_signature(&request.headers, request.uri.query())?;
         let signed = request
             .credentials
             .as_ref()
@@ -149,11 +178,26 @@ impl Front {
                 referrer: None,
                 grant: None,
             },
+            expects: EXPECTED.map(|name| {
+                let owner = request.headers.get(name)?;
+                Some(String::from_utf8_lossy(owner.as_bytes()).into_owned())
+            }),
         })
     }
 
     /// The bucket, if this may be done with it.
     async fn bucket(&self, who: &Who, name: &str, wish: Wish) -> S3Result<Container> {
+        let [expected, _of_source] = &who.expects;
+        self.bucket_of(who, (name, expected.as_deref()), wish).await
+    }
+
+    /// Likewise, if it is this owner's.
+    async fn bucket_of(
+        &self,
+        who: &Who,
+        (name, owner): (&str, Option<&str>),
+        wish: Wish,
+    ) -> S3Result<Container> {
         let found = containers::get(&self.core.db, &who.account, name).await;
         let found = found.map_err(errors::of_database)?;
         let found =
@@ -164,7 +208,7 @@ impl Front {
             Wish::Write => who.access.writes(&found),
             Wish::Own => who.access.owns(&found.account),
         };
-        if may {
+        if may && owner.is_none_or(|owner| owner == found.account) {
             Ok(found)
         } else {
             Err(s3_error!(AccessDenied, "Access Denied"))
@@ -193,6 +237,8 @@ operations! {
     create_bucket: CreateBucketInput => CreateBucketOutput, buckets::create;
     head_bucket: HeadBucketInput => HeadBucketOutput, buckets::head;
     delete_bucket: DeleteBucketInput => DeleteBucketOutput, buckets::delete;
+    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput, buckets::versioning;
+    get_object_tagging: GetObjectTaggingInput => GetObjectTaggingOutput, tags::get;
     get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput, buckets::location;
     list_objects: ListObjectsInput => ListObjectsOutput, list::first;
     list_objects_v2: ListObjectsV2Input => ListObjectsV2Output, list::second;

@@ -1,27 +1,24 @@
 //! Objects read and deleted.
 
+use std::ops::Range;
+
 use s3s::dto::{ETagCondition, StreamingBlob};
 use s3s::{S3Error, S3Request, S3Response, S3Result, dto, s3_error};
 
 use super::bodies::Alone;
+use super::conditions::{Conditions, of_removal};
 use super::errors::{of_database, of_read, of_write};
 use super::list::time;
+use super::wishes::NO_VERSION;
 use super::{Front, Who, Wish};
 use crate::model::object::{Container, Kind, Object};
+use crate::ops::publish::Condition;
 use crate::ops::read::{self, Content, ReadError, Reader};
 use crate::ops::write::WriteError;
 use crate::store::objects;
 
 /// Most keys of one request to delete many.
 const MAX_DELETES: usize = 1000;
-
-/// What a reader makes its answer depend on.
-struct Conditions {
-    matches: Option<ETagCondition>,
-    differs: Option<ETagCondition>,
-    since: Option<dto::Timestamp>,
-    unchanged_since: Option<dto::Timestamp>,
-}
 
 /// An object that may be read, and what it is.
 pub(super) async fn found(front: &Front, bucket: &Container, key: &str) -> S3Result<Object> {
@@ -30,43 +27,6 @@ pub(super) async fn found(front: &Front, bucket: &Container, key: &str) -> S3Res
         .map_err(of_database)?;
     let found = found.filter(|found| !found.expired(front.core.clock.now()));
     found.ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist."))
-}
-
-impl Conditions {
-    fn check(&self, content: &Content, object: &Object) -> S3Result<()> {
-        // HTTP's times are whole seconds, as those that clients were shown.
-        let changed = time(nephos_types::Timestamp(
-            object.updated_at.0 / 1_000_000 * 1_000_000,
-        ));
-        let same = |condition: &ETagCondition| match condition {
-            ETagCondition::Any => true,
-            ETagCondition::ETag(tag) => tag.value() == content.etag,
-        };
-        let failed = || {
-            s3_error!(
-                PreconditionFailed,
-                "At least one of the pre-conditions you specified did not hold"
-            )
-        };
-        match &self.matches {
-            Some(condition) if !same(condition) => return Err(failed()),
-            None if self
-                .unchanged_since
-                .as_ref()
-                .is_some_and(|at| changed > *at) =>
-            {
-                return Err(failed());
-            }
-            _holds => {}
-        }
-        match &self.differs {
-            Some(condition) if same(condition) => Err(s3_error!(NotModified)),
-            None if self.since.as_ref().is_some_and(|at| changed <= *at) => {
-                Err(s3_error!(NotModified))
-            }
-            _holds => Ok(()),
-        }
-    }
 }
 
 /// What an object is, with what `make` makes of it; again, when it was replaced meanwhile.
@@ -128,15 +88,14 @@ pub(super) async fn get(
         unchanged_since: input.if_unmodified_since,
     };
     let open = async |object: Object, content: Content| {
-        conditions.check(&content, &object)?;
+        conditions.of_reader(&content.etag, object.updated_at)?;
         let size = content.size;
-        let range = input.range.map(|range| range.check(size)).transpose();
-        let range = range.map_err(S3Error::from)?;
+        let (range, parts) = asked_for((input.range, input.part_number), &content)?;
         let mut output = described(&object, &content);
+        output.parts_count = parts;
         let part = match &range {
             Some(range) => {
-                let last = range.end.saturating_sub(1);
-                output.content_range = Some(format!("bytes {}-{last}/{size}", range.start));
+                output.content_range = Some(shown(range, size));
                 content.within(range.clone())
             }
             None => content,
@@ -144,9 +103,9 @@ pub(super) async fn get(
         output.content_length = i64::try_from(part.size).ok();
         let chunks = part.stream(&front.0).await?;
         output.body = Some(StreamingBlob::wrap(Alone::new(chunks)));
-        Ok((range, output))
+        Ok(output)
     };
-    let (range, mut output) = steady((front, &who), (&bucket, &input.key), open).await?;
+    let mut output = steady((front, &who), (&bucket, &input.key), open).await?;
     for (asked, shown) in [
         (input.response_cache_control, &mut output.cache_control),
         (
@@ -167,9 +126,7 @@ pub(super) async fn get(
             *shown = asked;
         }
     }
-    let mut response = S3Response::new(output);
-    response.status = range.map(|_| http::StatusCode::PARTIAL_CONTENT);
-    Ok(response)
+    Ok(S3Response::new(output))
 }
 
 fn described(object: &Object, content: &Content) -> dto::GetObjectOutput {
@@ -186,6 +143,8 @@ fn described(object: &Object, content: &Content) -> dto::GetObjectOutput {
         content_language: kept("content-language"),
         content_type: Some(object.content_type.clone()),
         e_tag: Some(dto::ETag::Strong(content.etag.clone())),
+        expires: kept("expires")
+            .and_then(|at| dto::Timestamp::parse(dto::TimestampFormat::HttpDate, &at).ok()),
         last_modified: Some(time(object.updated_at)),
         metadata: Some(own.collect()),
         ..dto::GetObjectOutput::default()
@@ -207,21 +166,73 @@ pub(super) async fn head(
     };
     let both = async |object: Object, content: Content| Ok((object, content));
     let (object, content) = steady((front, &who), (&bucket, &input.key), both).await?;
-    conditions.check(&content, &object)?;
-    let shown = described(&object, &content);
+    conditions.of_reader(&content.etag, object.updated_at)?;
+    let (range, parts) = asked_for((input.range, input.part_number), &content)?;
+    let facts = described(&object, &content);
+    let part = match &range {
+        Some(range) => range.end.saturating_sub(range.start),
+        None => content.size,
+    };
     Ok(S3Response::new(dto::HeadObjectOutput {
-        accept_ranges: shown.accept_ranges,
-        cache_control: shown.cache_control,
-        content_disposition: shown.content_disposition,
-        content_encoding: shown.content_encoding,
-        content_language: shown.content_language,
-        content_length: i64::try_from(content.size).ok(),
-        content_type: shown.content_type,
-        e_tag: shown.e_tag,
-        last_modified: shown.last_modified,
-        metadata: shown.metadata,
+        accept_ranges: facts.accept_ranges,
+        cache_control: facts.cache_control,
+        content_disposition: facts.content_disposition,
+        content_encoding: facts.content_encoding,
+        content_language: facts.content_language,
+        content_length: i64::try_from(part).ok(),
+        content_range: range.as_ref().map(|range| shown(range, content.size)),
+        content_type: facts.content_type,
+        e_tag: facts.e_tag,
+        expires: facts.expires,
+        last_modified: facts.last_modified,
+        metadata: facts.metadata,
+        parts_count: parts,
         ..dto::HeadObjectOutput::default()
     }))
+}
+
+/// The bytes that a request asks for, all of them when it says nothing, and of how many parts the object was made.
+fn asked_for(
+    (range, part): (Option<dto::Range>, Option<i32>),
+    content: &Content,
+) -> S3Result<(Option<Range<u64>>, Option<i32>)> {
+    let Some(number) = part else {
+        let range = range.map(|range| range.check(content.size)).transpose();
+        return Ok((range.map_err(S3Error::from)?, None));
+    };
+    if range.is_some() {
+        return Err(s3_error!(
+            InvalidRequest,
+            "Cannot specify both Range header and partNumber query parameter"
+        ));
+    }
+    let count = content.parts();
+    let none = || {
+        let mut error = s3_error!(InvalidPart, "The requested partnumber is not satisfiable");
+        error.set_status_code(http::StatusCode::RANGE_NOT_SATISFIABLE);
+        error
+    };
+    let at = usize::try_from(number)
+        .ok()
+        .and_then(|at| at.checked_sub(1));
+    let at = at.filter(|at| *at < count.unwrap_or(1)).ok_or_else(none)?;
+    let range = match count {
+        Some(_) => content.part(at),
+        None => 0..content.size,
+    };
+    Ok((
+        Some(range),
+        count.and_then(|count| i32::try_from(count).ok()),
+    ))
+}
+
+/// `Content-Range`.
+fn shown(range: &Range<u64>, size: u64) -> String {
+    format!(
+        "bytes {}-{}/{size}",
+        range.start,
+        range.end.saturating_sub(1)
+    )
 }
 
 pub(super) async fn delete(
@@ -232,25 +243,60 @@ pub(super) async fn delete(
     let bucket = front
         .bucket(&who, &request.input.bucket, Wish::Write)
         .await?;
-    if request.input.if_match.is_some() {
-        return Err(s3_error!(
-            NotImplemented,
-            "Objects are deleted without conditions."
-        ));
+    let input = request.input;
+    if input.if_match_size.is_some() || input.if_match_last_modified_time.is_some() {
+        return Err(only_by_tag());
     }
-    remove(front, &bucket, &request.input.key).await?;
+    let condition = match input.if_match {
+        Some(ETagCondition::Any) | None => Condition::None,
+        Some(ETagCondition::ETag(tag)) => of_removal(Some(tag)),
+    };
+    remove(front, &bucket, (&input.key, &condition)).await?;
     Ok(S3Response::with_status(
         dto::DeleteObjectOutput::default(),
         http::StatusCode::NO_CONTENT,
     ))
 }
 
+fn only_by_tag() -> S3Error {
+    s3_error!(
+        NotImplemented,
+        "Objects are deleted by name, and on condition of their tag."
+    )
+}
+
 /// What is not there is deleted already.
-async fn remove(front: &Front, bucket: &Container, key: &str) -> S3Result<()> {
-    match front.remove_object(&bucket.id, key).await {
+async fn remove(
+    front: &Front,
+    bucket: &Container,
+    (key, condition): (&str, &Condition),
+) -> S3Result<()> {
+    match front.remove_object(&bucket.id, key, condition).await {
         Ok(()) | Err(WriteError::NoObject) => Ok(()),
         Err(why) => Err(of_write(why)),
     }
+}
+
+/// One of many.
+async fn remove_one(
+    front: &Front,
+    bucket: &Container,
+    object: dto::ObjectIdentifier,
+) -> S3Result<()> {
+    if object.size.is_some() || object.last_modified_time.is_some() {
+        return Err(only_by_tag());
+    }
+    if object
+        .version_id
+        .is_some_and(|version| version != NO_VERSION)
+    {
+        return Err(s3_error!(
+            NoSuchVersion,
+            "The specified version does not exist."
+        ));
+    }
+    let condition = of_removal(object.e_tag);
+    remove(front, bucket, (&object.key, &condition)).await
 }
 
 pub(super) async fn delete_many(
@@ -271,14 +317,15 @@ pub(super) async fn delete_many(
     let quiet = asked.quiet.unwrap_or(false);
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     for object in asked.objects {
-        match remove(front, &bucket, &object.key).await {
+        let key = Some(object.key.clone());
+        match remove_one(front, &bucket, object).await {
             Ok(()) => deleted.push(dto::DeletedObject {
-                key: Some(object.key),
+                key,
                 ..dto::DeletedObject::default()
             }),
             Err(why) => errors.push(dto::Error {
                 code: Some(why.code().as_str().to_owned()),
-                key: Some(object.key),
+                key,
                 message: why.message().map(str::to_owned),
                 version_id: None,
             }),

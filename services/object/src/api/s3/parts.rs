@@ -6,16 +6,17 @@ use futures_util::StreamExt as _;
 use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
 
 use super::bodies::Checked;
+use super::conditions::{Conditions, of_place};
 use super::errors::{of_database, of_write};
 use super::list::time;
 use super::objects::steady;
-use super::put::{Described, check_key, check_source, condition, length, md5_of, source};
+use super::put::{Described, check_key, http_date, length, md5_of, room, source};
 use super::{Front, Who, Wish};
 use crate::model::object::{Object, Part, PartsUpload, UploadId};
-use crate::model::range::{Wanted, wanted};
+use crate::ops::parts::tag_of;
 use crate::ops::read::Content;
 use crate::ops::write::{Goal, Source, Upload, WriteError, Written};
-use crate::store::uploads as store;
+use crate::store::{objects, uploads as store};
 
 /// Parts are numbered from 1 to this.
 const MAX_PARTS: i32 = 10_000;
@@ -51,13 +52,14 @@ pub(super) async fn create(
             ("content-disposition", input.content_disposition),
             ("content-encoding", input.content_encoding),
             ("content-language", input.content_language),
+            ("expires", input.expires.as_ref().and_then(http_date)),
         ],
     };
     let upload = PartsUpload {
         id: UploadId::from(nephos_runtime::ids::uuid()),
         container_id: bucket.id,
         name: input.key.clone(),
-        content_type: described.content_type(&input.key),
+        content_type: described.content_type(),
         meta: described.meta()?,
         created_at: front.core.clock.now(),
     };
@@ -99,6 +101,9 @@ pub(super) async fn put(
         input.upload_id.as_str(),
     );
     let found = upload(front, &who, place).await?;
+    let length = length(&headers, input.content_length);
+    let bucket = front.bucket(&who, &input.bucket, Wish::Write).await?;
+    room(front, &bucket, &input.key, length).await?;
     let expected = dto::Checksum {
         checksum_crc32: input.checksum_crc32,
         checksum_crc32c: input.checksum_crc32c,
@@ -111,7 +116,7 @@ pub(super) async fn put(
         service: Arc::clone(&front.0),
         goal: Goal::Part(found.id, number),
         etag: md5_of(input.content_md5.as_deref())?,
-        length: length(&headers, input.content_length),
+        length,
     };
     let body = Checked::new(input.body, expected, trailing_headers, &headers);
     let part = part(upload.run(Source::Chunks(body.boxed())).await)?;
@@ -142,14 +147,16 @@ pub(super) async fn copy(
     );
     let found = upload(front, &who, place).await?;
     let (from, key) = source(front, &who, &input.copy_source).await?;
+    let conditions = Conditions {
+        matches: input.copy_source_if_match,
+        differs: input.copy_source_if_none_match,
+        since: input.copy_source_if_modified_since,
+        unchanged_since: input.copy_source_if_unmodified_since,
+    };
     let open = async |object: Object, mut content: Content| {
-        let conditions = (
-            &input.copy_source_if_match,
-            &input.copy_source_if_none_match,
-        );
-        check_source(&object, conditions)?;
+        conditions.of_source(&content.etag, object.updated_at)?;
         if let Some(range) = &input.copy_source_range {
-            content = within(content, range)?;
+            content = within(&content, range)?;
         }
         let size = content.size;
         Ok((size, content.stream(&front.0).await?))
@@ -173,18 +180,25 @@ pub(super) async fn copy(
     }))
 }
 
-fn within(content: Content, range: &str) -> S3Result<Content> {
-    let parts = match wanted(Some(range), content.size) {
-        Wanted::Parts(parts) => parts,
-        Wanted::All | Wanted::Nothing => Vec::new(),
-    };
-    let [part] = parts.as_slice() else {
-        return Err(s3_error!(
-            InvalidRange,
-            "The requested range is not satisfiable"
-        ));
-    };
-    Ok(content.within(part.clone()))
+/// The bytes that a copy takes, from the first to the last of them.
+fn within(content: &Content, range: &str) -> S3Result<Content> {
+    let ends = range
+        .strip_prefix("bytes=")
+        .and_then(|ends| ends.split_once('-'));
+    let number = |text: &str| text.parse::<u64>().ok();
+    let ends = ends.and_then(|(first, last)| number(first).zip(number(last)));
+    match ends {
+        Some((first, last)) if first <= last && last < content.size => {
+            Ok(content.within(first..last + 1))
+        }
+        _other => Err(s3s::S3Error::with_message(
+            s3s::S3ErrorCode::InvalidArgument,
+            format!(
+                "Range specified is not valid for source object of size: {}",
+                content.size
+            ),
+        )),
+    }
 }
 
 pub(super) async fn complete(
@@ -198,28 +212,76 @@ pub(super) async fn complete(
         input.key.as_str(),
         input.upload_id.as_str(),
     );
-    let found = upload(front, &who, place).await?;
     let listed = input
         .multipart_upload
         .and_then(|list| list.parts)
         .unwrap_or_default();
+    let has_checksum = |part: &dto::CompletedPart| {
+        part.checksum_crc32.is_some()
+            || part.checksum_crc32c.is_some()
+            || part.checksum_crc64nvme.is_some()
+            || part.checksum_sha1.is_some()
+            || part.checksum_sha256.is_some()
+    };
+    let of_whole = input.checksum_crc32.is_some()
+        || input.checksum_crc32c.is_some()
+        || input.checksum_crc64nvme.is_some()
+        || input.checksum_sha1.is_some()
+        || input.checksum_sha256.is_some();
+    if of_whole || listed.iter().any(has_checksum) {
+        return Err(s3_error!(
+            NotImplemented,
+            "Parts are checked when they come; afterwards, there are their ETags."
+        ));
+    }
     let missing = || s3_error!(MalformedXML, "Every part needs a number and an ETag.");
     let wanted: Option<Vec<(i64, String)>> = listed
         .into_iter()
         .map(|part| Some((i64::from(part.part_number?), part.e_tag?.into_value())))
         .collect();
-    let condition = condition(input.if_match, input.if_none_match)?;
-    let made = front
-        .complete_parts(&found.id, &wanted.ok_or_else(missing)?, &condition)
-        .await;
+    let wanted = wanted.ok_or_else(missing)?;
+    let condition = of_place(input.if_match, input.if_none_match)?;
+    let made = match upload(front, &who, place).await {
+        Ok(found) => {
+            let wish = (wanted.as_slice(), input.mpu_object_size);
+            front.complete_parts(&found.id, wish, &condition).await
+        }
+        Err(why) => {
+            return completed(front, &who, (&input.bucket, &input.key, &wanted))
+                .await?
+                .ok_or(why);
+        }
+    };
     let object = made.map_err(of_write)?;
-    Ok(S3Response::new(dto::CompleteMultipartUploadOutput {
-        location: Some(format!("/{}/{}", input.bucket, input.key)),
-        bucket: Some(input.bucket),
-        key: Some(input.key),
+    Ok(whole(&input.bucket, &input.key, object))
+}
+
+fn whole(
+    bucket: &str,
+    key: &str,
+    object: Object,
+) -> S3Response<dto::CompleteMultipartUploadOutput> {
+    S3Response::new(dto::CompleteMultipartUploadOutput {
+        location: Some(format!("/{bucket}/{key}")),
+        bucket: Some(bucket.to_owned()),
+        key: Some(key.to_owned()),
         e_tag: Some(dto::ETag::Strong(object.facts.etag)),
         ..dto::CompleteMultipartUploadOutput::default()
-    }))
+    })
+}
+
+/// Asked for again, because the answer was lost: the object that these parts make is there.
+async fn completed(
+    front: &Front,
+    who: &Who,
+    (bucket, key, wanted): (&str, &str, &[(i64, String)]),
+) -> S3Result<Option<S3Response<dto::CompleteMultipartUploadOutput>>> {
+    let container = front.bucket(who, bucket, Wish::Write).await?;
+    let there = objects::get(&front.core.db, &container.id, key).await;
+    let there = there.map_err(of_database)?;
+    let tag = tag_of(wanted.iter().map(|(_, tag)| tag.as_str()));
+    let same = there.filter(|there| there.etag == tag);
+    Ok(same.map(|there| whole(bucket, key, there)))
 }
 
 pub(super) async fn abort(
@@ -293,17 +355,13 @@ pub(super) async fn uploads(
     let who = front.who(&request).await?;
     let input = request.input;
     let bucket = front.bucket(&who, &input.bucket, Wish::List).await?;
-    if input.delimiter.is_some()
-        || input
-            .prefix
-            .as_ref()
-            .is_some_and(|prefix| !prefix.is_empty())
-    {
+    if input.delimiter.is_some() {
         return Err(s3_error!(
             NotImplemented,
-            "Uploads are listed without prefix and delimiter."
+            "Uploads are listed without delimiter."
         ));
     }
+    let prefix = input.prefix.clone().unwrap_or_default();
     let max = input.max_uploads.unwrap_or(PAGE).clamp(0, PAGE);
     let marker = input.key_marker.clone().unwrap_or_default();
     // Without an id, the marker's own uploads are behind it.
@@ -312,7 +370,7 @@ pub(super) async fn uploads(
         .clone()
         .unwrap_or_else(|| "~".to_owned());
     let limit = i64::from(max) + 1;
-    let found = store::page(&front.core.db, &bucket.id, (&marker, &id), limit).await;
+    let found = store::page(&front.core.db, (&bucket.id, &prefix), (&marker, &id), limit).await;
     let found = found.map_err(of_database)?;
     let count = usize::try_from(max).unwrap_or(0);
     let more = found.len() > count;
@@ -329,6 +387,7 @@ pub(super) async fn uploads(
     Ok(S3Response::new(dto::ListMultipartUploadsOutput {
         bucket: Some(input.bucket),
         is_truncated: Some(more),
+        prefix: input.prefix,
         key_marker: input.key_marker,
         upload_id_marker: input.upload_id_marker,
         max_uploads: Some(max),

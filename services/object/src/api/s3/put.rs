@@ -5,20 +5,20 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
-use s3s::dto::ETagCondition;
 use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
 
 use super::bodies::Checked;
+use super::conditions::{Conditions, of_headers, of_place};
 use super::errors::of_write;
 use super::list::time;
 use super::objects::{Stop, is_plain, steady};
+use super::wishes::NO_VERSION;
 use super::{Front, Who, Wish};
-use crate::api::headers::type_of_name;
 use crate::api::write::check_room;
 use crate::model::meta::{Meta, Of};
 use crate::model::names;
 use crate::model::object::{Container, Facts, Kind, Object};
-use crate::ops::publish::{Condition, Place};
+use crate::ops::publish::Place;
 use crate::ops::read::{Content, ReadError};
 use crate::ops::write::{Goal, Source, Upload, WriteError, Written};
 use crate::store::objects;
@@ -28,7 +28,7 @@ use crate::store::objects;
 pub(super) struct Described {
     pub content_type: Option<String>,
     pub metadata: Option<dto::Metadata>,
-    pub kept: [(&'static str, Option<String>); 4],
+    pub kept: [(&'static str, Option<String>); 5],
 }
 
 impl Described {
@@ -47,33 +47,23 @@ impl Described {
         Ok(meta)
     }
 
-    /// Its media type: as said, else as its name suggests.
-    pub(super) fn content_type(&self, key: &str) -> String {
-        self.content_type
-            .clone()
-            .unwrap_or_else(|| type_of_name(key).to_owned())
-    }
-}
-
-/// The conditions of a write.
-pub(super) fn condition(
-    matches: Option<ETagCondition>,
-    differs: Option<ETagCondition>,
-) -> S3Result<Condition> {
-    match (matches, differs) {
-        (None, None) => Ok(Condition::None),
-        (None, Some(ETagCondition::Any)) => Ok(Condition::Absent),
-        (Some(ETagCondition::ETag(tag)), None) => Ok(Condition::Match(tag.value().to_owned())),
-        _other => Err(s3_error!(
-            NotImplemented,
-            "A write takes If-None-Match: * or If-Match with a tag."
-        )),
+    /// Its media type: as said, else Amazon's word for any bytes.
+    pub(super) fn content_type(&self) -> String {
+        let said = self.content_type.clone();
+        said.unwrap_or_else(|| "binary/octet-stream".to_owned())
     }
 }
 
 /// Refuses a key that is too long.
 pub(super) fn check_key(key: &str) -> S3Result<()> {
     names::check_object(key).map_err(|_| s3_error!(KeyTooLongError, "Your key is too long"))
+}
+
+/// A time in HTTP's words.
+pub(super) fn http_date(at: &dto::Timestamp) -> Option<String> {
+    let mut words = Vec::new();
+    at.format(dto::TimestampFormat::HttpDate, &mut words).ok()?;
+    String::from_utf8(words).ok()
 }
 
 /// The MD5 that a client said, in hex.
@@ -124,12 +114,13 @@ pub(super) async fn put(
                 input.content_encoding.and_then(without_chunks),
             ),
             ("content-language", input.content_language),
+            ("expires", input.expires.as_ref().and_then(http_date)),
         ],
     };
     let place = Place {
         container: bucket.id.clone(),
         name: input.key.clone(),
-        condition: condition(input.if_match, input.if_none_match)?,
+        condition: of_place(input.if_match, input.if_none_match)?,
     };
     // Said before the bytes come, and looked at again when they are there.
     let there = objects::get(&front.core.db, &bucket.id, &input.key).await;
@@ -148,7 +139,7 @@ pub(super) async fn put(
     };
     let upload = Upload {
         service: Arc::clone(&front.0),
-        goal: Goal::Object(place, plain(&described, &input.key)?),
+        goal: Goal::Object(place, plain(&described)?),
         etag: md5_of(input.content_md5.as_deref())?,
         length,
     };
@@ -173,19 +164,25 @@ fn without_chunks(encoding: String) -> Option<String> {
     (!rest.is_empty()).then(|| rest.join(","))
 }
 
-fn plain(described: &Described, key: &str) -> S3Result<Facts> {
+fn plain(described: &Described) -> S3Result<Facts> {
     Ok(Facts {
         kind: Kind::Plain,
         size: 0,
         stored: 0,
         etag: String::new(),
-        content_type: described.content_type(key),
+        content_type: described.content_type(),
         meta: described.meta()?,
         delete_at: None,
     })
 }
 
-async fn room(front: &Front, bucket: &Container, key: &str, length: Option<u64>) -> S3Result<()> {
+/// Refuses what the quotas have no room for, before its bytes come.
+pub(super) async fn room(
+    front: &Front,
+    bucket: &Container,
+    key: &str,
+    length: Option<u64>,
+) -> S3Result<()> {
     match check_room(front, (bucket, key), length).await {
         Ok(()) => Ok(()),
         Err(fault) if fault.status == http::StatusCode::PAYLOAD_TOO_LARGE => {
@@ -217,15 +214,23 @@ pub(super) async fn source<'a>(
     let dto::CopySource::Bucket {
         bucket,
         key,
-        version_id: None,
+        version_id,
     } = from
     else {
         return Err(s3_error!(
             NotImplemented,
-            "A copy is made of a key of a bucket, in its only version."
+            "A copy is made of a key of a bucket."
         ));
     };
-    Ok((front.bucket(who, bucket, Wish::Read).await?, key))
+    if version_id.as_deref().is_some_and(|id| id != NO_VERSION) {
+        return Err(s3_error!(
+            InvalidArgument,
+            "Invalid version id specified: objects have one version, null."
+        ));
+    }
+    let [_of_bucket, owner] = &who.expects;
+    let bucket = front.bucket_of(who, (bucket, owner.as_deref()), Wish::Read);
+    Ok((bucket.await?, key))
 }
 
 pub(super) async fn copy(
@@ -233,7 +238,7 @@ pub(super) async fn copy(
     request: S3Request<dto::CopyObjectInput>,
 ) -> S3Result<S3Response<dto::CopyObjectOutput>> {
     let who = front.who(&request).await?;
-    let input = request.input;
+    let S3Request { input, headers, .. } = request;
     let bucket = front.bucket(&who, &input.bucket, Wish::Write).await?;
     check_key(&input.key)?;
     let (from, key) = source(front, &who, &input.copy_source).await?;
@@ -249,23 +254,33 @@ pub(super) async fn copy(
                 ("content-disposition", input.content_disposition),
                 ("content-encoding", input.content_encoding),
                 ("content-language", input.content_language),
+                ("expires", input.expires.as_ref().and_then(http_date)),
             ],
         };
-        Some((described.content_type(&input.key), described.meta()?))
+        Some((described.content_type(), described.meta()?))
     } else {
         None
     };
+    if described.is_none() && from.id == bucket.id && key == input.key {
+        return Err(s3_error!(
+            InvalidRequest,
+            "This copy request is illegal because it is trying to copy an object to itself without changing the object's \
+             metadata, storage class, website redirect location or encryption attributes."
+        ));
+    }
     let place = Place {
         container: bucket.id,
         name: input.key,
-        condition: Condition::None,
+        condition: of_headers(&headers)?,
+    };
+    let conditions = Conditions {
+        matches: input.copy_source_if_match,
+        differs: input.copy_source_if_none_match,
+        since: input.copy_source_if_modified_since,
+        unchanged_since: input.copy_source_if_unmodified_since,
     };
     let make = async |source: Object, content: Content| {
-        let conditions = (
-            &input.copy_source_if_match,
-            &input.copy_source_if_none_match,
-        );
-        check_source(&source, conditions)?;
+        conditions.of_source(&content.etag, source.updated_at)?;
         let mut facts = source.facts.clone();
         if let Some((content_type, meta)) = &described {
             facts.content_type.clone_from(content_type);
@@ -290,26 +305,6 @@ pub(super) async fn copy(
         copy_object_result: Some(result),
         ..dto::CopyObjectOutput::default()
     }))
-}
-
-/// Refuses a source that is not what the client takes it for.
-pub(super) fn check_source(
-    source: &Object,
-    (matches, differs): (&Option<ETagCondition>, &Option<ETagCondition>),
-) -> S3Result<()> {
-    let same = |condition: &ETagCondition| match condition {
-        ETagCondition::Any => true,
-        ETagCondition::ETag(tag) => tag.value() == source.etag,
-    };
-    if matches.as_ref().is_some_and(|condition| !same(condition))
-        || differs.as_ref().is_some_and(same)
-    {
-        return Err(s3_error!(
-            PreconditionFailed,
-            "At least one of the pre-conditions you specified did not hold"
-        ));
-    }
-    Ok(())
 }
 
 /// A large object of Swift's becomes one of its own bytes.

@@ -42,6 +42,11 @@ const WISHES: &[(&str, &[&str], &str)] = &[
         "Objects cannot be locked.",
     ),
     (
+        "x-amz-write-offset-bytes",
+        &[],
+        "Objects are written whole: nothing is appended to them.",
+    ),
+    (
         "x-amz-website-redirect-location",
         &[],
         "Buckets are no web sites.",
@@ -66,6 +71,59 @@ pub(super) fn check(headers: &HeaderMap<HeaderValue>) -> S3Result<()> {
     Ok(())
 }
 
+/// The only version that there is of an object, as S3 calls it.
+pub(super) const NO_VERSION: &str = "null";
+
+/// Refuses a version that there cannot be: the request would be about another object than the one that is meant.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub(super) fn check_version(query: Option<&str>) -> S3Result<()> {
+    let pairs = query.unwrap_or_default().split('&');
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut versions = pairs.filter(|(name, _)| *name == "versionId");
+    if versions.any(|(_, version)| version != NO_VERSION) {
+        return Err(s3_error!(
+            InvalidArgument,
+            "Invalid version id specified: objects have one version, null."
+        ));
+    }
+    Ok(())
+}
+
+/// Signed addresses are good for a week at most.
+const MAX_EXPIRES_SECS: u64 = 7 * 24 * 3600;
+
+/// Refuses addresses that would be good for ever, and signatures of version 2, which s3s would take: they are made with SHA-1, and nobody needs them any more.
+///
+/// # Errors
+/// `InvalidRequest`, in Amazon's words.
+pub(super) fn check_signature(
+    headers: &HeaderMap<HeaderValue>,
+    query: Option<&str>,
+) -> S3Result<()> {
+    let said = headers.get(http::header::AUTHORIZATION);
+    let in_header = said.is_some_and(|said| said.as_bytes().starts_with(b"AWS "));
+    let pairs = || query.unwrap_or_default().split('&');
+    let expires = pairs().find_map(|pair| pair.strip_prefix("X-Amz-Expires="));
+    if expires.is_some_and(|secs| {
+        secs.parse::<u64>()
+            .is_ok_and(|secs| secs > MAX_EXPIRES_SECS)
+    }) {
+        return Err(s3_error!(
+            AuthorizationQueryParametersError,
+            "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds"
+        ));
+    }
+    if in_header || pairs().any(|pair| pair.starts_with("AWSAccessKeyId=")) {
+        return Err(s3_error!(
+            InvalidRequest,
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."
+        ));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +133,36 @@ mod tests {
         headers.insert(name, HeaderValue::from_static(value));
         let refused = check(&headers).err()?;
         Some(refused.code().as_str().to_owned())
+    }
+
+    #[test]
+    fn signatures_are_of_version_4() {
+        let mut headers = HeaderMap::new();
+        assert!(check_signature(&headers, Some("X-Amz-Signature=0&X-Amz-Expires=604800")).is_ok());
+        assert!(check_signature(&headers, Some("X-Amz-Expires=604801")).is_err());
+        assert!(check_signature(&headers, Some("x=y&AWSAccessKeyId=k&Signature=s")).is_err());
+        let name = http::header::AUTHORIZATION;
+        headers.insert(
+            &name,
+            HeaderValue::from_static("AWS4-HMAC-SHA256 Credential=x"),
+        );
+        assert!(check_signature(&headers, None).is_ok());
+        headers.insert(&name, HeaderValue::from_static("AWS key:signature"));
+        assert!(check_signature(&headers, None).is_err());
+    }
+
+    #[test]
+    fn there_is_one_version() {
+        for (query, ok) in [
+            (None, true),
+            (Some("versionId=null"), true),
+            (Some("x-id=GetObject&versionId=null"), true),
+            (Some("versionId=3"), false),
+            (Some("versionId=null&versionId=3"), false),
+            (Some("versionId="), false),
+        ] {
+            assert_eq!(check_version(query).is_ok(), ok, "{query:?}");
+        }
     }
 
     #[test]
@@ -88,6 +176,7 @@ mod tests {
             ("x-amz-storage-class", "GLACIER"),
             ("x-amz-object-lock-mode", "COMPLIANCE"),
             ("x-amz-website-redirect-location", "/x"),
+            ("x-amz-write-offset-bytes", "10"),
         ] {
             assert_eq!(
                 code(name, value).as_deref(),

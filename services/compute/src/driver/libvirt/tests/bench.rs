@@ -15,7 +15,7 @@ use nephos_runtime::{Clock, Shutdown, Task, ids};
 use sha2::{Digest as _, Sha512};
 
 use super::super::{LibvirtDriver, Settings, VirtType};
-use crate::agent::{self, Agent, DesiredServers};
+use crate::agent::{self, Agent, DesiredServers, Word};
 use crate::driver::{Answer, Driver as _, DriverError, Found, ImageBytes, ImageSource};
 use crate::model::spec::{
     Boot, ConfigDrive, ConsoleSpec, FileContent, GuestState, HashAlgo, ImageHash, ImageSpec,
@@ -345,7 +345,7 @@ impl Host {
             .map(|spec| (spec.server_id.clone(), Arc::new((*spec).clone())));
         self.agent().apply(DesiredServers {
             revision: self.revision,
-            from_control_plane: true,
+            word: Word::ControlPlane,
             servers: servers.collect(),
         });
     }
