@@ -28,7 +28,12 @@ impl Check for Block {
             let what = format!("is the {kind} of a volume that is not there");
             findings.push(Finding::new(what, id, "Delete it."));
         }
-        let (noted, counted) = check::usage(db).await?;
+        let (noted, mut counted) = check::usage(db).await?;
+        for one in check::growing(db).await? {
+            let to_gib = super::extend::size_of(&one.args).unwrap_or(one.size_gib);
+            let gigabytes = (one.project, "gigabytes".to_owned());
+            *counted.entry(gigabytes).or_default() += to_gib - one.size_gib;
+        }
         let keys: BTreeSet<_> = noted.keys().chain(counted.keys()).collect();
         for key in keys {
             let (noted, counted) = (noted.get(key).unwrap_or(&0), counted.get(key).unwrap_or(&0));

@@ -73,10 +73,12 @@ impl FromRow for Used {
 
 type Usage = BTreeMap<(String, String), i64>;
 
-struct Growing {
-    project: String,
-    size_gib: i64,
-    args: String,
+/// A volume that is about to grow.
+pub(crate) struct Growing {
+    pub project: String,
+    pub size_gib: i64,
+    /// Of the operation.
+    pub args: String,
 }
 
 impl FromRow for Growing {
@@ -89,20 +91,14 @@ impl FromRow for Growing {
     }
 }
 
-/// What is noted for volumes that are about to grow, and not in their sizes yet.
-async fn growing(db: &Db) -> Result<Vec<(String, i64)>, Error> {
-    let rows = db
-        .fetch_all::<Growing>(
-            "SELECT project_id, size_gib, args FROM volumes JOIN operations ON operations.resource_id = volumes.id \
-             WHERE operations.kind = 'volume.extend' AND operations.finished_at IS NULL",
-            args![],
-        )
-        .await?;
-    let growth = |one: Growing| {
-        let wanted = crate::ops::extend::size_of(&one.args);
-        (one.project, wanted.unwrap_or(one.size_gib) - one.size_gib)
-    };
-    Ok(rows.into_iter().map(growth).collect())
+/// Volumes whose growth is noted as used already, and is not in their sizes yet.
+pub(crate) async fn growing(db: &Db) -> Result<Vec<Growing>, Error> {
+    db.fetch_all(
+        "SELECT project_id, size_gib, args FROM volumes JOIN operations ON operations.resource_id = volumes.id \
+         WHERE operations.kind = 'volume.extend' AND operations.finished_at IS NULL",
+        args![],
+    )
+    .await
 }
 
 /// What is noted as used, and what is: without the counts by type, which follow from the same rows.
@@ -136,13 +132,7 @@ pub(crate) async fn usage(db: &Db) -> Result<(Usage, Usage), Error> {
         rows.map(|Used(project, resource, used)| ((project, resource), used))
             .collect()
     };
-    let mut counted: Usage = keyed(counted);
-    for (project, more) in growing(db).await? {
-        *counted
-            .entry((project, "gigabytes".to_owned()))
-            .or_default() += more;
-    }
-    Ok((keyed(noted), counted))
+    Ok((keyed(noted), keyed(counted)))
 }
 
 /// Every file that should be in a back end: name and what it is of.
