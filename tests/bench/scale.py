@@ -64,7 +64,7 @@ def burst(cloud, token, server, count):
     for _ in range(count // MANY):
         many = dict(server, name="s", min_count=MANY, max_count=MANY)
         cloud.ask("compute-1", "/compute/v2.1/servers", token, "POST", {"server": many})
-    wait_for("all are active", lambda: not cloud.servers(token, "?status=BUILD&limit=1"), 1200, 0.1)
+    wait_for("all are active", lambda: not cloud.servers(token, "?status=BUILD&limit=1"), 300, 0.1)
     assert not cloud.servers(token, "?status=ERROR&limit=1")
     return count / (time.monotonic() - began)
 
