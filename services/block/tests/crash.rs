@@ -436,3 +436,31 @@ async fn a_group_that_goes_with_its_volumes() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn work_that_is_asked_for_after_a_kill_does_not_wait_for_a_chain_for_ever() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    for _layer in 0..2 {
+        let snapshot = cloud.snapshot(&volume).await;
+        let target = format!("/v3/snapshots/{snapshot}");
+        cloud.member().delete(&target).await.expect(202);
+        cloud.settle().await;
+    }
+    crash::set(Mode::Unwind {
+        name: "shorten.held".to_owned(),
+        nth: 1,
+    });
+    let crashed = AssertUnwindSafe(cloud.block.shorten()).catch_unwind().await;
+    crash::set(Mode::Off);
+    assert!(crashed.is_err());
+    let cloud = cloud.restarted().await;
+    let body = json!({"os-extend": {"new_size": 2}});
+    let target = format!("/v3/volumes/{volume}/action");
+    cloud.member().post(&target, body).await.expect(202);
+    cloud.block.shorten().await.unwrap();
+    cloud.settle().await;
+    assert_eq!(cloud.status(&volume).await, "available");
+    cloud.shorten().await;
+    assert_eq!(cloud.files().len(), 2);
+}

@@ -4,7 +4,7 @@
 //! above it, and goes.
 //!
 //! The one above is changed in its place, so nobody may have it open: all volumes above it are held meanwhile. What they
-//! hold stays the same at every instant, so a kill in between does no harm: the same layer is found again.
+//! hold stays the same at every instant, so a kill in between does no harm: they are let go, and the layer is found again.
 
 use std::time::Duration;
 
@@ -26,6 +26,14 @@ const BATCH: u32 = 20;
 /// Makes the chains of this process's back ends as short as can be now.
 pub(crate) async fn shorten(service: &Block) -> Result<(), Error> {
     for name in service.drivers.keys() {
+        // Nothing is being merged now, so whoever is still held was held by a process that was killed. Work that was asked
+        // for since waits for that.
+        let freed = || async {
+            let mut tx = service.core.db.write().await?;
+            chains::let_all_go(&mut tx, name).await?;
+            tx.commit().await
+        };
+        service.core.db.again(freed).await?;
         for layer in chains::between(&service.core.db, name, BATCH).await? {
             if hold(service, &layer).await? {
                 merge(service, &layer).await?;

@@ -26,7 +26,7 @@ impl FromRow for Above {
 /// Nobody reaches a layer of `layers` but through what stands on it.
 macro_rules! unnamed {
     () => {
-        "state = 'kept' AND parent IS NOT NULL AND image IS NULL \
+        "layers.state = 'kept' AND layers.parent IS NOT NULL AND layers.image IS NULL \
          AND NOT EXISTS (SELECT 1 FROM snapshots WHERE snapshots.layer = layers.id) \
          AND NOT EXISTS (SELECT 1 FROM backups WHERE backups.layer = layers.id) \
          AND NOT EXISTS (SELECT 1 FROM unmanaged_snapshots WHERE unmanaged_snapshots.layer_id = layers.id)"
@@ -117,4 +117,14 @@ pub(crate) async fn stand_on(tx: &mut Tx, above: &Above, parent: &LayerId) -> Re
 pub(crate) async fn let_go(tx: &mut Tx, id: &LayerId) -> Result<(), Error> {
     let sql = "UPDATE volumes SET held_by = NULL WHERE held_by = $1";
     tx.exec(sql, args![id]).await.map(|_rows| ())
+}
+
+/// Lets others at all volumes that are held for layers of a back end which nothing else names.
+pub(crate) async fn let_all_go(tx: &mut Tx, backend: &str) -> Result<(), Error> {
+    let sql = concat!(
+        "UPDATE volumes SET held_by = NULL WHERE held_by IN (SELECT id FROM layers WHERE layers.backend = $1 AND ",
+        unnamed!(),
+        ")"
+    );
+    tx.exec(sql, args![backend]).await.map(|_rows| ())
 }
