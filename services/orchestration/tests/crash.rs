@@ -143,6 +143,39 @@ async fn going_back_from_a_failed_update() {
     .await;
 }
 
+/// An update that replaces `s`, and then fails and goes back.
+async fn replaced_and_failed(before: Value, after: Value) -> (Cloud, String) {
+    let cloud = cloud().await;
+    let stack = cloud.made("s", before).await;
+    let mut next = after;
+    next["z"] =
+        json!({"type": "OS::Heat::TestResource", "properties": {"fail": true}, "depends_on": "s"});
+    let body = json!({"template": template(next), "disable_rollback": false});
+    cloud.update(&stack, body).await.expect(202);
+    (cloud, stack)
+}
+
+#[tokio::test]
+async fn going_back_to_a_server_that_let_go_of_its_port() {
+    let port = json!({"type": "OS::Neutron::Port", "properties": {"network": "00000000-0000-4000-8000-000000000099"}});
+    let server = |salt: &str| {
+        let nics = json!([{"port": {"get_resource": "p"}}]);
+        json!({"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "user_data": salt, "networks": nics}})
+    };
+    let all = |salt: &str| json!({"p": port, "s": server(salt)});
+    check(15, || replaced_and_failed(all("1"), all("2"))).await;
+}
+
+#[tokio::test]
+async fn going_back_to_members_of_a_group() {
+    let group = |zone: &str| {
+        let net =
+            json!({"type": "OS::Neutron::Net", "properties": {"availability_zone_hints": [zone]}});
+        json!({"s": {"type": "OS::Heat::ResourceGroup", "properties": {"count": 1, "resource_def": net}}})
+    };
+    check(15, || replaced_and_failed(group("1"), group("2"))).await;
+}
+
 fn group(count: u32) -> Value {
     json!({"g": {"type": "OS::Heat::ResourceGroup", "properties": {"count": count, "resource_def": {"type": "OS::Neutron::Net"}}}})
 }

@@ -8,6 +8,7 @@
 
 mod administrators;
 mod crash;
+mod going_back;
 mod groups;
 mod health;
 mod hooks;

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use nephos_api::{Dispatch, Incoming, Payload, Request, Response};
 use serde_json::{Value, json};
 
-use crate::stand_ins::{dress, flavor_name};
+use crate::stand_ins::{dress, flavor_name, in_use};
 
 /// What a stand-in knows, and what it was asked.
 #[derive(Default)]
@@ -271,6 +271,10 @@ impl State {
                 None => missing(),
             },
             ("DELETE", [id]) => {
+                if let Some(why) = self.refuses.get(&format!("delete-{collection}")) {
+                    let why = json!({"type": "Refused", "message": why, "detail": ""});
+                    return (403, json!({ "NeutronError": why }));
+                }
                 let used = collection == "networks"
                     && self
                         .rows("subnets")
@@ -490,6 +494,11 @@ impl State {
     ) -> Answer {
         match (method, rest) {
             ("POST", []) => {
+                let nics = body["server"]["networks"].as_array().cloned();
+                let mut ports = nics.iter().flatten().map(|nic| nic["port"].clone());
+                if ports.any(|port| self.is_plugged(&port)) {
+                    return in_use();
+                }
                 let id = self.id();
                 let mut server = body["server"].clone();
                 server["id"] = json!(id);

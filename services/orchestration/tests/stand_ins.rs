@@ -39,7 +39,26 @@ pub fn dress(server: &mut Value) {
     server["interfaces"] = nics.iter().enumerate().map(plugged).collect();
 }
 
+/// What is in one server cannot be in another.
+pub fn in_use() -> Answer {
+    (
+        409,
+        json!({"conflictingRequest": {"code": 409, "message": "The port is in use."}}),
+    )
+}
+
 impl State {
+    /// Whether a port is in some server.
+    pub fn is_plugged(&mut self, port: &Value) -> bool {
+        let plugged = |server: &Value| {
+            let nics = server["interfaces"].as_array();
+            nics.into_iter()
+                .flatten()
+                .any(|nic| nic["port_id"] == *port)
+        };
+        !port.is_null() && self.rows("servers").values().any(plugged)
+    }
+
     pub fn server_action(&mut self, id: &str, body: &Value) -> Answer {
         let refused = self.refuses.contains_key("resize");
         let Some(server) = self.rows("servers").get_mut(id) else {
@@ -77,6 +96,9 @@ impl State {
         body: &Value,
     ) -> Answer {
         let port = self.id();
+        if method == "POST" && self.is_plugged(&body["interfaceAttachment"]["port_id"]) {
+            return in_use();
+        }
         let Some(server) = self.rows("servers").get_mut(id) else {
             return missing();
         };

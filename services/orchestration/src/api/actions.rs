@@ -106,6 +106,7 @@ async fn begin(cx: &Cx, stack: &Stack, action: Action) -> Result<(), Fault> {
             caller: &cx.caller,
             request_id: &cx.request_id,
             now: cx.now(),
+            keeps: false,
         };
         request::sweep(&mut tx, &asked, stack, action)
             .await

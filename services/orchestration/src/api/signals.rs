@@ -14,7 +14,7 @@ use crate::model::environment::Hook;
 use crate::model::function::shown;
 use crate::model::group::{self, Present};
 use crate::model::kind::{self, How};
-use crate::model::stack::{Resource, Stack, StackId, Status, Wanted};
+use crate::model::stack::{Action, Resource, Stack, StackId, Status, Wanted};
 use crate::ops::{TOPIC, facts, request};
 use crate::store::signals::{self, Signal};
 use crate::store::{events, resources as rows, software, stacks};
@@ -138,7 +138,9 @@ async fn take(
         ))
         .kind("ResourceActionNotSupported")
     };
-    if row.action == crate::model::stack::Action::Delete {
+    // What is on its way out, or asleep, is told nothing; but a deployment may be the work of just that.
+    let away = matches!(row.action, Action::Delete | Action::Suspend);
+    if away && !matches!(how, Some(How::Deployment)) {
         return Err(unsupported());
     }
     match how {
@@ -232,20 +234,22 @@ async fn deployed(
     let outputs = config
         .and_then(|config| config.body.get("outputs")?.as_array().cloned())
         .unwrap_or_default();
-    let broken: Vec<String> = outputs
-        .iter()
-        .filter(|output| output.get("error_output").and_then(Value::as_bool) == Some(true))
-        .filter_map(|output| output.get("name")?.as_str())
-        .filter(|name| {
-            body.get(*name)
-                .is_some_and(|value| !value.is_null() && value.as_str() != Some(""))
-        })
-        .map(str::to_owned)
-        .collect();
-    let failed = code
-        .as_deref()
-        .is_some_and(|code| !["", "0"].contains(&code))
-        || !broken.is_empty();
+    let is_error =
+        |output: &&Value| output.get("error_output").and_then(Value::as_bool) == Some(true);
+    let mut wrong: Vec<String> = Vec::new();
+    for output in outputs.iter().filter(is_error) {
+        let name = output.get("name").map(shown).unwrap_or_default();
+        let said = body.get(&name).filter(|value| !value.is_null()).map(shown);
+        if let Some(said) = said.filter(|said| !said.is_empty()) {
+            wrong.push(format!("{name} : {said}"));
+        }
+    }
+    if let Some(code) = code.filter(|code| !["", "0"].contains(&code.as_str())) {
+        wrong.push(format!(
+            "deploy_status_code : Deployment exited with non-zero status code: {code}"
+        ));
+    }
+    let failed = !wrong.is_empty();
     deployment.output_values.extend(body.clone());
     for output in ["deploy_stdout", "deploy_stderr", "deploy_status_code"] {
         deployment
@@ -254,13 +258,7 @@ async fn deployed(
             .or_insert(Value::Null);
     }
     (deployment.status, deployment.status_reason) = if failed {
-        (
-            "FAILED".to_owned(),
-            format!(
-                "deploy_status_code : Deployment exited with non-zero status code: {}",
-                code.unwrap_or_else(|| broken.join(", "))
-            ),
-        )
+        ("FAILED".to_owned(), wrong.join(", "))
     } else {
         ("COMPLETE".to_owned(), "Outputs received".to_owned())
     };
@@ -322,9 +320,12 @@ async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
         return Ok(());
     }
     let members = rows::of_stack(cx.db(), &child.id).await?;
+    let template = child.wanted.template.get("resources");
+    let wanted = |row: &&Resource| template.is_some_and(|all| all.get(&row.name).is_some());
     let mut names: Vec<String> = members
         .iter()
         .filter(|row| !row.superseded)
+        .filter(wanted)
         .map(|row| row.name.clone())
         .collect();
     names.sort();
@@ -359,6 +360,7 @@ async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
         caller: &cx.caller,
         request_id: &cx.request_id,
         now,
+        keeps: false,
     };
     let mut tx = cx.write().await?;
     stacks::still(&mut tx, &parent).await?;

@@ -161,6 +161,7 @@ async fn update(cx: &Cx, stack: Stack, body: &StackBody, patch: bool) -> Result<
             caller: &cx.caller,
             request_id: &cx.request_id,
             now: cx.now(),
+            keeps: false,
         };
         let user = changed.user_id.clone();
         request::update(&mut tx, &asked, (&stack, changed), (&scene, &rows))

@@ -255,6 +255,7 @@ async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
             caller: &cx.caller,
             request_id: &cx.request_id,
             now,
+            keeps: false,
         };
         if !request::create(&mut tx, &asked, &stack, &scene)
             .await
@@ -519,6 +520,7 @@ async fn delete_stack(cx: Cx, req: Req<DeleteStack>) -> Reply<DeleteStack> {
             caller: &cx.caller,
             request_id: &cx.request_id,
             now: cx.now(),
+            keeps: false,
         };
         request::delete(&mut tx, &asked, &stack)
             .await

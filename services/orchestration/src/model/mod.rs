@@ -1,5 +1,6 @@
 //! What templates, environments and stacks are. Pure: no I/O, no clock.
 
+pub(crate) mod earlier;
 pub(crate) mod environment;
 pub(crate) mod fact;
 mod follow;

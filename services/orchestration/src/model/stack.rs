@@ -227,6 +227,37 @@ pub(crate) fn is_name(name: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
+/// A resource that is there, for tests.
+#[cfg(test)]
+pub(crate) fn sample(target: &str, properties: Value) -> Resource {
+    Resource {
+        id: "r".into(),
+        stack_id: "s".into(),
+        name: "r".to_owned(),
+        kind: target.to_owned(),
+        target: target.to_owned(),
+        description: String::new(),
+        action: Action::Create,
+        status: Status::Complete,
+        reason: String::new(),
+        physical_id: Some("p".to_owned()),
+        properties: properties.as_object().cloned().unwrap_or_default(),
+        changing_to: None,
+        data: Map::new(),
+        observed: Value::Null,
+        metadata: Value::Null,
+        requires: BTreeSet::new(),
+        generation: 1,
+        superseded: false,
+        retain: false,
+        external: false,
+        held: None,
+        cleared: None,
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,7 +61,14 @@ pub(crate) fn view<'a>(db: &'a Db, stack: &'a Stack) -> BoxFuture<'a, Result<Vie
     async move {
         let mut scene = scene_of(stack, &stack.wanted)?;
         let rows = resources::of_stack(db, &stack.id).await?;
-        for row in rows.iter().filter(|row| !row.superseded && is_there(row)) {
+        // What the template does not have any more may still be there, but is no part of it.
+        let counts = |row: &&Resource| !row.superseded && scene.has_resource(&row.name);
+        let there: Vec<&Resource> = rows
+            .iter()
+            .filter(counts)
+            .filter(|row| is_there(row))
+            .collect();
+        for row in there {
             let fact = fact(db, row).await?;
             scene.facts.insert(row.name.clone(), fact);
         }

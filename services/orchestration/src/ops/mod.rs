@@ -1,9 +1,13 @@
 //! Reconcilers of stacks, and what requests write for them.
 
+mod back;
 pub(crate) mod converge;
+mod discard;
 mod ending;
 pub(crate) mod facts;
+mod ground;
 pub(crate) mod judge;
+mod make;
 pub(crate) mod preview;
 pub(crate) mod refuse;
 mod remove;

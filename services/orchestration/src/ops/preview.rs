@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use nephos_db::Db;
 
-use super::facts::{View, ViewError};
+use super::facts::{self, View, ViewError};
 use super::judge::{self, Target};
 use super::resource::nested::{Members, removed};
-use crate::model::fact::Fact;
+use crate::model::earlier::{Wish, closer, stands};
 use crate::model::function::shown;
 use crate::model::graph;
 use crate::model::group::{self, Present};
@@ -16,7 +16,7 @@ use crate::model::plan::{Change, Fate, What, external, fate};
 use crate::model::reach::reachable;
 use crate::model::refusal::Refusal;
 use crate::model::scene::Scene;
-use crate::model::stack::{StackId, Wanted};
+use crate::model::stack::{Resource, StackId, Wanted};
 use crate::store::stacks;
 
 /// The changes that lead from what is there to what `scene` has, in the order of the template.
@@ -44,7 +44,17 @@ pub(crate) async fn changes(
                 .filter(|(_, value)| !value.is_null())
                 .collect(),
         };
-        let what = match now.current(&name) {
+        let wish = Wish {
+            kind: kind::find(target.name()),
+            target: target.name(),
+            properties: &properties,
+            later: &later,
+        };
+        let replaced = |row: &&Resource| row.superseded && row.name == name && stands(row);
+        let replaced = now.resources.iter().filter(replaced);
+        let current = now.current(&name);
+        let back = current.and_then(|row| closer(row, replaced, &wish));
+        let what = match back.or(current) {
             None => What::Added,
             Some(row) => {
                 let said = match &definition.external_id {
@@ -79,11 +89,12 @@ pub(crate) async fn changes(
             }
         };
         // What stays is known to those that refer to it.
-        if matches!(what, What::Kept(Fate::Unchanged | Fate::InPlace(_)))
-            && let Some(fact) = now.scene.facts.get(&name)
-        {
-            let known: Fact = fact.clone();
-            scene.facts.insert(name.clone(), known);
+        if matches!(what, What::Kept(Fate::Unchanged | Fate::InPlace(_))) {
+            let known = match back {
+                Some(row) => Some(facts::fact(db, row).await?),
+                None => now.scene.facts.get(&name).cloned(),
+            };
+            scene.facts.extend(known.map(|fact| (name.clone(), fact)));
         }
         fates.insert(
             name.clone(),
@@ -124,7 +135,7 @@ async fn inside_differs(
     db: &Db,
     scene: &Scene,
     target: (&str, &Target),
-    row: &crate::model::stack::Resource,
+    row: &Resource,
     properties: &serde_json::Map<String, serde_json::Value>,
 ) -> Result<bool, ViewError> {
     let Some(id) = row.nested_id() else {

@@ -3,7 +3,7 @@
 use nephos_ops::StepError;
 use serde_json::{Value, json};
 
-use super::converge::{Ground, When};
+use super::ground::{Ground, When};
 use crate::model::stack::{Action, Resource, Status};
 use crate::store::{events, resources};
 

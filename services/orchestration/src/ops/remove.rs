@@ -8,9 +8,10 @@ use nephos_runtime::crash_point;
 use tracing::{info, warn};
 
 use super::AT_ONCE;
-use super::converge::{give_up, gives_up_at, in_time, soonest, trust_of};
+use super::converge::{give_up, gives_up_at, in_time, trust_of};
 use super::ending::tell_parent;
 use super::facts::View;
+use super::ground::{When, held_up, soonest};
 use super::resource::{self, Outcome, Why, Work};
 use crate::Svc;
 use crate::model::environment::Environment;
@@ -18,8 +19,6 @@ use crate::model::environment::Hook;
 use crate::model::kind;
 use crate::model::stack::{Action, Resource, Stack, StackId, Status};
 use crate::store::{events, resources, stacks};
-
-use super::converge::When;
 
 /// Removes a stack.
 pub(crate) struct Remove;
@@ -47,7 +46,7 @@ impl Reconcile<Svc> for Remove {
         let ready: Vec<&Resource> = rows.iter().filter(free).collect();
         if late || ready.is_empty() {
             let reason = match failed.first() {
-                _ if late => "Delete timed out".to_owned(),
+                _ if late => timed_out(&rows),
                 Some(row) => format!(
                     "Resource DELETE failed: resources.{}: {}",
                     row.name, row.reason
@@ -84,6 +83,15 @@ impl Reconcile<Svc> for Remove {
             &failure.message,
         )
         .await
+    }
+}
+
+/// What a removal that took too long says: what held it up, too.
+fn timed_out(rows: &[Resource]) -> String {
+    let under_way = |row: &&Resource| row.action == Action::Delete && row.reason != "state changed";
+    match rows.iter().find(under_way) {
+        Some(row) => format!("Delete timed out: resources.{}: {}", row.name, row.reason),
+        None => "Delete timed out".to_owned(),
     }
 }
 
@@ -154,7 +162,9 @@ async fn discard(
             Ok(When::Now)
         }
         Ok(Outcome::Wait(seen, wait)) => {
-            let mut news = false;
+            let why = held_up(&row, &seen);
+            let mut news = why.is_some();
+            row.reason = why.unwrap_or(row.reason);
             for (name, value) in seen.data {
                 news |= row.data.insert(name, value.clone()) != Some(value);
             }
@@ -180,6 +190,7 @@ async fn discard(
                 .unwrap_or(0)
                 + 1;
             row.data.insert("tries".to_owned(), tries.into());
+            row.reason = format!("tried {tries} times, is tried again: {why}");
             if tries > 12 {
                 (row.status, row.reason) = (Status::Failed, format!("{why} (tried {tries} times)"));
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nephos_auth::Caller;
 use nephos_db::Tx;
-use nephos_ops::{EnqueueError, New, Reconcile, supersede};
+use nephos_ops::{EnqueueError, New, Operation, Reconcile, supersede};
 use nephos_types::{RequestId, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -20,12 +20,22 @@ use crate::model::stack::{Action, Resource, ResourceId, Stack, Status};
 use crate::model::template::Definition;
 use crate::store::{events, resources, stacks};
 
+/// The name of an operation's argument.
+const KEEPS: &str = "keeps";
+
 /// Who asks, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub caller: &'a Caller,
     pub request_id: &'a RequestId,
     pub now: Timestamp,
+    /// Whether what is replaced or not wanted any more stays until the stack around this one says that it may go.
+    pub keeps: bool,
+}
+
+/// Whether the work is to keep what nobody wants.
+pub(super) fn keeps(op: &Operation) -> bool {
+    op.args.get(KEEPS).and_then(Value::as_bool) == Some(true)
 }
 
 /// Begins a new stack; false when its name is taken. It was judged before.
@@ -98,6 +108,17 @@ pub(crate) async fn delete(
     enqueue(tx, asked, stack, <Remove as Reconcile<Svc>>::KIND).await
 }
 
+/// Has a stack let go of what it has kept, if it is still as it was seen; nothing else becomes of it.
+pub(crate) async fn clear(
+    tx: &mut Tx,
+    asked: &Asked<'_>,
+    stack: &Stack,
+) -> Result<(), EnqueueError> {
+    stacks::still(tx, stack).await?;
+    stacks::begin(tx, &stack.id, stack.action, asked.now).await?;
+    enqueue(tx, asked, stack, <Converge as Reconcile<Svc>>::KIND).await
+}
+
 /// Has every resource of a stack checked, suspended or resumed, if it is still as it was judged.
 pub(crate) async fn sweep(
     tx: &mut Tx,
@@ -124,7 +145,7 @@ async fn enqueue(
         topic: TOPIC,
         kind,
         resource_id: stack.id.as_str(),
-        args: json!({}),
+        args: json!({ KEEPS: asked.keeps }),
         caller: asked.caller,
         request_id: asked.request_id,
         deadline_secs: stack

@@ -7,9 +7,10 @@ use nephos_ops::{Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
 
 use super::AT_ONCE;
-use super::converge::{Ground, When, apply, give_up, gives_up_at, in_time, soonest, trust_of};
+use super::converge::{give_up, gives_up_at, in_time, trust_of};
 use super::ending::tell_parent;
 use super::facts::{self, ViewError};
+use super::ground::{Ground, When, apply, soonest};
 use super::resource;
 use crate::Svc;
 use crate::model::stack::{Action, Resource, Stack, StackId, Status};

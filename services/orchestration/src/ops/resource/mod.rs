@@ -1,5 +1,6 @@
 //! How each kind of resource is made, changed, looked at and removed. Every verb can be repeated: it looks first.
 
+mod batches;
 mod block;
 pub(crate) mod block_admin;
 mod compute;
@@ -10,6 +11,7 @@ mod network;
 mod rest;
 pub(crate) mod server;
 mod server_change;
+pub(crate) mod server_ports;
 pub(crate) mod software;
 
 use std::time::Duration;
@@ -314,6 +316,10 @@ pub(crate) async fn pause(work: &Work<'_>, suspend: bool) -> Did {
     }
     match work.kind.map(|kind| kind.how) {
         Some(How::Server) if !work.row.external => server::pause(work, suspend).await,
+        Some(How::Deployment) => {
+            let action = if suspend { "SUSPEND" } else { "RESUME" };
+            software::deploy(work, action).await
+        }
         _other => Ok(Outcome::Done(Seen::default())),
     }
 }

@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use nephos_db::Db;
 use nephos_runtime::crash_point;
-use nephos_types::Timestamp;
 use serde_json::{Map, Value};
 
+use super::batches::{BATCH_END, Pace, first_batch, members, pace, paced};
 use super::{Did, Outcome, Seen, Why, Work};
 use crate::model::environment::is_file;
-use crate::model::group::{self, Present, Rolling};
+use crate::model::group::{self, Present};
 use crate::model::kind::{How, Kind};
 use crate::model::reach::reachable;
 use crate::model::region;
@@ -185,7 +187,37 @@ pub(crate) async fn differs(work: &Work<'_>) -> Result<bool, Why> {
         return Ok(true);
     };
     let wanted = wanted(work, Some(&child)).await?;
-    Ok(wanted != child.wanted || child.status == Status::Failed)
+    let ails = child.status == Status::Failed || ails(work.cx.db(), &child.id).await?;
+    Ok(ails || wanted != child.wanted)
+}
+
+/// Whether something in a stack, or in one that it has, is not well.
+fn ails<'a>(db: &'a Db, id: &'a StackId) -> BoxFuture<'a, Result<bool, nephos_db::Error>> {
+    async move {
+        let rows = resources::of_stack(db, id).await?;
+        for row in rows.iter().filter(|row| !row.superseded) {
+            let inside = match row.nested_id() {
+                Some(child) => ails(db, &child).await?,
+                None => false,
+            };
+            if inside || row.status == Status::Failed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+    .boxed()
+}
+
+/// Whether somebody found a nested stack wanting whose own resources are well: then another one is made. After a check
+/// the resources say themselves what is wrong, and mend.
+pub(crate) async fn is_condemned(db: &Db, row: &stack::Resource) -> Result<bool, nephos_db::Error> {
+    let unhealthy = row.action == Action::Check && row.status == Status::Failed;
+    let Some(child) = row.nested_id().filter(|_| unhealthy) else {
+        return Ok(false);
+    };
+    let child = stacks::find(db, &child).await?;
+    Ok(child.is_none_or(|child| child.status != Status::Failed))
 }
 
 /// Makes the nested stack what it is to be.
@@ -208,7 +240,7 @@ pub(super) async fn ensure(work: &Work<'_>) -> Did {
         return Ok(Outcome::Wait(
             seen()
                 .with("tried", work.stack.generation)
-                .with("batch_at", work.cx.now().0),
+                .with(BATCH_END, Value::Null),
             LOOK,
         ));
     };
@@ -219,135 +251,38 @@ pub(super) async fn ensure(work: &Work<'_>) -> Did {
         ));
     }
     let tried = work.row.data.get("tried").and_then(Value::as_i64) == Some(work.stack.generation);
+    let now = members(&child.wanted).map_or(0, Map::len);
+    // Whoever changes in batches wants no more room than for one of them: there is no way back from one that is done.
+    let keeps = pace(work, work.row.action == Action::Create, now).is_none();
     let next = match paced(work, &child, &wanted) {
         Pace::Now(next) => next,
         Pace::Later(wait) => return Ok(Outcome::Wait(Seen::default(), wait)),
+        Pace::Ended(wait) => {
+            let now = work.cx.now().0;
+            return Ok(Outcome::Wait(Seen::default().with(BATCH_END, now), wait));
+        }
     };
-    if next != child.wanted || (child.status == Status::Failed && !tried) {
-        update(work, &child, next).await?;
-        let now = work.cx.now().0;
+    let mends = !tried && child.status != Status::InProgress;
+    let mends = mends && (child.status == Status::Failed || ails(work.cx.db(), &id).await?);
+    if next != child.wanted || mends {
+        update(work, &child, (next, keeps)).await?;
         return Ok(Outcome::Wait(
             seen()
                 .with("tried", work.stack.generation)
-                .with("batch_at", now),
+                .with(BATCH_END, Value::Null),
             LOOK,
         ));
     }
     match child.status {
         Status::InProgress => Ok(Outcome::Wait(Seen::default(), LOOK)),
-        Status::Complete if child.wanted == wanted => Ok(Outcome::Done(seen())),
+        Status::Complete if child.wanted == wanted => {
+            let kept = keeps_something(work.cx.db(), &child).await?;
+            Ok(Outcome::Done(seen().with(KEPT, kept)))
+        }
         // The next batch.
         Status::Complete => Ok(Outcome::Wait(Seen::default(), Duration::from_millis(10))),
         Status::Failed => Ok(Outcome::Failed(seen(), child.reason)),
     }
-}
-
-enum Pace {
-    Now(Wanted),
-    Later(Duration),
-}
-
-/// The way in which a group wants its members made, or changed when it has so many.
-fn pace(work: &Work<'_>, making: bool, members: usize) -> Option<Rolling> {
-    let how = work.kind?.how;
-    if !matches!(how, How::ResourceGroup) {
-        let props = work.row.changing_to.as_ref();
-        let props = props.unwrap_or(&work.row.properties);
-        return group::rolling(props.get("rolling_updates"), members).filter(|_| !making);
-    }
-    let given = &work.definition?.update_policy;
-    let (given, _) = work.view?.scene.work_out(given).ok()?;
-    let policy = group::policy(&given).ok()?;
-    if making {
-        return group::rolling(policy.get("batch_create"), usize::MAX);
-    }
-    group::rolling(policy.get("rolling_update"), members)
-}
-
-/// The next state on the way to `wanted`: of a group that is made or changed in batches, one batch further.
-fn paced(work: &Work<'_>, child: &Stack, wanted: &Wanted) -> Pace {
-    let whole = || Pace::Now(wanted.clone());
-    let (Some(now), Some(then)) = (members(&child.wanted), members(wanted)) else {
-        return whole();
-    };
-    let making = work.row.action == Action::Create;
-    let Some(rolling) = pace(work, making, now.len()) else {
-        return whole();
-    };
-    let behind: Vec<&String> = then
-        .iter()
-        .filter(|(name, definition)| match now.get(*name) {
-            Some(old) => !making && old != *definition,
-            None => making,
-        })
-        .map(|(name, _)| name)
-        .collect();
-    if behind.is_empty() {
-        return whole();
-    }
-    let mine = work.row.data.get("tried").and_then(Value::as_i64) == Some(work.stack.generation);
-    // A batch that failed is the last one.
-    if child.status == Status::InProgress || (child.status == Status::Failed && mine) {
-        return Pace::Now(child.wanted.clone());
-    }
-    let last = work
-        .row
-        .data
-        .get("batch_at")
-        .and_then(Value::as_i64)
-        .map(Timestamp);
-    if let Some(last) = last.filter(|_| mine) {
-        let next = last.plus(Duration::from_secs_f64(
-            rolling.pause_secs.clamp(0.0, 3600.0),
-        ));
-        if work.cx.now() < next {
-            let left = u64::try_from(next.0 - work.cx.now().0).unwrap_or(0);
-            return Pace::Later(Duration::from_micros(left.max(1)));
-        }
-    }
-    Pace::Now(held_back(
-        wanted,
-        behind.into_iter().skip(rolling.batch),
-        now,
-    ))
-}
-
-/// What is wanted, but some members are not there yet, or still what they were.
-fn held_back<'a>(
-    wanted: &Wanted,
-    later: impl Iterator<Item = &'a String>,
-    now: &Map<String, Value>,
-) -> Wanted {
-    let mut template = wanted.template.clone();
-    if let Some(resources) = template.get_mut("resources").and_then(Value::as_object_mut) {
-        for name in later {
-            match now.get(name) {
-                Some(old) => {
-                    resources.insert(name.clone(), old.clone());
-                }
-                None => {
-                    resources.shift_remove(name);
-                }
-            }
-        }
-    }
-    Wanted {
-        template,
-        ..wanted.clone()
-    }
-}
-
-/// What a group that is made in batches begins with.
-fn first_batch(work: &Work<'_>, wanted: Wanted) -> Wanted {
-    let (Some(then), Some(rolling)) = (members(&wanted), pace(work, true, 0)) else {
-        return wanted;
-    };
-    let nothing = Map::new();
-    held_back(&wanted, then.keys().skip(rolling.batch), &nothing)
-}
-
-fn members(wanted: &Wanted) -> Option<&serde_json::Map<String, Value>> {
-    wanted.template.get("resources").and_then(Value::as_object)
 }
 
 async fn create(work: &Work<'_>, id: &StackId, wanted: Wanted) -> Result<(), Why> {
@@ -397,6 +332,7 @@ async fn create(work: &Work<'_>, id: &StackId, wanted: Wanted) -> Result<(), Why
         caller: &work.op.caller,
         request_id: &work.op.request_id,
         now,
+        keeps: true,
     };
     let made = request::create(&mut tx, &asked, &child, &scene).await;
     made.map_err(enqueue_error)?;
@@ -405,7 +341,11 @@ async fn create(work: &Work<'_>, id: &StackId, wanted: Wanted) -> Result<(), Why
     Ok(())
 }
 
-async fn update(work: &Work<'_>, child: &Stack, wanted: Wanted) -> Result<(), Why> {
+async fn update(
+    work: &Work<'_>,
+    child: &Stack,
+    (wanted, keeps): (Wanted, bool),
+) -> Result<(), Why> {
     let now = work.cx.now();
     let mut next = child.clone();
     next.wanted = wanted;
@@ -418,6 +358,7 @@ async fn update(work: &Work<'_>, child: &Stack, wanted: Wanted) -> Result<(), Wh
         caller: &work.op.caller,
         request_id: &work.op.request_id,
         now,
+        keeps,
     };
     request::update(&mut tx, &asked, (child, next), (&scene, &rows))
         .await
@@ -448,6 +389,7 @@ pub(super) async fn remove(work: &Work<'_>) -> Did {
         caller: &work.op.caller,
         request_id: &work.op.request_id,
         now,
+        keeps: false,
     };
     request::delete(&mut tx, &asked, &child)
         .await
@@ -456,6 +398,60 @@ pub(super) async fn remove(work: &Work<'_>) -> Did {
     crash_point!("nested.deleting");
     Ok(Outcome::Wait(
         Seen::default().with("deleted_by", mark),
+        LOOK,
+    ))
+}
+
+/// Where a resource notes that its nested stack has kept what it does not want any more.
+const KEPT: &str = "kept";
+
+/// Whether the nested stack of a resource has kept what it does not want any more, for the way back.
+pub(crate) fn has_kept(row: &stack::Resource) -> bool {
+    row.data.get(KEPT).and_then(Value::as_bool) == Some(true)
+}
+
+async fn keeps_something(db: &Db, child: &Stack) -> Result<bool, nephos_db::Error> {
+    let rows = resources::of_stack(db, &child.id).await?;
+    let scene = facts::scene_of(child, &child.wanted).ok();
+    let wanted = scene.as_ref().and_then(|scene| scene.enabled().ok());
+    let wanted = wanted.unwrap_or_default();
+    let unwanted = |row: &stack::Resource| {
+        row.superseded || !wanted.iter().any(|definition| definition.name == row.name)
+    };
+    Ok(rows.iter().any(|row| unwanted(row) || has_kept(row)))
+}
+
+/// Has the nested stack let go of what it has kept.
+pub(crate) async fn clear(work: &Work<'_>) -> Did {
+    let done = || Ok(Outcome::Done(Seen::default().with(KEPT, false)));
+    let Some(child) = stacks::find(work.cx.db(), &child_id(&work.row.id)).await? else {
+        return done();
+    };
+    if child.status == Status::InProgress {
+        return Ok(Outcome::Wait(Seen::default(), LOOK));
+    }
+    let mark = format!("{}:{}", work.op.id, work.stack.generation);
+    if work.row.data.get("cleared_by").and_then(Value::as_str) == Some(mark.as_str()) {
+        return match child.status {
+            Status::Failed => Ok(Outcome::Failed(Seen::default(), child.reason)),
+            Status::Complete | Status::InProgress => done(),
+        };
+    }
+    crash_point!("nested.clear");
+    let mut tx = work.cx.write("nested").await?;
+    let asked = request::Asked {
+        caller: &work.op.caller,
+        request_id: &work.op.request_id,
+        now: work.cx.now(),
+        keeps: false,
+    };
+    request::clear(&mut tx, &asked, &child)
+        .await
+        .map_err(enqueue_error)?;
+    tx.commit().await?;
+    crash_point!("nested.clearing");
+    Ok(Outcome::Wait(
+        Seen::default().with("cleared_by", mark),
         LOOK,
     ))
 }
@@ -485,6 +481,7 @@ pub(super) async fn sweep(work: &Work<'_>) -> Did {
         caller: &work.op.caller,
         request_id: &work.op.request_id,
         now,
+        keeps: false,
     };
     request::sweep(&mut tx, &asked, &child, work.stack.action)
         .await

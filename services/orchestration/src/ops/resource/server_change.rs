@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::rest::id_of;
 use super::server::{ensure, flavor, image, own_tags, shown_server, wait};
 use super::{Did, Outcome, Seen, Why, Work, gone};
+use crate::model::earlier::{RELEASED, has_let_go};
 use crate::model::function::shown;
 use crate::ops::LOOK_AGAIN;
 use crate::peers::{Ask, encoded};
@@ -55,7 +56,14 @@ pub(super) async fn change(work: &Work<'_>) -> Did {
     if let Some(under_way) = plug(work, id).await? {
         return Ok(under_way);
     }
-    wait(work, &RESTS).await
+    let did = wait(work, &RESTS).await?;
+    Ok(match did {
+        // All ports are in it again that another server was to have.
+        Outcome::Done(seen) if has_let_go(work.row) => {
+            Outcome::Done(seen.with(RELEASED, Value::Null))
+        }
+        other => other,
+    })
 }
 
 /// The name, the metadata and the tags.
@@ -216,7 +224,7 @@ async fn nics(work: &Work<'_>) -> Result<Vec<Nic>, Why> {
 
 /// Other interfaces: those that are not wanted any more go first, then the new ones come.
 async fn plug(work: &Work<'_>, id: &str) -> Result<Option<Outcome>, Why> {
-    if !differs(work, "networks") {
+    if !differs(work, "networks") && !has_let_go(work.row) {
         return Ok(None);
     }
     let target = format!("/v2.1/servers/{id}/os-interface");
