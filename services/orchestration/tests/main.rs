@@ -14,6 +14,7 @@ mod health;
 mod hooks;
 mod kit;
 mod matrix;
+mod mending;
 mod refusals;
 mod servers;
 mod siblings;

@@ -278,6 +278,20 @@ pub(crate) fn holds(world: &dyn World, condition: &Value) -> Result<bool, Troubl
     }
 }
 
+/// The function in a condition's arguments that tells of a resource: conditions hold before there are any.
+fn refers(value: &Value) -> Option<&'static str> {
+    const RESOURCES: [&str; 2] = ["get_attr", "get_resource"];
+    match value {
+        Value::Object(map) => {
+            let called = call_of(value)
+                .and_then(|(name, _)| RESOURCES.into_iter().find(|known| *known == name));
+            called.or_else(|| map.values().find_map(refers))
+        }
+        Value::Array(items) => items.iter().find_map(refers),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
 fn logic(world: &dyn World, name: &str, args: &Value, whole: &Value) -> Result<bool, Trouble> {
     let several = || {
         let parts = args.as_array().filter(|parts| parts.len() >= 2);
@@ -287,6 +301,11 @@ fn logic(world: &dyn World, name: &str, args: &Value, whole: &Value) -> Result<b
             ))
         })
     };
+    if let Some(name) = refers(args) {
+        return Err(Trouble::wrong(format!(
+            "The function \"{name}\" is invalid in this context."
+        )));
+    }
     match name {
         "not" => Ok(!holds(world, args)?),
         "and" => {

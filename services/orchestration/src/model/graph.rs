@@ -1,5 +1,6 @@
 //! Which resource needs which, and in what order they can be made.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -81,6 +82,18 @@ pub(crate) enum Reference<'a> {
     Attribute(&'a str, Option<&'a str>),
 }
 
+/// The name of a resource that a function gives, if that can be known now.
+fn named<'a>(scene: &Scene, value: &'a Value) -> Option<Cow<'a, str>> {
+    match value {
+        Value::String(name) => Some(Cow::Borrowed(name)),
+        Value::Object(_) => match scene.work_out(value).ok()? {
+            (Value::String(name), false) => Some(Cow::Owned(name)),
+            _no_name_or_later => None,
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    }
+}
+
 /// The resources that functions in a value refer to; of an `if`, only in the part that counts.
 pub(crate) fn references(
     scene: &Scene,
@@ -94,23 +107,24 @@ pub(crate) fn references(
 }
 
 /// Meets everything that functions in a value refer to; of an `if`, only in the part that counts.
-pub(crate) fn visit<'a>(
+pub(crate) fn visit(
     scene: &Scene,
-    value: &'a Value,
-    meet: &mut dyn FnMut(Reference<'a>),
+    value: &Value,
+    meet: &mut dyn FnMut(Reference<'_>),
 ) -> Result<(), Trouble> {
     if let Some((name, args)) = call_of(value)
         && function(name, scene.template.version, false).is_some()
     {
         match (name, args) {
-            ("get_resource", Value::String(name)) => {
-                meet(Reference::Resource(name));
-                return Ok(());
+            ("get_resource", args) => {
+                if let Some(name) = named(scene, args) {
+                    meet(Reference::Resource(&name));
+                }
             }
             ("get_attr", Value::Array(items)) => {
-                if let Some(Value::String(name)) = items.first() {
+                if let Some(name) = items.first().and_then(|name| named(scene, name)) {
                     let attribute = items.get(1).and_then(Value::as_str);
-                    meet(Reference::Attribute(name, attribute));
+                    meet(Reference::Attribute(&name, attribute));
                 }
             }
             ("if", Value::Array(parts)) => {

@@ -152,7 +152,8 @@ pub(crate) fn judge(scene: &mut Scene, depth: i64) -> Result<Judged, Refusal> {
 }
 
 fn judge_ahead(scene: &Scene, depth: i64) -> Result<Judged, Refusal> {
-    if depth > MAX_DEPTH {
+    // The outermost stack is at depth 1 and stands in none.
+    if depth > MAX_DEPTH + 1 {
         return Err(Refusal::of(
             "RequestLimitExceeded",
             format!("Request limit exceeded: Recursion depth exceeds {MAX_DEPTH}."),

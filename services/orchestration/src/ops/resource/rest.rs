@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Did, Outcome, Seen, Why, Work, gone, inner};
 use crate::model::kind::Rest;
+use crate::model::property::Type;
 use crate::peers::{Ask, encoded};
 
 /// Properties that are no fields of the thing.
@@ -169,22 +170,33 @@ async fn fields(
         );
     }
     tidy(rest, &mut body);
-    // What a change takes away is set to nothing.
-    for name in only
-        .into_iter()
-        .flatten()
-        .filter(|name| props.get(*name).is_none_or(Value::is_null))
-    {
-        if !NO_FIELDS.contains(&name.as_str()) || name == "external_gateway_info" {
-            let empty = if name == "external_gateway_info" {
-                json!({})
-            } else {
-                Value::Null
-            };
-            body.insert(name.clone(), empty);
+    for name in only.into_iter().flatten() {
+        if props.get(name).is_none_or(Value::is_null)
+            && let Some((field, value)) = taken_away(work, name).await?
+        {
+            body.insert(field, value);
         }
     }
     Ok(body)
+}
+
+/// What a property is set to that a change takes away: what it would be if it had never been given.
+async fn taken_away(work: &Work<'_>, name: &str) -> Result<Option<(String, Value)>, Why> {
+    let shape = work
+        .kind
+        .and_then(|kind| kind.props.iter().find(|prop| prop.name == name));
+    let value = match name {
+        "name" => json!(work.thing_name()),
+        "external_gateway_info" => json!({}),
+        "shared" => json!(false),
+        "security_groups" => json!([id_of(work, "security-groups", "default").await?]),
+        name if NO_FIELDS.contains(&name) => return Ok(None),
+        _list if shape.is_some_and(|prop| prop.kind == Type::List) => json!([]),
+        // The service knows best what it is without being told.
+        _flag if shape.is_some_and(|prop| prop.kind == Type::Boolean) => return Ok(None),
+        _other => Value::Null,
+    };
+    Ok(Some((name.to_owned(), value)))
 }
 
 fn tidy(rest: &Rest, body: &mut Map<String, Value>) {

@@ -139,11 +139,16 @@ pub(super) async fn remove_config(work: &Work<'_>) -> Did {
     Ok(Outcome::Done(Seen::default()))
 }
 
-/// The id of the document that a deployment is made of.
-fn derived_id(work: &Work<'_>) -> String {
+/// The id of the document that a deployment is made of. It is one of what was begun: an update that comes while it is
+/// under way deploys another one afterwards.
+fn derived_id(work: &Work<'_>, action: &str) -> String {
     let namespace = uuid::Uuid::try_parse(work.row.id.as_str()).unwrap_or_default();
-    nephos_runtime::ids::derived(&namespace, &format!("config {}", work.stack.generation))
-        .to_string()
+    let begun = work.row.generation;
+    let name = match action {
+        "CREATE" | "UPDATE" => format!("config {begun}"),
+        _other => format!("config {begun} {action} {}", work.op.id),
+    };
+    nephos_runtime::ids::derived(&namespace, &name).to_string()
 }
 
 /// Puts the configuration before the server, and waits for its signal.
@@ -158,10 +163,10 @@ pub(super) async fn deploy(work: &Work<'_>, action: &str) -> Did {
     if !actions.iter().any(|wanted| wanted.as_str() == Some(action)) {
         return Ok(Outcome::Done(Seen::id(id)));
     }
-    let derived = derived_id(work);
+    let derived = derived_id(work, action);
     let found = software::find_deployment(db, &id).await?;
-    if let Some(found) = found.filter(|found| found.config_id == derived) {
-        return Ok(came_to(&found));
+    if let Some(found) = found.as_ref().filter(|found| found.config_id == derived) {
+        return Ok(came_to(found));
     }
     let (url, key) = endpoint(work);
     let config = derived_config(work, derived.clone(), action, &url).await?;
@@ -193,6 +198,10 @@ pub(super) async fn deploy(work: &Work<'_>, action: &str) -> Did {
     software::insert_config(&mut tx, &config).await?;
     software::insert_deployment(&mut tx, &deployment).await?;
     software::update_deployment(&mut tx, &deployment, now).await?;
+    // What was deployed before is nobody's any more.
+    if let Some(found) = found {
+        software::remove_config(&mut tx, &found.config_id).await?;
+    }
     tx.commit().await?;
     let seen = Seen::id(id).with("signal_key", key).with("endpoint", url);
     if waits {
@@ -380,7 +389,15 @@ impl Taken<'_> {
     }
 }
 
+/// Has the server do what it is to do in the end, and waits for its signal, before nothing of the deployment is left.
 pub(super) async fn remove_deployment(work: &Work<'_>) -> Did {
+    let found = software::find_deployment(work.cx.db(), work.row.id.as_str()).await?;
+    if found.is_some() {
+        match deploy(work, "DELETE").await? {
+            Outcome::Done(_) => {}
+            other => return Ok(other),
+        }
+    }
     let found = software::find_deployment(work.cx.db(), work.row.id.as_str()).await?;
     let mut tx = work.cx.write("deployment").await?;
     software::remove_deployment(&mut tx, work.row.id.as_str()).await?;
