@@ -1,6 +1,6 @@
 //! Updating stacks, going back, cancelling, and what an update would do.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::kit::{cloud, path, template};
 
@@ -332,5 +332,45 @@ async fn a_preview_shows_no_hidden_parameter() {
     assert_eq!(
         preview["resource_changes"]["updated"][0]["resource_name"],
         "t"
+    );
+}
+
+#[tokio::test]
+async fn a_preview_says_what_becomes_of_the_members_of_a_group() {
+    let cloud = cloud().await;
+    let group = |data: &str| {
+        let server = json!({"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "user_data": data}});
+        json!({"g": {"type": "OS::Heat::ResourceGroup", "properties": {"count": 2, "resource_def": server}}})
+    };
+    let stack = cloud.made("s", group("a")).await;
+    let body = json!({"template": template(group("b"))});
+    let target = path(&format!("/stacks/{stack}/preview?show_nested=true"));
+    let preview = cloud.member().put(&target, body).await.expect(200).json;
+    let replaced = preview["resource_changes"]["replaced"].as_array().unwrap();
+    let names: Vec<&Value> = replaced
+        .iter()
+        .map(|change| &change["resource_name"])
+        .collect();
+    assert_eq!(names, ["0", "1"], "{preview}");
+    assert_ne!(replaced[0]["stack_name"], "s");
+    let diff = preview["diff"].as_str().unwrap();
+    assert!(
+        diff.contains("-/+ g.0 (OS::Nova::Server): user_data cannot be changed in place"),
+        "{diff}"
+    );
+    assert!(
+        diff.ends_with("0 to add, 1 to change in place, 2 to replace, 0 to delete, 0 unchanged"),
+        "{diff}"
+    );
+    // Without being asked for, what is inside is no entry of the lists.
+    let target = path(&format!("/stacks/{stack}/preview"));
+    let body = json!({"template": template(group("b"))});
+    let preview = cloud.member().put(&target, body).await.expect(200).json;
+    assert_eq!(preview["resource_changes"]["replaced"], json!([]));
+    let body = json!({"template": template(group("a"))});
+    let preview = cloud.member().put(&target, body).await.expect(200).json;
+    assert_eq!(
+        preview["resource_changes"]["unchanged"][0]["resource_name"], "g",
+        "{preview}"
     );
 }

@@ -1,7 +1,5 @@
 //! Updates of stacks, and what they would do.
 
-use std::collections::BTreeSet;
-
 use nephos_api::{Accepted, Fault, Json, Params, Reply, Req, endpoint};
 use serde_json::{Value, json};
 
@@ -232,36 +230,26 @@ async fn previewed(
     cx: &Cx,
     stack: &Stack,
     (body, patch): (&StackBody, bool),
-    _nested: bool,
+    nested: bool,
 ) -> Result<Json<Document>, Fault> {
     check_state(stack)?;
     let (scene, _, _) = next(cx, stack, body, patch)?;
     let now = facts::view(cx.db(), stack).await?;
-    let hidden: Vec<(String, BTreeSet<String>)> = scene
-        .template
-        .resources
-        .iter()
-        .map(|found| {
-            let before = now.scene.hidden(&found.name);
-            let after = scene.hidden(&found.name);
-            (found.name.clone(), &before | &after)
-        })
-        .collect();
-    let mut changes = preview::changes(cx.db(), &now, scene).await?;
-    for change in &mut changes {
-        if let Some((_, properties)) = hidden.iter().find(|(name, _)| *name == change.name) {
-            change.hide(properties);
-        }
-    }
+    let preview = preview::changes(cx.db(), &now, scene).await?;
     let mut lists =
         json!({"unchanged": [], "updated": [], "replaced": [], "added": [], "deleted": []});
-    for change in &changes {
+    let own = preview.changes.iter().map(|change| (stack, &now, change));
+    let inner = preview.nested.iter().filter(|_| nested).flat_map(|inner| {
+        let changes = inner.changes.iter();
+        changes.map(|change| (&inner.stack, &inner.view, change))
+    });
+    for (stack, now, change) in own.chain(inner) {
         if let Some(list) = lists.get_mut(change.list()).and_then(Value::as_array_mut) {
-            list.push(entry(stack, &now, change));
+            list.push(entry(stack, now, change));
         }
     }
     Ok(Json(Document(
-        json!({"resource_changes": lists, "diff": plan::diff(&changes)}),
+        json!({"resource_changes": lists, "diff": plan::diff(&preview.changes)}),
     )))
 }
 

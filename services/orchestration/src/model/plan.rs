@@ -203,6 +203,8 @@ pub(crate) struct Change {
     pub name: String,
     pub kind: String,
     pub what: What,
+    /// Of a nested stack that stays, what becomes of its own resources.
+    pub inside: Vec<Change>,
 }
 
 /// What a preview says of a resource.
@@ -231,6 +233,9 @@ impl Change {
             What::Added => "the template has it and the stack does not".to_owned(),
             What::Deleted(why) => why.clone(),
             What::Kept(Fate::Unchanged) => "nothing about it changes".to_owned(),
+            What::Kept(Fate::InPlace(found)) if found.is_empty() && self.changes_inside() => {
+                "what it is made of changes".to_owned()
+            }
             What::Kept(Fate::InPlace(found)) if found.is_empty() => {
                 "its last change failed and is made again".to_owned()
             }
@@ -240,6 +245,11 @@ impl Change {
             }
             What::Kept(Fate::Replaced(_, why)) => why.clone(),
         }
+    }
+
+    /// Whether anything becomes of the resources of a nested stack.
+    pub fn changes_inside(&self) -> bool {
+        self.inside.iter().any(|inner| inner.list() != "unchanged")
     }
 
     fn differences(&self) -> &[Difference] {
@@ -262,6 +272,17 @@ impl Change {
         }
     }
 
+    /// Shows no value at all, of what is inside of it neither.
+    pub fn hide_all(&mut self) {
+        let all = self
+            .differences()
+            .iter()
+            .map(|found| found.property.clone());
+        let all: BTreeSet<String> = all.collect();
+        self.hide(&all);
+        self.inside.iter_mut().for_each(Self::hide_all);
+    }
+
     /// The differing properties, as the preview shows them.
     pub fn shown(&self) -> Value {
         let one = |found: &Difference| json!({"property": found.property, "before": found.before, "after": found.after, "in_place": found.in_place, "known_after_update": found.later});
@@ -269,10 +290,10 @@ impl Change {
     }
 }
 
-/// A preview as people read it: one line per resource, and one per property that differs.
-pub(crate) fn diff(changes: &[Change]) -> String {
-    let mut lines = Vec::new();
+/// The lines of changes; those of nested stacks follow the one of their resource, with its name before theirs.
+fn lines(changes: &[Change], before: &str, lines: &mut Vec<String>) {
     for change in changes {
+        let name = format!("{before}{}", change.name);
         let sign = match change.list() {
             "added" => "+",
             "deleted" => "-",
@@ -280,12 +301,7 @@ pub(crate) fn diff(changes: &[Change]) -> String {
             "replaced" => "-/+",
             _unchanged => continue,
         };
-        lines.push(format!(
-            "{sign} {} ({}): {}",
-            change.name,
-            change.kind,
-            change.why()
-        ));
+        lines.push(format!("{sign} {name} ({}): {}", change.kind, change.why()));
         for found in change.differences() {
             let after = if found.later {
                 "(known after the update)".to_owned()
@@ -298,14 +314,24 @@ pub(crate) fn diff(changes: &[Change]) -> String {
                 found.property, found.before
             ));
         }
+        self::lines(&change.inside, &format!("{name}."), lines);
     }
-    let count = |list: &str| {
-        changes
-            .iter()
-            .filter(|change| change.list() == list)
-            .count()
+}
+
+fn count(changes: &[Change], list: &str) -> usize {
+    let one = |change: &Change| {
+        let inside = count(&change.inside, list);
+        inside + usize::from(change.list() == list)
     };
-    lines.push(format!(
+    changes.iter().map(one).sum()
+}
+
+/// A preview as people read it: one line per resource, and one per property that differs.
+pub(crate) fn diff(changes: &[Change]) -> String {
+    let mut out = Vec::new();
+    lines(changes, "", &mut out);
+    let count = |list: &str| count(changes, list);
+    out.push(format!(
         "{} to add, {} to change in place, {} to replace, {} to delete, {} unchanged",
         count("added"),
         count("updated"),
@@ -313,7 +339,7 @@ pub(crate) fn diff(changes: &[Change]) -> String {
         count("deleted"),
         count("unchanged"),
     ));
-    lines.join("\n")
+    out.join("\n")
 }
 
 #[cfg(test)]
@@ -416,11 +442,13 @@ mod tests {
                 name: "net".to_owned(),
                 kind: "OS::Neutron::Net".to_owned(),
                 what: What::Added,
+                inside: Vec::new(),
             },
             Change {
                 name: "sub".to_owned(),
                 kind: "OS::Neutron::Subnet".to_owned(),
                 what: What::Kept(judged(&now, "OS::Neutron::Subnet", wanted)),
+                inside: Vec::new(),
             },
         ];
         assert_eq!(

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use nephos_db::Db;
 
 use super::facts::{self, View, ViewError};
@@ -16,15 +18,34 @@ use crate::model::plan::{Change, Fate, What, external, fate};
 use crate::model::reach::reachable;
 use crate::model::refusal::Refusal;
 use crate::model::scene::Scene;
-use crate::model::stack::{Resource, StackId, Wanted};
+use crate::model::stack::{Resource, Stack, StackId, Wanted};
+use crate::model::template::Definition;
 use crate::store::stacks;
 
-/// The changes that lead from what is there to what `scene` has, in the order of the template.
-pub(crate) async fn changes(
-    db: &Db,
-    now: &View,
-    mut scene: Scene,
-) -> Result<Vec<Change>, ViewError> {
+/// A nested stack that stays, and what becomes of its resources.
+pub(crate) struct Inner {
+    pub stack: Stack,
+    pub view: View,
+    pub changes: Vec<Change>,
+}
+
+/// What an update would do: to a stack's own resources, and to those of all stacks in it.
+pub(crate) struct Preview {
+    pub changes: Vec<Change>,
+    pub nested: Vec<Inner>,
+}
+
+/// The changes that lead from what is there to what `scene` has, in the order of the template. They show no hidden value.
+pub(crate) fn changes<'a>(
+    db: &'a Db,
+    now: &'a View,
+    scene: Scene,
+) -> BoxFuture<'a, Result<Preview, ViewError>> {
+    changes_of(db, now, scene).boxed()
+}
+
+async fn changes_of(db: &Db, now: &View, mut scene: Scene) -> Result<Preview, ViewError> {
+    let mut nested = Vec::new();
     scene.ahead = true;
     let needs = graph::needs(&scene)?;
     let mut fates: BTreeMap<String, Change> = BTreeMap::new();
@@ -54,6 +75,7 @@ pub(crate) async fn changes(
         let replaced = now.resources.iter().filter(replaced);
         let current = now.current(&name);
         let back = current.and_then(|row| closer(row, replaced, &wish));
+        let mut own = Vec::new();
         let what = match back.or(current) {
             None => What::Added,
             Some(row) => {
@@ -79,11 +101,37 @@ pub(crate) async fn changes(
                         &later,
                     )
                 });
-                if found == Fate::Unchanged
-                    && !row.external
-                    && inside_differs(db, &scene, (&name, &target), row, &properties).await?
-                {
-                    found = Fate::InPlace(Vec::new());
+                let stays = matches!(found, Fate::Unchanged | Fate::InPlace(_));
+                if stays && !row.external {
+                    let asked = (&definition, &target);
+                    let before = nested.len();
+                    let known = later.is_empty();
+                    let inside = inside(db, &scene, asked, row, &properties).await?;
+                    if let Some((stack, inner, differs)) = inside {
+                        let below = below(db, &stack, inner.filter(|_| known)).await?;
+                        if let Some((view, below)) = below {
+                            own.clone_from(&below.changes);
+                            let changes = below.changes;
+                            nested.push(Inner {
+                                stack,
+                                view,
+                                changes,
+                            });
+                            nested.extend(below.nested);
+                        }
+                        let changes = own.iter().any(|inner: &Change| inner.list() != "unchanged");
+                        if found == Fate::Unchanged && (differs || changes) {
+                            found = Fate::InPlace(Vec::new());
+                        }
+                    }
+                    if !scene.hidden(&name).is_empty() {
+                        own.iter_mut().for_each(Change::hide_all);
+                        let nested = nested
+                            .iter_mut()
+                            .skip(before)
+                            .flat_map(|inner: &mut Inner| &mut inner.changes);
+                        nested.for_each(Change::hide_all);
+                    }
                 }
                 What::Kept(found)
             }
@@ -102,6 +150,7 @@ pub(crate) async fn changes(
                 name,
                 kind: definition.kind.clone(),
                 what,
+                inside: own,
             },
         );
     }
@@ -125,24 +174,45 @@ pub(crate) async fn changes(
             name: row.name.clone(),
             kind: row.kind.clone(),
             what: What::Deleted(why.to_owned()),
+            inside: Vec::new(),
         });
     }
-    Ok(out)
+    for change in &mut out {
+        change.hide(&(&now.scene.hidden(&change.name) | &scene.hidden(&change.name)));
+    }
+    Ok(Preview {
+        changes: out,
+        nested,
+    })
 }
 
-/// Whether a nested stack would be made of something else.
-async fn inside_differs(
+/// What becomes of the resources of a nested stack, if that can be known.
+async fn below(
+    db: &Db,
+    stack: &Stack,
+    scene: Option<Scene>,
+) -> Result<Option<(View, Preview)>, ViewError> {
+    let (Some(scene), Ok(view)) = (scene, facts::view(db, stack).await) else {
+        return Ok(None);
+    };
+    let below = changes(db, &view, scene).await?;
+    Ok(Some((view, below)))
+}
+
+/// The nested stack of a resource that is there, the scene that it would have, and whether it is to be made of
+/// something else than it is.
+async fn inside(
     db: &Db,
     scene: &Scene,
-    target: (&str, &Target),
+    (definition, target): (&Definition, &Target),
     row: &Resource,
     properties: &serde_json::Map<String, serde_json::Value>,
-) -> Result<bool, ViewError> {
+) -> Result<Option<(Stack, Option<Scene>, bool)>, ViewError> {
     let Some(id) = row.nested_id() else {
-        return Ok(false);
+        return Ok(None);
     };
     let Some(child) = stacks::find(db, &StackId(id.0)).await? else {
-        return Ok(true);
+        return Ok(None);
     };
     let members = Members::of(db, Some(&child), properties).await?;
     let size = row.data.get("size").and_then(serde_json::Value::as_i64);
@@ -155,13 +225,20 @@ async fn inside_differs(
     };
     let removed = group::removed(properties, present);
     present.removed = &removed;
-    let Some(nested) = judge::nested(scene, target, properties, present)? else {
-        return Ok(false);
+    let Some(nested) = judge::nested(scene, (&definition.name, target), properties, present)?
+    else {
+        return Ok(None);
     };
     let wanted = Wanted {
         files: reachable(&nested.template, &nested.environment, &scene.files),
         environment: nested.environment.kept(),
         template: nested.template,
     };
-    Ok(wanted != child.wanted)
+    let differs = wanted != child.wanted;
+    let mut next = child.clone();
+    next.wanted = wanted;
+    next.facade = judge::facade(definition);
+    // What is wrong with it is said where it is judged.
+    let scene = facts::scene_of(&next, &next.wanted).ok();
+    Ok(Some((child, scene, differs)))
 }
