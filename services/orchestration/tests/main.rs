@@ -24,4 +24,5 @@ mod things;
 mod together;
 mod update_rules;
 mod updates;
+mod values;
 mod volumes;

@@ -1,5 +1,7 @@
 //! What templates, environments and stacks are. Pure: no I/O, no clock.
 
+mod constraint;
+mod custom;
 pub(crate) mod earlier;
 pub(crate) mod environment;
 pub(crate) mod fact;

@@ -1,8 +1,8 @@
 //! Parameters of templates: their types, their constraints, the values that fit.
 
-use regex::Regex;
 use serde_json::{Map, Value, json};
 
+use super::constraint::{Constraint, Rule};
 use super::function::shown;
 use super::refusal::Refusal;
 
@@ -28,23 +28,6 @@ pub(crate) struct Parameter {
     pub immutable: bool,
     pub tags: Vec<String>,
     constraints: Vec<Constraint>,
-}
-
-#[derive(Clone, Debug)]
-struct Constraint {
-    rule: Rule,
-    description: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-enum Rule {
-    Length(Option<u64>, Option<u64>),
-    Range(Option<f64>, Option<f64>),
-    Modulo(i64, i64),
-    Allowed(Vec<Value>),
-    Pattern(String),
-    /// Whether a thing of another service exists: that service says so when the resource is made.
-    Custom(String),
 }
 
 const TYPES: [(&str, ParameterType); 5] = [
@@ -277,179 +260,8 @@ fn tidy(number: f64) -> Value {
     Value::from(number)
 }
 
-impl Constraint {
-    fn parse(name: &str, value: &Value) -> Result<Self, Refusal> {
-        let schema = |what: String| Refusal::of("InvalidSchemaError", what);
-        let wrong = || {
-            schema(format!(
-                "Invalid parameter constraints for parameter {name}, expected a mapping"
-            ))
-        };
-        let map = value.as_object().ok_or_else(wrong)?;
-        let mut rules = map.iter().filter(|(key, _)| *key != "description");
-        let (kind, value) = rules
-            .next()
-            .ok_or_else(|| schema(format!("No constraint expressed for parameter {name}")))?;
-        if rules.next().is_some() {
-            return Err(schema(format!(
-                "A constraint of parameter {name} is several at once"
-            )));
-        }
-        let bounds = || {
-            let of = |key: &str| value.get(key).and_then(number);
-            (of("min"), of("max"))
-        };
-        let whole = |value: Option<Value>| value.and_then(|value| value.as_u64());
-        let rule = match kind.as_str() {
-            "length" => {
-                let (min, max) = bounds();
-                Rule::Length(whole(min), whole(max))
-            }
-            "range" => {
-                let (min, max) = bounds();
-                Rule::Range(
-                    min.and_then(|value| value.as_f64()),
-                    max.and_then(|value| value.as_f64()),
-                )
-            }
-            "modulo" => {
-                let of = |key: &str| value.get(key).and_then(Value::as_i64);
-                let step = of("step").filter(|step| *step != 0);
-                Rule::Modulo(
-                    step.ok_or_else(|| {
-                        schema(format!(
-                            "modulo of parameter {name} needs a step that is not 0"
-                        ))
-                    })?,
-                    of("offset").unwrap_or(0),
-                )
-            }
-            "allowed_values" => Rule::Allowed(
-                value
-                    .as_array()
-                    .cloned()
-                    .ok_or_else(|| schema("AllowedValues must be a list".to_owned()))?,
-            ),
-            "allowed_pattern" => {
-                let pattern = value
-                    .as_str()
-                    .ok_or_else(|| schema("AllowedPattern must be a string".to_owned()))?;
-                compiled(pattern).ok_or_else(|| {
-                    schema(format!(
-                        "The pattern {pattern} of parameter {name} cannot be used"
-                    ))
-                })?;
-                Rule::Pattern(pattern.to_owned())
-            }
-            "custom_constraint" => Rule::Custom(shown(value)),
-            other => {
-                return Err(schema(format!(
-                    "Invalid constraint '{other}' for parameter {name}"
-                )));
-            }
-        };
-        Ok(Self {
-            rule,
-            description: map.get("description").map(shown),
-        })
-    }
-
-    fn check(&self, value: &Value) -> Result<(), String> {
-        if let (Value::Array(items), Rule::Allowed(_) | Rule::Pattern(_)) = (value, &self.rule) {
-            return items
-                .iter()
-                .try_for_each(|item| check_rule(&self.rule, item));
-        }
-        check_rule(&self.rule, value)
-    }
-}
-
-fn check_rule(rule: &Rule, value: &Value) -> Result<(), String> {
-    match rule {
-        Rule::Length(min, max) => length(value, (*min, *max)),
-        Rule::Range(min, max) => range(value, (*min, *max)),
-        Rule::Modulo(step, offset) => {
-            let fits = value
-                .as_i64()
-                .is_some_and(|number| (number - offset) % step == 0);
-            fits.then_some(()).ok_or_else(|| {
-                format!(
-                    "{} is not a multiple of {step} with an offset of {offset})",
-                    shown(value)
-                )
-            })
-        }
-        Rule::Allowed(values) => allowed(value, values),
-        Rule::Pattern(pattern) => matches(&shown(value), pattern),
-        Rule::Custom(_) => Ok(()),
-    }
-}
-
-/// The pattern must fit from the first to the last character.
-fn compiled(pattern: &str) -> Option<Regex> {
-    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-        .size_limit(1 << 20)
-        .build()
-        .ok()
-}
-
-pub(super) fn matches(text: &str, pattern: &str) -> Result<(), String> {
-    let fits = compiled(pattern).is_some_and(|pattern| pattern.is_match(text));
-    fits.then_some(())
-        .ok_or_else(|| format!("\"{text}\" does not match pattern \"{pattern}\""))
-}
-
-pub(super) fn allowed(value: &Value, values: &[Value]) -> Result<(), String> {
-    let fits = values
-        .iter()
-        .any(|known| known == value || shown(known) == shown(value));
-    fits.then_some(()).ok_or_else(|| {
-        let list: Vec<String> = values.iter().map(shown).collect();
-        format!(
-            "\"{}\" is not an allowed value [{}]",
-            shown(value),
-            list.join(", ")
-        )
-    })
-}
-
-pub(super) fn length(value: &Value, (min, max): (Option<u64>, Option<u64>)) -> Result<(), String> {
-    let length = match value {
-        Value::Array(items) => items.len(),
-        Value::Object(map) => map.len(),
-        other => shown(other).chars().count(),
-    } as u64;
-    if min.is_some_and(|min| length < min) || max.is_some_and(|max| length > max) {
-        return Err(format!(
-            "length ({length}) is out of range (min: {}, max: {})",
-            bound(min),
-            bound(max)
-        ));
-    }
-    Ok(())
-}
-
-pub(super) fn range(value: &Value, (min, max): (Option<f64>, Option<f64>)) -> Result<(), String> {
-    let number = value
-        .as_f64()
-        .ok_or_else(|| format!("\"{}\" is not a number", shown(value)))?;
-    if min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
-        return Err(format!(
-            "{} is out of range (min: {}, max: {})",
-            shown(value),
-            bound(min),
-            bound(max)
-        ));
-    }
-    Ok(())
-}
-
-fn bound(bound: Option<impl std::fmt::Display>) -> String {
-    bound.map_or_else(|| "None".to_owned(), |bound| bound.to_string())
-}
-
 /// A number, also out of a text.
-pub(super) fn number(value: &Value) -> Option<Value> {
+pub(crate) fn number(value: &Value) -> Option<Value> {
     match value {
         Value::Number(_) => Some(value.clone()),
         Value::String(text) => {

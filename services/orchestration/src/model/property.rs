@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::function::shown;
-use super::parameter;
 use super::refusal::Refusal;
+use super::{constraint, parameter};
 
 /// The type of a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,16 +270,16 @@ fn check(rule: Option<Rule>, value: &Value) -> Result<(), String> {
             match value {
                 Value::Array(items) => items
                     .iter()
-                    .try_for_each(|item| parameter::allowed(item, &values)),
-                one => parameter::allowed(one, &values),
+                    .try_for_each(|item| constraint::allowed(item, &values)),
+                one => constraint::allowed(one, &values),
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
         Some(Rule::Range(min, max)) => {
-            parameter::range(value, (Some(min as f64), Some(max as f64)))
+            constraint::range(value, (Some(min as f64), Some(max as f64)))
         }
-        Some(Rule::Length(min, max)) => parameter::length(value, (Some(min), Some(max))),
-        Some(Rule::Pattern(pattern)) => parameter::matches(&shown(value), pattern),
+        Some(Rule::Length(min, max)) => constraint::length(value, (Some(min), Some(max))),
+        Some(Rule::Pattern(pattern)) => constraint::matches(&shown(value), pattern),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Did, Outcome, Seen, Why, Work};
 use crate::model::function::shown;
-use crate::model::parameter::truth;
+use crate::model::parameter::{number, truth};
 use crate::model::stack::ResourceId;
 use crate::ops::LOOK_AGAIN;
 use crate::store::{resources, signals};
@@ -20,12 +20,14 @@ pub(super) fn value(work: &Work<'_>) -> Did {
     let wrong = |kind: &str| Why::Refused(format!("The value \"{}\" is no {kind}.", shown(&given)));
     let value = match work.text("type") {
         Some("string") => json!(shown(&given)),
-        Some("number") => match &given {
-            Value::Number(_) => given.clone(),
-            other => shown(other)
-                .parse::<f64>()
-                .map(Value::from)
-                .map_err(|_| wrong("number"))?,
+        Some("number") => number(&given).ok_or_else(|| wrong("number"))?,
+        Some("json") => match &given {
+            Value::String(text) => {
+                let read = serde_json::from_str(text).ok();
+                let read = read.filter(|read: &Value| read.is_object() || read.is_array());
+                read.ok_or_else(|| wrong("JSON document"))?
+            }
+            other => other.clone(),
         },
         Some("boolean") => json!(truth(&given).ok_or_else(|| wrong("boolean"))?),
         Some("comma_delimited_list") => match &given {
@@ -100,11 +102,10 @@ pub(super) fn random_string(work: &Work<'_>) -> Did {
         let sequence = entry.get("sequence").map(shown).unwrap_or_default();
         sets.push((vec![sequence], number(&entry, "min")));
     }
-    if sets.is_empty() {
-        sets.push((
-            class("lettersdigits").chars().map(String::from).collect(),
-            1,
-        ));
+    // Who says nothing of classes has letters and digits, beside any sequences, too.
+    if work.prop("character_classes").is_none() || sets.is_empty() {
+        let any = class("lettersdigits").chars().map(String::from).collect();
+        sets.insert(0, (any, 1));
     }
     let mut rng = rand::rng();
     let mut pick = |set: &[String]| {

@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 
 use super::rest::id_of;
 use super::{Did, Outcome, Seen, Why, Work, gone, inner, software};
-use crate::model::function::shown;
 use crate::ops::LOOK_AGAIN;
 use crate::peers::{Ask, encoded};
 
@@ -89,7 +88,7 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
             "metadata",
             metadata
                 .iter()
-                .map(|(key, value)| (key.clone(), json!(shown(value))))
+                .map(|(key, value)| (key.clone(), json!(noted(value))))
                 .collect::<Map<_, _>>()
                 .into(),
         );
@@ -114,6 +113,14 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
     };
     put("networks", networks);
     Ok(Value::Object(server))
+}
+
+/// A value of metadata as a text: what is no text is JSON.
+pub(super) fn noted(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// What a server is tagged with: its tags, and the one by which it is found.

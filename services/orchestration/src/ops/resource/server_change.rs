@@ -6,7 +6,7 @@ use nephos_runtime::crash_point;
 use serde_json::{Map, Value, json};
 
 use super::rest::id_of;
-use super::server::{ensure, flavor, image, own_tags, shown_server, wait};
+use super::server::{ensure, flavor, image, noted, own_tags, shown_server, wait};
 use super::{Did, Outcome, Seen, Why, Work, gone};
 use crate::model::earlier::{RELEASED, has_let_go};
 use crate::model::function::shown;
@@ -77,7 +77,7 @@ async fn describe(work: &Work<'_>, id: &str) -> Result<(), Why> {
     let metadata: Map<String, Value> = metadata
         .into_iter()
         .flatten()
-        .map(|(key, value)| (key.clone(), json!(shown(value))))
+        .map(|(key, value)| (key.clone(), json!(noted(value))))
         .collect();
     let body = json!({ "metadata": metadata });
     work.ask(&Ask::put("compute", format!("{target}/metadata"), &body))
