@@ -227,6 +227,14 @@ impl State {
                 if collection == "floatingips" {
                     thing["floating_ip_address"] = json!("198.51.100.7");
                 }
+                for version in ["IPv4", "IPv6"]
+                    .iter()
+                    .filter(|_| collection == "security-groups")
+                {
+                    let rule = json!({"id": self.id(), "security_group_id": id, "direction": "egress", "ethertype": version});
+                    let own = rule["id"].as_str().unwrap().to_owned();
+                    self.rows("security-group-rules").insert(own, rule);
+                }
                 self.rows(collection).insert(id, thing.clone());
                 (201, json!({ one: thing }))
             }
@@ -286,6 +294,9 @@ impl State {
                         json!({"NeutronError": {"type": "NetworkInUse", "message": "in use", "detail": ""}}),
                     );
                 }
+                let of_group = |rule: &Value| rule["security_group_id"] == **id;
+                self.rows("security-group-rules")
+                    .retain(|_, rule| !of_group(rule));
                 self.rows(collection)
                     .remove(*id)
                     .map_or_else(missing, |_| (204, Value::Null))

@@ -55,8 +55,11 @@ const NAMES: [&str; 49] = [
     "zaqar.queue",
 ];
 
+/// The name of a constraint, and whether a value is written as it says.
+type Form = (&'static str, fn(&str) -> bool);
+
 /// Those that say how a value is written, and whether it is.
-const FORMS: [(&str, fn(&str) -> bool); 11] = [
+const FORMS: [Form; 11] = [
     ("cron_expression", is_cron),
     ("dns_domain", |text| {
         text.ends_with('.') && is_dns_name(text)

@@ -74,20 +74,41 @@ pub(crate) struct Rest {
 }
 
 /// Types of services that are not here.
-const AWAY: [(&str, &str); 13] = [
-    ("OS::Swift::", "object-store"),
-    ("OS::Octavia::", "load-balancer"),
-    ("OS::Designate::", "dns"),
-    ("OS::Zun::", "container"),
+const AWAY: &[(&str, &str)] = &[
+    ("AWS::", "CloudFormation"),
+    ("OS::Aodh::", "alarming"),
     ("OS::Barbican::", "key-manager"),
+    ("OS::Blazar::", "reservation"),
+    ("OS::Congress::", "policy"),
+    ("OS::Designate::", "dns"),
+    ("OS::Ironic::", "baremetal"),
     ("OS::Magnum::", "container-infra"),
     ("OS::Manila::", "share"),
-    ("OS::Trove::", "database"),
     ("OS::Mistral::", "workflow"),
+    ("OS::Monasca::", "monitoring"),
+    ("OS::Neutron::BGPVPN", "BGP VPN"),
+    ("OS::Neutron::Firewall", "firewall"),
+    ("OS::Neutron::FlowClassifier", "service chaining"),
+    ("OS::Neutron::HealthMonitor", "load-balancer"),
+    ("OS::Neutron::IKEPolicy", "VPN"),
+    ("OS::Neutron::IPsec", "VPN"),
+    ("OS::Neutron::L2Gateway", "layer 2 gateway"),
+    ("OS::Neutron::LBaaS", "load-balancer"),
+    ("OS::Neutron::LoadBalancer", "load-balancer"),
+    ("OS::Neutron::Pool", "load-balancer"),
+    ("OS::Neutron::PortChain", "service chaining"),
+    ("OS::Neutron::PortPair", "service chaining"),
+    ("OS::Neutron::QoS", "network QoS"),
+    ("OS::Neutron::TaaS", "tap"),
+    ("OS::Neutron::Trunk", "trunk"),
+    ("OS::Neutron::VPNService", "VPN"),
+    ("OS::Octavia::", "load-balancer"),
+    ("OS::Sahara::", "data-processing"),
+    ("OS::Senlin::", "clustering"),
+    ("OS::Trove::", "database"),
+    ("OS::Vitrage::", "root cause analysis"),
     ("OS::Zaqar::", "messaging"),
-    ("OS::Aodh::", "alarming"),
-    ("OS::Blazar::", "reservation"),
-    ("OS::Ironic::", "baremetal"),
+    ("OS::Zun::", "container"),
 ];
 
 /// Attributes that the original has and that are nothing in this cloud.
@@ -286,6 +307,13 @@ mod tests {
         assert!(test.shows("output") && test.shows("show") && !test.shows("colour"));
         assert!(find("OS::Heat::ResourceGroup").unwrap().shows("colour"));
         assert_eq!(service_away("OS::Barbican::Order"), Some("key-manager"));
-        assert_eq!(service_away("OS::Nova::Server"), None);
+        assert_eq!(service_away("OS::Neutron::Trunk"), Some("trunk"));
+        for here in [
+            "OS::Nova::Server",
+            "OS::Neutron::Port",
+            "OS::Swift::Container",
+        ] {
+            assert_eq!(service_away(here), None);
+        }
     }
 }

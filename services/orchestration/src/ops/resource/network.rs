@@ -44,15 +44,13 @@ pub(super) async fn security_group(work: &Work<'_>) -> Did {
         .and_then(Value::as_array)
         .cloned()
         .unwrap_or_default();
-    let wanted = wanted_rules(work, id).await?;
-    let any_egress = wanted
-        .iter()
-        .any(|rule| rule.get("direction").and_then(Value::as_str) == Some("egress"));
+    let mut wanted = wanted_rules(work, id).await?;
+    // Without a rule for what goes out, everything may, as for any group.
+    if !wanted.iter().any(is_egress) {
+        wanted.extend(everything_out(id));
+    }
     for rule in &there {
-        let direction = rule.get("direction").and_then(Value::as_str);
-        // Without a rule for what goes out, everything may, as for any group.
-        let kept = wanted.iter().any(|wanted| same_rule(wanted, rule))
-            || (direction == Some("egress") && !any_egress);
+        let kept = wanted.iter().any(|wanted| same_rule(wanted, rule));
         if !kept {
             let rule = rule.get("id").and_then(Value::as_str).unwrap_or_default();
             crash_point!("group.remove_rule");
@@ -75,6 +73,17 @@ pub(super) async fn security_group(work: &Work<'_>) -> Did {
             .await?;
     }
     rest::look(work, &GROUPS).await
+}
+
+fn is_egress(rule: &Value) -> bool {
+    rule.get("direction").and_then(Value::as_str) == Some("egress")
+}
+
+/// The rules that a new group has.
+fn everything_out(group: &str) -> [Value; 2] {
+    ["IPv4", "IPv6"].map(
+        |version| json!({"security_group_id": group, "direction": "egress", "ethertype": version}),
+    )
 }
 
 async fn make_group(work: &Work<'_>) -> Did {
@@ -126,7 +135,6 @@ async fn wanted_rules(work: &Work<'_>, group: &str) -> Result<Vec<Value>, Why> {
             "protocol",
             "port_range_min",
             "port_range_max",
-            "remote_ip_prefix",
             "description",
         ] {
             if let Some(value) = rule.get(name).filter(|value| !value.is_null()) {
@@ -139,6 +147,12 @@ async fn wanted_rules(work: &Work<'_>, group: &str) -> Result<Vec<Value>, Why> {
                 None => group.to_owned(),
             };
             body.insert("remote_group_id".to_owned(), json!(remote));
+        } else if let Some(prefix) = rule
+            .get("remote_ip_prefix")
+            .filter(|given| !given.is_null())
+        {
+            // The one counts that the mode says.
+            body.insert("remote_ip_prefix".to_owned(), prefix.clone());
         }
         out.push(Value::Object(body));
     }
