@@ -172,3 +172,30 @@ async fn a_template_that_is_a_resource_says_what_it_is_referred_to_by() {
     assert_eq!((value(0), value(1)), (json!("me"), json!("me")));
     assert!(value(2).as_str().unwrap().contains("-t-"), "{shown}");
 }
+
+#[tokio::test]
+async fn an_update_that_is_to_converge_looks_for_what_is_gone() {
+    let cloud = cloud().await;
+    let net = json!({"type": "OS::Neutron::Net"});
+    let group =
+        json!({"type": "OS::Heat::ResourceGroup", "properties": {"count": 1, "resource_def": net}});
+    let all = json!({"n": net, "g": group, "v": {"type": "OS::Cinder::Volume", "properties": {"size": 1}}});
+    let stack = cloud.made("s", all.clone()).await;
+    cloud.siblings.lose("networks");
+    cloud.updated(&stack, all.clone()).await;
+    assert_eq!(cloud.siblings.count("networks"), 0);
+    let volume = cloud.resource(&stack, "v").await["physical_resource_id"].clone();
+    let body = json!({"template": template(all), "converge": true});
+    cloud.update(&stack, body).await.expect(202);
+    cloud.settle().await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "UPDATE_COMPLETE", "{shown}");
+    assert_eq!(cloud.siblings.count("networks"), 2);
+    // What is there stays.
+    assert_eq!(
+        cloud.resource(&stack, "v").await["physical_resource_id"],
+        volume
+    );
+    let body = json!({"template": template(json!({})), "converge": "perhaps"});
+    cloud.update(&stack, body).await.expect(400);
+}

@@ -107,6 +107,7 @@ async fn begin(cx: &Cx, stack: &Stack, action: Action) -> Result<(), Fault> {
             request_id: &cx.request_id,
             now: cx.now(),
             keeps: false,
+            converge: false,
         };
         request::sweep(&mut tx, &asked, stack, action)
             .await

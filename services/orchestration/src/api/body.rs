@@ -48,9 +48,25 @@ pub(crate) struct StackBody {
     /// Tags, separated by commas.
     #[schema(value_type = String)]
     pub tags: Option<Value>,
+    /// Whether an update looks at what is there first, and makes anew what is gone.
+    #[schema(value_type = bool)]
+    pub converge: Option<Value>,
     /// Data of a stack that was let go elsewhere.
     #[schema(value_type = Object)]
     pub adopt_stack_data: Option<Value>,
+}
+
+fn flag(name: &str, given: Option<&Value>) -> Result<Option<bool>, Fault> {
+    let Some(given) = given.filter(|given| !given.is_null()) else {
+        return Ok(None);
+    };
+    let wrong = || {
+        Fault::bad_request(format!(
+            "Unrecognized value \"{}\" for \"{name}\", acceptable values are: true, false",
+            shown(given)
+        ))
+    };
+    truth(given).map(Some).ok_or_else(wrong)
 }
 
 impl StackBody {
@@ -132,20 +148,11 @@ impl StackBody {
     }
 
     pub fn disable_rollback(&self) -> Result<Option<bool>, Fault> {
-        let Some(given) = self
-            .disable_rollback
-            .as_ref()
-            .filter(|given| !given.is_null())
-        else {
-            return Ok(None);
-        };
-        let wrong = || {
-            Fault::bad_request(format!(
-                "Unrecognized value \"{}\" for \"disable_rollback\", acceptable values are: true, false",
-                shown(given)
-            ))
-        };
-        truth(given).map(Some).ok_or_else(wrong)
+        flag("disable_rollback", self.disable_rollback.as_ref())
+    }
+
+    pub fn converge(&self) -> Result<bool, Fault> {
+        Ok(flag("converge", self.converge.as_ref())?.unwrap_or(false))
     }
 
     pub fn timeout_mins(&self) -> Result<Option<i64>, Fault> {

@@ -361,6 +361,7 @@ async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
         request_id: &cx.request_id,
         now,
         keeps: false,
+        converge: false,
     };
     let mut tx = cx.write().await?;
     stacks::still(&mut tx, &parent).await?;

@@ -123,6 +123,7 @@ fn check_state(stack: &Stack) -> Result<(), Fault> {
 async fn update(cx: &Cx, stack: Stack, body: &StackBody, patch: bool) -> Result<Accepted, Fault> {
     check_state(&stack)?;
     let (scene, judged, wanted) = next(cx, &stack, body, patch)?;
+    let converge = body.converge()?;
     let root = stack.parent_id.is_none();
     let mut changed = stack.clone();
     // Back to what last stood, not to what failed.
@@ -160,6 +161,7 @@ async fn update(cx: &Cx, stack: Stack, body: &StackBody, patch: bool) -> Result<
             request_id: &cx.request_id,
             now: cx.now(),
             keeps: false,
+            converge,
         };
         let user = changed.user_id.clone();
         request::update(&mut tx, &asked, (&stack, changed), (&scene, &rows))

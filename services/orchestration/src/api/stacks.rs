@@ -256,6 +256,7 @@ async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
             request_id: &cx.request_id,
             now,
             keeps: false,
+            converge: false,
         };
         if !request::create(&mut tx, &asked, &stack, &scene)
             .await
@@ -521,6 +522,7 @@ async fn delete_stack(cx: Cx, req: Req<DeleteStack>) -> Reply<DeleteStack> {
             request_id: &cx.request_id,
             now: cx.now(),
             keeps: false,
+            converge: false,
         };
         request::delete(&mut tx, &asked, &stack)
             .await

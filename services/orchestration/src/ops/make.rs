@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::ground::{Ground, When, apply};
 use super::judge::{self, Target};
 use super::resource::{self, Outcome, Why, nested};
-use super::{back, refuse};
+use super::{back, refuse, request};
 use crate::model::earlier::{GONE, has_let_go};
 use crate::model::environment::Hook;
 use crate::model::kind;
@@ -169,7 +169,11 @@ async fn judge_again(
         Ok(Some(fate)) => fate,
         Err(why) => return refuse::refuse(ground, row, why).await,
     };
-    if fate == Fate::Unchanged && !row.external && nested::is_nested(&row.target, found) {
+    let inside = !row.external && nested::is_nested(&row.target, found);
+    if fate == Fate::Unchanged && inside && request::converges(ground.op) {
+        fate = Fate::InPlace(Vec::new());
+    }
+    if fate == Fate::Unchanged && inside {
         let mut after = row.clone();
         after.changing_to = Some(said.properties.clone());
         match nested::differs(&ground.work(&after, Some(definition), false)).await {
@@ -238,20 +242,25 @@ async fn judge_again(
     }
 }
 
-/// Whether the thing of a change that failed before turns out to be gone, so that it cannot be changed any more.
+/// Whether a thing turns out to be gone: that of a change that failed before, or any if whoever asked wants to know.
 async fn gone_since(
     ground: &Ground<'_>,
     row: &Resource,
     definition: &Definition,
     fate: &Fate,
 ) -> Result<bool, StepError> {
-    let failed = row.status == Status::Failed && row.action == Action::Update;
+    let failed = row.status == Status::Failed
+        && row.action == Action::Update
+        && matches!(fate, Fate::InPlace(_));
+    let asked = request::converges(ground.op) && !matches!(fate, Fate::Replaced(..));
     let nested = nested::is_nested(&row.target, kind::find(&row.target));
-    if !failed || nested || !matches!(fate, Fate::InPlace(_)) {
+    if !(failed || asked) || nested || row.external {
         return Ok(false);
     }
     match resource::check(&ground.work(row, Some(definition), false)).await {
-        Ok(Outcome::Failed(..)) | Err(Why::Refused(_)) => Ok(true),
+        // What is there and not well was not asked for.
+        Ok(Outcome::Failed(seen, _)) => Ok(failed || seen.is_missing()),
+        Err(Why::Refused(_)) => Ok(failed),
         Err(Why::Step(why)) => Err(why),
         Ok(Outcome::Done(_) | Outcome::Wait(..)) | Err(Why::Later(_)) => Ok(false),
     }

@@ -22,6 +22,8 @@ use crate::store::{events, resources, stacks};
 
 /// The name of an operation's argument.
 const KEEPS: &str = "keeps";
+/// The name of another one.
+const CONVERGE: &str = "converge";
 
 /// Who asks, and when.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,13 @@ pub(crate) struct Asked<'a> {
     pub now: Timestamp,
     /// Whether what is replaced or not wanted any more stays until the stack around this one says that it may go.
     pub keeps: bool,
+    /// Whether what is there is looked at, and what is gone is made anew.
+    pub converge: bool,
+}
+
+/// Whether the work is to look at what is there.
+pub(super) fn converges(op: &Operation) -> bool {
+    op.args.get(CONVERGE).and_then(Value::as_bool) == Some(true)
 }
 
 /// Whether the work is to keep what nobody wants.
@@ -145,7 +154,7 @@ async fn enqueue(
         topic: TOPIC,
         kind,
         resource_id: stack.id.as_str(),
-        args: json!({ KEEPS: asked.keeps }),
+        args: json!({ KEEPS: asked.keeps, CONVERGE: asked.converge }),
         caller: asked.caller,
         request_id: asked.request_id,
         deadline_secs: stack

@@ -216,7 +216,7 @@ async fn marked(work: &Work<'_>) -> Result<Option<String>, Why> {
 pub(super) async fn look(work: &Work<'_>) -> Did {
     let id = work.physical().unwrap_or_default();
     let Some(volume) = seen_volume(work, id).await? else {
-        return Ok(Outcome::Failed(Seen::default(), lost(id)));
+        return Ok(Outcome::Failed(Seen::missing(), lost(id)));
     };
     let status = text(&volume, "status").to_owned();
     let seen = Seen::thing(id, observed(volume));

@@ -46,6 +46,9 @@ pub(crate) struct Work<'a> {
     pub fresh: bool,
 }
 
+/// What says that a thing was not found.
+const MISSING: &str = "missing";
+
 /// What a verb has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
@@ -69,6 +72,15 @@ impl Seen {
             observed: Some(observed),
             data: Map::new(),
         }
+    }
+
+    /// What is looked at is not there any more.
+    pub fn missing() -> Self {
+        Self::default().with(MISSING, true)
+    }
+
+    pub fn is_missing(&self) -> bool {
+        self.data.contains_key(MISSING)
     }
 
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {

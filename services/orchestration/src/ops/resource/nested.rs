@@ -263,7 +263,8 @@ pub(super) async fn ensure(work: &Work<'_>) -> Did {
         }
     };
     let mends = !tried && child.status != Status::InProgress;
-    let mends = mends && (child.status == Status::Failed || ails(work.cx.db(), &id).await?);
+    let asked = request::converges(work.op) || child.status == Status::Failed;
+    let mends = mends && (asked || ails(work.cx.db(), &id).await?);
     if next != child.wanted || mends {
         update(work, &child, (next, keeps)).await?;
         return Ok(Outcome::Wait(
@@ -333,6 +334,7 @@ async fn create(work: &Work<'_>, id: &StackId, wanted: Wanted) -> Result<(), Why
         request_id: &work.op.request_id,
         now,
         keeps: true,
+        converge: false,
     };
     let made = request::create(&mut tx, &asked, &child, &scene).await;
     made.map_err(enqueue_error)?;
@@ -359,6 +361,7 @@ async fn update(
         request_id: &work.op.request_id,
         now,
         keeps,
+        converge: request::converges(work.op),
     };
     request::update(&mut tx, &asked, (child, next), (&scene, &rows))
         .await
@@ -390,6 +393,7 @@ pub(super) async fn remove(work: &Work<'_>) -> Did {
         request_id: &work.op.request_id,
         now,
         keeps: false,
+        converge: false,
     };
     request::delete(&mut tx, &asked, &child)
         .await
@@ -444,6 +448,7 @@ pub(crate) async fn clear(work: &Work<'_>) -> Did {
         request_id: &work.op.request_id,
         now: work.cx.now(),
         keeps: false,
+        converge: false,
     };
     request::clear(&mut tx, &asked, &child)
         .await
@@ -482,6 +487,7 @@ pub(super) async fn sweep(work: &Work<'_>) -> Did {
         request_id: &work.op.request_id,
         now,
         keeps: false,
+        converge: false,
     };
     request::sweep(&mut tx, &asked, &child, work.stack.action)
         .await

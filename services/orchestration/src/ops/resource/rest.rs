@@ -364,7 +364,7 @@ pub(super) async fn look(work: &Work<'_>, rest: &Rest) -> Did {
     {
         Ok(body) => Ok(Outcome::Done(Seen::thing(id, inner(&body, rest.one)))),
         Err(why) if why.is_not_found() => Ok(Outcome::Failed(
-            Seen::default(),
+            Seen::missing(),
             format!("{} {id} is not there any more: {}", rest.one, why.message),
         )),
         Err(why) => Err(why.into()),

@@ -286,7 +286,7 @@ pub(super) async fn wait(work: &Work<'_>, states: &[&str]) -> Did {
     let id = work.physical().unwrap_or_default();
     let Some(server) = shown_server(work, id).await? else {
         return Ok(Outcome::Failed(
-            Seen::default(),
+            Seen::missing(),
             format!("Server {id} could not be found."),
         ));
     };
