@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 
+use crate::engine::Engine;
 use crate::{Db, Error, Kind};
 
 /// Tries before the conflict is reported.
@@ -92,6 +93,17 @@ impl Db {
                 lane = self.lane().await;
             }
             pause(tries).await;
+            self.settle().await;
+        }
+    }
+
+    /// Waits until readers see what stood in the way of a transaction that has just failed: on SQLite a whole group of
+    /// transactions becomes visible at once, and each of them sees those before it sooner than readers do.
+    pub async fn settle(&self) {
+        match &self.engine {
+            Engine::Lite { write, .. } => write.settle().await,
+            // There nothing is in the way of anybody before readers see it.
+            Engine::Pg(_) => {}
         }
     }
 

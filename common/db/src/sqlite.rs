@@ -114,6 +114,14 @@ impl Writer {
         })
     }
 
+    /// Commits the group that is open, so that those who read beside it see what it wrote.
+    pub(crate) async fn settle(&self) {
+        let mut baton = self.0.baton.lock().await;
+        if baton.clean().await.is_ok() && baton.group.is_some() {
+            baton.commit_group().await;
+        }
+    }
+
     fn nobody_waits(&self) -> bool {
         self.0.waiting.load(Ordering::SeqCst) == 0
     }
@@ -293,6 +301,35 @@ mod tests {
             // It has asked for BEGIN and is gone, mostly before the answer.
             drop(writer.turn().now_or_never());
             writer.turn().await.unwrap().commit().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn readers_see_what_stood_in_the_way_of_a_turn_that_was_undone() {
+        let (writer, folder) = writer().await;
+        let options = SqliteConnectOptions::new().filename(folder.path().join("x.sqlite"));
+        let mut reader = options.connect().await.unwrap();
+        for at in 0..20 {
+            let mut first = writer.turn().await.unwrap();
+            let table = format!("CREATE TABLE t{at} (x INTEGER)");
+            let table = sqlx::raw_sql(sqlx::AssertSqlSafe(table));
+            table.execute(first.connection().unwrap()).await.unwrap();
+            let behind = async {
+                drop(writer.turn().await.unwrap());
+                writer.settle().await;
+                let seen = "SELECT count(*) FROM sqlite_master";
+                let seen = sqlx::query_scalar::<_, i64>(seen);
+                assert_eq!(seen.fetch_one(&mut reader).await.unwrap(), at + 1);
+            };
+            // The one behind waits before the first commits.
+            let (committed, ()) = tokio::join!(
+                async {
+                    tokio::task::yield_now().await;
+                    first.commit().await
+                },
+                behind
+            );
+            committed.unwrap();
         }
     }
 

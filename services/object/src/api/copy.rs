@@ -72,7 +72,7 @@ pub(crate) async fn put(
         };
         Ok(copied.map(|copied| (object, copied)))
     };
-    let (object, copied) = read::steady(attempt).await??;
+    let (object, copied) = read::steady(cx.db(), attempt).await??;
     let mut answer = created(&copied);
     let path = names::quoted(&format!("{container}/{name}"));
     set(&mut answer.headers, "x-copied-from", &path);

@@ -57,12 +57,12 @@ async fn answer(cx: &Cx, asked: &Asked<'_>) -> Result<Answer, Fault> {
     let access = access::of_object(cx, asked).await?;
     let place = (asked.path.account.as_str(), asked.path.container.as_str());
     let container = access::container(cx, &access, place, Wish::Read).await?;
-    read::steady(
-        async || match access::object(cx, &container, &asked.path.object).await {
+    read::steady(cx.db(), async || {
+        match access::object(cx, &container, &asked.path.object).await {
             Ok(object) => attempt(cx, asked, (&access, &container), &object).await,
             Err(fault) => Ok(Err(fault)),
-        },
-    )
+        }
+    })
     .await?
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use nephos_blob::Chunks;
+use nephos_db::Db;
 
 use super::access::Access;
 use super::hold::Hold;
@@ -37,8 +38,9 @@ pub(crate) enum ReadError {
     Db(#[from] nephos_db::Error),
 }
 
-/// What `attempt` comes to, which looks an object up and then at its files: again, when it was replaced in between.
-pub(crate) async fn steady<T, F>(attempt: impl Fn() -> F) -> Result<T, ReadError>
+/// What `attempt` comes to, which looks an object up in `db` and then at its files: again, when it was replaced in
+/// between.
+pub(crate) async fn steady<T, F>(db: &Db, attempt: impl Fn() -> F) -> Result<T, ReadError>
 where
     F: Future<Output = Result<T, ReadError>>,
 {
@@ -47,7 +49,10 @@ where
         tries += 1;
         match attempt().await {
             Err(ReadError::Replaced | ReadError::Blob(nephos_blob::Error::Missing { .. }))
-                if tries < TRIES => {}
+                if tries < TRIES =>
+            {
+                db.settle().await;
+            }
             done => return done,
         }
     }

@@ -51,7 +51,9 @@ where
             Err(Stop::Answer(why)) => Ok(Err(why)),
         }
     };
-    read::steady(attempt).await.map_err(of_read)?
+    read::steady(&front.core.db, attempt)
+        .await
+        .map_err(of_read)?
 }
 
 /// Why nothing is made of an object.
