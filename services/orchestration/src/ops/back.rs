@@ -77,11 +77,10 @@ pub(super) async fn revived(
 
 /// Whether nothing is being done to it: not its removal, above all.
 fn is_at_rest(seen: &Seen) -> bool {
-    let task = seen
-        .observed
-        .as_ref()
-        .and_then(|thing| thing.get("OS-EXT-STS:task_state"));
-    task.is_none_or(Value::is_null)
+    let field = |name: &str| seen.observed.as_ref().and_then(|thing| thing.get(name));
+    let idle = field("OS-EXT-STS:task_state").is_none_or(Value::is_null);
+    let status = field("status").and_then(Value::as_str).unwrap_or_default();
+    idle && !status.to_ascii_lowercase().contains("delet")
 }
 
 /// What was replaced takes its place again; what has replaced it goes when all is done.
