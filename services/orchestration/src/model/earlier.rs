@@ -118,7 +118,7 @@ mod tests {
         };
         assert_eq!(found(&other, &[older.clone(), old.clone()]), Some(2));
         // What is there already is closer than what was before it; and nothing is, of what is something else, too.
-        assert_eq!(found(&old, &[older.clone()]), None);
+        assert_eq!(found(&old, std::slice::from_ref(&older)), None);
         assert_eq!(
             found(&other, &[row(Action::Create, Status::Complete, "3", 1)]),
             None
