@@ -65,6 +65,7 @@ impl Service for Compute {
             nephos_ops::MIGRATION,
             nephos_ops::feed::MIGRATION,
             nephos_ops::feed::REQUESTS,
+            nephos_ops::feed::LISTS,
         ];
         all.extend(migrations!(
             "0001_compute",

@@ -30,6 +30,8 @@ use nephos_types::Finding;
 pub use api::extensions::EXTENSIONS;
 pub use config::Config;
 
+use self::store::runs::Runs;
+
 /// The network service.
 pub struct Network {
     core: Core,
@@ -37,6 +39,7 @@ pub struct Network {
     bus: Bus,
     feed: Feed,
     peers: Peers,
+    runs: Runs,
 }
 
 pub(crate) type Svc = Network;
@@ -58,6 +61,7 @@ impl Network {
             bus,
             feed,
             peers,
+            runs: Runs::default(),
         }
     }
 
@@ -102,8 +106,16 @@ impl Service for Network {
     }
 
     fn migrations() -> Vec<Migration> {
-        let mut all = vec![nephos_ops::feed::MIGRATION, nephos_ops::feed::REQUESTS];
-        all.extend(migrations!("0001_network", "0002_next_host"));
+        let mut all = vec![
+            nephos_ops::feed::MIGRATION,
+            nephos_ops::feed::REQUESTS,
+            nephos_ops::feed::LISTS,
+        ];
+        all.extend(migrations!(
+            "0001_network",
+            "0002_next_host",
+            "0003_many_hosts"
+        ));
         all
     }
 }

@@ -9,7 +9,7 @@ use nephos_network::Network;
 use nephos_ops::feed::Feed;
 use nephos_peer::Peers;
 use nephos_types::Timestamp;
-use nephos_types::feed::FeedPage;
+use nephos_types::feed::{FeedPage, Known};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -100,7 +100,7 @@ impl Sources {
             clock: self.clock.clone(),
             topic: "",
         };
-        feed.since(host, 0, 0).await
+        feed.since(host, Known::default(), 0).await
     }
 }
 
