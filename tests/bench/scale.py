@@ -54,7 +54,7 @@ class Tenant:
         share = SERVERS // PROJECTS * 2
         admin.set_compute_quotas(project.id, instances=share, cores=share, ram=share * 100)
         admin.set_network_quotas(project.id, port=share)
-        sdk = cloud.sdk().connect_as_project(project.id)
+        sdk = cloud.sdk().connect_as_project(project.name)
         network = sdk.network.create_network(name="net")
         sdk.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.0.0.0/22")
         self.token = sdk.auth_token

@@ -620,12 +620,12 @@ fn known(page: &FeedPage) -> Known {
 #[tokio::test]
 async fn a_feed_gives_everything_then_only_changes() {
     let shop = shop().await;
-    let feed = Feed {
-        db: shop.db.clone(),
-        bus: shop.bus.clone(),
-        clock: shop.clock.clone(),
-        topic: "toys.feed",
-    };
+    let feed = Feed::new(
+        shop.db.clone(),
+        shop.bus.clone(),
+        shop.clock.clone(),
+        "toys.feed",
+    );
     let place = |id: &'static str| Place {
         topic: "toys.feed",
         host: "h1",
@@ -689,12 +689,12 @@ async fn a_feed_gives_everything_then_only_changes() {
 #[tokio::test]
 async fn a_poll_waits_for_its_own_host_only() {
     let shop = shop().await;
-    let feed = Feed {
-        db: shop.db.clone(),
-        bus: shop.bus.clone(),
-        clock: shop.clock.clone(),
-        topic: "toys.feed",
-    };
+    let feed = Feed::new(
+        shop.db.clone(),
+        shop.bus.clone(),
+        shop.clock.clone(),
+        "toys.feed",
+    );
     let place = |host: &'static str| Place {
         topic: "toys.feed",
         host,

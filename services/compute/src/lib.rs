@@ -86,12 +86,7 @@ impl Compute {
     /// The service over its database, whose tables are there.
     #[must_use]
     pub fn new(core: Core, peers: Peers, bus: Bus, config: Config) -> Self {
-        let feed = Feed {
-            db: core.db.clone(),
-            bus: bus.clone(),
-            clock: core.clock.clone(),
-            topic: ops::FEED,
-        };
+        let feed = Feed::new(core.db.clone(), bus.clone(), core.clock.clone(), ops::FEED);
         let siblings = peers::Siblings::new(peers, core.clock.clone());
         Self {
             core,

@@ -49,12 +49,12 @@ impl Network {
     /// The service over its database.
     #[must_use]
     pub fn new(core: Core, config: Config, bus: Bus, peers: Peers) -> Self {
-        let feed = Feed {
-            db: core.db.clone(),
-            bus: bus.clone(),
-            clock: core.clock.clone(),
-            topic: store::publish::FEED,
-        };
+        let feed = Feed::new(
+            core.db.clone(),
+            bus.clone(),
+            core.clock.clone(),
+            store::publish::FEED,
+        );
         Self {
             core,
             config,

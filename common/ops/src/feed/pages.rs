@@ -1,12 +1,15 @@
 //! Pages of a host's feed, as agents poll them.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nephos_bus::Bus;
+use nephos_bus::{Bus, Wakes};
 use nephos_db::{Db, Error, FromRow, Row, Tx, args};
 use nephos_runtime::Clock;
 use nephos_types::Timestamp;
 use nephos_types::feed::{FeedItem, FeedPage, Known};
+use tokio::sync::Semaphore;
 
 use super::lists;
 
@@ -15,20 +18,37 @@ const WAIT_SECS: u64 = 25;
 /// A tombstone is kept this long; an agent that was away for longer reads everything anew.
 const TOMBSTONE_SECS: i64 = 24 * 3600;
 
-/// Answers agents' polls.
+/// Pages read at a time: when a thousand polls are woken at once, they leave connections to others.
+const AT_ONCE: usize = 4;
+/// Hosts whose lists are remembered; when there are more, all are forgotten.
+const HOSTS: usize = 10_000;
+
+/// Answers agents' polls. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    /// The service's database.
-    pub db: Db,
-    /// Wakes polls.
-    pub bus: Bus,
-    /// The time.
-    pub clock: Clock,
-    /// As in [`Place::topic`].
-    pub topic: &'static str,
+    db: Db,
+    bus: Bus,
+    clock: Clock,
+    topic: &'static str,
+    reading: Arc<Semaphore>,
+    /// Which lists a host reads at a revision of its own: it never begins or ends to without a further one.
+    read: Arc<Mutex<HashMap<String, (i64, Vec<String>)>>>,
 }
 
 impl Feed {
+    /// The feeds of a service's hosts: `topic` as in [`Place::topic`](super::Place::topic).
+    #[must_use]
+    pub fn new(db: Db, bus: Bus, clock: Clock, topic: &'static str) -> Self {
+        Self {
+            db,
+            bus,
+            clock,
+            topic,
+            reading: Arc::new(Semaphore::new(AT_ONCE)),
+            read: Arc::default(),
+        }
+    }
+
     /// What changed on `host` since what is `known` of it, waiting up to `wait_secs` when nothing has. Nothing, or a
     /// revision that this service never gave, asks for everything.
     ///
@@ -39,22 +59,46 @@ impl Feed {
         let is_news = |page: &FeedPage| {
             !page.items.is_empty() || (page.complete && page.revision != known.since)
         };
-        let first = self.page(host, known).await?;
-        if is_news(&first) || wait_secs == 0 {
-            return Ok(first);
-        }
-        // A list that the host begins to read from now on comes with a change of its own.
-        let mut hears = lists::read_by(&self.db, host).await?;
-        hears.push(host.to_owned());
-        let mut wakes = self.bus.subscribe_to(self.topic, hears);
-        // What came before it listened.
-        let second = self.page(host, known).await?;
-        if is_news(&second) {
-            return Ok(second);
-        }
+        let hears = self.remembered(host, known.since);
+        let mut wakes = hears.map(|lists| self.listen(host, lists));
+        let mut page = self.page(host, known).await?;
+        let mut wakes = match wakes.take() {
+            _ if is_news(&page) || wait_secs == 0 => return Ok(page),
+            Some(wakes) => wakes,
+            None => {
+                let lists = lists::read_by(&self.db, host).await?;
+                let wakes = self.listen(host, lists.clone());
+                // What came before it listened.
+                page = self.page(host, known).await?;
+                if is_news(&page) {
+                    return Ok(page);
+                }
+                self.remember(host, known.since, lists);
+                wakes
+            }
+        };
         let limit = Duration::from_secs(wait_secs.min(WAIT_SECS));
         let _woken_or_not = self.clock.timeout(limit, wakes.next()).await;
         self.page(host, known).await
+    }
+
+    fn listen(&self, host: &str, mut ids: Vec<String>) -> Wakes {
+        ids.push(host.to_owned());
+        self.bus.subscribe_to(self.topic, ids)
+    }
+
+    fn remembered(&self, host: &str, since: i64) -> Option<Vec<String>> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, lists) = read.get(host)?;
+        (*at == since).then(|| lists.clone())
+    }
+
+    fn remember(&self, host: &str, since: i64, lists: Vec<String>) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.len() >= HOSTS {
+            read.clear();
+        }
+        read.insert(host.to_owned(), (since, lists));
     }
 
     /// One statement reads all of it, so that an item is never newer than the revision, nor pruned in between.
@@ -63,7 +107,9 @@ impl Feed {
             ..=0 => (0, 0),
             since => (since, known.lists.max(0)),
         };
+        let turn = self.reading.acquire().await;
         let rows: Vec<PageRow> = self.db.fetch_all(PAGE, args![host, since, lists]).await?;
+        drop(turn);
         let revisions = rows.first().map(|row| row.revisions).unwrap_or_default();
         // What was removed up to the revision that this item remembers is missing among them.
         let too_old = |row: &PageRow| row.item.as_ref().is_some_and(|item| item.kind == PRUNED);

@@ -16,12 +16,7 @@ const SHELF: List<'static> = List {
 };
 
 fn feed_of(shop: &Shop) -> Feed {
-    Feed {
-        db: shop.db.clone(),
-        bus: shop.bus.clone(),
-        clock: shop.clock.clone(),
-        topic: TOPIC,
-    }
+    Feed::new(shop.db.clone(), shop.bus.clone(), shop.clock.clone(), TOPIC)
 }
 
 /// The host is given the document that the list goes with, or loses it.
@@ -116,6 +111,30 @@ async fn a_poll_is_woken_by_the_lists_that_the_host_reads() {
     let first = feed.since("h1", Known::default(), 0).await.unwrap();
     let (page, ()) = tokio::join!(
         feed.since("h1", known(&first), 20),
+        entry(&shop, "a", Some(1))
+    );
+    assert_eq!(entries(&page.unwrap()), [("shelf/a", Some(1))]);
+}
+
+#[tokio::test]
+async fn a_poll_that_comes_again_hears_of_a_list_that_was_begun_meanwhile() {
+    let shop = shop().await;
+    let feed = feed_of(&shop);
+    reads(&shop, "h1", true).await;
+    let first = feed.since("h1", Known::default(), 0).await.unwrap();
+    // Twice, so that what the host reads is remembered.
+    for _ in 0..2 {
+        let (page, ()) = tokio::join!(feed.since("h1", known(&first), 1), async {
+            shop.clock.advance(Duration::from_secs(2));
+        });
+        assert_eq!(page.unwrap().items, []);
+    }
+    reads(&shop, "h1", false).await;
+    let without = feed.since("h1", known(&first), 0).await.unwrap();
+    reads(&shop, "h1", true).await;
+    let again = feed.since("h1", known(&without), 0).await.unwrap();
+    let (page, ()) = tokio::join!(
+        feed.since("h1", known(&again), 20),
         entry(&shop, "a", Some(1))
     );
     assert_eq!(entries(&page.unwrap()), [("shelf/a", Some(1))]);

@@ -1,6 +1,7 @@
 //! The feed for our own agents, and the news that siblings bring.
 
 use nephos_api::{Empty, Fault, Hosts, Json, Reply, Req, endpoint};
+use nephos_ops::EnqueueError;
 use nephos_types::feed::{FeedPage, Known, Observed};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -87,7 +88,11 @@ async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
             )));
         }
         let taken = ops::host::take(&mut tx, asked(&cx), &inventory, &cx.config).await;
-        taken.map_err(|why| Fault::internal(why.to_string()))?;
+        taken.map_err(|why| match why {
+            // Another transaction was in its way: the report is taken in again.
+            EnqueueError::Db(why) => Fault::from(why),
+            why => Fault::internal(why.to_string()),
+        })?;
     }
     let rest: Vec<Observed> = observed
         .into_iter()

@@ -94,12 +94,7 @@ impl Sources {
         let Some(network) = self.services.iter().find(|one| one.name() == Network::NAME) else {
             return Ok(FeedPage::default());
         };
-        let feed = Feed {
-            db: network.db().clone(),
-            bus: Bus::local(),
-            clock: self.clock.clone(),
-            topic: "",
-        };
+        let feed = Feed::new(network.db().clone(), Bus::local(), self.clock.clone(), "");
         feed.since(host, Known::default(), 0).await
     }
 }

@@ -85,7 +85,13 @@ async fn report_observed(cx: Cx, req: Req<ReportObserved>) -> Reply<ReportObserv
         );
     }
     let now = cx.now();
-    let mut tx = cx.write().await?;
+    // What is said of ports changes one row each, whose condition is all that it depends on; of routers and of the host
+    // itself more follows.
+    let alone = observed.iter().all(|seen| seen.kind == KIND_PORT);
+    let mut tx = match alone {
+        true => cx.guarded().await?,
+        false => cx.write().await?,
+    };
     feed::record_observed(&mut tx, now, host, &observed).await?;
     hosts::seen(&mut tx, now, host).await?;
     for seen in &observed {

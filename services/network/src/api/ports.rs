@@ -176,7 +176,10 @@ endpoint! {
     handler: create_ports,
 }
 async fn create_ports(cx: Cx, req: Req<CreatePorts>) -> Reply<CreatePorts> {
-    let mut tx = cx.write().await?;
+    // Hundreds come at once, and whatever one decides by, the database guards: addresses and MACs are keys, what it belongs
+    // to stays because it refers to it, the quota is a condition, and its host is told by one at a time. What it tells a
+    // host anew is looked at again once it is committed.
+    let mut tx = cx.guarded().await?;
     let mut planned = Vec::new();
     for new in &req.body.items {
         planned.push((new, plan(&cx, &mut tx, new).await?));

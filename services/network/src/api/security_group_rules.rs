@@ -16,7 +16,7 @@ use crate::api::security_groups::ensure_own_default;
 use crate::api::{ById, allow};
 use crate::model::refusal::Refusal;
 use crate::model::security_group::{Rule, SecurityGroup, Wanted, direction_word};
-use crate::model::spec::Direction;
+use crate::model::spec::{Direction, KIND_SECURITY_GROUP};
 use crate::rules;
 use crate::store::{Reader, publish, quotas, rules as store, security_groups, stale};
 
@@ -242,7 +242,7 @@ async fn create_rules(
         .iter()
         .filter_map(|new| new.remote_group_id.as_deref())
     {
-        stale::group(&mut tx, cx.now(), remote).await?;
+        stale::mark(&mut tx, cx.now(), KIND_SECURITY_GROUP, remote).await?;
     }
     tx.commit().await?;
     Ok(Json(Made::of(&views, body.bulk, &Keys::default())?))

@@ -73,7 +73,7 @@ async fn of_other(network: &Network, kind: &str, id: &str) -> Result<(), Error> 
     crash_point!("stale.before_rewrite");
     match (left, id.rsplit_once('/')) {
         (Some(of), Some((thing, host))) => of_left(network, (kind, id), (of, thing), host).await,
-        _not_left => of_group(network, kind, id).await,
+        _not_left => of_whole(network, kind, id).await,
     }
 }
 
@@ -91,12 +91,18 @@ async fn of_left(
     finish(tx).await
 }
 
-/// A group that is named by rules now, or no more.
-async fn of_group(network: &Network, kind: &str, id: &str) -> Result<(), Error> {
-    let mut tx = network.core.db.guarded().await?;
+/// What was told anew to a host while it changed.
+async fn of_whole(network: &Network, kind: &str, id: &str) -> Result<(), Error> {
+    let now = network.core.clock.now();
+    let mut tx = network.core.db.write().await?;
     stale::take(&mut tx, kind, id).await?;
-    if kind == KIND_SECURITY_GROUP {
-        stale::members(&mut tx, network.core.clock.now(), id).await?;
+    match kind {
+        KIND_NETWORK => publish::network_again(&mut tx, now, id).await?,
+        KIND_SECURITY_GROUP => {
+            publish::group_again(&mut tx, now, id).await?;
+            stale::members(&mut tx, now, id).await?;
+        }
+        _of_newer_release => {}
     }
     finish(tx).await
 }

@@ -51,7 +51,8 @@ pub(crate) async fn port(
         feed::forget(tx, KIND_PORT, &any.id).await?;
     }
     for host in &new_hosts {
-        // First, whatever it changes: from here on nobody else tells this host of anything.
+        // From here on nobody else tells this host of anything, or takes anything from it.
+        lists::hold_host(tx, host).await?;
         if let Some(port) = after.filter(|port| !port.is_router()) {
             let spot = place(host, KIND_PORT, &port.id);
             feed::publish_changed(tx, now, spot, &port_spec(port)).await?;
@@ -209,6 +210,8 @@ pub(crate) async fn ensure_network(
     if let Some(spec) = network_spec(tx, id).await? {
         feed::publish_changed(tx, now, place(host, KIND_NETWORK, id), &spec).await?;
         lists::join(tx, host, entries::ports_of(id)).await?;
+        // Whoever changes the network meanwhile does not see yet that this host knows it.
+        stale::mark(tx, now, KIND_NETWORK, id).await?;
     }
     Ok(())
 }
@@ -235,6 +238,7 @@ async fn group_on(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Result<(
     if let Some(spec) = group_spec(tx, id).await? {
         feed::publish_changed(tx, now, place(host, KIND_SECURITY_GROUP, id), &spec).await?;
         lists::join(tx, host, entries::members_of(id)).await?;
+        stale::mark(tx, now, KIND_SECURITY_GROUP, id).await?;
     }
     Ok(())
 }
@@ -248,8 +252,14 @@ async fn remote_groups(tx: &mut Tx, id: &str) -> Result<Vec<String>, Error> {
     .await
 }
 
-/// A network has changed or is gone: every host that knows it is told.
+/// A network has changed or is gone: every host that knows it is told, and a moment later who came to know it meanwhile.
 pub(crate) async fn network(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
+    network_again(tx, now, id).await?;
+    stale::mark(tx, now, KIND_NETWORK, id).await
+}
+
+/// Tells every host that knows a network what it is now.
+pub(crate) async fn network_again(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
     let spec = network_spec(tx, id).await?;
     for host in feed::hosts_of(tx, KIND_NETWORK, id).await? {
         let spot = place(&host, KIND_NETWORK, id);
@@ -293,9 +303,15 @@ fn subnet_spec(subnet: &Subnet) -> SubnetSpec {
     }
 }
 
-/// A security group has changed or is gone: every host that knows it is told, also of the groups that its rules name.
-/// Whether rules name it, and so its members are told, is looked at a moment later.
+/// A security group has changed or is gone: every host that knows it is told, and a moment later who came to know it
+/// meanwhile. Then it is looked at, too, whether rules name it, and so its members are told.
 pub(crate) async fn group(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
+    group_again(tx, now, id).await?;
+    stale::mark(tx, now, KIND_SECURITY_GROUP, id).await
+}
+
+/// Tells every host that knows a security group what it is now, also of the groups that its rules name.
+pub(crate) async fn group_again(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
     let spec = group_spec(tx, id).await?;
     for host in feed::hosts_of(tx, KIND_SECURITY_GROUP, id).await? {
         let spot = place(&host, KIND_SECURITY_GROUP, id);
@@ -310,7 +326,7 @@ pub(crate) async fn group(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), E
             }
         }
     }
-    stale::group(tx, now, id).await
+    Ok(())
 }
 
 /// A rule named a group and does no more: hosts may know it for that rule alone.
@@ -318,7 +334,7 @@ pub(crate) async fn unnamed(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(),
     for host in feed::hosts_of(tx, KIND_SECURITY_GROUP, id).await? {
         stale::left(tx, now, (KIND_SECURITY_GROUP, id), &host).await?;
     }
-    stale::group(tx, now, id).await
+    stale::mark(tx, now, KIND_SECURITY_GROUP, id).await
 }
 
 async fn group_spec(tx: &mut Tx, id: &str) -> Result<Option<SecurityGroupSpec>, Error> {

@@ -85,7 +85,9 @@ pub(crate) async fn take(tx: &mut Tx, project: &str, resource: &str, more: i64) 
             return Ok(());
         }
     }
-    let mut used = shards(tx, project, resource).await?;
+    hold(tx, project, resource).await?;
+    let used = shards(tx, project, resource).await?;
+    let used: Vec<i64> = used.into_iter().map(Option::unwrap_or_default).collect();
     let total = used.iter().sum::<i64>().saturating_add(more);
     if total > limit {
         return Err(over().into());
@@ -95,9 +97,9 @@ pub(crate) async fn take(tx: &mut Tx, project: &str, resource: &str, more: i64) 
     if let Some((at, used)) = room.next() {
         return Ok(set_used(tx, (project, resource), at, used + more).await?);
     }
-    for (at, before) in (0..SHARDS).zip(&mut used) {
+    for (at, before) in (0..SHARDS).zip(used) {
         let even = self::share(total, at);
-        if *before != even {
+        if before != even {
             set_used(tx, (project, resource), at, even).await?;
         }
     }
@@ -113,8 +115,30 @@ fn any_shard() -> i64 {
     rand::random_range(0..SHARDS)
 }
 
-/// What each row says.
-async fn shards(tx: &mut Tx, project: &str, resource: &str) -> Result<Vec<i64>, nephos_db::Error> {
+/// Keeps all rows as they are for others until the transaction ends, also those that are not there yet.
+async fn hold(tx: &mut Tx, project: &str, resource: &str) -> Result<(), nephos_db::Error> {
+    let there = shards(tx, project, resource).await?;
+    for (at, used) in (0..SHARDS).zip(there) {
+        if used.is_none() {
+            tx.exec(
+                "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, 0) \
+                 ON CONFLICT (project_id, resource, shard) DO NOTHING",
+                args![project, resource, at],
+            )
+            .await?;
+        }
+    }
+    let held = "UPDATE quota_usage SET used = used WHERE project_id = $1 AND resource = $2";
+    tx.exec(held, args![project, resource]).await?;
+    Ok(())
+}
+
+/// What each row says, if it is there.
+async fn shards(
+    tx: &mut Tx,
+    project: &str,
+    resource: &str,
+) -> Result<Vec<Option<i64>>, nephos_db::Error> {
     let rows: Vec<Shard> = tx
         .fetch_all(
             "SELECT shard, used FROM quota_usage WHERE project_id = $1 AND resource = $2",
@@ -122,8 +146,7 @@ async fn shards(tx: &mut Tx, project: &str, resource: &str) -> Result<Vec<i64>, 
         )
         .await?;
     let of = |at: i64| rows.iter().find(|row| row.shard == at);
-    let used = (0..SHARDS).map(|at| of(at).map_or(0, |row| row.used));
-    Ok(used.collect())
+    Ok((0..SHARDS).map(|at| of(at).map(|row| row.used)).collect())
 }
 
 struct Shard {

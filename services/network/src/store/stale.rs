@@ -7,7 +7,7 @@
 use nephos_db::{Db, Error, Tx, args};
 use nephos_types::{Timestamp, Wake};
 
-use crate::model::spec::{KIND_NETWORK, KIND_PORT, KIND_SECURITY_GROUP};
+use crate::model::spec::{KIND_NETWORK, KIND_PORT};
 use crate::store::Pair;
 
 /// Who rewrites them listens here.
@@ -72,11 +72,6 @@ pub(crate) async fn members(tx: &mut Tx, now: Timestamp, group: &str) -> Result<
         tx.wake(Wake::new(TOPIC, ""));
     }
     Ok(())
-}
-
-/// A security group's rules or those that name it have changed.
-pub(crate) async fn group(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
-    mark(tx, now, KIND_SECURITY_GROUP, id).await
 }
 
 /// No two marks are the same row.
