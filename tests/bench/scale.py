@@ -10,8 +10,10 @@ from figures import load, rss_mib, show
 from processes import PARTS, Processes
 
 HOSTS, SERVERS, BURST = 1000, 20_000, 2000
-# What one request asks for at most.
-MANY = 1000
+# Servers belong to so many projects, each with a network and a group of its own.
+PROJECTS = 100
+# What one request asks for.
+MANY = 100
 RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 
@@ -42,37 +44,54 @@ class Scale(Processes):
         return self.ask("compute-1", f"/compute/v2.1/servers{query}", token)["servers"]
 
 
+class Tenant:
+    """A project with a network: its token, and a server of it as a request has it."""
+
+    def __init__(self, cloud, admin, number, common):
+        project = admin.identity.create_project(name=f"p{number}", domain_id="default")
+        user, role = admin.identity.find_user("demo"), admin.identity.find_role("member")
+        admin.identity.assign_project_role_to_user(project, user, role)
+        share = SERVERS // PROJECTS * 2
+        admin.set_compute_quotas(project.id, instances=share, cores=share, ram=share * 100)
+        admin.set_network_quotas(project.id, port=share)
+        sdk = cloud.sdk().connect_as_project(project.name)
+        network = sdk.network.create_network(name="net")
+        sdk.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.0.0.0/22")
+        self.token = sdk.auth_token
+        self.server = dict(common, networks=[{"uuid": network.id}])
+
+
 def furnish(cloud):
-    folder = cloud.folder / "image"
-    folder.write_bytes(b"x" * 4096)
-    admin, demo = cloud.sdk("nephos-admin"), cloud.sdk()
+    data = cloud.folder / "image"
+    data.write_bytes(b"x" * 4096)
+    admin = cloud.sdk("nephos-admin")
     wait_for("all hosts are there", lambda: len(list(admin.compute.hypervisors())) >= HOSTS, 300, 1)
     image = admin.create_image(
-        "image", filename=str(folder), disk_format="raw", container_format="bare", visibility="public", wait=True
+        "image", filename=str(data), disk_format="raw", container_format="bare", visibility="public", wait=True
     )
     flavor = admin.compute.create_flavor(name="tiny", ram=64, vcpus=1, disk=1)
-    network = demo.network.create_network(name="net")
-    demo.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.0.0.0/15")
-    admin.set_compute_quotas("demo", instances=SERVERS * 2, cores=SERVERS * 2, ram=SERVERS * 200)
-    admin.set_network_quotas("demo", port=SERVERS * 2)
-    return {"imageRef": image.id, "flavorRef": flavor.id, "networks": [{"uuid": network.id}]}
+    common = {"imageRef": image.id, "flavorRef": flavor.id}
+    return [Tenant(cloud, admin, number, common) for number in range(PROJECTS)]
 
 
-def burst(cloud, token, server, count):
+def burst(cloud, tenants, count):
     """Servers per second, from the first POST until the last is ACTIVE."""
     began = time.monotonic()
-    for _ in range(count // MANY):
-        many = dict(server, name="s", min_count=MANY, max_count=MANY)
-        cloud.ask("compute-1", "/compute/v2.1/servers", token, "POST", {"server": many})
-    wait_for("all are active", lambda: not cloud.servers(token, "?status=BUILD&limit=1"), 300, 0.1)
-    assert not cloud.servers(token, "?status=ERROR&limit=1")
+    for tenant in tenants[: count // MANY]:
+        many = dict(tenant.server, name="s", min_count=MANY, max_count=MANY)
+        cloud.ask("compute-1", "/compute/v2.1/servers", tenant.token, "POST", {"server": many})
+    admin = cloud.token("nephos-admin")
+    left = lambda status: cloud.servers(admin, f"?all_tenants=1&status={status}&limit=1")
+    wait_for("all are active", lambda: not left("BUILD"), 300, 0.1)
+    assert not left("ERROR")
     return count / (time.monotonic() - began)
 
 
-def boot(cloud, token, server):
+def boot(cloud, tenant):
     """Seconds from POST to ACTIVE of one server."""
     began = time.monotonic()
-    made = cloud.ask("compute-1", "/compute/v2.1/servers", token, "POST", {"server": dict(server, name="one")})
+    body, token = {"server": dict(tenant.server, name="one")}, tenant.token
+    made = cloud.ask("compute-1", "/compute/v2.1/servers", token, "POST", body)
     path = f"/compute/v2.1/servers/{made['server']['id']}"
     wait_for("it is active", lambda: cloud.ask("compute-1", path, token)["server"]["status"] == "ACTIVE", 60, 0.01)
     return time.monotonic() - began
@@ -98,14 +117,14 @@ def singles(cloud, token):
         show(f"GET {what} beside {SERVERS} servers: p99", page["p99_ms"], "ms", "<= 20")
 
 
-def broker_killed(cloud, token, server):
-    usual = sorted(boot(cloud, token, server) for _ in range(10))[5]
+def broker_killed(cloud, tenant):
+    usual = sorted(boot(cloud, tenant) for _ in range(10))[5]
     show("POST to ACTIVE, median of 10", usual * 1000, "ms", "-")
     cloud.broker.kill()
-    show("POST to ACTIVE right after the broker was killed", boot(cloud, token, server), "s", "<= 5")
+    show("POST to ACTIVE right after the broker was killed", boot(cloud, tenant), "s", "<= 5")
     cloud.broker.start()
     began = time.monotonic()
-    while boot(cloud, token, server) > usual * 2:
+    while boot(cloud, tenant) > usual * 2:
         assert time.monotonic() < began + 60, "creates stay slow"
     show("until creates are as quick as before, once it is back", time.monotonic() - began, "s", "<= 5")
 
@@ -115,17 +134,21 @@ def scale():
     try:
         began = time.monotonic()
         cloud.up()
-        server, token = furnish(cloud), cloud.token()
-        show(f"start until {HOSTS} simulated hosts are there", time.monotonic() - began, "s", "-")
-        boot(cloud, token, server)
-        before, began = cloud.published(), time.monotonic()
-        first = burst(cloud, token, server, BURST)
-        show(f"simulated servers to ACTIVE, the first {BURST}", first, "/s", ">= 200")
-        show("messages per create", (cloud.published() - before) / BURST, "", "<= 2")
-        rates = [burst(cloud, token, server, BURST) for _ in range(SERVERS // BURST - 1)]
+        tenants = furnish(cloud)
+        show(f"start until {HOSTS} simulated hosts and {PROJECTS} projects are there", time.monotonic() - began, "s", "-")
+        boot(cloud, tenants[0])
+        rates = []
+        for at in range(SERVERS // BURST):
+            before = cloud.published()
+            # Each time other projects, until all have had theirs.
+            first = at * BURST // MANY % PROJECTS
+            rates.append(burst(cloud, tenants[first:] + tenants[:first], BURST))
+            if at == 0:
+                show("messages per create", (cloud.published() - before) / BURST, "", "<= 2")
+        show(f"simulated servers to ACTIVE, the first {BURST}", rates[0], "/s", ">= 200")
         show(f"simulated servers to ACTIVE, the last {BURST} of {SERVERS}", rates[-1], "/s", ">= 200")
-        singles(cloud, token)
-        broker_killed(cloud, token, server)
+        singles(cloud, tenants[0].token)
+        broker_killed(cloud, tenants[0])
         for name, child in cloud.children.items():
             show(f"resident memory of {name}", rss_mib(child.pid), "MiB", "-")
     finally:

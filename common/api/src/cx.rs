@@ -152,6 +152,14 @@ impl<S: Service> Cx<S> {
         Ok(self.db().write().await?)
     }
 
+    /// Opens a write transaction that guards itself ([`nephos_db::Db::guarded`]).
+    ///
+    /// # Errors
+    /// When the database is not reachable.
+    pub async fn guarded(&self) -> Result<Tx, Fault> {
+        Ok(self.db().guarded().await?)
+    }
+
     /// The caller's own token, to ask a sibling service in the caller's name while the request lasts.
     #[must_use]
     pub fn token(&self) -> Option<&str> {

@@ -27,8 +27,15 @@ use tracing::{info, warn};
 
 use crate::local::Local;
 
-/// Where all wakes go; the routing key is the topic.
+/// Where all wakes go; the routing key is the topic, or [`MANY`].
 const EXCHANGE: &str = "nephos.wakes";
+/// The routing key of messages about several topics, which everybody gets.
+const MANY: &str = "many";
+/// After a message the next one comes after this long at the earliest, with all that was said until then: in a burst of
+/// work each process sends a few messages, not one per thing.
+const GATHER: Duration = Duration::from_millis(20);
+/// Wakes of one message at most.
+const TOGETHER: usize = 500;
 /// Wakes that wait for the broker at most; beyond, they are lost, and found by polls.
 const WAITING: usize = 4096;
 /// The process sends itself a word this often.
@@ -151,15 +158,18 @@ impl Link {
         info!("connected to the message broker");
         self.local.deliver_everything();
         let mut heard = self.clock.monotonic();
+        let (mut beat_at, mut send_at) = (heard + HEARTBEAT, heard);
+        let mut said: BTreeSet<(&'static str, String)> = BTreeSet::new();
         loop {
             let clock = self.clock.clone();
+            let until = |at: Duration| clock.sleep(at.saturating_sub(clock.monotonic()));
             tokio::select! {
                 _more = topics.changed() => {
                     self.bind(&channel, &queue, &mut topics, &mut bound).await?;
                 }
-                wake = self.out.recv() => {
+                wake = self.out.recv(), if said.len() < TOGETHER => {
                     let wake = wake.ok_or(End::Dropped)?;
-                    self.publish(&channel, EXCHANGE, wake.topic, wake.id.as_bytes()).await?;
+                    said.insert((wake.topic, wake.id));
                 }
                 delivery = consumer.next() => match delivery {
                     Some(delivery) => {
@@ -168,14 +178,41 @@ impl Link {
                     }
                     None => return Err(End::Lost("the broker cancelled the listening".to_owned())),
                 },
-                () = clock.sleep(HEARTBEAT) => {
+                () = until(send_at), if !said.is_empty() => {
+                    while said.len() < TOGETHER && let Ok(wake) = self.out.try_recv() {
+                        said.insert((wake.topic, wake.id));
+                    }
+                    self.say(&channel, &std::mem::take(&mut said)).await?;
+                    send_at = clock.monotonic() + GATHER;
+                }
+                () = until(beat_at) => {
                     if clock.monotonic().saturating_sub(heard) >= SILENCE {
                         return Err(silent());
                     }
                     self.publish(&channel, "", queue.as_str(), b"").await?;
+                    beat_at = clock.monotonic() + HEARTBEAT;
                 }
             }
         }
+    }
+
+    /// One message: a line for each wake, its topic and its id.
+    async fn say(
+        &self,
+        channel: &Channel,
+        said: &BTreeSet<(&'static str, String)>,
+    ) -> Result<(), End> {
+        let topics: BTreeSet<&str> = said.iter().map(|(topic, _)| *topic).collect();
+        let key = match topics.first() {
+            Some(only) if topics.len() == 1 => only,
+            _several => MANY,
+        };
+        let lines: Vec<String> = said
+            .iter()
+            .map(|(topic, id)| format!("{topic}\t{id}"))
+            .collect();
+        let body = lines.join("\n");
+        self.publish(channel, EXCHANGE, key, body.as_bytes()).await
     }
 
     async fn connect(&self) -> Result<(Connection, Channel, Consumer), End> {
@@ -197,6 +234,10 @@ impl Link {
         };
         let queue = channel.queue_declare("".into(), own, table()).await?;
         let name = queue.name().clone();
+        let options = QueueBindOptions::default();
+        channel
+            .queue_bind(name.clone(), EXCHANGE.into(), MANY.into(), options, table())
+            .await?;
         let listen = BasicConsumeOptions {
             no_ack: true,
             exclusive: true,
@@ -237,11 +278,11 @@ impl Link {
         channel: &Channel,
         exchange: &str,
         key: &str,
-        id: &[u8],
+        body: &[u8],
     ) -> Result<(), End> {
         let properties = BasicProperties::default().with_app_id(self.name.clone());
         let options = BasicPublishOptions::default();
-        let sending = channel.basic_publish(exchange.into(), key.into(), options, id, properties);
+        let sending = channel.basic_publish(exchange.into(), key.into(), options, body, properties);
         let sent = self.clock.timeout(PUBLISH_WITHIN, sending).await;
         // Without confirms there is nothing more to wait for; a wake may be lost.
         match sent {
@@ -257,8 +298,11 @@ impl Link {
         if delivery.properties.app_id().as_ref() == Some(&self.name) {
             return;
         }
-        if let Ok(id) = std::str::from_utf8(&delivery.data) {
-            self.local.deliver_named(delivery.routing_key.as_str(), id);
+        let Ok(said) = std::str::from_utf8(&delivery.data) else {
+            return;
+        };
+        for (topic, id) in said.split('\n').filter_map(|line| line.split_once('\t')) {
+            self.local.deliver_named(topic, id);
         }
     }
 }

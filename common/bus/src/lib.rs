@@ -48,11 +48,15 @@ impl Bus {
         self.local.subscribe(topic, None)
     }
 
-    /// Listens to a topic for one id (and for "look at everything"): a thousand hosts that wait for their news are not
+    /// Listens to a topic for certain ids (and for "look at everything"): a thousand hosts that wait for their news are not
     /// woken for one of them.
     #[must_use]
-    pub fn subscribe_to(&self, topic: &'static str, id: &str) -> Wakes {
-        self.local.subscribe(topic, Some(id.to_owned()))
+    pub fn subscribe_to(
+        &self,
+        topic: &'static str,
+        ids: impl IntoIterator<Item = String>,
+    ) -> Wakes {
+        self.local.subscribe(topic, Some(ids.into_iter().collect()))
     }
 
     /// Whether other processes hear this one now, and it hears them on all that it listened to when it connected.

@@ -21,8 +21,8 @@ type Topics = HashMap<&'static str, Vec<Weak<Listener>>>;
 
 #[derive(Debug, Default)]
 struct Listener {
-    /// Hears of nothing else, if it is of one thing.
-    only: Option<String>,
+    /// Hears of nothing else, if it is of certain things.
+    only: Option<HashSet<String>>,
     waiting: Mutex<Waiting>,
     more: Notify,
 }
@@ -41,7 +41,7 @@ pub struct Wakes {
 }
 
 impl Local {
-    pub(crate) fn subscribe(&self, topic: &'static str, only: Option<String>) -> Wakes {
+    pub(crate) fn subscribe(&self, topic: &'static str, only: Option<HashSet<String>>) -> Wakes {
         let listener = Arc::new(Listener {
             only,
             ..Listener::default()
@@ -83,7 +83,7 @@ impl Local {
 
 impl Listener {
     fn push(&self, id: &str) {
-        let hears = |only: &String| id.is_empty() || only == id;
+        let hears = |only: &HashSet<String>| id.is_empty() || only.contains(id);
         if !self.only.as_ref().is_none_or(hears) {
             return;
         }
@@ -144,11 +144,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_listens_for_one_thing_hears_of_it_and_of_everything() {
+    async fn who_listens_for_certain_things_hears_of_them_and_of_everything() {
         let bus = Local::default();
-        let mut wakes = bus.subscribe("a", Some("1".to_owned()));
+        let only = ["1", "3"].map(str::to_owned).into();
+        let mut wakes = bus.subscribe("a", Some(only));
         bus.deliver(&Wake::new("a", "2"));
         assert_eq!(wakes.try_next(), None);
+        bus.deliver(&Wake::new("a", "3"));
+        assert_eq!(wakes.next().await.id, "3");
         bus.deliver(&Wake::new("a", "1"));
         bus.deliver(&Wake::new("a", ""));
         assert_eq!(wakes.next().await.id, "1");

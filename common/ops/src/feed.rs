@@ -2,15 +2,17 @@
 //!
 //! A change and the host's next revision are one transaction, so an agent that has revision n has everything up to it.
 
-use std::time::Duration;
+pub mod lists;
+mod pages;
 
-use nephos_bus::Bus;
 use nephos_db::{Db, Error, FromRow, Migration, Row, Tx, args};
-use nephos_runtime::{Clock, request};
-use nephos_types::feed::{FeedItem, FeedPage, Observed};
+use nephos_runtime::request;
+use nephos_types::feed::Observed;
 use nephos_types::{Timestamp, Wake};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub use self::pages::{Feed, prune};
 
 /// The tables; in a service's list of migrations after [`MIGRATION`](crate::MIGRATION).
 pub const MIGRATION: Migration = Migration {
@@ -24,10 +26,11 @@ pub const REQUESTS: Migration = Migration {
     sql: include_str!("../migrations/feed_requests.sql"),
 };
 
-/// Longest wait of a long poll.
-const WAIT_SECS: u64 = 25;
-/// A tombstone is kept this long; an agent that was away for longer reads everything anew.
-const TOMBSTONE_SECS: i64 = 24 * 3600;
+/// The tables of [`lists`]; after [`REQUESTS`].
+pub const LISTS: Migration = Migration {
+    name: "0002_feed_lists",
+    sql: include_str!("../migrations/feed_lists.sql"),
+};
 
 /// Where a thing is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -260,87 +263,7 @@ pub async fn spec_in<T: DeserializeOwned>(
 
 const PUBLISHED: &str = "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL";
 
-/// Answers agents' polls.
-#[derive(Clone, Debug)]
-pub struct Feed {
-    /// The service's database.
-    pub db: Db,
-    /// Wakes polls.
-    pub bus: Bus,
-    /// The time.
-    pub clock: Clock,
-    /// As in [`Place::topic`].
-    pub topic: &'static str,
-}
-
-impl Feed {
-    /// What changed on `host` after `since`, waiting up to `wait_secs` when nothing has. 0, or a revision this service
-    /// never gave, asks for everything.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn since(&self, host: &str, since: i64, wait_secs: u64) -> Result<FeedPage, Error> {
-        let mut wakes = self.bus.subscribe_to(self.topic, host);
-        let first = self.page(host, since).await?;
-        // A host that nothing was ever wanted on is complete at revision 0, and that is no news to who knows it.
-        let anew = first.complete && first.revision != since;
-        if anew || !first.items.is_empty() || wait_secs == 0 {
-            return Ok(first);
-        }
-        let limit = Duration::from_secs(wait_secs.min(WAIT_SECS));
-        let _woken_or_not = self.clock.timeout(limit, wakes.next()).await;
-        self.page(host, since).await
-    }
-
-    /// One statement reads all of it, so that an item is never newer than the revision, nor pruned in between.
-    async fn page(&self, host: &str, since: i64) -> Result<FeedPage, Error> {
-        let sql = "SELECT h.revision AS host_revision, i.kind, i.id, i.generation, i.spec, i.request_id FROM feed_hosts h \
-             LEFT JOIN feed_items i ON i.host = h.host AND i.revision > $2 WHERE h.host = $1 ORDER BY i.revision";
-        let rows: Vec<PageRow> = self.db.fetch_all(sql, args![host, since.max(0)]).await?;
-        let revision = rows.first().map_or(0, |row| row.revision);
-        // What was removed up to the revision that this item remembers is missing among them.
-        let too_old = |row: &PageRow| row.item.as_ref().is_some_and(|item| item.kind == PRUNED);
-        if since > 0 && (since > revision || rows.iter().any(too_old)) {
-            return Box::pin(self.page(host, 0)).await;
-        }
-        let complete = since <= 0;
-        let items = rows.into_iter().filter_map(|row| row.item);
-        Ok(FeedPage {
-            revision,
-            complete,
-            items: items
-                .filter(|item| !complete || item.spec.is_some())
-                .collect(),
-        })
-    }
-}
-
-/// The kind of the one item per host that remembers up to which revision tombstones were removed.
-const PRUNED: &str = "_pruned";
-
-/// Removes old tombstones; called now and then by the service's housekeeping.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn prune(tx: &mut Tx, now: Timestamp) -> Result<(), Error> {
-    let before = now.plus_secs(-TOMBSTONE_SECS);
-    tx.exec(
-        "INSERT INTO feed_items (host, kind, id, generation, revision, spec, changed_at) \
-         SELECT host, $1, $2, 0, MAX(revision), NULL, $3 FROM feed_items \
-         WHERE spec IS NULL AND kind <> $1 AND changed_at < $4 GROUP BY host \
-         ON CONFLICT (host, kind, id) DO UPDATE SET revision = excluded.revision",
-        args![PRUNED, "", now, before],
-    )
-    .await?;
-    tx.exec(
-        "DELETE FROM feed_items WHERE spec IS NULL AND kind <> $1 AND changed_at < $2",
-        args![PRUNED, before],
-    )
-    .await?;
-    Ok(())
-}
-
-/// Notes what a host has seen, and that it is alive.
+/// Notes what a host has seen.
 ///
 /// # Errors
 /// When the database refuses.
@@ -351,8 +274,8 @@ pub async fn record_observed(
     observed: &[Observed],
 ) -> Result<(), Error> {
     tx.exec(
-        "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 0, $2) \
-         ON CONFLICT (host) DO UPDATE SET seen_at = excluded.seen_at",
+        // A host that is told of something meanwhile is not held up: that changes the row.
+        "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 0, $2) ON CONFLICT (host) DO NOTHING",
         args![host, now],
     )
     .await?;
@@ -423,37 +346,6 @@ pub struct Seen {
     pub host: String,
     /// What it saw.
     pub observed: Observed,
-}
-
-/// An item of a host's feed, or the host alone when there is none.
-struct PageRow {
-    revision: i64,
-    item: Option<FeedItem>,
-}
-
-impl FromRow for PageRow {
-    fn from_row(row: &Row) -> Result<Self, Error> {
-        let revision = row.get("host_revision")?;
-        let Some(kind) = row.get("kind")? else {
-            return Ok(Self {
-                revision,
-                item: None,
-            });
-        };
-        let spec: Option<String> = row.get("spec")?;
-        let spec = spec.map(|text| serde_json::from_str(&text)).transpose();
-        let item = FeedItem {
-            kind,
-            id: row.get("id")?,
-            generation: row.get("generation")?,
-            spec: spec.map_err(|why| Error::damaged(why.to_string()))?,
-            request_id: row.get("request_id")?,
-        };
-        Ok(Self {
-            revision,
-            item: Some(item),
-        })
-    }
 }
 
 impl FromRow for Seen {

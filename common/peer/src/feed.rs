@@ -1,6 +1,6 @@
 //! The agent's half of a host feed: pull the whole wanted state, keep it on disk, report what is seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,8 @@ const KEEP_EVERY: Duration = Duration::from_secs(1);
 pub struct Desired {
     /// The revision this is.
     pub revision: i64,
+    /// The revision of the lists that many hosts read.
+    pub lists: i64,
     /// Whether a complete document was received since the agent started. Until then nothing may be removed for being absent.
     pub complete: bool,
     /// The wanted things by kind and id; what is gone is not in it.
@@ -57,14 +59,24 @@ impl Desired {
             self.items.clear();
             self.complete = true;
         }
+        let mut gone = HashSet::new();
         for item in page.items {
             let (key, item) = keyed(Arc::new(item));
             match item.spec {
                 Some(_) => self.items.insert(key, item),
-                None => self.items.remove(&key),
+                None => {
+                    gone.insert(item.id.clone());
+                    self.items.remove(&key)
+                }
             };
         }
-        self.revision = page.revision;
+        if !gone.is_empty() {
+            // With a thing goes the list that went with it.
+            let list = |id: &str| id.split_once('/').map(|(list, _)| list.to_owned());
+            self.items
+                .retain(|(_, id), _| list(id).is_none_or(|list| !gone.contains(&list)));
+        }
+        (self.revision, self.lists) = (page.revision, page.lists);
     }
 }
 
@@ -162,6 +174,7 @@ pub fn cached(file: &Path, host: &str) -> Option<Cached> {
         of_this_boot: !boot.is_empty() && kept.boot == boot,
         desired: Desired {
             revision: kept.revision,
+            lists: kept.lists,
             complete: false,
             items: kept.items.into_iter().map(keyed).collect(),
         },
@@ -200,6 +213,8 @@ struct Kept {
     #[serde(default)]
     boot: String,
     revision: i64,
+    #[serde(default)]
+    lists: i64,
     items: Vec<Arc<FeedItem>>,
 }
 
@@ -289,17 +304,19 @@ impl FeedClient {
     /// # Errors
     /// When the service does not answer; what was known stays known.
     pub async fn next(&mut self, wait_secs: u64) -> Result<Desired, PeerError> {
-        let since = if self.desired.complete {
-            self.desired.revision
-        } else {
-            0
+        let (since, lists) = match self.desired.complete {
+            true => (self.desired.revision, self.desired.lists),
+            false => (0, 0),
         };
         let wait = match (self.desired.complete, self.unkept) {
             (false, _) => 0,
             (true, true) => wait_secs.min(KEEP_EVERY.as_secs()),
             (true, false) => wait_secs,
         };
-        let target = format!("/host/v1/feed?host={}&since={since}&wait={wait}", self.host);
+        let target = format!(
+            "/host/v1/feed?host={}&since={since}&lists={lists}&wait={wait}",
+            self.host
+        );
         let page: FeedPage = self
             .peers
             .get(self.service, target)
@@ -342,6 +359,7 @@ impl FeedClient {
             host: self.host.clone(),
             boot: boot::id(),
             revision: self.desired.revision,
+            lists: self.desired.lists,
             items: self.desired.items.values().cloned().collect(),
         };
         let file = self.file.clone();
@@ -408,6 +426,7 @@ mod tests {
     fn what_is_new_is_known_after_the_first_whole_document_also_when_that_was_empty() {
         let page = |complete, items: Vec<FeedItem>| FeedPage {
             revision: 0,
+            lists: 0,
             complete,
             items,
         };
@@ -426,6 +445,31 @@ mod tests {
         assert_eq!(desired.news(&next).count(), 1);
         let change = page(false, vec![item(3, None)]);
         assert_eq!(desired.news(&change).count(), 1, "it is gone");
+    }
+
+    #[test]
+    fn with_a_thing_goes_the_list_that_went_with_it() {
+        let entry = |id: &str| FeedItem {
+            kind: "entry".to_owned(),
+            id: id.to_owned(),
+            spec: Some(true.into()),
+            ..item(1, None)
+        };
+        let thing = |generation| FeedItem {
+            spec: Some(true.into()),
+            ..item(generation, None)
+        };
+        let mut desired = Desired::of(FeedPage {
+            complete: true,
+            items: vec![thing(1), entry("a/1"), entry("a/2"), entry("b/1")],
+            ..FeedPage::default()
+        });
+        desired.merge(FeedPage {
+            items: vec![item(2, None)],
+            ..FeedPage::default()
+        });
+        let left: Vec<&str> = desired.items.keys().map(|(_, id)| id.as_str()).collect();
+        assert_eq!(left, ["b/1"]);
     }
 
     #[test]

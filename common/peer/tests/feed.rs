@@ -17,6 +17,7 @@ impl Dispatch for Quiet {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
         let page = FeedPage {
             revision: 1,
+            lists: 0,
             complete: request.query.contains("since=0"),
             items: Vec::new(),
         };
@@ -45,7 +46,13 @@ async fn who_keeps_no_feed_waits_as_long_as_who_has_kept_it() {
             client.next(20).await.unwrap();
         }
         let asked = quiet.0.lock().unwrap().clone();
-        assert_eq!(asked, ["host=h1&since=0&wait=0", "host=h1&since=1&wait=20"]);
+        assert_eq!(
+            asked,
+            [
+                "host=h1&since=0&lists=0&wait=0",
+                "host=h1&since=1&lists=0&wait=20"
+            ]
+        );
     }
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -5,11 +5,25 @@ use serde_json::Value;
 
 use crate::{RequestId, Timestamp};
 
-/// One page of a host's feed: everything that changed after the revision the agent named.
+/// Up to where an agent knows its host's feed. The default, nothing, asks for everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The host's revision.
+    #[serde(default)]
+    pub since: i64,
+    /// The revision of the lists that many hosts read.
+    #[serde(default)]
+    pub lists: i64,
+}
+
+/// One page of a host's feed: everything that changed after the revisions the agent named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedPage {
     /// The host's revision that this page brings the agent to.
     pub revision: i64,
+    /// The revision of the lists that it brings it to.
+    #[serde(default)]
+    pub lists: i64,
     /// Whether `items` is everything wanted on the host, not only what changed.
     pub complete: bool,
     /// The things wanted, or gone.
@@ -21,7 +35,7 @@ pub struct FeedPage {
 pub struct FeedItem {
     /// What it is: `server`, `network`, `port`, …
     pub kind: String,
-    /// Its id.
+    /// Its id; of an entry of a list, `LIST/NAME`, where LIST is the id of the thing that the list goes with.
     pub id: String,
     /// Version of this one thing; grows with every change.
     pub generation: i64,

@@ -65,6 +65,7 @@ impl Service for Compute {
             nephos_ops::MIGRATION,
             nephos_ops::feed::MIGRATION,
             nephos_ops::feed::REQUESTS,
+            nephos_ops::feed::LISTS,
         ];
         all.extend(migrations!(
             "0001_compute",
@@ -85,12 +86,7 @@ impl Compute {
     /// The service over its database, whose tables are there.
     #[must_use]
     pub fn new(core: Core, peers: Peers, bus: Bus, config: Config) -> Self {
-        let feed = Feed {
-            db: core.db.clone(),
-            bus: bus.clone(),
-            clock: core.clock.clone(),
-            topic: ops::FEED,
-        };
+        let feed = Feed::new(core.db.clone(), bus.clone(), core.clock.clone(), ops::FEED);
         let siblings = peers::Siblings::new(peers, core.clock.clone());
         Self {
             core,

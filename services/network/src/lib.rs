@@ -30,6 +30,8 @@ use nephos_types::Finding;
 pub use api::extensions::EXTENSIONS;
 pub use config::Config;
 
+use self::store::runs::Runs;
+
 /// The network service.
 pub struct Network {
     core: Core,
@@ -37,6 +39,7 @@ pub struct Network {
     bus: Bus,
     feed: Feed,
     peers: Peers,
+    runs: Runs,
 }
 
 pub(crate) type Svc = Network;
@@ -46,18 +49,19 @@ impl Network {
     /// The service over its database.
     #[must_use]
     pub fn new(core: Core, config: Config, bus: Bus, peers: Peers) -> Self {
-        let feed = Feed {
-            db: core.db.clone(),
-            bus: bus.clone(),
-            clock: core.clock.clone(),
-            topic: store::publish::FEED,
-        };
+        let feed = Feed::new(
+            core.db.clone(),
+            bus.clone(),
+            core.clock.clone(),
+            store::publish::FEED,
+        );
         Self {
             core,
             config,
             bus,
             feed,
             peers,
+            runs: Runs::default(),
         }
     }
 
@@ -102,8 +106,16 @@ impl Service for Network {
     }
 
     fn migrations() -> Vec<Migration> {
-        let mut all = vec![nephos_ops::feed::MIGRATION, nephos_ops::feed::REQUESTS];
-        all.extend(migrations!("0001_network", "0002_next_host"));
+        let mut all = vec![
+            nephos_ops::feed::MIGRATION,
+            nephos_ops::feed::REQUESTS,
+            nephos_ops::feed::LISTS,
+        ];
+        all.extend(migrations!(
+            "0001_network",
+            "0002_next_host",
+            "0003_many_hosts"
+        ));
         all
     }
 }

@@ -1,6 +1,7 @@
 //! A network service under test, with verbs for what tests do again and again.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use nephos_api::Check as _;
 use nephos_network::{Config, Network};
@@ -12,6 +13,8 @@ pub struct Cloud {
     pub world: World,
     pub network: Arc<Network>,
     pub ask: Ask,
+    /// What hosts have told of the ends of their tunnels.
+    vteps: Mutex<HashMap<String, String>>,
 }
 
 impl Cloud {
@@ -30,6 +33,7 @@ impl Cloud {
             world,
             network,
             ask,
+            vteps: Mutex::default(),
         }
     }
 
@@ -87,6 +91,10 @@ impl Cloud {
 
     /// What a host reports.
     pub async fn observed(&self, host: &str, report: Value) {
+        if let Some(vtep) = report[0]["detail"]["vtep"].as_str() {
+            let mut vteps = self.vteps.lock().unwrap();
+            vteps.insert(host.to_owned(), vtep.to_owned());
+        }
         let target = format!("/host/v1/observed?host={host}");
         self.ask
             .as_host(host)
@@ -103,14 +111,40 @@ impl Cloud {
         page["items"].as_array().unwrap().clone()
     }
 
-    /// One document of a host.
+    /// One document of a host, with what the list that goes with it says: the ports of a network that are elsewhere, the
+    /// members of a group.
     pub async fn document(&self, host: &str, kind: &str, id: &str) -> Value {
         let items = self.feed(host).await;
-        items
-            .into_iter()
-            .find(|item| item["kind"] == kind && item["id"] == id)
-            .map(|item| item["spec"].clone())
-            .unwrap_or_default()
+        let found = items
+            .iter()
+            .find(|item| item["kind"] == kind && item["id"] == id);
+        let Some(mut document) = found.map(|item| item["spec"].clone()) else {
+            return Value::Null;
+        };
+        let entries = |kind: &str| {
+            let list = format!("{id}/");
+            let of_list = move |item: &&Value| item["id"].as_str().unwrap().starts_with(&list);
+            let entries = items.iter().filter(move |item| item["kind"] == *kind);
+            let entries = entries.filter(of_list).map(|item| item["spec"].clone());
+            entries.collect::<Vec<Value>>()
+        };
+        match kind {
+            "network" => {
+                let own = self.vteps.lock().unwrap().get(host).cloned();
+                let mut remote = entries("remote_port");
+                remote.retain(|port| port["vtep"].as_str() != own.as_deref());
+                document["remote"] = Value::Array(remote);
+            }
+            "security_group" => {
+                let members = entries("member");
+                let ips = members
+                    .iter()
+                    .flat_map(|one| one["ips"].as_array().unwrap());
+                document["members"] = Value::Array(ips.cloned().collect());
+            }
+            _whole => {}
+        }
+        document
     }
 
     /// What does not fit together.

@@ -138,7 +138,9 @@ async fn a_port_is_made_ready_where_its_server_moves_to_and_turns_there_at_once(
             ask.get(&target).await.expect(200).json.to_string()
         }
     };
-    assert!(!at_once("h1").await.contains(&id));
+    let own = format!("\"id\":\"{id}\"");
+    assert!(at_once("h2").await.contains(&own));
+    assert!(!at_once("h1").await.contains(&own));
     assert!(at_once("h3").await.contains("192.0.2.2"));
     assert_eq!(vtep_of("h2").await, None);
     assert_eq!(cloud.feed("h1").await, Vec::<Value>::new());
@@ -210,17 +212,23 @@ async fn nothing_is_told_twice() {
     let (network, _) = cloud.wired("10.0.0.0/24").await;
     let port = plugged(&cloud, &network, "h1").await;
     cloud.network.settle().await.unwrap();
-    let poll = |since: i64| {
+    let poll = |since: i64, lists: i64| {
         let service = cloud.ask.as_host("h1");
         async move {
             service
-                .get(&format!("/host/v1/feed?host=h1&since={since}&wait=0"))
+                .get(&format!(
+                    "/host/v1/feed?host=h1&since={since}&lists={lists}&wait=0"
+                ))
                 .await
                 .expect(200)
                 .json
         }
     };
-    let revision = poll(0).await["revision"].as_i64().unwrap();
+    let known = poll(0, 0).await;
+    let (revision, lists) = (
+        known["revision"].as_i64().unwrap(),
+        known["lists"].as_i64().unwrap(),
+    );
     let target = format!("/v2.0/ports/{}", text(&port["id"]));
     cloud
         .member()
@@ -228,14 +236,14 @@ async fn nothing_is_told_twice() {
         .await
         .expect(200);
     cloud.network.settle().await.unwrap();
-    assert_eq!(poll(revision).await["items"], json!([]));
+    assert_eq!(poll(revision, lists).await["items"], json!([]));
     cloud
         .member()
         .put(&target, json!({"port": {"admin_state_up": false}}))
         .await
         .expect(200);
     cloud.network.settle().await.unwrap();
-    let items = poll(revision).await["items"].clone();
+    let items = poll(revision, lists).await["items"].clone();
     assert_eq!(items.as_array().unwrap().len(), 1);
     assert_eq!(items[0]["spec"]["admin_state_up"], false);
 }

@@ -315,3 +315,54 @@ async fn an_agent_is_described_and_out_of_service_when_both_are_said_at_once() {
         assert_eq!(agent["admin_state_up"], number % 2 == 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_ports_at_once_fill_the_quota_and_are_known_to_every_host() {
+    let cloud = Cloud::new().await;
+    let (project, hosts) = (Persona::Member.project(), ["h1", "h2", "h3"]);
+    for (number, host) in hosts.iter().enumerate() {
+        cloud.host(host, &format!("192.0.2.{}", number + 1)).await;
+    }
+    let (network, _) = cloud.wired("10.0.0.0/24").await;
+    let quota = json!({"quota": {"port": 30}});
+    let target = format!("/v2.0/quotas/{project}");
+    cloud.admin().put(&target, quota).await.expect(200);
+    let asks = (0..40).map(|number| {
+        let host = hosts[number % hosts.len()];
+        let body = json!({"port": {"network_id": network, "project_id": project, "binding:host_id": host,
+            "device_id": "s", "device_owner": "compute:nova"}});
+        let service = cloud.service();
+        async move { service.post("/v2.0/ports", body).await }
+    });
+    let answers = join_all(asks).await;
+    assert_eq!(
+        statuses(&answers),
+        [[201; 30].as_slice(), &[409; 10]].concat()
+    );
+    let made = answers.iter().filter(|answer| answer.status == 201);
+    let made: Vec<&Value> = made.map(|answer| &answer.json["port"]).collect();
+    let addresses: BTreeSet<String> = made
+        .iter()
+        .map(|port| port["fixed_ips"][0]["ip_address"].to_string())
+        .collect();
+    assert_eq!(addresses.len(), 30, "no address is given twice");
+    let group = made[0]["security_groups"][0].as_str().unwrap();
+    for host in hosts {
+        let there = made.iter().filter(|port| port["binding:host_id"] == host);
+        let elsewhere = 30 - there.count();
+        let net = cloud.document(host, "network", &network).await;
+        assert_eq!(net["remote"].as_array().unwrap().len(), elsewhere, "{host}");
+        let members = cloud.document(host, "security_group", group).await["members"].clone();
+        assert_eq!(members.as_array().unwrap().len(), 30, "{host}");
+    }
+    cloud.assert_consistent().await;
+    let removals = made.iter().map(|port| {
+        let (service, id) = (cloud.service(), port["id"].as_str().unwrap());
+        async move { service.delete(&format!("/v2.0/ports/{id}")).await }
+    });
+    assert_eq!(statuses(&join_all(removals).await), [204; 30]);
+    for host in hosts {
+        assert_eq!(cloud.feed(host).await, Vec::<Value>::new(), "{host}");
+    }
+    cloud.assert_consistent().await;
+}

@@ -65,7 +65,7 @@ async fn console_output(cx: Cx, req: Req<ConsoleOutput>) -> Reply<ConsoleOutput>
 
 async fn ask_host(cx: &Cx, server: &Server) -> Result<String, Fault> {
     let host = server.host.as_deref().unwrap_or_default();
-    let mut answers = cx.bus.subscribe_to(ops::CONSOLES, server.id.as_str());
+    let mut answers = cx.bus.subscribe_to(ops::CONSOLES, [server.id.to_string()]);
     let place = feed::Place {
         topic: ops::FEED,
         host,

@@ -1,7 +1,8 @@
 //! The feed for our own agents, and the news that siblings bring.
 
 use nephos_api::{Empty, Fault, Hosts, Json, Reply, Req, endpoint};
-use nephos_types::feed::{FeedPage, Observed};
+use nephos_ops::EnqueueError;
+use nephos_types::feed::{FeedPage, Known, Observed};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -18,6 +19,8 @@ pub(crate) struct FeedQuery {
     #[serde(default)]
     since: i64,
     #[serde(default)]
+    lists: i64,
+    #[serde(default)]
     wait: u64,
 }
 
@@ -31,9 +34,17 @@ endpoint! {
 }
 
 async fn host_feed(cx: Cx, req: Req<HostFeed>) -> Reply<HostFeed> {
-    let FeedQuery { host, since, wait } = req.query;
+    let FeedQuery {
+        host,
+        since,
+        lists,
+        wait,
+    } = req.query;
     let host = cx.host(host.as_deref())?;
-    let page: FeedPage = cx.feed.since(host.as_str(), since, wait).await?;
+    let page: FeedPage = cx
+        .feed
+        .since(host.as_str(), Known { since, lists }, wait)
+        .await?;
     let page = serde_json::to_value(page).map_err(|why| Fault::internal(why.to_string()))?;
     Ok(Json(page))
 }
@@ -77,7 +88,11 @@ async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
             )));
         }
         let taken = ops::host::take(&mut tx, asked(&cx), &inventory, &cx.config).await;
-        taken.map_err(|why| Fault::internal(why.to_string()))?;
+        taken.map_err(|why| match why {
+            // Another transaction was in its way: the report is taken in again.
+            EnqueueError::Db(why) => Fault::from(why),
+            why => Fault::internal(why.to_string()),
+        })?;
     }
     let rest: Vec<Observed> = observed
         .into_iter()
@@ -105,7 +120,7 @@ endpoint! {
 
 async fn image_is_wanted(cx: Cx, req: Req<ImageIsWanted>) -> Reply<ImageIsWanted> {
     let WantedPath { host, image } = req.path;
-    let page: FeedPage = cx.feed.since(&host, 0, 0).await?;
+    let page: FeedPage = cx.feed.since(&host, Known::default(), 0).await?;
     let servers = page
         .items
         .into_iter()

@@ -154,7 +154,7 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
         )));
     }
     let nic = nic(&cx, &server, wish).await?;
-    let mut news = cx.bus.subscribe_to(ops::PORTS, id.as_str());
+    let mut news = cx.bus.subscribe_to(ops::PORTS, [id.to_string()]);
     let mut tx = cx.write().await?;
     let begun = ops::interfaces::attach(&mut tx, asked(&cx), &server, nic).await;
     let wanted = begun.map_err(|why| fault::busy(&server, "attach_interface", why))?;

@@ -212,7 +212,7 @@ async fn attach_volume(cx: Cx, req: Req<AttachVolume>) -> Reply<AttachVolume> {
     }
     check_attachable(&cx, &shown)?;
     let volume = wanted(&shown, wish);
-    let mut news = cx.bus.subscribe_to(ops::VOLUMES, id.as_str());
+    let mut news = cx.bus.subscribe_to(ops::VOLUMES, [id.to_string()]);
     let mut tx = cx.write().await?;
     let begun = ops::attach_volume::request(&mut tx, asked(&cx), &server, volume).await;
     let volume = begun.map_err(|why| match why {

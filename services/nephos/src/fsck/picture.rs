@@ -9,7 +9,7 @@ use nephos_network::Network;
 use nephos_ops::feed::Feed;
 use nephos_peer::Peers;
 use nephos_types::Timestamp;
-use nephos_types::feed::FeedPage;
+use nephos_types::feed::{FeedPage, Known};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -94,13 +94,8 @@ impl Sources {
         let Some(network) = self.services.iter().find(|one| one.name() == Network::NAME) else {
             return Ok(FeedPage::default());
         };
-        let feed = Feed {
-            db: network.db().clone(),
-            bus: Bus::local(),
-            clock: self.clock.clone(),
-            topic: "",
-        };
-        feed.since(host, 0, 0).await
+        let feed = Feed::new(network.db().clone(), Bus::local(), self.clock.clone(), "");
+        feed.since(host, Known::default(), 0).await
     }
 }
 

@@ -8,8 +8,8 @@ use nephos_types::feed::FeedItem;
 use serde::de::DeserializeOwned;
 
 use crate::model::spec::{
-    KIND_NETWORK, KIND_PORT, KIND_ROUTER, KIND_SECURITY_GROUP, NetworkSpec, PortSpec, RouterSpec,
-    SecurityGroupSpec,
+    KIND_MEMBER, KIND_NETWORK, KIND_PORT, KIND_REMOTE_PORT, KIND_ROUTER, KIND_SECURITY_GROUP,
+    MemberSpec, NetworkSpec, PortSpec, RemotePort, RouterSpec, SecurityGroupSpec,
 };
 
 /// A thing of the feed: its kind and its id.
@@ -37,6 +37,10 @@ pub struct Documents {
     pub ports: Specs<PortSpec>,
     pub groups: Specs<SecurityGroupSpec>,
     pub routers: Specs<RouterSpec>,
+    /// Entries of networks' lists, by network and port; what they say is in `networks` too.
+    pub remote: Specs<RemotePort>,
+    /// Entries of groups' lists, by group and port; what they say is in `groups` too.
+    pub members: Specs<MemberSpec>,
     /// The generation of each.
     pub generations: BTreeMap<Owner, i64>,
     /// Documents that cannot be read, with the reason. While there are any, nothing goes.
@@ -44,6 +48,15 @@ pub struct Documents {
     /// What they were read from.
     pub source: Desired,
 }
+
+const KINDS: [&str; 6] = [
+    KIND_NETWORK,
+    KIND_PORT,
+    KIND_SECURITY_GROUP,
+    KIND_ROUTER,
+    KIND_REMOTE_PORT,
+    KIND_MEMBER,
+];
 
 /// Documents of one kind by id.
 type Specs<T> = BTreeMap<String, T>;
@@ -63,8 +76,7 @@ impl Documents {
             ..Self::default()
         };
         for (key, item) in &desired.items {
-            let known = [KIND_NETWORK, KIND_PORT, KIND_SECURITY_GROUP, KIND_ROUTER];
-            let Some(kind) = known.into_iter().find(|known| *known == item.kind) else {
+            let Some(kind) = KINDS.into_iter().find(|known| *known == item.kind) else {
                 continue; // of a newer release
             };
             let same = |there: &Arc<FeedItem>| Arc::ptr_eq(there, item);
@@ -73,6 +85,8 @@ impl Documents {
                 KIND_NETWORK => keep(&mut read.networks, &mut before.networks, item, same),
                 KIND_PORT => keep(&mut read.ports, &mut before.ports, item, same),
                 KIND_ROUTER => keep(&mut read.routers, &mut before.routers, item, same),
+                KIND_REMOTE_PORT => keep(&mut read.remote, &mut before.remote, item, same),
+                KIND_MEMBER => keep(&mut read.members, &mut before.members, item, same),
                 _security_group => keep(&mut read.groups, &mut before.groups, item, same),
             };
             let owner = Owner::new(kind, &item.id);
@@ -81,7 +95,28 @@ impl Documents {
             }
             read.generations.insert(owner, item.generation);
         }
+        read.fill();
         read
+    }
+
+    /// Gives networks and groups what the entries of their lists say.
+    fn fill(&mut self) {
+        let (networks, groups) = (&mut self.networks, &mut self.groups);
+        networks
+            .values_mut()
+            .for_each(|network| network.remote.clear());
+        groups.values_mut().for_each(|group| group.members.clear());
+        let list = |id: &'_ str| id.split_once('/').map(|(list, _)| list.to_owned());
+        for (id, port) in &self.remote {
+            if let Some(network) = list(id).and_then(|list| networks.get_mut(&list)) {
+                network.remote.push(port.clone());
+            }
+        }
+        for (id, member) in &self.members {
+            if let Some(group) = list(id).and_then(|list| groups.get_mut(&list)) {
+                group.members.extend(&member.ips);
+            }
+        }
     }
 
     /// Whether what is not wanted may go.

@@ -13,6 +13,7 @@ use crate::model::port::{FixedIp, Port};
 use crate::model::refusal::Refusal;
 use crate::model::subnet::Subnet;
 use crate::store::ips::{self, Spot};
+use crate::store::runs::Runs;
 use crate::store::{Error, Reader, ports, publish};
 
 /// An address that is asked for, or to be chosen.
@@ -26,13 +27,23 @@ enum Wish {
     AnyOf(Vec<usize>),
 }
 
+/// Where addresses are chosen.
+#[derive(Clone, Copy)]
+pub(crate) struct Choice<'a> {
+    /// The subnets of the port's network.
+    pub subnets: &'a [Subnet],
+    /// What is proposed next in each.
+    pub runs: &'a Runs,
+}
+
 /// Gives a new port its addresses: those asked for, or one of each IP version; and what guests make for themselves.
 pub(super) async fn allocate(
     tx: &mut Tx,
     port: &Port,
-    subnets: &[Subnet],
+    choice: Choice<'_>,
     asked: Option<&[FixedIpBody]>,
 ) -> Result<Vec<FixedIp>, Fault> {
+    let subnets = choice.subnets;
     let mut wishes = match asked {
         Some(bodies) => wishes_of(port, subnets, bodies)?,
         None => default_wishes(port, subnets),
@@ -41,7 +52,7 @@ pub(super) async fn allocate(
     let mut found = Vec::new();
     for wish in wishes {
         let place = found.len();
-        let fixed = carry_out(tx, port, subnets, (wish, place)).await?;
+        let fixed = carry_out(tx, port, choice, (wish, place)).await?;
         found.push(fixed);
     }
     Ok(found)
@@ -51,9 +62,10 @@ pub(super) async fn allocate(
 pub(super) async fn reallocate(
     tx: &mut Tx,
     port: &Port,
-    subnets: &[Subnet],
+    choice: Choice<'_>,
     asked: &[FixedIpBody],
 ) -> Result<Vec<FixedIp>, Fault> {
+    let subnets = choice.subnets;
     let mut wishes = wishes_of(port, subnets, asked)?;
     add_auto_wishes(port, subnets, &mut wishes);
     let mut old = port.fixed_ips.clone();
@@ -78,7 +90,7 @@ pub(super) async fn reallocate(
     for (place, (kept, wish)) in found.into_iter().zip(wishes).enumerate() {
         let fixed = match kept {
             Some(fixed) => fixed,
-            None => carry_out(tx, port, subnets, (wish, place)).await?,
+            None => carry_out(tx, port, choice, (wish, place)).await?,
         };
         addresses.push(fixed);
     }
@@ -88,7 +100,7 @@ pub(super) async fn reallocate(
 async fn carry_out(
     tx: &mut Tx,
     port: &Port,
-    subnets: &[Subnet],
+    Choice { subnets, runs }: Choice<'_>,
     (wish, place): (Wish, usize),
 ) -> Result<FixedIp, Fault> {
     let candidates = match wish {
@@ -115,7 +127,7 @@ async fn carry_out(
             port,
             place,
         };
-        if let Some(fixed) = ips::take_next(tx, spot).await? {
+        if let Some(fixed) = ips::take_next(tx, runs, spot).await? {
             return Ok(fixed);
         }
     }

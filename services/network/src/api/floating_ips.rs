@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::Cx;
 use crate::api::envelope::{self, Keys, Kind, Made, Many, One};
+use crate::api::fixed_ips::Choice;
 use crate::api::input::{self, Name};
 use crate::api::listing::{Filter, Listing, asked_fields, visible};
 use crate::api::port_body::FixedIpBody;
@@ -245,7 +246,10 @@ async fn create(cx: &Cx, tx: &mut Tx, new: &NewFloating) -> Result<FloatingIp, F
     }
     let asked = (wish.subnet_id.is_some() || wish.ip_address.is_some()).then_some(wish);
     let how = Insert {
-        subnets: &v4,
+        choice: Choice {
+            subnets: &v4,
+            runs: &cx.runs,
+        },
         fixed_ips: asked.as_ref().map(std::slice::from_ref),
         any_mac: true,
     };

@@ -4,7 +4,7 @@ use nephos_api::{Empty, Fault, Hosts, Json, Reply, Req, endpoint};
 use nephos_db::Tx;
 use nephos_ops::feed;
 use nephos_types::Timestamp;
-use nephos_types::feed::Observed;
+use nephos_types::feed::{Known, Observed};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use crate::Cx;
 use crate::model::port::PortStatus;
 use crate::model::refusal::Refusal;
 use crate::model::router::FloatingStatus;
-use crate::model::spec::{HostReport, KIND_HOST, KIND_NETWORK, KIND_PORT, KIND_ROUTER};
+use crate::model::spec::{HostReport, KIND_HOST, KIND_PORT, KIND_ROUTER};
 use crate::rules;
 use crate::store::publish::{self, place};
 use crate::store::{Reader, floating_ips, hosts, ports, routers, stale};
@@ -28,6 +28,8 @@ pub(crate) struct Poll {
     host: Option<String>,
     #[serde(default)]
     since: i64,
+    #[serde(default)]
+    lists: i64,
     #[serde(default)]
     wait: u64,
 }
@@ -48,9 +50,17 @@ endpoint! {
     handler: poll_feed,
 }
 async fn poll_feed(cx: Cx, req: Req<PollFeed>) -> Reply<PollFeed> {
-    let Poll { host, since, wait } = req.query;
+    let Poll {
+        host,
+        since,
+        lists,
+        wait,
+    } = req.query;
     let host = cx.host(host.as_deref())?;
-    let page = cx.feed.since(host.as_str(), since, wait).await?;
+    let page = cx
+        .feed
+        .since(host.as_str(), Known { since, lists }, wait)
+        .await?;
     let value = serde_json::to_value(&page)
         .map_err(|_| Fault::internal("The feed could not be written."))?;
     Ok(Json(value))
@@ -75,7 +85,13 @@ async fn report_observed(cx: Cx, req: Req<ReportObserved>) -> Reply<ReportObserv
         );
     }
     let now = cx.now();
-    let mut tx = cx.write().await?;
+    // What is said of ports changes one row each, whose condition is all that it depends on; of routers and of the host
+    // itself more follows.
+    let alone = observed.iter().all(|seen| seen.kind == KIND_PORT);
+    let mut tx = match alone {
+        true => cx.guarded().await?,
+        false => cx.write().await?,
+    };
     feed::record_observed(&mut tx, now, host, &observed).await?;
     hosts::seen(&mut tx, now, host).await?;
     for seen in &observed {
@@ -111,9 +127,7 @@ async fn note(tx: &mut Tx, now: Timestamp, host: &str, seen: &Observed) -> Resul
             }
             if hosts::report(tx, now, &report).await? {
                 // The others learn where its tunnel ends.
-                for network in hosts::networks(tx, host).await? {
-                    stale::mark(tx, now, KIND_NETWORK, &network).await?;
-                }
+                stale::host_moved(tx, now, host).await?;
             }
             // Routers that wait for a home may have found one.
             tx.wake(nephos_types::Wake::new(stale::TOPIC, ""));

@@ -6,9 +6,10 @@ use rand::Rng;
 use serde_json::json;
 
 use crate::Cx;
+use crate::api::fixed_ips::{self, Choice};
+use crate::api::input;
 use crate::api::input::Flag;
 use crate::api::port_body::{FixedIpBody, NewPort, OptionBody, PairBody};
-use crate::api::{fixed_ips, input};
 use crate::model::network::Network;
 use crate::model::port::{
     AddressPair, DhcpOption, Port, PortStatus, make_mac, parse_mac, parse_range,
@@ -243,7 +244,7 @@ pub(super) async fn groups(
 
 /// What a port is inserted with.
 pub(crate) struct Insert<'a> {
-    pub subnets: &'a [Subnet],
+    pub choice: Choice<'a>,
     pub fixed_ips: Option<&'a [FixedIpBody]>,
     /// Whether another MAC may be made when this one is in use.
     pub any_mac: bool,
@@ -263,7 +264,7 @@ pub(super) async fn insert(tx: &mut Tx, port: &mut Port, how: Insert<'_>) -> Res
         }
         port.mac = make_mac(rand::rng().random());
     }
-    port.fixed_ips = fixed_ips::allocate(tx, port, how.subnets, how.fixed_ips).await?;
+    port.fixed_ips = fixed_ips::allocate(tx, port, how.choice, how.fixed_ips).await?;
     port_links::insert(tx, &port.id, &port.security_groups).await?;
     for tag in &port.tags {
         tags::insert(tx, &port.id, tag).await?;

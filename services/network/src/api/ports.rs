@@ -7,13 +7,14 @@ use serde_json::json;
 
 use crate::Cx;
 use crate::api::envelope::{self, Made, Many, One};
+use crate::api::fixed_ips::{self, Choice};
 use crate::api::input::{self, Flag};
 use crate::api::listing::{Filter, Listing, asked_fields, visible};
 use crate::api::port_body::{NewPort, PortChange, PortKind};
 use crate::api::port_build::{self, Insert};
 use crate::api::port_view::{keys, view};
 use crate::api::resource;
-use crate::api::{ById, allow, fixed_ips, port_rules};
+use crate::api::{ById, allow, port_rules};
 use crate::model::network::Network;
 use crate::model::port::{
     FLOATING_IP, Port, PortStatus, ROUTER_GATEWAY, ROUTER_INTERFACE, make_mac,
@@ -175,7 +176,10 @@ endpoint! {
     handler: create_ports,
 }
 async fn create_ports(cx: Cx, req: Req<CreatePorts>) -> Reply<CreatePorts> {
-    let mut tx = cx.write().await?;
+    // Hundreds come at once, and whatever one decides by, the database guards: addresses and MACs are keys, what it belongs
+    // to stays because it refers to it, the quota is a condition, and its host is told by one at a time. What it tells a
+    // host anew is looked at again once it is committed.
+    let mut tx = cx.guarded().await?;
     let mut planned = Vec::new();
     for new in &req.body.items {
         planned.push((new, plan(&cx, &mut tx, new).await?));
@@ -187,7 +191,10 @@ async fn create_ports(cx: Cx, req: Req<CreatePorts>) -> Reply<CreatePorts> {
         port.check_security()?;
         let subnets = port_build::subnets_of(&mut tx, &port.network_id).await?;
         let how = Insert {
-            subnets: &subnets,
+            choice: Choice {
+                subnets: &subnets,
+                runs: &cx.runs,
+            },
             fixed_ips: new.fixed_ips.as_deref(),
             any_mac: new.mac_address.is_none(),
         };
@@ -240,7 +247,7 @@ async fn update_port(cx: Cx, req: Req<UpdatePort>) -> Reply<UpdatePort> {
     let mut port = before.clone();
     apply(&mut port, change)?;
     port.updated_at = cx.now();
-    update(&mut tx, &before, &mut port, change).await?;
+    update(&cx, &mut tx, (&before, &mut port), change).await?;
     tx.commit().await?;
     Ok(Json(One::of(&view(&port), &keys(&cx, Vec::new()))?))
 }
@@ -295,9 +302,9 @@ fn next_host(port: &Port) -> String {
 }
 
 async fn update(
+    cx: &Cx,
     tx: &mut Tx,
-    before: &Port,
-    port: &mut Port,
+    (before, port): (&Port, &mut Port),
     change: &PortChange,
 ) -> Result<(), Fault> {
     if before.mac != port.mac {
@@ -309,7 +316,11 @@ async fn update(
     port.check_security()?;
     if let Some(asked) = &change.fixed_ips {
         let subnets = port_build::subnets_of(tx, &port.network_id).await?;
-        port.fixed_ips = fixed_ips::reallocate(tx, port, &subnets, asked).await?;
+        let choice = Choice {
+            subnets: &subnets,
+            runs: &cx.runs,
+        };
+        port.fixed_ips = fixed_ips::reallocate(tx, port, choice, asked).await?;
         check_floating(tx, port).await?;
     }
     // A port that moves, or that nobody has any more, is not up until its new host says so.

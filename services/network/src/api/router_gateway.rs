@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Cx;
+use crate::api::fixed_ips::{self, Choice};
 use crate::api::input::Flag;
 use crate::api::port_body::FixedIpBody;
 use crate::api::port_build::{self, Insert};
+use crate::api::ports as api_ports;
 use crate::api::resource;
-use crate::api::{fixed_ips, ports as api_ports};
 use crate::model::network::Network;
 use crate::model::port::{FixedIp, Port, ROUTER_GATEWAY};
 use crate::model::refusal::Refusal;
@@ -107,7 +108,10 @@ pub(super) async fn set(
     port.host.clone_from(&router.host);
     let subnets = port_build::subnets_of(tx, &network.id).await?;
     let how = Insert {
-        subnets: &subnets,
+        choice: Choice {
+            subnets: &subnets,
+            runs: &cx.runs,
+        },
         fixed_ips: body.external_fixed_ips.as_deref(),
         any_mac: true,
     };
@@ -141,7 +145,11 @@ async fn readdress(
     };
     let subnets = port_build::subnets_of(tx, &before.network_id).await?;
     let mut port = before.clone();
-    port.fixed_ips = fixed_ips::reallocate(tx, &before, &subnets, asked).await?;
+    let choice = Choice {
+        subnets: &subnets,
+        runs: &cx.runs,
+    };
+    port.fixed_ips = fixed_ips::reallocate(tx, &before, choice, asked).await?;
     router.external_fixed_ips.clone_from(&port.fixed_ips);
     publish::port(tx, cx.now(), Some(&before), Some(&port)).await?;
     Ok(())
@@ -183,6 +191,5 @@ pub(super) async fn clear(cx: &Cx, tx: &mut Tx, router: &mut Router) -> Result<(
     // The row lets go of the port before the port goes.
     routers::unset_gateway(tx, &router.id).await?;
     api_ports::remove(tx, cx.now(), &port).await?;
-    publish::network(tx, cx.now(), &port.network_id).await?;
     Ok(())
 }

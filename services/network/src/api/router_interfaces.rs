@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Cx;
+use crate::api::fixed_ips::Choice;
 use crate::api::port_body::FixedIpBody;
 use crate::api::port_build::{self, Insert};
 use crate::api::{ById, allow, ports as api_ports};
@@ -119,7 +120,10 @@ async fn add_subnet(cx: &Cx, tx: &mut Tx, router: &Router, id: &str) -> Result<P
         ip_address: Some(gateway.to_string()),
     };
     let how = Insert {
-        subnets: std::slice::from_ref(&subnet),
+        choice: Choice {
+            subnets: std::slice::from_ref(&subnet),
+            runs: &cx.runs,
+        },
         fixed_ips: Some(std::slice::from_ref(&wish)),
         any_mac: true,
     };
@@ -223,7 +227,6 @@ async fn remove_router_interface(
     api_ports::remove(&mut tx, cx.now(), port).await?;
     routers::bump(&mut tx, id, cx.now()).await?;
     publish_router::router(&mut tx, cx.now(), id).await?;
-    publish::network(&mut tx, cx.now(), &port.network_id).await?;
     tx.commit().await?;
     Ok(Json(view(&router, port)))
 }

@@ -16,9 +16,9 @@ use crate::api::security_groups::ensure_own_default;
 use crate::api::{ById, allow};
 use crate::model::refusal::Refusal;
 use crate::model::security_group::{Rule, SecurityGroup, Wanted, direction_word};
-use crate::model::spec::Direction;
+use crate::model::spec::{Direction, KIND_SECURITY_GROUP};
 use crate::rules;
-use crate::store::{Reader, publish, quotas, rules as store, security_groups};
+use crate::store::{Reader, publish, quotas, rules as store, security_groups, stale};
 
 pub(crate) struct RuleKind;
 
@@ -242,7 +242,7 @@ async fn create_rules(
         .iter()
         .filter_map(|new| new.remote_group_id.as_deref())
     {
-        publish::group(&mut tx, cx.now(), remote).await?;
+        stale::mark(&mut tx, cx.now(), KIND_SECURITY_GROUP, remote).await?;
     }
     tx.commit().await?;
     Ok(Json(Made::of(&views, body.bulk, &Keys::default())?))
@@ -341,7 +341,7 @@ async fn delete_rule(cx: Cx, req: Req<DeleteSecurityGroupRule>) -> Reply<DeleteS
         security_groups::bump(&mut tx, &rule.security_group_id, now).await?;
         publish::group(&mut tx, now, &rule.security_group_id).await?;
         if let Some(remote) = &rule.remote_group_id {
-            publish::group(&mut tx, now, remote).await?;
+            publish::unnamed(&mut tx, now, remote).await?;
         }
     }
     tx.commit().await?;

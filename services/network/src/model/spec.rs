@@ -19,6 +19,10 @@ pub const KIND_PORT: &str = "port";
 pub const KIND_SECURITY_GROUP: &str = "security_group";
 /// The feed's word for a [`RouterSpec`].
 pub const KIND_ROUTER: &str = "router";
+/// The feed's word for an entry of a network's list: a [`RemotePort`], named by the port.
+pub const KIND_REMOTE_PORT: &str = "remote_port";
+/// The feed's word for an entry of a security group's list: a [`MemberSpec`], named by the port.
+pub const KIND_MEMBER: &str = "member";
 /// The feed's word for the host itself: its observation carries a [`HostReport`].
 pub const KIND_HOST: &str = "host";
 
@@ -37,8 +41,8 @@ pub struct NetworkSpec {
     /// Its subnets.
     #[serde(default)]
     pub subnets: Vec<SubnetSpec>,
-    /// Ports of the network on other hosts.
-    #[serde(default)]
+    /// Ports of the network, on whichever host; not part of the document: the host reads them from the network's list.
+    #[serde(skip)]
     pub remote: Vec<RemotePort>,
 }
 
@@ -94,14 +98,14 @@ pub struct Route {
     pub nexthop: IpAddr,
 }
 
-/// A port of a network on another host.
+/// Where a port of a network is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemotePort {
     /// Its address.
     pub mac: String,
     /// Its IP addresses.
     pub ips: Vec<IpAddr>,
-    /// The other host's tunnel end.
+    /// Its host's tunnel end.
     pub vtep: IpAddr,
 }
 
@@ -190,9 +194,17 @@ pub struct SecurityGroupSpec {
     /// What is let through.
     #[serde(default)]
     pub rules: Vec<RuleSpec>,
-    /// The addresses of its members everywhere, where some rule names it as remote group.
-    #[serde(default)]
+    /// The addresses of its members everywhere, where some rule names it as remote group; not part of the document: the
+    /// host reads them from the group's list.
+    #[serde(skip)]
     pub members: BTreeSet<IpAddr>,
+}
+
+/// A port that is in a security group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberSpec {
+    /// Its IP addresses.
+    pub ips: Vec<IpAddr>,
 }
 
 /// One rule of a security group.

@@ -1,5 +1,6 @@
 //! What goes on without requests.
 
+mod rewrite;
 mod tell;
 
 use std::sync::Arc;
@@ -10,14 +11,15 @@ use nephos_ops::feed;
 use nephos_runtime::{Shutdown, Task, crash_point, supervise};
 
 use crate::Network;
-use crate::model::spec::{KIND_NETWORK, KIND_SECURITY_GROUP};
-use crate::store::{Pair, publish, publish_router, routers, stale};
+use crate::store::{publish_router, routers, stale};
 
 /// How long changes of shared documents are collected at least before they are rewritten.
 const COLLECT: Duration = Duration::from_millis(50);
-/// Collecting takes this many times as long as the last rewriting did: every host with a port of a network has a document
-/// that names all of the others, so that a burst of new ports would otherwise be spent on rewriting them.
+/// From one rewriting to the next it takes this many times as long as the former did.
 const COLLECT_TIMES: u32 = 4;
+/// From one rewriting to the next it takes this long for each host that the former woke: a thousand hosts with a port of the
+/// same network all hear of each new one, and a burst of them would otherwise be spent on telling.
+const PER_HOST: Duration = Duration::from_millis(5);
 /// Without a wake, somebody looks this often.
 const POLL: Duration = Duration::from_secs(5);
 /// How often old things are forgotten.
@@ -50,13 +52,15 @@ async fn rewrite_for_ever(network: Arc<Network>) -> Result<(), Error> {
     let mut wakes = network.bus.subscribe(stale::TOPIC);
     loop {
         let began = clock.monotonic();
-        rewrite_marked(&network).await?;
+        let told = rewrite::marked(&network).await?;
         place_routers(&network).await?;
-        let took = clock.monotonic().saturating_sub(began);
+        let ended = clock.monotonic();
+        let took = ended.saturating_sub(began);
+        let pause = (took * COLLECT_TIMES).max(PER_HOST * told.hosts).min(POLL);
         let woken = clock.timeout(POLL, wakes.next()).await;
         if woken.is_some() {
-            let pause = (took * COLLECT_TIMES).clamp(COLLECT, POLL);
-            clock.sleep(pause).await;
+            let since = clock.monotonic().saturating_sub(ended);
+            clock.sleep(pause.saturating_sub(since).max(COLLECT)).await;
         }
     }
 }
@@ -75,39 +79,13 @@ async fn tidy_for_ever(network: Arc<Network>) -> Result<(), Error> {
 
 /// Rewrites everything that is marked, and gives routers a home that have none.
 pub(crate) async fn settle(network: &Network) -> Result<(), Error> {
-    while rewrite_marked(network).await? {}
+    while rewrite::marked(network).await?.something {}
     place_routers(network).await
-}
-
-/// Rewrites what is marked at this moment; whether there was something.
-async fn rewrite_marked(network: &Network) -> Result<bool, Error> {
-    let marked = stale::all(&network.core.db).await?;
-    for Pair(kind, id) in &marked {
-        let rewrite = || rewrite(network, kind, id);
-        network.core.db.again(rewrite).await?;
-    }
-    Ok(!marked.is_empty())
 }
 
 /// Tells compute of what it was not told of yet.
 pub(crate) async fn tell(network: &Network) -> Result<(), Error> {
     tell::once(network).await
-}
-
-async fn rewrite(network: &Network, kind: &str, id: &str) -> Result<(), Error> {
-    let now = network.core.clock.now();
-    crash_point!("stale.before_rewrite");
-    let mut tx = network.core.db.write().await?;
-    stale::take(&mut tx, kind, id).await?;
-    match kind {
-        KIND_NETWORK => publish::network(&mut tx, now, id).await?,
-        KIND_SECURITY_GROUP => publish::group(&mut tx, now, id).await?,
-        _unknown => {}
-    }
-    crash_point!("stale.before_commit");
-    tx.commit().await?;
-    crash_point!("stale.rewritten");
-    Ok(())
 }
 
 async fn place_routers(network: &Network) -> Result<(), Error> {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use nephos_db::{Db, Error, FromRow, Row, args};
 use nephos_types::Finding;
 
-use crate::model::spec::{KIND_NETWORK, KIND_PORT, KIND_ROUTER, KIND_SECURITY_GROUP};
+use crate::model::spec::{
+    KIND_NETWORK, KIND_PORT, KIND_REMOTE_PORT, KIND_ROUTER, KIND_SECURITY_GROUP,
+};
 use crate::store::publish::place;
 use crate::store::{Reader, ips, ports, quotas};
 
@@ -25,6 +27,8 @@ pub(crate) async fn run(db: &Db) -> Result<Vec<Finding>, Error> {
     found.extend(floating_nowhere(db).await?);
     found.extend(feed_without_owner(db).await?);
     found.extend(ports_not_told(db).await?);
+    found.extend(ports_not_listed(db).await?);
+    found.extend(lists_unread(db).await?);
     Ok(found)
 }
 
@@ -69,7 +73,7 @@ async fn quotas_of(db: &Db) -> Result<Vec<Finding>, Error> {
             found.push(Finding {
                 what: format!("quota of {resource} says {says}, there are {is}"),
                 id: project,
-                hint: format!("set used = {is} in quota_usage"),
+                hint: format!("add {} to used in a row of quota_usage", is - says),
             });
         }
     }
@@ -137,4 +141,46 @@ async fn ports_not_told(db: &Db) -> Result<Vec<Finding>, Error> {
         }
     }
     Ok(found)
+}
+
+/// Ports of which other hosts do not know where they are, or of which they know though they are gone.
+async fn ports_not_listed(db: &Db) -> Result<Vec<Finding>, Error> {
+    let wrong: Vec<String> = db
+        .fetch_all(
+            "SELECT p.id FROM ports p JOIN hosts h ON h.host = p.host WHERE NOT EXISTS \
+             (SELECT 1 FROM feed_entries e WHERE e.kind = $1 AND e.list = p.network_id AND e.name = p.id AND e.spec IS NOT NULL) \
+             AND NOT EXISTS (SELECT 1 FROM stale s WHERE s.kind = $2 AND s.id = p.id) \
+             UNION SELECT e.name FROM feed_entries e WHERE e.spec IS NOT NULL AND NOT EXISTS \
+             (SELECT 1 FROM ports p WHERE p.id = e.name) AND NOT EXISTS (SELECT 1 FROM stale s WHERE s.kind = $2 AND s.id = e.name)",
+            args![KIND_REMOTE_PORT, KIND_PORT],
+        )
+        .await?;
+    let finding = |id| Finding {
+        what: "other hosts are told wrongly where the port is".to_owned(),
+        id,
+        hint: "update the port, which tells them again".to_owned(),
+    };
+    Ok(wrong.into_iter().map(finding).collect())
+}
+
+/// Documents on hosts without the lists that go with them.
+async fn lists_unread(db: &Db) -> Result<Vec<Finding>, Error> {
+    let items: Vec<Item> = db
+        .fetch_all(
+            "SELECT f.host, f.kind, f.id FROM feed_items f WHERE f.spec IS NOT NULL AND f.kind IN ($1, $2) AND NOT EXISTS \
+             (SELECT 1 FROM feed_readers r WHERE r.host = f.host AND r.list = f.id) ORDER BY f.host, f.id",
+            args![KIND_NETWORK, KIND_SECURITY_GROUP],
+        )
+        .await?;
+    Ok(items
+        .into_iter()
+        .map(|item| Finding {
+            what: format!(
+                "host {} is not told of the ports of a {} it knows",
+                item.host, item.kind
+            ),
+            id: item.id,
+            hint: "add the row of feed_readers, with the host's revision in feed_hosts".to_owned(),
+        })
+        .collect())
 }

@@ -99,15 +99,6 @@ pub(crate) async fn gateway(tx: &mut Tx, now: Timestamp) -> Result<Option<String
     .await
 }
 
-/// The networks that have something on a host.
-pub(crate) async fn networks(tx: &mut Tx, host: &str) -> Result<Vec<String>, Error> {
-    tx.fetch_all(
-        "SELECT DISTINCT network_id FROM ports WHERE host = $1 ORDER BY network_id",
-        args![host],
-    )
-    .await
-}
-
 /// Another live gateway host than this one, with the fewest routers.
 pub(crate) async fn other_gateway(
     tx: &mut Tx,

@@ -9,6 +9,7 @@ use crate::model::address;
 use crate::model::port::{FixedIp, Port};
 use crate::model::refusal::Refusal;
 use crate::model::subnet::Subnet;
+use crate::store::runs::Runs;
 use crate::store::{Reader, Result, parsed};
 
 /// One address with its owner.
@@ -95,20 +96,19 @@ pub(crate) async fn take_this(tx: &mut Tx, spot: Spot<'_>, ip: IpAddr) -> Result
 /// Gives the next free address of the subnet's pools; none when all are in use.
 ///
 /// The cursor goes round the pools, so that an address that was given back is not given again at once.
-pub(crate) async fn take_next(tx: &mut Tx, spot: Spot<'_>) -> Result<Option<FixedIp>, DbError> {
+pub(crate) async fn take_next(
+    tx: &mut Tx,
+    runs: &Runs,
+    spot: Spot<'_>,
+) -> Result<Option<FixedIp>, DbError> {
     const TRIES: u32 = 4;
     let fixed = |ip_address| FixedIp {
         subnet_id: spot.subnet.id.clone(),
         ip_address,
     };
     for _ in 0..TRIES {
-        let cursor: i64 = tx
-            .fetch_scalar(
-                "UPDATE subnets SET cursor = cursor + 1 WHERE id = $1 RETURNING cursor",
-                args![spot.subnet.id],
-            )
-            .await?;
-        let place = u128::try_from(cursor.saturating_sub(1)).unwrap_or_default();
+        let place = runs.next(tx, spot.subnet).await?;
+        let place = u128::try_from(place).unwrap_or_default();
         let Some(ip) = address::at(&spot.subnet.pools, place) else {
             return Ok(None);
         };

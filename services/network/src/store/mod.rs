@@ -2,6 +2,7 @@
 
 pub(crate) mod address_scopes;
 pub(crate) mod check;
+pub(crate) mod entries;
 pub(crate) mod floating_ips;
 pub(crate) mod hosts;
 pub(crate) mod ips;
@@ -15,6 +16,7 @@ pub(crate) mod quotas;
 pub(crate) mod rbac;
 pub(crate) mod routers;
 pub(crate) mod rules;
+pub(crate) mod runs;
 pub(crate) mod security_groups;
 pub(crate) mod stale;
 pub(crate) mod subnet_pools;

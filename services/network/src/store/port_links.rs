@@ -50,10 +50,3 @@ pub(crate) async fn having(tx: &mut Tx, group: &str) -> Result<Vec<String>, Erro
     )
     .await
 }
-
-/// Those of these groups that some rule names as remote group: their members are told to hosts.
-pub(crate) async fn named_as_remote(tx: &mut Tx, groups: &[String]) -> Result<Vec<String>, Error> {
-    let query = Where::new("SELECT DISTINCT remote_group_id FROM security_group_rules")
-        .in_("remote_group_id", groups);
-    tx.fetch_where(&query).await
-}

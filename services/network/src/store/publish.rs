@@ -1,23 +1,23 @@
 //! What hosts are told of networks, ports and security groups.
 //!
 //! Every function looks at the tables and writes what follows; called again, it changes nothing. A port's own document
-//! and whatever its host has not been told yet are written with the change; documents that many ports share (the
-//! network's ports elsewhere, the group's members) are marked and rewritten a moment later, once for many changes.
+//! and whatever its host has not been told yet are written with the change. Where ports are and who is in a group are
+//! entries of lists ([`entries`](super::entries)), and what a host may want no more is found out a moment later: who makes
+//! a port reads nothing of other ports, and so is in nobody's way.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 
-use nephos_db::{Error, FromRow, Row, Tx, Where, args};
-use nephos_ops::feed::{self, Place};
+use nephos_db::{Error, Tx, args};
+use nephos_ops::feed::{self, Place, lists};
 use nephos_types::Timestamp;
 
-use crate::model::port::Port;
+use crate::model::port::{FixedIp as FixedIpOfPort, Port};
 use crate::model::spec::{
     AddressPair, DhcpOption, FixedIp, KIND_NETWORK, KIND_PORT, KIND_SECURITY_GROUP, NetworkSpec,
-    PortSpec, RemotePort, SecurityGroupSpec, SubnetSpec,
+    PortSpec, SecurityGroupSpec, SubnetSpec,
 };
 use crate::model::subnet::Subnet;
-use crate::store::{Reader, Result, networks, parsed, port_links, security_groups, stale, subnets};
+use crate::store::{Reader, Result, entries, networks, security_groups, stale, subnets};
 
 /// The topic that hosts' polls listen to.
 pub(crate) const FEED: &str = "network.feed";
@@ -45,29 +45,74 @@ pub(crate) async fn port(
     for left in old_hosts.difference(&new_hosts) {
         feed::withdraw_present(tx, now, place(left, KIND_PORT, &any.id)).await?;
         feed::forget_on(tx, left, KIND_PORT, &any.id).await?;
+        stale::left(tx, now, (KIND_NETWORK, &any.network_id), left).await?;
     }
     if new_hosts.is_empty() && !old_hosts.is_empty() {
         feed::forget(tx, KIND_PORT, &any.id).await?;
     }
     for host in &new_hosts {
+        // From here on nobody else tells this host of anything, or takes anything from it.
+        lists::hold_host(tx, host).await?;
         if let Some(port) = after.filter(|port| !port.is_router()) {
             let spot = place(host, KIND_PORT, &port.id);
             feed::publish_changed(tx, now, spot, &port_spec(port)).await?;
-            ensure_groups(tx, now, host, port).await?;
+            for group in &port.security_groups {
+                ensure_group(tx, now, host, group).await?;
+            }
         }
         ensure_network(tx, now, host, &any.network_id).await?;
+    }
+    groups_left(tx, now, before, after).await?;
+    if reach(before) == reach(after) {
+        return Ok(());
     }
     // A guest that runs on elsewhere is not to be looked for where it was until somebody gets round to it.
     let arrived = |before: &Port, after: &Port| {
         !before.next_host.is_empty() && before.next_host == after.host
     };
-    if before
-        .zip(after)
-        .is_some_and(|(before, after)| arrived(before, after))
-    {
-        network(tx, now, &any.network_id).await?;
+    if before.zip(after).is_some_and(|(b, a)| arrived(b, a)) {
+        return entries::of_ports(tx, now, std::slice::from_ref(&any.id)).await;
     }
-    mark_shared(tx, now, before, after).await
+    stale::mark(tx, now, KIND_PORT, &any.id).await
+}
+
+/// What entries of lists say of a port.
+fn reach(port: Option<&Port>) -> Option<(&str, &str, &[FixedIpOfPort], &[String])> {
+    port.map(|port| {
+        (
+            port.host.as_str(),
+            port.mac.as_str(),
+            port.fixed_ips.as_slice(),
+            port.security_groups.as_slice(),
+        )
+    })
+}
+
+/// Marks the groups that hosts may want no more since a port is gone from them, or from the group.
+async fn groups_left(
+    tx: &mut Tx,
+    now: Timestamp,
+    before: Option<&Port>,
+    after: Option<&Port>,
+) -> Result<(), Error> {
+    let Some(before) = before else {
+        return Ok(());
+    };
+    let new_hosts = hosts_of(after);
+    let kept = after.map_or(&[][..], |after| &after.security_groups);
+    for host in hosts_of(Some(before)) {
+        let stays = new_hosts.contains(&host);
+        for group in &before.security_groups {
+            if stays && kept.contains(group) {
+                continue;
+            }
+            stale::left(tx, now, (KIND_SECURITY_GROUP, group), &host).await?;
+            for remote in remote_groups(tx, group).await? {
+                stale::left(tx, now, (KIND_SECURITY_GROUP, &remote), &host).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Where a port is plugged in, or made ready to be.
@@ -86,53 +131,6 @@ pub(crate) async fn is_up(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
         )
         .await?;
     Ok(state.as_deref() == Some("up"))
-}
-
-/// Marks what is shared and has changed: where the network's ports are, who is in the groups.
-async fn mark_shared(
-    tx: &mut Tx,
-    now: Timestamp,
-    before: Option<&Port>,
-    after: Option<&Port>,
-) -> Result<(), Error> {
-    let reach = |port: Option<&Port>| {
-        port.filter(|port| !port.host.is_empty()).map(|port| {
-            (
-                hosts_of(Some(port)),
-                port.mac.clone(),
-                port.fixed_ips.clone(),
-            )
-        })
-    };
-    let Some(any) = after.or(before) else {
-        return Ok(());
-    };
-    if reach(before) != reach(after) {
-        stale::mark(tx, now, KIND_NETWORK, &any.network_id).await?;
-    }
-    let members = |port: Option<&Port>| {
-        port.map(|port| (port.fixed_ips.clone(), port.security_groups.clone()))
-    };
-    if members(before) == members(after) && hosts_of(before) == hosts_of(after) {
-        return Ok(());
-    }
-    let groups: BTreeSet<String> = [before, after]
-        .into_iter()
-        .flatten()
-        .flat_map(|port| port.security_groups.iter().cloned())
-        .collect();
-    let groups: Vec<String> = groups.into_iter().collect();
-    if groups.is_empty() {
-        return Ok(());
-    }
-    let left = before.is_some_and(|port| !port.host.is_empty());
-    let named = port_links::named_as_remote(tx, &groups).await?;
-    for group in groups {
-        if left || named.contains(&group) {
-            stale::mark(tx, now, KIND_SECURITY_GROUP, &group).await?;
-        }
-    }
-    Ok(())
 }
 
 fn port_spec(port: &Port) -> PortSpec {
@@ -199,25 +197,48 @@ async fn is_told(tx: &mut Tx, host: &str, kind: &str, id: &str) -> Result<bool, 
     Ok(generation(tx, place(host, kind, id)).await?.is_some())
 }
 
-async fn ensure_network(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Result<(), Error> {
+/// Tells a host of a network, if it does not know it.
+pub(crate) async fn ensure_network(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    id: &str,
+) -> Result<(), Error> {
     if is_told(tx, host, KIND_NETWORK, id).await? {
         return Ok(());
     }
-    network(tx, now, id).await
+    if let Some(spec) = network_spec(tx, id).await? {
+        feed::publish_changed(tx, now, place(host, KIND_NETWORK, id), &spec).await?;
+        lists::join(tx, host, entries::ports_of(id)).await?;
+        // Whoever changes the network meanwhile does not see yet that this host knows it.
+        stale::mark(tx, now, KIND_NETWORK, id).await?;
+    }
+    Ok(())
 }
 
-/// The port's groups, and the groups that their rules name, are told to its host before the port needs them.
-async fn ensure_groups(tx: &mut Tx, now: Timestamp, host: &str, port: &Port) -> Result<(), Error> {
-    for id in &port.security_groups {
-        if is_told(tx, host, KIND_SECURITY_GROUP, id).await? {
-            continue;
+/// Tells a host of a security group and of the groups that its rules name, if it does not know it.
+async fn ensure_group(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Result<(), Error> {
+    if is_told(tx, host, KIND_SECURITY_GROUP, id).await? {
+        return Ok(());
+    }
+    group_on(tx, now, host, id).await?;
+    ensure_remote(tx, now, host, id).await
+}
+
+async fn ensure_remote(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Result<(), Error> {
+    for remote in remote_groups(tx, id).await? {
+        if remote != id && !is_told(tx, host, KIND_SECURITY_GROUP, &remote).await? {
+            group_on(tx, now, host, &remote).await?;
         }
-        group(tx, now, id).await?;
-        for remote in remote_groups(tx, id).await? {
-            if remote != *id && !is_told(tx, host, KIND_SECURITY_GROUP, &remote).await? {
-                group(tx, now, &remote).await?;
-            }
-        }
+    }
+    Ok(())
+}
+
+async fn group_on(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Result<(), Error> {
+    if let Some(spec) = group_spec(tx, id).await? {
+        feed::publish_changed(tx, now, place(host, KIND_SECURITY_GROUP, id), &spec).await?;
+        lists::join(tx, host, entries::members_of(id)).await?;
+        stale::mark(tx, now, KIND_SECURITY_GROUP, id).await?;
     }
     Ok(())
 }
@@ -231,93 +252,41 @@ async fn remote_groups(tx: &mut Tx, id: &str) -> Result<Vec<String>, Error> {
     .await
 }
 
-/// A port that is plugged in somewhere.
-struct Plugged {
-    host: String,
-    vtep: Option<IpAddr>,
-    mac: String,
-    port_id: String,
-    ip: Option<IpAddr>,
-}
-
-impl FromRow for Plugged {
-    fn from_row(row: &Row) -> Result<Self, Error> {
-        let vtep: Option<String> = row.get("vtep")?;
-        let ip: Option<String> = row.get("ip")?;
-        Ok(Self {
-            host: row.get("host")?,
-            vtep: vtep.and_then(|text| text.parse().ok()),
-            mac: row.get("mac")?,
-            port_id: row.get("port_id")?,
-            ip: ip.and_then(|text| text.parse().ok()),
-        })
-    }
-}
-
-/// A network as each host is to have it.
+/// A network has changed or is gone: every host that knows it is told, and a moment later who came to know it meanwhile.
 pub(crate) async fn network(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
-    let mut wanted: BTreeMap<String, Vec<Plugged>> = BTreeMap::new();
-    let mut next_hosts: Vec<String> = Vec::new();
-    let network = networks::bare(&mut Reader::Tx(tx), id).await?;
-    if network.is_some() {
-        let plugged: Vec<Plugged> = tx
-            .fetch_all(
-                "SELECT p.host, h.vtep, p.mac, p.id AS port_id, i.ip FROM ports p \
-                 LEFT JOIN hosts h ON h.host = p.host LEFT JOIN port_ips i ON i.port_id = p.id \
-                 WHERE p.network_id = $1 AND p.host <> '' ORDER BY p.id, i.place",
-                args![id],
-            )
-            .await?;
-        for one in plugged {
-            wanted.entry(one.host.clone()).or_default().push(one);
-        }
-        next_hosts = tx
-            .fetch_all(
-                "SELECT DISTINCT next_host FROM ports WHERE network_id = $1 AND next_host <> ''",
-                args![id],
-            )
-            .await?;
-    }
-    // Until it has moved, a port is elsewhere for the host that makes it ready.
-    for host in next_hosts {
-        wanted.entry(host).or_default();
-    }
+    network_again(tx, now, id).await?;
+    stale::mark(tx, now, KIND_NETWORK, id).await
+}
+
+/// Tells every host that knows a network what it is now.
+pub(crate) async fn network_again(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
+    let spec = network_spec(tx, id).await?;
     for host in feed::hosts_of(tx, KIND_NETWORK, id).await? {
-        if !wanted.contains_key(&host) {
-            feed::withdraw_present(tx, now, place(&host, KIND_NETWORK, id)).await?;
+        let spot = place(&host, KIND_NETWORK, id);
+        match &spec {
+            Some(spec) => feed::publish_changed(tx, now, spot, spec).await?,
+            None => {
+                feed::withdraw_present(tx, now, spot).await?;
+                lists::leave(tx, &host, entries::ports_of(id)).await?;
+            }
         }
-    }
-    let Some(network) = network.filter(|_| !wanted.is_empty()) else {
-        return Ok(());
-    };
-    let subnets = subnets::of_network(&mut Reader::Tx(tx), id).await?;
-    for host in wanted.keys() {
-        let elsewhere = wanted.iter().filter(|(other, _)| *other != host);
-        let spec = NetworkSpec {
-            id: network.id.clone(),
-            project_id: network.project_id.clone(),
-            segment: network.segment(),
-            mtu: network.mtu,
-            subnets: subnets.iter().map(subnet_spec).collect(),
-            remote: remote_ports(elsewhere.flat_map(|(_, ports)| ports)),
-        };
-        feed::publish_changed(tx, now, place(host, KIND_NETWORK, id), &spec).await?;
     }
     Ok(())
 }
 
-fn remote_ports<'a>(plugged: impl Iterator<Item = &'a Plugged>) -> Vec<RemotePort> {
-    let mut found: BTreeMap<&str, RemotePort> = BTreeMap::new();
-    for one in plugged {
-        let Some(vtep) = one.vtep else { continue };
-        let port = found.entry(&one.port_id).or_insert_with(|| RemotePort {
-            mac: one.mac.clone(),
-            ips: Vec::new(),
-            vtep,
-        });
-        port.ips.extend(one.ip);
-    }
-    found.into_values().collect()
+async fn network_spec(tx: &mut Tx, id: &str) -> Result<Option<NetworkSpec>, Error> {
+    let Some(network) = networks::bare(&mut Reader::Tx(tx), id).await? else {
+        return Ok(None);
+    };
+    let subnets = subnets::of_network(&mut Reader::Tx(tx), id).await?;
+    Ok(Some(NetworkSpec {
+        id: network.id.clone(),
+        project_id: network.project_id.clone(),
+        segment: network.segment(),
+        mtu: network.mtu,
+        subnets: subnets.iter().map(subnet_spec).collect(),
+        remote: Vec::new(),
+    }))
 }
 
 fn subnet_spec(subnet: &Subnet) -> SubnetSpec {
@@ -334,33 +303,43 @@ fn subnet_spec(subnet: &Subnet) -> SubnetSpec {
     }
 }
 
-/// A security group as each host is to have it: those with a port of it, and those with a port of a group that names it.
+/// A security group has changed or is gone: every host that knows it is told, and a moment later who came to know it
+/// meanwhile. Then it is looked at, too, whether rules name it, and so its members are told.
 pub(crate) async fn group(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
-    let group = security_groups::get(&mut Reader::Tx(tx), id).await?;
-    let hosts: Vec<String> = tx
-        .fetch_all(
-            "SELECT p.host FROM ports p JOIN port_groups g ON g.port_id = p.id \
-             WHERE p.host <> '' AND g.security_group_id = $1 \
-             UNION SELECT p.next_host FROM ports p JOIN port_groups g ON g.port_id = p.id \
-             WHERE p.next_host <> '' AND g.security_group_id = $1 \
-             UNION SELECT p.host FROM ports p JOIN port_groups g ON g.port_id = p.id \
-             JOIN security_group_rules r ON r.security_group_id = g.security_group_id \
-             WHERE p.host <> '' AND r.remote_group_id = $1 \
-             UNION SELECT p.next_host FROM ports p JOIN port_groups g ON g.port_id = p.id \
-             JOIN security_group_rules r ON r.security_group_id = g.security_group_id \
-             WHERE p.next_host <> '' AND r.remote_group_id = $1",
-            args![id],
-        )
-        .await?;
+    group_again(tx, now, id).await?;
+    stale::mark(tx, now, KIND_SECURITY_GROUP, id).await
+}
+
+/// Tells every host that knows a security group what it is now, also of the groups that its rules name.
+pub(crate) async fn group_again(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
+    let spec = group_spec(tx, id).await?;
     for host in feed::hosts_of(tx, KIND_SECURITY_GROUP, id).await? {
-        if group.is_none() || !hosts.contains(&host) {
-            feed::withdraw_present(tx, now, place(&host, KIND_SECURITY_GROUP, id)).await?;
+        let spot = place(&host, KIND_SECURITY_GROUP, id);
+        match &spec {
+            Some(spec) => {
+                feed::publish_changed(tx, now, spot, spec).await?;
+                ensure_remote(tx, now, &host, id).await?;
+            }
+            None => {
+                feed::withdraw_present(tx, now, spot).await?;
+                lists::leave(tx, &host, entries::members_of(id)).await?;
+            }
         }
     }
-    let Some(group) = group.filter(|_| !hosts.is_empty()) else {
-        return Ok(());
-    };
-    let spec = SecurityGroupSpec {
+    Ok(())
+}
+
+/// A rule named a group and does no more: hosts may know it for that rule alone.
+pub(crate) async fn unnamed(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
+    for host in feed::hosts_of(tx, KIND_SECURITY_GROUP, id).await? {
+        stale::left(tx, now, (KIND_SECURITY_GROUP, id), &host).await?;
+    }
+    stale::mark(tx, now, KIND_SECURITY_GROUP, id).await
+}
+
+async fn group_spec(tx: &mut Tx, id: &str) -> Result<Option<SecurityGroupSpec>, Error> {
+    let group = security_groups::get(&mut Reader::Tx(tx), id).await?;
+    Ok(group.map(|group| SecurityGroupSpec {
         id: group.id.clone(),
         stateful: group.stateful,
         rules: group
@@ -368,31 +347,33 @@ pub(crate) async fn group(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), E
             .iter()
             .map(crate::model::security_group::Rule::spec)
             .collect(),
-        members: members(tx, id).await?,
+        members: BTreeSet::new(),
+    }))
+}
+
+/// Takes a document from a host that wants it no more. Nobody tells the host of a port in between: the transaction holds
+/// it first.
+pub(crate) async fn drop_unwanted(
+    tx: &mut Tx,
+    now: Timestamp,
+    (kind, id): (&'static str, &str),
+    host: &str,
+) -> Result<(), Error> {
+    let (sql, list) = match kind {
+        KIND_NETWORK => (NETWORK_WANTED, entries::ports_of(id)),
+        _security_group => (GROUP_WANTED, entries::members_of(id)),
     };
-    for host in &hosts {
-        feed::publish_changed(tx, now, place(host, KIND_SECURITY_GROUP, id), &spec).await?;
+    let wanted: i64 = tx.fetch_scalar(sql, args![id, host]).await?;
+    if wanted == 0 {
+        feed::withdraw_present(tx, now, place(host, kind, id)).await?;
+        lists::leave(tx, host, list).await?;
     }
     Ok(())
 }
 
-struct Member(IpAddr);
-
-impl FromRow for Member {
-    fn from_row(row: &Row) -> Result<Self, Error> {
-        parsed(row, "ip").map(Self)
-    }
-}
-
-/// The addresses of a group's members, if some rule asks for them.
-async fn members(tx: &mut Tx, id: &str) -> Result<BTreeSet<IpAddr>, Error> {
-    let query =
-        Where::new("SELECT i.ip FROM port_ips i JOIN port_groups g ON g.port_id = i.port_id")
-            .eq("g.security_group_id", id)
-            .raw(
-                "EXISTS (SELECT 1 FROM security_group_rules r WHERE r.remote_group_id = {})",
-                args![id],
-            );
-    let found: Vec<Member> = tx.fetch_where(&query).await?;
-    Ok(found.into_iter().map(|Member(ip)| ip).collect())
-}
+const NETWORK_WANTED: &str =
+    "SELECT COUNT(*) FROM ports WHERE network_id = $1 AND (host = $2 OR next_host = $2)";
+/// Some port there has it, or has a group whose rules name it.
+const GROUP_WANTED: &str = "SELECT COUNT(*) FROM ports p JOIN port_groups g ON g.port_id = p.id \
+     WHERE (p.host = $2 OR p.next_host = $2) AND (g.security_group_id = $1 OR EXISTS \
+     (SELECT 1 FROM security_group_rules r WHERE r.security_group_id = g.security_group_id AND r.remote_group_id = $1))";

@@ -9,10 +9,12 @@ use nephos_types::Timestamp;
 
 use crate::model::port::{Port, ROUTER_GATEWAY, ROUTER_INTERFACE};
 use crate::model::router::Router;
-use crate::model::spec::{FloatingIpSpec, KIND_ROUTER, RouterGateway, RouterLeg, RouterSpec};
+use crate::model::spec::{
+    FloatingIpSpec, KIND_NETWORK, KIND_PORT, KIND_ROUTER, RouterGateway, RouterLeg, RouterSpec,
+};
 use crate::model::subnet::Subnet;
-use crate::store::publish::{network, place};
-use crate::store::{Reader, Result, floating_ips, hosts, ports, routers, subnets};
+use crate::store::publish::{ensure_network, place};
+use crate::store::{Reader, Result, floating_ips, hosts, ports, routers, stale, subnets};
 
 /// A router as its host is to have it. A router with something to do that lives nowhere gets a home, if one is alive.
 pub(crate) async fn router(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
@@ -68,7 +70,7 @@ pub(crate) async fn router(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), 
     };
     feed::publish_changed(tx, now, place(&found.host, KIND_ROUTER, id), &spec).await?;
     for id in networks {
-        network(tx, now, &id).await?;
+        ensure_network(tx, now, &found.host, &id).await?;
     }
     Ok(())
 }
@@ -87,17 +89,27 @@ pub(crate) async fn moved(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), E
     let host = routers::get(&mut Reader::Tx(tx), id)
         .await?
         .map_or(String::new(), |router| router.host);
-    ports::place_router(tx, id, &host, now).await?;
     if !host.is_empty() {
         return router(tx, now, id).await;
     }
     withdraw(tx, now, id, "").await?;
+    place_legs(tx, now, id, "").await
+}
+
+/// The router's ports are where it is; others learn of it, and their old host may want their networks no more.
+async fn place_legs(tx: &mut Tx, now: Timestamp, id: &str, host: &str) -> Result<(), Error> {
     let query = ports::query().eq("p.device_id", id);
     let legs: Vec<Port> = tx.fetch_where(&query).await?;
     for leg in legs.iter().filter(|port| port.is_router()) {
-        network(tx, now, &leg.network_id).await?;
+        if leg.host == host {
+            continue;
+        }
+        if !leg.host.is_empty() {
+            stale::left(tx, now, (KIND_NETWORK, &leg.network_id), &leg.host).await?;
+        }
+        stale::mark(tx, now, KIND_PORT, &leg.id).await?;
     }
-    Ok(())
+    ports::place_router(tx, id, host, now).await
 }
 
 /// Gives the router a home, and its ports the same.
@@ -114,7 +126,7 @@ async fn settle(tx: &mut Tx, now: Timestamp, router: &mut Router) -> Result<(), 
         }
         router.host = host;
     }
-    ports::place_router(tx, &router.id, &router.host, now).await
+    place_legs(tx, now, &router.id, &router.host).await
 }
 
 async fn withdraw(tx: &mut Tx, now: Timestamp, id: &str, but: &str) -> Result<(), Error> {

@@ -61,6 +61,7 @@ impl Dispatch for Service {
             "/host/v1/feed" => {
                 let page = FeedPage {
                     revision: inner.revision,
+                    lists: 0,
                     complete: true,
                     items: inner.items.clone(),
                 };

@@ -131,6 +131,7 @@ async fn what_the_feed_wants_is_done_and_reported() {
     ];
     let page = FeedPage {
         revision: 5,
+        lists: 0,
         complete: true,
         items: wanted,
     };
@@ -180,6 +181,7 @@ async fn what_the_feed_wants_is_done_and_reported() {
     assert!(fake.plane().spaces[HOST].links.contains_key(&tap(11)));
     let gone = FeedPage {
         revision: 6,
+        lists: 0,
         complete: false,
         items: vec![
             item(KIND_PORT, &id(11), 5, None),
