@@ -35,7 +35,8 @@ async fn revert_volume(cx: Cx, req: Req<RevertVolume>) -> Reply<RevertVolume> {
     let mut tx = cx.write().await?;
     let now = rows::find_in(&mut tx, &volume.id).await?;
     let now = now.ok_or_else(|| no_volume(&req.path.id))?;
-    let of_it = snapshots::of_volume(&mut tx, &now.id).await?;
+    // What stayed with a former owner is not this one's to read.
+    let of_it = snapshots::own_of(&mut tx, &now).await?;
     let latest = of_it.into_iter().max_by_key(|one| one.created_at);
     let mut latest = latest.ok_or_else(|| {
         Fault::bad_request(format!("Volume {} doesn't have any snapshots.", now.id))
