@@ -302,3 +302,43 @@ async fn a_manifest_is_no_segment_of_its_own() {
         b"bytes"
     );
 }
+
+#[tokio::test]
+async fn manifests_that_name_each_other_in_a_circle_are_deleted_with_what_they_name() {
+    let cloud = segments().await;
+    let member = cloud.member().with_header("accept", "application/json");
+    let named = |name: &str| json!([{ "path": name }]);
+    manifest(&cloud, "in", named("/s/p1")).await.expect(201);
+    let twice = json!([{"path": "/c/in"}, {"path": "/c/in", "range": "0-1"}]);
+    manifest(&cloud, "out", twice).await.expect(201);
+    manifest(&cloud, "in", named("/c/out")).await.expect(201);
+    let target = format!("{MINE}/c/out?multipart-manifest=delete");
+    let gone = member.delete(&target).await.expect(200).json;
+    assert_eq!(
+        (&gone["Number Deleted"], &gone["Number Not Found"]),
+        (&json!(2), &json!(0))
+    );
+    member.get(&format!("{MINE}/c/in")).await.expect(404);
+    cloud.settle().await;
+}
+
+#[tokio::test]
+async fn manifests_that_are_too_long_to_be_looked_through_are_not_deleted_with_their_segments() {
+    let cloud = segments().await;
+    let many = |path: &str| Value::Array(vec![json!({ "path": path }); 1000]);
+    // 101 manifests of a thousand times the same.
+    let mut all = Vec::new();
+    for number in 0..101 {
+        let name = format!("m{number}");
+        manifest(&cloud, &name, many("/s/p1")).await.expect(201);
+        all.push(json!({"path": format!("/c/{name}")}));
+    }
+    manifest(&cloud, "all", Value::Array(all)).await.expect(201);
+    let target = format!("{MINE}/c/all?multipart-manifest=delete");
+    cloud.member().delete(&target).await.expect(413);
+    cloud
+        .member()
+        .get(&format!("{MINE}/s/p1"))
+        .await
+        .expect(200);
+}
