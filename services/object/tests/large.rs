@@ -342,3 +342,58 @@ async fn manifests_that_are_too_long_to_be_looked_through_are_not_deleted_with_t
         .await
         .expect(200);
 }
+
+#[tokio::test]
+async fn a_range_needs_the_segments_that_it_is_in() {
+    let cloud = segments().await;
+    let member = cloud.member();
+    manifest(&cloud, "inner", three()).await.expect(201);
+    let outer = json!([{"path": "/s/p1"}, {"path": "/c/inner", "range": "2-12"}]);
+    manifest(&cloud, "outer", outer).await.expect(201);
+    // hello llo wide wo
+    member.delete(&format!("{MINE}/s/p2")).await.expect(204);
+    let target = format!("{MINE}/c/outer");
+    let range = |range: &str| member.with_header("range", range);
+    for (asked, bytes) in [
+        ("bytes=1-3", "ell"),
+        ("bytes=6-9", "llo "),
+        ("bytes=4-7", "o ll"),
+        ("bytes=-2", "wo"),
+    ] {
+        let answer = range(asked).get(&target).await.expect(206);
+        assert_eq!(&answer.bytes[..], bytes.as_bytes(), "{asked}");
+    }
+    range("bytes=-3").get(&target).await.expect(409);
+    range("bytes=1-3,6-9").get(&target).await.expect(206);
+    range("bytes=1-3,9-10").get(&target).await.expect(409);
+    member.get(&target).await.expect(409);
+    // One of what it was before means all of it.
+    let before = range("bytes=1-3").with_header("if-range", "\"other\"");
+    before.get(&target).await.expect(409);
+    copy(&range("bytes=1-3"), &target, "c/part")
+        .await
+        .expect(201);
+    let part = member.get(&format!("{MINE}/c/part")).await.expect(200);
+    assert_eq!(&part.bytes[..], b"ell");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_dynamic_large_object_depends_on_the_tag_that_readers_see() {
+    let cloud = segments().await;
+    let member = cloud.member();
+    let target = format!("{MINE}/c/dyn");
+    put(&member.with_header("x-object-manifest", "s/p"), &target, "")
+        .await
+        .expect(201);
+    let tag = head(&member, &target).await.expect(200);
+    let tag = tag.header("etag").unwrap().to_owned();
+    let when = |name: &'static str, tag: &str| member.with_header(name, tag);
+    copy(&when("if-match", &tag), &target, "c/whole")
+        .await
+        .expect(201);
+    put(&member, &format!("{MINE}/s/p4"), "!").await.expect(201);
+    copy(&when("if-match", &tag), &target, "c/not")
+        .await
+        .expect(412);
+    member.get(&format!("{MINE}/c/not")).await.expect(404);
+}
