@@ -192,6 +192,6 @@ impl Service for Object {
     }
 
     fn migrations() -> Vec<Migration> {
-        migrations!("0001_objects", "0002_readers")
+        migrations!("0001_objects", "0002_readers", "0003_finished_uploads")
     }
 }

@@ -10,6 +10,8 @@ use crate::Svc;
 use crate::model::object::{ContainerId, Extent, Facts, Kind, Object, Part, PartsUpload, UploadId};
 use crate::store::{accounts, containers, uploads};
 
+/// For so long whoever asks again for what was done is told that it was.
+const KEPT_SECS: i64 = 24 * 3600;
 /// The least size of a part that is not the last, in bytes.
 const MIN_PART_BYTES: i64 = 5 * 1024 * 1024;
 
@@ -132,6 +134,7 @@ impl Svc {
                 uploads::release_part(&mut tx, id, part.number).await?;
             }
         }
+        uploads::finish(&mut tx, id, (&object.etag, now)).await?;
         uploads::remove(&mut tx, id).await?;
         crash_point!("parts.before_commit");
         tx.commit().await?;
@@ -149,6 +152,21 @@ impl Svc {
         self.nudge();
         Ok(())
     }
+}
+
+/// Forgets uploads that became objects long ago.
+pub(super) async fn forget(service: &Svc) -> Result<(), nephos_db::Error> {
+    let db = &service.core.db;
+    let before = service.core.clock.now().plus_secs(-KEPT_SECS);
+    if !uploads::are_finished(db, before).await? {
+        return Ok(());
+    }
+    let forget = || async {
+        let mut tx = db.write().await?;
+        uploads::forget_finished(&mut tx, before).await?;
+        tx.commit().await
+    };
+    db.again(forget).await
 }
 
 /// Gives up all uploads into a container that is to be removed.
