@@ -5,6 +5,7 @@
 //!
 //! Every verb can be repeated: what is there already stays as it is. A file with its final name is whole.
 
+mod chains;
 mod child;
 mod chunks;
 mod export;
@@ -272,11 +273,6 @@ impl Driver {
             publish(&from, &to)
         })
         .await
-    }
-
-    /// Has an overlay stand on a layer further below; what it holds stays the same at every instant.
-    pub(crate) async fn rebase(&self, name: &str, base: (&str, Format)) -> Result<(), DriverError> {
-        child::rebase(&self.path(name), base, &self.clock).await
     }
 
     /// Makes a file at least so large.
