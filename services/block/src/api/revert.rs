@@ -9,7 +9,7 @@ use crate::model::body::Fields;
 use crate::model::snapshot::SnapshotStatus;
 use crate::model::volume::Status;
 use crate::ops::{self, Asked};
-use crate::store::{snapshots, volumes as rows};
+use crate::store::{layers, snapshots, volumes as rows};
 use crate::{Cx, rules};
 
 endpoint! {
@@ -74,6 +74,14 @@ async fn revert_volume(cx: Cx, req: Req<RevertVolume>) -> Reply<RevertVolume> {
         );
         let why = cannot(why);
         return Err(Fault::conflict(format!("Invalid snapshot: {why}")));
+    }
+    let layer = match &latest.layer {
+        Some(layer) => layers::find_in(&mut tx, layer).await?,
+        None => None,
+    };
+    if layer.is_none_or(|layer| Some(&layer.backend) != now.backend.as_ref()) {
+        let why = cannot("It is not in the volume's back end.".to_owned());
+        return Err(Fault::bad_request(why));
     }
     let requested = ops::revert::request(&mut tx, Asked::of(&cx), &now.id, &latest.id).await;
     requested.map_err(|why| busy("volume", now.id.as_str(), why))?;

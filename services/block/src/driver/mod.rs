@@ -13,7 +13,7 @@ pub(crate) mod images;
 pub(crate) mod targets;
 
 use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -122,6 +122,16 @@ impl Driver {
 
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.path(name).exists()
+    }
+
+    /// Whether a file that is there may be written so. Any bytes may be a raw disk's: only a qcow2 file can be told.
+    pub(crate) fn fits(&self, name: &str, format: Format) -> bool {
+        let mut begin = [0; 4];
+        let read = File::open(self.path(name)).and_then(|mut file| file.read_exact(&mut begin));
+        match format {
+            Format::Raw => true,
+            Format::Qcow2 => read.is_ok() && begin == *b"QFI\xfb",
+        }
     }
 
     /// The names of its files.
