@@ -15,13 +15,14 @@ impl Driver {
     /// Has an overlay stand on the layer below the one that it stands on; what it holds stays the same at every instant.
     ///
     /// # Errors
-    /// [`DriverError::Full`] when less than `reserved_bytes` would stay free. It has taken nothing then, or, when others
-    /// took the room meanwhile, a part of what it needs, which it does not need a second time.
+    /// [`DriverError::Full`] when less than `reserved_bytes` would stay free; [`DriverError::Failed`] when `wanted` comes to
+    /// its end: somebody wants the file. It has taken a part of what it needs then at the most, which it does not need a
+    /// second time.
     pub(crate) async fn rebase(
         &self,
-        name: &str,
-        base: (&str, Format),
+        (name, base): (&str, (&str, Format)),
         reserved_bytes: u64,
+        wanted: impl Future<Output = ()>,
     ) -> Result<(), DriverError> {
         let (path, clock) = (self.path(name), &self.clock);
         let kept = reserved_bytes.max(SPARE);
@@ -35,11 +36,18 @@ impl Driver {
             loop {
                 clock.sleep(LOOK_EVERY).await;
                 if self.room().is_ok_and(|room| room.free < kept) {
-                    return;
+                    return DriverError::Full("the back end is full".to_owned());
                 }
             }
         };
-        child::rebase(&path, base, (clock, full)).await
+        let stop = async {
+            tokio::select! {
+                biased;
+                () = wanted => DriverError::Failed("somebody wants to use what stands on it".to_owned()),
+                why = full => why,
+            }
+        };
+        child::rebase(&path, base, (clock, stop)).await
     }
 }
 
@@ -97,10 +105,12 @@ mod tests {
         // 3.5 MiB in two pieces, and the tables of each.
         assert_eq!(between, Ok(mib(9) / 2));
         let before = size("c");
-        let refused = driver.rebase("c", ("a", Format::Qcow2), u64::MAX).await;
+        let never = std::future::pending;
+        let to = ("c", ("a", Format::Qcow2));
+        let refused = driver.rebase(to, u64::MAX, never()).await;
         assert!(matches!(refused, Err(DriverError::Full(_))), "{refused:?}");
         assert_eq!(size("c"), before);
-        driver.rebase("c", ("a", Format::Qcow2), 0).await.unwrap();
+        driver.rebase(to, 0, never()).await.unwrap();
         assert!(size("c") > before);
         let taken = size("c") - before;
         assert!(taken <= mib(9) / 2, "{taken}");
@@ -119,18 +129,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_told_to_stop_has_ended() {
+    async fn one_that_is_in_somebodys_way_has_ended() {
         let folder = tempfile::tempdir().unwrap();
         chain(folder.path());
-        let clock = Clock::system();
-        let path = folder.path().join("c");
-        let at_once = std::future::ready(());
-        let stopped = child::rebase(&path, ("a", Format::Qcow2), (&clock, at_once)).await;
-        assert!(matches!(stopped, Err(DriverError::Full(_))), "{stopped:?}");
-        // Nobody has it open any more.
+        let driver = Driver::open(folder.path(), Clock::system()).unwrap();
+        let (to, at_once) = (("c", ("a", Format::Qcow2)), std::future::ready(()));
+        let stopped = driver.rebase(to, 0, at_once).await;
+        assert!(
+            matches!(stopped, Err(DriverError::Failed(_))),
+            "{stopped:?}"
+        );
+        // Nobody has it open any more, and it is what it was.
         run(
             "qemu-io",
             &[
+                "-c",
+                "write -q 5M 64k",
                 "-c",
                 "read -q -P 0 0 2M",
                 "-c",

@@ -118,11 +118,11 @@ pub(crate) async fn create_overlay(
 }
 
 /// Has a qcow2 overlay stand on another base, which is below the present one: what lies between comes into the overlay.
-/// When `stop` comes to its end first, the child has ended too, and the overlay stands where it stood.
+/// When `stop` comes to its end first, that is the error; the child has ended too, and the overlay stands where it stood.
 pub(crate) async fn rebase(
     path: &Path,
     (base, format): (&str, Format),
-    (clock, stop): (&Clock, impl Future<Output = ()>),
+    (clock, stop): (&Clock, impl Future<Output = DriverError>),
 ) -> Result<(), DriverError> {
     let args = [
         OsStr::new("rebase"),
@@ -142,7 +142,7 @@ pub(crate) async fn rebase(
         .map_err(|cause| DriverError::Failed(format!("cannot run qemu-img: {cause}")))?;
     let ended = tokio::select! {
         biased;
-        () = stop => Err(DriverError::Full("the back end is full".to_owned())),
+        why = stop => Err(why),
         ended = clock.timeout(LARGE_WITHIN, child.wait()) => ended.ok_or_else(late),
     };
     let status = match ended {
@@ -321,8 +321,17 @@ async fn qemu_img(
 }
 
 fn command(args: &[&OsStr], limits: [&str; 2]) -> tokio::process::Command {
-    let mut command = tokio::process::Command::new("prlimit");
-    command.args(limits).arg("--").arg("qemu-img").args(args);
+    let mut command = bounded("qemu-img", limits);
+    command.args(args);
+    command
+}
+
+/// A program with limits, which ends when this process does: a killed process would leave it at work on a file that the
+/// next one gives to others.
+fn bounded(program: &str, limits: [&str; 2]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "prlimit"]);
+    command.args(limits).arg("--").arg(program);
     command
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -339,4 +348,31 @@ fn complaint(words: &[u8]) -> String {
     let text = String::from_utf8_lossy(words);
     let line = text.lines().last().unwrap_or("no reason given");
     line.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_child_ends_with_whoever_began_it() {
+        // A thread stands for the process: the kernel looks at threads.
+        let parent = std::thread::spawn(|| {
+            let mut command = bounded("cat", SMALL);
+            let command = command.as_std_mut();
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            let mut input = child.stdin.take().unwrap();
+            input.write_all(b"x").unwrap();
+            let mut echo = [0];
+            let mut output = child.stdout.take().unwrap();
+            output.read_exact(&mut echo).unwrap();
+            (child, input, output)
+        });
+        let (mut child, _input, _output) = parent.join().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
 }

@@ -17,6 +17,7 @@ use nephos_runtime::crash_point;
 use nephos_types::Timestamp;
 use tracing::warn;
 
+use super::SOON;
 use crate::Block;
 use crate::model::layer::{Layer, LayerId, layer_file};
 use crate::model::volume::{Status, volume_file};
@@ -152,9 +153,9 @@ async fn merge(service: &Block, layer: &Layer) -> Result<(), Error> {
     let (above_it, base) = (above.file(), below.file());
     let merged = driver
         .rebase(
-            &above_it,
-            (&base, below.format),
+            (&above_it, (&base, below.format)),
             service.config.reserved_bytes,
+            wanted(service, &layer.id),
         )
         .await;
     match &merged {
@@ -178,6 +179,18 @@ async fn merge(service: &Block, layer: &Layer) -> Result<(), Error> {
     crash_point!("shorten.noted");
     service.house_now();
     Ok(())
+}
+
+/// Comes to its end when somebody waits for a volume that is held. What was merged until then is not done again.
+async fn wanted(service: &Block, layer: &LayerId) {
+    loop {
+        match chains::is_wanted(&service.core.db, layer).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(why) => warn!(%why, "cannot see whether somebody waits for a volume"),
+        }
+        service.core.clock.sleep(SOON).await;
+    }
 }
 
 impl Above {

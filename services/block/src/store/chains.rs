@@ -103,6 +103,16 @@ pub(crate) async fn is_read(tx: &mut Tx, id: &LayerId) -> Result<bool, Error> {
     Ok(read > 0)
 }
 
+/// Whether somebody waits for a volume that is held for a layer: has asked for work on it, or for a copy of it, or is
+/// about to attach it.
+pub(crate) async fn is_wanted(db: &Db, id: &LayerId) -> Result<bool, Error> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM volumes WHERE held_by = $1 AND (status <> 'available' \
+         OR EXISTS (SELECT 1 FROM operations WHERE resource_id = volumes.id AND finished_at IS NULL) \
+         OR EXISTS (SELECT 1 FROM layers WHERE source = volumes.id AND state = 'making'))";
+    let wanted: i64 = db.fetch_scalar(sql, args![id]).await?;
+    Ok(wanted > 0)
+}
+
 /// The volumes above a layer, however far.
 pub(crate) async fn volumes(tx: &mut Tx, id: &LayerId) -> Result<Vec<VolumeId>, Error> {
     let sql = concat!(
