@@ -366,3 +366,42 @@ async fn a_part_without_bytes_has_no_range() {
     assert_eq!((got.status, got.text.as_str()), (206, "bytes"));
     assert_eq!(got.headers["content-range"], "bytes 0-4/5");
 }
+
+#[tokio::test]
+async fn parts_that_wait_take_room_from_everybody() {
+    let etag = hex::encode(<md5::Md5 as md5::Digest>::digest(b"8 bytes."));
+    let cloud = s3_cloud().await;
+    let container = format!("{MINE}/c");
+    let of_container = cloud
+        .member()
+        .with_header("x-container-meta-quota-bytes", "12");
+    let of_account = cloud
+        .reseller()
+        .with_header("x-account-meta-quota-bytes", "12");
+    for limited in ["container", "account"] {
+        if limited == "container" {
+            crate::kit::post(&of_container, &container)
+                .await
+                .expect(204);
+        } else {
+            let none = cloud
+                .member()
+                .with_header("x-remove-container-meta-quota-bytes", "x");
+            crate::kit::post(&none, &container).await.expect(204);
+            crate::kit::post(&of_account, MINE).await.expect(204);
+        }
+        let id = begin(&cloud).await;
+        assert_eq!(part(&cloud, &id, b"8 bytes.").await.status, 200);
+        let member = cloud.member();
+        let (small, large) = (format!("{container}/s"), format!("{container}/l"));
+        put(&member, &large, "5 byt").await.expect(413);
+        put(&member, &small, "4 by").await.expect(201);
+        let done = complete(&cloud, &id, &etag).await;
+        assert_eq!(done.status, 200, "{limited}: {}", done.text);
+        cloud.settle().await;
+        for name in ["s", "o"] {
+            let target = format!("{container}/{name}");
+            member.delete(&target).await.expect(204);
+        }
+    }
+}

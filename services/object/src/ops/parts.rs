@@ -1,5 +1,7 @@
 //! Objects that are uploaded in parts: begun, added to, made whole or given up, each in one transaction.
 
+use std::collections::HashSet;
+
 use md5::{Digest as _, Md5};
 use nephos_db::Tx;
 use nephos_runtime::crash_point;
@@ -126,14 +128,16 @@ impl Svc {
             name: upload.name,
             condition: condition.clone(),
         };
-        let object = publish(&mut tx, now, &place, next).await?;
+        // Before the object is counted: parts that wait count too.
+        let taken: HashSet<i64> = parts.iter().map(|part| part.number).collect();
         for part in &there {
-            if parts.iter().any(|taken| taken.number == part.number) {
+            if taken.contains(&part.number) {
                 uploads::forget_part(&mut tx, id, part.number).await?;
             } else {
                 uploads::release_part(&mut tx, id, part.number).await?;
             }
         }
+        let object = publish(&mut tx, now, &place, next).await?;
         uploads::finish(&mut tx, id, (&object.etag, now)).await?;
         uploads::remove(&mut tx, id).await?;
         crash_point!("parts.before_commit");
