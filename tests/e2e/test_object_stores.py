@@ -51,7 +51,7 @@ class Ceph:
 
     def blobs(self):
         """Names and sizes of all objects."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="objects/")
         return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
 
     def unfinished(self):

@@ -100,6 +100,17 @@ impl Store {
         }
     }
 
+    /// Notes that a bucket belongs to whoever has this id, unless it belongs to somebody; a folder is not asked.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is another's.
+    pub async fn claim(&self, id: &str) -> Result<(), Error> {
+        match &self.0 {
+            Driver::Folders(_) => Ok(()),
+            Driver::Bucket(bucket) => bucket.claim(id).await,
+        }
+    }
+
     /// Begins a blob.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ mod store;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nephos_api::{Core, Dialect, Endpoints, Service};
 use nephos_auth::RuleInfo;
@@ -54,6 +54,8 @@ pub struct Block {
     looked_for_targets: AtomicBool,
     /// Images that are being fetched.
     flights: Flights,
+    /// What is known of chains of layers that are to become shorter.
+    chains: Mutex<ops::shorten::Memory>,
     /// Told when there is something to keep in order.
     house: Notify,
 }
@@ -113,6 +115,7 @@ impl Block {
             with_targets: AtomicBool::new(false),
             looked_for_targets: AtomicBool::new(false),
             flights: Mutex::default(),
+            chains: Mutex::default(),
             house: Notify::new(),
         })
     }
@@ -224,6 +227,11 @@ impl Block {
         store::types::insert(&mut tx, &new).await?;
         tx.commit().await?;
         ops::house::report(self).await
+    }
+
+    /// Never kept over a wait.
+    pub(crate) fn chains(&self) -> MutexGuard<'_, ops::shorten::Memory> {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that there is something to keep in order.

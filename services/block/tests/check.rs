@@ -46,3 +46,29 @@ async fn a_volume_that_is_about_to_grow_is_counted_with_what_it_will_have() {
     cloud.settle().await;
     assert_eq!(cloud.block.check().await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn files_that_are_not_what_their_rows_say_are_found() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    cloud.snapshot(&volume).await;
+    assert_eq!(cloud.block.check().await.unwrap(), []);
+    let file = cloud.file(&format!("volume-{volume}"));
+    let begun = file.with_file_name(format!("volume-{volume}.restoring"));
+    std::fs::rename(&file, &begun).unwrap();
+    std::fs::write(&file, b"a raw disk").unwrap();
+    let found = cloud.block.check().await.unwrap();
+    let about: Vec<String> = found
+        .iter()
+        .map(|one| format!("{} {}", one.id, one.what))
+        .collect();
+    let folder = file.parent().unwrap().file_name().unwrap();
+    let end = folder.display();
+    assert_eq!(
+        about,
+        [
+            format!("volume-{volume}.restoring is a file in back end {end} that no volume has"),
+            format!("{volume} has a file volume-{volume} that is not qcow2 in back end {end}"),
+        ]
+    );
+}

@@ -226,14 +226,20 @@ async fn start(
 impl Cloud {
     /// The same cloud after the process was killed and started again.
     pub async fn restarted(self) -> Self {
+        self.restarted_with(|_config| {}).await
+    }
+
+    /// Likewise, with whatever `change` makes of the configuration.
+    pub async fn restarted_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self {
             world,
-            config,
+            mut config,
             images,
             compute,
             objects,
             ..
         } = self;
+        change(&mut config);
         start(world, config, (images, compute, objects)).await
     }
 

@@ -9,6 +9,7 @@
 mod attachments;
 mod backups;
 mod bad;
+mod chains;
 mod check;
 mod crash;
 mod groups;

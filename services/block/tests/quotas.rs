@@ -1,6 +1,7 @@
 //! Quotas: nobody gets past them.
 
 use futures_util::future::join_all;
+use nephos_api::Check as _;
 use nephos_testkit::Persona;
 use serde_json::json;
 
@@ -120,4 +121,20 @@ async fn defaults_are_those_of_the_class() {
         .await
         .expect(400);
     cloud.other().get(&own).await.expect(403);
+}
+
+#[tokio::test]
+async fn a_volume_deleted_while_it_grows_gives_all_of_it_back() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let action = format!("/v3/volumes/{volume}/action");
+    let grow = json!({"os-extend": {"new_size": 3}});
+    cloud.member().post(&action, grow).await.expect(202);
+    assert_eq!(cloud.usage().await, (1, 0, 3));
+    let gone = json!({"os-force_delete": {}});
+    cloud.admin().post(&action, gone).await.expect(202);
+    assert_eq!(cloud.block.check().await.unwrap(), []);
+    cloud.settle().await;
+    assert_eq!(cloud.usage().await, (0, 0, 0));
+    assert_eq!(cloud.block.check().await.unwrap(), []);
 }

@@ -254,3 +254,29 @@ async fn an_administrator_moves_a_volume_that_nobody_uses() {
     let refused = move_it("here@one#one").await.expect(400).json;
     assert!(message(&refused).contains("it has snapshots"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_volume_stays_where_it_is_kept_that_was_a_snapshot_of_it() {
+    let cloud = cloud().await;
+    kind(&cloud, "one", json!({"volume_backend_name": "one"})).await;
+    kind(&cloud, "two", json!({"volume_backend_name": "two"})).await;
+    let volume = cloud
+        .volume_of(json!({"size": 1, "volume_type": "one"}))
+        .await;
+    cloud.write(&volume, 4096, b"what is in it");
+    crate::snapshots::unmanaged(&cloud, &volume).await;
+    let target = format!("/v3/volumes/{volume}/action");
+    let body = json!({"os-migrate_volume": {"host": "here@two#two"}});
+    let refused = cloud.admin().post(&target, body).await.expect(400).json;
+    assert!(
+        message(&refused).contains("without being managed"),
+        "{refused}"
+    );
+    let body = json!({"new_type": "two", "migration_policy": "on-demand"});
+    retype(&cloud, &volume, body).await.expect(202);
+    cloud.settle().await;
+    let now = shown(&cloud, &volume).await;
+    assert_eq!(now["status"], "available");
+    assert_eq!(now["os-vol-host-attr:host"], "here@one#one");
+    assert_eq!(cloud.read(&volume, 4096, 13), b"what is in it");
+}

@@ -118,3 +118,37 @@ async fn a_volume_deleted_on_its_way_back_leaves_nothing() {
     assert_eq!(cloud.files(), Vec::<String>::new());
     assert_eq!(cloud.usage().await, (0, 0, 0));
 }
+
+#[tokio::test]
+async fn a_volume_that_was_given_away_does_not_go_back_to_what_the_giver_kept() {
+    let cloud = cloud().await;
+    let (giver, owner) = (cloud.member(), cloud.other());
+    let volume = cloud.volume().await;
+    cloud.write(&volume, 4096, b"secret");
+    let kept = cloud.snapshot(&volume).await;
+    cloud.write(&volume, 4096, b"public");
+    let offer = json!({"transfer": {"volume_id": volume, "no_snapshots": true}});
+    let offer = giver.post("/v3/volume-transfers", offer).await.expect(202);
+    let offer = &offer.json["transfer"];
+    let accept = json!({"accept": {"auth_key": offer["auth_key"]}});
+    let target = format!(
+        "/v3/volume-transfers/{}/accept",
+        offer["id"].as_str().unwrap()
+    );
+    owner.post(&target, accept).await.expect(202);
+    let target = format!("/v3/volumes/{volume}/action");
+    let body = |id: &str| json!({"revert": {"snapshot_id": id}});
+    let refused = owner.post(&target, body(&kept)).await.expect(400).json;
+    assert!(message(&refused).contains("doesn't have any"), "{refused}");
+    // Of their own there may be one, and it is the latest for them.
+    let made = json!({"snapshot": {"volume_id": volume}});
+    let own = owner.post("/v3/snapshots", made).await.expect(202).json;
+    let own = own["snapshot"]["id"].as_str().unwrap();
+    cloud.settle().await;
+    let refused = owner.post(&target, body(&kept)).await.expect(400).json;
+    assert!(message(&refused).contains(own), "{refused}");
+    cloud.write(&volume, 4096, b"newest");
+    owner.post(&target, body(own)).await.expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.read(&volume, 4096, 6), b"public");
+}

@@ -1,5 +1,7 @@
 //! Transfers of volumes between projects.
 
+use nephos_api::Check as _;
+use nephos_testkit::Ask;
 use serde_json::{Value, json};
 
 use crate::kit::{Cloud, cloud, message};
@@ -207,4 +209,69 @@ async fn what_a_taker_may_not_have_is_not_taken_and_what_is_broken_is_not_offere
         .json;
     assert!(message(&refused).contains(&snapshot), "{refused}");
     cloud.member().post(offer, body(true)).await.expect(202);
+}
+
+/// Offered by one and taken by another.
+async fn given(volume: &str, (from, to): (&Ask, &Ask), more: Value) {
+    let mut body = json!({"volume_id": volume});
+    body.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let body = json!({ "transfer": body });
+    let made = from.post("/v3/volume-transfers", body).await.expect(202);
+    let made = &made.json["transfer"];
+    let target = format!(
+        "/v3/volume-transfers/{}/accept",
+        made["id"].as_str().unwrap()
+    );
+    let body = json!({"accept": {"auth_key": made["auth_key"]}});
+    to.post(&target, body).await.expect(202);
+}
+
+#[tokio::test]
+async fn what_stayed_with_a_former_owner_stays_there_when_the_volume_goes_on() {
+    let cloud = cloud().await;
+    let (first, second, third) = (cloud.member(), cloud.other(), cloud.admin());
+    let volume = cloud.volume().await;
+    let kept = cloud.snapshot(&volume).await;
+    given(&volume, (&first, &second), json!({"no_snapshots": true})).await;
+    let body = json!({"snapshot": {"volume_id": volume}});
+    let own = second.post("/v3/snapshots", body).await.expect(202).json;
+    let own = own["snapshot"]["id"].as_str().unwrap().to_owned();
+    cloud.settle().await;
+    // What is the matter with somebody else's keeps nobody from an offer.
+    let action = format!("/v3/snapshots/{kept}/action");
+    let state = |word: &str| json!({"os-reset_status": {"status": word}});
+    third.post(&action, state("error")).await.expect(202);
+    given(&volume, (&second, &third), json!({})).await;
+    third.post(&action, state("available")).await.expect(202);
+    let listed = third.get("/v3/snapshots").await.expect(200).json;
+    assert_eq!(listed["snapshots"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["snapshots"][0]["id"], own);
+    let shown = format!("/v3/snapshots/{kept}");
+    first.get(&shown).await.expect(200);
+    second.get(&shown).await.expect(404);
+    assert_eq!(cloud.usage().await, (0, 1, 1));
+    assert_eq!(cloud.block.check().await.unwrap(), []);
+    first.delete(&shown).await.expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.usage().await, (0, 0, 0));
+    assert_eq!(cloud.block.check().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_deleted_while_its_volume_is_taken_is_given_back_by_whoever_has_it() {
+    let cloud = cloud().await;
+    let volume = cloud.volume().await;
+    let snapshot = cloud.snapshot(&volume).await;
+    let (id, key) = offered(&cloud, &volume, json!({})).await;
+    let gone = format!("/v3/snapshots/{snapshot}");
+    cloud.member().delete(&gone).await.expect(202);
+    let accept = json!({"accept": {"auth_key": key}});
+    let target = format!("/v3/volume-transfers/{id}/accept");
+    cloud.other().post(&target, accept).await.expect(202);
+    cloud.settle().await;
+    cloud.other().get(&gone).await.expect(404);
+    assert_eq!(cloud.usage().await, (0, 0, 0));
+    assert_eq!(cloud.block.check().await.unwrap(), []);
 }

@@ -16,7 +16,7 @@ mod rules;
 mod store;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nephos_api::{Check, Core, Dialect, Dispatch, Endpoints, Service};
@@ -50,6 +50,8 @@ pub struct Object {
     house: Notify,
     /// When the store is looked through for what nobody knows.
     collection: Mutex<Timestamp>,
+    /// Files that are being read.
+    readers: Mutex<ops::hold::Readers>,
     /// Access keys, when S3 is served.
     keys: Option<Keys>,
 }
@@ -89,8 +91,14 @@ impl Object {
             process: nephos_runtime::ids::hex(),
             house: Notify::new(),
             collection: Mutex::new(Timestamp(0)),
+            readers: Mutex::default(),
             keys,
         })
+    }
+
+    /// Never kept over a wait.
+    pub(crate) fn readers(&self) -> MutexGuard<'_, ops::hold::Readers> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its housekeeping.
@@ -124,7 +132,12 @@ impl Object {
     /// When the database refuses, or the store does and will not change its mind by itself. One that only does not answer
     /// is waited for while the service runs.
     pub async fn take_over(&self) -> Result<(), StartError> {
-        match self.store.prove().await {
+        let id = store::owner::id(&self.core.db).await?;
+        let ready = async {
+            self.store.prove().await?;
+            self.store.claim(&id).await
+        };
+        match ready.await {
             Ok(()) => {}
             Err(why @ nephos_blob::Error::Refused { .. }) => return Err(why.into()),
             Err(why) => error!(%why, "objects cannot be stored or read until this has passed"),
@@ -192,6 +205,11 @@ impl Service for Object {
     }
 
     fn migrations() -> Vec<Migration> {
-        migrations!("0001_objects", "0002_readers")
+        migrations!(
+            "0001_objects",
+            "0002_readers",
+            "0003_finished_uploads",
+            "0004_owner"
+        )
     }
 }

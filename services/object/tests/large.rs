@@ -302,3 +302,98 @@ async fn a_manifest_is_no_segment_of_its_own() {
         b"bytes"
     );
 }
+
+#[tokio::test]
+async fn manifests_that_name_each_other_in_a_circle_are_deleted_with_what_they_name() {
+    let cloud = segments().await;
+    let member = cloud.member().with_header("accept", "application/json");
+    let named = |name: &str| json!([{ "path": name }]);
+    manifest(&cloud, "in", named("/s/p1")).await.expect(201);
+    let twice = json!([{"path": "/c/in"}, {"path": "/c/in", "range": "0-1"}]);
+    manifest(&cloud, "out", twice).await.expect(201);
+    manifest(&cloud, "in", named("/c/out")).await.expect(201);
+    let target = format!("{MINE}/c/out?multipart-manifest=delete");
+    let gone = member.delete(&target).await.expect(200).json;
+    assert_eq!(
+        (&gone["Number Deleted"], &gone["Number Not Found"]),
+        (&json!(2), &json!(0))
+    );
+    member.get(&format!("{MINE}/c/in")).await.expect(404);
+    cloud.settle().await;
+}
+
+#[tokio::test]
+async fn manifests_that_are_too_long_to_be_looked_through_are_not_deleted_with_their_segments() {
+    let cloud = segments().await;
+    let many = |path: &str| Value::Array(vec![json!({ "path": path }); 1000]);
+    // 101 manifests of a thousand times the same.
+    let mut all = Vec::new();
+    for number in 0..101 {
+        let name = format!("m{number}");
+        manifest(&cloud, &name, many("/s/p1")).await.expect(201);
+        all.push(json!({"path": format!("/c/{name}")}));
+    }
+    manifest(&cloud, "all", Value::Array(all)).await.expect(201);
+    let target = format!("{MINE}/c/all?multipart-manifest=delete");
+    cloud.member().delete(&target).await.expect(413);
+    cloud
+        .member()
+        .get(&format!("{MINE}/s/p1"))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn a_range_needs_the_segments_that_it_is_in() {
+    let cloud = segments().await;
+    let member = cloud.member();
+    manifest(&cloud, "inner", three()).await.expect(201);
+    let outer = json!([{"path": "/s/p1"}, {"path": "/c/inner", "range": "2-12"}]);
+    manifest(&cloud, "outer", outer).await.expect(201);
+    // hello llo wide wo
+    member.delete(&format!("{MINE}/s/p2")).await.expect(204);
+    let target = format!("{MINE}/c/outer");
+    let range = |range: &str| member.with_header("range", range);
+    for (asked, bytes) in [
+        ("bytes=1-3", "ell"),
+        ("bytes=6-9", "llo "),
+        ("bytes=4-7", "o ll"),
+        ("bytes=-2", "wo"),
+    ] {
+        let answer = range(asked).get(&target).await.expect(206);
+        assert_eq!(&answer.bytes[..], bytes.as_bytes(), "{asked}");
+    }
+    range("bytes=-3").get(&target).await.expect(409);
+    range("bytes=1-3,6-9").get(&target).await.expect(206);
+    range("bytes=1-3,9-10").get(&target).await.expect(409);
+    member.get(&target).await.expect(409);
+    // One of what it was before means all of it.
+    let before = range("bytes=1-3").with_header("if-range", "\"other\"");
+    before.get(&target).await.expect(409);
+    copy(&range("bytes=1-3"), &target, "c/part")
+        .await
+        .expect(201);
+    let part = member.get(&format!("{MINE}/c/part")).await.expect(200);
+    assert_eq!(&part.bytes[..], b"ell");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_dynamic_large_object_depends_on_the_tag_that_readers_see() {
+    let cloud = segments().await;
+    let member = cloud.member();
+    let target = format!("{MINE}/c/dyn");
+    put(&member.with_header("x-object-manifest", "s/p"), &target, "")
+        .await
+        .expect(201);
+    let tag = head(&member, &target).await.expect(200);
+    let tag = tag.header("etag").unwrap().to_owned();
+    let when = |name: &'static str, tag: &str| member.with_header(name, tag);
+    copy(&when("if-match", &tag), &target, "c/whole")
+        .await
+        .expect(201);
+    put(&member, &format!("{MINE}/s/p4"), "!").await.expect(201);
+    copy(&when("if-match", &tag), &target, "c/not")
+        .await
+        .expect(412);
+    member.get(&format!("{MINE}/c/not")).await.expect(404);
+}

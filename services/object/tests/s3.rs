@@ -308,3 +308,100 @@ async fn a_bucket_with_an_upload_in_parts_is_deleted_with_it() {
     cloud.settle().await;
     assert!(cloud.files().is_empty());
 }
+
+#[tokio::test]
+async fn an_upload_that_was_completed_says_so_again_and_no_other_does() {
+    let etag = hex::encode(<md5::Md5 as md5::Digest>::digest(b"bytes"));
+    let cloud = s3_cloud().await;
+    let id = begin(&cloud).await;
+    assert_eq!(part(&cloud, &id, b"bytes").await.status, 200);
+    let first = complete(&cloud, &id, &etag).await;
+    assert_eq!(first.status, 200, "{}", first.text);
+    for name in ["bogus", "0b6a2a8e-0000-4000-8000-000000000000"] {
+        let bogus = complete(&cloud, name, &etag).await;
+        assert_eq!(
+            (bogus.status, tag(&bogus.text, "Code")),
+            (404, "NoSuchUpload")
+        );
+    }
+    let others = hex::encode(<md5::Md5 as md5::Digest>::digest(b"other"));
+    assert_eq!(complete(&cloud, &id, &others).await.status, 404);
+    // It stays true when there is something else by now, for a day.
+    let put = call(&cloud, Method::PUT, "/c/o", "", b"other").await;
+    assert_eq!(put.status, 200);
+    cloud.settle().await;
+    let again = complete(&cloud, &id, &etag).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    assert_eq!(tag(&again.text, "ETag"), tag(&first.text, "ETag"));
+    let now = call(&cloud, Method::GET, "/c/o", "", b"").await;
+    assert_eq!(now.text, "other");
+    cloud
+        .world
+        .clock
+        .advance(std::time::Duration::from_secs(25 * 3600));
+    cloud.settle().await;
+    assert_eq!(complete(&cloud, &id, &etag).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_part_without_bytes_has_no_range() {
+    let cloud = s3_cloud().await;
+    assert_eq!(
+        call(&cloud, Method::PUT, "/c/empty", "", b"").await.status,
+        200
+    );
+    for method in [Method::GET, Method::HEAD] {
+        let got = call(&cloud, method, "/c/empty", "partNumber=1", b"").await;
+        assert_eq!(got.status, 200);
+        assert!(!got.headers.contains_key("content-range"));
+        assert_eq!(got.text, "");
+    }
+    assert_eq!(
+        call(&cloud, Method::PUT, "/c/some", "", b"bytes")
+            .await
+            .status,
+        200
+    );
+    let got = call(&cloud, Method::GET, "/c/some", "partNumber=1", b"").await;
+    assert_eq!((got.status, got.text.as_str()), (206, "bytes"));
+    assert_eq!(got.headers["content-range"], "bytes 0-4/5");
+}
+
+#[tokio::test]
+async fn parts_that_wait_take_room_from_everybody() {
+    let etag = hex::encode(<md5::Md5 as md5::Digest>::digest(b"8 bytes."));
+    let cloud = s3_cloud().await;
+    let container = format!("{MINE}/c");
+    let of_container = cloud
+        .member()
+        .with_header("x-container-meta-quota-bytes", "12");
+    let of_account = cloud
+        .reseller()
+        .with_header("x-account-meta-quota-bytes", "12");
+    for limited in ["container", "account"] {
+        if limited == "container" {
+            crate::kit::post(&of_container, &container)
+                .await
+                .expect(204);
+        } else {
+            let none = cloud
+                .member()
+                .with_header("x-remove-container-meta-quota-bytes", "x");
+            crate::kit::post(&none, &container).await.expect(204);
+            crate::kit::post(&of_account, MINE).await.expect(204);
+        }
+        let id = begin(&cloud).await;
+        assert_eq!(part(&cloud, &id, b"8 bytes.").await.status, 200);
+        let member = cloud.member();
+        let (small, large) = (format!("{container}/s"), format!("{container}/l"));
+        put(&member, &large, "5 byt").await.expect(413);
+        put(&member, &small, "4 by").await.expect(201);
+        let done = complete(&cloud, &id, &etag).await;
+        assert_eq!(done.status, 200, "{limited}: {}", done.text);
+        cloud.settle().await;
+        for name in ["s", "o"] {
+            let target = format!("{container}/{name}");
+            member.delete(&target).await.expect(204);
+        }
+    }
+}

@@ -31,6 +31,9 @@ pub use write::{BucketWriter, MAX_BYTES};
 const PREFIX: &str = "objects/";
 /// Written and removed by [`Bucket::prove`]; always the same, so a killed process leaves one at most.
 const PROOF: &str = "nephos-may-write-here";
+/// Holds the id of the database whose blobs these are.
+const OWNER: &str = "nephos-belongs-to";
+const MAX_OWNER_BYTES: u64 = 100;
 
 /// Which bucket, and as whom.
 #[derive(Clone, PartialEq, Eq)]
@@ -117,6 +120,46 @@ impl Bucket {
             Err(why) => return Err(why),
         }
         self.delete(PROOF).await
+    }
+
+    /// Notes in it that it belongs to this id, unless it says that it is another's.
+    pub(crate) async fn claim(&self, id: &str) -> Result<(), Error> {
+        if self.owner().await?.is_none() {
+            let id = Bytes::copy_from_slice(id.as_bytes());
+            self.put(OWNER, id).await?;
+        }
+        // Another one may have done so at the same moment.
+        let owner = self.owner().await?;
+        match owner {
+            Some(owner) if owner == id.as_bytes() => Ok(()),
+            _another => Err(Error::Refused {
+                what: self.doing("use"),
+                why: "it belongs to another cloud, or to an earlier database of this one"
+                    .to_owned(),
+                hint: "give this cloud a bucket of its own; or, when its objects are only this database's, remove the object \
+                       nephos-belongs-to from it",
+            }),
+        }
+    }
+
+    async fn owner(&self) -> Result<Option<Bytes>, Error> {
+        let size = match self.size_of(OWNER).await? {
+            None => return Ok(None),
+            Some(0) => return Ok(Some(Bytes::new())),
+            Some(size) => size.min(MAX_OWNER_BYTES),
+        };
+        match self.open_range(OWNER, 0..size).await {
+            Ok(body) => {
+                let body = body.collect().await;
+                let body = body.map_err(|why| Error::Unavailable {
+                    what: self.doing("read"),
+                    why: why.to_string(),
+                })?;
+                Ok(Some(body.into_bytes()))
+            }
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(why) => Err(why),
+        }
     }
 
     pub(crate) async fn size(&self, key: &str) -> Result<Option<u64>, Error> {

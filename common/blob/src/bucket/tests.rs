@@ -349,3 +349,23 @@ async fn no_key_is_somebody_elses() {
         assert!(bucket.remove(key).await.is_err(), "{key}");
     }
 }
+
+#[tokio::test]
+async fn a_bucket_belongs_to_one_and_says_so_to_others() {
+    let other = Other::default();
+    let (first, second) = (other.bucket(), other.bucket());
+    first.claim("0b6a-first").await.unwrap();
+    first.claim("0b6a-first").await.unwrap();
+    assert_eq!(other.asked("put"), 1);
+    let why = second.claim("0b6a-second").await.unwrap_err();
+    assert!(matches!(why, Error::Refused { .. }), "{why}");
+    let words = why.to_string();
+    assert!(words.contains("a bucket of its own"), "{words}");
+    assert!(words.contains(OWNER), "{words}");
+    // It is no blob, and proves come and go beside it.
+    first.prove().await.unwrap();
+    assert!(first.objects_after(None, 10).await.unwrap().0.is_empty());
+    other.inside(|it| it.objects.remove(OWNER));
+    second.claim("0b6a-second").await.unwrap();
+    assert!(first.claim("0b6a-first").await.is_err());
+}

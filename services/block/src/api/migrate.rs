@@ -9,7 +9,7 @@ use super::{ItemPath, volume};
 use crate::model::body::Fields;
 use crate::model::volume::Status;
 use crate::ops::{self, Asked};
-use crate::store::{backends, snapshots, volumes as rows};
+use crate::store::{backends, snapshots, unmanaged, volumes as rows};
 use crate::{Cx, rules};
 
 endpoint! {
@@ -43,6 +43,8 @@ async fn migrate_volume(cx: Cx, req: Req<MigrateVolume>) -> Reply<MigrateVolume>
         Some(format!("it is {}", now.status.as_str()))
     } else if has_snapshots {
         Some("it has snapshots".to_owned())
+    } else if unmanaged::is_kept_of_in(&mut tx, &now.id).await? {
+        Some("it has snapshots that are kept without being managed".to_owned())
     } else if now.group_id.is_some() {
         Some("it is part of a group".to_owned())
     } else if now.backend.as_deref() == Some(target.name.as_str()) {

@@ -9,7 +9,7 @@ use crate::model::body::Fields;
 use crate::model::snapshot::SnapshotStatus;
 use crate::model::volume::Status;
 use crate::ops::{self, Asked};
-use crate::store::{snapshots, volumes as rows};
+use crate::store::{layers, snapshots, volumes as rows};
 use crate::{Cx, rules};
 
 endpoint! {
@@ -35,7 +35,8 @@ async fn revert_volume(cx: Cx, req: Req<RevertVolume>) -> Reply<RevertVolume> {
     let mut tx = cx.write().await?;
     let now = rows::find_in(&mut tx, &volume.id).await?;
     let now = now.ok_or_else(|| no_volume(&req.path.id))?;
-    let of_it = snapshots::of_volume(&mut tx, &now.id).await?;
+    // What stayed with a former owner is not this one's to read.
+    let of_it = snapshots::own_of(&mut tx, &now).await?;
     let latest = of_it.into_iter().max_by_key(|one| one.created_at);
     let mut latest = latest.ok_or_else(|| {
         Fault::bad_request(format!("Volume {} doesn't have any snapshots.", now.id))
@@ -73,6 +74,14 @@ async fn revert_volume(cx: Cx, req: Req<RevertVolume>) -> Reply<RevertVolume> {
         );
         let why = cannot(why);
         return Err(Fault::conflict(format!("Invalid snapshot: {why}")));
+    }
+    let layer = match &latest.layer {
+        Some(layer) => layers::find_in(&mut tx, layer).await?,
+        None => None,
+    };
+    if layer.is_none_or(|layer| Some(&layer.backend) != now.backend.as_ref()) {
+        let why = cannot("It is not in the volume's back end.".to_owned());
+        return Err(Fault::bad_request(why));
     }
     let requested = ops::revert::request(&mut tx, Asked::of(&cx), &now.id, &latest.id).await;
     requested.map_err(|why| busy("volume", now.id.as_str(), why))?;

@@ -127,6 +127,14 @@ async fn manage(cx: Cx, req: Req<ManageSnapshot>) -> Reply<ManageSnapshot> {
             wish.former, wish.volume_id
         ))
     })?;
+    // A snapshot is where its volume is: what is in another back end is of what the volume was before it moved.
+    let layer = layers::find_in(&mut tx, &found.layer_id).await?;
+    if let Some(layer) = layer.filter(|layer| Some(&layer.backend) != now.backend.as_ref()) {
+        return Err(invalid_input(format!(
+            "{NAME}{} is in back end {}, where volume {} is no longer.",
+            wish.former, layer.backend, now.id
+        )));
+    }
     let snapshot = Snapshot {
         layer: Some(found.layer_id.clone()),
         ..new(&cx, &now, &wish, found.size_gib)

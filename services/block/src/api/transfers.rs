@@ -103,11 +103,12 @@ async fn create(cx: Cx, req: Req<CreateTransfer>) -> Reply<CreateTransfer> {
     };
     let mut tx = cx.write().await?;
     let now = volumes::find_in(&mut tx, &volume.id).await?;
-    if now.is_some_and(|now| now.group_id.is_some()) {
+    let now = now.ok_or_else(|| no_volume(volume.id.as_str()))?;
+    if now.group_id.is_some() {
         return Err(invalid_volume("it is in a group, and stays in its project"));
     }
     if !no_snapshots {
-        let of_it = snapshots::of_volume(&mut tx, &volume.id).await?;
+        let of_it = snapshots::own_of(&mut tx, &now).await?;
         if let Some(one) = of_it
             .iter()
             .find(|one| one.status != SnapshotStatus::Available)
@@ -277,14 +278,15 @@ async fn accept(cx: Cx, req: Req<AcceptTransfer>) -> Reply<AcceptTransfer> {
     }
     check_one(&limits, volume.size_gib)?;
     let former = volume.owner.project_id.clone();
+    // What stayed with somebody who had it earlier stays there.
+    let own = snapshots::own_of(&mut tx, &volume).await?;
     let mut moved = vec![Usage::volume(volume.size_gib, &volume.type_id)];
     volume.owner.project_id = project.clone().into();
     volume.owner.user_id = cx.caller.user_id.clone();
     volume.status = Status::Available;
     volume.updated_at = cx.now();
     volumes::update(&mut tx, &volume).await?;
-    let all = snapshots::of_volume(&mut tx, &volume.id).await?;
-    for mut snapshot in all.into_iter().filter(|_| !transfer.no_snapshots) {
+    for mut snapshot in own.into_iter().filter(|_| !transfer.no_snapshots) {
         moved.push(Usage::snapshot(snapshot.size_gib, &snapshot.type_id));
         snapshot.owner = volume.owner.clone();
         snapshots::update(&mut tx, &snapshot).await?;

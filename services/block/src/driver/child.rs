@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nephos_runtime::Clock;
 use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
 
 use super::DriverError;
 use crate::model::layer::Format;
@@ -18,21 +19,14 @@ const SMALL_WITHIN: Duration = Duration::from_secs(120);
 /// The same for one that reads and writes everything.
 const LARGE: [&str; 2] = ["--as=2147483648", "--cpu=3600"];
 const LARGE_WITHIN: Duration = Duration::from_secs(4 * 3600);
+/// As much of its complaints as is read.
+const MAX_WORDS: u64 = 64 << 10;
 
 /// How large the disk inside is, once it is clear that the image reaches for nothing outside itself.
 pub(crate) async fn inspect(file: &Path, format: &str, clock: &Clock) -> Result<u64, DriverError> {
-    let args = [
-        OsStr::new("info"),
-        OsStr::new("--output=json"),
-        OsStr::new("-f"),
-        OsStr::new(format),
-        file.as_os_str(),
-    ];
-    let answer = qemu_img(&args, SMALL, (SMALL_WITHIN, clock)).await?;
-    let info = answer
+    let info = info(file, format, clock).await?;
+    let info = info
         .map_err(|why| DriverError::Refused(format!("it is not a sound {format} image: {why}")))?;
-    let info: Value = serde_json::from_slice(&info)
-        .map_err(|why| DriverError::Failed(format!("cannot read qemu-img's answer: {why}")))?;
     let reaches_out = [
         ("/backing-filename", "a backing file"),
         ("/full-backing-filename", "a backing file"),
@@ -47,6 +41,32 @@ pub(crate) async fn inspect(file: &Path, format: &str, clock: &Clock) -> Result<
     if info.pointer("/encrypted").and_then(Value::as_bool) == Some(true) {
         return Err(DriverError::Refused("it is encrypted".to_owned()));
     }
+    disk_bytes(&info)
+}
+
+/// What is said of an image, or why it is none.
+async fn info(
+    file: &Path,
+    format: &str,
+    clock: &Clock,
+) -> Result<Result<Value, String>, DriverError> {
+    let args = [
+        OsStr::new("info"),
+        OsStr::new("--output=json"),
+        OsStr::new("-f"),
+        OsStr::new(format),
+        file.as_os_str(),
+    ];
+    let info = match qemu_img(&args, SMALL, (SMALL_WITHIN, clock)).await? {
+        Ok(info) => info,
+        Err(why) => return Ok(Err(why)),
+    };
+    let info = serde_json::from_slice(&info)
+        .map_err(|why| DriverError::Failed(format!("cannot read qemu-img's answer: {why}")))?;
+    Ok(Ok(info))
+}
+
+fn disk_bytes(info: &Value) -> Result<u64, DriverError> {
     let size = info.pointer("/virtual-size").and_then(Value::as_u64);
     size.ok_or_else(|| DriverError::Refused("it does not say how large it is".to_owned()))
 }
@@ -98,10 +118,11 @@ pub(crate) async fn create_overlay(
 }
 
 /// Has a qcow2 overlay stand on another base, which is below the present one: what lies between comes into the overlay.
+/// When `stop` comes to its end first, that is the error; the child has ended too, and the overlay stands where it stood.
 pub(crate) async fn rebase(
     path: &Path,
     (base, format): (&str, Format),
-    clock: &Clock,
+    (clock, stop): (&Clock, impl Future<Output = DriverError>),
 ) -> Result<(), DriverError> {
     let args = [
         OsStr::new("rebase"),
@@ -114,9 +135,52 @@ pub(crate) async fn rebase(
         OsStr::new(base),
         path.as_os_str(),
     ];
-    let done = qemu_img(&args, LARGE, (LARGE_WITHIN, clock)).await?;
-    done.map(|_nothing| ())
-        .map_err(|why| refused("shorten the chain of", path, &why))
+    let mut child = command(&args, LARGE)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|cause| DriverError::Failed(format!("cannot run qemu-img: {cause}")))?;
+    let ended = tokio::select! {
+        biased;
+        why = stop => Err(why),
+        ended = clock.timeout(LARGE_WITHIN, child.wait()) => ended.ok_or_else(late),
+    };
+    let status = match ended {
+        Ok(status) => status.map_err(|cause| DriverError::file("wait for", path, &cause))?,
+        Err(why) => {
+            // Not before it is gone may others open the file.
+            let gone = child.kill().await;
+            gone.map_err(|cause| DriverError::file("stop work on", path, &cause))?;
+            return Err(why);
+        }
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let mut words = Vec::new();
+    if let Some(pipe) = child.stderr.take() {
+        let read = pipe.take(MAX_WORDS).read_to_end(&mut words).await;
+        read.map_err(|cause| DriverError::file("read about", path, &cause))?;
+    }
+    Err(refused("shorten the chain of", path, &complaint(&words)))
+}
+
+/// How many bytes an overlay grows by when what comes from the layer that it stands on, and not from below that, comes
+/// into it. When it is more than `enough`, it is not counted to the end.
+pub(crate) async fn between(path: &Path, enough: u64, clock: &Clock) -> Result<u64, DriverError> {
+    let info = info(path, "qcow2", clock).await?;
+    let end = disk_bytes(&info.map_err(|why| refused("read", path, &why))?)?;
+    let (mut from, mut found) = (0, 0_u64);
+    while from < end && found <= enough {
+        let map = map(path, (from, LOOK.min(end - from)), clock).await?;
+        let of_it = map
+            .iter()
+            .filter(|extent| extent.present && extent.depth == 1);
+        let bytes: u64 = of_it.map(|extent| extent.length).sum();
+        found += bytes + bytes.min(TABLES);
+        from += LOOK;
+    }
+    Ok(found)
 }
 
 /// Makes a qcow2 file larger; what is as large already stays.
@@ -137,6 +201,8 @@ pub(crate) async fn grow(path: &Path, size_bytes: u64, clock: &Clock) -> Result<
 
 /// How much of a disk is looked at at once: what a fragmented one says of it stays small.
 const LOOK: u64 = 4 << 30;
+/// Most bytes of the tables that say where so much of a disk is in its file, one of 64 KiB for each 512 MiB.
+const TABLES: u64 = 8 << 16;
 
 /// The first place of a qcow2 disk, from `from` on, that holds something else than zeroes, its base included.
 pub(crate) async fn next_data(
@@ -147,23 +213,7 @@ pub(crate) async fn next_data(
     let mut from = from;
     while from < end {
         let length = LOOK.min(end - from);
-        let (start, most) = (
-            format!("--start-offset={from}"),
-            format!("--max-length={length}"),
-        );
-        let args = [
-            OsStr::new("map"),
-            OsStr::new("--output=json"),
-            OsStr::new("-f"),
-            OsStr::new("qcow2"),
-            OsStr::new(&start),
-            OsStr::new(&most),
-            path.as_os_str(),
-        ];
-        let map = qemu_img(&args, SMALL, (SMALL_WITHIN, clock)).await?;
-        let map = map.map_err(|why| refused("read", path, &why))?;
-        let map: Vec<Extent> = serde_json::from_slice(&map)
-            .map_err(|why| DriverError::Failed(format!("cannot read qemu-img's answer: {why}")))?;
+        let map = map(path, (from, length), clock).await?;
         let found = map.iter().find(|extent| {
             extent.data && !extent.zero && extent.start.saturating_add(extent.length) > from
         });
@@ -175,11 +225,40 @@ pub(crate) async fn next_data(
     Ok(None)
 }
 
+/// Where the bytes of a piece of a qcow2 disk are.
+async fn map(
+    path: &Path,
+    (from, length): (u64, u64),
+    clock: &Clock,
+) -> Result<Vec<Extent>, DriverError> {
+    let (start, most) = (
+        format!("--start-offset={from}"),
+        format!("--max-length={length}"),
+    );
+    let args = [
+        OsStr::new("map"),
+        OsStr::new("--output=json"),
+        OsStr::new("-f"),
+        OsStr::new("qcow2"),
+        OsStr::new(&start),
+        OsStr::new(&most),
+        path.as_os_str(),
+    ];
+    let map = qemu_img(&args, SMALL, (SMALL_WITHIN, clock)).await?;
+    let map = map.map_err(|why| refused("read", path, &why))?;
+    serde_json::from_slice(&map)
+        .map_err(|why| DriverError::Failed(format!("cannot read qemu-img's answer: {why}")))
+}
+
 /// A piece of a disk, as `qemu-img map` shows it.
 #[derive(serde::Deserialize)]
 struct Extent {
     start: u64,
     length: u64,
+    /// How far below the overlay it is; 0: in it.
+    depth: u32,
+    /// Whether some layer says what is there, if only that it is zeroes.
+    present: bool,
     data: bool,
     zero: bool,
 }
@@ -231,20 +310,69 @@ async fn qemu_img(
     limits: [&str; 2],
     (within, clock): (Duration, &Clock),
 ) -> Result<Result<Vec<u8>, String>, DriverError> {
-    let mut command = tokio::process::Command::new("prlimit");
-    command.args(limits).arg("--").arg("qemu-img").args(args);
-    command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .env("LC_ALL", "C");
-    let output = clock.timeout(within, command.output()).await;
+    let output = clock.timeout(within, command(args, limits).output()).await;
     let output = output
-        .ok_or_else(|| DriverError::Failed("qemu-img did not end in time".to_owned()))?
+        .ok_or_else(late)?
         .map_err(|cause| DriverError::Failed(format!("cannot run qemu-img: {cause}")))?;
     if output.status.success() {
         return Ok(Ok(output.stdout));
     }
-    let text = String::from_utf8_lossy(&output.stderr);
+    Ok(Err(complaint(&output.stderr)))
+}
+
+fn command(args: &[&OsStr], limits: [&str; 2]) -> tokio::process::Command {
+    let mut command = bounded("qemu-img", limits);
+    command.args(args);
+    command
+}
+
+/// A program with limits, which ends when this process does: a killed process would leave it at work on a file that the
+/// next one gives to others.
+fn bounded(program: &str, limits: [&str; 2]) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "prlimit"]);
+    command.args(limits).arg("--").arg(program);
+    command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .env("LC_ALL", "C");
+    command
+}
+
+fn late() -> DriverError {
+    DriverError::Failed("qemu-img did not end in time".to_owned())
+}
+
+/// The last thing that it complained of.
+fn complaint(words: &[u8]) -> String {
+    let text = String::from_utf8_lossy(words);
     let line = text.lines().last().unwrap_or("no reason given");
-    Ok(Err(line.chars().take(300).collect()))
+    line.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_child_ends_with_whoever_began_it() {
+        // A thread stands for the process: the kernel looks at threads.
+        let parent = std::thread::spawn(|| {
+            let mut command = bounded("cat", SMALL);
+            let command = command.as_std_mut();
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            let mut input = child.stdin.take().unwrap();
+            input.write_all(b"x").unwrap();
+            let mut echo = [0];
+            let mut output = child.stdout.take().unwrap();
+            output.read_exact(&mut echo).unwrap();
+            (child, input, output)
+        });
+        let (mut child, _input, _output) = parent.join().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
 }

@@ -5,6 +5,7 @@
 //!
 //! Every verb can be repeated: what is there already stays as it is. A file with its final name is whole.
 
+mod chains;
 mod child;
 mod chunks;
 mod export;
@@ -12,7 +13,7 @@ pub(crate) mod images;
 pub(crate) mod targets;
 
 use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -121,6 +122,16 @@ impl Driver {
 
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.path(name).exists()
+    }
+
+    /// Whether a file that is there may be written so. Any bytes may be a raw disk's: only a qcow2 file can be told.
+    pub(crate) fn fits(&self, name: &str, format: Format) -> bool {
+        let mut begin = [0; 4];
+        let read = File::open(self.path(name)).and_then(|mut file| file.read_exact(&mut begin));
+        match format {
+            Format::Raw => true,
+            Format::Qcow2 => read.is_ok() && begin == *b"QFI\xfb",
+        }
     }
 
     /// The names of its files.
@@ -272,11 +283,6 @@ impl Driver {
             publish(&from, &to)
         })
         .await
-    }
-
-    /// Has an overlay stand on a layer further below; what it holds stays the same at every instant.
-    pub(crate) async fn rebase(&self, name: &str, base: (&str, Format)) -> Result<(), DriverError> {
-        child::rebase(&self.path(name), base, &self.clock).await
     }
 
     /// Makes a file at least so large.

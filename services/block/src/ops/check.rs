@@ -7,9 +7,11 @@ use nephos_db::Error;
 use nephos_types::Finding;
 
 use super::house::LOOK_EVERY;
-use crate::Block;
 use crate::model::attachment::target_name;
+use crate::model::layer::Format;
+use crate::store::check::Wanted;
 use crate::store::{attachments, check};
+use crate::{Block, Driver};
 
 impl Check for Block {
     /// Counts, states without work, files without rows and rows without files.
@@ -74,15 +76,20 @@ impl Check for Block {
                     "Remove it once it is clear that nobody needs it.",
                 ));
             }
-            for (file, id) in check::files(db, name).await? {
-                if !driver.exists(&file) {
-                    let what = format!("has no file {file} in back end {name}");
-                    findings.push(Finding::new(
-                        what,
-                        id,
-                        "Bring it back from a backup, or delete the volume.",
-                    ));
-                }
+            let wanted = check::files(db, name).await?;
+            let first = strange(driver, &wanted);
+            // What is worked on may have been another file a moment ago: as it is now, too.
+            let still = if first.is_empty() {
+                Vec::new()
+            } else {
+                strange(driver, &check::files(db, name).await?)
+            };
+            for (id, what) in first.into_iter().filter(|one| still.contains(one)) {
+                findings.push(Finding::new(
+                    format!("{what} in back end {name}"),
+                    id,
+                    "Bring it back from a backup, or delete the volume.",
+                ));
             }
         }
         Ok(findings)
@@ -126,10 +133,28 @@ impl Block {
     }
 }
 
+/// What has no file, or one that is written in another way than its row says.
+fn strange(driver: &Driver, wanted: &[Wanted]) -> Vec<(String, String)> {
+    let told = |one: &Wanted| {
+        let Wanted { file, id, format } = one;
+        let fits = Format::parse(format).is_some_and(|format| driver.fits(file, format));
+        let what = if !driver.exists(file) {
+            format!("has no file {file}")
+        } else if !fits {
+            format!("has a file {file} that is not {format}")
+        } else {
+            return None;
+        };
+        Some((id.clone(), what))
+    };
+    wanted.iter().filter_map(told).collect()
+}
+
 /// Somebody may keep other files there.
 fn is_ours(file: &str) -> bool {
     let whole = file
         .strip_prefix("volume-")
         .or_else(|| file.strip_prefix("layer-"));
+    let whole = whole.map(|whole| whole.strip_suffix(".restoring").unwrap_or(whole));
     whole.is_some_and(crate::model::volume::is_uuid)
 }

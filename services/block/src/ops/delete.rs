@@ -24,8 +24,18 @@ pub(crate) async fn request(
         volume.id.as_str(),
         json!({}),
     );
+    let growing = volumes::extension(tx, &volume.id).await?;
     supersede(tx, asked.now, new).await?;
     if let Some(mut fresh) = volumes::find_in(tx, &volume.id).await? {
+        // What it was about to grow by is taken already; the deletion gives back what it has.
+        let to_gib = growing.and_then(|args| super::extend::size_of(&args));
+        if let Some(more) = to_gib
+            .map(|to| to - fresh.size_gib)
+            .filter(|more| *more > 0)
+        {
+            let growth = Usage::growth(more, &fresh.type_id);
+            quota::give_back(tx, fresh.owner.project_id.as_str(), &growth).await?;
+        }
         fresh.status_before = fresh.status;
         fresh.status = Status::Deleting;
         fresh.updated_at = asked.now;

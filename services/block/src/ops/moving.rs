@@ -7,7 +7,7 @@ use super::driver;
 use crate::model::backend::Backend;
 use crate::model::layer::Format;
 use crate::model::volume::{Status, Volume};
-use crate::store::snapshots;
+use crate::store::{snapshots, unmanaged};
 use crate::{DriverError, Svc};
 
 /// Why a volume cannot be moved as it is now.
@@ -23,6 +23,11 @@ pub(crate) async fn refusal(
     if snapshots::count(cx.db(), &listing).await? > 0 {
         return Ok(Some(
             "Volume must not have snapshots to be moved to another back end.",
+        ));
+    }
+    if unmanaged::is_kept_of(cx.db(), &volume.id).await? {
+        return Ok(Some(
+            "Volume has snapshots that are kept in its back end without being managed. They stay where it is.",
         ));
     }
     if volume.status_before == Status::InUse {

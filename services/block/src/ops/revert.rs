@@ -103,6 +103,12 @@ async fn make(
     let Some(layer) = layer.filter(|layer| layer.state == LayerState::Kept) else {
         return fail(format!("Snapshot {snapshot} is not whole."));
     };
+    // What is made of it would lie where the volume is not, and nothing would take the place of the volume's file.
+    if Some(&layer.backend) != volume.backend.as_ref() {
+        return fail(format!(
+            "Snapshot {snapshot} is not in the volume's back end."
+        ));
+    }
     let driver = driver(cx, &layer.backend)?;
     let (file, size) = (volume.file(), volume.size_bytes());
     let (format, stands_on) = match driver.restore_of(&file, &layer, size).await {
@@ -137,6 +143,9 @@ async fn place(
     let driver = driver(cx, volume.backend.as_deref().unwrap_or_default())?;
     let placed = driver.end_restore(&volume.file()).await;
     placed.map_err(|why| StepError::Transient(why.to_string()))?;
+    if !driver.fits(&volume.file(), volume.format) {
+        return fail("What was made of the snapshot is not in its place.".to_owned());
+    }
     crash_point!("revert.placed");
     let mut tx = cx.finish("finish").await?;
     volumes::let_go(&mut tx, &volume.id, below).await?;

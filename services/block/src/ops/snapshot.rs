@@ -131,9 +131,12 @@ impl Reconcile<Svc> for Delete {
             return Ok(Next::Again);
         }
         let mut tx = cx.finish("delete").await?;
-        let usage = Usage::snapshot(snapshot.size_gib, &snapshot.type_id);
-        quota::give_back(&mut tx, snapshot.owner.project_id.as_str(), &usage).await?;
-        snapshots::remove(&mut tx, &id).await?;
+        // Whose it is now: it may have gone to another project with its volume meanwhile.
+        if let Some(now) = snapshots::find_in(&mut tx, &id).await? {
+            let usage = Usage::snapshot(now.size_gib, &now.type_id);
+            quota::give_back(&mut tx, now.owner.project_id.as_str(), &usage).await?;
+            snapshots::remove(&mut tx, &id).await?;
+        }
         tx.commit().await?;
         crash_point!("snapshot.removed");
         // Its file goes when nothing stands on it any more.

@@ -42,15 +42,30 @@ macro_rules! up {
 const STANDING: &str = "SELECT 'volume' AS kind, id FROM volumes WHERE layer = $1 \
      UNION ALL SELECT 'layer' AS kind, id FROM layers WHERE parent = $1 LIMIT 2";
 
-/// Layers of a back end that stand on another and have one thing above them.
-pub(crate) async fn between(db: &Db, backend: &str, limit: u32) -> Result<Vec<Layer>, Error> {
+/// Layers of a back end that stand on another and have one thing above them, from behind the id `after` on.
+pub(crate) async fn between(
+    db: &Db,
+    backend: &str,
+    (after, limit): (&str, u32),
+) -> Result<Vec<Layer>, Error> {
     let sql = concat!(
         "SELECT id, backend, format, parent, source, image, size_bytes, state FROM layers WHERE backend = $1 AND ",
         unnamed!(),
         " AND (SELECT COUNT(*) FROM volumes WHERE volumes.layer = layers.id) \
-         + (SELECT COUNT(*) FROM layers AS above WHERE above.parent = layers.id) = 1 ORDER BY id LIMIT $2"
+         + (SELECT COUNT(*) FROM layers AS above WHERE above.parent = layers.id) = 1 AND layers.id > $2 ORDER BY id LIMIT $3"
     );
-    db.fetch_all(sql, args![backend, i64::from(limit)]).await
+    db.fetch_all(sql, args![backend, after, i64::from(limit)])
+        .await
+}
+
+/// Whether a volume above a layer, however far, is in use or worked on.
+pub(crate) async fn is_busy(db: &Db, id: &LayerId) -> Result<bool, Error> {
+    let sql = concat!(
+        up!(),
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM volumes WHERE layer IN (SELECT id FROM up) AND status <> 'available'"
+    );
+    let busy: i64 = db.fetch_scalar(sql, args![id]).await?;
+    Ok(busy > 0)
 }
 
 /// The one thing that stands on a layer; none when there are several, or the layer has another use.
@@ -86,6 +101,16 @@ pub(crate) async fn is_read(tx: &mut Tx, id: &LayerId) -> Result<bool, Error> {
     );
     let read: i64 = tx.fetch_scalar(sql, args![id]).await?;
     Ok(read > 0)
+}
+
+/// Whether somebody waits for a volume that is held for a layer: has asked for work on it, or for a copy of it, or is
+/// about to attach it.
+pub(crate) async fn is_wanted(db: &Db, id: &LayerId) -> Result<bool, Error> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM volumes WHERE held_by = $1 AND (status <> 'available' \
+         OR EXISTS (SELECT 1 FROM operations WHERE resource_id = volumes.id AND finished_at IS NULL) \
+         OR EXISTS (SELECT 1 FROM layers WHERE source = volumes.id AND state = 'making'))";
+    let wanted: i64 = db.fetch_scalar(sql, args![id]).await?;
+    Ok(wanted > 0)
 }
 
 /// The volumes above a layer, however far.

@@ -135,24 +135,44 @@ pub(crate) async fn usage(db: &Db) -> Result<(Usage, Usage), Error> {
     Ok((keyed(noted), keyed(counted)))
 }
 
-/// Every file that should be in a back end: name and what it is of.
-pub(crate) async fn files(db: &Db, backend: &str) -> Result<BTreeMap<String, String>, Error> {
-    let rows = db
-        .fetch_all::<Pair>(
-            "SELECT 'volume-' || id AS id, id AS value FROM volumes WHERE backend = $1 AND status NOT IN \
-             ('creating', 'downloading', 'deleting', 'error') \
-             UNION ALL SELECT 'layer-' || id AS id, id AS value FROM layers WHERE backend = $1 AND state = 'kept'",
-            args![backend],
-        )
-        .await?;
-    Ok(rows.into_iter().map(|Pair(file, id)| (file, id)).collect())
+/// A file that should be in a back end, and what it is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wanted {
+    pub file: String,
+    pub id: String,
+    /// How the row says that it is written.
+    pub format: String,
+}
+
+impl FromRow for Wanted {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            file: row.get("file")?,
+            id: row.get("id")?,
+            format: row.get("format")?,
+        })
+    }
+}
+
+/// Every file that should be in a back end.
+pub(crate) async fn files(db: &Db, backend: &str) -> Result<Vec<Wanted>, Error> {
+    db.fetch_all(
+        "SELECT 'volume-' || id AS file, id, format FROM volumes WHERE backend = $1 AND status NOT IN \
+         ('creating', 'downloading', 'deleting', 'error', 'reverting', 'restoring-backup') \
+         UNION ALL SELECT 'layer-' || id AS file, id, format FROM layers WHERE backend = $1 AND state = 'kept' \
+         ORDER BY file",
+        args![backend],
+    )
+    .await
 }
 
 /// Every file that may be in a back end because something is being done to it.
 pub(crate) async fn known(db: &Db, backend: &str) -> Result<Vec<String>, Error> {
     db.fetch_all(
         "SELECT 'volume-' || id FROM volumes WHERE backend = $1 UNION ALL SELECT 'layer-' || id FROM layers \
-         WHERE backend = $1",
+         WHERE backend = $1 UNION ALL SELECT 'volume-' || id || '.restoring' FROM volumes WHERE backend = $1 \
+         AND (status IN ('reverting', 'restoring-backup', 'deleting') OR EXISTS \
+         (SELECT 1 FROM operations WHERE resource_id = volumes.id AND finished_at IS NULL))",
         args![backend],
     )
     .await

@@ -4,7 +4,7 @@ use nephos_db::{Arg, Db, Direction, Error, FromRow, Page, Row, ToArg, Tx, Where,
 
 use super::volumes::times;
 use crate::model::snapshot::{Snapshot, SnapshotId, SnapshotStatus};
-use crate::model::volume::{Owner, VolumeId};
+use crate::model::volume::{Owner, Volume, VolumeId};
 
 const SELECT: &str = "SELECT id, project_id, user_id, volume_id, type_id, name, description, size_gib, status, progress, \
      backend, layer, group_snapshot_id, created_at, updated_at FROM snapshots";
@@ -60,6 +60,14 @@ pub(crate) async fn find_in(tx: &mut Tx, id: &SnapshotId) -> Result<Option<Snaps
 pub(crate) async fn of_volume(tx: &mut Tx, id: &VolumeId) -> Result<Vec<Snapshot>, Error> {
     tx.fetch_where(&Where::new(SELECT).eq("volume_id", id))
         .await
+}
+
+/// Those of a volume that are its own project's: others stayed with whoever had it before.
+pub(crate) async fn own_of(tx: &mut Tx, volume: &Volume) -> Result<Vec<Snapshot>, Error> {
+    let query = Where::new(SELECT)
+        .eq("volume_id", &volume.id)
+        .eq("project_id", &volume.owner.project_id);
+    tx.fetch_where(&query).await
 }
 
 /// Those in a back end.

@@ -41,6 +41,19 @@ pub(crate) async fn find_in(tx: &mut Tx, snapshot: &str) -> Result<Option<Unmana
     tx.fetch_opt(sql, args![snapshot]).await
 }
 
+/// Whether something is kept that was a snapshot of a volume.
+pub(crate) async fn is_kept_of(db: &Db, volume: &VolumeId) -> Result<bool, Error> {
+    Ok(db.fetch_scalar::<i64>(OF_VOLUME, args![volume]).await? > 0)
+}
+
+/// Likewise, as this transaction sees it.
+pub(crate) async fn is_kept_of_in(tx: &mut Tx, volume: &VolumeId) -> Result<bool, Error> {
+    Ok(tx.fetch_scalar::<i64>(OF_VOLUME, args![volume]).await? > 0)
+}
+
+const OF_VOLUME: &str =
+    "SELECT CAST(COUNT(*) AS BIGINT) FROM unmanaged_snapshots WHERE volume_id = $1";
+
 /// All of a back end.
 pub(crate) async fn of_backend(db: &Db, backend: &str) -> Result<Vec<Unmanaged>, Error> {
     db.fetch_all(

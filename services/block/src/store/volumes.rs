@@ -410,6 +410,12 @@ pub(crate) async fn let_go(tx: &mut Tx, id: &VolumeId, layer: &LayerId) -> Resul
     tx.exec(sql, args![id, layer]).await.map(|_rows| ())
 }
 
+/// The arguments of the extension of a volume that is under way.
+pub(crate) async fn extension(tx: &mut Tx, id: &VolumeId) -> Result<Option<String>, Error> {
+    let sql = "SELECT args FROM operations WHERE resource_id = $1 AND kind = 'volume.extend' AND finished_at IS NULL";
+    tx.fetch_opt(sql, args![id]).await
+}
+
 /// Volumes that are held for a layer which is not made, and which nobody waits for any more.
 pub(crate) async fn held_in_vain(db: &Db) -> Result<Vec<(Volume, LayerId)>, Error> {
     let select = Where::new(SELECT).raw(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use nephos_api::Fault;
+use nephos_types::Timestamp;
 
 use super::access::{self, Wish};
 use super::fault::precondition;
@@ -47,28 +48,36 @@ pub(crate) async fn put(
             Ok(object) => object,
             Err(fault) => return Ok(Err(fault)),
         };
-        if let Some(fault) = unwanted(&put, &object) {
+        let range = value(&put.pairs, "range").filter(|_| !as_manifest);
+        let content = if (object.kind == Kind::Plain && range.is_none()) || as_manifest {
+            None
+        } else {
+            let mut reader = Reader::new(cx, access);
+            Some(reader.content(&account, &object, range).await?)
+        };
+        // Of a dynamic large object, what it is now has a tag, not its row.
+        let tag = content
+            .as_ref()
+            .map_or(&object.etag, |content| &content.etag);
+        if let Some(fault) = unwanted(&put, (tag, object.updated_at)) {
             return Ok(Err(fault));
         }
         let facts = facts(&put, &object, as_manifest);
         if let Err(why) = facts.meta.check(Of::Object) {
             return Ok(Err(Fault::bad_request(why)));
         }
-        let range = value(&put.pairs, "range").filter(|_| !as_manifest);
-        let copied = if (object.kind == Kind::Plain && range.is_none()) || as_manifest {
-            match cx.copy(&object, &put.place, facts).await {
+        let copied = match content {
+            None => match cx.copy(&object, &put.place, facts).await {
                 Err(WriteError::SourceGone) => return Err(ReadError::Replaced),
                 done => done.map_err(Fault::from),
+            },
+            Some(content) => {
+                let content = match part(content, range) {
+                    Ok(content) => content,
+                    Err(fault) => return Ok(Err(fault)),
+                };
+                rewritten(cx, put.place.clone(), facts, content).await?
             }
-        } else {
-            let content = Reader::new(cx, access)
-                .content(&account, &object, 0)
-                .await?;
-            let content = match part(content, range) {
-                Ok(content) => content,
-                Err(fault) => return Ok(Err(fault)),
-            };
-            rewritten(cx, put.place.clone(), facts, content).await?
         };
         Ok(copied.map(|copied| (object, copied)))
     };
@@ -86,7 +95,7 @@ pub(crate) async fn put(
 }
 
 /// Conditions are about what is copied; only `If-None-Match: *` is about where it goes.
-fn unwanted(put: &Put, source: &Object) -> Option<Fault> {
+fn unwanted(put: &Put, (tag, changed): (&str, Timestamp)) -> Option<Fault> {
     let text = |name: &str| value(&put.pairs, name).map(str::to_owned);
     let conditions = Conditions {
         if_match: text("if-match"),
@@ -94,7 +103,7 @@ fn unwanted(put: &Put, source: &Object) -> Option<Fault> {
         if_modified_since: text("if-modified-since"),
         if_unmodified_since: text("if-unmodified-since"),
     };
-    match conditions.check(&source.etag, source.updated_at) {
+    match conditions.check(tag, changed) {
         Verdict::Send => None,
         Verdict::NotModified => Some(Fault::new(StatusCode::NOT_MODIFIED, "")),
         Verdict::Failed => Some(precondition("A precondition for this request was not met.")),

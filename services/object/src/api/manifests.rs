@@ -1,5 +1,7 @@
 //! Static large objects: manifests written, shown, and deleted with their segments.
 
+use std::collections::{HashMap, HashSet};
+
 use futures_util::StreamExt as _;
 use http::StatusCode;
 use nephos_api::{Fault, Params, Payload, Stream};
@@ -12,7 +14,7 @@ use super::listing::list_time;
 use super::reply::{Answer, set};
 use super::write::{Put, created};
 use crate::Cx;
-use crate::model::manifest::{self, MAX_BYTES, MAX_SEGMENTS, Segment, Wish};
+use crate::model::manifest::{self, MAX_BYTES, MAX_PIECES, MAX_SEGMENTS, Segment, Wish};
 use crate::model::names;
 use crate::model::object::{Container, Kind, Object};
 use crate::ops::access::Access;
@@ -87,15 +89,22 @@ async fn segments(
     }
     let mut reader = Reader::new(cx, access);
     let (mut found, mut errors) = (Vec::new(), Vec::new());
+    // One that is listed a thousand times is looked at once.
+    let mut known: HashMap<&str, Option<Object>> = HashMap::new();
     for wish in wishes {
-        let object = match names::split_path(&wish.path) {
-            Some((container, name)) => match reader.container(account, container).await? {
-                Some(container) => objects::get(cx.db(), &container.id, name).await?,
-                None => None,
-            },
-            None => None,
+        let object = match (known.get(wish.path.as_str()), names::split_path(&wish.path)) {
+            (Some(object), _) => object.clone(),
+            (None, Some((container, name))) => {
+                let object = match reader.container(account, container).await? {
+                    Some(container) => objects::get(cx.db(), &container.id, name).await?,
+                    None => None,
+                };
+                let object = object.filter(|object| !object.expired(cx.now()));
+                known.insert(&wish.path, object.clone());
+                object
+            }
+            (None, None) => None,
         };
-        let object = object.filter(|object| !object.expired(cx.now()));
         match object
             .ok_or_else(|| "404 Not Found".to_owned())
             .and_then(|object| fit(wish, &object))
@@ -197,9 +206,7 @@ pub(crate) async fn delete(
                 "400 Bad Request: Not an SLO manifest",
             ));
         }
-        let mut names: Vec<String> = Vec::new();
-        below(cx, access, (account, found), &mut names).await?;
-        for path in names {
+        for path in below(cx, access, (account, found), &path).await? {
             outcome.one(cx, access, (account, &path, &path)).await?;
         }
     }
@@ -207,19 +214,29 @@ pub(crate) async fn delete(
     Ok(outcome)
 }
 
-/// All segments, those of manifests within the manifest before these.
+/// All segments of a manifest, and of those of them that are manifests, each once; but not `path`, where it is itself:
+/// manifests may name each other in a circle.
+///
+/// # Errors
+/// 413 when there are too many, or the manifests are too long to be looked through.
 async fn below(
     cx: &Cx,
     access: &Access,
     (account, manifest): (&str, &Object),
-    names: &mut Vec<String>,
-) -> Result<(), Fault> {
+    path: &str,
+) -> Result<Vec<String>, Fault> {
     let mut reader = Reader::new(cx, access);
     let mut open = vec![manifest.id.clone()];
+    let (mut names, mut looked) = (Vec::new(), 0);
+    let mut known = HashSet::from([path.to_owned()]);
     while let Some(id) = open.pop() {
         for segment in objects::segments(cx.db(), &id).await? {
-            if names.len() >= bulk::MAX_DELETES {
+            looked += 1;
+            if looked > MAX_PIECES || names.len() >= bulk::MAX_DELETES {
                 return Err(Fault::too_large("Too many segments to delete at once."));
+            }
+            if !known.insert(segment.name.clone()) {
+                continue;
             }
             if segment.sub_slo
                 && let Some((container, name)) = names::split_path(&segment.name)
@@ -228,10 +245,8 @@ async fn below(
             {
                 open.push(inner.id);
             }
-            if !names.contains(&segment.name) {
-                names.push(segment.name);
-            }
+            names.push(segment.name);
         }
     }
-    Ok(())
+    Ok(names)
 }

@@ -83,7 +83,7 @@ async fn attempt(
         let mut plain = object.clone();
         plain.facts.kind = Kind::Plain;
         Reader::new(cx, access)
-            .content(&container.account, &plain, 0)
+            .content(&container.account, &plain, None)
             .await?
     } else if asked.method == "HEAD" && object.kind == Kind::Static {
         // Whether its segments are there, only who reads them is told.
@@ -94,7 +94,7 @@ async fn attempt(
         }
     } else {
         Reader::new(cx, access)
-            .content(&container.account, object, 0)
+            .content(&container.account, object, range(asked, &object.etag))
             .await?
     };
     show(object, &content.etag, &mut answer.headers);
@@ -130,16 +130,20 @@ async fn filled(
     content: Content,
     answer: Answer,
 ) -> Result<Result<Answer, Fault>, ReadError> {
+    let range = range(asked, &content.etag);
+    ranges::fill(cx.service(), content, range, answer).await
+}
+
+/// The range that is asked for. One of what was another object before is none of this one, which has this tag.
+fn range<'a>(asked: &Asked<'a>, etag: &str) -> Option<&'a str> {
     let text = |name: &str| {
         asked
             .headers
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
-    // A range of what was another object before is no range of this one.
-    let same = text("if-range").is_none_or(|tag| tag.trim_matches('"') == content.etag);
-    let range = text("range").filter(|_| same);
-    ranges::fill(cx.service(), content, range, answer).await
+    let same = text("if-range").is_none_or(|tag| tag.trim_matches('"') == etag);
+    text("range").filter(|_| same)
 }
 
 fn conditions(headers: &HeaderMap) -> Conditions {

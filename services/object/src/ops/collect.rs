@@ -12,7 +12,7 @@ use nephos_types::Timestamp;
 use tracing::warn;
 
 use crate::Svc;
-use crate::store::blobs;
+use crate::store::{blobs, owner};
 
 /// How often all of the store is looked through.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -44,6 +44,12 @@ async fn collect(service: &Svc) -> Result<bool, Error> {
     // A database that knows no file at all beside a store full of them is the wrong one.
     if !blobs::any(&service.core.db).await? {
         return Ok(true);
+    }
+    // Whoever could not be asked at the start is asked now: what another database knows is not ours to remove.
+    let id = owner::id(&service.core.db).await?;
+    if let Err(why) = service.store.claim(&id).await {
+        warn!(%why, "the store is not looked through for what nobody knows");
+        return Ok(false);
     }
     let (mut pages, mut all) = (service.store.pages(), true);
     while let Some(page) = pages.next().await {

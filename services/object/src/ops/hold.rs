@@ -1,7 +1,7 @@
 //! Readers of several files keep those that are not opened yet: an object that is replaced or deleted meanwhile is read
 //! to its end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,18 +22,55 @@ const HOLD: Duration = Duration::from_secs(15);
 /// How often it is said that they are being read.
 const RENEW: Duration = Duration::from_secs(5);
 
+/// Files of one transaction: writers come in between.
+const BATCH: usize = 256;
+
+/// The files that all readers of this process hold: they are spoken for together, so that it makes no difference how many
+/// read the same ones.
+#[derive(Default)]
+pub(crate) struct Readers {
+    /// How many hold a file.
+    counts: BTreeMap<BlobId, usize>,
+    /// When it was said last.
+    said: Timestamp,
+}
+
+impl Readers {
+    fn add(&mut self, ids: &BTreeSet<BlobId>) {
+        for id in ids {
+            *self.counts.entry(id.clone()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, ids: &BTreeSet<BlobId>) {
+        for id in ids {
+            if let Some(count) = self.counts.get_mut(id) {
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(id);
+                }
+            }
+        }
+    }
+
+    /// All files, if it is time to speak of them: whoever came since the last time is heard long before their files go.
+    fn due(&mut self, now: Timestamp) -> Vec<BlobId> {
+        if now < self.said.plus(RENEW / 2) {
+            return Vec::new();
+        }
+        self.said = now;
+        self.counts.keys().cloned().collect()
+    }
+}
+
 /// Files that are being read.
 pub(crate) struct Hold {
-    blobs: Arc<Blobs>,
+    service: Arc<Svc>,
+    ids: BTreeSet<BlobId>,
     /// When to say so again.
     again: Timestamp,
     /// Says so for a client that takes nothing for a while.
     renewing: Task,
-}
-
-struct Blobs {
-    service: Arc<Svc>,
-    ids: BTreeSet<BlobId>,
 }
 
 impl Hold {
@@ -41,32 +78,30 @@ impl Hold {
     pub(crate) async fn of(service: &Arc<Svc>, pieces: &[Piece]) -> Result<Option<Self>, Error> {
         let now = service.core.clock.now();
         let objects: BTreeSet<&ObjectId> = pieces.iter().map(|piece| &piece.object).collect();
+        let objects: Vec<&ObjectId> = objects.into_iter().collect();
         let attempt = || async {
             let mut tx = service.core.db.write().await?;
-            for object in &objects {
-                if !blobs::read_of(&mut tx, object, now.plus(HOLD)).await? {
-                    return Ok(false);
-                }
+            let there = blobs::read_of(&mut tx, &objects, now.plus(HOLD)).await?;
+            if there {
+                tx.commit().await?;
             }
-            tx.commit().await?;
-            Ok::<_, Error>(true)
+            Ok::<_, Error>(there)
         };
         if !service.core.db.again(attempt).await? {
             return Ok(None);
         }
-        let blobs = Arc::new(Blobs {
-            service: Arc::clone(service),
-            ids: pieces.iter().map(|piece| piece.blob.clone()).collect(),
-        });
-        let held = Arc::clone(&blobs);
+        let ids = pieces.iter().map(|piece| piece.blob.clone()).collect();
+        service.readers().add(&ids);
+        let held = Arc::clone(service);
         let renewing = nephos_runtime::spawn("object.hold", async move {
             loop {
-                held.service.core.clock.sleep(RENEW).await;
-                held.renew().await;
+                held.core.clock.sleep(RENEW).await;
+                renew(&held).await;
             }
         });
         Ok(Some(Self {
-            blobs,
+            service: Arc::clone(service),
+            ids,
             again: now.plus(RENEW),
             renewing,
         }))
@@ -76,10 +111,10 @@ impl Hold {
     pub(crate) fn over(self, bytes: Chunks) -> Chunks {
         stream::unfold((bytes, self), |(mut bytes, mut hold)| async move {
             let chunk = bytes.next().await?;
-            let now = hold.blobs.service.core.clock.now();
+            let now = hold.service.core.clock.now();
             if now >= hold.again {
                 hold.again = now.plus(RENEW);
-                hold.blobs.renew().await;
+                renew(&hold.service).await;
             }
             Some((chunk, (bytes, hold)))
         })
@@ -90,22 +125,53 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.renewing.abort();
+        self.service.readers().remove(&self.ids);
     }
 }
 
-impl Blobs {
-    async fn renew(&self) {
-        let until = self.service.core.clock.now().plus(HOLD);
+/// Says of all files that are read here that they are, unless that was said a moment ago.
+async fn renew(service: &Svc) {
+    let now = service.core.clock.now();
+    let ids = service.readers().due(now);
+    for some in ids.chunks(BATCH) {
         let attempt = || async {
-            let mut tx = self.service.core.db.write().await?;
-            for blob in &self.ids {
-                blobs::read(&mut tx, blob, until).await?;
-            }
+            let mut tx = service.core.db.write().await?;
+            blobs::read(&mut tx, some, now.plus(HOLD)).await?;
             tx.commit().await
         };
-        if let Err(why) = self.service.core.db.again(attempt).await {
+        if let Err(why) = service.core.db.again(attempt).await {
             // They stay a while yet, and the next word may arrive.
             warn!(%why, "cannot say that files are being read");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_spoken_for_once_however_many_read_them() {
+        let ids = |names: &[&str]| -> BTreeSet<BlobId> {
+            names.iter().map(|name| BlobId::from(*name)).collect()
+        };
+        let mut readers = Readers::default();
+        let start = Timestamp(0).plus_secs(100);
+        for _reader in 0..200 {
+            readers.add(&ids(&["a", "b"]));
+        }
+        readers.add(&ids(&["b", "c"]));
+        assert_eq!(readers.due(start), ["a", "b", "c"].map(BlobId::from));
+        assert_eq!(readers.due(start.plus_secs(2)), []);
+        for _reader in 0..200 {
+            readers.remove(&ids(&["a", "b"]));
+        }
+        assert_eq!(
+            readers.due(start.plus_secs(3)),
+            ["b", "c"].map(BlobId::from)
+        );
+        readers.remove(&ids(&["b", "c"]));
+        assert_eq!(readers.due(start.plus_secs(9)), []);
+        assert!(readers.counts.is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! Objects that are uploaded in parts: begun, added to, made whole or given up, each in one transaction.
 
+use std::collections::HashSet;
+
 use md5::{Digest as _, Md5};
 use nephos_db::Tx;
 use nephos_runtime::crash_point;
@@ -10,6 +12,8 @@ use crate::Svc;
 use crate::model::object::{ContainerId, Extent, Facts, Kind, Object, Part, PartsUpload, UploadId};
 use crate::store::{accounts, containers, uploads};
 
+/// For so long whoever asks again for what was done is told that it was.
+const KEPT_SECS: i64 = 24 * 3600;
 /// The least size of a part that is not the last, in bytes.
 const MIN_PART_BYTES: i64 = 5 * 1024 * 1024;
 
@@ -124,14 +128,17 @@ impl Svc {
             name: upload.name,
             condition: condition.clone(),
         };
-        let object = publish(&mut tx, now, &place, next).await?;
+        // Before the object is counted: parts that wait count too.
+        let taken: HashSet<i64> = parts.iter().map(|part| part.number).collect();
         for part in &there {
-            if parts.iter().any(|taken| taken.number == part.number) {
+            if taken.contains(&part.number) {
                 uploads::forget_part(&mut tx, id, part.number).await?;
             } else {
                 uploads::release_part(&mut tx, id, part.number).await?;
             }
         }
+        let object = publish(&mut tx, now, &place, next).await?;
+        uploads::finish(&mut tx, id, (&object.etag, now)).await?;
         uploads::remove(&mut tx, id).await?;
         crash_point!("parts.before_commit");
         tx.commit().await?;
@@ -149,6 +156,21 @@ impl Svc {
         self.nudge();
         Ok(())
     }
+}
+
+/// Forgets uploads that became objects long ago.
+pub(super) async fn forget(service: &Svc) -> Result<(), nephos_db::Error> {
+    let db = &service.core.db;
+    let before = service.core.clock.now().plus_secs(-KEPT_SECS);
+    if !uploads::are_finished(db, before).await? {
+        return Ok(());
+    }
+    let forget = || async {
+        let mut tx = db.write().await?;
+        uploads::forget_finished(&mut tx, before).await?;
+        tx.commit().await
+    };
+    db.again(forget).await
 }
 
 /// Gives up all uploads into a container that is to be removed.

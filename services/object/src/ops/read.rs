@@ -16,6 +16,7 @@ use crate::model::listing::Bounds;
 use crate::model::manifest::{self, MAX_DEPTH, MAX_PIECES};
 use crate::model::names;
 use crate::model::object::{BlobId, Container, ContainerId, Kind, Object, ObjectId};
+use crate::model::range::{Wanted, wanted};
 use crate::store::{containers, objects};
 
 /// An object that is replaced again and again is looked up so often before its reader gives up.
@@ -58,12 +59,13 @@ where
     }
 }
 
-/// Some bytes of a file, and whose it was found to be.
+/// Some bytes of a file, whose it was found to be, and where in the content they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub object: ObjectId,
     pub blob: BlobId,
     range: Range<u64>,
+    at: u64,
 }
 
 impl Piece {
@@ -72,7 +74,7 @@ impl Piece {
     }
 }
 
-/// What an object is for a reader.
+/// What an object is for a reader. Where nobody wants to read, there may be no pieces.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
     pub size: u64,
@@ -102,12 +104,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The content of an object of `account`.
-    pub(crate) fn content<'s>(
+    /// The content of an object of `account`, of which this `Range` is wanted: segments of a static large object that are
+    /// elsewhere may be missing.
+    pub(crate) async fn content(
+        &mut self,
+        account: &str,
+        object: &Object,
+        range: Option<&str>,
+    ) -> Result<Content, ReadError> {
+        let size = u64::try_from(object.size).unwrap_or(0);
+        let parts = match wanted(range, size) {
+            Wanted::Parts(parts) => Some(parts),
+            Wanted::All | Wanted::Nothing => None,
+        };
+        self.below(account, object, (0, parts.as_deref())).await
+    }
+
+    fn below<'s>(
         &'s mut self,
         account: &'s str,
         object: &'s Object,
-        depth: usize,
+        (depth, parts): (usize, Option<&'s [Range<u64>]>),
     ) -> BoxFuture<'s, Result<Content, ReadError>> {
         async move {
             if depth > MAX_DEPTH {
@@ -115,7 +132,7 @@ impl<'a> Reader<'a> {
             }
             match object.kind {
                 Kind::Plain => self.plain(object).await,
-                Kind::Static => self.listed(account, object, depth).await,
+                Kind::Static => self.listed(account, object, (depth, parts)).await,
                 Kind::Dynamic => self.found(account, object, depth).await,
             }
         }
@@ -128,10 +145,16 @@ impl<'a> Reader<'a> {
         if extents.iter().map(|extent| extent.size).sum::<i64>() != object.size {
             return Err(ReadError::Replaced);
         }
-        let piece = |extent: crate::model::object::Extent| Piece {
-            object: object.id.clone(),
-            blob: extent.blob,
-            range: 0..u64::try_from(extent.size).unwrap_or(0),
+        let mut at = 0;
+        let piece = |extent: crate::model::object::Extent| {
+            let length = u64::try_from(extent.size).unwrap_or(0);
+            at += length;
+            Piece {
+                object: object.id.clone(),
+                blob: extent.blob,
+                range: 0..length,
+                at: at - length,
+            }
         };
         Ok(Content {
             size: u64::try_from(object.size).unwrap_or(0),
@@ -144,7 +167,7 @@ impl<'a> Reader<'a> {
         &mut self,
         account: &str,
         object: &Object,
-        depth: usize,
+        (depth, parts): (usize, Option<&[Range<u64>]>),
     ) -> Result<Content, ReadError> {
         let db = &self.service.core.db;
         let mut whole = Content {
@@ -152,6 +175,12 @@ impl<'a> Reader<'a> {
             ..Content::default()
         };
         for segment in objects::segments(db, &object.id).await? {
+            let span = segment.span();
+            let here = parts.map(|parts| wanted_of(parts, whole.size, &span));
+            if here.as_ref().is_some_and(Vec::is_empty) {
+                whole.size += span.end.saturating_sub(span.start);
+                continue;
+            }
             let missing = || ReadError::Segment(segment.name.clone());
             let (container, name) = names::split_path(&segment.name).ok_or_else(missing)?;
             let container = self
@@ -175,12 +204,17 @@ impl<'a> Reader<'a> {
             let content = match self.manifests.get(&part.id) {
                 Some(known) => known.clone(),
                 None => {
-                    let content = self.content(account, &part, depth + 1).await?;
-                    self.manifests.insert(part.id, content.clone());
+                    let all = 0..u64::try_from(part.size).unwrap_or(0);
+                    let parts = here.as_deref().filter(|parts| **parts != [all.clone()]);
+                    let content = self.below(account, &part, (depth + 1, parts)).await?;
+                    // Of one that is wanted in part, another part may be the next time.
+                    if parts.is_none() || part.kind == Kind::Plain {
+                        self.manifests.insert(part.id, content.clone());
+                    }
                     content
                 }
             };
-            whole.append(content.within(segment.span()))?;
+            whole.append(content.within(span))?;
         }
         // The list is gone with the object that it was of.
         if u64::try_from(object.size) != Ok(whole.size) {
@@ -225,9 +259,13 @@ impl<'a> Reader<'a> {
                 let content = if part.kind == Kind::Dynamic {
                     self.plain(&part).await?
                 } else {
-                    self.content(account, &part, depth + 1).await?
+                    self.below(account, &part, (depth + 1, None)).await?
                 };
                 etags.push(part.facts.etag);
+                // Those without bytes have no pieces.
+                if etags.len() > MAX_PIECES {
+                    return Err(ReadError::TooMany);
+                }
                 whole.append(content)?;
             }
             if last {
@@ -255,10 +293,25 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The parts of a segment that are in `parts` of the whole, where its `span` begins at `at`.
+fn wanted_of(parts: &[Range<u64>], at: u64, span: &Range<u64>) -> Vec<Range<u64>> {
+    let length = span.end.saturating_sub(span.start);
+    let of_it = |part: &Range<u64>| {
+        let (from, until) = (part.start.max(at), part.end.min(at + length));
+        (from < until).then(|| span.start + (from - at)..span.start + (until - at))
+    };
+    parts.iter().filter_map(of_it).collect()
+}
+
 impl Content {
     fn append(&mut self, part: Self) -> Result<(), ReadError> {
+        let before = self.size;
+        let moved = |piece: Piece| Piece {
+            at: before + piece.at,
+            ..piece
+        };
         self.size += part.size;
-        self.pieces.extend(part.pieces);
+        self.pieces.extend(part.pieces.into_iter().map(moved));
         if self.pieces.len() > MAX_PIECES {
             return Err(ReadError::TooMany);
         }
@@ -283,18 +336,17 @@ impl Content {
     /// The part of it in `range`.
     pub(crate) fn within(&self, range: Range<u64>) -> Self {
         let mut pieces = Vec::new();
-        let mut at = 0;
         for piece in &self.pieces {
-            let length = piece.length();
+            let (at, length) = (piece.at, piece.length());
             let (from, until) = (range.start.max(at), range.end.min(at + length));
             if from < until {
                 pieces.push(Piece {
                     object: piece.object.clone(),
                     blob: piece.blob.clone(),
                     range: piece.range.start + (from - at)..piece.range.start + (until - at),
+                    at: from - range.start,
                 });
             }
-            at += length;
         }
         Self {
             size: range.end.min(self.size).saturating_sub(range.start),
@@ -341,23 +393,50 @@ mod tests {
 
     #[test]
     fn a_range_of_several_files() {
-        let piece = |name: &str, range: Range<u64>| Piece {
+        let piece = |name: &str, range: Range<u64>, at: u64| Piece {
             object: ObjectId::from("o"),
             blob: BlobId::from(name),
             range,
+            at,
         };
         let whole = Content {
             size: 12,
             etag: String::new(),
-            pieces: vec![piece("a", 0..5), piece("b", 2..4), piece("c", 0..5)],
+            pieces: vec![
+                piece("a", 0..5, 0),
+                piece("b", 2..4, 5),
+                piece("c", 0..5, 7),
+            ],
         };
         let part = whole.within(3..8);
         assert_eq!(part.size, 5);
         assert_eq!(
             part.pieces,
-            [piece("a", 3..5), piece("b", 2..4), piece("c", 0..1)]
+            [
+                piece("a", 3..5, 0),
+                piece("b", 2..4, 2),
+                piece("c", 0..1, 4)
+            ]
         );
         assert_eq!(whole.within(0..12).pieces, whole.pieces);
         assert!(whole.within(12..20).pieces.is_empty());
+        let mut twice = whole.clone();
+        twice.append(whole.within(3..8)).unwrap();
+        assert_eq!(
+            twice.within(11..15).pieces,
+            [
+                piece("c", 4..5, 0),
+                piece("a", 3..5, 1),
+                piece("b", 2..3, 3)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_ranges_of_the_whole_are_of_a_segment() {
+        let parts = [2..5, 7..20, 30..40];
+        assert_eq!(wanted_of(&parts, 0, &(10..12)), []);
+        assert_eq!(wanted_of(&parts, 4, &(10..15)), [10..11, 13..15]);
+        assert_eq!(wanted_of(&parts, 9, &(0..5)), std::slice::from_ref(&(0..5)));
     }
 }

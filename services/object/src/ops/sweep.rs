@@ -45,6 +45,7 @@ pub(crate) async fn sweep(service: &Svc) -> Result<bool, Error> {
     let mut tx = service.core.db.write().await?;
     blobs::abandon(&mut tx, now).await?;
     tx.commit().await?;
+    super::parts::forget(service).await?;
     let doomed = blobs::doomed(&service.core.db, now, BATCH).await?;
     more |= doomed.len() >= usize::try_from(BATCH).unwrap_or(0);
     let mut gone = Vec::new();

@@ -67,13 +67,16 @@ pub(crate) async fn count_container(tx: &mut Tx, name: &str, by: i64) -> Result<
     Ok(())
 }
 
-/// Counts; false when the quota does not allow it. What only takes away is always allowed.
+/// Counts; false when the quota does not allow it, where parts that wait take room too. What only takes away is always
+/// allowed.
 pub(crate) async fn count(tx: &mut Tx, name: &str, by: Delta) -> Result<bool, Error> {
     let counted = tx
         .exec(
             "UPDATE accounts SET objects = objects + $1, bytes = bytes + $2 WHERE name = $3 \
              AND ($1 <= 0 OR quota_objects IS NULL OR objects + $1 <= quota_objects) \
-             AND ($2 <= 0 OR quota_bytes IS NULL OR bytes + $2 <= quota_bytes)",
+             AND ($2 <= 0 OR quota_bytes IS NULL OR bytes + $2 + (SELECT COALESCE(SUM(parts.size), 0) FROM parts \
+             JOIN uploads ON uploads.id = parts.upload_id JOIN containers ON containers.id = uploads.container_id \
+             WHERE containers.account = $3) <= quota_bytes)",
             args![by.objects, by.bytes, name],
         )
         .await?;

@@ -1,6 +1,6 @@
 //! Which files there are: a row is written before the first byte and removed after the last one.
 
-use nephos_db::{Db, Error, Tx, args};
+use nephos_db::{Arg, Db, Error, ToArg, Tx, args};
 use nephos_types::Timestamp;
 
 use crate::model::object::{BlobId, ObjectId};
@@ -39,21 +39,58 @@ pub(crate) async fn doomed(db: &Db, now: Timestamp, limit: i64) -> Result<Vec<St
     db.fetch_all(sql, args![now, limit]).await
 }
 
-/// The files of an object are read until then; false when it has none any more.
-pub(crate) async fn read_of(
-    tx: &mut Tx,
-    object: &ObjectId,
-    until: Timestamp,
-) -> Result<bool, Error> {
-    let sql = "UPDATE blobs SET read_until = CASE WHEN read_until < $1 THEN $1 ELSE read_until END \
-         WHERE id IN (SELECT blob_id FROM extents WHERE object_id = $2)";
-    Ok(tx.exec(sql, args![until, object]).await? > 0)
+/// Rows of one statement.
+const AT_ONCE: usize = 32;
+/// So many of them, behind `$1`.
+macro_rules! thirty_two {
+    () => {
+        "($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
+         $25, $26, $27, $28, $29, $30, $31, $32, $33)"
+    };
 }
 
-/// A file is read until then, whoever has it.
-pub(crate) async fn read(tx: &mut Tx, blob: &BlobId, until: Timestamp) -> Result<(), Error> {
-    let sql = "UPDATE blobs SET read_until = $1 WHERE id = $2 AND read_until < $1";
-    tx.exec(sql, args![until, blob]).await?;
+/// The arguments of such a statement: what is missing is the last one again.
+fn filled(first: impl ToArg, some: &[impl ToArg]) -> Vec<Arg> {
+    let last = some.last().into_iter().cycle();
+    let all = some.iter().chain(last).take(AT_ONCE).map(ToArg::to_arg);
+    std::iter::once(first.to_arg()).chain(all).collect()
+}
+
+/// The files of these objects, each listed once, are read until then; false when one has none any more.
+pub(crate) async fn read_of(
+    tx: &mut Tx,
+    objects: &[&ObjectId],
+    until: Timestamp,
+) -> Result<bool, Error> {
+    for some in objects.chunks(AT_ONCE) {
+        let count = concat!(
+            "SELECT CAST(COUNT(DISTINCT object_id) AS BIGINT) - $1 FROM extents WHERE object_id IN ",
+            thirty_two!()
+        );
+        let wanted = i64::try_from(some.len()).unwrap_or(i64::MAX);
+        if tx.fetch_scalar::<i64>(count, filled(wanted, some)).await? != 0 {
+            return Ok(false);
+        }
+        let sql = concat!(
+            "UPDATE blobs SET read_until = $1 WHERE read_until < $1 AND id IN \
+             (SELECT blob_id FROM extents WHERE object_id IN ",
+            thirty_two!(),
+            ")"
+        );
+        tx.exec(sql, filled(until, some)).await?;
+    }
+    Ok(true)
+}
+
+/// These files are read until then, whoever has them.
+pub(crate) async fn read(tx: &mut Tx, blobs: &[BlobId], until: Timestamp) -> Result<(), Error> {
+    let sql = concat!(
+        "UPDATE blobs SET read_until = $1 WHERE read_until < $1 AND id IN ",
+        thirty_two!()
+    );
+    for some in blobs.chunks(AT_ONCE) {
+        tx.exec(sql, filled(until, some)).await?;
+    }
     Ok(())
 }
 

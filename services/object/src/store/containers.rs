@@ -105,7 +105,8 @@ pub(crate) async fn remove(tx: &mut Tx, id: &ContainerId) -> Result<bool, Error>
     Ok(tx.exec(sql, args![id]).await? == 1)
 }
 
-/// Counts; false when the quota does not allow it. What only takes away is always allowed.
+/// Counts; false when the quota does not allow it, where parts that wait take room too. What only takes away is always
+/// allowed.
 pub(crate) async fn count(
     tx: &mut Tx,
     id: &ContainerId,
@@ -116,7 +117,8 @@ pub(crate) async fn count(
         .exec(
             "UPDATE containers SET objects = objects + $1, bytes = bytes + $2, updated_at = $3 WHERE id = $4 \
              AND ($1 <= 0 OR quota_objects IS NULL OR objects + $1 <= quota_objects) \
-             AND ($2 <= 0 OR quota_bytes IS NULL OR bytes + $2 <= quota_bytes)",
+             AND ($2 <= 0 OR quota_bytes IS NULL OR bytes + $2 + (SELECT COALESCE(SUM(parts.size), 0) FROM parts \
+             JOIN uploads ON uploads.id = parts.upload_id WHERE uploads.container_id = $4) <= quota_bytes)",
             args![by.objects, by.bytes, now, id],
         )
         .await?;

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod containers;
 pub(crate) mod listing;
 pub(crate) mod objects;
+pub(crate) mod owner;
 pub(crate) mod uploads;
 
 use nephos_db::{Error, Row};

@@ -1,6 +1,7 @@
 //! Objects that are being uploaded in parts.
 
 use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+use nephos_types::Timestamp;
 
 use super::{json, meta};
 use crate::model::object::{ContainerId, Part, PartsUpload, UploadId};
@@ -165,4 +166,43 @@ pub(crate) async fn remove(tx: &mut Tx, id: &UploadId) -> Result<(), Error> {
 pub(crate) async fn of_container(tx: &mut Tx, id: &ContainerId) -> Result<Vec<String>, Error> {
     let sql = "SELECT id FROM uploads WHERE container_id = $1 ORDER BY id";
     tx.fetch_all(sql, args![id]).await
+}
+
+/// Remembers what an upload became, of which the row is still there.
+pub(crate) async fn finish(
+    tx: &mut Tx,
+    id: &UploadId,
+    (etag, now): (&str, Timestamp),
+) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO finished_uploads (id, container_id, name, etag, finished_at) \
+         SELECT id, container_id, name, $1, $2 FROM uploads WHERE id = $3",
+        args![etag, now, id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The tag of the object that an upload of this place became not long ago.
+pub(crate) async fn finished(
+    db: &Db,
+    id: &UploadId,
+    (container, name): (&ContainerId, &str),
+) -> Result<Option<String>, Error> {
+    let sql = "SELECT etag FROM finished_uploads WHERE id = $1 AND container_id = $2 AND name = $3";
+    db.fetch_opt(sql, args![id, container, name]).await
+}
+
+/// Whether some were finished before this moment.
+pub(crate) async fn are_finished(db: &Db, before: Timestamp) -> Result<bool, Error> {
+    let sql = "SELECT id FROM finished_uploads WHERE finished_at < $1 LIMIT 1";
+    let found = db.fetch_opt::<String>(sql, args![before]).await?;
+    Ok(found.is_some())
+}
+
+/// Forgets those that were finished before this moment.
+pub(crate) async fn forget_finished(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
+    let sql = "DELETE FROM finished_uploads WHERE finished_at < $1";
+    tx.exec(sql, args![before]).await?;
+    Ok(())
 }

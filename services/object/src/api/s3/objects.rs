@@ -44,7 +44,7 @@ where
             Err(why) => return Ok(Err(why)),
         };
         let mut reader = Reader::new(front, &who.access);
-        let content = reader.content(&who.account, &object, 0).await?;
+        let content = reader.content(&who.account, &object, None).await?;
         match make(object, content).await {
             Ok(made) => Ok(Ok(made)),
             Err(Stop::Read(why)) => Err(why),
@@ -97,7 +97,7 @@ pub(super) async fn get(
         output.parts_count = parts;
         let part = match &range {
             Some(range) => {
-                output.content_range = Some(shown(range, size));
+                output.content_range = shown(range, size);
                 content.within(range.clone())
             }
             None => content,
@@ -182,7 +182,7 @@ pub(super) async fn head(
         content_encoding: facts.content_encoding,
         content_language: facts.content_language,
         content_length: i64::try_from(part).ok(),
-        content_range: range.as_ref().map(|range| shown(range, content.size)),
+        content_range: range.as_ref().and_then(|range| shown(range, content.size)),
         content_type: facts.content_type,
         e_tag: facts.e_tag,
         expires: facts.expires,
@@ -228,13 +228,13 @@ fn asked_for(
     ))
 }
 
-/// `Content-Range`.
-fn shown(range: &Range<u64>, size: u64) -> String {
-    format!(
-        "bytes {}-{}/{size}",
-        range.start,
-        range.end.saturating_sub(1)
-    )
+/// `Content-Range`; there is none of a part without bytes (RFC 9110, 14.4: its last byte is not before its first).
+fn shown(range: &Range<u64>, size: u64) -> Option<String> {
+    let last = range
+        .end
+        .checked_sub(1)
+        .filter(|last| range.start <= *last)?;
+    Some(format!("bytes {}-{last}/{size}", range.start))
 }
 
 pub(super) async fn delete(

@@ -16,7 +16,7 @@ use crate::model::object::{Object, Part, PartsUpload, UploadId};
 use crate::ops::parts::tag_of;
 use crate::ops::read::Content;
 use crate::ops::write::{Goal, Source, Upload, WriteError, Written};
-use crate::store::{objects, uploads as store};
+use crate::store::uploads as store;
 
 /// Parts are numbered from 1 to this.
 const MAX_PARTS: i32 = 10_000;
@@ -247,41 +247,36 @@ pub(super) async fn complete(
             front.complete_parts(&found.id, wish, &condition).await
         }
         Err(why) => {
-            return completed(front, &who, (&input.bucket, &input.key, &wanted))
-                .await?
-                .ok_or(why);
+            let done = completed(front, &who, place, &wanted).await?;
+            let tag = done.ok_or(why)?;
+            return Ok(whole(&input.bucket, &input.key, tag));
         }
     };
     let object = made.map_err(of_write)?;
-    Ok(whole(&input.bucket, &input.key, object))
+    Ok(whole(&input.bucket, &input.key, object.facts.etag))
 }
 
-fn whole(
-    bucket: &str,
-    key: &str,
-    object: Object,
-) -> S3Response<dto::CompleteMultipartUploadOutput> {
+fn whole(bucket: &str, key: &str, tag: String) -> S3Response<dto::CompleteMultipartUploadOutput> {
     S3Response::new(dto::CompleteMultipartUploadOutput {
         location: Some(format!("/{bucket}/{key}")),
         bucket: Some(bucket.to_owned()),
         key: Some(key.to_owned()),
-        e_tag: Some(dto::ETag::Strong(object.facts.etag)),
+        e_tag: Some(dto::ETag::Strong(tag)),
         ..dto::CompleteMultipartUploadOutput::default()
     })
 }
 
-/// Asked for again, because the answer was lost: the object that these parts make is there.
+/// Asked for again, because the answer was lost: the tag of what this upload became, of these parts.
 async fn completed(
     front: &Front,
     who: &Who,
-    (bucket, key, wanted): (&str, &str, &[(i64, String)]),
-) -> S3Result<Option<S3Response<dto::CompleteMultipartUploadOutput>>> {
-    let container = front.bucket(who, bucket, Wish::Write).await?;
-    let there = objects::get(&front.core.db, &container.id, key).await;
-    let there = there.map_err(of_database)?;
+    (bucket, key, id): (&str, &str, &str),
+    wanted: &[(i64, String)],
+) -> S3Result<Option<String>> {
+    let bucket = front.bucket(who, bucket, Wish::Write).await?;
+    let made = store::finished(&front.core.db, &UploadId::from(id), (&bucket.id, key)).await;
     let tag = tag_of(wanted.iter().map(|(_, tag)| tag.as_str()));
-    let same = there.filter(|there| there.etag == tag);
-    Ok(same.map(|there| whole(bucket, key, there)))
+    Ok(made.map_err(of_database)?.filter(|made| *made == tag))
 }
 
 pub(super) async fn abort(
