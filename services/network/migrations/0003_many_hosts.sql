@@ -17,7 +17,7 @@ INSERT INTO feed_readers (host, kind, list, revision)
   SELECT i.host, 'member', i.id, h.revision FROM feed_items i JOIN feed_hosts h ON h.host = i.host
   WHERE i.kind = 'security_group' AND i.spec IS NOT NULL;
 INSERT INTO stale (mark, kind, id, since) SELECT 'port/' || id, 'port', id, 0 FROM ports;
--- What a project has is the sum of several rows.
+-- What a project has is the sum of several rows, even at the beginning.
 ALTER TABLE quota_usage RENAME TO quota_usage_whole;
 CREATE TABLE quota_usage (
   project_id TEXT NOT NULL,
@@ -26,5 +26,10 @@ CREATE TABLE quota_usage (
   used BIGINT NOT NULL,
   PRIMARY KEY (project_id, resource, shard)
 );
-INSERT INTO quota_usage (project_id, resource, shard, used) SELECT project_id, resource, 0, used FROM quota_usage_whole;
+INSERT INTO quota_usage (project_id, resource, shard, used)
+  SELECT w.project_id, w.resource, s.shard, w.used / 16 + CASE WHEN s.shard < w.used % 16 THEN 1 ELSE 0 END
+  FROM quota_usage_whole w CROSS JOIN (
+    SELECT 0 AS shard UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5
+    UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9 UNION ALL SELECT 10 UNION ALL SELECT 11
+    UNION ALL SELECT 12 UNION ALL SELECT 13 UNION ALL SELECT 14 UNION ALL SELECT 15) s;
 DROP TABLE quota_usage_whole;

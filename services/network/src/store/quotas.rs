@@ -47,30 +47,85 @@ pub(crate) fn default_limit(resource: &str) -> i64 {
 
 /// What a project has of a thing is the sum of so many rows, of which a change touches one by chance: with a single row, all
 /// who make ports in a project would wait for each other.
+///
+/// Each row has its share of the limit. Either none is above its share, and so the sum is within the limit; or none is
+/// below it, and there is no room in any. A change that would leave it otherwise looks at all rows and evens them out, which
+/// is right whatever the limit is or becomes.
 const SHARDS: i64 = 16;
 
 /// Counts `more` things, unless the project's limit is reached.
-///
-/// Each row has its share of the limit, so that the sum is within it. Only when a row's share is used up the others are
-/// looked at, and when none has room left by itself, they are evened out.
 pub(crate) async fn take(tx: &mut Tx, project: &str, resource: &str, more: i64) -> Result<()> {
-    let own = tx
-        .fetch_opt::<i64>(
-            "SELECT quota_limit FROM quota_limits WHERE project_id = $1 AND resource = $2",
-            args![project, resource],
+    let limit = limit_of(tx, project, resource).await?;
+    if count_more(tx, (project, resource), more, limit).await? {
+        return Ok(());
+    }
+    Err(Refusal::conflict(
+        "OverQuota",
+        format!("Quota exceeded for resources: ['{resource}']. The limit is {limit}."),
+    )
+    .into())
+}
+
+/// Counts, whatever the limit, what the cloud itself makes.
+pub(crate) async fn add(
+    tx: &mut Tx,
+    project: &str,
+    resource: &str,
+    more: i64,
+) -> Result<(), nephos_db::Error> {
+    let limit = limit_of(tx, project, resource).await?;
+    if !count_more(tx, (project, resource), more, limit).await? {
+        let total = total(tx, project, resource).await?;
+        even_out(tx, project, resource, total + more).await?;
+    }
+    Ok(())
+}
+
+/// Gives back.
+pub(crate) async fn give(
+    tx: &mut Tx,
+    project: &str,
+    resource: &str,
+    less: i64,
+) -> Result<(), nephos_db::Error> {
+    let limit = limit_of(tx, project, resource).await?;
+    if limit < 0 {
+        return add_to(tx, (project, resource), any_shard(), -less).await;
+    }
+    let shard = any_shard();
+    let given = tx
+        .exec(
+            "UPDATE quota_usage SET used = used - $1 WHERE project_id = $2 AND resource = $3 AND shard = $4 AND used < $5",
+            args![less, project, resource, shard, share(limit, shard)],
         )
         .await?;
-    let limit = own.unwrap_or_else(|| default_limit(resource));
-    if limit < 0 {
-        return Ok(add(tx, project, resource, more).await?);
+    if given > 0 {
+        return Ok(());
     }
-    let over = || {
-        Refusal::conflict(
-            "OverQuota",
-            format!("Quota exceeded for resources: ['{resource}']. The limit is {limit}."),
-        )
-    };
+    hold(tx, project, resource).await?;
+    let left = total(tx, project, resource).await? - less;
+    even_out(tx, project, resource, left).await
+}
+
+/// The project's own limit, or the one of those that have none; -1: none.
+async fn limit_of(tx: &mut Tx, project: &str, resource: &str) -> Result<i64, nephos_db::Error> {
+    let sql = "SELECT quota_limit FROM quota_limits WHERE project_id = $1 AND resource = $2";
+    let own = tx.fetch_opt(sql, args![project, resource]).await?;
+    Ok(own.unwrap_or_else(|| default_limit(resource)))
+}
+
+/// Counts `more` things if that is within the limit; says whether. If it is not, the rows are held.
+async fn count_more(
+    tx: &mut Tx,
+    (project, resource): (&str, &str),
+    more: i64,
+    limit: i64,
+) -> Result<bool, nephos_db::Error> {
     let shard = any_shard();
+    if limit < 0 {
+        add_to(tx, (project, resource), shard, more).await?;
+        return Ok(true);
+    }
     let share = share(limit, shard);
     if more <= share {
         let counted = tx
@@ -82,28 +137,57 @@ pub(crate) async fn take(tx: &mut Tx, project: &str, resource: &str, more: i64) 
             )
             .await?;
         if counted > 0 {
-            return Ok(());
+            return Ok(true);
         }
     }
     hold(tx, project, resource).await?;
-    let used = shards(tx, project, resource).await?;
-    let used: Vec<i64> = used.into_iter().map(Option::unwrap_or_default).collect();
-    let total = used.iter().sum::<i64>().saturating_add(more);
+    let total = total(tx, project, resource).await?.saturating_add(more);
     if total > limit {
-        return Err(over().into());
+        return Ok(false);
     }
-    let room = (0..SHARDS).zip(&used);
-    let mut room = room.filter(|(at, used)| used.saturating_add(more) <= self::share(limit, *at));
-    if let Some((at, used)) = room.next() {
-        return Ok(set_used(tx, (project, resource), at, used + more).await?);
-    }
-    for (at, before) in (0..SHARDS).zip(used) {
-        let even = self::share(total, at);
-        if before != even {
-            set_used(tx, (project, resource), at, even).await?;
-        }
-    }
+    even_out(tx, project, resource, total).await?;
+    Ok(true)
+}
+
+async fn add_to(
+    tx: &mut Tx,
+    (project, resource): (&str, &str),
+    shard: i64,
+    more: i64,
+) -> Result<(), nephos_db::Error> {
+    tx.exec(
+        "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (project_id, resource, shard) DO UPDATE SET used = quota_usage.used + excluded.used",
+        args![project, resource, shard, more],
+    )
+    .await?;
     Ok(())
+}
+
+/// The sum of the rows is to be this; they are held.
+async fn even_out(
+    tx: &mut Tx,
+    project: &str,
+    resource: &str,
+    total: i64,
+) -> Result<(), nephos_db::Error> {
+    tx.exec(
+        "UPDATE quota_usage SET used = $1 + CASE WHEN shard < $2 THEN 1 ELSE 0 END \
+         WHERE project_id = $3 AND resource = $4",
+        args![
+            total.div_euclid(SHARDS),
+            total.rem_euclid(SHARDS),
+            project,
+            resource
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn total(tx: &mut Tx, project: &str, resource: &str) -> Result<i64, nephos_db::Error> {
+    let sql = "SELECT CAST(COALESCE(SUM(used), 0) AS BIGINT) FROM quota_usage WHERE project_id = $1 AND resource = $2";
+    tx.fetch_scalar(sql, args![project, resource]).await
 }
 
 /// A row's share of an amount; the shares of all rows are the amount.
@@ -115,93 +199,21 @@ fn any_shard() -> i64 {
     rand::random_range(0..SHARDS)
 }
 
-/// Keeps all rows as they are for others until the transaction ends, also those that are not there yet.
+/// Keeps all rows as they are for others until the transaction ends, also those that were not there yet.
 async fn hold(tx: &mut Tx, project: &str, resource: &str) -> Result<(), nephos_db::Error> {
-    let there = shards(tx, project, resource).await?;
-    for (at, used) in (0..SHARDS).zip(there) {
-        if used.is_none() {
-            tx.exec(
-                "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, 0) \
-                 ON CONFLICT (project_id, resource, shard) DO NOTHING",
-                args![project, resource, at],
-            )
-            .await?;
-        }
+    let there = "SELECT shard FROM quota_usage WHERE project_id = $1 AND resource = $2";
+    let there: Vec<i64> = tx.fetch_all(there, args![project, resource]).await?;
+    for shard in (0..SHARDS).filter(|shard| !there.contains(shard)) {
+        tx.exec(
+            "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, 0) \
+             ON CONFLICT (project_id, resource, shard) DO NOTHING",
+            args![project, resource, shard],
+        )
+        .await?;
     }
     let held = "UPDATE quota_usage SET used = used WHERE project_id = $1 AND resource = $2";
     tx.exec(held, args![project, resource]).await?;
     Ok(())
-}
-
-/// What each row says, if it is there.
-async fn shards(
-    tx: &mut Tx,
-    project: &str,
-    resource: &str,
-) -> Result<Vec<Option<i64>>, nephos_db::Error> {
-    let rows: Vec<Shard> = tx
-        .fetch_all(
-            "SELECT shard, used FROM quota_usage WHERE project_id = $1 AND resource = $2",
-            args![project, resource],
-        )
-        .await?;
-    let of = |at: i64| rows.iter().find(|row| row.shard == at);
-    Ok((0..SHARDS).map(|at| of(at).map(|row| row.used)).collect())
-}
-
-struct Shard {
-    shard: i64,
-    used: i64,
-}
-
-impl FromRow for Shard {
-    fn from_row(row: &Row) -> Result<Self, nephos_db::Error> {
-        Ok(Self {
-            shard: row.get("shard")?,
-            used: row.get("used")?,
-        })
-    }
-}
-
-async fn set_used(
-    tx: &mut Tx,
-    (project, resource): (&str, &str),
-    shard: i64,
-    used: i64,
-) -> Result<(), nephos_db::Error> {
-    tx.exec(
-        "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (project_id, resource, shard) DO UPDATE SET used = excluded.used",
-        args![project, resource, shard, used],
-    )
-    .await?;
-    Ok(())
-}
-
-/// Counts without a limit, for what the cloud itself makes.
-pub(crate) async fn add(
-    tx: &mut Tx,
-    project: &str,
-    resource: &str,
-    more: i64,
-) -> Result<(), nephos_db::Error> {
-    tx.exec(
-        "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (project_id, resource, shard) DO UPDATE SET used = quota_usage.used + excluded.used",
-        args![project, resource, any_shard(), more],
-    )
-    .await?;
-    Ok(())
-}
-
-/// Gives back.
-pub(crate) async fn give(
-    tx: &mut Tx,
-    project: &str,
-    resource: &str,
-    less: i64,
-) -> Result<(), nephos_db::Error> {
-    add(tx, project, resource, -less).await
 }
 
 /// The limits that projects have of their own; of one project, or of all.
@@ -229,6 +241,7 @@ pub(crate) async fn usage(
 
 /// Gives a project a limit of its own.
 pub(crate) async fn set(tx: &mut Tx, limit: &Amount) -> Result<(), nephos_db::Error> {
+    even_again(tx, &limit.project_id, &limit.resource).await?;
     tx.exec(
         "INSERT INTO quota_limits (project_id, resource, quota_limit) VALUES ($1, $2, $3) \
          ON CONFLICT (project_id, resource) DO UPDATE SET quota_limit = excluded.quota_limit",
@@ -240,12 +253,22 @@ pub(crate) async fn set(tx: &mut Tx, limit: &Amount) -> Result<(), nephos_db::Er
 
 /// Takes a project's own limits away.
 pub(crate) async fn reset(tx: &mut Tx, project: &str) -> Result<(), nephos_db::Error> {
+    for (resource, _) in RESOURCES {
+        even_again(tx, project, resource).await?;
+    }
     tx.exec(
         "DELETE FROM quota_limits WHERE project_id = $1",
         args![project],
     )
     .await?;
     Ok(())
+}
+
+/// What is counted stays; it is even, as another limit wants it.
+async fn even_again(tx: &mut Tx, project: &str, resource: &str) -> Result<(), nephos_db::Error> {
+    hold(tx, project, resource).await?;
+    let total = total(tx, project, resource).await?;
+    even_out(tx, project, resource, total).await
 }
 
 /// What there really is, counted row by row; for the consistency check.
