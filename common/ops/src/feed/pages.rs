@@ -31,8 +31,15 @@ pub struct Feed {
     clock: Clock,
     topic: &'static str,
     reading: Arc<Semaphore>,
-    /// Which lists a host reads at a revision of its own: it never begins or ends to without a further one.
-    read: Arc<Mutex<HashMap<String, (i64, Vec<String>)>>>,
+    /// By host.
+    read: Arc<Mutex<HashMap<String, Read>>>,
+}
+
+/// Which lists a host reads at a revision of its own: it never begins or ends to without a further one.
+#[derive(Debug)]
+struct Read {
+    since: i64,
+    lists: Vec<String>,
 }
 
 impl Feed {
@@ -89,8 +96,8 @@ impl Feed {
 
     fn remembered(&self, host: &str, since: i64) -> Option<Vec<String>> {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, lists) = read.get(host)?;
-        (*at == since).then(|| lists.clone())
+        let known = read.get(host).filter(|known| known.since == since)?;
+        Some(known.lists.clone())
     }
 
     fn remember(&self, host: &str, since: i64, lists: Vec<String>) {
@@ -98,7 +105,7 @@ impl Feed {
         if read.len() >= HOSTS {
             read.clear();
         }
-        read.insert(host.to_owned(), (since, lists));
+        read.insert(host.to_owned(), Read { since, lists });
     }
 
     /// One statement reads all of it, so that an item is never newer than the revision, nor pruned in between.
