@@ -159,7 +159,7 @@ impl Link {
         self.local.deliver_everything();
         let mut heard = self.clock.monotonic();
         let (mut beat_at, mut send_at) = (heard + HEARTBEAT, heard);
-        let mut said: BTreeSet<(&'static str, String)> = BTreeSet::new();
+        let mut said: Vec<Wake> = Vec::new();
         loop {
             let clock = self.clock.clone();
             let until = |at: Duration| clock.sleep(at.saturating_sub(clock.monotonic()));
@@ -168,8 +168,7 @@ impl Link {
                     self.bind(&channel, &queue, &mut topics, &mut bound).await?;
                 }
                 wake = self.out.recv(), if said.len() < TOGETHER => {
-                    let wake = wake.ok_or(End::Dropped)?;
-                    said.insert((wake.topic, wake.id));
+                    add(&mut said, wake.ok_or(End::Dropped)?);
                 }
                 delivery = consumer.next() => match delivery {
                     Some(delivery) => {
@@ -180,7 +179,7 @@ impl Link {
                 },
                 () = until(send_at), if !said.is_empty() => {
                     while said.len() < TOGETHER && let Ok(wake) = self.out.try_recv() {
-                        said.insert((wake.topic, wake.id));
+                        add(&mut said, wake);
                     }
                     self.say(&channel, &std::mem::take(&mut said)).await?;
                     send_at = clock.monotonic() + GATHER;
@@ -196,20 +195,15 @@ impl Link {
         }
     }
 
-    /// One message: a line for each wake, its topic and its id.
-    async fn say(
-        &self,
-        channel: &Channel,
-        said: &BTreeSet<(&'static str, String)>,
-    ) -> Result<(), End> {
-        let topics: BTreeSet<&str> = said.iter().map(|(topic, _)| *topic).collect();
-        let key = match topics.first() {
-            Some(only) if topics.len() == 1 => only,
+    /// One message: a line for each wake, its topic and its id, in the order in which they were said.
+    async fn say(&self, channel: &Channel, said: &[Wake]) -> Result<(), End> {
+        let key = match said.split_first() {
+            Some((first, rest)) if rest.iter().all(|wake| wake.topic == first.topic) => first.topic,
             _several => MANY,
         };
         let lines: Vec<String> = said
             .iter()
-            .map(|(topic, id)| format!("{topic}\t{id}"))
+            .map(|wake| format!("{}\t{}", wake.topic, wake.id))
             .collect();
         let body = lines.join("\n");
         self.publish(channel, EXCHANGE, key, body.as_bytes()).await
@@ -304,5 +298,12 @@ impl Link {
         for (topic, id) in said.split('\n').filter_map(|line| line.split_once('\t')) {
             self.local.deliver_named(topic, id);
         }
+    }
+}
+
+/// The same twice is once.
+fn add(said: &mut Vec<Wake>, wake: Wake) {
+    if !said.contains(&wake) {
+        said.push(wake);
     }
 }

@@ -85,13 +85,7 @@ async fn report_observed(cx: Cx, req: Req<ReportObserved>) -> Reply<ReportObserv
         );
     }
     let now = cx.now();
-    // What is said of ports changes one row each, whose condition is all that it depends on; of routers and of the host
-    // itself more follows.
-    let alone = observed.iter().all(|seen| seen.kind == KIND_PORT);
-    let mut tx = match alone {
-        true => cx.guarded().await?,
-        false => cx.write().await?,
-    };
+    let mut tx = begin(&cx, &observed).await?;
     feed::record_observed(&mut tx, now, host, &observed).await?;
     hosts::seen(&mut tx, now, host).await?;
     for seen in &observed {
@@ -99,6 +93,15 @@ async fn report_observed(cx: Cx, req: Req<ReportObserved>) -> Reply<ReportObserv
     }
     tx.commit().await?;
     Ok(Empty)
+}
+
+/// What is said of ports changes one row each, whose condition is all that it depends on; of routers and of the host itself
+/// more follows.
+async fn begin(cx: &Cx, observed: &[Observed]) -> Result<Tx, Fault> {
+    if observed.iter().all(|seen| seen.kind == KIND_PORT) {
+        return cx.guarded().await;
+    }
+    cx.write().await
 }
 
 /// What follows from one thing that a host saw.
