@@ -16,7 +16,9 @@ use crate::model::port::{
 };
 use crate::model::refusal::Refusal;
 use crate::model::subnet::Subnet;
-use crate::store::{Reader, port_links, ports, publish, quotas, security_groups, subnets, tags};
+use crate::store::{
+    Reader, port_links, ports, publish, quotas, rbac, security_groups, subnets, tags,
+};
 
 const VNIC_TYPES: [&str; 10] = [
     "normal",
@@ -235,6 +237,7 @@ pub(super) async fn groups(
     if wanted.is_empty() {
         return Ok(wanted);
     }
+    rbac::hold(tx, &wanted).await?;
     let usable = security_groups::usable(&mut Reader::Tx(tx), &wanted, &port.project_id).await?;
     match wanted.iter().find(|id| !usable.contains(id)) {
         Some(missing) => Err(Refusal::no_group(missing).into()),

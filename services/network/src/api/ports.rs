@@ -22,7 +22,7 @@ use crate::model::port::{
 use crate::model::refusal::Refusal;
 use crate::rules;
 use crate::store::{
-    Reader, floating_ips, networks, news, port_links, ports, publish, publish_router, quotas,
+    Reader, floating_ips, networks, news, port_links, ports, publish, publish_router, quotas, rbac,
     routers,
 };
 
@@ -177,8 +177,8 @@ endpoint! {
 }
 async fn create_ports(cx: Cx, req: Req<CreatePorts>) -> Reply<CreatePorts> {
     // Hundreds come at once, and whatever one decides by, the database guards: addresses and MACs are keys, what it belongs
-    // to stays because it refers to it, the quota is a condition, and its host is told by one at a time. What it tells a
-    // host anew is looked at again once it is committed.
+    // to stays because it refers to it, grants are held, the quota is a condition, and its host is told by one at a time.
+    // What it tells a host anew is looked at again once it is committed.
     let mut tx = cx.guarded().await?;
     let mut planned = Vec::new();
     for new in &req.body.items {
@@ -218,6 +218,9 @@ async fn plan(cx: &Cx, tx: &mut Tx, new: &NewPort) -> Result<Port, Fault> {
 }
 
 async fn usable_network(cx: &Cx, tx: &mut Tx, id: &str) -> Result<Network, Fault> {
+    if !cx.caller.is_admin() {
+        rbac::hold(tx, &[id.to_owned()]).await?;
+    }
     let found = networks::bare(&mut Reader::Tx(tx), id).await?;
     let visible =
         found.filter(|network| resource::visible(&cx.caller, &network.project_id, &network.grants));

@@ -127,18 +127,19 @@ async fn count_more(
         return Ok(true);
     }
     let share = share(limit, shard);
-    if more <= share {
-        let counted = tx
-            .exec(
-                "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (project_id, resource, shard) DO UPDATE SET used = quota_usage.used + excluded.used \
-                 WHERE quota_usage.used + excluded.used <= $5",
-                args![project, resource, shard, more, share],
-            )
-            .await?;
-        if counted > 0 {
-            return Ok(true);
-        }
+    let used =
+        "SELECT used FROM quota_usage WHERE project_id = $1 AND resource = $2 AND shard = $3";
+    let used: Option<i64> = tx.fetch_opt(used, args![project, resource, shard]).await?;
+    if used.unwrap_or(0).saturating_add(more) <= share {
+        // When the row is used up meanwhile, all begins anew: who waits for the others holds none.
+        tx.exec_some(
+            "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (project_id, resource, shard) DO UPDATE SET used = quota_usage.used + excluded.used \
+             WHERE quota_usage.used + excluded.used <= $5",
+            args![project, resource, shard, more, share],
+        )
+        .await?;
+        return Ok(true);
     }
     hold(tx, project, resource).await?;
     let total = total(tx, project, resource).await?.saturating_add(more);
@@ -201,15 +202,17 @@ fn any_shard() -> i64 {
 
 /// Keeps all rows as they are for others until the transaction ends, also those that were not there yet.
 async fn hold(tx: &mut Tx, project: &str, resource: &str) -> Result<(), nephos_db::Error> {
+    let make = "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, 0) \
+         ON CONFLICT (project_id, resource, shard) DO NOTHING";
+    tx.exec(make, args![project, resource, 0]).await?;
+    // One at a time, whatever order the database would take the others in.
+    let first =
+        "UPDATE quota_usage SET used = used WHERE project_id = $1 AND resource = $2 AND shard = 0";
+    tx.exec(first, args![project, resource]).await?;
     let there = "SELECT shard FROM quota_usage WHERE project_id = $1 AND resource = $2";
     let there: Vec<i64> = tx.fetch_all(there, args![project, resource]).await?;
     for shard in (0..SHARDS).filter(|shard| !there.contains(shard)) {
-        tx.exec(
-            "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, 0) \
-             ON CONFLICT (project_id, resource, shard) DO NOTHING",
-            args![project, resource, shard],
-        )
-        .await?;
+        tx.exec(make, args![project, resource, shard]).await?;
     }
     let held = "UPDATE quota_usage SET used = used WHERE project_id = $1 AND resource = $2";
     tx.exec(held, args![project, resource]).await?;

@@ -91,6 +91,15 @@ pub(crate) async fn update(tx: &mut Tx, policy: &RbacPolicy) -> Result<(), nepho
     Ok(())
 }
 
+/// Keeps the grants of these things until the transaction ends: who takes one away waits, and sees what was made by it.
+pub(crate) async fn hold(tx: &mut Tx, objects: &[String]) -> Result<(), nephos_db::Error> {
+    for object in objects {
+        let sql = "UPDATE rbac_policies SET action = action WHERE object_id = $1";
+        tx.exec(sql, args![object]).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), nephos_db::Error> {
     tx.exec_some("DELETE FROM rbac_policies WHERE id = $1", args![id])
         .await?;
