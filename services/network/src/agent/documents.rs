@@ -93,7 +93,10 @@ impl Documents {
             if let Err(why) = kept {
                 read.unreadable.insert(owner.clone(), why);
             }
-            read.generations.insert(owner, item.generation);
+            // Of entries hosts tell nothing: they are part of the document that their list goes with.
+            if ![KIND_REMOTE_PORT, KIND_MEMBER].contains(&kind) {
+                read.generations.insert(owner, item.generation);
+            }
         }
         read.fill();
         read
@@ -141,4 +144,48 @@ fn keep<T: DeserializeOwned>(
     };
     into.insert(item.id.clone(), spec);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use nephos_types::feed::FeedPage;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn item(kind: &str, id: &str, spec: Value) -> FeedItem {
+        FeedItem {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            generation: 1,
+            spec: Some(spec),
+            request_id: None,
+        }
+    }
+
+    #[test]
+    fn entries_are_part_of_the_document_that_their_list_goes_with_and_nothing_is_told_of_them() {
+        let network = json!({"id": "n", "segment": {"type": "vxlan", "vni": 1}, "mtu": 1450});
+        let group = json!({"id": "g", "stateful": true});
+        let port = json!({"mac": "fa:16:3e:00:00:01", "ips": ["10.0.0.5"], "vtep": "192.0.2.2"});
+        let desired = Desired::of(FeedPage {
+            complete: true,
+            items: vec![
+                item(KIND_NETWORK, "n", network),
+                item(KIND_SECURITY_GROUP, "g", group),
+                item(KIND_REMOTE_PORT, "n/p", port.clone()),
+                item(KIND_REMOTE_PORT, "unknown/p", port),
+                item(KIND_MEMBER, "g/p", json!({"ips": ["10.0.0.5"]})),
+            ],
+            ..FeedPage::default()
+        });
+        let once = Documents::read(&desired);
+        let again = once.clone().follow(&desired);
+        for read in [once, again] {
+            assert_eq!(read.networks["n"].remote.len(), 1);
+            assert_eq!(read.groups["g"].members.len(), 1);
+            let told: Vec<&str> = read.generations.keys().map(|owner| owner.kind).collect();
+            assert_eq!(told, [KIND_NETWORK, KIND_SECURITY_GROUP]);
+        }
+    }
 }
