@@ -261,7 +261,8 @@ impl Db {
 
     /// Opens a write transaction that guards itself, and so is never in anybody's way: it is one statement that says in
     /// its own condition what must hold, or its first statement changes a row behind which all who write the same
-    /// things stand in line.
+    /// things stand in line, or all that it decides by is guarded by keys, by conditions and by rows that it holds before
+    /// it reads.
     ///
     /// # Errors
     /// When the database does not answer.

@@ -25,7 +25,8 @@ impl List<'_> {
     }
 }
 
-/// A transaction that writes entries. It is to be a guarded one ([`nephos_db::Db::guarded`]) that begins with this.
+/// A transaction that writes entries. A guarded one ([`nephos_db::Db::guarded`]) that begins with this waits for its place
+/// in line; a serializable one may have to begin again.
 #[derive(Debug)]
 pub struct Edit {
     topic: &'static str,
@@ -108,8 +109,8 @@ pub async fn leave(tx: &mut Tx, host: &str, list: List<'_>) -> Result<(), Error>
     Ok(())
 }
 
-/// Holds up everybody else who tells this host of something, until the transaction ends: what is read after it is what
-/// they have written. It is to be a guarded one, and this its first statement.
+/// Holds up everybody else who tells this host of something, until the transaction ends. In a guarded one, what is read
+/// after it is what they have written; a serializable one begins again when somebody was quicker.
 ///
 /// # Errors
 /// When the database refuses.
