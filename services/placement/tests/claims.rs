@@ -86,7 +86,7 @@ async fn what_one_of_many_parallel_claims_is_refused_changes_nothing_for_the_oth
     assert_eq!(cloud.generation(1).await, before + 20);
     let shown = cloud
         .admin
-        .get(&format!("/allocations/{}", uuid(104)))
+        .get(&format!("/allocations/{}", uuid(106)))
         .await;
     assert_eq!(shown.json["consumer_generation"], 1);
     assert_eq!(shown.json["project_id"], "project");
