@@ -12,6 +12,7 @@ mod migrate;
 mod pg;
 mod query;
 mod row;
+mod rows;
 mod sqlite;
 mod tx;
 mod value;

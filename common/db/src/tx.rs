@@ -10,7 +10,8 @@ use sqlx::AssertSqlSafe;
 use crate::again;
 use crate::engine::{Engine, in_time};
 use crate::pg::Lent;
-use crate::query::{Sql, of_rows};
+use crate::query::Sql;
+use crate::rows::of_rows;
 use crate::sqlite::Turn;
 use crate::{Arg, Db, Error, FromArg, FromRow, Kind, Row, Where};
 

@@ -11,7 +11,6 @@ mod config;
 mod model;
 mod rules;
 mod store;
-mod together;
 
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ use nephos_db::{Error, Migration, migrations};
 use nephos_runtime::{Shutdown, Task};
 use nephos_types::Finding;
 use store::reading::Reading;
-use together::Together;
+use store::together::Together;
 
 /// The service.
 pub struct Placement {

@@ -1,6 +1,7 @@
 //! The feed for our own agents, and the news that siblings bring.
 
 use nephos_api::{Empty, Fault, Hosts, Json, Reply, Req, endpoint};
+use nephos_db::Tx;
 use nephos_ops::EnqueueError;
 use nephos_types::feed::{FeedPage, Known, Observed};
 use serde::Deserialize;
@@ -66,6 +67,14 @@ endpoint! {
     handler: host_observed,
 }
 
+/// More follows from what a host says of itself than from what it says of its servers.
+async fn begin(cx: &Cx, of_itself: bool) -> Result<Tx, Fault> {
+    match of_itself {
+        true => cx.write().await,
+        false => cx.guarded().await,
+    }
+}
+
 async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
     let host = cx.host(req.query.host.as_deref())?.0.clone();
     let wrong =
@@ -73,11 +82,7 @@ async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
     let observed: Vec<Observed> = serde_json::from_value(req.body.0).map_err(wrong)?;
     let of_itself = observed.iter().find(|seen| seen.kind == KIND_HOST);
     let away = of_itself.is_some_and(|seen| seen.state == HOST_AWAY);
-    // More follows from what a host says of itself than from what it says of its servers.
-    let mut tx = match of_itself {
-        Some(_) if !away => cx.write().await?,
-        _of_servers => cx.guarded().await?,
-    };
+    let mut tx = begin(&cx, of_itself.is_some() && !away).await?;
     // A host without its hypervisor is as good as silent, from now on.
     let down_since = cx.now().plus_secs(-cx.config.host_down_after_secs);
     let seen_at = if away { down_since } else { cx.now() };

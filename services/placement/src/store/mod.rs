@@ -9,6 +9,7 @@ pub(crate) mod inventories;
 pub(crate) mod names;
 pub(crate) mod providers;
 pub(crate) mod reading;
+pub(crate) mod together;
 
 use nephos_db::{Db, Error, Tx, args};
 use nephos_types::Timestamp;

@@ -7,9 +7,9 @@ use nephos_runtime::{Clock, request};
 use nephos_types::Timestamp;
 use tokio::sync::oneshot;
 
+use super::claims::Refused;
+use super::first_claims;
 use crate::model::claim::Claim;
-use crate::store::claims::Refused;
-use crate::store::{self, first_claims};
 
 /// Claims of one transaction at most.
 const AT_ONCE: usize = 64;
@@ -99,7 +99,7 @@ async fn write(db: &Db, clock: &Clock, some: Vec<Waiting>) {
 }
 
 async fn all(db: &Db, now: Timestamp, claims: &[Claim]) -> Result<Vec<Result<(), Refused>>, Error> {
-    let mut w = store::begin(db, now).await?;
+    let mut w = super::begin(db, now).await?;
     let outcomes = first_claims::write(&mut w, claims).await?;
     if outcomes.iter().any(Result::is_ok) {
         w.commit().await?;
