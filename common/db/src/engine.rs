@@ -4,23 +4,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephos_runtime::{Clock, WakeSink};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use nephos_runtime::{Clock, WakeSink, request};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
 
+use crate::pg::Connections;
 use crate::query::Sql;
 use crate::sqlite::Writer;
 use crate::tx::{Isolation, Tx};
-use crate::{Arg, Error, FromArg, FromRow, Kind, Migration, Row, Where, migrate};
+use crate::{Arg, Error, FromArg, FromRow, Kind, Migration, Row, Where, again, migrate};
 
 /// SQLite readers; more than cores only wait for each other.
 const READERS: u32 = 4;
-/// PostgreSQL connections of one service in one process.
-const PG_CONNECTIONS: u32 = 10;
+/// Statements that a PostgreSQL connection keeps prepared: more than a service has.
+const PG_PREPARED: usize = 500;
 /// Nothing waits for ever. And whole tables are read only where there is no other way: what a serializable transaction
 /// has read stands in the way of others.
 const PG_SESSION: [(&str, &str); 5] = [
@@ -107,7 +108,7 @@ pub struct Db {
 #[derive(Clone)]
 pub(crate) enum Engine {
     Lite { read: SqlitePool, write: Writer },
-    Pg(PgPool),
+    Pg(Connections),
 }
 
 impl std::fmt::Debug for Db {
@@ -142,13 +143,10 @@ impl Db {
             }
             DbUrl::Postgres(url) => {
                 let options: PgConnectOptions = url.parse().map_err(Error::from)?;
-                let options = options.options(PG_SESSION);
-                let pool = PgPoolOptions::new()
-                    .max_connections(PG_CONNECTIONS)
-                    .acquire_timeout(ACQUIRE_WITHIN)
-                    .connect_with(options)
-                    .await?;
-                Engine::Pg(pool)
+                let options = options
+                    .options(PG_SESSION)
+                    .statement_cache_capacity(PG_PREPARED);
+                Engine::Pg(Connections::open(options).await?)
             }
         };
         Ok(Self {
@@ -185,7 +183,7 @@ impl Db {
         sql: &'static str,
         args: Vec<Arg>,
     ) -> Result<Vec<T>, Error> {
-        self.rows(Sql::Static(sql), &args)
+        self.rows(&Sql::Static(sql), &args)
             .await?
             .iter()
             .map(T::from_row)
@@ -201,7 +199,7 @@ impl Db {
         sql: &'static str,
         args: Vec<Arg>,
     ) -> Result<Option<T>, Error> {
-        self.rows(Sql::Static(sql), &args)
+        self.rows(&Sql::Static(sql), &args)
             .await?
             .first()
             .map(T::from_row)
@@ -231,7 +229,7 @@ impl Db {
         sql: &'static str,
         args: Vec<Arg>,
     ) -> Result<T, Error> {
-        let rows = self.rows(Sql::Static(sql), &args).await?;
+        let rows = self.rows(&Sql::Static(sql), &args).await?;
         rows.first()
             .ok_or_else(|| Error::new(Kind::NotFound, "no row"))?
             .first()
@@ -243,7 +241,7 @@ impl Db {
     /// See [`Kind`].
     pub async fn fetch_where<T: FromRow>(&self, query: &Where) -> Result<Vec<T>, Error> {
         let (sql, args) = query.render(self.kind());
-        self.rows(Sql::Built(sql), &args)
+        self.rows(&Sql::Built(sql), &args)
             .await?
             .iter()
             .map(T::from_row)
@@ -270,16 +268,73 @@ impl Db {
         Tx::begin(self, Isolation::Statement).await
     }
 
-    async fn rows(&self, sql: Sql, args: &[Arg]) -> Result<Vec<Row>, Error> {
+    /// Carries out one statement that writes, a transaction by itself: it says in its own condition what must hold. Gives
+    /// the number of rows it changed.
+    ///
+    /// # Errors
+    /// As [`Tx::exec`] and [`Tx::commit`].
+    pub async fn exec_alone(&self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
+        let Engine::Pg(connections) = &self.engine else {
+            let mut tx = self.guarded().await?;
+            let changed = tx.exec(sql, args).await?;
+            tx.commit().await?;
+            return Ok(changed);
+        };
+        self.in_time()?;
+        let mut lent = connections.lend().await?;
+        noted(lent.exec(&Sql::Static(sql), &args).await)
+    }
+
+    /// As [`Db::exec_alone`], for a statement that gives what it changed.
+    ///
+    /// # Errors
+    /// As [`Tx::fetch_where`] and [`Tx::commit`].
+    pub async fn fetch_alone<T: FromRow>(&self, statement: &Where) -> Result<Vec<T>, Error> {
+        let Engine::Pg(connections) = &self.engine else {
+            let mut tx = self.guarded().await?;
+            let rows = tx.fetch_where(statement).await?;
+            tx.commit().await?;
+            return Ok(rows);
+        };
+        self.in_time()?;
+        let (sql, args) = statement.render(EngineKind::Postgres);
+        let mut lent = connections.lend().await?;
+        let rows = noted(lent.rows(&Sql::Built(sql), &args).await)?;
+        let rows = rows.into_iter().map(Row::Pg);
+        rows.map(|row| T::from_row(&row)).collect()
+    }
+
+    /// Nothing is committed for whoever asked for it and has stopped waiting.
+    fn in_time(&self) -> Result<(), Error> {
+        in_time(&self.clock)
+    }
+
+    async fn rows(&self, sql: &Sql, args: &[Arg]) -> Result<Vec<Row>, Error> {
         match &self.engine {
             Engine::Lite { read, .. } => {
                 let rows = sql.lite(args).fetch_all(read).await?;
                 Ok(rows.into_iter().map(Row::Lite).collect())
             }
-            Engine::Pg(pool) => {
-                let rows = sql.pg(args).fetch_all(pool).await?;
+            Engine::Pg(connections) => {
+                let rows = connections.read(sql, args).await?;
                 Ok(rows.into_iter().map(Row::Pg).collect())
             }
         }
     }
+}
+
+/// As [`Db::in_time`].
+pub(crate) fn in_time(clock: &Clock) -> Result<(), Error> {
+    if request::until().is_some_and(|until| clock.now() > until) {
+        let what = "whoever asked for it has stopped waiting";
+        return Err(Error::new(Kind::TooLate, what));
+    }
+    Ok(())
+}
+
+/// What became of a transaction of one statement; whoever watches hears of it.
+fn noted<T>(outcome: Result<T, sqlx::Error>) -> Result<T, Error> {
+    let outcome = outcome.map_err(Error::from);
+    again::note(outcome.as_ref().map(|_| ()));
+    outcome
 }

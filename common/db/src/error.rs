@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 /// A failed statement.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("database: {kind:?}: {what}")]
 pub struct Error {
     kind: Kind,

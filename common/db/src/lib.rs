@@ -9,6 +9,7 @@ mod again;
 mod engine;
 mod error;
 mod migrate;
+mod pg;
 mod query;
 mod row;
 mod sqlite;

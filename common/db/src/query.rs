@@ -1,5 +1,7 @@
 //! Statements: static text, and queries with dynamic filters that are put together from static pieces.
 
+use std::sync::Arc;
+
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
@@ -7,18 +9,21 @@ use sqlx::sqlite::{Sqlite, SqliteArguments};
 
 use crate::{Arg, EngineKind, ToArg};
 
+/// Longer lists of values are not filled up.
+const FILLED: usize = 256;
+
 /// The text of a statement.
 pub(crate) enum Sql {
     Static(&'static str),
     /// Put together by [`Where`] from static pieces and numbered placeholders: never from values.
-    Built(String),
+    Built(Arc<str>),
 }
 
 impl Sql {
-    pub(crate) fn lite(self, args: &[Arg]) -> Query<'static, Sqlite, SqliteArguments> {
+    pub(crate) fn lite(&self, args: &[Arg]) -> Query<'static, Sqlite, SqliteArguments> {
         let query = match self {
-            Self::Static(sql) => sqlx::query(sql),
-            Self::Built(sql) => sqlx::query(AssertSqlSafe(sql)),
+            Self::Static(sql) => sqlx::query(*sql),
+            Self::Built(sql) => sqlx::query(AssertSqlSafe(Arc::clone(sql))),
         };
         args.iter().fold(query, |query, arg| match arg {
             Arg::Text(value) => query.bind(value.clone()),
@@ -28,10 +33,10 @@ impl Sql {
         })
     }
 
-    pub(crate) fn pg(self, args: &[Arg]) -> Query<'static, Postgres, PgArguments> {
+    pub(crate) fn pg(&self, args: &[Arg]) -> Query<'static, Postgres, PgArguments> {
         let query = match self {
-            Self::Static(sql) => sqlx::query(sql),
-            Self::Built(sql) => sqlx::query(AssertSqlSafe(sql)),
+            Self::Static(sql) => sqlx::query(*sql),
+            Self::Built(sql) => sqlx::query(AssertSqlSafe(Arc::clone(sql))),
         };
         args.iter().fold(query, |query, arg| match arg {
             Arg::Text(value) => query.bind(value.clone()),
@@ -40,6 +45,39 @@ impl Sql {
             Arg::Float(value) => query.bind(*value),
         })
     }
+}
+
+/// Rows written by one statement at most.
+const ROWS: usize = 64;
+
+/// Statements that write these rows, with their values: `head VALUES (…), (…) tail`. Each is of a power of two of rows, so
+/// that there are few different texts, each of which is prepared once.
+pub(crate) fn of_rows(head: &str, rows: &[Vec<Arg>], tail: &str) -> Vec<(Sql, Vec<Arg>)> {
+    let mut statements = Vec::new();
+    let mut left = rows;
+    while !left.is_empty() {
+        let fits = (left.len() + 1).next_power_of_two() / 2;
+        let (some, rest) = left.split_at(fits.min(ROWS));
+        left = rest;
+        let mut sql = format!("{head} VALUES ");
+        let mut number = 0;
+        for (index, row) in some.iter().enumerate() {
+            sql.push_str(if index > 0 { ", (" } else { "(" });
+            for column in 0..row.len() {
+                number += 1;
+                if column > 0 {
+                    sql.push_str(", ");
+                }
+                sql.push('$');
+                sql.push_str(&number.to_string());
+            }
+            sql.push(')');
+        }
+        sql.push(' ');
+        sql.push_str(tail);
+        statements.push((Sql::Built(sql.into()), some.concat()));
+    }
+    statements
 }
 
 /// Which way a list is sorted.
@@ -68,6 +106,8 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub struct Where {
     select: &'static str,
+    /// The values of the placeholders that `select` has.
+    given: Vec<Arg>,
     conditions: Vec<Condition>,
     tail: &'static str,
     page: Page,
@@ -99,11 +139,23 @@ impl Where {
     /// A query that begins with `select`, which has no WHERE of its own.
     #[must_use]
     pub fn new(select: &'static str) -> Self {
+        Self::given(select, Vec::new())
+    }
+
+    /// A statement that begins with `select`, which has no WHERE of its own, and placeholders `$1` to `$n` for `given`:
+    /// `UPDATE t SET x = $1`.
+    #[must_use]
+    pub const fn given(select: &'static str, given: Vec<Arg>) -> Self {
         Self {
             select,
+            given,
             conditions: Vec::new(),
             tail: "",
-            page: Page::default(),
+            page: Page {
+                sort: Vec::new(),
+                after: None,
+                limit: None,
+            },
         }
     }
 
@@ -219,10 +271,10 @@ impl Where {
         self
     }
 
-    pub(crate) fn render(&self, engine: EngineKind) -> (String, Vec<Arg>) {
+    pub(crate) fn render(&self, engine: EngineKind) -> (Arc<str>, Vec<Arg>) {
         let mut text = Text {
             sql: self.select.to_owned(),
-            args: Vec::new(),
+            args: self.given.clone(),
             engine,
         };
         let after = self
@@ -245,7 +297,7 @@ impl Where {
             text.sql.push_str(self.tail);
         }
         text.order(&self.page);
-        (text.sql, text.args)
+        (text.sql.into(), text.args)
     }
 }
 
@@ -304,7 +356,13 @@ impl Text {
         }
         self.sql.push_str(column);
         self.sql.push_str(if is { " IN (" } else { " NOT IN (" });
-        for (index, value) in values.iter().enumerate() {
+        // Filled up with the last value: lists of all lengths make few different texts, each of which is prepared once.
+        let fill = match values.len() {
+            few @ ..=FILLED => few.next_power_of_two() - few,
+            _many => 0,
+        };
+        let last = values.iter().rev().take(1).cycle().take(fill);
+        for (index, value) in values.iter().chain(last).enumerate() {
             if index > 0 {
                 self.sql.push(',');
             }
@@ -401,6 +459,44 @@ mod tests {
     use crate::args;
 
     #[test]
+    fn rows_are_written_by_few_statements() {
+        let rows: Vec<Vec<Arg>> = (0..71_i64).map(|row| args![row, "x"]).collect();
+        let statements = of_rows("INSERT INTO t (a, b)", &rows, "ON CONFLICT (a) DO NOTHING");
+        let counts: Vec<usize> = statements.iter().map(|(_, args)| args.len() / 2).collect();
+        assert_eq!(counts, [64, 4, 2, 1]);
+        let Some((Sql::Built(sql), args)) = statements.into_iter().nth(2) else {
+            panic!("it is built");
+        };
+        let wanted = "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4) ON CONFLICT (a) DO NOTHING";
+        assert_eq!(&*sql, wanted);
+        assert_eq!(args, args![68_i64, "x", 69_i64, "x"]);
+        assert!(of_rows("INSERT INTO t (a)", &[], "").is_empty());
+    }
+
+    #[test]
+    fn long_lists_of_values_make_few_different_texts() {
+        let text = |count: i64| {
+            Where::new("SELECT 1")
+                .in_("id", 0..count)
+                .render(EngineKind::Sqlite)
+        };
+        assert_eq!(text(5).0, text(8).0);
+        assert_eq!(
+            text(5).1,
+            args![0_i64, 1_i64, 2_i64, 3_i64, 4_i64, 4_i64, 4_i64, 4_i64]
+        );
+        assert_eq!(text(300).1.len(), 300);
+    }
+
+    #[test]
+    fn a_statement_with_values_of_its_own_counts_on_from_there() {
+        let update = Where::given("UPDATE t SET x = $1", args!["x"]).eq("id", "i");
+        let (sql, args) = update.render(EngineKind::Postgres);
+        assert_eq!(&*sql, "UPDATE t SET x = $1 WHERE id=$2");
+        assert_eq!(args, args!["x", "i"]);
+    }
+
+    #[test]
     fn filters_and_a_page_render_with_numbered_binds() {
         let query = Where::new("SELECT id FROM t")
             .eq("project_id", "p")
@@ -416,7 +512,7 @@ mod tests {
             });
         let (sql, args) = query.render(EngineKind::Sqlite);
         assert_eq!(
-            sql,
+            &*sql,
             "SELECT id FROM t WHERE project_id=$1 AND id IN ($2,$3) AND ((x=$4) OR (y IS NULL)) \
              AND ((name>$5) OR (name=$6 AND id<$7)) ORDER BY name ASC, id DESC LIMIT 10"
         );

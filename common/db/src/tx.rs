@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephos_runtime::{Clock, WakeSink, request};
+use nephos_runtime::{Clock, WakeSink};
 use nephos_types::Wake;
-use sqlx::{AssertSqlSafe, Postgres};
+use sqlx::AssertSqlSafe;
 
 use crate::again;
-use crate::engine::Engine;
-use crate::query::Sql;
+use crate::engine::{Engine, in_time};
+use crate::pg::Lent;
+use crate::query::{Sql, of_rows};
 use crate::sqlite::Turn;
 use crate::{Arg, Db, Error, FromArg, FromRow, Kind, Row, Where};
 
@@ -42,7 +43,7 @@ pub(crate) enum Isolation {
 
 enum TxEngine {
     Lite(Turn),
-    Pg(sqlx::Transaction<'static, Postgres>),
+    Pg(Lent),
 }
 
 impl std::fmt::Debug for Tx {
@@ -58,11 +59,14 @@ impl Tx {
         let engine = match (&db.engine, isolation) {
             // One writer at a time is as alone as can be.
             (Engine::Lite { write, .. }, _) => TxEngine::Lite(write.turn().await?),
-            (Engine::Pg(pool), Isolation::Serializable) => TxEngine::Pg(
-                pool.begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
+            (Engine::Pg(connections), isolation) => TxEngine::Pg(
+                connections
+                    .begin(match isolation {
+                        Isolation::Serializable => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+                        Isolation::Statement => "BEGIN",
+                    })
                     .await?,
             ),
-            (Engine::Pg(pool), Isolation::Statement) => TxEngine::Pg(pool.begin().await?),
         };
         let clock = db.clock.clone();
         let opened = clock.monotonic();
@@ -88,20 +92,52 @@ impl Tx {
     /// # Errors
     /// See [`Kind`].
     pub async fn exec(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<u64, Error> {
-        self.start()?;
-        let changed = match &mut self.engine {
-            TxEngine::Lite(turn) => {
-                let done = Sql::Static(sql).lite(&args).execute(turn.connection()?);
-                done.await.map(|done| done.rows_affected())
-            }
-            TxEngine::Pg(tx) => {
-                let done = Sql::Static(sql).pg(&args).execute(&mut **tx);
-                done.await.map(|done| done.rows_affected())
-            }
-        };
-        let changed = changed.map_err(noted)?;
-        self.poisoned = false;
+        self.change(&Sql::Static(sql), &args).await
+    }
+
+    /// Writes rows, all of as many values, by few statements: `head VALUES (…), (…) tail`. Gives how many it changed.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn exec_rows(
+        &mut self,
+        head: &'static str,
+        rows: &[Vec<Arg>],
+        tail: &'static str,
+    ) -> Result<u64, Error> {
+        let mut changed = 0;
+        for (sql, args) in of_rows(head, rows, tail) {
+            changed += self.change(&sql, &args).await?;
+        }
         Ok(changed)
+    }
+
+    /// As [`Tx::exec_rows`], for a `tail` that gives what it changed.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_rows<T: FromRow>(
+        &mut self,
+        head: &'static str,
+        rows: &[Vec<Arg>],
+        tail: &'static str,
+    ) -> Result<Vec<T>, Error> {
+        let mut given = Vec::new();
+        for (sql, args) in of_rows(head, rows, tail) {
+            for row in self.rows(&sql, &args).await? {
+                given.push(T::from_row(&row)?);
+            }
+        }
+        Ok(given)
+    }
+
+    /// Carries out a statement with dynamic filters; gives the number of rows it changed.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn exec_where(&mut self, statement: &Where) -> Result<u64, Error> {
+        let (sql, args) = statement.render(self.kind());
+        self.change(&Sql::Built(sql), &args).await
     }
 
     /// Carries out a statement about a row that was read before this transaction began.
@@ -137,7 +173,7 @@ impl Tx {
     /// # Errors
     /// [`Kind::Conflict`] when it is not: who saw it runs again. See [`Kind`].
     pub async fn still_there(&mut self, sql: &'static str, args: Vec<Arg>) -> Result<(), Error> {
-        match self.rows(Sql::Static(sql), &args).await?.is_empty() {
+        match self.rows(&Sql::Static(sql), &args).await?.is_empty() {
             true => Err(outdated()),
             false => Ok(()),
         }
@@ -153,7 +189,7 @@ impl Tx {
                     .await?;
             }
             TxEngine::Pg(tx) => {
-                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **tx).await?;
+                tx.raw(sql).await?;
             }
         }
         self.poisoned = false;
@@ -169,7 +205,7 @@ impl Tx {
         sql: &'static str,
         args: Vec<Arg>,
     ) -> Result<Vec<T>, Error> {
-        self.rows(Sql::Static(sql), &args)
+        self.rows(&Sql::Static(sql), &args)
             .await?
             .iter()
             .map(T::from_row)
@@ -185,7 +221,7 @@ impl Tx {
         sql: &'static str,
         args: Vec<Arg>,
     ) -> Result<Option<T>, Error> {
-        self.rows(Sql::Static(sql), &args)
+        self.rows(&Sql::Static(sql), &args)
             .await?
             .first()
             .map(T::from_row)
@@ -215,7 +251,7 @@ impl Tx {
         sql: &'static str,
         args: Vec<Arg>,
     ) -> Result<T, Error> {
-        let rows = self.rows(Sql::Static(sql), &args).await?;
+        let rows = self.rows(&Sql::Static(sql), &args).await?;
         rows.first()
             .ok_or_else(|| Error::new(Kind::NotFound, "no row"))?
             .first()
@@ -226,11 +262,8 @@ impl Tx {
     /// # Errors
     /// See [`Kind`].
     pub async fn fetch_where<T: FromRow>(&mut self, query: &Where) -> Result<Vec<T>, Error> {
-        let (sql, args) = query.render(match self.engine {
-            TxEngine::Lite(_) => crate::EngineKind::Sqlite,
-            TxEngine::Pg(_) => crate::EngineKind::Postgres,
-        });
-        self.rows(Sql::Built(sql), &args)
+        let (sql, args) = query.render(self.kind());
+        self.rows(&Sql::Built(sql), &args)
             .await?
             .iter()
             .map(T::from_row)
@@ -253,10 +286,7 @@ impl Tx {
         if self.poisoned {
             return Err(Error::new(Kind::Poisoned, "an earlier statement failed"));
         }
-        if request::until().is_some_and(|until| self.clock.now() > until) {
-            let what = "whoever asked for it has stopped waiting";
-            return Err(Error::new(Kind::TooLate, what));
-        }
+        in_time(&self.clock)?;
         let (tell, told) = tokio::sync::oneshot::channel();
         // A task of its own: whoever drops this future in the middle leaves no group half decided.
         nephos_runtime::spawn("db.commit", async move {
@@ -293,7 +323,28 @@ impl Tx {
         Ok(())
     }
 
-    async fn rows(&mut self, sql: Sql, args: &[Arg]) -> Result<Vec<Row>, Error> {
+    async fn change(&mut self, sql: &Sql, args: &[Arg]) -> Result<u64, Error> {
+        self.start()?;
+        let changed = match &mut self.engine {
+            TxEngine::Lite(turn) => {
+                let done = sql.lite(args).execute(turn.connection()?);
+                done.await.map(|done| done.rows_affected())
+            }
+            TxEngine::Pg(tx) => tx.exec(sql, args).await,
+        };
+        let changed = changed.map_err(noted)?;
+        self.poisoned = false;
+        Ok(changed)
+    }
+
+    const fn kind(&self) -> crate::EngineKind {
+        match self.engine {
+            TxEngine::Lite(_) => crate::EngineKind::Sqlite,
+            TxEngine::Pg(_) => crate::EngineKind::Postgres,
+        }
+    }
+
+    async fn rows(&mut self, sql: &Sql, args: &[Arg]) -> Result<Vec<Row>, Error> {
         self.start()?;
         let rows: Result<Vec<Row>, sqlx::Error> = match &mut self.engine {
             TxEngine::Lite(turn) => {
@@ -301,7 +352,7 @@ impl Tx {
                 rows.map(|rows| rows.into_iter().map(Row::Lite).collect())
             }
             TxEngine::Pg(tx) => {
-                let rows = sql.pg(args).fetch_all(&mut **tx).await;
+                let rows = tx.rows(sql, args).await;
                 rows.map(|rows| rows.into_iter().map(Row::Pg).collect())
             }
         };

@@ -269,3 +269,70 @@ async fn a_check_of_what_another_is_about_to_write_is_a_conflict() {
         tx.commit().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn one_statement_is_a_transaction_by_itself() {
+    let f = fixture().await;
+    insert(&f.db, "a", 1).await.unwrap();
+    let sql = "UPDATE things SET n = n + 1 WHERE id = $1 AND n = $2";
+    assert_eq!(f.db.exec_alone(sql, args!["a", 1_i64]).await.unwrap(), 1);
+    assert_eq!(f.db.exec_alone(sql, args!["a", 1_i64]).await.unwrap(), 0);
+    let raise = Where::given("UPDATE things SET n = n + $1", args![10_i64]);
+    let raise = raise.in_("id", ["a", "b", "c"]).tail("RETURNING n");
+    let raised: Vec<i64> = f.db.fetch_alone(&raise).await.unwrap();
+    assert_eq!(raised, [12]);
+    let late = request::within(
+        Some(Timestamp(-1)),
+        f.db.exec_alone("DELETE FROM things", args![]),
+    );
+    assert_eq!(late.await.unwrap_err().kind(), Kind::TooLate);
+    let left: i64 =
+        f.db.fetch_scalar("SELECT COUNT(*) FROM things", args![])
+            .await
+            .unwrap();
+    assert_eq!(left, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dropped_transaction_held_is_free_and_so_is_its_connection() {
+    let f = fixture().await;
+    insert(&f.db, "a", 1).await.unwrap();
+    // More often than there are connections.
+    for round in 0..30_i64 {
+        let mut tx = f.db.guarded().await.unwrap();
+        let sql = "UPDATE things SET n = $1 WHERE id = $2";
+        tx.exec(sql, args![round, "a"]).await.unwrap();
+        if round % 2 == 0 {
+            tx.exec("UPDATE nowhere SET n = $1", args![round])
+                .await
+                .unwrap_err();
+        }
+        drop(tx);
+    }
+    f.db.exec_alone("UPDATE things SET n = n + 1", args![])
+        .await
+        .unwrap();
+    let n: i64 =
+        f.db.fetch_scalar("SELECT n FROM things", args![])
+            .await
+            .unwrap();
+    assert_eq!(n, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_is_cut_off_is_in_nobodys_way() {
+    let f = fixture().await;
+    insert(&f.db, "a", 1).await.unwrap();
+    let slow = "WITH RECURSIVE many (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM many WHERE x < 300000) \
+         SELECT MAX(x) FROM many";
+    for _cut in 0..30 {
+        let read = f.db.fetch_scalar::<i64>(slow, args![]);
+        let cut = tokio::time::timeout(Duration::from_millis(2), read).await;
+        let _cut_or_quick = cut.map(|read| assert_eq!(read.unwrap(), 300_000));
+    }
+    let n: i64 =
+        f.db.fetch_scalar("SELECT n FROM things", args![])
+            .await
+            .unwrap();
+    assert_eq!(n, 1);
+}

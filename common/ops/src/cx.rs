@@ -1,6 +1,6 @@
 //! Everything a step may use.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nephos_db::{Db, Tx, args};
 use nephos_runtime::Clock;
@@ -17,6 +17,16 @@ pub struct OpCx<S> {
     pub(crate) owner: Arc<str>,
     /// How many news the step knows of.
     pub(crate) nudges: i64,
+    pub(crate) noted: Mutex<Noted>,
+}
+
+/// What the transactions of a step are to write into its operation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Noted {
+    /// The step.
+    pub step: Option<&'static str>,
+    /// That it has ended.
+    pub ended: bool,
 }
 
 impl<S> std::ops::Deref for OpCx<S> {
@@ -51,7 +61,19 @@ impl<S> OpCx<S> {
     /// # Errors
     /// [`StepError::LeaseLost`] when the lease is another's or the operation was superseded.
     pub async fn write(&self, step: &'static str) -> Result<Tx, StepError> {
-        let mut tx = self.db.write().await?;
+        self.begun(self.db.write().await?, step).await
+    }
+
+    /// As [`OpCx::write`], for a transaction that guards itself ([`Db::guarded`]) beyond the operation's own row: it holds
+    /// what it changes before it reads it.
+    ///
+    /// # Errors
+    /// As [`OpCx::write`].
+    pub async fn guarded(&self, step: &'static str) -> Result<Tx, StepError> {
+        self.begun(self.db.guarded().await?, step).await
+    }
+
+    async fn begun(&self, mut tx: Tx, step: &'static str) -> Result<Tx, StepError> {
         let held = tx
             .exec(
                 "UPDATE operations SET step = $1, attempt = 0 \
@@ -60,10 +82,19 @@ impl<S> OpCx<S> {
             )
             .await?;
         if held == 1 {
+            self.note(step, false);
             Ok(tx)
         } else {
             Err(StepError::LeaseLost)
         }
+    }
+
+    fn note(&self, step: &'static str, ended: bool) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        *noted = Noted {
+            step: Some(step),
+            ended,
+        };
     }
 
     /// As [`OpCx::write`], and ends the operation in the same transaction: whoever sees the resource's new state can
@@ -73,7 +104,18 @@ impl<S> OpCx<S> {
     /// [`StepError::LeaseLost`] as in [`OpCx::write`]; [`StepError::News`] when somebody had news since the step began,
     /// which it may have looked too early to see.
     pub async fn finish(&self, step: &'static str) -> Result<Tx, StepError> {
-        let mut tx = self.db.write().await?;
+        self.ending(self.db.write().await?, step).await
+    }
+
+    /// As [`OpCx::finish`], for a transaction that guards itself, as [`OpCx::guarded`].
+    ///
+    /// # Errors
+    /// As [`OpCx::finish`].
+    pub async fn finish_guarded(&self, step: &'static str) -> Result<Tx, StepError> {
+        self.ending(self.db.guarded().await?, step).await
+    }
+
+    async fn ending(&self, mut tx: Tx, step: &'static str) -> Result<Tx, StepError> {
         let held = tx
             .exec(
                 "UPDATE operations SET step = $1, finished_at = $2, lease_owner = NULL, lease_until = 0 \
@@ -82,6 +124,7 @@ impl<S> OpCx<S> {
             )
             .await?;
         if held == 1 {
+            self.note(step, true);
             return Ok(tx);
         }
         let ours = tx

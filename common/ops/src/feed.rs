@@ -5,7 +5,9 @@
 pub mod lists;
 mod pages;
 
-use nephos_db::{Db, Error, FromRow, Migration, Row, Tx, args};
+use std::collections::BTreeMap;
+
+use nephos_db::{Arg, Db, Error, FromRow, Migration, Row, Tx, args};
 use nephos_runtime::request;
 use nephos_types::feed::Observed;
 use nephos_types::{Timestamp, Wake};
@@ -143,6 +145,42 @@ pub async fn hosts_of(tx: &mut Tx, kind: &str, id: &str) -> Result<Vec<String>, 
     .await
 }
 
+/// The hosts that are told something else of a thing than `spec`.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn hosts_told_else<T: Serialize + Sync>(
+    tx: &mut Tx,
+    kind: &str,
+    id: &str,
+    spec: &T,
+) -> Result<Vec<String>, Error> {
+    let spec = serde_json::to_string(spec).map_err(|why| Error::damaged(why.to_string()))?;
+    tx.fetch_all(
+        "SELECT host FROM feed_items WHERE kind = $1 AND id = $2 AND spec IS NOT NULL AND spec <> $3 ORDER BY host",
+        args![kind, id, spec],
+    )
+    .await
+}
+
+/// The hosts on which one thing is wanted and another of the same kind is not.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn hosts_without(
+    tx: &mut Tx,
+    kind: &str,
+    (id, other): (&str, &str),
+) -> Result<Vec<String>, Error> {
+    tx.fetch_all(
+        "SELECT host FROM feed_items i WHERE kind = $1 AND id = $2 AND spec IS NOT NULL AND NOT EXISTS \
+         (SELECT 1 FROM feed_items o WHERE o.host = i.host AND o.kind = $1 AND o.id = $3 AND o.spec IS NOT NULL) \
+         ORDER BY host",
+        args![kind, id, other],
+    )
+    .await
+}
+
 struct Item {
     generation: i64,
     spec: Option<String>,
@@ -263,28 +301,31 @@ pub async fn spec_in<T: DeserializeOwned>(
 
 const PUBLISHED: &str = "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL";
 
-/// Notes what a host has seen.
+/// Notes what a host has seen, and gives what of it is not as it was noted before: hosts say everything again now and then,
+/// and nearly all of it is known. When something was seen is no news by itself.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn record_observed(
+pub async fn record_observed<'a>(
     tx: &mut Tx,
     now: Timestamp,
     host: &str,
-    observed: &[Observed],
-) -> Result<(), Error> {
+    observed: &'a [Observed],
+) -> Result<Vec<&'a Observed>, Error> {
     tx.exec(
         // A host that is told of something meanwhile is not held up: that changes the row.
         "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 0, $2) ON CONFLICT (host) DO NOTHING",
         args![host, now],
     )
     .await?;
-    for seen in observed {
-        tx.exec(
-            "INSERT INTO feed_observed (host, kind, id, generation_seen, state, detail, at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (host, kind, id) DO UPDATE SET \
-             generation_seen = excluded.generation_seen, state = excluded.state, \
-             detail = excluded.detail, at = excluded.at",
+    // In one order, so that two reports of a host do not wait for each other; of a thing that is named twice, the last word.
+    let by_key: BTreeMap<(&str, &str), &Observed> = observed
+        .iter()
+        .map(|seen| ((seen.kind.as_str(), seen.id.as_str()), seen))
+        .collect();
+    let rows: Vec<Vec<Arg>> = by_key
+        .values()
+        .map(|seen| {
             args![
                 host,
                 seen.kind,
@@ -293,11 +334,38 @@ pub async fn record_observed(
                 seen.state,
                 seen.detail.to_string(),
                 seen.at,
-            ],
+            ]
+        })
+        .collect();
+    let changed: Vec<Key> = tx
+        .fetch_rows(
+            "INSERT INTO feed_observed (host, kind, id, generation_seen, state, detail, at)",
+            &rows,
+            "ON CONFLICT (host, kind, id) DO UPDATE SET \
+             generation_seen = excluded.generation_seen, state = excluded.state, \
+             detail = excluded.detail, at = excluded.at \
+             WHERE feed_observed.generation_seen <> excluded.generation_seen \
+             OR feed_observed.state <> excluded.state OR feed_observed.detail <> excluded.detail \
+             RETURNING kind, id",
         )
         .await?;
+    let of_key = |key: &Key| by_key.get(&(key.kind.as_str(), key.id.as_str())).copied();
+    Ok(changed.iter().filter_map(of_key).collect())
+}
+
+/// Which thing of a host.
+struct Key {
+    kind: String,
+    id: String,
+}
+
+impl FromRow for Key {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            kind: row.get("kind")?,
+            id: row.get("id")?,
+        })
     }
-    Ok(())
 }
 
 /// What hosts have seen of one thing.

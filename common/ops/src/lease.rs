@@ -3,10 +3,11 @@
 //! A lease lasts a few seconds and is renewed by the beat of the process that has it: what a dead process had in hand
 //! is taken over that soon.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephos_db::{Db, Error, FromRow, Row, args};
+use nephos_db::{Db, Error, FromRow, Row, Where, args};
 use nephos_runtime::Clock;
 use nephos_types::{Timestamp, Wake};
 
@@ -53,11 +54,17 @@ pub(crate) enum Standing {
     LetGo,
 }
 
-struct Held(Option<Timestamp>);
+struct Held {
+    id: String,
+    finished_at: Option<Timestamp>,
+}
 
 impl FromRow for Held {
     fn from_row(row: &Row) -> Result<Self, Error> {
-        Ok(Self(row.get("finished_at")?))
+        Ok(Self {
+            id: row.get("id")?,
+            finished_at: row.get("finished_at")?,
+        })
     }
 }
 
@@ -85,36 +92,32 @@ impl Leases {
         Ok(next.map(Timestamp))
     }
 
-    /// Takes those of `ids` that are free, in one transaction.
+    /// Takes those of `ids` that are free, in one statement.
     pub(crate) async fn claim(&self, ids: &[&str]) -> Result<Vec<Operation>, Error> {
-        let mut taken = Vec::with_capacity(ids.len());
-        let mut tx = self.db.guarded().await?;
-        for id in ids {
-            let op = tx
-                .fetch_opt(
-                    "UPDATE operations SET lease_owner = $1, lease_until = $2 \
-                     WHERE id = $3 AND lease_until < $4 AND finished_at IS NULL RETURNING id, kind, resource_id, \
-                     step, args, caller, request_id, attempt, deadline, created_at, finished_at, nudges",
-                    args![&*self.owner, self.until(), id, self.clock.now()],
-                )
-                .await?;
-            taken.extend(op);
-        }
-        tx.commit().await?;
-        Ok(taken)
+        let (until, now) = (self.until(), self.clock.now());
+        let take = Where::given(
+            "UPDATE operations SET lease_owner = $1, lease_until = $2",
+            args![&*self.owner, until],
+        );
+        let take = take.in_("id", ids).lt("lease_until", now);
+        let take = take.is_null("finished_at").tail(
+            "RETURNING id, kind, resource_id, step, args, caller, request_id, attempt, deadline, created_at, \
+             finished_at, nudges",
+        );
+        self.db.fetch_alone(&take).await
     }
 
     /// How an operation stands whose lease was ours.
     pub(crate) async fn standing(&self, op: &Operation) -> Result<Standing, Error> {
-        let sql = "SELECT finished_at FROM operations WHERE id = $1 AND lease_owner = $2";
+        let sql = "SELECT id, finished_at FROM operations WHERE id = $1 AND lease_owner = $2";
         let held = self
             .db
             .fetch_opt::<Held>(sql, args![op.id, &*self.owner])
             .await?;
-        Ok(match held {
+        Ok(match held.map(|held| held.finished_at) {
             None => Standing::LetGo,
-            Some(Held(None)) => Standing::Ours,
-            Some(Held(Some(_))) => Standing::Superseded,
+            Some(None) => Standing::Ours,
+            Some(Some(_)) => Standing::Superseded,
         })
     }
 
@@ -132,23 +135,23 @@ impl Leases {
     /// Renews the leases of `ids`; gives those that are not as they were. The lease of an operation that was superseded
     /// is renewed too: what superseded it waits until its step has come to its end.
     pub(crate) async fn renew(&self, ids: &[String]) -> Result<Vec<(String, Standing)>, Error> {
-        let mut changed = Vec::new();
-        let mut tx = self.db.guarded().await?;
-        for id in ids {
-            let held = tx
-                .fetch_opt::<Held>(
-                    "UPDATE operations SET lease_until = $1 WHERE id = $2 AND lease_owner = $3 RETURNING finished_at",
-                    args![self.until(), id, &*self.owner],
-                )
-                .await?;
-            match held {
-                None => changed.push((id.clone(), Standing::LetGo)),
-                Some(Held(Some(_))) => changed.push((id.clone(), Standing::Superseded)),
-                Some(Held(None)) => {}
-            }
-        }
-        tx.commit().await?;
-        Ok(changed)
+        let renew = Where::given(
+            "UPDATE operations SET lease_until = $1",
+            args![self.until()],
+        );
+        let renew = renew.in_("id", ids).eq("lease_owner", &*self.owner);
+        let renew = renew.tail("RETURNING id, finished_at");
+        let held: Vec<Held> = self.db.fetch_alone(&renew).await?;
+        let held: HashMap<String, Option<Timestamp>> = held
+            .into_iter()
+            .map(|held| (held.id, held.finished_at))
+            .collect();
+        let changed = ids.iter().filter_map(|id| match held.get(id) {
+            None => Some((id.clone(), Standing::LetGo)),
+            Some(Some(_)) => Some((id.clone(), Standing::Superseded)),
+            Some(None) => None,
+        });
+        Ok(changed.collect())
     }
 
     /// Gives the lease back until `until`, with so many failed tries. False: there was news meanwhile, and the lease is
@@ -159,15 +162,14 @@ impl Leases {
         until: Timestamp,
         attempt: i64,
     ) -> Result<bool, Error> {
-        let mut tx = self.db.guarded().await?;
-        let resting = tx
-            .exec(
+        let resting = self
+            .db
+            .exec_alone(
                 "UPDATE operations SET run_at = $1, attempt = $2, lease_owner = NULL, lease_until = 0 \
                  WHERE id = $3 AND lease_owner = $4 AND nudges = $5 AND finished_at IS NULL",
                 args![until, attempt, op.id, &*self.owner, op.nudges],
             )
             .await?;
-        tx.commit().await?;
         Ok(resting > 0)
     }
 
@@ -189,10 +191,8 @@ impl Leases {
 
     /// Forgets operations that ended before `before`.
     pub(crate) async fn prune(&self, before: Timestamp) -> Result<(), Error> {
-        let mut tx = self.db.guarded().await?;
         let sql = "DELETE FROM operations WHERE finished_at < $1";
-        tx.exec(sql, args![before]).await?;
-        tx.commit().await
+        self.db.exec_alone(sql, args![before]).await.map(|_| ())
     }
 
     /// Takes every lease from whoever has it.

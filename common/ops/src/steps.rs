@@ -1,7 +1,7 @@
 //! An operation in hand: its steps one after the other, and what their outcomes mean.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -11,6 +11,7 @@ use nephos_runtime::metrics::Durations;
 use nephos_types::Timestamp;
 use tracing::{debug, error, info, warn};
 
+use crate::cx::Noted;
 use crate::lease::Standing;
 use crate::reconcile::Erased;
 use crate::worker::Ends;
@@ -31,7 +32,9 @@ static STEP_TOOK: LazyLock<Durations> =
 
 /// What follows from a step.
 enum After {
-    /// The next one, now.
+    /// The next one, now, as the step has said.
+    Next,
+    /// The next one, now, because there is news.
     Again,
     /// Nothing here: the lease is given back, whether the operation waits or has ended.
     LetGo,
@@ -42,6 +45,8 @@ struct Stepped {
     outcome: Result<Next, StepError>,
     /// Another transaction stood in its way: nothing is wrong.
     in_the_way: bool,
+    /// What it has written into the operation. None: nothing that is committed for sure.
+    noted: Option<Noted>,
 }
 
 impl<S: Send + Sync + 'static> Worker<S> {
@@ -60,15 +65,24 @@ impl<S: Send + Sync + 'static> Worker<S> {
             } else {
                 0
             };
+            let noted = stepped.noted;
             let again = if stepped.in_the_way && in_the_way < AT_ONCE {
                 debug!(step = op.step, "another was quicker; the step runs again");
                 Ok(After::Again)
             } else {
-                self.settle_step(&cx, reconciler.as_ref(), &op, stepped.outcome)
+                self.settle_step(&cx, reconciler.as_ref(), &op, stepped)
                     .await
             };
             match again {
                 Ok(After::Again) => {}
+                Ok(After::Next) => {
+                    // Its lease was ours when it committed a moment ago. Of news the end of a later step hears.
+                    if let Some(step) = noted.and_then(|noted| noted.step) {
+                        step.clone_into(&mut op.step);
+                        op.attempt = 0;
+                        continue;
+                    }
+                }
                 Ok(After::LetGo) => return,
                 Err(StepError::LeaseLost) => break,
                 Err(why) => {
@@ -98,6 +112,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             operation: op.id.clone(),
             owner: Arc::clone(&self.0.leases.owner),
             nudges: op.nudges,
+            noted: Mutex::default(),
         }
     }
 
@@ -136,8 +151,10 @@ impl<S: Send + Sync + 'static> Worker<S> {
             outcome,
             Err(StepError::Db(_) | StepError::Transient(_) | StepError::Away(_))
         );
+        let noted = *cx.noted.lock().unwrap_or_else(PoisonError::into_inner);
         Stepped {
             in_the_way: done.conflict && passes,
+            noted: Some(noted).filter(|_| done.committed),
             outcome: if late {
                 out_of_time(op, outcome)
             } else {
@@ -152,12 +169,17 @@ impl<S: Send + Sync + 'static> Worker<S> {
         cx: &OpCx<S>,
         reconciler: &dyn Erased<S>,
         op: &Operation,
-        outcome: Result<Next, StepError>,
+        stepped: Stepped,
     ) -> Result<After, StepError> {
-        let until = match outcome {
-            Ok(Next::Again) | Err(StepError::News) => return Ok(After::Again),
+        let until = match stepped.outcome {
+            Ok(Next::Again) => return Ok(After::Next),
+            Err(StepError::News) => return Ok(After::Again),
             Ok(Next::After(pause)) => self.now().plus(pause),
             Ok(Next::Wait { until }) => until,
+            Ok(Next::Done) if stepped.noted.is_some_and(|noted| noted.ended) => {
+                info!(event = OPERATION, "operation done");
+                return Ok(After::LetGo);
+            }
             Ok(Next::Done) => return self.end(cx, op).await,
             Ok(Next::Fail(failure)) => return self.fail(cx, reconciler, op, &failure).await,
             Err(StepError::Permanent(why)) => {

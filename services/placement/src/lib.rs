@@ -11,6 +11,7 @@ mod config;
 mod model;
 mod rules;
 mod store;
+mod together;
 
 use std::sync::Arc;
 
@@ -21,12 +22,14 @@ use nephos_db::{Error, Migration, migrations};
 use nephos_runtime::{Shutdown, Task};
 use nephos_types::Finding;
 use store::reading::Reading;
+use together::Together;
 
 /// The service.
 pub struct Placement {
     core: Core,
     config: Config,
     reading: Reading,
+    together: Together,
 }
 
 type Svc = Placement;
@@ -46,6 +49,7 @@ impl Placement {
             core,
             config,
             reading: Reading::default(),
+            together: Together::default(),
         }
     }
 

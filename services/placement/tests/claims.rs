@@ -42,6 +42,58 @@ async fn of_fifty_parallel_claims_for_the_last_unit_one_is_given() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_one_of_many_parallel_claims_is_refused_changes_nothing_for_the_others() {
+    let cloud = Cloud::new().await;
+    let host = cloud
+        .provider(1, None, &[("VCPU", 100), ("DISK_GB", 100)])
+        .await;
+    let good = json!({ host.clone(): {"resources": {"VCPU": 1, "DISK_GB": 2}} });
+    cloud.claim(7, Value::Null, good.clone()).await.expect(204);
+    let before = cloud.generation(1).await;
+    let mut told = Vec::new();
+    for n in 100..160 {
+        let (consumer, allocations, expected) = match n % 6 {
+            // It has something already.
+            0 => (7, good.clone(), 409),
+            1 => (n, json!({ uuid(99): {"resources": {"VCPU": 1}} }), 400),
+            2 => (
+                n,
+                json!({ host.clone(): {"resources": {"VCPU": 1, "CUSTOM_NONE": 1}} }),
+                400,
+            ),
+            3 => (
+                n,
+                json!({ host.clone(): {"resources": {"VCPU": 1000}} }),
+                409,
+            ),
+            _good => (n, good.clone(), 204),
+        };
+        let (ask, body) = (cloud.admin.clone(), claim(Value::Null, allocations));
+        let (tell, heard) = tokio::sync::oneshot::channel();
+        nephos_runtime::spawn("claimer", async move {
+            let answer = ask
+                .put(&format!("/allocations/{}", uuid(consumer)), body)
+                .await;
+            tell.send((answer.status, expected)).unwrap();
+        });
+        told.push(heard);
+    }
+    for heard in told {
+        let (status, expected) = heard.await.unwrap();
+        assert_eq!(status, expected);
+    }
+    assert_eq!(cloud.used(1).await, json!({"VCPU": 21, "DISK_GB": 42}));
+    assert_eq!(cloud.generation(1).await, before + 20);
+    let shown = cloud
+        .admin
+        .get(&format!("/allocations/{}", uuid(104)))
+        .await;
+    assert_eq!(shown.json["consumer_generation"], 1);
+    assert_eq!(shown.json["project_id"], "project");
+    cloud.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn parallel_writers_of_one_generation_do_not_overwrite_each_other() {
     let cloud = Cloud::new().await;
     let host = cloud.provider(1, None, &[]).await;

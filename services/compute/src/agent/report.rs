@@ -33,13 +33,15 @@ impl Reports {
                 ..before.clone()
             } == observed
         });
+        if same {
+            // The time at which it was first so stays: whoever is told everything again finds the same.
+            return;
+        }
         let server = observed.server_id.clone();
         board.latest.insert(server.clone(), observed);
-        if !same {
-            board.untold.insert(server);
-            drop(board);
-            self.0.news.notify_one();
-        }
+        board.untold.insert(server);
+        drop(board);
+        self.0.news.notify_one();
     }
 
     /// Waits until there is news. Dropping the future loses nothing.

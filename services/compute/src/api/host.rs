@@ -71,9 +71,13 @@ async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
     let wrong =
         |why: serde_json::Error| Fault::bad_request(format!("The report is not readable: {why}."));
     let observed: Vec<Observed> = serde_json::from_value(req.body.0).map_err(wrong)?;
-    let mut tx = cx.write().await?;
     let of_itself = observed.iter().find(|seen| seen.kind == KIND_HOST);
     let away = of_itself.is_some_and(|seen| seen.state == HOST_AWAY);
+    // More follows from what a host says of itself than from what it says of its servers.
+    let mut tx = match of_itself {
+        Some(_) if !away => cx.write().await?,
+        _of_servers => cx.guarded().await?,
+    };
     // A host without its hypervisor is as good as silent, from now on.
     let down_since = cx.now().plus_secs(-cx.config.host_down_after_secs);
     let seen_at = if away { down_since } else { cx.now() };

@@ -344,7 +344,7 @@ pub struct ObservedServer {
     /// How far the guest is on its way to another host, or how it may be brought here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveSeen>,
-    /// When this was seen, by the host's clock.
+    /// When this was first seen so, by the host's clock.
     pub at: Timestamp,
 }
 

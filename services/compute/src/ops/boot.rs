@@ -137,10 +137,15 @@ async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Resul
         cx.siblings.release(&server.id).await.map_err(step_error)?;
         return Ok(Next::Again);
     };
-    let mut tx = cx.write("schedule").await?;
-    let others = match &server.group_id {
-        Some(group) => store::server_groups::others_for_sure(&mut tx, group, &server.id).await?,
-        None => None,
+    // Where other servers are decides only for one of a group.
+    let (mut tx, others) = match &server.group_id {
+        Some(group) => {
+            let mut tx = cx.write("schedule").await?;
+            let id = &server.id;
+            let others = store::server_groups::others_for_sure(&mut tx, group, id).await?;
+            (tx, others)
+        }
+        None => (cx.guarded("schedule").await?, None),
     };
     if others.is_some_and(|others| !others.allow(&row.host)) {
         // Another member of its group was placed meanwhile: this host does not do any more.
@@ -149,7 +154,7 @@ async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Resul
         cx.siblings.release(&server.id).await.map_err(step_error)?;
         return Ok(Next::Again);
     }
-    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+    let Some(mut fresh) = store::servers::hold(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
     fresh.host = Some(row.host);
@@ -179,8 +184,8 @@ async fn tell_host(
             return Ok(Next::After(LOOK_AGAIN));
         }
     }
-    let mut tx = cx.write("spawn").await?;
-    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+    let mut tx = cx.guarded("spawn").await?;
+    let Some(mut fresh) = store::servers::hold(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
     fresh.task_state = Some("spawning".to_owned());
@@ -194,8 +199,8 @@ async fn tell_host(
 
 async fn finish(cx: &OpCx<Compute>, op: &Operation, server: &Server) -> Result<Next, StepError> {
     crash_point!("boot.before_finish");
-    let mut tx = cx.finish("finish").await?;
-    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+    let mut tx = cx.finish_guarded("finish").await?;
+    let Some(mut fresh) = store::servers::hold(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
     fresh.vm_state = VmState::Active;

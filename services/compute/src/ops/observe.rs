@@ -9,35 +9,43 @@ use super::{CONSOLES, OPS};
 use crate::model::server::{Server, VmState, power};
 use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ObservedServer, Progress};
 use crate::store;
+use crate::store::standings::Standing;
 
-/// Takes in one report of a host, in one transaction.
+/// Takes in one report of a host, in one transaction, which guards itself: a report changes single rows, each on its own
+/// condition, and holds the server that follows its guest.
 pub(crate) async fn take(
     tx: &mut Tx,
     now: Timestamp,
     host: &str,
     observed: &[Observed],
 ) -> Result<(), nephos_db::Error> {
-    feed::record_observed(tx, now, host, observed).await?;
-    for seen in observed {
-        if seen.kind == KIND_CONSOLE {
-            tx.wake(Wake::new(CONSOLES, seen.id.as_str()));
-        }
-        if seen.kind != KIND_SERVER {
-            continue;
-        }
-        let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
+    for seen in observed.iter().filter(|seen| seen.kind == KIND_CONSOLE) {
+        tx.wake(Wake::new(CONSOLES, seen.id.as_str()));
+    }
+    for seen in feed::record_observed(tx, now, host, observed).await? {
         // What is still under way there is progress for people, and nothing that an operation waits for.
+        let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
         let under_way = guest
             .as_ref()
             .is_ok_and(|guest| guest.progress.is_under_way() && !says_where(guest));
-        if !under_way {
+        if seen.kind == KIND_SERVER && !under_way {
             nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
         }
-        match (
-            store::servers::lock(tx, &seen.id.as_str().into()).await?,
-            guest,
-        ) {
-            (Some(server), Ok(guest)) => follow(tx, now, host, server, &guest).await?,
+    }
+    let of_servers: Vec<&Observed> = observed
+        .iter()
+        .filter(|seen| seen.kind == KIND_SERVER)
+        .collect();
+    let ids: Vec<&str> = of_servers.iter().map(|seen| seen.id.as_str()).collect();
+    let known = store::standings::of(tx, &ids).await?;
+    for seen in of_servers {
+        let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
+        match (known.get(seen.id.as_str()), guest) {
+            (Some(standing), Ok(guest)) => {
+                if followed(host, standing, &guest).is_some() {
+                    follow(tx, now, host, &guest).await?;
+                }
+            }
             // Its row is gone: nothing will ever ask what was seen of it.
             (None, _) => feed::forget(tx, KIND_SERVER, &seen.id).await?,
             (Some(_), Err(why)) => {
@@ -56,44 +64,58 @@ fn says_where(guest: &ObservedServer) -> bool {
         .is_some_and(|live| live.address.is_some())
 }
 
-/// A guest that changed its power state by itself: the server follows, unless somebody is at work on it.
-async fn follow(
-    tx: &mut Tx,
-    now: Timestamp,
-    host: &str,
-    mut server: Server,
-    guest: &ObservedServer,
-) -> Result<(), nephos_db::Error> {
+/// What a server is to be whose guest changed its power state by itself; none where nothing changes, or somebody is at work
+/// on it.
+fn followed(host: &str, server: &Standing, guest: &ObservedServer) -> Option<(VmState, i64)> {
     let settled = guest.progress == Progress::Settled && guest.generation_seen >= server.generation;
     let idle = server.task_state.is_none() && server.host.as_deref() == Some(host);
     let known = !matches!(server.vm_state, VmState::Building | VmState::Error);
     if !(settled && idle && known) {
-        return Ok(());
+        return None;
     }
-    let before = (server.vm_state, server.power_state);
-    take_state(&mut server, guest.state, now);
+    let (vm_state, power_state) = states_of(guest.state, server.vm_state);
     // Whether it is on or off, its owner has not decided yet.
-    if before.0 == VmState::Resized {
-        server.vm_state = VmState::Resized;
-    }
-    if (server.vm_state, server.power_state) == before {
+    let vm_state = match server.vm_state {
+        VmState::Resized => VmState::Resized,
+        _other => vm_state,
+    };
+    Some((vm_state, power_state)).filter(|new| *new != (server.vm_state, server.power_state))
+}
+
+/// The server follows its guest. Its row is held, so that it is as it is read here: a report's transaction guards itself.
+async fn follow(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    guest: &ObservedServer,
+) -> Result<(), nephos_db::Error> {
+    let Some(mut server) = store::servers::hold(tx, &guest.server_id).await? else {
         return Ok(());
+    };
+    let standing = Standing::of(&server);
+    if let Some((vm_state, power_state)) = followed(host, &standing, guest) {
+        (server.vm_state, server.power_state) = (vm_state, power_state);
+        server.updated_at = now;
+        store::servers::update(tx, &server).await?;
     }
-    store::servers::update(tx, &server).await
+    Ok(())
 }
 
 /// Makes the server what the guest is.
 pub(crate) fn take_state(server: &mut Server, state: GuestState, now: Timestamp) {
-    let (vm_state, power_state) = match state {
+    (server.vm_state, server.power_state) = states_of(state, server.vm_state);
+    server.updated_at = now;
+}
+
+/// What a server is whose guest is this; `before` is what it was.
+fn states_of(state: GuestState, before: VmState) -> (VmState, i64) {
+    match state {
         GuestState::Running => (VmState::Active, power::RUNNING),
         GuestState::Stopped => (VmState::Stopped, power::SHUTDOWN),
         GuestState::Paused => (VmState::Paused, power::PAUSED),
         // Saved to disk, it is off for the hypervisor.
         GuestState::Suspended => (VmState::Suspended, power::SHUTDOWN),
         GuestState::Crashed => (VmState::Stopped, power::CRASHED),
-        GuestState::Absent | GuestState::Migrating => (server.vm_state, power::NOSTATE),
-    };
-    server.vm_state = vm_state;
-    server.power_state = power_state;
-    server.updated_at = now;
+        GuestState::Absent | GuestState::Migrating => (before, power::NOSTATE),
+    }
 }

@@ -12,6 +12,7 @@ pub(crate) mod migrations;
 pub(crate) mod quota;
 pub(crate) mod server_groups;
 pub(crate) mod servers;
+pub(crate) mod standings;
 
 use nephos_db::Error;
 use serde::Serialize;

@@ -9,11 +9,17 @@ use super::{json, parsed};
 use crate::model::server::{LockedBy, Server, ServerFault, VmState};
 use crate::model::spec::ServerId;
 
-const SELECT: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, key_data, \
-     user_data, config_drive, admin_pass, guest_password, files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
-     power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
-     locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
-     created_at, updated_at, launched_at, group_id, volumes FROM servers";
+macro_rules! columns {
+    () => {
+        "id, project_id, user_id, name, description, hostname, image, flavor, key_name, key_data, \
+         user_data, config_drive, admin_pass, guest_password, files, wanted_zone, wanted_host, zone, host, vm_state, task_state, want, \
+         power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, locked_by, \
+         locked_reason, fault, excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, \
+         created_at, updated_at, launched_at, group_id, volumes"
+    };
+}
+
+const SELECT: &str = concat!("SELECT ", columns!(), " FROM servers");
 
 /// Without what may be large: user data, files, the key's text, passwords.
 const SELECT_BRIEF: &str = "SELECT id, project_id, user_id, name, description, hostname, image, flavor, key_name, '' AS key_data, \
@@ -156,6 +162,18 @@ pub(crate) async fn lock(tx: &mut Tx, id: &ServerId) -> Result<Option<Server>, E
         .await?
         .into_iter()
         .next())
+}
+
+/// As [`lock`], in a transaction that guards itself: what is read stays so until its end.
+pub(crate) async fn hold(tx: &mut Tx, id: &ServerId) -> Result<Option<Server>, Error> {
+    tx.fetch_opt(
+        concat!(
+            "UPDATE servers SET id = id WHERE id = $1 RETURNING ",
+            columns!()
+        ),
+        args![id],
+    )
+    .await
 }
 
 pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {

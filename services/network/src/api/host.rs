@@ -85,37 +85,59 @@ async fn report_observed(cx: Cx, req: Req<ReportObserved>) -> Reply<ReportObserv
         );
     }
     let now = cx.now();
-    let mut tx = begin(&cx, &observed).await?;
-    feed::record_observed(&mut tx, now, host, &observed).await?;
-    hosts::seen(&mut tx, now, host).await?;
-    for seen in &observed {
+    // What is said of ports changes single rows, each on its own condition; of routers, and of a host that is another than
+    // it was, more follows.
+    let mut tx = cx.guarded().await?;
+    let mut news = take_in(&mut tx, now, host, &observed).await?;
+    if news.iter().any(|seen| more_follows(seen)) {
+        drop(tx);
+        tx = cx.write().await?;
+        news = take_in(&mut tx, now, host, &observed).await?;
+    }
+    let with = |up: bool| -> Vec<&str> {
+        let ports = observed.iter().filter(|seen| seen.kind == KIND_PORT);
+        let ports = ports.filter(|seen| (seen.state == "up") == up);
+        ports.map(|seen| seen.id.as_str()).collect()
+    };
+    ports::set_statuses(&mut tx, host, PortStatus::Active, &with(true)).await?;
+    ports::set_statuses(&mut tx, host, PortStatus::Down, &with(false)).await?;
+    for seen in news {
         note(&mut tx, now, host, seen).await?;
     }
     tx.commit().await?;
     Ok(Empty)
 }
 
-/// What is said of ports changes one row each, whose condition is all that it depends on; of routers and of the host itself
-/// more follows.
-async fn begin(cx: &Cx, observed: &[Observed]) -> Result<Tx, Fault> {
-    if observed.iter().all(|seen| seen.kind == KIND_PORT) {
-        return cx.guarded().await;
-    }
-    cx.write().await
+/// Notes what a host has seen; gives what something follows from: what was not so before, routers in any case, and the host
+/// itself when nobody knows it any more.
+async fn take_in<'a>(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    observed: &'a [Observed],
+) -> Result<Vec<&'a Observed>, Fault> {
+    let known = hosts::seen(tx, now, host).await?;
+    let changed = feed::record_observed(tx, now, host, observed).await?;
+    let in_any_case = |seen: &&Observed| match seen.kind.as_str() {
+        KIND_ROUTER => true,
+        KIND_HOST => !known,
+        _other => false,
+    };
+    let others = observed.iter().filter(in_any_case);
+    let others: Vec<&Observed> = others
+        .filter(|seen| !changed.iter().any(|one| std::ptr::eq(*one, *seen)))
+        .collect();
+    Ok(changed.into_iter().chain(others).collect())
+}
+
+/// Whether more follows from it than the rows that it is about.
+fn more_follows(seen: &Observed) -> bool {
+    matches!(seen.kind.as_str(), KIND_ROUTER | KIND_HOST)
 }
 
 /// What follows from one thing that a host saw.
 async fn note(tx: &mut Tx, now: Timestamp, host: &str, seen: &Observed) -> Result<(), Fault> {
-    let up = seen.state == "up";
     match seen.kind.as_str() {
-        KIND_PORT => {
-            let status = if up {
-                PortStatus::Active
-            } else {
-                PortStatus::Down
-            };
-            ports::set_status(tx, &seen.id, host, status).await?;
-        }
         KIND_ROUTER => note_router(tx, host, seen).await?,
         KIND_HOST => {
             let report: HostReport =

@@ -56,9 +56,7 @@ async fn of_ports(network: &Network, ports: &[String]) -> Result<BTreeSet<String
     crash_point!("stale.before_rewrite");
     let mut tx = network.core.db.guarded().await?;
     let edit = entries::edit(&mut tx, now).await?;
-    for port in ports {
-        stale::take(&mut tx, KIND_PORT, port).await?;
-    }
+    stale::take_all(&mut tx, KIND_PORT, ports).await?;
     let lists = entries::write(&mut tx, &edit, ports).await?;
     finish(tx).await?;
     Ok(lists)

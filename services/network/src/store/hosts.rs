@@ -62,14 +62,10 @@ pub(crate) async fn report(
     Ok(before.as_deref() != Some(&vtep))
 }
 
-/// Notes that a host is alive.
-pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, host: &str) -> Result<(), Error> {
-    tx.exec(
-        "UPDATE hosts SET seen_at = $1 WHERE host = $2",
-        args![now, host],
-    )
-    .await?;
-    Ok(())
+/// Notes that a host is alive; whether it is known.
+pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, host: &str) -> Result<bool, Error> {
+    let sql = "UPDATE hosts SET seen_at = $1 WHERE host = $2";
+    Ok(tx.exec(sql, args![now, host]).await? > 0)
 }
 
 /// What an operator says of a host.

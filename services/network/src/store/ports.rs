@@ -164,18 +164,23 @@ pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a host saw of a port that is bound to it.
-pub(crate) async fn set_status(
+/// What a host has of these ports of its own; whoever's status that is already stays as it is.
+pub(crate) async fn set_statuses(
     tx: &mut Tx,
-    id: &str,
     host: &str,
     status: PortStatus,
+    ids: &[&str],
 ) -> Result<(), Error> {
-    tx.exec(
-        "UPDATE ports SET status = $1, revision = revision + 1 WHERE id = $2 AND host = $3 AND status <> $1",
-        args![status.as_str(), id, host],
-    )
-    .await?;
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let change = Where::given(
+        "UPDATE ports SET status = $1, revision = revision + 1",
+        args![status.as_str()],
+    );
+    let change = change.in_("id", ids).eq("host", host);
+    tx.exec_where(&change.not_eq("status", status.as_str()))
+        .await?;
     Ok(())
 }
 

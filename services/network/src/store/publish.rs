@@ -260,16 +260,15 @@ pub(crate) async fn network(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(),
 
 /// Tells every host that knows a network what it is now.
 pub(crate) async fn network_again(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
-    let spec = network_spec(tx, id).await?;
-    for host in feed::hosts_of(tx, KIND_NETWORK, id).await? {
-        let spot = place(&host, KIND_NETWORK, id);
-        match &spec {
-            Some(spec) => feed::publish_changed(tx, now, spot, spec).await?,
-            None => {
-                feed::withdraw_present(tx, now, spot).await?;
-                lists::leave(tx, &host, entries::ports_of(id)).await?;
-            }
+    let Some(spec) = network_spec(tx, id).await? else {
+        for host in feed::hosts_of(tx, KIND_NETWORK, id).await? {
+            feed::withdraw_present(tx, now, place(&host, KIND_NETWORK, id)).await?;
+            lists::leave(tx, &host, entries::ports_of(id)).await?;
         }
+        return Ok(());
+    };
+    for host in feed::hosts_told_else(tx, KIND_NETWORK, id, &spec).await? {
+        feed::publish_changed(tx, now, place(&host, KIND_NETWORK, id), &spec).await?;
     }
     Ok(())
 }
@@ -312,18 +311,19 @@ pub(crate) async fn group(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), E
 
 /// Tells every host that knows a security group what it is now, also of the groups that its rules name.
 pub(crate) async fn group_again(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
-    let spec = group_spec(tx, id).await?;
-    for host in feed::hosts_of(tx, KIND_SECURITY_GROUP, id).await? {
-        let spot = place(&host, KIND_SECURITY_GROUP, id);
-        match &spec {
-            Some(spec) => {
-                feed::publish_changed(tx, now, spot, spec).await?;
-                ensure_remote(tx, now, &host, id).await?;
-            }
-            None => {
-                feed::withdraw_present(tx, now, spot).await?;
-                lists::leave(tx, &host, entries::members_of(id)).await?;
-            }
+    let Some(spec) = group_spec(tx, id).await? else {
+        for host in feed::hosts_of(tx, KIND_SECURITY_GROUP, id).await? {
+            feed::withdraw_present(tx, now, place(&host, KIND_SECURITY_GROUP, id)).await?;
+            lists::leave(tx, &host, entries::members_of(id)).await?;
+        }
+        return Ok(());
+    };
+    for host in feed::hosts_told_else(tx, KIND_SECURITY_GROUP, id, &spec).await? {
+        feed::publish_changed(tx, now, place(&host, KIND_SECURITY_GROUP, id), &spec).await?;
+    }
+    for remote in remote_groups(tx, id).await? {
+        for host in feed::hosts_without(tx, KIND_SECURITY_GROUP, (id, &remote)).await? {
+            group_on(tx, now, &host, &remote).await?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 //! waits for another. Whoever takes a mark reads what it is about in the same transaction, after it: what left the mark
 //! was committed with it.
 
-use nephos_db::{Db, Error, Tx, args};
+use nephos_db::{Db, Error, Tx, Where, args};
 use nephos_types::{Timestamp, Wake};
 
 use crate::model::spec::{KIND_NETWORK, KIND_PORT};
@@ -86,6 +86,13 @@ pub(crate) async fn all(db: &Db) -> Result<Vec<Pair>, Error> {
         args![AT_ONCE],
     )
     .await
+}
+
+/// Takes the marks of things of a kind that there are, as [`take`].
+pub(crate) async fn take_all(tx: &mut Tx, kind: &str, ids: &[String]) -> Result<(), Error> {
+    let marks = Where::new("DELETE FROM stale").eq("kind", kind);
+    tx.exec_where(&marks.in_("id", ids)).await?;
+    Ok(())
 }
 
 /// Takes the marks of a thing that there are. What it is about is read after it.

@@ -16,7 +16,7 @@ use super::{ConsumerPath, ProviderPath, all_providers, dated, versions, write};
 use crate::model::claim::{Claim, Share};
 use crate::model::{ClassName, ConsumerId, ProviderId, normal_uuid};
 use crate::store::claims::{self, Refused};
-use crate::store::consumers;
+use crate::store::{self, consumers, first_claims};
 use crate::{Cx, rules};
 
 /// Whom an allocation belongs to that was made before owners were asked for.
@@ -355,9 +355,8 @@ async fn set_allocations(cx: Cx, req: Req<SetAllocations>) -> Reply<SetAllocatio
     let consumer =
         consumer.ok_or_else(|| Fault::bad_request(format!("Malformed consumer_uuid: {given}")))?;
     let claim = req.body.read()?.claim(cx.version, ConsumerId(consumer));
-    let mut w = write(&cx).await?;
     let consumer = claim.consumer.clone();
-    claims::replace(&mut w, &[claim])
+    claim_one(&cx, claim)
         .await
         .map_err(|refused| match refused {
             Refused::NoClass(_) => Fault::bad_request(format!(
@@ -365,8 +364,26 @@ async fn set_allocations(cx: Cx, req: Req<SetAllocations>) -> Reply<SetAllocatio
             )),
             other => other.into(),
         })?;
-    w.commit().await?;
     Ok(Empty)
+}
+
+async fn claim_one(cx: &Cx, claim: Claim) -> Result<(), Refused> {
+    if first_claims::is_first(&claim) {
+        let again = claim.clone();
+        if let Some(outcome) = cx.together.claim(cx.db(), &cx.core.clock, claim).await {
+            return outcome;
+        }
+        // Written or not: if it was, this finds the consumer there.
+        return alone(cx, again).await;
+    }
+    alone(cx, claim).await
+}
+
+async fn alone(cx: &Cx, claim: Claim) -> Result<(), Refused> {
+    let mut w = store::begin(cx.db(), cx.now()).await?;
+    claims::replace(&mut w, &[claim]).await?;
+    w.commit().await?;
+    Ok(())
 }
 
 endpoint! {

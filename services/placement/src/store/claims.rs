@@ -11,7 +11,7 @@ use crate::model::provider::Provider;
 use crate::model::{ClassName, ConsumerId, ProviderId};
 
 /// Why claims are refused.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("cannot write claims")]
     Write(#[from] Error),
@@ -122,7 +122,7 @@ async fn read(w: &mut Writing, claims: &[Claim]) -> Result<Before, Refused> {
     Ok(before)
 }
 
-fn check_generation(claim: &Claim, consumer: Option<&Consumer>) -> Result<(), Refused> {
+pub(super) fn check_generation(claim: &Claim, consumer: Option<&Consumer>) -> Result<(), Refused> {
     let Some(expected) = claim.generation else {
         return Ok(());
     };
@@ -139,7 +139,11 @@ fn check_generation(claim: &Claim, consumer: Option<&Consumer>) -> Result<(), Re
     })
 }
 
-async fn check_classes(w: &mut Writing, shares: &[&Share], stock: &Stock) -> Result<(), Refused> {
+pub(super) async fn check_classes(
+    w: &mut Writing,
+    shares: &[&Share],
+    stock: &Stock,
+) -> Result<(), Refused> {
     // What a provider has stock of is a class.
     let in_doubt = shares
         .iter()

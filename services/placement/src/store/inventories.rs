@@ -24,7 +24,8 @@ impl FromRow for Inventory {
     }
 }
 
-struct OfClass(ClassName, Inventory);
+/// Stock of a class.
+pub(super) struct OfClass(pub ClassName, pub Inventory);
 
 impl FromRow for OfClass {
     fn from_row(row: &Row) -> Result<Self, Error> {

@@ -3,6 +3,7 @@
 
 pub(crate) mod claims;
 pub(crate) mod consumers;
+pub(crate) mod first_claims;
 pub(crate) mod fsck;
 pub(crate) mod inventories;
 pub(crate) mod names;
