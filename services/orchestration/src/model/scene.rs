@@ -245,7 +245,9 @@ fn names(value: &Value, words: &[&str]) -> bool {
                 Value::Array(path) => path.first(),
                 one => Some(one),
             };
-            let asked = asked.filter(|_| key == "get_param").and_then(Value::as_str);
+            let asked = asked
+                .filter(|_| key == "get_param" || key == "Ref")
+                .and_then(Value::as_str);
             asked.is_some_and(|name| words.contains(&name)) || names(value, words)
         }),
         Value::Array(items) => items.iter().any(|item| names(item, words)),
@@ -322,6 +324,10 @@ impl World for Scene {
         if let Some(fact) = self.facts.get(name) {
             return fact.attribute(name, attribute, path);
         }
+    fn has_resource(&self, name: &str) -> bool {
+        Self::has_resource(self, name)
+    }
+
         if !self.has_resource(name) {
             return Err(Trouble::wrong(format!(
                 "The specified reference \"{name}\" (in unknown) is incorrect."
