@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 use nephos_db::{Db, Error};
 use serde_json::{Map, Value, json};
 
+use super::aside::aside;
 use crate::model::environment::{Environment, is_file};
 use crate::model::fact::Fact;
 use crate::model::graph::{self, Needs};
@@ -12,7 +13,7 @@ use crate::model::kind::{self, How, Kind};
 use crate::model::refusal::Refusal;
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::{Action, Resource, Stack, StackId, Status, Wanted};
-use crate::model::template::Template;
+use crate::model::template::{Output, Template};
 use crate::store::{resources, stacks};
 
 /// A stack with everything about it.
@@ -59,7 +60,8 @@ pub(crate) fn scene_of(stack: &Stack, wanted: &Wanted) -> Result<Scene, Refusal>
 /// A stack as it is.
 pub(crate) fn view<'a>(db: &'a Db, stack: &'a Stack) -> BoxFuture<'a, Result<View, ViewError>> {
     async move {
-        let mut scene = scene_of(stack, &stack.wanted)?;
+        let own = stack.clone();
+        let mut scene = aside(move || scene_of(&own, &own.wanted)).await?;
         let rows = resources::of_stack(db, &stack.id).await?;
         // What the template does not have any more may still be there, but is no part of it.
         let counts = |row: &&Resource| !row.superseded && scene.has_resource(&row.name);
@@ -72,14 +74,32 @@ pub(crate) fn view<'a>(db: &'a Db, stack: &'a Stack) -> BoxFuture<'a, Result<Vie
             let fact = fact(db, row).await?;
             scene.facts.insert(row.name.clone(), fact);
         }
-        let needs = graph::needs(&scene)?;
-        Ok(View {
-            scene,
-            needs,
-            resources: rows,
+        aside(move || {
+            let needs = graph::needs(&scene)?;
+            Ok(View {
+                scene,
+                needs,
+                resources: rows,
+            })
         })
+        .await
     }
     .boxed()
+}
+
+/// An output with its value, or why it has none.
+pub(crate) type Shown = (Output, Result<Value, String>);
+
+/// The outputs of a stack, and the stack again.
+pub(crate) async fn outputs(view: View) -> (View, Vec<Shown>) {
+    aside(move || {
+        let found = view.scene.outputs().into_iter();
+        let found = found
+            .map(|(output, value)| (output.clone(), value))
+            .collect();
+        (view, found)
+    })
+    .await
 }
 
 /// Whether a resource can be referred to.
@@ -111,11 +131,10 @@ pub(crate) async fn fact(db: &Db, row: &Resource) -> Result<Fact, ViewError> {
             attributes: Map::new(),
         });
     };
-    let outputs: Vec<(String, Result<Value, String>)> = view
-        .scene
-        .outputs()
+    let (view, shown) = outputs(view).await;
+    let outputs: Vec<(String, Result<Value, String>)> = shown
         .into_iter()
-        .map(|(output, value)| (output.name.clone(), value))
+        .map(|(output, value)| (output.name, value))
         .collect();
     let mut members: Vec<(String, Fact)> = view.scene.facts.into_iter().collect();
     members.sort_by(|(left, _), (right, _)| (left.len(), left).cmp(&(right.len(), right)));
