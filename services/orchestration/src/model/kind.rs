@@ -283,6 +283,43 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_defaults_are_json() {
+impl Kind {
+    /// The same in the words of CloudFormation; as a stack's template it is not taken here.
+    pub fn cfn_template(&self) -> Value {
+        let short = self.name.rsplit("::").next().unwrap_or(self.name);
+        let mut parameters = Map::new();
+        let mut properties = Map::new();
+        for prop in self.props {
+            let kind = match prop.kind {
+                Type::Text | Type::Any => "String",
+                Type::Number | Type::Integer => "Number",
+                Type::Boolean => "Boolean",
+                Type::List => "CommaDelimitedList",
+                Type::Map => "Json",
+            };
+            let mut parameter = json!({"Type": kind, "Description": prop.doc});
+            if let (Some(map), Some(default)) = (parameter.as_object_mut(), prop.default_value()) {
+                map.insert("Default".to_owned(), default);
+            }
+            parameters.insert(prop.name.to_owned(), parameter);
+            properties.insert(prop.name.to_owned(), json!({"Ref": prop.name}));
+        }
+        let output = |(name, doc): &(&str, &str)| {
+            let value = json!({"Fn::GetAtt": [short, name]});
+            let output = json!({"Description": doc, "Value": value});
+            ((*name).to_owned(), output)
+        };
+        let outputs: Map<String, Value> = self.attrs.iter().chain(&[SHOW]).map(output).collect();
+        json!({
+            "HeatTemplateFormatVersion": "2012-12-12",
+            "Description": format!("Initial template of {short}"),
+            "Parameters": parameters,
+            "Resources": {short: {"Type": self.name, "Properties": properties}},
+            "Outputs": outputs,
+        })
+    }
+}
+
         let mut names: Vec<&str> = all().map(|kind| kind.name).collect();
         let count = names.len();
         names.sort_unstable();
@@ -313,6 +350,12 @@ mod tests {
             "OS::Neutron::Port",
             "OS::Swift::Container",
         ] {
+        let cfn = test.cfn_template();
+        assert_eq!(cfn["Parameters"]["fail"]["Type"], "Boolean");
+        assert_eq!(
+            cfn["Outputs"]["output"]["Value"],
+            json!({"Fn::GetAtt": ["TestResource", "output"]})
+        );
             assert_eq!(service_away(here), None);
         }
     }
