@@ -197,6 +197,9 @@ impl State {
     pub fn id(&mut self) -> String {
         self.made += 1;
         format!("00000000-0000-4000-8000-{:012}", self.made)
+            (_, ["v3", _project, "backups", rest @ ..]) => {
+                self.backups((method, rest), query, body)
+            }
     }
 
     pub fn rows(&mut self, collection: &str) -> &mut BTreeMap<String, Value> {

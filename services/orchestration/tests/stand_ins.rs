@@ -258,6 +258,49 @@ impl State {
             ("POST", []) => {
                 let id = self.id();
                 let mut group = body["server_group"].clone();
+    /// A backup is there at the second look, unless it is refused.
+    pub fn backups(
+        &mut self,
+        asked: (&str, &[&str]),
+        query: &[(String, String)],
+        body: &Value,
+    ) -> Answer {
+        let refused = self.refuses.contains_key("backups");
+        match asked {
+            ("POST", []) => {
+                let id = self.id();
+                let mut backup = body["backup"].clone();
+                backup["id"] = json!(id);
+                backup["status"] = json!("creating");
+                self.rows("backups").insert(id, backup.clone());
+                (202, json!({ "backup": backup }))
+            }
+            ("GET", ["detail"]) => {
+                let (key, volume) = &query[0];
+                assert_eq!(key, "volume_id");
+                let of = |backup: &&mut Value| backup["volume_id"] == **volume;
+                let mut found = Vec::new();
+                for backup in self.rows("backups").values_mut().filter(of) {
+                    found.push(backup.clone());
+                    backup["status"] = json!(if refused { "error" } else { "available" });
+                    backup["fail_reason"] = json!("no room");
+                }
+                (200, json!({ "backups": found }))
+            }
+            other => panic!("backups are not asked this: {other:?}"),
+        }
+    }
+
+    /// There is one user, of the id `u1` and the name `alice`.
+    pub fn users(&mut self, rest: &[&str], name: Option<&str>) -> Answer {
+        match (rest, name) {
+            ([], Some("alice")) => (200, json!({"users": [{"id": "u1", "name": "alice"}]})),
+            ([], _another) => (200, json!({"users": []})),
+            (["u1"], _) => (200, json!({"user": {"id": "u1"}})),
+            _another => missing(),
+        }
+    }
+
                 group["id"] = json!(id);
                 self.rows("groups").insert(id, group.clone());
                 (200, json!({ "server_group": group }))

@@ -15,7 +15,7 @@ use crate::model::refusal::Refusal;
 use crate::model::region;
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::MAX_DEPTH;
-use crate::model::template::{Definition, Template};
+use crate::model::template::{Definition, Deletion, Template};
 
 /// A resource type, or the file that stands for one.
 #[derive(Clone, Debug)]
@@ -196,6 +196,12 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
     for value in definition.properties.values() {
         check_attributes(scene, value)?;
     }
+    let copies = matches!(&target, Target::Kind(kind) if matches!(kind.how, How::Volume));
+    if scene.deletion(definition)? == Deletion::Snapshot && !copies {
+        return Err(Refusal::invalid(format!(
+            "{place}: \"Snapshot\" deletion policy not supported"
+        )));
+    }
     let mut judged = Judged::default();
     let properties = match &target {
         Target::Kind(kind) => {
@@ -276,14 +282,15 @@ pub(crate) fn inner_scene(
     environment.parameters.retain(|name, _| declared(name));
     let mut inner = Scene::new(template, environment, scene.files.clone(), names, true)?;
     inner.lenient = scene.lenient;
-    inner.facade = facade(definition);
+    inner.facade = facade(scene, definition);
     Ok(inner)
 }
 
 /// What a nested template may ask of the resource that it stands for.
-pub(crate) fn facade(definition: &Definition) -> Value {
+pub(crate) fn facade(scene: &Scene, definition: &Definition) -> Value {
+    let deletion = scene.deletion(definition).map(Deletion::word);
     serde_json::json!({
-        "metadata": definition.metadata, "deletion_policy": definition.deletion_policy,
+        "metadata": definition.metadata, "deletion_policy": deletion.unwrap_or_default(),
         "update_policy": definition.update_policy,
     })
 }

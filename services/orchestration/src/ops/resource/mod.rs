@@ -6,6 +6,7 @@ pub(crate) mod block_admin;
 mod compute;
 mod image;
 mod local;
+pub(crate) mod keep;
 pub(crate) mod nested;
 mod network;
 mod rest;
