@@ -7,6 +7,7 @@
 )]
 
 mod administrators;
+mod containers;
 mod crash;
 mod going_back;
 mod groups;

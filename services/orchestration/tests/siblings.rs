@@ -81,6 +81,12 @@ impl Dispatch for Siblings {
                 Incoming::Bytes(bytes) => serde_json::from_slice(bytes).unwrap_or(Value::Null),
                 Incoming::Stream(_) => Value::Null,
             };
+            let mut headers = HeaderMap::new();
+            if let ["v1", account, rest @ ..] = parts.as_slice() {
+                let asked = (request.method.as_str(), *account, rest);
+                let (status, value) = this.state().objects(asked, &request.headers, &mut headers);
+                return answer((status, value), headers);
+            }
             let (status, value) =
                 this.state()
                     .handle(request.method.as_str(), &parts, &query, &body);
@@ -91,20 +97,24 @@ impl Dispatch for Siblings {
                     HeaderValue::from_static("a-token-of-a-trust"),
                 );
             }
-            let body = if value.is_null() {
-                Payload::Empty
-            } else {
-                Payload::Bytes(Bytes::from(value.to_string()))
-            };
-            Response {
-                status: StatusCode::from_u16(status).unwrap(),
-                headers,
-                body,
-            }
+            answer((status, value), headers)
         }
         .boxed()
     }
 }
+fn answer((status, value): Answer, headers: HeaderMap) -> Response {
+    let body = if value.is_null() {
+        Payload::Empty
+    } else {
+        Payload::Bytes(Bytes::from(value.to_string()))
+    };
+    Response {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers,
+        body,
+    }
+}
+
 
 pub type Answer = (u16, Value);
 
@@ -150,6 +160,11 @@ impl State {
             ("DELETE", ["v3", "OS-TRUST", "trusts", id]) => {
                 self.trusts.retain(|known| known != id);
                 (204, Value::Null)
+            ("GET", ["v3", "auth", "catalog"]) => (
+                200,
+                json!({"catalog": [{"type": "object-store", "endpoints": [
+                    {"interface": "public", "url": "http://cloud.test:8080/object/v1/AUTH_p"}]}]}),
+            ),
             }
             ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
             (_, ["v2.0", collection, rest @ ..]) => {

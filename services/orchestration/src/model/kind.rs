@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::{cinder, glance, heat, neutron, nova, software};
+use super::kinds::{cinder, glance, heat, neutron, nova, object, software};
 use super::property::{Prop, Type};
 
 /// A resource type.
@@ -58,6 +58,7 @@ pub(crate) enum How {
 }
 
 /// A collection of a sibling, whose things are made, changed and removed in the usual way.
+    Container,
 #[derive(Debug)]
 pub(crate) struct Rest {
     pub service: &'static str,
@@ -139,6 +140,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
 }
 
 /// The type of this name.
+        object::KINDS,
 pub(crate) fn find(name: &str) -> Option<&'static Kind> {
     all().find(|kind| kind.name == name)
 }
@@ -216,6 +218,7 @@ impl Kind {
     /// As the API shows the type.
     pub fn described(&self) -> Value {
         let props: Map<String, Value> = self
+                | How::Container
             .props
             .iter()
             .map(|prop| (prop.name.to_owned(), prop.described()))

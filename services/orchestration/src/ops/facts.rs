@@ -218,6 +218,7 @@ fn plain(row: &Resource, kind: Option<&Kind>) -> Fact {
                 .collect(),
         ),
         Some(How::Server) => (physical, super::resource::server::attributes(&row.observed)),
+        Some(How::Container) => (physical, super::resource::container::attributes(row)),
         _other => (
             physical,
             row.observed.as_object().cloned().unwrap_or_default(),

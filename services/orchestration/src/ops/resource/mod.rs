@@ -4,6 +4,7 @@ mod batches;
 mod block;
 pub(crate) mod block_admin;
 mod compute;
+pub(crate) mod container;
 mod image;
 mod local;
 pub(crate) mod keep;
@@ -142,15 +143,21 @@ pub(crate) type Did = Result<Outcome, Why>;
 impl Work<'_> {
     /// Asks a sibling in the name of whoever asked for the stack.
     pub async fn ask(&self, ask: &Ask<'_>) -> Result<Value, PeerError> {
-        let Some(trust) = self.trust else {
-            return Err(PeerError {
-                service: ask.service,
-                status: Some(403),
-                kind: String::new(),
-                message: "The stack has no trust of a user to act by. Update the stack, and it acts for whoever does.".to_owned(),
-            });
-        };
-        self.cx.siblings.ask(trust, ask).await
+        self.cx.siblings.ask(self.trust_for(ask)?, ask).await
+    }
+
+    /// The same, for the headers of the answer.
+    pub async fn ask_headers(&self, ask: &Ask<'_>) -> Result<Map<String, Value>, PeerError> {
+        self.cx.siblings.headers(self.trust_for(ask)?, ask).await
+    }
+
+    fn trust_for(&self, ask: &Ask<'_>) -> Result<&str, PeerError> {
+        self.trust.ok_or_else(|| PeerError {
+            service: ask.service,
+            status: Some(403),
+            kind: String::new(),
+            message: "The stack has no trust of a user to act by. Update the stack, and it acts for whoever does.".to_owned(),
+        })
     }
 
     /// A property of the resource as it is to be.
@@ -232,6 +239,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::ServerGroup => compute::server_group(work).await,
         How::WebImage => image::ensure(work).await,
     }
+        How::Container => container::ensure(work).await,
 }
 
 /// Changes the resource to `changing_to`, or goes on with it.
@@ -295,6 +303,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         | How::Value
         | How::RandomString
         | How::WaitHandle
+        How::Container => container::remove(work).await,
         | How::WaitCondition
         | How::ScalingPolicy => gone,
     }
@@ -322,6 +331,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
     }
 }
 
+        Some(How::Container) => container::ensure(work).await,
 /// Suspends or resumes the resource, if it is something that can be.
 pub(crate) async fn pause(work: &Work<'_>, suspend: bool) -> Did {
     if work.row.nested_id().is_some() {

@@ -428,6 +428,12 @@ pub(super) async fn remove(work: &Work<'_>, rest: &Rest) -> Did {
         }
     };
     crash_point!("rest.remove");
+    if matches!(
+        work.kind.map(|kind| kind.how),
+        Some(crate::model::kind::How::Container)
+    ) {
+        return super::container::look_external(work, &id).await;
+    }
     let sent = work
         .ask(&Ask::delete(rest.service, format!("{}/{id}", rest.path)))
         .await;
