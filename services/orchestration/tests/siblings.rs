@@ -90,7 +90,6 @@ impl Dispatch for Siblings {
             let (status, value) =
                 this.state()
                     .handle(request.method.as_str(), &parts, &query, &body);
-            let mut headers = HeaderMap::new();
             if parts == ["v3", "auth", "tokens"] {
                 headers.insert(
                     "x-subject-token",
@@ -102,6 +101,7 @@ impl Dispatch for Siblings {
         .boxed()
     }
 }
+
 fn answer((status, value): Answer, headers: HeaderMap) -> Response {
     let body = if value.is_null() {
         Payload::Empty
@@ -114,7 +114,6 @@ fn answer((status, value): Answer, headers: HeaderMap) -> Response {
         body,
     }
 }
-
 
 pub type Answer = (u16, Value);
 
@@ -160,12 +159,12 @@ impl State {
             ("DELETE", ["v3", "OS-TRUST", "trusts", id]) => {
                 self.trusts.retain(|known| known != id);
                 (204, Value::Null)
+            }
             ("GET", ["v3", "auth", "catalog"]) => (
                 200,
                 json!({"catalog": [{"type": "object-store", "endpoints": [
                     {"interface": "public", "url": "http://cloud.test:8080/object/v1/AUTH_p"}]}]}),
             ),
-            }
             ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
             (_, ["v2.0", collection, rest @ ..]) => {
                 self.network(method, (collection, rest), query, body)
@@ -198,10 +197,17 @@ impl State {
             ("POST", ["v2.1", "servers", server, "action"]) => self.server_action(server, body),
             (_, ["v2.1", "servers", rest @ ..]) => self.servers(method, rest, query, body),
             (_, ["v2.1", "os-server-groups", rest @ ..]) => self.server_groups(method, rest, body),
+            (_, ["v3", _project, "backups", rest @ ..]) => {
+                self.backups((method, rest), query, body)
+            }
             (_, ["v3", _project, "types", rest @ ..]) => self.types(method, rest, body),
             (_, ["v3", _project, "qos-specs", rest @ ..]) => self.qos(method, rest, query, body),
             (_, ["v3", _project, "os-quota-sets", rest @ ..]) => self.quotas(method, rest, body),
             ("GET", ["v3", "projects", rest @ ..]) => self.projects(rest),
+            ("GET", ["v3", "users", rest @ ..]) => {
+                let name = query.iter().find(|(key, _)| key == "name");
+                self.users(rest, name.map(|(_, name)| name.as_str()))
+            }
             (_, ["v2", "images", id, rest @ ..]) => self.images(method, (id, rest), body),
             ("POST", ["v2", "images"]) => self.images(method, ("", &[]), body),
             ("GET", ["v2", "images"]) => (200, json!({"images": [{"id": "an-image"}]})),
@@ -212,9 +218,6 @@ impl State {
     pub fn id(&mut self) -> String {
         self.made += 1;
         format!("00000000-0000-4000-8000-{:012}", self.made)
-            (_, ["v3", _project, "backups", rest @ ..]) => {
-                self.backups((method, rest), query, body)
-            }
     }
 
     pub fn rows(&mut self, collection: &str) -> &mut BTreeMap<String, Value> {

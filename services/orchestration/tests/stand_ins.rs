@@ -81,6 +81,11 @@ impl State {
             }
             "rebuild" => {
                 server["image"] = json!({"id": given["imageRef"]});
+                for field in ["user_data", "preserve_ephemeral"] {
+                    if let Some(value) = given.get(field) {
+                        server[field] = value.clone();
+                    }
+                }
                 "REBUILD"
             }
             other => panic!("servers are not told this: {other}"),
@@ -253,11 +258,6 @@ impl State {
         }
     }
 
-    pub fn server_groups(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
-        match (method, rest) {
-            ("POST", []) => {
-                let id = self.id();
-                let mut group = body["server_group"].clone();
     /// A backup is there at the second look, unless it is refused.
     pub fn backups(
         &mut self,
@@ -301,6 +301,11 @@ impl State {
         }
     }
 
+    pub fn server_groups(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
+        match (method, rest) {
+            ("POST", []) => {
+                let id = self.id();
+                let mut group = body["server_group"].clone();
                 group["id"] = json!(id);
                 self.rows("groups").insert(id, group.clone());
                 (200, json!({ "server_group": group }))

@@ -25,6 +25,9 @@ pub(crate) enum How {
     Value,
     RandomString,
     Test,
+    /// Takes its time.
+    Delay,
+    SoftwareComponent,
     WaitHandle,
     WaitCondition,
     SoftwareConfig,
@@ -55,10 +58,10 @@ pub(crate) enum How {
     VolumeQuota,
     ServerGroup,
     WebImage,
+    Container,
 }
 
 /// A collection of a sibling, whose things are made, changed and removed in the usual way.
-    Container,
 #[derive(Debug)]
 pub(crate) struct Rest {
     pub service: &'static str,
@@ -68,10 +71,13 @@ pub(crate) struct Rest {
     pub one: &'static str,
     /// `networks`.
     pub many: &'static str,
-    /// Properties that name a thing of another collection: property, field of the body, collection.
+    /// Properties that name a thing of another collection: property, field of the body, collection. Without a collection
+    /// it is just another name for the field.
     pub names: &'static [(&'static str, &'static str, &'static str)],
     /// Whether it can be changed.
     pub updates: bool,
+    /// Whether it has no description, so that it is recognised by its name until its id is noted.
+    pub by_name: bool,
 }
 
 /// Types of services that are not here.
@@ -134,13 +140,13 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
         software::KINDS,
         neutron::KINDS,
         nova::KINDS,
+        object::KINDS,
     ]
     .into_iter()
     .flatten()
 }
 
 /// The type of this name.
-        object::KINDS,
 pub(crate) fn find(name: &str) -> Option<&'static Kind> {
     all().find(|kind| kind.name == name)
 }
@@ -212,13 +218,13 @@ impl Kind {
                 | How::VolumeQuota
                 | How::ServerGroup
                 | How::WebImage
+                | How::Container
         )
     }
 
     /// As the API shows the type.
     pub fn described(&self) -> Value {
         let props: Map<String, Value> = self
-                | How::Container
             .props
             .iter()
             .map(|prop| (prop.name.to_owned(), prop.described()))
@@ -277,15 +283,6 @@ impl Kind {
     }
 }
 
-/// Every type has it.
-const SHOW: (&str, &str) = ("show", "Detailed information about resource.");
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_defaults_are_json() {
 impl Kind {
     /// The same in the words of CloudFormation; as a stack's template it is not taken here.
     pub fn cfn_template(&self) -> Value {
@@ -323,6 +320,15 @@ impl Kind {
     }
 }
 
+/// Every type has it.
+const SHOW: (&str, &str) = ("show", "Detailed information about resource.");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_defaults_are_json() {
         let mut names: Vec<&str> = all().map(|kind| kind.name).collect();
         let count = names.len();
         names.sort_unstable();
@@ -344,6 +350,12 @@ impl Kind {
             test.template()["resources"]["TestResource"]["type"],
             "OS::Heat::TestResource"
         );
+        let cfn = test.cfn_template();
+        assert_eq!(cfn["Parameters"]["fail"]["Type"], "Boolean");
+        assert_eq!(
+            cfn["Outputs"]["output"]["Value"],
+            json!({"Fn::GetAtt": ["TestResource", "output"]})
+        );
         assert!(test.shows("output") && test.shows("show") && !test.shows("colour"));
         assert!(find("OS::Heat::ResourceGroup").unwrap().shows("colour"));
         assert_eq!(service_away("OS::Barbican::Order"), Some("key-manager"));
@@ -353,12 +365,6 @@ impl Kind {
             "OS::Neutron::Port",
             "OS::Swift::Container",
         ] {
-        let cfn = test.cfn_template();
-        assert_eq!(cfn["Parameters"]["fail"]["Type"], "Boolean");
-        assert_eq!(
-            cfn["Outputs"]["output"]["Value"],
-            json!({"Fn::GetAtt": ["TestResource", "output"]})
-        );
             assert_eq!(service_away(here), None);
         }
     }

@@ -183,17 +183,18 @@ fn plain(row: &Resource, kind: Option<&Kind>) -> Fact {
         Some(How::SoftwareConfig | How::CloudConfig | How::MultipartMime) => {
             (physical, one("config", data("config")))
         }
+        Some(How::SoftwareComponent) => (
+            physical,
+            one(
+                "configs",
+                row.properties.get("configs").cloned().unwrap_or_default(),
+            ),
+        ),
         Some(How::WaitHandle) => {
-            let reference = if row
-                .properties
-                .get("signal_transport")
-                .and_then(Value::as_str)
-                == Some("CFN_SIGNAL")
-            {
-                data("endpoint")
-            } else {
-                physical
-            };
+            let transport = row.properties.get("signal_transport");
+            // One that each update makes anew has no other way.
+            let by_url = transport.is_none_or(|way| way.as_str() == Some("CFN_SIGNAL"));
+            let reference = if by_url { data("endpoint") } else { physical };
             (
                 reference,
                 ["endpoint", "curl_cli", "signal"]
@@ -217,8 +218,8 @@ fn plain(row: &Resource, kind: Option<&Kind>) -> Fact {
                 .map(|name| (name.to_owned(), data(name)))
                 .collect(),
         ),
-        Some(How::Server) => (physical, super::resource::server::attributes(&row.observed)),
         Some(How::Container) => (physical, super::resource::container::attributes(row)),
+        Some(How::Server) => (physical, super::resource::server::attributes(&row.observed)),
         _other => (
             physical,
             row.observed.as_object().cloned().unwrap_or_default(),

@@ -192,7 +192,10 @@ async fn make(work: &Work<'_>) -> Did {
             fields.insert(prop.to_owned(), value.clone());
         }
     }
-    if let Some(image) = work.text("image") {
+    if work.prop("multiattach") == Some(&json!(true)) {
+        fields.insert("multiattach".to_owned(), json!(true));
+    }
+    if let Some(image) = work.text("image").or_else(|| work.text("imageRef")) {
         let image = server::image(work, image).await?;
         fields.insert("imageRef".to_owned(), json!(image));
     }

@@ -6,8 +6,8 @@ pub(crate) mod block_admin;
 mod compute;
 pub(crate) mod container;
 mod image;
-mod local;
 pub(crate) mod keep;
+mod local;
 pub(crate) mod nested;
 mod network;
 mod rest;
@@ -212,10 +212,11 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::Value => local::value(work),
         How::RandomString => local::random_string(work),
         How::Test => local::test(work, "create"),
+        How::Delay => Ok(local::delay(work, "CREATE")),
         How::WaitHandle => Ok(local::handle(work)),
         How::WaitCondition => local::wait(work).await,
         How::ScalingPolicy => Ok(local::policy(work)),
-        How::SoftwareConfig | How::CloudConfig | How::MultipartMime => {
+        How::SoftwareConfig | How::SoftwareComponent | How::CloudConfig | How::MultipartMime => {
             software::config(work, kind).await
         }
         How::Deployment => software::deploy(work, "CREATE").await,
@@ -238,8 +239,8 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::VolumeQuota => block_admin::quota(work).await,
         How::ServerGroup => compute::server_group(work).await,
         How::WebImage => image::ensure(work).await,
-    }
         How::Container => container::ensure(work).await,
+    }
 }
 
 /// Changes the resource to `changing_to`, or goes on with it.
@@ -255,6 +256,8 @@ pub(crate) async fn change(work: &Work<'_>) -> Did {
     };
     match kind.how {
         How::Test => local::test(work, "update"),
+        // A change takes no time.
+        How::Delay => Ok(Outcome::done(work.thing_name())),
         How::Rest(rest) => rest::change(work, rest).await,
         How::Server => server_change::change(work).await,
         How::Deployment => software::deploy(work, "UPDATE").await,
@@ -276,7 +279,8 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
     };
     match kind.how {
         How::Test => local::test(work, "delete"),
-        How::SoftwareConfig | How::CloudConfig | How::MultipartMime => {
+        How::Delay => Ok(local::delay(work, "DELETE")),
+        How::SoftwareConfig | How::SoftwareComponent | How::CloudConfig | How::MultipartMime => {
             software::remove_config(work).await
         }
         How::Deployment => software::remove_deployment(work).await,
@@ -299,11 +303,11 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::VolumeQuota => block_admin::remove_quota(work).await,
         How::ServerGroup => compute::remove_server_group(work).await,
         How::WebImage => image::remove(work).await,
+        How::Container => container::remove(work).await,
         How::Nothing
         | How::Value
         | How::RandomString
         | How::WaitHandle
-        How::Container => container::remove(work).await,
         | How::WaitCondition
         | How::ScalingPolicy => gone,
     }
@@ -327,11 +331,11 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::QosSpecs) => block_admin::look(work, "qos-specs", "qos_specs").await,
         Some(How::ServerGroup) => compute::look_at_group(work).await,
         Some(How::WebImage) => image::look(work).await,
+        Some(How::Container) => container::ensure(work).await,
         _local => here(),
     }
 }
 
-        Some(How::Container) => container::ensure(work).await,
 /// Suspends or resumes the resource, if it is something that can be.
 pub(crate) async fn pause(work: &Work<'_>, suspend: bool) -> Did {
     if work.row.nested_id().is_some() {
@@ -342,6 +346,10 @@ pub(crate) async fn pause(work: &Work<'_>, suspend: bool) -> Did {
         Some(How::Deployment) => {
             let action = if suspend { "SUSPEND" } else { "RESUME" };
             software::deploy(work, action).await
+        }
+        Some(How::Delay) => {
+            let action = if suspend { "SUSPEND" } else { "RESUME" };
+            Ok(local::delay(work, action))
         }
         _other => Ok(Outcome::Done(Seen::default())),
     }

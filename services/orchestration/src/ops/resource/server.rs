@@ -93,12 +93,9 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
                 .into(),
         );
     }
-    let data = software::user_data(work, work.text("user_data").unwrap_or_default()).await?;
-    if !data.is_empty() {
-        put(
-            "user_data",
-            json!(base64::engine::general_purpose::STANDARD.encode(data)),
-        );
+    let data = user_data(work).await?;
+    if !data.is_null() {
+        put("user_data", data);
     }
     if let Some(groups) = work.prop("security_groups").and_then(Value::as_array) {
         put(
@@ -113,6 +110,17 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
     };
     put("networks", networks);
     Ok(Value::Object(server))
+}
+
+/// User data as the compute service takes it; null is none.
+pub(super) async fn user_data(work: &Work<'_>) -> Result<Value, Why> {
+    let data = software::user_data(work, work.text("user_data").unwrap_or_default()).await?;
+    if data.is_empty() {
+        return Ok(Value::Null);
+    }
+    Ok(json!(
+        base64::engine::general_purpose::STANDARD.encode(data)
+    ))
 }
 
 /// A value of metadata as a text: what is no text is JSON.
@@ -164,7 +172,8 @@ async fn devices(work: &Work<'_>, root: Option<&str>) -> Result<(&'static str, V
 
 async fn device(work: &Work<'_>, given: &Value) -> Result<Value, Why> {
     let field = |name: &str| given.get(name).and_then(Value::as_str);
-    let (source, id) = match (field("volume_id"), field("snapshot_id"), field("image")) {
+    let of_image = field("image").or_else(|| field("image_id"));
+    let (source, id) = match (field("volume_id"), field("snapshot_id"), of_image) {
         (Some(volume), ..) => ("volume", volume.to_owned()),
         (None, Some(snapshot), _) => ("snapshot", snapshot.to_owned()),
         (None, None, given) => ("image", image(work, given.unwrap_or_default()).await?),
@@ -179,6 +188,7 @@ async fn device(work: &Work<'_>, given: &Value) -> Result<Value, Why> {
             "disk_bus",
             "boot_index",
             "volume_size",
+            "volume_type",
             "delete_on_termination",
         ] {
             if let Some(value) = given.get(name).filter(|value| !value.is_null()) {
