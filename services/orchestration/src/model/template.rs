@@ -1,5 +1,7 @@
 //! A template: parameters, conditions, resources and outputs, as they are declared.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::parameter::Parameter;
@@ -22,6 +24,8 @@ pub(crate) struct Template {
     pub conditions: Map<String, Value>,
     pub resources: Vec<Definition>,
     pub outputs: Vec<Output>,
+    /// Where each resource stands among them.
+    places: HashMap<String, usize>,
 }
 
 /// A resource as a template defines it; its values may hold functions.
@@ -162,6 +166,11 @@ impl Template {
             parameters,
             groups,
             conditions: section(map, "conditions")?.clone(),
+            places: resources
+                .iter()
+                .enumerate()
+                .map(|(at, definition)| (definition.name.clone(), at))
+                .collect(),
             resources,
             outputs,
             raw: raw.clone(),
@@ -175,9 +184,7 @@ impl Template {
 
     /// The definition of this name.
     pub fn resource(&self, name: &str) -> Option<&Definition> {
-        self.resources
-            .iter()
-            .find(|definition| definition.name == name)
+        self.resources.get(*self.places.get(name)?)
     }
 }
 

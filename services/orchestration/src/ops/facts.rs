@@ -1,5 +1,7 @@
 //! What is known of a stack: its template with values, and its resources with their attributes, nested stacks included.
 
+use std::collections::HashMap;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use nephos_db::{Db, Error};
@@ -23,14 +25,14 @@ pub(crate) struct View {
     pub needs: Needs,
     /// Those that are superseded included.
     pub resources: Vec<Resource>,
+    /// Where those that count stand among them.
+    places: HashMap<String, usize>,
 }
 
 impl View {
     /// The resource of this name that counts.
     pub fn current(&self, name: &str) -> Option<&Resource> {
-        self.resources
-            .iter()
-            .find(|resource| resource.name == name && !resource.superseded)
+        self.resources.get(*self.places.get(name)?)
     }
 }
 
@@ -60,9 +62,21 @@ pub(crate) fn scene_of(stack: &Stack, wanted: &Wanted) -> Result<Scene, Refusal>
 /// A stack as it is.
 pub(crate) fn view<'a>(db: &'a Db, stack: &'a Stack) -> BoxFuture<'a, Result<View, ViewError>> {
     async move {
+        let rows = resources::of_stack(db, &stack.id).await?;
+        view_of(db, stack, rows).await
+    }
+    .boxed()
+}
+
+/// A stack as it is, with these resources.
+pub(crate) fn view_of<'a>(
+    db: &'a Db,
+    stack: &'a Stack,
+    rows: Vec<Resource>,
+) -> BoxFuture<'a, Result<View, ViewError>> {
+    async move {
         let own = stack.clone();
         let mut scene = aside(move || scene_of(&own, &own.wanted)).await?;
-        let rows = resources::of_stack(db, &stack.id).await?;
         // What the template does not have any more may still be there, but is no part of it.
         let counts = |row: &&Resource| !row.superseded && scene.has_resource(&row.name);
         let there: Vec<&Resource> = rows
@@ -76,10 +90,17 @@ pub(crate) fn view<'a>(db: &'a Db, stack: &'a Stack) -> BoxFuture<'a, Result<Vie
         }
         aside(move || {
             let needs = graph::needs(&scene)?;
+            let count = rows.iter().enumerate().filter(|(_, row)| !row.superseded);
+            // Of two, the first counts.
+            let places = count
+                .rev()
+                .map(|(at, row)| (row.name.clone(), at))
+                .collect();
             Ok(View {
                 scene,
                 needs,
                 resources: rows,
+                places,
             })
         })
         .await
