@@ -193,7 +193,7 @@ async fn detail(
         attributes.extend(show);
     }
     attributes.remove("show");
-    attributes.remove("nephos:ports");
+    attributes.retain(|name, _| !name.starts_with("nephos:"));
     for name in query.all("with_attr") {
         let value = fact
             .attribute(&row.name, Some(name), &[])

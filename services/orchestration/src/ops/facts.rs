@@ -240,7 +240,10 @@ fn plain(row: &Resource, kind: Option<&Kind>) -> Fact {
                 .collect(),
         ),
         Some(How::Container) => (physical, super::resource::container::attributes(row)),
-        Some(How::Server) => (physical, super::resource::server::attributes(&row.observed)),
+        Some(How::Server) => (
+            physical,
+            super::resource::server_view::attributes(&row.observed),
+        ),
         _other => (
             physical,
             row.observed.as_object().cloned().unwrap_or_default(),

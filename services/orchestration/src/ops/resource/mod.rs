@@ -15,6 +15,7 @@ pub(crate) mod server;
 mod server_change;
 pub(crate) mod server_ports;
 pub(crate) mod software;
+pub(crate) mod server_view;
 
 use std::time::Duration;
 
