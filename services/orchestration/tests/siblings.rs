@@ -166,6 +166,8 @@ impl State {
                     {"interface": "public", "url": "http://cloud.test:8080/object/v1/AUTH_p"}]}]}),
             ),
             ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
+            (_, ["v2.0", "quotas", rest @ ..]) => self.limits(method, rest, body),
+            (_, ["v2.1", "os-quota-sets", rest @ ..]) => self.limits(method, rest, body),
             (_, ["v2.0", collection, rest @ ..]) => {
                 self.network(method, (collection, rest), query, body)
             }

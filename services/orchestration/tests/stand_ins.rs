@@ -258,6 +258,24 @@ impl State {
         }
     }
 
+    /// Quotas of servers and networks: nobody has any, or one row.
+    pub fn limits(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
+        match (method, rest) {
+            ("GET", [_, "defaults"]) => (200, json!({"quota_set": {"cores": 20, "ram": 51200}})),
+            ("GET", [_, "default"]) => (200, json!({"quota": {"network": 100, "port": 500}})),
+            ("PUT", [project]) => {
+                let limits = Value::Object(inside(body));
+                self.rows("limits").insert((*project).to_owned(), limits);
+                (200, body.clone())
+            }
+            ("DELETE", [project]) => {
+                self.rows("limits").remove(*project);
+                (204, Value::Null)
+            }
+            other => panic!("quotas are not asked this: {other:?}"),
+        }
+    }
+
     /// A backup is there at the second look, unless it is refused.
     pub fn backups(
         &mut self,

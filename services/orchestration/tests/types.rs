@@ -28,7 +28,7 @@ async fn a_delay_takes_its_time_upon_the_actions_that_it_is_told() {
     let stack = cloud.create("s", body).await;
     cloud.settle_for(80).await;
     assert_eq!(cloud.state(&stack).await, "CREATE_IN_PROGRESS");
-    cloud.settle_for(60).await;
+    cloud.settle_for(130).await;
     assert_eq!(cloud.state(&stack).await, "CREATE_COMPLETE");
     let again = json!({"min_wait": 500, "actions": ["DELETE"]});
     let body = json!({"template": template(delay(again))});
@@ -39,7 +39,7 @@ async fn a_delay_takes_its_time_upon_the_actions_that_it_is_told() {
     cloud.member().delete(&target).await.expect(204);
     cloud.settle_for(400).await;
     assert_eq!(cloud.state(&stack).await, "DELETE_IN_PROGRESS");
-    cloud.settle_for(150).await;
+    cloud.settle_for(600).await;
     cloud.get(&stack, "").await.expect(404);
 }
 
@@ -228,4 +228,49 @@ async fn what_clients_ask_of_types_and_templates() {
     assert_eq!(cloud.show(&stack).await["parameters"]["known"], "b");
     let shown = cloud.get(&stack, "/environment").await.expect(200);
     assert_eq!(shown.json["encrypted_param_names"], json!([]));
+}
+
+#[tokio::test]
+async fn quotas_are_set_and_are_the_defaults_again() {
+    let mut cloud = cloud().await;
+    for (target, some, left) in [
+        (
+            "OS::Nova::Quota",
+            json!({"cores": 5, "ram": -1}),
+            json!({"cores": 6, "ram": 51200}),
+        ),
+        (
+            "OS::Neutron::Quota",
+            json!({"network": 5, "port": 7}),
+            json!({"network": 6, "port": 500}),
+        ),
+    ] {
+        let resource = |mut limits: Value| {
+            limits["project"] = json!("first");
+            json!({"q": {"type": target, "properties": limits}})
+        };
+        cloud.who = Persona::Member;
+        let body = json!({"stack_name": "s", "template": template(resource(some.clone()))});
+        cloud
+            .member()
+            .post(&path("/stacks"), body)
+            .await
+            .expect(403);
+        cloud.who = Persona::Admin;
+        let stack = cloud.made("s", resource(some.clone())).await;
+        complete(&cloud, &stack).await;
+        assert_eq!(cloud.siblings.state().rows("limits")["p1"], some);
+        let (first, limit) = left.as_object().unwrap().iter().next().unwrap();
+        cloud
+            .updated(&stack, resource(json!({ first: limit })))
+            .await;
+        complete(&cloud, &stack).await;
+        assert_eq!(cloud.siblings.state().rows("limits")["p1"], left);
+        cloud.delete(&stack).await;
+        assert_eq!(cloud.siblings.count("limits"), 0);
+        let none = cloud.made("t", resource(json!({}))).await;
+        let reason = cloud.show(&none).await["stack_status_reason"].to_string();
+        assert!(reason.contains("At least one of the following"), "{reason}");
+        cloud.delete(&none).await;
+    }
 }

@@ -120,6 +120,8 @@ fn may_use(cx: &Cx, kind: &str) -> bool {
         "OS::Cinder::QoSAssociation" => cx.may(rules::QosAssociationType, &target),
         "OS::Cinder::QoSSpecs" => cx.may(rules::QosSpecsType, &target),
         "OS::Cinder::Quota" => cx.may(rules::VolumeQuotaType, &target),
+        "OS::Neutron::Quota" => cx.may(rules::NetworkQuotaType, &target),
+        "OS::Nova::Quota" => cx.may(rules::ServerQuotaType, &target),
         "OS::Neutron::ProviderNet" => cx.may(rules::ProviderNetType, &target),
         "OS::Cinder::VolumeType" => cx.may(rules::VolumeTypeType, &target),
         _anybodys => true,

@@ -56,6 +56,8 @@ pub(crate) enum How {
     QosSpecs,
     QosAssociation,
     VolumeQuota,
+    /// What a project may have of a sibling's things.
+    Quota(&'static Limits),
     ServerGroup,
     WebImage,
     Container,
@@ -78,6 +80,18 @@ pub(crate) struct Rest {
     pub updates: bool,
     /// Whether it has no description, so that it is recognised by its name until its id is noted.
     pub by_name: bool,
+}
+
+/// Where a sibling has the quotas of projects.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub service: &'static str,
+    /// `/v2.0/quotas`, below which is a project's.
+    pub path: &'static str,
+    /// `quota`.
+    pub one: &'static str,
+    /// `default`, below a project's.
+    pub defaults: &'static str,
 }
 
 /// Types of services that are not here.
@@ -216,6 +230,7 @@ impl Kind {
                 | How::QosSpecs
                 | How::QosAssociation
                 | How::VolumeQuota
+                | How::Quota(_)
                 | How::ServerGroup
                 | How::WebImage
                 | How::Container

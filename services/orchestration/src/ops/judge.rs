@@ -376,7 +376,7 @@ fn check_devices(server: &Map<String, Value>, later: &[String]) -> Result<(), Re
     let mut roots = usize::from(server.contains_key("image"));
     for device in newer.into_iter().flatten() {
         let has = |name: &&&str| device.get(**name).is_some_and(|value| !value.is_null());
-        let sources = ["volume_id", "snapshot_id", "image"];
+        let sources = ["volume_id", "snapshot_id", "image", "image_id"];
         if known("block_device_mapping_v2") && sources.iter().filter(has).count() != 1 {
             return Err(Refusal::invalid(
                 "block_device_mapping_v2: exactly one of volume_id, snapshot_id and image must be specified.",

@@ -1,6 +1,6 @@
 //! Types of the network service.
 
-use crate::model::kind::{How, Kind, Rest};
+use crate::model::kind::{How, Kind, Limits, Rest};
 use crate::model::property::{Prop, Rule, any, boolean, integer, list, map, text};
 
 const NAME: Prop = text(
@@ -459,6 +459,51 @@ const ADDRESS_SCOPE: &[Prop] = &[
     .rule(Rule::Range(4, 6)),
 ];
 
+const fn limit(name: &'static str, doc: &'static str) -> Prop {
+    integer(name, doc)
+        .in_place()
+        .rule(Rule::Range(-1, i32::MAX as i64))
+}
+const QUOTA: &[Prop] = &[
+    text("project", "Name or id of the project to set the quota for.").required(),
+    limit(
+        "subnet",
+        "Quota for the number of subnets. Setting -1 means unlimited.",
+    ),
+    limit(
+        "network",
+        "Quota for the number of networks. Setting -1 means unlimited.",
+    ),
+    limit(
+        "floatingip",
+        "Quota for the number of floating IPs. Setting -1 means unlimited.",
+    ),
+    limit(
+        "security_group_rule",
+        "Quota for the number of security group rules. Setting -1 means unlimited.",
+    ),
+    limit(
+        "security_group",
+        "Quota for the number of security groups. Setting -1 means unlimited.",
+    ),
+    limit(
+        "router",
+        "Quota for the number of routers. Setting -1 means unlimited.",
+    ),
+    limit(
+        "port",
+        "Quota for the number of ports. Setting -1 means unlimited.",
+    ),
+    limit(
+        "subnetpool",
+        "Quota for the number of subnet pools. Setting -1 means unlimited.",
+    ),
+    limit(
+        "rbac_policy",
+        "Quota for the number of RBAC policies. Setting -1 means unlimited.",
+    ),
+];
+
 macro_rules! rest {
     ($path:literal, $one:literal, $many:literal, $names:expr) => {
         rest!($path, $one, $many, $names, true)
@@ -523,6 +568,18 @@ pub(in crate::model) const KINDS: &[Kind] = &[
                 ("router_external", "router:external", "")
             ]
         ),
+    },
+    Kind {
+        name: "OS::Neutron::Quota",
+        doc: "A resource for managing quotas of networks, for administrators. When it goes, the project has the default quotas.",
+        props: QUOTA,
+        attrs: &[],
+        how: How::Quota(&Limits {
+            service: "network",
+            path: "/v2.0/quotas",
+            one: "quota",
+            defaults: "default",
+        }),
     },
     Kind {
         name: "OS::Neutron::SubnetPool",

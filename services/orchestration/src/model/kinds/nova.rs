@@ -1,6 +1,6 @@
 //! Types of the compute service.
 
-use crate::model::kind::{How, Kind};
+use crate::model::kind::{How, Kind, Limits};
 use crate::model::property::{Prop, Rule, boolean, float, integer, list, map, text};
 
 const NETWORK: &[Prop] = &[
@@ -185,6 +185,43 @@ const GROUP: &[Prop] = &[
     .rule(Rule::Range(1, i32::MAX as i64))]),
 ];
 
+const fn limit(name: &'static str, doc: &'static str) -> Prop {
+    integer(name, doc)
+        .in_place()
+        .rule(Rule::Range(-1, i32::MAX as i64))
+}
+const QUOTA: &[Prop] = &[
+    text("project", "Name or id of the project to set the quota for.").required(),
+    limit(
+        "cores",
+        "Quota for the number of cores. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "instances",
+        "Quota for the number of instances. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "key_pairs",
+        "Quota for the number of key pairs. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "metadata_items",
+        "Quota for the number of metadata items. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "ram",
+        "Quota for the amount of ram (in megabytes). Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "server_groups",
+        "Quota for the number of server groups. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "server_group_members",
+        "Quota for the number of server group members. Setting the value to -1 removes the limit.",
+    ),
+];
+
 pub(in crate::model) const KINDS: &[Kind] = &[
     Kind {
         name: "OS::Nova::Server",
@@ -246,6 +283,18 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             ),
         ],
         how: How::Flavor,
+    },
+    Kind {
+        name: "OS::Nova::Quota",
+        doc: "A resource for managing quotas of servers, for administrators. When it goes, the project has the default quotas.",
+        props: QUOTA,
+        attrs: &[],
+        how: How::Quota(&Limits {
+            service: "compute",
+            path: "/v2.1/os-quota-sets",
+            one: "quota_set",
+            defaults: "defaults",
+        }),
     },
     Kind {
         name: "OS::Nova::ServerGroup",

@@ -10,12 +10,13 @@ pub(crate) mod keep;
 mod local;
 pub(crate) mod nested;
 mod network;
+mod quotas;
 mod rest;
 pub(crate) mod server;
 mod server_change;
 pub(crate) mod server_ports;
-pub(crate) mod software;
 pub(crate) mod server_view;
+pub(crate) mod software;
 
 use std::time::Duration;
 
@@ -238,6 +239,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::QosSpecs => block_admin::qos_specs(work).await,
         How::QosAssociation => block_admin::association(work).await,
         How::VolumeQuota => block_admin::quota(work).await,
+        How::Quota(limits) => quotas::ensure(work, limits).await,
         How::ServerGroup => compute::server_group(work).await,
         How::WebImage => image::ensure(work).await,
         How::Container => container::ensure(work).await,
@@ -302,6 +304,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::QosSpecs => block_admin::remove_qos(work).await,
         How::QosAssociation => block_admin::remove_association(work).await,
         How::VolumeQuota => block_admin::remove_quota(work).await,
+        How::Quota(limits) => quotas::remove(work, limits).await,
         How::ServerGroup => compute::remove_server_group(work).await,
         How::WebImage => image::remove(work).await,
         How::Container => container::remove(work).await,
