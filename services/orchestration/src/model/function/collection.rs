@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::text::{shown, within};
-use super::{Evaluated, Trouble, World, evaluate};
+use super::{Evaluated, TEXT_OF_ONE, Trouble, World, evaluate};
 use crate::model::version::Version;
 
 /// A repetition makes at most so many items.
@@ -87,30 +87,28 @@ pub(super) fn repeat(world: &dyn World, args: &Value) -> Evaluated {
     }
     // Functions in the template are carried out once, before the names in what they give are replaced.
     let template = evaluate(world, template)?;
-    let work = size(&template);
     rows.iter()
-        .map(|row| {
-            world.spend(work)?;
-            filled(&template, row)
-        })
+        .map(|row| filled(world, &template, row))
         .collect::<Result<Vec<_>, _>>()
         .map(Value::Array)
 }
 
-/// How many values a value is made of.
+/// How many values a value is made of, and its longer texts count as several.
 fn size(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(size).sum::<usize>(),
         Value::Object(map) => 1 + map.values().map(size).sum::<usize>(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
+        Value::String(text) => 1 + text.len() / TEXT_OF_ONE,
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
     }
 }
 
 /// The template with names replaced: where a text is nothing but the name, by the value itself.
-fn filled(template: &Value, row: &[(&String, Value)]) -> Evaluated {
+fn filled(world: &dyn World, template: &Value, row: &[(&String, Value)]) -> Evaluated {
     Ok(match template {
         Value::String(text) => {
             if let Some((_, value)) = row.iter().find(|(name, _)| *name == text) {
+                world.spend(size(value))?;
                 return Ok(value.clone());
             }
             let mut names: Vec<&(&String, Value)> = row.iter().collect();
@@ -124,21 +122,27 @@ fn filled(template: &Value, row: &[(&String, Value)]) -> Evaluated {
                     text = text.replace(name.as_str(), &value);
                 }
             }
+            world.spend(1 + text.len() / TEXT_OF_ONE)?;
             Value::String(text)
         }
         Value::Array(items) => {
-            let items = items.iter().map(|item| filled(item, row));
+            world.spend(1)?;
+            let items = items.iter().map(|item| filled(world, item, row));
             Value::Array(items.collect::<Result<_, _>>()?)
         }
         Value::Object(map) => {
+            world.spend(1)?;
             let entry = |(key, value): (&String, &Value)| -> Result<(String, Value), Trouble> {
-                let key = filled(&Value::String(key.clone()), row)?;
-                Ok((shown(&key), filled(value, row)?))
+                let key = filled(world, &Value::String(key.clone()), row)?;
+                Ok((shown(&key), filled(world, value, row)?))
             };
             let entries = map.iter().map(entry);
             Value::Object(entries.collect::<Result<_, Trouble>>()?)
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => template.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            world.spend(1)?;
+            template.clone()
+        }
     })
 }
 

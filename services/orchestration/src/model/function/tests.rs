@@ -321,6 +321,14 @@ fn replacements_are_made_as_heat_makes_them() {
             "undefined or empty value",
         );
     }
+    let long = "x".repeat(1 << 20);
+    refused(
+        replace(
+            "abcde",
+            json!({"a": long, "b": long, "c": long, "d": long, "e": long}),
+        ),
+        "more than 4194304 bytes",
+    );
     check(json!({"list_join": [",", "", ["a"], null]}), json!("a"));
     check(
         json!({"list_join": [",", [{"b": 1, "a": 2}]]}),

@@ -101,10 +101,13 @@ enum Piece {
     Filled(String),
 }
 
-/// Puts a value in all places of a name; whether there were any.
-fn fill(pieces: Vec<Piece>, name: &str, value: &str) -> Result<(Vec<Piece>, bool), Trouble> {
+/// Puts a value in all places of a name; whether there were any. `made` are the bytes of what was put in so far.
+fn fill(
+    pieces: Vec<Piece>,
+    (name, value): (&str, &str),
+    made: &mut usize,
+) -> Result<(Vec<Piece>, bool), Trouble> {
     let mut out = Vec::with_capacity(pieces.len());
-    let mut length = 0_usize;
     let mut found = false;
     for piece in pieces {
         let Piece::Given(text) = piece else {
@@ -114,8 +117,8 @@ fn fill(pieces: Vec<Piece>, name: &str, value: &str) -> Result<(Vec<Piece>, bool
         for (at, part) in text.split(name).enumerate() {
             if at > 0 {
                 found = true;
-                length = length.saturating_add(value.len());
-                within(length)?;
+                *made = made.saturating_add(value.len());
+                within(*made)?;
                 out.push(Piece::Filled(value.to_owned()));
             }
             if !part.is_empty() {
@@ -170,8 +173,9 @@ pub(super) fn put_in(name: &str, params: &Value, template: &Value) -> Evaluated 
     }
     let mut pieces = vec![Piece::Given(template.clone())];
     let mut unused: Vec<&str> = Vec::new();
+    let mut made = 0;
     for (key, value) in keys {
-        let (filled, found) = fill(pieces, key, &in_text(value))?;
+        let (filled, found) = fill(pieces, (key, &in_text(value)), &mut made)?;
         pieces = filled;
         if !found {
             unused.push(key);
