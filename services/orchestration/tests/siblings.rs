@@ -234,7 +234,10 @@ impl State {
         body: &Value,
     ) -> Answer {
         let many = collection.replace('-', "_");
-        let one = many.trim_end_matches('s').to_owned();
+        let one = match many.as_str() {
+            "rbac_policies" => "rbac_policy".to_owned(),
+            many => many.trim_end_matches('s').to_owned(),
+        };
         match (method, rest) {
             ("POST", []) => {
                 if let Some(why) = self.refuses.get(collection) {

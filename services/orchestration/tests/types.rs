@@ -274,3 +274,39 @@ async fn quotas_are_set_and_are_the_defaults_again() {
         cloud.delete(&none).await;
     }
 }
+
+#[tokio::test]
+async fn others_may_use_what_a_policy_says() {
+    let cloud = cloud().await;
+    let resources = |target: &str| {
+        json!({
+            "net": {"type": "OS::Neutron::Net", "properties": {"name": "n"}},
+            "all": {"type": "OS::Neutron::RBACPolicy", "properties": {
+                "object_type": "network", "object_id": {"get_resource": "net"}, "action": "access_as_shared", "target_tenant": target}},
+        })
+    };
+    let stack = cloud.made("s", resources("p1")).await;
+    complete(&cloud, &stack).await;
+    let made = only(&cloud, "rbac-policies");
+    assert_eq!(made["object_id"], only(&cloud, "networks")["id"]);
+    cloud.updated(&stack, resources("*")).await;
+    complete(&cloud, &stack).await;
+    let now = only(&cloud, "rbac-policies");
+    assert_eq!(
+        (&now["id"], &now["target_tenant"]),
+        (&made["id"], &json!("*"))
+    );
+    // What somebody else has said already is not taken over, nor taken away.
+    let mut twice = resources("*")["all"].clone();
+    twice["properties"]["object_id"] = json!("n");
+    let other = cloud.made("t", json!({ "all": twice })).await;
+    let reason = cloud.show(&other).await["stack_status_reason"].to_string();
+    assert!(
+        reason.contains("There is an RBAC policy that says the same"),
+        "{reason}"
+    );
+    cloud.delete(&other).await;
+    assert_eq!(only(&cloud, "rbac-policies")["id"], made["id"]);
+    cloud.delete(&stack).await;
+    assert_eq!(cloud.siblings.count("rbac-policies"), 0);
+}

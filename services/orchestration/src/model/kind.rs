@@ -44,6 +44,7 @@ pub(crate) enum How {
     /// A thing of a sibling's collection.
     Rest(&'static Rest),
     SecurityGroup,
+    RbacPolicy,
     RouterInterface,
     RouterGateway,
     FloatingIpAssociation,
@@ -218,6 +219,7 @@ impl Kind {
             self.how,
             How::Rest(_)
                 | How::SecurityGroup
+                | How::RbacPolicy
                 | How::RouterInterface
                 | How::RouterGateway
                 | How::FloatingIpAssociation

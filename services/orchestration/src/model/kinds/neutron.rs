@@ -504,6 +504,34 @@ const QUOTA: &[Prop] = &[
     ),
 ];
 
+const RBAC: &[Prop] = &[
+    text(
+        "object_type",
+        "Type of the object that RBAC policy affects.",
+    )
+    .required()
+    .rule(Rule::Allowed(&[
+        "network",
+        "security_group",
+        "address_scope",
+        "subnetpool",
+    ])),
+    text(
+        "target_tenant",
+        "ID of the tenant to which the RBAC policy will be enforced; * is every one.",
+    )
+    .required()
+    .in_place(),
+    text(
+        "action",
+        "Action for the RBAC policy. Only network objects can have an access_as_external action.",
+    )
+    .required()
+    .rule(Rule::Allowed(&["access_as_shared", "access_as_external"])),
+    text("object_id", "ID or name of the RBAC object.").required(),
+    PROJECT,
+];
+
 macro_rules! rest {
     ($path:literal, $one:literal, $many:literal, $names:expr) => {
         rest!($path, $one, $many, $names, true)
@@ -580,6 +608,13 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             one: "quota",
             defaults: "default",
         }),
+    },
+    Kind {
+        name: "OS::Neutron::RBACPolicy",
+        doc: "A resource for letting other projects use a thing of the network service.",
+        props: RBAC,
+        attrs: &[],
+        how: How::RbacPolicy,
     },
     Kind {
         name: "OS::Neutron::SubnetPool",

@@ -11,6 +11,7 @@ mod local;
 pub(crate) mod nested;
 mod network;
 mod quotas;
+mod rbac;
 mod rest;
 pub(crate) mod server;
 mod server_change;
@@ -227,6 +228,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         }
         How::Rest(rest) => rest::ensure(work, rest).await,
         How::SecurityGroup => network::security_group(work).await,
+        How::RbacPolicy => rbac::ensure(work).await,
         How::RouterInterface => network::interface(work).await,
         How::RouterGateway => network::gateway(work).await,
         How::FloatingIpAssociation => network::associate(work).await,
@@ -292,6 +294,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         }
         How::Rest(rest) => rest::remove(work, rest).await,
         How::SecurityGroup => network::remove_group(work).await,
+        How::RbacPolicy => rbac::remove(work).await,
         How::RouterInterface => network::remove_interface(work).await,
         How::RouterGateway => network::remove_gateway(work).await,
         How::FloatingIpAssociation => network::dissociate(work).await,
@@ -329,6 +332,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
     match work.kind.map(|kind| kind.how) {
         Some(How::Rest(rest)) => rest::look(work, rest).await,
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
+        Some(How::RbacPolicy) => rbac::look(work, work.physical().unwrap_or_default()).await,
         Some(How::Server) => server::look(work).await,
         Some(How::Volume) => block::look(work).await,
         Some(How::VolumeType) => block_admin::look(work, "types", "volume_type").await,
