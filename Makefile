@@ -21,7 +21,7 @@ cluster-down: ## end the cluster; nothing of it stays
 	@deploy/cluster down
 
 test: ## every test, those in a browser, black-box ones and the cluster's included
-	@tests/run services postgres dashboard e2e cluster conformance
+	@tests/run services postgres dashboard blackbox
 
 check: ## does it compile
 	@cargo check --workspace --all-targets

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from cloud import NEPHOS, ROOT, Cloud, run, wait_for
+from cloud import IMAGE, NEPHOS, ROOT, Cloud, run, ssh, wait_for
 
 SCRIPT = ROOT / "deploy/cluster"
 NODES = ("node1", "node2", "node3")
@@ -58,6 +58,16 @@ class Cluster(Cloud):
         holder = (self.state / "hosts" / node / "holder").read_text().strip()
         inside = ("nsenter", "-t", holder, "--net", "--mount", "--uts", "--")
         return run(*inside, NEPHOS, "--config", self.state / "hosts" / node / "nephos.toml", *arguments, **kwargs)
+
+    def fsck(self):
+        """What the services find, and what each host finds whose agents run."""
+        found = super().fsck()
+        for node in NODES:
+            if lives(self.pid(f"agents-{node}")):
+                done = self.nephos_on(node, "fsck", "--json", check=False)
+                assert done.returncode in (0, 1), (node, done.stderr)
+                found += [dict(finding, on=node) for finding in json.loads(done.stdout)["findings"]]
+        return found
 
     def libvirtd(self, node):
         return int((self.state / "hosts" / node / "state/libvirt/libvirtd.pid").read_text())
@@ -158,3 +168,49 @@ def wait_until_up(cluster, limit=120):
             return False
 
     wait_for("three hosts are up", up, limit, 0.5)
+
+
+def furnish(cluster):
+    """An image, a flavor, the network outside, a network with a router, a key, and two servers on two hosts."""
+    admin, demo = cluster.sdk("nephos-admin"), cluster.sdk()
+    admin.create_image("guest", filename=str(IMAGE), disk_format="qcow2", container_format="bare", visibility="public", wait=True)
+    admin.compute.create_flavor(name="nano", ram=128, vcpus=1, disk=1)
+    flat = {"provider:network_type": "flat", "provider:physical_network": "public"}
+    public = admin.network.create_network(name="public", **{"router:external": True}, **flat)
+    admin.network.create_subnet(
+        network_id=public.id, ip_version=4, cidr="172.24.4.0/24", gateway_ip="172.24.4.1", enable_dhcp=False,
+        allocation_pools=[{"start": "172.24.4.10", "end": "172.24.4.99"}],
+    )
+    network = demo.network.create_network(name="net")
+    subnet = demo.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.20.0.0/24", name="subnet")
+    router = demo.network.create_router(name="router", external_gateway_info={"network_id": public.id})
+    demo.network.add_interface_to_router(router, subnet_id=subnet.id)
+    group = demo.network.create_security_group(name="ssh")
+    for more in ({"protocol": "icmp"}, {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}):
+        demo.network.create_security_group_rule(security_group_id=group.id, direction="ingress", **more)
+    key = cluster.folder.parent / "key"
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    demo.compute.create_keypair(name="key", public_key=key.with_suffix(".pub").read_text())
+    apart = demo.compute.create_server_group(name="apart", policies=["anti-affinity"])
+    servers = [
+        boot(demo, f"server-{zone}", availability_zone=zone, key_name="key", security_groups=[{"name": "ssh"}],
+             scheduler_hints={"group": apart.id})
+        for zone in ("zone-a", "zone-b")
+    ]
+    servers = [demo.compute.wait_for_server(server, wait=180) for server in servers]
+    port = next(demo.network.ports(device_id=servers[0].id))
+    address = demo.network.create_ip(floating_network_id=public.id, port_id=port.id).floating_ip_address
+    login = lambda: ssh(address, key, "true", check=False).returncode == 0
+    wait_for("the guest takes log-ins by its floating IP", login, 180, 2)
+    return {"key": key, "servers": servers, "public": public, "address": address}
+
+
+def boot(demo, name, **more):
+    return demo.compute.create_server(
+        name=name, image_id=demo.image.find_image("guest").id, flavor_id=demo.compute.find_flavor("nano").id,
+        **{"networks": [{"uuid": demo.network.find_network("net").id}], **more},
+    )
+
+
+def address_of(demo, server):
+    return next(demo.network.ports(device_id=server.id)).fixed_ips[0]["ip_address"]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud import IMAGE, is_open, run, ssh, wait_for
-from cluster import HOSTS_URL, NODES, URL, Cluster, all_up, machine, processes, wait_until_up
+from cloud import is_open, run, ssh, wait_for
+from cluster import HOSTS_URL, NODES, URL, Cluster, address_of, all_up, boot, furnish, machine, processes, wait_until_up
 from pings import Pings
 from websocket import WebSocket
 
@@ -43,50 +43,41 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def furnished(cluster):
-    """An image, a flavor, the network outside, a network with a router, a key, and two servers on two hosts."""
     wait_until_up(cluster)
-    admin, demo = cluster.sdk("nephos-admin"), cluster.sdk()
-    admin.create_image("guest", filename=str(IMAGE), disk_format="qcow2", container_format="bare", visibility="public", wait=True)
-    admin.compute.create_flavor(name="nano", ram=128, vcpus=1, disk=1)
-    flat = {"provider:network_type": "flat", "provider:physical_network": "public"}
-    public = admin.network.create_network(name="public", **{"router:external": True}, **flat)
-    admin.network.create_subnet(
-        network_id=public.id, ip_version=4, cidr="172.24.4.0/24", gateway_ip="172.24.4.1", enable_dhcp=False,
-        allocation_pools=[{"start": "172.24.4.10", "end": "172.24.4.99"}],
+    return furnish(cluster)
+
+
+@pytest.fixture(scope="class")
+def twins(cluster, furnished):
+    """Two more servers on two hosts: their network has the same addresses as the other, and one of IPv6, too."""
+    demo, public = cluster.sdk(), furnished["public"]
+    network = demo.network.create_network(name="twin")
+    subnet = demo.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.20.0.0/24")
+    six = demo.network.create_subnet(
+        network_id=network.id, ip_version=6, cidr="fd00:20::/64", ipv6_address_mode="slaac", ipv6_ra_mode="slaac"
     )
-    network = demo.network.create_network(name="net")
-    subnet = demo.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.20.0.0/24", name="subnet")
-    router = demo.network.create_router(name="router", external_gateway_info={"network_id": public.id})
-    demo.network.add_interface_to_router(router, subnet_id=subnet.id)
-    group = demo.network.create_security_group(name="ssh")
-    for more in ({"protocol": "icmp"}, {"protocol": "tcp", "port_range_min": 22, "port_range_max": 22}):
-        demo.network.create_security_group_rule(security_group_id=group.id, direction="ingress", **more)
-    key = cluster.folder.parent / "key"
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
-    demo.compute.create_keypair(name="key", public_key=key.with_suffix(".pub").read_text())
-    apart = demo.compute.create_server_group(name="apart", policies=["anti-affinity"])
-    servers = [
-        boot(demo, f"server-{zone}", availability_zone=zone, key_name="key", security_groups=[{"name": "ssh"}],
-             scheduler_hints={"group": apart.id})
-        for zone in ("zone-a", "zone-b")
-    ]
+    router = demo.network.create_router(name="twin", external_gateway_info={"network_id": public.id})
+    for one in (subnet, six):
+        demo.network.add_interface_to_router(router, subnet_id=one.id)
+    group = demo.network.find_security_group("ssh", project_id=router.project_id)
+    demo.network.create_security_group_rule(security_group_id=group.id, direction="ingress", ethertype="IPv6", protocol="ipv6-icmp")
+    servers, ports = [], []
+    for server in furnished["servers"]:
+        fixed = [{"subnet_id": subnet.id, "ip_address": address_of(demo, server)}, {"subnet_id": six.id}]
+        ports.append(demo.network.create_port(network_id=network.id, fixed_ips=fixed, security_group_ids=[group.id]))
+        zone = demo.compute.get_server(server.id).availability_zone
+        servers.append(boot(demo, f"twin-{zone}", availability_zone=zone, key_name="key", networks=[{"port": ports[-1].id}]))
     servers = [demo.compute.wait_for_server(server, wait=180) for server in servers]
-    port = next(demo.network.ports(device_id=servers[0].id))
-    address = demo.network.create_ip(floating_network_id=public.id, port_id=port.id).floating_ip_address
-    login = lambda: ssh(address, key, "true", check=False).returncode == 0
-    wait_for("the guest takes log-ins by its floating IP", login, 180, 2)
-    return {"key": key, "servers": servers, "public": public, "address": address}
-
-
-def boot(demo, name, **more):
-    return demo.compute.create_server(
-        name=name, image_id=demo.image.find_image("guest").id, flavor_id=demo.compute.find_flavor("nano").id,
-        networks=[{"uuid": demo.network.find_network("net").id}], **more,
-    )
-
-
-def address_of(demo, server):
-    return next(demo.network.ports(device_id=server.id)).fixed_ips[0]["ip_address"]
+    addresses = [demo.network.create_ip(floating_network_id=public.id, port_id=port.id).floating_ip_address for port in ports]
+    for address in addresses:
+        login = lambda: ssh(address, furnished["key"], "true", check=False).returncode == 0
+        wait_for("the guest takes log-ins by its floating IP", login, 180, 2)
+    yield {"ports": ports, "addresses": addresses}
+    # Other tests know of one pair.
+    for server in servers:
+        demo.compute.delete_server(server)
+    for server in servers:
+        demo.compute.wait_for_delete(server, wait=120)
 
 
 def test_three_machines_have_joined_in_two_zones_and_know_no_secret_of_the_cloud(cluster):
@@ -170,6 +161,54 @@ def test_security_groups_hold_between_hosts_and_what_is_taken_back_ends(cluster,
     # A floating IP that is taken back ends what went by it.
     demo.network.delete_ip(floating)
     wait_for("nothing is at the address", lambda: not is_open(other, 22), 15, 0.5)
+
+
+class TestNetworksWithTheSameAddresses:
+    def test_they_do_not_meet_and_a_groups_members_are_known_to_other_hosts(self, cluster, furnished, twins):
+        demo, key = cluster.sdk(), furnished["key"]
+        there = address_of(demo, furnished["servers"][1])
+        assert twins["ports"][1].fixed_ips[0]["ip_address"] == there
+        port = next(demo.network.ports(device_id=furnished["servers"][1].id))
+        other = demo.network.create_ip(floating_network_id=furnished["public"].id, port_id=port.id)
+        pairs = {"one": (furnished["address"], other.floating_ip_address), "twin": twins["addresses"]}
+        for name, (_, second) in pairs.items():
+            wait_for("it takes log-ins", lambda: ssh(second, key, "true", check=False).returncode == 0, 60, 1)
+            ssh(second, key, f"(while :; do echo {name} | nc -l -p 8090; done) >/dev/null 2>&1 &")
+        ask = lambda name: ssh(pairs[name][0], key, f"nc -w 2 {there} 8090 </dev/null", check=False).stdout.strip()
+        assert [ask("one"), ask("twin")] == ["", ""]
+        # Who is in the group may; then each pair talks, and only with its own.
+        friends = demo.network.create_security_group(name="friends")
+        ssh_group = demo.network.find_security_group("ssh", project_id=port.project_id)
+        demo.network.create_security_group_rule(
+            security_group_id=ssh_group.id, direction="ingress", protocol="tcp", port_range_min=8090, port_range_max=8090,
+            remote_group_id=friends.id,
+        )
+        first = next(demo.network.ports(device_id=furnished["servers"][0].id))
+        for name, member in (("one", first), ("twin", twins["ports"][0])):
+            demo.network.update_port(member, security_groups=[ssh_group.id, friends.id])
+            wait_for("the other host knows the new member", lambda: ask(name) == name, 15, 0.5)
+        demo.network.update_port(first, security_groups=[ssh_group.id])
+        wait_for("it does not let in who has left", lambda: ask("one") == "", 15, 0.5)
+        assert ask("twin") == "twin"
+        demo.network.delete_ip(other)
+
+    def test_what_a_guest_makes_up_does_not_arrive_at_another_host(self, cluster, furnished, twins):
+        there = address_of(cluster.sdk(), furnished["servers"][1])
+        script = (
+            f"sudo ip addr add 10.20.0.77/32 dev eth0; ping -c 2 -W 2 {there} >/dev/null; echo own $?; "
+            f"ping -c 2 -W 2 -I 10.20.0.77 {there} >/dev/null; echo spoofed $?; "
+            f"sudo arping -q -c 2 -w 3 -I eth0 {there}; echo asked $?; "
+            f"sudo arping -q -c 2 -w 3 -I eth0 -s 10.20.0.77 {there}; echo claimed $?; sudo ip addr del 10.20.0.77/32 dev eth0"
+        )
+        said = ssh(twins["addresses"][0], furnished["key"], script).stdout
+        assert said.split() == ["own", "0", "spoofed", "1", "asked", "0", "claimed", "1"], said
+
+    def test_guests_make_their_ipv6_addresses_and_reach_each_other_between_hosts(self, furnished, twins):
+        here, there = ([fixed["ip_address"] for fixed in port.fixed_ips if ":" in fixed["ip_address"]] for port in twins["ports"])
+        inside = lambda command: ssh(twins["addresses"][0], furnished["key"], command, check=False).stdout
+        wait_for("it has made the address that its port says", lambda: here[0] in inside("ip -6 addr show dev eth0"), 60, 1)
+        assert "default via fe80:" in inside("ip -6 route")
+        wait_for("the other answers", lambda: " 0% packet loss" in inside(f"ping6 -c 3 -W 2 {there[0]}"), 60, 1)
 
 
 def test_the_outside_sees_a_guest_by_its_floating_ip(cluster, furnished):

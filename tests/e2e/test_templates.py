@@ -70,3 +70,52 @@ def test_a_private_network_with_a_bastion(stacks):
     stack(stacks, "update", "--wait", "--existing", "--parameter", "private_servers=3", "inner")
     assert len(outputs(stacks, "inner")["private_addresses"]) == 3
     delete(stacks, "inner")
+
+
+THINGS = """
+heat_template_version: 2018-08-31
+parameters:
+  box: {type: string, constraints: [{allowed_pattern: "(?=.*[a-z])[a-z0-9-]{,20}"}]}
+  readers: {type: string, default: ".r:*"}
+  policy: {type: string, default: delete}
+resources:
+  box:
+    type: OS::Swift::Container
+    properties: {name: {get_param: box}, X-Container-Read: {get_param: readers}, X-Container-Meta: {colour: blue}, PurgeOnDelete: true}
+  scope: {type: OS::Neutron::AddressScope, properties: {name: a-scope}}
+  pool:
+    type: OS::Neutron::SubnetPool
+    properties: {prefixes: [10.77.0.0/16], default_prefixlen: 24, address_scope: {get_resource: scope}}
+  guest:
+    type: OS::Nova::Server
+    properties: {image: image, flavor: tiny, networks: [{network: net}], tags: [mine], software_config_transport: POLL_SERVER_HEAT}
+  data: {type: OS::Cinder::Volume, deletion_policy: {get_param: policy}, properties: {size: 1}}
+  pause: {type: OS::Heat::Delay, properties: {min_wait: 0.1}}
+outputs:
+  url: {value: {get_attr: [box, WebsiteURL]}}
+  colour: {value: {get_attr: [box, HeadContainer, x-container-meta-colour]}}
+  tags: {value: {get_attr: [guest, tags]}}
+"""
+
+
+def test_containers_pools_of_prefixes_and_what_stays(stacks, tmp_path):
+    template = tmp_path / "things.yaml"
+    template.write_text(THINGS)
+    given = ("-t", str(template), "--parameter", "box=pictures")
+    stack(stacks, "create", "--wait", *given, "things")
+    made = outputs(stacks, "things")
+    assert made["url"].endswith("/pictures") and made["colour"] == "blue", made
+    assert made["tags"] == ["mine"], made
+    demo = stacks.sdk()
+    assert [scope.name for scope in demo.network.address_scopes()] == ["a-scope"]
+    demo.object_store.upload_object(container="pictures", name="a b/c", data=b"x")
+    stack(stacks, "update", "--wait", *given, "--parameter", "readers=.r:example.org", "--parameter", "policy=snapshot",
+          "things")
+    shown = demo.object_store.get_container_metadata("pictures")
+    assert (shown.read_ACL, shown.object_count) == (".r:example.org", 1)
+    delete(stacks, "things")
+    assert [container.name for container in demo.object_store.containers() if container.name == "pictures"] == []
+    assert not list(demo.network.subnet_pools())
+    backups = list(demo.block_storage.backups())
+    assert [backup.status for backup in backups] == ["available"]
+    demo.block_storage.delete_backup(backups[0], ignore_missing=False)

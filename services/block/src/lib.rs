@@ -145,6 +145,15 @@ impl Block {
     /// Its workers and housekeeping.
     pub fn start(self: &Arc<Self>, shutdown: &Shutdown) -> Vec<Task> {
         self.take_over();
+        let overlaid = self.drivers.iter().filter(|(_, driver)| !driver.reflink());
+        for (name, driver) in overlaid.filter(|_| self.targets.is_some()) {
+            tracing::warn!(
+                backend = name,
+                "volumes that are made of an image, a snapshot or another volume, and those that have snapshots, can be used on \
+                 this machine only: files cannot share blocks in {}. Let that be on XFS or btrfs",
+                driver.folder().display()
+            );
+        }
         let clock = self.core.clock.clone();
         let (worker, stop) = (self.worker(), shutdown.clone());
         let work =

@@ -256,6 +256,42 @@ async fn an_administrator_moves_a_volume_that_nobody_uses() {
 }
 
 #[tokio::test]
+async fn a_volume_whose_state_is_set_anew_while_it_moves_stays_where_it_is() {
+    for moving in [
+        json!({"os-migrate_volume": {"host": "here@two#two"}}),
+        json!({"os-retype": {"new_type": "two", "migration_policy": "on-demand"}}),
+    ] {
+        let cloud = cloud().await;
+        kind(&cloud, "one", json!({"volume_backend_name": "one"})).await;
+        kind(&cloud, "any", json!({})).await;
+        kind(&cloud, "two", json!({"volume_backend_name": "two"})).await;
+        let volume = cloud
+            .volume_of(json!({"size": 1, "volume_type": "one"}))
+            .await;
+        retype(&cloud, &volume, json!({"new_type": "any"}))
+            .await
+            .expect(202);
+        cloud.settle().await;
+        let target = format!("/v3/volumes/{volume}/action");
+        let admin = cloud.admin();
+        admin.post(&target, moving.clone()).await.expect(202);
+        let available = json!({"os-reset_status": {"status": "available"}});
+        admin.post(&target, available).await.expect(202);
+        cloud.write(&volume, 4096, b"what a server wrote since");
+        cloud.settle().await;
+        let now = shown(&cloud, &volume).await;
+        assert_eq!(now["status"], "available", "{moving}");
+        assert_eq!(now["os-vol-host-attr:host"], "here@one#one", "{moving}");
+        let kept = cloud.read(&volume, 4096, 25);
+        assert_eq!(kept, b"what a server wrote since");
+        assert_eq!(cloud.files(), [format!("volume-{volume}")]);
+        let messages = cloud.member().get("/v3/messages").await.expect(200).json;
+        let words = messages["messages"].to_string();
+        assert!(words.contains("was set anew"), "{messages}");
+    }
+}
+
+#[tokio::test]
 async fn a_volume_stays_where_it_is_kept_that_was_a_snapshot_of_it() {
     let cloud = cloud().await;
     kind(&cloud, "one", json!({"volume_backend_name": "one"})).await;

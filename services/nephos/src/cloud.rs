@@ -270,7 +270,10 @@ pub fn from_outside(config: &Config, secrets: &Secrets, clock: Clock) -> anyhow:
 }
 
 /// Every service where other processes run it.
-pub(crate) fn elsewhere(config: &Config) -> anyhow::Result<Directory> {
+///
+/// # Errors
+/// When the authorities by which they are to be believed are none.
+pub fn elsewhere(config: &Config) -> anyhow::Result<Directory> {
     let mut directory = Directory::default();
     let joined = config.settings.membership.as_ref();
     if let Some(ca) = joined.and_then(|joined| joined.ca.as_ref()) {

@@ -255,22 +255,29 @@ async fn segments_of_others_are_not_read_by_a_manifest() {
         .expect(200);
 }
 
-#[tokio::test]
-async fn a_reader_gets_all_of_what_is_deleted_meanwhile() {
-    let cloud = segments().await;
-    manifest(&cloud, "big", three()).await.expect(201);
+/// A reader of the object `big` who has its first file open, with nothing of it there any more for others.
+async fn reader_of_what_is_gone(cloud: &Cloud) -> Payload {
+    manifest(cloud, "big", three()).await.expect(201);
     let mut request = Request::new(Method::GET, &format!("{MINE}/c/big"));
     let token = cloud.world.token(Persona::Member).unwrap();
     let token = HeaderValue::from_str(&token).unwrap();
     request.headers.insert("x-auth-token", token);
-    let Payload::Stream { length, mut chunks } = cloud.app.dispatch(request).await.body else {
-        panic!("no bytes");
-    };
+    let body = cloud.app.dispatch(request).await.body;
     for gone in ["c/big", "s/p1", "s/p2", "s/p3"] {
         let target = format!("{MINE}/{gone}");
         cloud.member().delete(&target).await.expect(204);
     }
     cloud.settle().await;
+    body
+}
+
+#[tokio::test]
+async fn a_reader_gets_all_of_what_is_deleted_meanwhile() {
+    let cloud = segments().await;
+    let body = reader_of_what_is_gone(&cloud).await;
+    let Payload::Stream { length, mut chunks } = body else {
+        panic!("no bytes");
+    };
     let mut bytes = Vec::new();
     while let Some(chunk) = chunks.next().await {
         bytes.extend_from_slice(&chunk.unwrap());
@@ -283,6 +290,32 @@ async fn a_reader_gets_all_of_what_is_deleted_meanwhile() {
     cloud.world.clock.advance(Duration::from_secs(16));
     cloud.settle().await;
     assert_eq!(cloud.files(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_for_a_minute_is_not_waited_for() {
+    let cloud = segments().await;
+    let body = reader_of_what_is_gone(&cloud).await;
+    let Payload::Stream { mut chunks, .. } = body else {
+        panic!("no bytes");
+    };
+    chunks.next().await.unwrap().unwrap();
+    let pass = async |seconds: u32| {
+        // In steps much shorter than what a renewal is good for.
+        for _ in 0..seconds {
+            cloud.world.clock.advance(Duration::from_secs(1));
+            cloud.settle().await;
+        }
+    };
+    pass(50).await;
+    assert_eq!(cloud.files().len(), 3, "held for almost a minute");
+    pass(40).await;
+    assert_eq!(cloud.files(), Vec::<String>::new());
+    let mut ends = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        ends.push(chunk.is_err());
+    }
+    assert_eq!(ends.last(), Some(&true), "it ends in an error");
 }
 
 #[tokio::test]

@@ -213,6 +213,68 @@ async fn begin(cloud: &Cloud) -> String {
     tag(&got.text, "UploadId").to_owned()
 }
 
+#[tokio::test]
+async fn many_write_into_one_bucket_at_once_and_nobody_is_refused() {
+    let cloud = s3_cloud().await;
+    let whole = async |name: String| {
+        let path = format!("/c/{name}");
+        let begun = call(&cloud, Method::POST, &path, "uploads=", b"").await;
+        assert_eq!(begun.status, 200, "{}", begun.text);
+        let id = tag(&begun.text, "UploadId");
+        let query = format!("partNumber=1&uploadId={id}");
+        let part = call(&cloud, Method::PUT, &path, &query, name.as_bytes()).await;
+        assert_eq!(part.status, 200, "{}", part.text);
+        let gone = call(
+            &cloud,
+            Method::DELETE,
+            &path,
+            &format!("uploadId={id}"),
+            b"",
+        )
+        .await;
+        assert_eq!(gone.status, 204, "{}", gone.text);
+        let put = call(&cloud, Method::PUT, &path, "", name.as_bytes()).await;
+        assert_eq!(put.status, 200, "{}", put.text);
+    };
+    let writers = (0..24).map(|number| whole(format!("o{number}")));
+    futures_util::future::join_all(writers).await;
+    let listed = call(&cloud, Method::GET, "/c", "list-type=2", b"").await;
+    assert_eq!(tag(&listed.text, "KeyCount"), "24");
+}
+
+#[tokio::test]
+async fn uploads_are_listed_by_prefix_and_page_by_page() {
+    let cloud = s3_cloud().await;
+    for name in ["a/1", "a/2", "b", "\u{e4}/1"] {
+        let path = format!("/c/{}", name.replace('\u{e4}', "%C3%A4"));
+        let got = call(&cloud, Method::POST, &path, "uploads=", b"").await;
+        assert_eq!(got.status, 200, "{}", got.text);
+    }
+    let list = async |query: &str| {
+        let got = call(&cloud, Method::GET, "/c", query, b"").await;
+        assert_eq!(got.status, 200, "{}", got.text);
+        got.text
+    };
+    let keys = |text: &str| -> Vec<String> {
+        let uploads = text.split("<Upload>").skip(1);
+        uploads.map(|one| tag(one, "Key").to_owned()).collect()
+    };
+    assert_eq!(
+        keys(&list("uploads=").await),
+        ["a/1", "a/2", "b", "\u{e4}/1"]
+    );
+    assert_eq!(keys(&list("prefix=a%2F&uploads=").await), ["a/1", "a/2"]);
+    assert_eq!(keys(&list("prefix=%C3%A4&uploads=").await), ["\u{e4}/1"]);
+    let first = list("max-uploads=1&prefix=a%2F&uploads=").await;
+    assert_eq!(
+        (keys(&first), tag(&first, "IsTruncated")),
+        (vec!["a/1".to_owned()], "true")
+    );
+    let behind = tag(&first, "NextUploadIdMarker");
+    let query = format!("key-marker=a%2F1&prefix=a%2F&upload-id-marker={behind}&uploads=");
+    assert_eq!(keys(&list(&query).await), ["a/2"]);
+}
+
 async fn part(cloud: &Cloud, id: &str, bytes: &[u8]) -> Got {
     call(
         cloud,

@@ -9,7 +9,7 @@ use nephos_auth::Caller;
 use nephos_peer::{PeerError, Peers};
 use nephos_runtime::Clock;
 use nephos_types::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
 /// Tokens of trusts that are kept.
@@ -37,6 +37,8 @@ pub(crate) struct Ask<'a> {
     pub method: Method,
     pub target: String,
     pub body: Option<&'a Value>,
+    /// Beside those that every call has.
+    pub headers: Vec<(HeaderName, String)>,
 }
 
 impl<'a> Ask<'a> {
@@ -46,6 +48,7 @@ impl<'a> Ask<'a> {
             method: Method::GET,
             target: target.into(),
             body: None,
+            headers: Vec::new(),
         }
     }
     pub fn post(service: &'static str, target: impl Into<String>, body: &'a Value) -> Self {
@@ -54,6 +57,7 @@ impl<'a> Ask<'a> {
             method: Method::POST,
             target: target.into(),
             body: Some(body),
+            headers: Vec::new(),
         }
     }
     pub fn put(service: &'static str, target: impl Into<String>, body: &'a Value) -> Self {
@@ -62,6 +66,22 @@ impl<'a> Ask<'a> {
             method: Method::PUT,
             target: target.into(),
             body: Some(body),
+            headers: Vec::new(),
+        }
+    }
+    /// A call that says all it has to say in its headers.
+    pub fn bare(
+        service: &'static str,
+        method: Method,
+        target: impl Into<String>,
+        headers: Vec<(HeaderName, String)>,
+    ) -> Self {
+        Self {
+            service,
+            method,
+            target: target.into(),
+            body: None,
+            headers,
         }
     }
     /// A JSON patch.
@@ -71,6 +91,7 @@ impl<'a> Ask<'a> {
             method: Method::PATCH,
             target: target.into(),
             body: Some(body),
+            headers: Vec::new(),
         }
     }
     pub fn delete(service: &'static str, target: impl Into<String>) -> Self {
@@ -79,6 +100,7 @@ impl<'a> Ask<'a> {
             method: Method::DELETE,
             target: target.into(),
             body: None,
+            headers: Vec::new(),
         }
     }
 }
@@ -200,6 +222,30 @@ impl Siblings {
 
     /// Asks a sibling in the name of whoever the trust is from; an answer without a body is null.
     pub async fn ask(&self, trust: &str, ask: &Ask<'_>) -> Result<Value, PeerError> {
+        let answer = self.answer(trust, ask).await?;
+        if answer.body.is_empty() {
+            Ok(Value::Null)
+        } else {
+            answer.json()
+        }
+    }
+
+    /// Asks in the same way, for the headers of the answer. Their names are in small letters.
+    pub async fn headers(
+        &self,
+        trust: &str,
+        ask: &Ask<'_>,
+    ) -> Result<Map<String, Value>, PeerError> {
+        let answer = self.answer(trust, ask).await?;
+        let text =
+            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let pairs = answer.headers.iter();
+        Ok(pairs
+            .map(|(name, value)| (name.as_str().to_owned(), Value::from(text(value))))
+            .collect())
+    }
+
+    async fn answer(&self, trust: &str, ask: &Ask<'_>) -> Result<nephos_peer::Answer, PeerError> {
         let token = self.token(trust).await?;
         match self.send(&token, ask).await {
             Err(why) if why.status == Some(401) => {
@@ -211,7 +257,7 @@ impl Siblings {
         }
     }
 
-    async fn send(&self, token: &str, ask: &Ask<'_>) -> Result<Value, PeerError> {
+    async fn send(&self, token: &str, ask: &Ask<'_>) -> Result<nephos_peer::Answer, PeerError> {
         let mut call = self
             .peers
             .call(ask.service, ask.method.clone(), ask.target.as_str())
@@ -229,12 +275,10 @@ impl Siblings {
             let form = "application/openstack-images-v2.1-json-patch";
             call = call.header(http::header::CONTENT_TYPE, form);
         }
-        let answer = call.send().await?;
-        if answer.body.is_empty() {
-            Ok(Value::Null)
-        } else {
-            answer.json()
+        for (name, value) in &ask.headers {
+            call = call.header(name.clone(), value);
         }
+        call.send().await
     }
 }
 

@@ -42,6 +42,12 @@ nephos_auth::rules! {
     pub(crate) VolumeQuotaType = "resource_types:OS::Cinder::Quota", "rule:project_admin";
     /// Make volume types in a stack.
     pub(crate) VolumeTypeType = "resource_types:OS::Cinder::VolumeType", "rule:project_admin";
+    /// Make networks of physical ones in a stack.
+    pub(crate) ProviderNetType = "resource_types:OS::Neutron::ProviderNet", "rule:project_admin";
+    /// Set quotas of networks in a stack.
+    pub(crate) NetworkQuotaType = "resource_types:OS::Neutron::Quota", "rule:project_admin";
+    /// Set quotas of servers in a stack.
+    pub(crate) ServerQuotaType = "resource_types:OS::Nova::Quota", "rule:project_admin";
     /// Make flavors in a stack.
     pub(crate) FlavorType = "resource_types:OS::Nova::Flavor", "rule:project_admin";
     /// Create a software configuration.

@@ -7,6 +7,7 @@
 )]
 
 mod administrators;
+mod containers;
 mod crash;
 mod going_back;
 mod groups;
@@ -15,6 +16,7 @@ mod hooks;
 mod kit;
 mod matrix;
 mod mending;
+mod properties;
 mod refusals;
 mod servers;
 mod siblings;
@@ -22,6 +24,7 @@ mod stacks;
 mod stand_ins;
 mod things;
 mod together;
+mod types;
 mod update_rules;
 mod updates;
 mod values;

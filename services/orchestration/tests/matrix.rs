@@ -67,7 +67,7 @@ async fn fixture(cloud: &Cloud, endpoint: &'static str) -> Option<(String, Value
         "ShowResource" => (of("/resources/t"), Value::Null),
         "ShowMetadata" => (of("/resources/t/metadata"), Value::Null),
         "MarkUnhealthy" => (of("/resources/t"), json!({"mark_unhealthy": true})),
-        "SignalResource" => (of("/resources/h/signal"), json!({})),
+        "PutSignal" | "SignalResource" => (of("/resources/h/signal"), json!({})),
         "ListStackEvents" => (of("/events"), Value::Null),
         "ListResourceEvents" => (of("/resources/t/events"), Value::Null),
         "ShowEvent" => {

@@ -255,3 +255,29 @@ async fn a_volume_is_given_another_type_and_keeps_its_data() {
         .await;
     assert_eq!(only(&cloud)["volume_type"], "slow");
 }
+
+#[tokio::test]
+async fn a_server_has_the_tags_that_it_was_given_and_no_other() {
+    let cloud = cloud().await;
+    let stack = cloud.made("s", server(json!({"tags": ["mine"]}))).await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "CREATE_COMPLETE", "{shown}");
+    assert_eq!(only(&cloud)["tags"], json!(["mine"]));
+    updated(&cloud, &stack, json!({"tags": ["other"]})).await;
+    assert_eq!(only(&cloud)["tags"], json!(["other"]));
+    // One that was made when the tag by which it is found stayed does not show it.
+    let id = only(&cloud)["id"].as_str().unwrap().to_owned();
+    let tags = json!(["other", "stack-resource-1"]);
+    cloud.siblings.state().rows("servers").get_mut(&id).unwrap()["tags"] = tags;
+    let target = path(&format!("/stacks/{stack}/actions"));
+    cloud.member().post(&target, json!({"check": null})).await;
+    cloud.settle().await;
+    let shown = cloud
+        .get(&stack, "/resources/server?with_attr=tags")
+        .await
+        .expect(200);
+    assert_eq!(
+        shown.json["resource"]["attributes"]["tags"],
+        json!(["other"])
+    );
+}

@@ -81,28 +81,37 @@ impl Dispatch for Siblings {
                 Incoming::Bytes(bytes) => serde_json::from_slice(bytes).unwrap_or(Value::Null),
                 Incoming::Stream(_) => Value::Null,
             };
+            let mut headers = HeaderMap::new();
+            if let ["v1", account, rest @ ..] = parts.as_slice() {
+                let asked = (request.method.as_str(), *account, rest);
+                let (status, value) = this.state().objects(asked, &request.headers, &mut headers);
+                return answer((status, value), headers);
+            }
             let (status, value) =
                 this.state()
                     .handle(request.method.as_str(), &parts, &query, &body);
-            let mut headers = HeaderMap::new();
             if parts == ["v3", "auth", "tokens"] {
                 headers.insert(
                     "x-subject-token",
                     HeaderValue::from_static("a-token-of-a-trust"),
                 );
             }
-            let body = if value.is_null() {
-                Payload::Empty
-            } else {
-                Payload::Bytes(Bytes::from(value.to_string()))
-            };
-            Response {
-                status: StatusCode::from_u16(status).unwrap(),
-                headers,
-                body,
-            }
+            answer((status, value), headers)
         }
         .boxed()
+    }
+}
+
+fn answer((status, value): Answer, headers: HeaderMap) -> Response {
+    let body = if value.is_null() {
+        Payload::Empty
+    } else {
+        Payload::Bytes(Bytes::from(value.to_string()))
+    };
+    Response {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers,
+        body,
     }
 }
 
@@ -151,7 +160,14 @@ impl State {
                 self.trusts.retain(|known| known != id);
                 (204, Value::Null)
             }
+            ("GET", ["v3", "auth", "catalog"]) => (
+                200,
+                json!({"catalog": [{"type": "object-store", "endpoints": [
+                    {"interface": "public", "url": "http://cloud.test:8080/object/v1/AUTH_p"}]}]}),
+            ),
             ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
+            (_, ["v2.0", "quotas", rest @ ..]) => self.limits(method, rest, body),
+            (_, ["v2.1", "os-quota-sets", rest @ ..]) => self.limits(method, rest, body),
             (_, ["v2.0", collection, rest @ ..]) => {
                 self.network(method, (collection, rest), query, body)
             }
@@ -183,10 +199,17 @@ impl State {
             ("POST", ["v2.1", "servers", server, "action"]) => self.server_action(server, body),
             (_, ["v2.1", "servers", rest @ ..]) => self.servers(method, rest, query, body),
             (_, ["v2.1", "os-server-groups", rest @ ..]) => self.server_groups(method, rest, body),
+            (_, ["v3", _project, "backups", rest @ ..]) => {
+                self.backups((method, rest), query, body)
+            }
             (_, ["v3", _project, "types", rest @ ..]) => self.types(method, rest, body),
             (_, ["v3", _project, "qos-specs", rest @ ..]) => self.qos(method, rest, query, body),
             (_, ["v3", _project, "os-quota-sets", rest @ ..]) => self.quotas(method, rest, body),
             ("GET", ["v3", "projects", rest @ ..]) => self.projects(rest),
+            ("GET", ["v3", "users", rest @ ..]) => {
+                let name = query.iter().find(|(key, _)| key == "name");
+                self.users(rest, name.map(|(_, name)| name.as_str()))
+            }
             (_, ["v2", "images", id, rest @ ..]) => self.images(method, (id, rest), body),
             ("POST", ["v2", "images"]) => self.images(method, ("", &[]), body),
             ("GET", ["v2", "images"]) => (200, json!({"images": [{"id": "an-image"}]})),
@@ -211,7 +234,10 @@ impl State {
         body: &Value,
     ) -> Answer {
         let many = collection.replace('-', "_");
-        let one = many.trim_end_matches('s').to_owned();
+        let one = match many.as_str() {
+            "rbac_policies" => "rbac_policy".to_owned(),
+            many => many.trim_end_matches('s').to_owned(),
+        };
         match (method, rest) {
             ("POST", []) => {
                 if let Some(why) = self.refuses.get(collection) {

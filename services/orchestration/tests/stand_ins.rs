@@ -81,6 +81,11 @@ impl State {
             }
             "rebuild" => {
                 server["image"] = json!({"id": given["imageRef"]});
+                for field in ["user_data", "preserve_ephemeral"] {
+                    if let Some(value) = given.get(field) {
+                        server[field] = value.clone();
+                    }
+                }
                 "REBUILD"
             }
             other => panic!("servers are not told this: {other}"),
@@ -249,6 +254,67 @@ impl State {
         match rest {
             [] => (200, json!({"projects": [{"id": "p1", "name": "first"}]})),
             ["p1"] => (200, json!({"project": {"id": "p1"}})),
+            _another => missing(),
+        }
+    }
+
+    /// Quotas of servers and networks: nobody has any, or one row.
+    pub fn limits(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
+        match (method, rest) {
+            ("GET", [_, "defaults"]) => (200, json!({"quota_set": {"cores": 20, "ram": 51200}})),
+            ("GET", [_, "default"]) => (200, json!({"quota": {"network": 100, "port": 500}})),
+            ("PUT", [project]) => {
+                let limits = Value::Object(inside(body));
+                self.rows("limits").insert((*project).to_owned(), limits);
+                (200, body.clone())
+            }
+            ("DELETE", [project]) => {
+                self.rows("limits").remove(*project);
+                (204, Value::Null)
+            }
+            other => panic!("quotas are not asked this: {other:?}"),
+        }
+    }
+
+    /// A backup is there at the second look, unless it is refused.
+    pub fn backups(
+        &mut self,
+        asked: (&str, &[&str]),
+        query: &[(String, String)],
+        body: &Value,
+    ) -> Answer {
+        let refused = self.refuses.contains_key("backups");
+        match asked {
+            ("POST", []) => {
+                let id = self.id();
+                let mut backup = body["backup"].clone();
+                backup["id"] = json!(id);
+                backup["status"] = json!("creating");
+                self.rows("backups").insert(id, backup.clone());
+                (202, json!({ "backup": backup }))
+            }
+            ("GET", ["detail"]) => {
+                let (key, volume) = &query[0];
+                assert_eq!(key, "volume_id");
+                let of = |backup: &&mut Value| backup["volume_id"] == **volume;
+                let mut found = Vec::new();
+                for backup in self.rows("backups").values_mut().filter(of) {
+                    found.push(backup.clone());
+                    backup["status"] = json!(if refused { "error" } else { "available" });
+                    backup["fail_reason"] = json!("no room");
+                }
+                (200, json!({ "backups": found }))
+            }
+            other => panic!("backups are not asked this: {other:?}"),
+        }
+    }
+
+    /// There is one user, of the id `u1` and the name `alice`.
+    pub fn users(&mut self, rest: &[&str], name: Option<&str>) -> Answer {
+        match (rest, name) {
+            ([], Some("alice")) => (200, json!({"users": [{"id": "u1", "name": "alice"}]})),
+            ([], _another) => (200, json!({"users": []})),
+            (["u1"], _) => (200, json!({"user": {"id": "u1"}})),
             _another => missing(),
         }
     }

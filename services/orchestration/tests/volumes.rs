@@ -136,3 +136,93 @@ async fn a_volume_goes_from_one_server_to_another_and_out_before_both_go() {
     let left: usize = cloud.siblings.picture().values().sum();
     assert_eq!(left, 0);
 }
+
+fn kept(policy: Value) -> Value {
+    let mut body = template(json!({"volume": volume(json!({"size": 1, "name": "data"}))}));
+    body["parameters"] = json!({"policy": {"type": "string", "default": "delete"}});
+    body["resources"]["volume"]["deletion_policy"] = policy;
+    body
+}
+
+#[tokio::test]
+async fn a_backup_of_a_volume_stays_where_that_is_said() {
+    let cloud = cloud().await;
+    let body = kept(json!("snapshot"));
+    let stack = cloud.create("s", json!({ "template": body })).await;
+    cloud.settle().await;
+    let volume = id(&cloud, &stack, "volume").await;
+    cloud
+        .siblings
+        .state()
+        .refuses
+        .insert("backups".to_owned(), String::new());
+    cloud.delete(&stack).await;
+    let reason = cloud.show(&stack).await["stack_status_reason"].to_string();
+    assert!(reason.contains("went to status error: no room"), "{reason}");
+    assert_eq!(cloud.siblings.count("volumes"), 1);
+    cloud.siblings.state().refuses.clear();
+    cloud.siblings.lose("backups");
+    cloud.delete(&stack).await;
+    cloud.get(&stack, "").await.expect(404);
+    assert_eq!(cloud.siblings.count("volumes"), 0);
+    let backups: Vec<Value> = cloud
+        .siblings
+        .state()
+        .rows("backups")
+        .values()
+        .cloned()
+        .collect();
+    assert_eq!(backups.len(), 1);
+    assert_eq!(
+        (&backups[0]["volume_id"], &backups[0]["name"]),
+        (&json!(volume), &json!("data"))
+    );
+}
+
+#[tokio::test]
+async fn a_parameter_may_say_what_becomes_of_a_volume() {
+    let cloud = cloud().await;
+    for (name, policy, left) in [("a", "retain", 1), ("b", "delete", 1)] {
+        let body = kept(json!({"get_param": "policy"}));
+        let body = json!({"template": body, "parameters": {"policy": policy}});
+        let stack = cloud.create(name, body).await;
+        cloud.settle().await;
+        cloud.delete(&stack).await;
+        assert_eq!(cloud.siblings.count("volumes"), left, "{policy}");
+    }
+    let refused = |template: Value, parameters: Value, words: &'static str| {
+        let body = json!({"stack_name": "c", "template": template, "parameters": parameters});
+        let ask = cloud.member();
+        async move {
+            let answer = ask
+                .post(&crate::kit::path("/stacks"), body)
+                .await
+                .expect(400);
+            let message = crate::kit::message(&answer).to_owned();
+            assert!(message.contains(words), "{message}");
+        }
+    };
+    let by_parameter = kept(json!({"get_param": "policy"}));
+    refused(
+        by_parameter,
+        json!({"policy": "burn"}),
+        "Invalid deletion policy",
+    )
+    .await;
+    let by_attribute = kept(json!({"get_attr": ["volume", "size"]}));
+    refused(
+        by_attribute,
+        json!({}),
+        "cannot depend on the resource volume",
+    )
+    .await;
+    let mut other = kept(json!("snapshot"));
+    other["resources"]["volume"] =
+        json!({"type": "OS::Neutron::Net", "deletion_policy": "Snapshot"});
+    refused(
+        other,
+        json!({}),
+        "\"Snapshot\" deletion policy not supported",
+    )
+    .await;
+}

@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Asked, SOON, moving, refused, tell};
 use crate::Svc;
-use crate::model::backend::{Wish, choose};
+use crate::model::backend::{Backend, Wish, choose};
 use crate::model::message::Event;
-use crate::model::volume::VolumeId;
+use crate::model::volume::{Status, Volume, VolumeId};
 use crate::store::{backends, layers, types, volumes};
 
 pub(crate) struct Migrate;
+
+/// The state of a volume that moves, unless an administrator sets another one.
+const MOVING: Status = Status::Maintenance;
 
 #[derive(Serialize, Deserialize)]
 struct Args {
@@ -45,7 +48,9 @@ impl Reconcile<Svc> for Migrate {
             crash_point!("migrate.tidied");
             let mut tx = cx.finish("finish").await?;
             volumes::change(&mut tx, &id, |volume| {
-                volume.status = volume.status_before;
+                if volume.status == MOVING {
+                    volume.status = volume.status_before;
+                }
                 volume.updated_at = cx.now();
             })
             .await?;
@@ -82,15 +87,7 @@ impl Reconcile<Svc> for Migrate {
             return refused(&why, "The volume cannot be moved");
         }
         crash_point!("migrate.copied");
-        let mut tx = cx.write("turn").await?;
-        volumes::change(&mut tx, &id, |volume| {
-            moving::arrive(volume, target);
-            volume.updated_at = cx.now();
-        })
-        .await?;
-        tx.commit().await?;
-        crash_point!("migrate.turned");
-        Ok(Next::Again)
+        turn(cx, &volume, target).await
     }
 
     async fn failed(
@@ -104,7 +101,9 @@ impl Reconcile<Svc> for Migrate {
         let Some(mut volume) = volumes::find_in(tx, &id).await? else {
             return Ok(());
         };
-        volume.status = volume.status_before;
+        if volume.status == MOVING {
+            volume.status = volume.status_before;
+        }
         volume.migration = Some("error".to_owned());
         volume.updated_at = cx.now();
         volumes::update(tx, &volume).await?;
@@ -116,4 +115,23 @@ impl Reconcile<Svc> for Migrate {
         );
         tell(tx, cx, op, what).await
     }
+}
+
+/// Notes where the volume is now, if its copy is what it holds.
+async fn turn(cx: &OpCx<Svc>, volume: &Volume, target: &Backend) -> Result<Next, StepError> {
+    let mut tx = cx.write("turn").await?;
+    let Some(mut now) = volumes::find_in(&mut tx, &volume.id).await? else {
+        return Ok(Next::Done);
+    };
+    if now.status != MOVING {
+        drop(tx);
+        moving::forget(cx, volume, &target.name).await?;
+        return Ok(Next::Fail(Failure::new(moving::RESET)));
+    }
+    moving::arrive(&mut now, target);
+    now.updated_at = cx.now();
+    volumes::update(&mut tx, &now).await?;
+    tx.commit().await?;
+    crash_point!("migrate.turned");
+    Ok(Next::Again)
 }

@@ -54,6 +54,11 @@ pub(crate) async fn copy(
     Ok(moved)
 }
 
+/// Why the copy of a volume is of no use whose state an administrator set anew meanwhile: a server may have written into the
+/// first file since.
+pub(crate) const RESET: &str =
+    "The state of the volume was set anew while it moved, so it stays where it is.";
+
 /// Notes in its row where it is now.
 pub(crate) fn arrive(volume: &mut Volume, target: &Backend) {
     volume.backend = Some(target.name.clone());

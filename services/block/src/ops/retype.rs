@@ -87,7 +87,9 @@ impl Reconcile<Svc> for Retype {
         let Some(mut volume) = volumes::find_in(tx, &id).await? else {
             return Ok(());
         };
-        volume.status = volume.status_before;
+        if volume.status == Status::Retyping {
+            volume.status = volume.status_before;
+        }
         volume.migration = volume.migration.map(|_moving| "error".to_owned());
         volume.updated_at = cx.now();
         volumes::update(tx, &volume).await?;
@@ -146,6 +148,13 @@ async fn turn(
     let Some(mut now) = volumes::find_in(&mut tx, &volume.id).await? else {
         return Ok(Next::Done);
     };
+    if let Some(target) = target
+        && now.status != Status::Retyping
+    {
+        drop(tx);
+        moving::forget(cx, volume, &target.name).await?;
+        return fail(moving::RESET.to_owned());
+    }
     let by_type = |id: &str| Usage::of_type(now.size_gib, id);
     if let Err(over) = quota::take(&mut tx, project, &limits, &by_type(&kind.id)).await? {
         drop(tx);
@@ -176,11 +185,13 @@ async fn finish(cx: &OpCx<Svc>, volume: &Volume) -> Result<Next, StepError> {
     let Some(mut now) = volumes::find_in(&mut tx, &volume.id).await? else {
         return Ok(Next::Done);
     };
-    now.status = if users.is_empty() {
-        Status::Available
-    } else {
-        Status::InUse
-    };
+    if now.status == Status::Retyping {
+        now.status = if users.is_empty() {
+            Status::Available
+        } else {
+            Status::InUse
+        };
+    }
     now.updated_at = cx.now();
     volumes::update(&mut tx, &now).await?;
     tx.commit().await?;

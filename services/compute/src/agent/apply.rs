@@ -262,12 +262,15 @@ impl Worker {
             Step::Plug(port) => self.driver.ensure_plugged(server, port).await?,
             Step::AskToUnplug(port) => {
                 self.driver.ask_to_unplug(server, port).await?;
-                asked.unplug.insert(port.tap.clone(), now);
+                asked
+                    .unplug
+                    .insert(port.tap.clone(), self.clock.monotonic());
             }
             Step::PlugVolume(volume) => self.driver.ensure_volume(server, volume).await?,
             Step::AskToUnplugVolume(volume) => {
                 self.driver.ask_to_unplug_volume(server, volume).await?;
-                asked.unplug.insert(volume.clone(), now);
+                // A hypervisor takes its time for the question; what is wanted meanwhile comes before the next one.
+                asked.unplug.insert(volume.clone(), self.clock.monotonic());
             }
             Step::ResizeVolume(volume) => self.driver.ensure_volume_size(server, volume).await?,
             Step::RemoveOldDisks => {

@@ -87,8 +87,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::of(Latency::default())
+    }
+
+    fn of(latency: Latency) -> Self {
         let clock = Clock::virtual_at(Timestamp(1_000_000_000_000_000));
-        let world = World::new(clock.clone(), Latency::default());
+        let world = World::new(clock.clone(), latency);
         let (agent, running) = Self::start(&world, &clock);
         Self {
             clock,
@@ -412,6 +416,27 @@ async fn interfaces_are_plugged_and_unplugged_while_the_guest_runs() {
     bench.check(1, GuestState::Running, &Progress::Settled);
     assert_eq!(bench.found(1).ports.len(), 1);
     assert_eq!(bench.world.calls(HOST, Verb::Run), 1);
+}
+
+#[tokio::test]
+async fn while_a_guest_does_not_let_go_other_wishes_are_heard() {
+    // libvirt waits so long for a guest's answer.
+    let change = Duration::from_secs(5);
+    let bench = Bench::of(Latency {
+        change,
+        ..Latency::default()
+    });
+    let mut two = spec(1, 1, Want::Running);
+    two.ports.extend(spec(2, 1, Want::Running).ports);
+    bench.agent.apply(desired(1, &[two]));
+    bench.pass(40).await;
+    bench.check(1, GuestState::Running, &Progress::Settled);
+    bench.world.set_deaf(HOST, &server(1), true);
+    bench.agent.apply(desired(2, &[spec(1, 2, Want::Running)]));
+    bench.pass(7).await;
+    bench.agent.apply(desired(3, &[spec(1, 3, Want::Absent)]));
+    bench.pass(25).await;
+    assert!(!bench.world.snapshot(HOST).contains_key(&server(1)));
 }
 
 /// What a life of two servers goes through; each entry is applied when the one before has settled.

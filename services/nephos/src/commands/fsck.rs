@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use nephos::cloud::Cloud;
-use nephos::fsck::{Finding, OnHost};
+use nephos::cloud::{Cloud, elsewhere};
+use nephos::fsck::{Finding, Joined, OnHost};
 use nephos::secrets::Secrets;
 use nephos::settings::Config;
 use nephos::{hosts, hypervisor};
+use nephos_peer::Peers;
 use nephos_runtime::Clock;
 use serde_json::json;
 
@@ -37,25 +38,33 @@ pub fn run(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn check(config: &Config) -> anyhow::Result<Vec<Finding>> {
-    let settings = &config.settings;
-    let secrets = Secrets::read(&settings.state_dir)?;
     let clock = Clock::system();
+    if let Some(joined) = &config.settings.membership {
+        let directory = elsewhere(config)?;
+        let peers = Peers::new(directory, joined.key(), clock.clone(), joined.url.clone())?;
+        let host = on_host(config, clock)?;
+        return Joined { peers, host }.check().await;
+    }
+    let secrets = Secrets::read(&config.settings.state_dir)?;
     let cloud = Cloud::look(config, &secrets, clock.clone()).await?;
     cloud.load().await?;
-    let folder = settings.state("host");
     // Simulated hosts leave no servers' folder; then there is nothing to look at.
-    let host = if hosts::is_real(settings) {
-        let compute: nephos_compute::Config = config.file.section("compute")?;
-        let uri = hypervisor::ensure(&compute.libvirt_uri, &settings.state_dir)?;
-        Some(OnHost {
-            name: settings.host(),
-            uri,
-            folder,
-            config: config.clone(),
-            clock,
-        })
+    let host = if hosts::is_real(&config.settings) {
+        Some(on_host(config, clock)?)
     } else {
         None
     };
     cloud.sources(host)?.check().await
+}
+
+fn on_host(config: &Config, clock: Clock) -> anyhow::Result<OnHost> {
+    let settings = &config.settings;
+    let compute: nephos_compute::Config = config.file.section("compute")?;
+    Ok(OnHost {
+        name: settings.host(),
+        uri: hypervisor::ensure(&compute.libvirt_uri, &settings.state_dir)?,
+        folder: settings.state("host"),
+        config: config.clone(),
+        clock,
+    })
 }

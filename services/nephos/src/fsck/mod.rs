@@ -5,6 +5,7 @@
 //! looks find it again.
 
 mod host;
+mod joined;
 mod picture;
 mod rules;
 
@@ -18,6 +19,7 @@ use serde::Serialize;
 use crate::services::Run;
 
 pub use host::OnHost;
+pub use joined::Joined;
 
 /// Pauses between the looks: work in flight settles within them or is found again.
 const PAUSES: [Duration; 3] = [
@@ -57,16 +59,7 @@ impl Sources {
     /// # Errors
     /// When a service or database does not answer.
     pub async fn check(&self) -> anyhow::Result<Vec<Finding>> {
-        let mut findings = self.look().await?;
-        for pause in PAUSES {
-            if findings.is_empty() {
-                break;
-            }
-            self.clock.sleep(pause).await;
-            let again = self.look().await?;
-            findings.retain(|finding| again.contains(finding));
-        }
-        Ok(findings)
+        lasting(&self.clock, || self.look()).await
     }
 
     async fn look(&self) -> anyhow::Result<Vec<Finding>> {
@@ -83,4 +76,21 @@ impl Sources {
         findings.sort();
         Ok(findings)
     }
+}
+
+/// What one look after the other finds.
+async fn lasting(
+    clock: &Clock,
+    look: impl AsyncFn() -> anyhow::Result<Vec<Finding>>,
+) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = look().await?;
+    for pause in PAUSES {
+        if findings.is_empty() {
+            break;
+        }
+        clock.sleep(pause).await;
+        let again = look().await?;
+        findings.retain(|finding| again.contains(finding));
+    }
+    Ok(findings)
 }

@@ -2,7 +2,9 @@
 //! to its end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::mem;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -21,6 +23,8 @@ use crate::store::blobs;
 const HOLD: Duration = Duration::from_secs(15);
 /// How often it is said that they are being read.
 const RENEW: Duration = Duration::from_secs(5);
+/// A client that takes nothing for so long is not waited for any more (Swift's `client_timeout`): what it has not read may go.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// Files of one transaction: writers come in between.
 const BATCH: usize = 256;
@@ -65,12 +69,41 @@ impl Readers {
 
 /// Files that are being read.
 pub(crate) struct Hold {
-    service: Arc<Svc>,
-    ids: BTreeSet<BlobId>,
+    held: Arc<Held>,
     /// When to say so again.
     again: Timestamp,
     /// Says so for a client that takes nothing for a while.
     renewing: Task,
+}
+
+/// The files of one reader, until they are let go.
+struct Held {
+    service: Arc<Svc>,
+    ids: Mutex<BTreeSet<BlobId>>,
+    /// When bytes were taken last, as a [`Timestamp`].
+    taken: AtomicI64,
+}
+
+impl Held {
+    fn now(&self) -> Timestamp {
+        self.service.core.clock.now()
+    }
+
+    fn let_go(&self) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        self.service.readers().remove(&mem::take(&mut *ids));
+    }
+
+    /// Speaks for the files until the client has taken nothing for too long.
+    async fn keep(&self) {
+        loop {
+            self.service.core.clock.sleep(RENEW).await;
+            if self.now() >= Timestamp(self.taken.load(Ordering::Relaxed)).plus(STALLED) {
+                return self.let_go();
+            }
+            renew(&self.service).await;
+        }
+    }
 }
 
 impl Hold {
@@ -92,16 +125,15 @@ impl Hold {
         }
         let ids = pieces.iter().map(|piece| piece.blob.clone()).collect();
         service.readers().add(&ids);
-        let held = Arc::clone(service);
-        let renewing = nephos_runtime::spawn("object.hold", async move {
-            loop {
-                held.core.clock.sleep(RENEW).await;
-                renew(&held).await;
-            }
-        });
-        Ok(Some(Self {
+        let held = Arc::new(Held {
             service: Arc::clone(service),
-            ids,
+            ids: Mutex::new(ids),
+            taken: AtomicI64::new(now.0),
+        });
+        let keeper = Arc::clone(&held);
+        let renewing = nephos_runtime::spawn("object.hold", async move { keeper.keep().await });
+        Ok(Some(Self {
+            held,
             again: now.plus(RENEW),
             renewing,
         }))
@@ -111,10 +143,11 @@ impl Hold {
     pub(crate) fn over(self, bytes: Chunks) -> Chunks {
         stream::unfold((bytes, self), |(mut bytes, mut hold)| async move {
             let chunk = bytes.next().await?;
-            let now = hold.service.core.clock.now();
+            let now = hold.held.now();
+            hold.held.taken.store(now.0, Ordering::Relaxed);
             if now >= hold.again {
                 hold.again = now.plus(RENEW);
-                renew(&hold.service).await;
+                renew(&hold.held.service).await;
             }
             Some((chunk, (bytes, hold)))
         })
@@ -125,7 +158,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.renewing.abort();
-        self.service.readers().remove(&self.ids);
+        self.held.let_go();
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use md5::{Digest as _, Md5};
-use nephos_db::Tx;
+use nephos_db::{Kind, Tx};
 use nephos_runtime::crash_point;
 
 use super::publish::{Condition, Files, Next, Place, publish};
 use super::write::WriteError;
 use crate::Svc;
-use crate::model::object::{ContainerId, Extent, Facts, Kind, Object, Part, PartsUpload, UploadId};
+use crate::model::object::{self, ContainerId, Extent, Facts, Object, Part, PartsUpload, UploadId};
 use crate::store::{accounts, containers, uploads};
 
 /// For so long whoever asks again for what was done is told that it was.
@@ -18,14 +18,14 @@ const KEPT_SECS: i64 = 24 * 3600;
 const MIN_PART_BYTES: i64 = 5 * 1024 * 1024;
 
 impl Svc {
-    /// Begins an upload.
+    /// Begins an upload. Its row refers to the container's, which is all that must hold.
     pub(crate) async fn begin_parts(&self, upload: &PartsUpload) -> Result<(), WriteError> {
-        let mut tx = self.core.db.write().await?;
-        containers::hold_id(&mut tx, &upload.container_id)
-            .await?
-            .ok_or(WriteError::NoContainer)?;
-        uploads::insert(&mut tx, upload).await?;
-        Ok(tx.commit().await?)
+        let mut tx = self.core.db.guarded().await?;
+        match uploads::insert(&mut tx, upload).await {
+            Ok(()) => Ok(tx.commit().await?),
+            Err(why) if why.kind() == Kind::ForeignKey => Err(WriteError::NoContainer),
+            Err(why) => Err(why.into()),
+        }
     }
 
     /// A part is there; it replaces an earlier one of its number.
@@ -103,7 +103,7 @@ impl Svc {
             return Err(WriteError::WholeSize(size));
         }
         let facts = Facts {
-            kind: Kind::Plain,
+            kind: object::Kind::Plain,
             size,
             stored: size,
             etag,
@@ -147,12 +147,15 @@ impl Svc {
 
     /// Gives an upload up.
     pub(crate) async fn abort_parts(&self, id: &UploadId) -> Result<(), WriteError> {
-        let mut tx = self.core.db.write().await?;
-        uploads::hold(&mut tx, id)
-            .await?
-            .ok_or(WriteError::NoUpload)?;
-        give_up(&mut tx, id).await?;
-        tx.commit().await?;
+        let attempt = || async {
+            let mut tx = self.core.db.write().await?;
+            uploads::hold(&mut tx, id)
+                .await?
+                .ok_or(WriteError::NoUpload)?;
+            give_up(&mut tx, id).await?;
+            Ok(tx.commit().await?)
+        };
+        self.core.db.again::<(), WriteError, _, _>(attempt).await?;
         self.nudge();
         Ok(())
     }

@@ -35,15 +35,19 @@ impl Svc {
         &self,
         container: &Container,
     ) -> Result<bool, nephos_db::Error> {
-        let mut tx = self.core.db.write().await?;
-        containers::hold_id(&mut tx, &container.id).await?;
-        super::parts::give_up_all(&mut tx, &container.id).await?;
-        if !containers::remove(&mut tx, &container.id).await? {
-            return Ok(false);
-        }
-        accounts::count_container(&mut tx, &container.account, -1).await?;
-        tx.commit().await?;
+        let attempt = || async {
+            let mut tx = self.core.db.write().await?;
+            containers::hold_id(&mut tx, &container.id).await?;
+            super::parts::give_up_all(&mut tx, &container.id).await?;
+            if !containers::remove(&mut tx, &container.id).await? {
+                return Ok(false);
+            }
+            accounts::count_container(&mut tx, &container.account, -1).await?;
+            tx.commit().await?;
+            Ok::<_, nephos_db::Error>(true)
+        };
+        let removed = self.core.db.again(attempt).await?;
         self.nudge();
-        Ok(true)
+        Ok(removed)
     }
 }

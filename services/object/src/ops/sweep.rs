@@ -42,7 +42,7 @@ pub(crate) async fn sweep(service: &Svc) -> Result<bool, Error> {
     for object in over {
         expire(service, &object).await?;
     }
-    let mut tx = service.core.db.write().await?;
+    let mut tx = service.core.db.guarded().await?;
     blobs::abandon(&mut tx, now).await?;
     tx.commit().await?;
     super::parts::forget(service).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn sweep(service: &Svc) -> Result<bool, Error> {
     }
     drop(removals);
     if !gone.is_empty() {
-        let mut tx = service.core.db.write().await?;
+        let mut tx = service.core.db.guarded().await?;
         for blob in &gone {
             blobs::remove(&mut tx, blob.as_str()).await?;
         }

@@ -162,7 +162,7 @@ impl Upload {
 
     async fn announce(&self, blob: &BlobId) -> Result<(), WriteError> {
         let core = &self.service.core;
-        let mut tx = core.db.write().await?;
+        let mut tx = core.db.guarded().await?;
         let until = alive_until(core.clock.now());
         blobs::insert(&mut tx, blob, (&self.service.process, until)).await?;
         Ok(tx.commit().await?)
@@ -235,13 +235,20 @@ impl Upload {
         if now.saturating_sub(last) < RENEW {
             return Ok(last);
         }
-        self.renew(blob).await?;
-        Ok(now)
+        match self.renew(blob).await {
+            Ok(()) => Ok(now),
+            // Its time as a writer is not over yet, so there is another try at the next chunk.
+            Err(WriteError::Db(why)) if why.is_transient() && now - last < RENEW * 3 => {
+                warn!(blob = %blob, %why, "cannot say that an object is still being written; trying again");
+                Ok(last)
+            }
+            Err(why) => Err(why),
+        }
     }
 
     async fn renew(&self, blob: &BlobId) -> Result<(), WriteError> {
         let core = &self.service.core;
-        let mut tx = core.db.write().await?;
+        let mut tx = core.db.guarded().await?;
         let alive = blobs::renew(&mut tx, blob, alive_until(core.clock.now())).await?;
         tx.commit().await?;
         if alive {
@@ -297,7 +304,7 @@ impl Upload {
     /// Gives the file up; the housekeeping removes it.
     async fn undo(&self, blob: &BlobId) {
         let doomed = async {
-            let mut tx = self.service.core.db.write().await?;
+            let mut tx = self.service.core.db.guarded().await?;
             blobs::doom(&mut tx, blob).await?;
             tx.commit().await
         };

@@ -73,11 +73,12 @@ pub(crate) async fn page(
     (name, id): (&str, &str),
     limit: i64,
 ) -> Result<Vec<PartsUpload>, Error> {
+    let length = i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX);
     db.fetch_all(
         "SELECT id, container_id, name, content_type, meta, created_at FROM uploads \
-         WHERE container_id = $1 AND (name > $2 OR (name = $2 AND id > $3)) AND SUBSTR(name, 1, $5) = $6 \
+         WHERE container_id = $1 AND (name > $2 OR (name = $2 AND id > $3)) AND SUBSTR(name, 1, CAST($5 AS INTEGER)) = $6 \
          ORDER BY name, id LIMIT $4",
-        args![container, name, id, limit, i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX), prefix],
+        args![container, name, id, limit, i64::from(length), prefix],
     )
     .await
 }

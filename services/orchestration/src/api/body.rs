@@ -132,12 +132,9 @@ impl StackBody {
         }
         environment.parameters.retain(|_, value| !value.is_null());
         if now.is_some() {
-            // Parameters of the old template that the new one does not have go with it.
-            let given = self.parameters.clone().unwrap_or_default();
-            environment.parameters.retain(|name, _| {
-                given.contains_key(name)
-                    || template.parameters.iter().any(|known| known.name == *name)
-            });
+            // What the template does not have is left out, whoever said it.
+            let known = |name: &String| template.parameters.iter().any(|known| known.name == *name);
+            environment.parameters.retain(|name, _| known(name));
         }
         let wanted = Wanted {
             template: template.raw.clone(),

@@ -36,6 +36,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         resources::MarkUnhealthy,
         resources::ShowMetadata,
         resources::ShowResource,
+        signals::PutSignal,
         signals::SignalResource,
         software_configs::CreateConfig,
         software_configs::DeleteConfig,

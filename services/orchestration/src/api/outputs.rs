@@ -64,13 +64,12 @@ async fn show_output(cx: Cx, req: Req<ShowOutput>) -> Reply<ShowOutput> {
     )
     .await?;
     let seen = facts::view(cx.db(), &stack).await?;
-    let found = seen
-        .scene
-        .outputs()
+    let (_, outputs) = facts::outputs(seen).await;
+    let found = outputs
         .into_iter()
         .find(|(output, _)| output.name == output_key);
     let (output, value) = found.ok_or_else(|| missing("Output", &output_key))?;
     Ok(Json(Document(
-        json!({"output": view::output(output, value)}),
+        json!({"output": view::output(&output, value)}),
     )))
 }

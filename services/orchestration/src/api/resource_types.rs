@@ -95,10 +95,12 @@ endpoint! {
 }
 async fn make_template(cx: Cx, req: Req<MakeTemplate>) -> Reply<MakeTemplate> {
     let kind = load(&cx, &req.path)?;
+    // Who says nothing wants the form of CloudFormation, in the original too.
     match req.query.get("template_type") {
-        None | Some("hot") => Ok(Json(Document(kind.template()))),
+        Some("hot") => Ok(Json(Document(kind.template()))),
+        None | Some("cfn") => Ok(Json(Document(kind.cfn_template()))),
         Some(other) => Err(Fault::bad_request(format!(
-            "Template type is not supported: {other}; 'hot' is."
+            "Template type is not supported: {other}; 'hot' and 'cfn' are."
         ))),
     }
 }

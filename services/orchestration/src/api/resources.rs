@@ -65,10 +65,33 @@ endpoint! {
     reply: Json<Document>,
     handler: list_resources,
 }
+/// What a list may be asked for.
+const FILTERS: [&str; 10] = [
+    "type",
+    "resource_type",
+    "status",
+    "name",
+    "resource_name",
+    "action",
+    "id",
+    "physical_resource_id",
+    "nested_depth",
+    "with_detail",
+];
+
 async fn list_resources(cx: Cx, req: Req<ListResources>) -> Reply<ListResources> {
     let stack = load(&cx, rules::ResourceIndex, &req.path)
         .await?
         .into_inner();
+    let unknown = req
+        .query
+        .0
+        .iter()
+        .find(|(name, _)| !FILTERS.contains(&name.as_str()));
+    if let Some((name, _)) = unknown {
+        let why = format!("Invalid filter parameters {name}");
+        return Err(Fault::bad_request(why));
+    }
     let depth = match req.query.get("nested_depth") {
         None => 0,
         Some(given) => given.parse::<usize>().map_err(|_| {
@@ -85,6 +108,7 @@ async fn list_resources(cx: Cx, req: Req<ListResources>) -> Reply<ListResources>
         let state = format!("{}_{}", row.action.word(), row.status.word());
         let status = filter(&["status"], row.status.word()) || filter(&["status"], &state);
         filter(&["name", "resource_name"], &row.name)
+            && filter(&["id"], row.id.as_str())
             && filter(&["type", "resource_type"], &row.kind)
             && filter(&["action"], row.action.word())
             && status
@@ -169,7 +193,7 @@ async fn detail(
         attributes.extend(show);
     }
     attributes.remove("show");
-    attributes.remove("nephos:ports");
+    attributes.retain(|name, _| !name.starts_with("nephos:"));
     for name in query.all("with_attr") {
         let value = fact
             .attribute(&row.name, Some(name), &[])

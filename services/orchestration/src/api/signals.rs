@@ -34,13 +34,36 @@ endpoint! {
     handler: signal_resource,
 }
 async fn signal_resource(cx: Cx, req: Req<SignalResource>) -> Reply<SignalResource> {
-    let (path, name) = req.path.split();
+    signal(&cx, req.path, &req.query, &req.body.0).await
+}
+
+endpoint! {
+    /// Signal a resource in the way of CloudFormation's clients, which put what they have to say.
+    PutSignal: PUT "/v1/{tenant_id}/stacks/{stack_name}/{stack_id}/resources/{resource_name}/signal" => 200,
+    policy: Public,
+    path: ResourcePath,
+    query: Params,
+    body: Bytes,
+    reply: Accepted,
+    handler: put_signal,
+}
+async fn put_signal(cx: Cx, req: Req<PutSignal>) -> Reply<PutSignal> {
+    signal(&cx, req.path, &req.query, &req.body.0).await
+}
+
+async fn signal(
+    cx: &Cx,
+    path: ResourcePath,
+    query: &Params,
+    bytes: &[u8],
+) -> Result<Accepted, Fault> {
+    let (path, name) = path.split();
     let own = cx
         .caller
         .project_id()
         .is_some_and(|project| project.as_str() == path.tenant_id);
     let may = own && cx.may(rules::ResourceSignal, &Target::of_project(&path.tenant_id));
-    let key = req.query.get("signal_key");
+    let key = query.get("signal_key");
     if !may && key.is_none() {
         return Err(if cx.token().is_some() {
             super::fault::other_project()
@@ -58,7 +81,7 @@ async fn signal_resource(cx: Cx, req: Req<SignalResource>) -> Reply<SignalResour
         None if may => return Err(no_stack(&format!("{}/{}", path.stack_name, path.stack_id))),
         None => return Err(wrong_key()),
     };
-    let row = match resources::find(&cx, &stack, &name).await {
+    let row = match resources::find(cx, &stack, &name).await {
         Ok(row) => row,
         Err(why) if may => return Err(why),
         Err(_) => return Err(wrong_key()),
@@ -66,15 +89,15 @@ async fn signal_resource(cx: Cx, req: Req<SignalResource>) -> Reply<SignalResour
     if !may && !is_key(&row, key.unwrap_or_default()) {
         return Err(wrong_key());
     }
-    let body = body(&req.body.0)?;
+    let body = body(bytes)?;
     if let Some(hook) = body.get("unset_hook") {
         if !may {
             return Err(wrong_key());
         }
-        clear(&cx, &stack, &row, &shown(hook)).await?;
+        clear(cx, &stack, &row, &shown(hook)).await?;
         return Ok(Accepted);
     }
-    take(&cx, &stack, &row, &body).await?;
+    take(cx, &stack, &row, &body).await?;
     Ok(Accepted)
 }
 

@@ -84,7 +84,7 @@ async fn list_stack_details(cx: Cx, req: Req<ListStackDetails>) -> Reply<ListSta
     let mut views = Vec::new();
     for stack in page(&req.query, found)? {
         let seen = facts::view(cx.db(), &stack).await.ok();
-        views.push(view::stack(&cx, &stack, seen.as_ref(), false));
+        views.push(view::stack(&cx, &stack, seen.as_ref(), None));
     }
     Ok(Json(Document(json!({ "stacks": views }))))
 }

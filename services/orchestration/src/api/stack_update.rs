@@ -50,7 +50,7 @@ async fn patch_stack(cx: Cx, req: Req<PatchStack>) -> Reply<PatchStack> {
 }
 
 /// What a request makes of a stack, judged.
-fn next(
+async fn next(
     cx: &Cx,
     stack: &Stack,
     body: &StackBody,
@@ -67,7 +67,8 @@ fn next(
         names,
         (template, environment, wanted.files.clone()),
         false,
-    )?;
+    )
+    .await?;
     check_count(cx, &judged)?;
     check_immutable(stack, &scene)?;
     Ok((scene, judged, wanted))
@@ -122,7 +123,7 @@ fn check_state(stack: &Stack) -> Result<(), Fault> {
 
 async fn update(cx: &Cx, stack: Stack, body: &StackBody, patch: bool) -> Result<Accepted, Fault> {
     check_state(&stack)?;
-    let (scene, judged, wanted) = next(cx, &stack, body, patch)?;
+    let (scene, judged, wanted) = next(cx, &stack, body, patch).await?;
     let converge = body.converge()?;
     let root = stack.parent_id.is_none();
     let mut changed = stack.clone();
@@ -235,7 +236,7 @@ async fn previewed(
     nested: bool,
 ) -> Result<Json<Document>, Fault> {
     check_state(stack)?;
-    let (scene, _, _) = next(cx, stack, body, patch)?;
+    let (scene, _, _) = next(cx, stack, body, patch).await?;
     let now = facts::view(cx.db(), stack).await?;
     let preview = preview::changes(cx.db(), &now, scene).await?;
     let mut lists =

@@ -16,10 +16,12 @@ use crate::model::environment::Environment;
 use crate::model::graph;
 use crate::model::group::Present;
 use crate::model::kind;
+use crate::model::refusal::Refusal;
 use crate::model::region;
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::{Action, Stack, StackId, Status};
 use crate::model::template::Template;
+use crate::ops::aside::aside;
 use crate::ops::judge::{self, Judged};
 use crate::ops::{facts, request};
 use crate::store::stacks;
@@ -80,7 +82,7 @@ pub(crate) async fn load<R: Rule>(
 }
 
 /// A scene for a stack that is not there yet, judged.
-pub(crate) fn judged(
+pub(crate) async fn judged(
     cx: &Cx,
     names: Names,
     (template, environment, files): (
@@ -90,8 +92,12 @@ pub(crate) fn judged(
     ),
     lenient: bool,
 ) -> Result<(Scene, Judged), Fault> {
-    let mut scene = Scene::new(template, environment, files, names, lenient)?;
-    let judged = judge::judge(&mut scene, 1)?;
+    let (scene, judged) = aside(move || -> Result<_, Refusal> {
+        let mut scene = Scene::new(template, environment, files, names, lenient)?;
+        let judged = judge::judge(&mut scene, 1)?;
+        Ok((scene, judged))
+    })
+    .await?;
     for region in &judged.regions {
         region::check(region, &cx.config.region)?;
     }
@@ -114,6 +120,9 @@ fn may_use(cx: &Cx, kind: &str) -> bool {
         "OS::Cinder::QoSAssociation" => cx.may(rules::QosAssociationType, &target),
         "OS::Cinder::QoSSpecs" => cx.may(rules::QosSpecsType, &target),
         "OS::Cinder::Quota" => cx.may(rules::VolumeQuotaType, &target),
+        "OS::Neutron::Quota" => cx.may(rules::NetworkQuotaType, &target),
+        "OS::Nova::Quota" => cx.may(rules::ServerQuotaType, &target),
+        "OS::Neutron::ProviderNet" => cx.may(rules::ProviderNetType, &target),
         "OS::Cinder::VolumeType" => cx.may(rules::VolumeTypeType, &target),
         _anybodys => true,
     }
@@ -200,7 +209,8 @@ async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
         names,
         (template, environment, wanted.files.clone()),
         false,
-    )?;
+    )
+    .await?;
     check_count(&cx, &judged)?;
     let taken =
         || Fault::conflict(format!("The Stack ({name}) already exists.")).kind("StackExists");
@@ -290,7 +300,8 @@ async fn preview_stack(cx: Cx, req: Req<PreviewStack>) -> Reply<PreviewStack> {
         stack_id: "None".to_owned(),
         project: project.to_owned(),
     };
-    let (mut scene, _) = judged(&cx, names, (template, environment, wanted.files), false)?;
+    let parts = (template, environment, wanted.files);
+    let (mut scene, _) = judged(&cx, names, parts, false).await?;
     scene.ahead = true;
     let mut view = json!({
         "id": "None", "stack_name": name, "description": scene.template.description,
@@ -301,7 +312,8 @@ async fn preview_stack(cx: Cx, req: Req<PreviewStack>) -> Reply<PreviewStack> {
         "tags": req.body.tags()?, "links": [{"href": cx.url(&format!("/v1/{project}/stacks/{name}/None")), "rel": "self"}],
     });
     if let Some(map) = view.as_object_mut() {
-        map.insert("resources".to_owned(), previewed(&scene, None)?);
+        let resources = aside(move || previewed(&scene, None)).await?;
+        map.insert("resources".to_owned(), resources);
     }
     Ok(Json(Document(json!({ "stack": view }))))
 }
@@ -440,7 +452,13 @@ async fn show_stack(cx: Cx, req: Req<ShowStack>) -> Reply<ShowStack> {
         .as_deref()
         .is_none_or(|word| !word.eq_ignore_ascii_case("false"));
     // A template that does not hold any more is shown without its outputs.
-    let view = facts::view(cx.db(), &stack).await.ok();
+    let (view, outputs) = match facts::view(cx.db(), &stack).await {
+        Ok(view) if outputs => {
+            let (view, found) = facts::outputs(view).await;
+            (Some(view), Some(found))
+        }
+        other => (other.ok(), None),
+    };
     Ok(Json(Document(
         json!({"stack": view::stack(&cx, &stack, view.as_ref(), outputs)}),
     )))

@@ -13,6 +13,7 @@ use crate::model::group::Present;
 use crate::model::parameter::Parameter;
 use crate::model::scene::{Names, Scene};
 use crate::model::version::{FUNCTIONS, Version, function};
+use crate::ops::aside::aside;
 use crate::ops::judge;
 use crate::{Cx, rules};
 
@@ -36,7 +37,17 @@ async fn validate_template(cx: Cx, req: Req<ValidateTemplate>) -> Reply<Validate
         stack_id: "None".to_owned(),
         project: project.to_owned(),
     };
-    let (scene, _) = judged(&cx, names, (template, environment, wanted.files), true)?;
+    let ignores = ignores_types(req.query.get("ignore_errors"))?;
+    let parts = (template, environment, wanted.files);
+    let (scene, whole) = match judged(&cx, names.clone(), parts.clone(), true).await {
+        Ok((scene, _)) => (scene, true),
+        // The parameters can be told without its types.
+        Err(why) if ignores && why.kind == "ResourceTypeUnavailable" => {
+            let scene = Scene::new(parts.0, parts.1, parts.2, names, true)?;
+            (scene, false)
+        }
+        Err(why) => return Err(why),
+    };
     let mut out = described(&scene, |parameter| {
         given
             .parameters
@@ -45,13 +56,29 @@ async fn validate_template(cx: Cx, req: Req<ValidateTemplate>) -> Reply<Validate
             .cloned()
     });
     out.insert("Environment".to_owned(), shown);
-    if flag(&req.query, "show_nested")? {
-        let nested = nested(&scene)?;
+    if flag(&req.query, "show_nested")? && whole {
+        let nested = aside(move || nested(&scene)).await?;
         if !nested.is_empty() {
             out.insert("NestedParameters".to_owned(), Value::Object(nested));
         }
     }
     Ok(Json(Document(Value::Object(out))))
+}
+
+/// The number of the complaint that a type is of a service which is not there: the only one that can be ignored.
+const UNAVAILABLE: &str = "99001";
+
+/// Whether the caller does not want to hear of types that are not available.
+fn ignores_types(given: Option<&str>) -> Result<bool, Fault> {
+    let given = given.unwrap_or_default();
+    let codes = given.split(',').map(str::trim);
+    let codes: Vec<&str> = codes.filter(|code| !code.is_empty()).collect();
+    match codes.iter().find(|code| **code != UNAVAILABLE) {
+        Some(other) => Err(Fault::bad_request(format!(
+            "Invalid codes in ignore_errors : {other}"
+        ))),
+        None => Ok(!codes.is_empty()),
+    }
 }
 
 fn described(scene: &Scene, given: impl Fn(&Parameter) -> Option<Value>) -> Map<String, Value> {

@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::Cx;
 use crate::model::stack::{Resource, Stack};
 use crate::model::template::Output;
-use crate::ops::facts::View;
+use crate::ops::facts::{Shown, View};
 use crate::store::events::Event;
 
 /// Any document.
@@ -53,7 +53,12 @@ pub(crate) fn listed(cx: &Cx, stack: &Stack) -> Map<String, Value> {
 }
 
 /// A stack with everything; with outputs, if they are asked for.
-pub(crate) fn stack(cx: &Cx, stack: &Stack, view: Option<&View>, outputs: bool) -> Value {
+pub(crate) fn stack(
+    cx: &Cx,
+    stack: &Stack,
+    view: Option<&View>,
+    outputs: Option<Vec<Shown>>,
+) -> Value {
     let mut out = listed(cx, stack);
     let mut put = |name: &str, value: Value| {
         out.insert(name.to_owned(), value);
@@ -70,16 +75,15 @@ pub(crate) fn stack(cx: &Cx, stack: &Stack, view: Option<&View>, outputs: bool) 
         );
         put("description", json!(view.scene.template.description));
         put("parameters", Value::Object(view.scene.shown_parameters()));
-        if outputs {
-            put(
-                "outputs",
-                view.scene
-                    .outputs()
-                    .into_iter()
-                    .map(|(output, value)| self::output(output, value))
-                    .collect(),
-            );
-        }
+    }
+    if let Some(outputs) = outputs {
+        let outputs = outputs.into_iter();
+        put(
+            "outputs",
+            outputs
+                .map(|(output, value)| self::output(&output, value))
+                .collect(),
+        );
     }
     Value::Object(out)
 }

@@ -1,11 +1,11 @@
 //! What a value must satisfy.
 
-use regex::Regex;
 use serde_json::Value;
 
 use super::custom;
 use super::function::shown;
 use super::parameter::number;
+use super::pattern;
 use super::refusal::Refusal;
 
 /// A constraint of a parameter, and what is said of it.
@@ -83,11 +83,10 @@ impl Constraint {
                 let pattern = value
                     .as_str()
                     .ok_or_else(|| schema("AllowedPattern must be a string".to_owned()))?;
-                compiled(pattern).ok_or_else(|| {
-                    schema(format!(
-                        "The pattern {pattern} of parameter {name} cannot be used"
-                    ))
-                })?;
+                if !pattern::is_usable(pattern) {
+                    let why = format!("The pattern {pattern} of parameter {name} cannot be used");
+                    return Err(schema(why));
+                }
                 Rule::Pattern(pattern.to_owned())
             }
             "custom_constraint" => {
@@ -136,23 +135,9 @@ fn check_rule(rule: &Rule, value: &Value) -> Result<(), String> {
             })
         }
         Rule::Allowed(values) => allowed(value, values),
-        Rule::Pattern(pattern) => matches(&shown(value), pattern),
+        Rule::Pattern(pattern) => pattern::matches(&shown(value), pattern),
         Rule::Custom(name) => custom::check(name, &shown(value)),
     }
-}
-
-/// The pattern must fit from the first to the last character.
-fn compiled(pattern: &str) -> Option<Regex> {
-    regex::RegexBuilder::new(&format!("^(?:{pattern})$"))
-        .size_limit(1 << 20)
-        .build()
-        .ok()
-}
-
-pub(super) fn matches(text: &str, pattern: &str) -> Result<(), String> {
-    let fits = compiled(pattern).is_some_and(|pattern| pattern.is_match(text));
-    fits.then_some(())
-        .ok_or_else(|| format!("\"{text}\" does not match pattern \"{pattern}\""))
 }
 
 pub(super) fn allowed(value: &Value, values: &[Value]) -> Result<(), String> {

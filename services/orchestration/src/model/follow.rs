@@ -195,7 +195,8 @@ fn part(value: &Value, name: &str) -> Option<Value> {
 }
 
 fn refers(value: &Value, name: &str) -> bool {
-    value.get("get_resource").and_then(Value::as_str) == Some(name)
+    let named = |function: &str| value.get(function).and_then(Value::as_str) == Some(name);
+    named("get_resource") || named("Ref")
 }
 
 /// A template as it stands: a resource is a reference to it, an attribute is not known.
@@ -213,6 +214,9 @@ impl World for Said<'_> {
     }
     fn parameter(&self, name: &str) -> Result<Value, Trouble> {
         self.0.parameter(name)
+    }
+    fn has_resource(&self, name: &str) -> bool {
+        self.0.has_resource(name)
     }
     fn resource(&self, name: &str) -> Result<Value, Trouble> {
         Ok(json!({ "get_resource": name }))

@@ -1,8 +1,10 @@
 //! Carries out the functions of the template language.
 
+mod cfn;
 mod collection;
 mod depth;
 mod text;
+mod url;
 
 pub(crate) use depth::{Depth, check as check_depth};
 pub(crate) use text::shown;
@@ -40,6 +42,8 @@ pub(crate) trait World {
     fn depth(&self) -> &Depth;
     /// A parameter's value.
     fn parameter(&self, name: &str) -> Evaluated;
+    /// Whether the template has a resource of this name.
+    fn has_resource(&self, name: &str) -> bool;
     /// What stands for a resource where it is referred to.
     fn resource(&self, name: &str) -> Evaluated;
     /// What a path leads to in an attribute of a resource, or all attributes.
@@ -158,14 +162,21 @@ fn call(world: &dyn World, name: &str, args: &Value) -> Evaluated {
         "list_join" => text::join(&evaluate(world, args)?),
         "str_split" => text::split(&evaluate(world, args)?),
         "digest" => text::digest(&evaluate(world, args)?),
-        "make_url" => text::make_url(&evaluate(world, args)?),
+        "make_url" => url::make_url(&evaluate(world, args)?),
         "map_merge" => collection::map_merge(&evaluate(world, args)?),
         "map_replace" => collection::map_replace(&evaluate(world, args)?),
         "list_concat" => collection::list_concat(&evaluate(world, args)?, false),
         "list_concat_unique" => collection::list_concat(&evaluate(world, args)?, true),
         "filter" => collection::filter(&evaluate(world, args)?),
         "contains" => collection::contains(&evaluate(world, args)?).map(Value::Bool),
-        "Fn::Select" => collection::select(&evaluate(world, args)?),
+        "Fn::Base64" => cfn::base64(evaluate(world, args)?),
+        "Fn::Join" => cfn::join(&evaluate(world, args)?),
+        "Fn::MemberListToMap" => cfn::members(&evaluate(world, args)?),
+        "Fn::Replace" => cfn::replace(&evaluate(world, args)?),
+        "Fn::ResourceFacade" => cfn::facade(world, args),
+        "Fn::Select" => cfn::select(&evaluate(world, args)?),
+        "Fn::Split" => cfn::split(&evaluate(world, args)?),
+        "Ref" => cfn::reference(world, args),
         other => Err(Trouble::wrong(format!("{other} is no function here."))),
     }
 }
@@ -212,14 +223,16 @@ fn get_attr(world: &dyn World, args: &Value) -> Evaluated {
     world.attribute(name, Some(&attribute), path)
 }
 
-/// Follows keys and positions.
+/// Follows keys and positions; -1 is the last one.
 pub(crate) fn walk(value: &Value, path: &[Value]) -> Option<Value> {
     let mut here = value;
     for step in path {
         here = match here {
             Value::Array(items) => {
-                let at = step.as_u64().or_else(|| step.as_str()?.parse().ok())?;
-                items.get(usize::try_from(at).ok()?)?
+                let at = step
+                    .as_i64()
+                    .or_else(|| step.as_str()?.trim().parse().ok())?;
+                items.get(text::position(at, items.len())?)?
             }
             Value::Object(map) => map.get(&as_text(step)?)?,
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
@@ -338,9 +351,13 @@ fn logic(world: &dyn World, name: &str, args: &Value, whole: &Value) -> Result<b
     }
 }
 
-/// Python's `==` makes no difference between 1 and 1.0.
+/// Python's `==` makes no difference between 1, 1.0 and true.
 fn same(left: &Value, right: &Value) -> bool {
-    match (left.as_f64(), right.as_f64()) {
+    let number = |value: &Value| match value {
+        Value::Bool(value) => Some(f64::from(u8::from(*value))),
+        other => other.as_f64(),
+    };
+    match (number(left), number(right)) {
         (Some(left), Some(right)) => (left - right).abs() < f64::EPSILON,
         _other => left == right,
     }

@@ -121,6 +121,9 @@ pub(crate) fn visit(
                     meet(Reference::Resource(&name));
                 }
             }
+            ("Ref", Value::String(name)) if scene.has_resource(name) => {
+                meet(Reference::Resource(name));
+            }
             ("get_attr", Value::Array(items)) => {
                 if let Some(name) = items.first().and_then(|name| named(scene, name)) {
                     let attribute = items.get(1).and_then(Value::as_str);
@@ -255,6 +258,20 @@ mod tests {
         let at = |name: &str| order.iter().position(|found| found == name).unwrap();
         assert!(at("a") < at("b") && at("b") < at("c") && at("a") < at("d"));
         assert_eq!(needed_by(&needs, "a"), ["b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_reference_of_the_first_version_is_a_need() {
+        let template = json!({"heat_template_version": "2013-05-23", "parameters": {"p": {"type": "string", "default": "x"}}, "resources": {
+            "a": {"type": "T", "properties": {"x": {"Ref": "p"}}},
+            "b": {"type": "T", "properties": {"x": {"Fn::Join": ["", [{"Ref": "a"}]]}}},
+        }});
+        let template = Template::parse(template).unwrap();
+        let (environment, files) = (Environment::default(), BTreeMap::new());
+        let scene = Scene::new(template, environment, files, Names::default(), false).unwrap();
+        let needs = needs(&scene).unwrap();
+        assert!(needs["a"].is_empty());
+        assert!(needs["b"].contains("a"));
     }
 
     #[track_caller]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::{cinder, glance, heat, neutron, nova, software};
+use super::kinds::{cinder, glance, heat, neutron, nova, object, software};
 use super::property::{Prop, Type};
 
 /// A resource type.
@@ -25,6 +25,9 @@ pub(crate) enum How {
     Value,
     RandomString,
     Test,
+    /// Takes its time.
+    Delay,
+    SoftwareComponent,
     WaitHandle,
     WaitCondition,
     SoftwareConfig,
@@ -41,6 +44,7 @@ pub(crate) enum How {
     /// A thing of a sibling's collection.
     Rest(&'static Rest),
     SecurityGroup,
+    RbacPolicy,
     RouterInterface,
     RouterGateway,
     FloatingIpAssociation,
@@ -53,8 +57,11 @@ pub(crate) enum How {
     QosSpecs,
     QosAssociation,
     VolumeQuota,
+    /// What a project may have of a sibling's things.
+    Quota(&'static Limits),
     ServerGroup,
     WebImage,
+    Container,
 }
 
 /// A collection of a sibling, whose things are made, changed and removed in the usual way.
@@ -67,10 +74,25 @@ pub(crate) struct Rest {
     pub one: &'static str,
     /// `networks`.
     pub many: &'static str,
-    /// Properties that name a thing of another collection: property, field of the body, collection.
+    /// Properties that name a thing of another collection: property, field of the body, collection. Without a collection
+    /// it is just another name for the field.
     pub names: &'static [(&'static str, &'static str, &'static str)],
     /// Whether it can be changed.
     pub updates: bool,
+    /// Whether it has no description, so that it is recognised by its name until its id is noted.
+    pub by_name: bool,
+}
+
+/// Where a sibling has the quotas of projects.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub service: &'static str,
+    /// `/v2.0/quotas`, below which is a project's.
+    pub path: &'static str,
+    /// `quota`.
+    pub one: &'static str,
+    /// `default`, below a project's.
+    pub defaults: &'static str,
 }
 
 /// Types of services that are not here.
@@ -133,6 +155,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
         software::KINDS,
         neutron::KINDS,
         nova::KINDS,
+        object::KINDS,
     ]
     .into_iter()
     .flatten()
@@ -196,6 +219,7 @@ impl Kind {
             self.how,
             How::Rest(_)
                 | How::SecurityGroup
+                | How::RbacPolicy
                 | How::RouterInterface
                 | How::RouterGateway
                 | How::FloatingIpAssociation
@@ -208,8 +232,10 @@ impl Kind {
                 | How::QosSpecs
                 | How::QosAssociation
                 | How::VolumeQuota
+                | How::Quota(_)
                 | How::ServerGroup
                 | How::WebImage
+                | How::Container
         )
     }
 
@@ -274,6 +300,43 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The same in the words of CloudFormation; as a stack's template it is not taken here.
+    pub fn cfn_template(&self) -> Value {
+        let short = self.name.rsplit("::").next().unwrap_or(self.name);
+        let mut parameters = Map::new();
+        let mut properties = Map::new();
+        for prop in self.props {
+            let kind = match prop.kind {
+                Type::Text | Type::Any => "String",
+                Type::Number | Type::Integer => "Number",
+                Type::Boolean => "Boolean",
+                Type::List => "CommaDelimitedList",
+                Type::Map => "Json",
+            };
+            let mut parameter = json!({"Type": kind, "Description": prop.doc});
+            if let (Some(map), Some(default)) = (parameter.as_object_mut(), prop.default_value()) {
+                map.insert("Default".to_owned(), default);
+            }
+            parameters.insert(prop.name.to_owned(), parameter);
+            properties.insert(prop.name.to_owned(), json!({"Ref": prop.name}));
+        }
+        let output = |(name, doc): &(&str, &str)| {
+            let value = json!({"Fn::GetAtt": [short, name]});
+            let output = json!({"Description": doc, "Value": value});
+            ((*name).to_owned(), output)
+        };
+        let outputs: Map<String, Value> = self.attrs.iter().chain(&[SHOW]).map(output).collect();
+        json!({
+            "HeatTemplateFormatVersion": "2012-12-12",
+            "Description": format!("Initial template of {short}"),
+            "Parameters": parameters,
+            "Resources": {short: {"Type": self.name, "Properties": properties}},
+            "Outputs": outputs,
+        })
+    }
+}
+
 /// Every type has it.
 const SHOW: (&str, &str) = ("show", "Detailed information about resource.");
 
@@ -303,6 +366,12 @@ mod tests {
         assert_eq!(
             test.template()["resources"]["TestResource"]["type"],
             "OS::Heat::TestResource"
+        );
+        let cfn = test.cfn_template();
+        assert_eq!(cfn["Parameters"]["fail"]["Type"], "Boolean");
+        assert_eq!(
+            cfn["Outputs"]["output"]["Value"],
+            json!({"Fn::GetAtt": ["TestResource", "output"]})
         );
         assert!(test.shows("output") && test.shows("show") && !test.shows("colour"));
         assert!(find("OS::Heat::ResourceGroup").unwrap().shows("colour"));

@@ -13,6 +13,7 @@ pub(crate) mod kind;
 mod kinds;
 pub(crate) mod merge;
 pub(crate) mod parameter;
+mod pattern;
 pub(crate) mod plan;
 pub(crate) mod property;
 pub(crate) mod reach;

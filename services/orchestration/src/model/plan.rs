@@ -63,6 +63,10 @@ pub(crate) fn fate(
         return Fate::InPlace(differences(now, kind, wanted, later));
     }
     let differences = differences(now, kind, wanted, later);
+    if kind.is_some_and(|kind| kind.name == "OS::Heat::UpdateWaitConditionHandle") {
+        let why = "each update makes it anew".to_owned();
+        return Fate::Replaced(differences, why);
+    }
     if differences.is_empty() {
         let failed = now.status == Status::Failed && now.action != Action::Delete;
         // What failed to change is changed again.
@@ -81,6 +85,10 @@ pub(crate) fn fate(
         && wanted.get("update_replace").and_then(Value::as_bool) == Some(true)
     {
         return Fate::Replaced(differences, "update_replace asks for it".to_owned());
+    }
+    if wanted.get("replacement_policy").and_then(Value::as_str) == Some("REPLACE_ALWAYS") {
+        let why = "replacement_policy asks for it".to_owned();
+        return Fate::Replaced(differences, why);
     }
     if fixed.is_empty() {
         Fate::InPlace(differences)
@@ -127,13 +135,22 @@ fn differences(
     let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
     names.sort_unstable();
     names.dedup();
+    // What was not said is what it is when nothing is said, also for what was made before there was such a property.
+    let usual = |name: &String| {
+        let mut props = kind.into_iter().flat_map(|kind| kind.props);
+        props.find(|prop| prop.name == name)?.default_value()
+    };
+    let said = |map: &Map<String, Value>, name: &String| {
+        let value = map.get(name).filter(|value| !value.is_null()).cloned();
+        value.or_else(|| usual(name)).unwrap_or_default()
+    };
     let difference = |name: &String| {
-        let before = before.get(name).cloned().unwrap_or_default();
+        let before = said(&before, name);
         let later = later.contains(name) || later.contains(&format!("{name}_id"));
         let after = if later {
             Value::Null
         } else {
-            after.get(name).cloned().unwrap_or_default()
+            said(&after, name)
         };
         // The id of what it has been called by name so far.
         let noted = now.observed.get(format!("{name}_id"));
@@ -171,6 +188,9 @@ const NAMES: &[(&str, &[&str])] = &[
     ("OS::Neutron::FloatingIP", &["floating_network"]),
 ];
 
+/// Other names that properties had once, and have still.
+const OLDER: &[(&str, &str, &str)] = &[("OS::Cinder::Volume", "imageRef", "image")];
+
 /// Properties under the names that count, so that another name for the same is no change.
 fn translated(kind: Option<&Kind>, properties: &Map<String, Value>) -> Map<String, Value> {
     let name = kind.map_or("", |kind| kind.name);
@@ -182,6 +202,11 @@ fn translated(kind: Option<&Kind>, properties: &Map<String, Value>) -> Map<Strin
             && let Some(value) = older.filter(|value| !value.is_null())
         {
             out.insert((*name).to_owned(), value);
+        }
+    }
+    for (_, older, newer) in OLDER.iter().filter(|(kind, ..)| *kind == name) {
+        if let Some(value) = out.shift_remove(*older).filter(|value| !value.is_null()) {
+            out.entry(*newer).or_insert(value);
         }
     }
     let nics = out
@@ -405,9 +430,32 @@ mod tests {
         assert_eq!(judged(&port, kind, by_id), Fate::Unchanged);
         let renamed = json!({"network": "net", "name": "q"});
         assert!(matches!(judged(&port, kind, renamed), Fate::InPlace(found) if found.len() == 1));
+        let volume = resource("OS::Cinder::Volume", json!({"imageRef": "i", "size": 1}));
+        let same = json!({"image": "i", "size": 1});
+        assert_eq!(judged(&volume, "OS::Cinder::Volume", same), Fate::Unchanged);
         let server = resource("OS::Nova::Server", json!({"networks": [{"uuid": "n"}]}));
         let same = json!({"networks": [{"network": "n"}]});
         assert_eq!(judged(&server, "OS::Nova::Server", same), Fate::Unchanged);
+    }
+
+    #[test]
+    fn a_property_that_has_come_since_is_no_change() {
+        let volume = resource("OS::Cinder::Volume", json!({"size": 1}));
+        let wanted = json!({"size": 1, "multiattach": false});
+        assert_eq!(
+            judged(&volume, "OS::Cinder::Volume", wanted),
+            Fate::Unchanged
+        );
+    }
+
+    #[test]
+    fn a_port_that_is_always_replaced_is_when_anything_changes() {
+        let port = resource("OS::Neutron::Port", json!({"network": "n", "name": "a"}));
+        let kind = "OS::Neutron::Port";
+        let wanted = json!({"network": "n", "name": "b", "replacement_policy": "REPLACE_ALWAYS"});
+        assert!(matches!(judged(&port, kind, wanted), Fate::Replaced(..)));
+        let wanted = json!({"network": "n", "name": "b", "replacement_policy": "AUTO"});
+        assert!(matches!(judged(&port, kind, wanted), Fate::InPlace(found) if found.len() == 1));
     }
 
     #[test]

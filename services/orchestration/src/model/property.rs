@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::function::shown;
 use super::refusal::Refusal;
-use super::{constraint, parameter};
+use super::{constraint, parameter, pattern};
 
 /// The type of a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,7 +279,7 @@ fn check(rule: Option<Rule>, value: &Value) -> Result<(), String> {
             constraint::range(value, (Some(min as f64), Some(max as f64)))
         }
         Some(Rule::Length(min, max)) => constraint::length(value, (Some(min), Some(max))),
-        Some(Rule::Pattern(pattern)) => constraint::matches(&shown(value), pattern),
+        Some(Rule::Pattern(pattern)) => pattern::matches(&shown(value), pattern),
     }
 }
 

@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::environment::Environment;
 use super::fact::Fact;
-use super::function::{Depth, Trouble, World, evaluate, holds};
+use super::function::{Depth, Trouble, World, evaluate, holds, shown};
+use super::graph::references;
 use super::refusal::Refusal;
-use super::template::{Definition, Output, Template};
+use super::template::{Definition, Deletion, Output, Template};
 use super::version::Version;
 
 /// Values that the functions of a stack may make, and its longer texts count as several.
@@ -231,6 +232,30 @@ impl Scene {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What becomes of a resource's thing when the resource goes.
+    ///
+    /// # Errors
+    /// When it is no function of parameters that gives one of the words for it.
+    pub fn deletion(&self, definition: &Definition) -> Result<Deletion, Refusal> {
+        let wrong =
+            |what: String| Refusal::invalid(format!("resources.{}: {what}", definition.name));
+        let policy = &definition.deletion_policy;
+        let why = |why: Trouble| wrong(format!("deletion_policy: {why}"));
+        let mut resources = BTreeSet::new();
+        references(self, policy, &mut resources).map_err(why)?;
+        if let Some(name) = resources.first() {
+            return Err(wrong(format!(
+                "deletion_policy: it cannot depend on the resource {name}."
+            )));
+        }
+        let (word, later) = self.work_out(policy).map_err(why)?;
+        if later {
+            return Ok(Deletion::Delete);
+        }
+        let known = word.as_str().and_then(Deletion::parse);
+        known.ok_or_else(|| wrong(format!("Invalid deletion policy \"{}\"", shown(&word))))
+    }
+
     /// Whether the text of a function names a resource of the template.
     pub fn has_resource(&self, name: &str) -> bool {
         self.template.resource(name).is_some()
@@ -245,7 +270,9 @@ fn names(value: &Value, words: &[&str]) -> bool {
                 Value::Array(path) => path.first(),
                 one => Some(one),
             };
-            let asked = asked.filter(|_| key == "get_param").and_then(Value::as_str);
+            let asked = asked
+                .filter(|_| key == "get_param" || key == "Ref")
+                .and_then(Value::as_str);
             asked.is_some_and(|name| words.contains(&name)) || names(value, words)
         }),
         Value::Array(items) => items.iter().any(|item| names(item, words)),
@@ -295,6 +322,10 @@ impl World for Scene {
         Err(Trouble::wrong(format!(
             "The Parameter ({name}) was not provided."
         )))
+    }
+
+    fn has_resource(&self, name: &str) -> bool {
+        Self::has_resource(self, name)
     }
 
     fn resource(&self, name: &str) -> Result<Value, Trouble> {

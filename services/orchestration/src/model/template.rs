@@ -1,5 +1,7 @@
 //! A template: parameters, conditions, resources and outputs, as they are declared.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::parameter::Parameter;
@@ -22,6 +24,8 @@ pub(crate) struct Template {
     pub conditions: Map<String, Value>,
     pub resources: Vec<Definition>,
     pub outputs: Vec<Output>,
+    /// Where each resource stands among them.
+    places: HashMap<String, usize>,
 }
 
 /// A resource as a template defines it; its values may hold functions.
@@ -33,12 +37,38 @@ pub(crate) struct Definition {
     pub properties: Map<String, Value>,
     pub metadata: Value,
     pub depends_on: Vec<String>,
-    pub retain: bool,
-    pub deletion_policy: String,
+    /// A word, or a function of parameters that gives one.
+    pub deletion_policy: Value,
     pub update_policy: Value,
     pub condition: Option<Value>,
     /// A thing that is there already: it is used, never changed.
     pub external_id: Option<Value>,
+}
+
+/// What becomes of a resource's thing when the resource goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deletion {
+    Delete,
+    Retain,
+    /// It goes, and a copy of it stays.
+    Snapshot,
+}
+
+impl Deletion {
+    /// By its word, which newer versions of the language write small.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Delete, Self::Retain, Self::Snapshot]
+            .into_iter()
+            .find(|known| known.word().eq_ignore_ascii_case(word))
+    }
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "Retain",
+            Self::Snapshot => "Snapshot",
+        }
+    }
 }
 
 /// A value that a stack shows.
@@ -136,6 +166,11 @@ impl Template {
             parameters,
             groups,
             conditions: section(map, "conditions")?.clone(),
+            places: resources
+                .iter()
+                .enumerate()
+                .map(|(at, definition)| (definition.name.clone(), at))
+                .collect(),
             resources,
             outputs,
             raw: raw.clone(),
@@ -149,9 +184,7 @@ impl Template {
 
     /// The definition of this name.
     pub fn resource(&self, name: &str) -> Option<&Definition> {
-        self.resources
-            .iter()
-            .find(|definition| definition.name == name)
+        self.resources.get(*self.places.get(name)?)
     }
 }
 
@@ -267,15 +300,16 @@ impl Definition {
             Some(Value::Array(items)) => items.iter().map(super::function::shown).collect(),
             Some(_) => return Err(wrong("depends_on must be a name or a list of names")),
         };
-        let policy = map
-            .get("deletion_policy")
-            .map(super::function::shown)
-            .unwrap_or_default();
-        let deletion_policy = match policy.to_ascii_lowercase().as_str() {
-            "" | "delete" => "Delete",
-            "retain" => "Retain",
-            "snapshot" => return Err(wrong("\"Snapshot\" deletion policy not supported")),
-            _other => return Err(wrong(&format!("Invalid deletion policy \"{policy}\""))),
+        let deletion_policy = match map.get("deletion_policy") {
+            None | Some(Value::Null) => Value::from(Deletion::Delete.word()),
+            Some(Value::String(word)) => {
+                let known = Deletion::parse(word);
+                let known =
+                    known.ok_or_else(|| wrong(&format!("Invalid deletion policy \"{word}\"")))?;
+                Value::from(known.word())
+            }
+            Some(function @ Value::Object(_)) => function.clone(),
+            Some(other) => return Err(wrong(&format!("Invalid deletion policy \"{other}\""))),
         };
         Ok(Self {
             name: name.to_owned(),
@@ -290,8 +324,7 @@ impl Definition {
                 .cloned()
                 .unwrap_or_else(|| Value::Object(Map::new())),
             depends_on,
-            retain: deletion_policy == "Retain",
-            deletion_policy: deletion_policy.to_owned(),
+            deletion_policy,
             update_policy: map.get("update_policy").cloned().unwrap_or(Value::Null),
             condition: map.get("condition").cloned(),
             external_id: map
@@ -355,7 +388,7 @@ mod tests {
         let template = Template::read(&json!(text)).unwrap();
         assert_eq!(template.version, Version::V2013_05);
         assert_eq!(template.resource("r").unwrap().depends_on, ["q"]);
-        assert!(template.resource("r").unwrap().retain);
+        assert_eq!(template.resource("r").unwrap().deletion_policy, "Retain");
         assert_eq!(
             template.outputs.first().unwrap().description,
             "No description given"

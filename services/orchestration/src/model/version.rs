@@ -20,6 +20,7 @@ const VERSIONS: [(&str, Option<&str>); 11] = [
 ];
 
 impl Version {
+    pub const V2014_10: Self = Self(1);
     pub const V2015_04: Self = Self(2);
     pub const V2015_10: Self = Self(3);
     pub const V2016_04: Self = Self(4);
@@ -71,6 +72,8 @@ pub(crate) struct Function {
     pub name: &'static str,
     /// The first version that has it; none for one that only conditions have.
     pub since: Option<Version>,
+    /// The first version that does not have it any more.
+    pub until: Option<Version>,
     /// The first version in whose conditions it may stand.
     pub in_conditions: Option<Version>,
     pub doc: &'static str,
@@ -80,6 +83,7 @@ const fn value(name: &'static str, since: Version, doc: &'static str) -> Functio
     Function {
         name,
         since: Some(since),
+        until: None,
         in_conditions: None,
         doc,
     }
@@ -89,13 +93,26 @@ const fn condition(name: &'static str, since: Version, doc: &'static str) -> Fun
     Function {
         name,
         since: None,
+        until: None,
         in_conditions: Some(since),
         doc,
     }
 }
 
-/// Every function there is here. `yaql` of the original is not: no library offers that language.
-pub(crate) const FUNCTIONS: [Function; 25] = [
+/// A function of CloudFormation, which this version and later ones do not have any more.
+const fn early(name: &'static str, until: Version, doc: &'static str) -> Function {
+    Function {
+        name,
+        since: Some(Version::V2013_05),
+        until: Some(until),
+        in_conditions: None,
+        doc,
+    }
+}
+
+/// Every function there is here. `yaql` of the original is not: no library offers that language. `Fn::GetAZs` is not
+/// either: it asks the compute service in the middle of a template.
+pub(crate) const FUNCTIONS: [Function; 32] = [
     value(
         "get_attr",
         Version::V2013_05,
@@ -109,6 +126,7 @@ pub(crate) const FUNCTIONS: [Function; 25] = [
     Function {
         name: "get_param",
         since: Some(Version::V2013_05),
+        until: None,
         in_conditions: Some(Version::NEWTON),
         doc: "A function for resolving parameter references.",
     },
@@ -215,20 +233,56 @@ pub(crate) const FUNCTIONS: [Function; 25] = [
     Function {
         name: "contains",
         since: Some(Version::PIKE),
+        until: None,
         in_conditions: Some(Version::PIKE),
         doc: "A function for checking whether specific value is in sequence.",
     },
-    value(
+    early(
+        "Fn::Base64",
+        Version::V2014_10,
+        "A placeholder function for converting to base64.",
+    ),
+    early(
+        "Fn::Join",
+        Version::V2014_10,
+        "A function for joining strings.",
+    ),
+    early(
+        "Fn::MemberListToMap",
+        Version::V2014_10,
+        "A function to convert lists with enumerated keys and values to mapping.",
+    ),
+    early(
+        "Fn::Replace",
+        Version::V2014_10,
+        "A function for performing string substitutions.",
+    ),
+    early(
+        "Fn::ResourceFacade",
+        Version::V2014_10,
+        "A function for retrieving data in a parent provider template.",
+    ),
+    early(
         "Fn::Select",
-        Version::V2013_05,
+        Version::V2015_10,
         "A function for selecting an item from a list or map.",
+    ),
+    early(
+        "Fn::Split",
+        Version::V2014_10,
+        "A function for splitting strings.",
+    ),
+    early(
+        "Ref",
+        Version::V2014_10,
+        "A function for resolving parameters or resource references.",
     ),
 ];
 
 /// The function of this name at this version, as a value or (`condition`) inside a condition.
 pub(crate) fn function(name: &str, version: Version, condition: bool) -> Option<&'static Function> {
     let found = FUNCTIONS.iter().find(|function| function.name == name)?;
-    if name == "Fn::Select" && version >= Version::V2015_10 {
+    if found.until.is_some_and(|until| version >= until) {
         return None;
     }
     let since = if condition {

@@ -3,6 +3,7 @@
 //! First what the template has, each resource after those that it needs; then what nobody wants any more, each after
 //! those that needed it. Making a stack, updating it and going back are the same.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -64,7 +65,7 @@ impl Reconcile<Svc> for Converge {
             let reason = format!("Resource UPDATE failed: resources.{name}: {why}");
             return fail(cx, &stack, &rows, (&reason, None)).await;
         }
-        let view = match facts::view(cx.db(), &stack).await {
+        let view = match facts::view_of(cx.db(), &stack, rows.clone()).await {
             Ok(view) => view,
             Err(ViewError::Refused(why)) => {
                 return fail(cx, &stack, &rows, (&why.message, None)).await;
@@ -131,6 +132,8 @@ fn jobs<'a>(stack: &Stack, view: &'a View, keeps: bool) -> Result<Vec<Job<'a>>, 
         view.current(name)
             .is_some_and(|row| is_settled(row, stack.generation))
     };
+    // Every look takes as long as there are resources: nothing here looks at each for each.
+    let superseded: Vec<&Resource> = view.resources.iter().filter(|row| row.superseded).collect();
     let mut open = 0_usize;
     let mut jobs = Vec::new();
     for definition in &enabled {
@@ -139,9 +142,8 @@ fn jobs<'a>(stack: &Stack, view: &'a View, keeps: bool) -> Result<Vec<Job<'a>>, 
         }
         open += 1;
         // What holds ports lets go of them before another one takes its place.
-        let before = |row: &&Resource| row.superseded && row.name == definition.name;
-        let mut before = view.resources.iter().filter(before);
-        if let Some(row) = before.find(|row| holds_ports(row)) {
+        let before = superseded.iter().filter(|row| row.name == definition.name);
+        if let Some(row) = before.copied().find(|row| holds_ports(row)) {
             jobs.push(if stands(row) {
                 Job::Release(row)
             } else {
@@ -160,15 +162,14 @@ fn jobs<'a>(stack: &Stack, view: &'a View, keeps: bool) -> Result<Vec<Job<'a>>, 
     if keeps {
         return Ok(jobs);
     }
+    let wanted: HashSet<&str> = enabled.iter().map(|found| found.name.as_str()).collect();
     let unwanted: Vec<&Resource> = view
         .resources
         .iter()
-        .filter(|row| row.superseded || !enabled.iter().any(|found| found.name == row.name))
+        .filter(|row| row.superseded || !wanted.contains(row.name.as_str()))
         .collect();
-    let free = |row: &&&Resource| {
-        let needs = |other: &&&Resource| other.id != row.id && other.requires.contains(&row.name);
-        !unwanted.iter().any(|other| needs(&other))
-    };
+    let needed: HashSet<&String> = unwanted.iter().flat_map(|row| &row.requires).collect();
+    let free = |row: &&&Resource| !needed.contains(&row.name);
     let mut leaving: Vec<&Resource> = unwanted.iter().filter(free).copied().collect();
     // Of two templates, the one may need in this order and the other in that.
     if leaving.is_empty() {

@@ -1,10 +1,13 @@
 //! What is known of a stack: its template with values, and its resources with their attributes, nested stacks included.
 
+use std::collections::HashMap;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use nephos_db::{Db, Error};
 use serde_json::{Map, Value, json};
 
+use super::aside::aside;
 use crate::model::environment::{Environment, is_file};
 use crate::model::fact::Fact;
 use crate::model::graph::{self, Needs};
@@ -12,7 +15,7 @@ use crate::model::kind::{self, How, Kind};
 use crate::model::refusal::Refusal;
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::{Action, Resource, Stack, StackId, Status, Wanted};
-use crate::model::template::Template;
+use crate::model::template::{Output, Template};
 use crate::store::{resources, stacks};
 
 /// A stack with everything about it.
@@ -22,14 +25,14 @@ pub(crate) struct View {
     pub needs: Needs,
     /// Those that are superseded included.
     pub resources: Vec<Resource>,
+    /// Where those that count stand among them.
+    places: HashMap<String, usize>,
 }
 
 impl View {
     /// The resource of this name that counts.
     pub fn current(&self, name: &str) -> Option<&Resource> {
-        self.resources
-            .iter()
-            .find(|resource| resource.name == name && !resource.superseded)
+        self.resources.get(*self.places.get(name)?)
     }
 }
 
@@ -59,8 +62,21 @@ pub(crate) fn scene_of(stack: &Stack, wanted: &Wanted) -> Result<Scene, Refusal>
 /// A stack as it is.
 pub(crate) fn view<'a>(db: &'a Db, stack: &'a Stack) -> BoxFuture<'a, Result<View, ViewError>> {
     async move {
-        let mut scene = scene_of(stack, &stack.wanted)?;
         let rows = resources::of_stack(db, &stack.id).await?;
+        view_of(db, stack, rows).await
+    }
+    .boxed()
+}
+
+/// A stack as it is, with these resources.
+pub(crate) fn view_of<'a>(
+    db: &'a Db,
+    stack: &'a Stack,
+    rows: Vec<Resource>,
+) -> BoxFuture<'a, Result<View, ViewError>> {
+    async move {
+        let own = stack.clone();
+        let mut scene = aside(move || scene_of(&own, &own.wanted)).await?;
         // What the template does not have any more may still be there, but is no part of it.
         let counts = |row: &&Resource| !row.superseded && scene.has_resource(&row.name);
         let there: Vec<&Resource> = rows
@@ -72,14 +88,39 @@ pub(crate) fn view<'a>(db: &'a Db, stack: &'a Stack) -> BoxFuture<'a, Result<Vie
             let fact = fact(db, row).await?;
             scene.facts.insert(row.name.clone(), fact);
         }
-        let needs = graph::needs(&scene)?;
-        Ok(View {
-            scene,
-            needs,
-            resources: rows,
+        aside(move || {
+            let needs = graph::needs(&scene)?;
+            let count = rows.iter().enumerate().filter(|(_, row)| !row.superseded);
+            // Of two, the first counts.
+            let places = count
+                .rev()
+                .map(|(at, row)| (row.name.clone(), at))
+                .collect();
+            Ok(View {
+                scene,
+                needs,
+                resources: rows,
+                places,
+            })
         })
+        .await
     }
     .boxed()
+}
+
+/// An output with its value, or why it has none.
+pub(crate) type Shown = (Output, Result<Value, String>);
+
+/// The outputs of a stack, and the stack again.
+pub(crate) async fn outputs(view: View) -> (View, Vec<Shown>) {
+    aside(move || {
+        let found = view.scene.outputs().into_iter();
+        let found = found
+            .map(|(output, value)| (output.clone(), value))
+            .collect();
+        (view, found)
+    })
+    .await
 }
 
 /// Whether a resource can be referred to.
@@ -111,11 +152,10 @@ pub(crate) async fn fact(db: &Db, row: &Resource) -> Result<Fact, ViewError> {
             attributes: Map::new(),
         });
     };
-    let outputs: Vec<(String, Result<Value, String>)> = view
-        .scene
-        .outputs()
+    let (view, shown) = outputs(view).await;
+    let outputs: Vec<(String, Result<Value, String>)> = shown
         .into_iter()
-        .map(|(output, value)| (output.name.clone(), value))
+        .map(|(output, value)| (output.name, value))
         .collect();
     let mut members: Vec<(String, Fact)> = view.scene.facts.into_iter().collect();
     members.sort_by(|(left, _), (right, _)| (left.len(), left).cmp(&(right.len(), right)));
@@ -164,17 +204,18 @@ fn plain(row: &Resource, kind: Option<&Kind>) -> Fact {
         Some(How::SoftwareConfig | How::CloudConfig | How::MultipartMime) => {
             (physical, one("config", data("config")))
         }
+        Some(How::SoftwareComponent) => (
+            physical,
+            one(
+                "configs",
+                row.properties.get("configs").cloned().unwrap_or_default(),
+            ),
+        ),
         Some(How::WaitHandle) => {
-            let reference = if row
-                .properties
-                .get("signal_transport")
-                .and_then(Value::as_str)
-                == Some("CFN_SIGNAL")
-            {
-                data("endpoint")
-            } else {
-                physical
-            };
+            let transport = row.properties.get("signal_transport");
+            // One that each update makes anew has no other way.
+            let by_url = transport.is_none_or(|way| way.as_str() == Some("CFN_SIGNAL"));
+            let reference = if by_url { data("endpoint") } else { physical };
             (
                 reference,
                 ["endpoint", "curl_cli", "signal"]
@@ -198,7 +239,11 @@ fn plain(row: &Resource, kind: Option<&Kind>) -> Fact {
                 .map(|name| (name.to_owned(), data(name)))
                 .collect(),
         ),
-        Some(How::Server) => (physical, super::resource::server::attributes(&row.observed)),
+        Some(How::Container) => (physical, super::resource::container::attributes(row)),
+        Some(How::Server) => (
+            physical,
+            super::resource::server_view::attributes(&row.observed),
+        ),
         _other => (
             physical,
             row.observed.as_object().cloned().unwrap_or_default(),

@@ -15,7 +15,7 @@ use crate::model::refusal::Refusal;
 use crate::model::region;
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::MAX_DEPTH;
-use crate::model::template::{Definition, Template};
+use crate::model::template::{Definition, Deletion, Template};
 
 /// A resource type, or the file that stands for one.
 #[derive(Clone, Debug)]
@@ -196,6 +196,12 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
     for value in definition.properties.values() {
         check_attributes(scene, value)?;
     }
+    let copies = matches!(&target, Target::Kind(kind) if matches!(kind.how, How::Volume));
+    if scene.deletion(definition)? == Deletion::Snapshot && !copies {
+        return Err(Refusal::invalid(format!(
+            "{place}: \"Snapshot\" deletion policy not supported"
+        )));
+    }
     let mut judged = Judged::default();
     let properties = match &target {
         Target::Kind(kind) => {
@@ -276,14 +282,15 @@ pub(crate) fn inner_scene(
     environment.parameters.retain(|name, _| declared(name));
     let mut inner = Scene::new(template, environment, scene.files.clone(), names, true)?;
     inner.lenient = scene.lenient;
-    inner.facade = facade(definition);
+    inner.facade = facade(scene, definition);
     Ok(inner)
 }
 
 /// What a nested template may ask of the resource that it stands for.
-pub(crate) fn facade(definition: &Definition) -> Value {
+pub(crate) fn facade(scene: &Scene, definition: &Definition) -> Value {
+    let deletion = scene.deletion(definition).map(Deletion::word);
     serde_json::json!({
-        "metadata": definition.metadata, "deletion_policy": definition.deletion_policy,
+        "metadata": definition.metadata, "deletion_policy": deletion.unwrap_or_default(),
         "update_policy": definition.update_policy,
     })
 }
@@ -369,7 +376,7 @@ fn check_devices(server: &Map<String, Value>, later: &[String]) -> Result<(), Re
     let mut roots = usize::from(server.contains_key("image"));
     for device in newer.into_iter().flatten() {
         let has = |name: &&&str| device.get(**name).is_some_and(|value| !value.is_null());
-        let sources = ["volume_id", "snapshot_id", "image"];
+        let sources = ["volume_id", "snapshot_id", "image", "image_id"];
         if known("block_device_mapping_v2") && sources.iter().filter(has).count() != 1 {
             return Err(Refusal::invalid(
                 "block_device_mapping_v2: exactly one of volume_id, snapshot_id and image must be specified.",

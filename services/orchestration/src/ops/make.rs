@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::ground::{Ground, When, apply};
 use super::judge::{self, Target};
+use super::resource::keep::SNAPSHOT;
 use super::resource::{self, Outcome, Why, nested};
 use super::{back, refuse, request};
 use crate::model::earlier::{GONE, has_let_go};
@@ -15,7 +16,7 @@ use crate::model::environment::Hook;
 use crate::model::kind;
 use crate::model::plan::{Fate, external, fate};
 use crate::model::stack::{Action, Resource, Status};
-use crate::model::template::Definition;
+use crate::model::template::{Definition, Deletion};
 use crate::store::resources;
 
 /// A resource that is held looks again this soon without any word.
@@ -99,7 +100,14 @@ fn describe(row: &mut Resource, ground: &Ground<'_>, definition: &Definition, sa
     row.kind.clone_from(&definition.kind);
     row.description.clone_from(&definition.description);
     row.metadata = said.metadata.clone();
-    row.retain = definition.retain;
+    // It was judged when it was asked for, and parameters have stayed the same since.
+    if let Ok(policy) = ground.view.scene.deletion(definition) {
+        row.retain = policy == Deletion::Retain;
+        row.data.remove(SNAPSHOT);
+        if policy == Deletion::Snapshot {
+            row.data.insert(SNAPSHOT.to_owned(), json!(true));
+        }
+    }
     row.requires = ground.requires(definition);
 }
 

@@ -1,5 +1,6 @@
 //! Reconcilers of stacks, and what requests write for them.
 
+pub(crate) mod aside;
 mod back;
 pub(crate) mod converge;
 mod discard;

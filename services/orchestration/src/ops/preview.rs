@@ -237,7 +237,7 @@ async fn inside(
     let differs = wanted != child.wanted;
     let mut next = child.clone();
     next.wanted = wanted;
-    next.facade = judge::facade(definition);
+    next.facade = judge::facade(scene, definition);
     // What is wrong with it is said where it is judged.
     let scene = facts::scene_of(&next, &next.wanted).ok();
     Ok(Some((child, scene, differs)))

@@ -1,5 +1,7 @@
 //! Removes a stack: its resources, each after those that needed it, then what it was lent, then itself.
 
+use std::collections::HashSet;
+
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use nephos_db::Tx;
@@ -37,12 +39,8 @@ impl Reconcile<Svc> for Remove {
         }
         let late = cx.now() > gives_up_at(&stack, cx);
         let failed: Vec<&Resource> = rows.iter().filter(|row| is_failed(row, op)).collect();
-        let free = |row: &&Resource| {
-            !is_failed(row, op)
-                && !rows
-                    .iter()
-                    .any(|other| other.id != row.id && other.requires.contains(&row.name))
-        };
+        let needed: HashSet<&String> = rows.iter().flat_map(|row| &row.requires).collect();
+        let free = |row: &&Resource| !is_failed(row, op) && !needed.contains(&row.name);
         let ready: Vec<&Resource> = rows.iter().filter(free).collect();
         if late || ready.is_empty() {
             let reason = match failed.first() {

@@ -17,7 +17,7 @@ use crate::Svc;
 use crate::model::graph;
 use crate::model::scene::Scene;
 use crate::model::stack::{Action, Resource, ResourceId, Stack, Status};
-use crate::model::template::Definition;
+use crate::model::template::{Definition, Deletion};
 use crate::store::{events, resources, stacks};
 
 /// The name of an operation's argument.
@@ -197,7 +197,9 @@ pub(crate) fn planned(
         requires,
         generation: 0,
         superseded: false,
-        retain: definition.retain,
+        retain: scene
+            .deletion(definition)
+            .is_ok_and(|what| what == Deletion::Retain),
         external: definition.external_id.is_some(),
         held: None,
         cleared: None,

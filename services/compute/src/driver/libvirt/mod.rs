@@ -91,6 +91,7 @@ struct Shared {
     images: Images,
     /// Asked for once: libvirt takes a second to answer, and a processor stays what it is.
     cpu: OnceLock<CpuInfo>,
+    unnamed: volumes::Unnamed,
 }
 
 impl LibvirtDriver {
@@ -131,6 +132,7 @@ impl LibvirtDriver {
             disks: Disks::open(settings.state_dir.join("servers"))?,
             images: Images::open(images, source, clock.clone())?,
             cpu: OnceLock::new(),
+            unnamed: volumes::Unnamed::default(),
         };
         let dir = settings.state_dir.join("ways");
         let ip = settings.guests_address;
@@ -310,6 +312,8 @@ impl Shared {
     }
 
     fn list(&self) -> Result<BTreeSet<ServerId>, DriverError> {
+        let sweep = |connect: &Connect| self.unnamed.sweep(connect);
+        self.link.with("look at secrets", sweep)?;
         let mut servers = self.disks.list()?;
         servers.extend(self.owned()?.into_iter().map(|(server, _)| server));
         Ok(servers)

@@ -345,7 +345,18 @@ impl Driver for LibvirtDriver {
 fn run(domain: &Domain) -> Result<(), virt::error::Error> {
     if !domain.is_active()? {
         domain.create()?;
-    } else if domain.get_state()?.0 == sys::VIR_DOMAIN_PAUSED {
+        return Ok(());
+    }
+    let (state, reason) = domain.get_state()?;
+    if state == sys::VIR_DOMAIN_PAUSED {
+        if u32::try_from(reason) == Ok(sys::VIR_DOMAIN_PAUSED_IOERROR) {
+            let guest = domain.get_name()?;
+            tracing::warn!(
+                guest,
+                "QEMU paused a guest because one of its disks could not be read or written, and it is let go on. Make room where \
+                 its disks and volumes are, or bring their storage back: until then it stands still"
+            );
+        }
         domain.resume()?;
     }
     Ok(())

@@ -18,8 +18,25 @@ pub fn secret_id(server: &ServerId, volume_id: &str) -> String {
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
 }
 
+/// The UUID of a secret by its definition, if it opens a volume for one of our servers.
+#[must_use]
+pub fn our_secret(definition: &str) -> Option<String> {
+    let xml = Document::parse(definition).ok()?;
+    let text = |name| {
+        xml.descendants()
+            .find(|node| node.has_tag_name(name))?
+            .text()
+    };
+    text("target")
+        .filter(|target| target.starts_with(OURS))
+        .and_then(|_ours| text("uuid").map(str::to_owned))
+}
+
+/// What the names of all such secrets begin with.
+const OURS: &str = "nephos/";
+
 fn secret_name(server: &ServerId, volume_id: &str) -> String {
-    format!("nephos/{server}/{volume_id}")
+    format!("{OURS}{server}/{volume_id}")
 }
 
 /// The definition of that secret; its value is given apart from it, and libvirt shows it to nobody.
@@ -207,5 +224,7 @@ mod tests {
         }
         let secret = secret(&server, "aaaa-<>");
         assert!(secret.contains(&id) && secret.contains("private='yes'"));
+        assert_eq!(our_secret(&secret), Some(id));
+        assert_eq!(our_secret(&secret.replace("nephos/", "other/")), None);
     }
 }

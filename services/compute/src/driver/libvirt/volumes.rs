@@ -1,6 +1,7 @@
 //! Volumes of guests that are on, and what opens them: libvirt keeps that as secrets, which it shows to nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -95,5 +96,35 @@ pub(super) fn remove_secret(connect: &Connect, id: &str) -> Result<(), Error> {
         Ok(secret) => secret.undefine(),
         Err(error) if error.code() == ErrorNumber::NoSecret => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// Secrets that no definition names, at the last look: what was killed between the two leaves one.
+#[derive(Debug, Default)]
+pub(super) struct Unnamed(Mutex<BTreeSet<String>>);
+
+impl Unnamed {
+    /// Removes those that were not named at the last look either. One that was just made is about to be.
+    pub(super) fn sweep(&self, connect: &Connect) -> Result<(), Error> {
+        let mut unnamed = BTreeSet::new();
+        for secret in connect.list_all_secrets(0)? {
+            // One that goes while we list is not there.
+            let definition = secret.get_xml_desc(0).unwrap_or_default();
+            unnamed.extend(volume_xml::our_secret(&definition));
+        }
+        if !unnamed.is_empty() {
+            for domain in connect.list_all_domains(0)? {
+                for flags in [0, sys::VIR_DOMAIN_XML_INACTIVE] {
+                    let definition = domain.get_xml_desc(flags).unwrap_or_default();
+                    unnamed.retain(|id| !definition.contains(id.as_str()));
+                }
+            }
+        }
+        let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in unnamed.intersection(&before) {
+            remove_secret(connect, id)?;
+        }
+        *before = unnamed;
+        Ok(())
     }
 }

@@ -102,7 +102,7 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    let made = async {
+    let attempt = || async {
         let mut tx = front.core.db.write().await?;
         accounts::hold(&mut tx, &who.account, now).await?;
         if !containers::insert(&mut tx, &container).await? {
@@ -112,7 +112,8 @@ pub(super) async fn create(
         tx.commit().await?;
         Ok(true)
     };
-    if !made.await.map_err(of_database)? {
+    let made = front.core.db.again(attempt).await;
+    if !made.map_err(of_database)? {
         return Err(s3_error!(
             BucketAlreadyOwnedByYou,
             "Your previous request to create the named bucket succeeded and you already own it."

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::text::{shown, within};
-use super::{Evaluated, Trouble, World, evaluate};
+use super::{Evaluated, TEXT_OF_ONE, Trouble, World, evaluate};
 use crate::model::version::Version;
 
 /// A repetition makes at most so many items.
@@ -85,17 +85,30 @@ pub(super) fn repeat(world: &dyn World, args: &Value) -> Evaluated {
             );
         }
     }
+    // Functions in the template are carried out once, before the names in what they give are replaced.
+    let template = evaluate(world, template)?;
     rows.iter()
-        .map(|row| evaluate(world, &filled(template, row)?))
+        .map(|row| filled(world, &template, row))
         .collect::<Result<Vec<_>, _>>()
         .map(Value::Array)
 }
 
+/// How many values a value is made of, and its longer texts count as several.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Value::Object(map) => 1 + map.values().map(size).sum::<usize>(),
+        Value::String(text) => 1 + text.len() / TEXT_OF_ONE,
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
+}
+
 /// The template with names replaced: where a text is nothing but the name, by the value itself.
-fn filled(template: &Value, row: &[(&String, Value)]) -> Evaluated {
+fn filled(world: &dyn World, template: &Value, row: &[(&String, Value)]) -> Evaluated {
     Ok(match template {
         Value::String(text) => {
             if let Some((_, value)) = row.iter().find(|(name, _)| *name == text) {
+                world.spend(size(value))?;
                 return Ok(value.clone());
             }
             let mut names: Vec<&(&String, Value)> = row.iter().collect();
@@ -109,21 +122,27 @@ fn filled(template: &Value, row: &[(&String, Value)]) -> Evaluated {
                     text = text.replace(name.as_str(), &value);
                 }
             }
+            world.spend(1 + text.len() / TEXT_OF_ONE)?;
             Value::String(text)
         }
         Value::Array(items) => {
-            let items = items.iter().map(|item| filled(item, row));
+            world.spend(1)?;
+            let items = items.iter().map(|item| filled(world, item, row));
             Value::Array(items.collect::<Result<_, _>>()?)
         }
         Value::Object(map) => {
+            world.spend(1)?;
             let entry = |(key, value): (&String, &Value)| -> Result<(String, Value), Trouble> {
-                let key = filled(&Value::String(key.clone()), row)?;
-                Ok((shown(&key), filled(value, row)?))
+                let key = filled(world, &Value::String(key.clone()), row)?;
+                Ok((shown(&key), filled(world, value, row)?))
             };
             let entries = map.iter().map(entry);
             Value::Object(entries.collect::<Result<_, Trouble>>()?)
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => template.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            world.spend(1)?;
+            template.clone()
+        }
     })
 }
 
@@ -152,6 +171,7 @@ pub(super) fn map_replace(args: &Value) -> Evaluated {
     };
     let (map, replacements) = match args.as_array().map(Vec::as_slice) {
         Some([Value::Object(map), Value::Object(replacements)]) => (map, replacements),
+        Some([Value::Object(map), Value::Null]) => return Ok(Value::Object(map.clone())),
         Some([Value::Null, _]) => return Ok(Value::Object(Map::new())),
         _other => return Err(wrong()),
     };
@@ -171,7 +191,8 @@ pub(super) fn map_replace(args: &Value) -> Evaluated {
     let (keys, values) = (of("keys"), of("values"));
     let mut out = Map::new();
     for (key, value) in map {
-        let new_key = keys.get(key).map_or_else(|| key.clone(), shown);
+        let replaced = keys.get(key).filter(|key| !key.is_null());
+        let new_key = replaced.map_or_else(|| key.clone(), shown);
         if new_key != *key && map.contains_key(&new_key) {
             return Err(Trouble::wrong(format!(
                 "key replacement {new_key} collides with a key in the input map"
@@ -179,8 +200,8 @@ pub(super) fn map_replace(args: &Value) -> Evaluated {
         }
         let new = match value {
             Value::String(text) => values.get(text).unwrap_or(value),
-            Value::Number(_) | Value::Bool(_) => values.get(&shown(value)).unwrap_or(value),
-            Value::Null | Value::Array(_) | Value::Object(_) => value,
+            // A key of a map is a text, which no number is.
+            _other => value,
         };
         if out.insert(new_key.clone(), new.clone()).is_some() {
             return Err(Trouble::wrong(format!(
@@ -221,7 +242,8 @@ pub(super) fn filter(args: &Value) -> Evaluated {
             .filter(|item| !unwanted.contains(item))
             .cloned()
             .collect()),
-        Some([Value::Array(_), Value::Null]) => Ok(Value::Array(Vec::new())),
+        Some([Value::Null, items @ (Value::Array(_) | Value::Null)])
+        | Some([Value::Array(_), items @ Value::Null]) => Ok(items.clone()),
         _other => Err(Trouble::wrong(
             "Argument to \"filter\" must be of the form: [values, sequence]",
         )),
@@ -237,21 +259,4 @@ pub(super) fn contains(args: &Value) -> Result<bool, Trouble> {
             "Arguments to \"contains\" must be of the form: [value1, [value1, value2]]",
         )),
     }
-}
-
-pub(super) fn select(args: &Value) -> Evaluated {
-    let found = match args.as_array().map(Vec::as_slice) {
-        Some([which, Value::Array(items)]) => {
-            let at = which.as_u64().or_else(|| which.as_str()?.parse().ok());
-            at.and_then(|at| items.get(usize::try_from(at).ok()?).cloned())
-        }
-        Some([which, Value::Object(map)]) => map.get(&shown(which)).cloned(),
-        Some([_, Value::Null]) => None,
-        _other => {
-            return Err(Trouble::wrong(
-                "Arguments to \"Fn::Select\" must be of the form: [index, collection]",
-            ));
-        }
-    };
-    Ok(found.unwrap_or(Value::String(String::new())))
 }

@@ -27,6 +27,9 @@ impl World for Known {
             ))),
         }
     }
+    fn has_resource(&self, name: &str) -> bool {
+        name == "server"
+    }
     fn resource(&self, name: &str) -> Evaluated {
         Ok(json!(format!("id-of-{name}")))
     }
@@ -147,7 +150,7 @@ fn texts() {
     );
     refused(
         json!({"str_replace_vstrict": {"template": "x", "params": {"x": ""}}}),
-        "has no value",
+        "undefined or empty value for param x",
     );
     refused(json!({"str_replace": {"template": "x"}}), "params");
     check(
@@ -171,7 +174,7 @@ fn texts() {
         json!({"make_url": {"scheme": "http", "username": "u", "password": "p@", "host": "::1", "port": 80, "path": "a b", "query": {"q": "1&2"}, "fragment": "f"}}),
         json!("http://u:p%40@[::1]:80/a%20b?q=1%262#f"),
     );
-    refused(json!({"make_url": {"port": 99999}}), "Invalid port");
+    refused(json!({"make_url": {"port": 99999}}), "Invalid URL port");
 }
 
 #[test]
@@ -268,8 +271,9 @@ fn conditions() {
 fn what_the_original_has_and_this_does_not_is_refused() {
     for (version, name) in [
         (Version::NEWTON, "yaql"),
-        (Version::V2013_05, "Fn::Join"),
-        (Version::V2013_05, "Ref"),
+        (Version::V2013_05, "Fn::GetAZs"),
+        (Version::V2014_10, "Fn::Join"),
+        (Version::V2014_10, "Ref"),
         (Version::WALLABY, "Fn::Select"),
         (Version::WALLABY, "Fn::Join"),
     ] {
@@ -286,4 +290,163 @@ fn maps_and_lists_are_written_as_python_writes_them() {
         shown(&json!({"a": [1, "ü", null, true], "b": {}})),
         "{\"a\": [1, \"\\u00fc\", null, true], \"b\": {}}"
     );
+}
+
+#[test]
+fn replacements_are_made_as_heat_makes_them() {
+    let replace = |template: &str, params: Value| json!({"str_replace": {"template": template, "params": params}});
+    // The longest name goes first, over the whole text, and what it leaves is looked through for the next.
+    check(replace("abcd", json!({"ab": "1", "bcd": "2"})), json!("a2"));
+    check(replace("aaa", json!({"aa": "a"})), json!("aa"));
+    check(
+        replace("x", json!({"x": {"b": 1, "a": [{"d": 1, "c": 2}]}})),
+        json!("{\"a\": [{\"c\": 2, \"d\": 1}], \"b\": 1}"),
+    );
+    check(
+        json!({"str_replace": {"template": "x", "params": {"x": 1}, "colour": "blue"}}),
+        json!("1"),
+    );
+    refused(
+        json!({"str_replace_strict": {"template": "x", "params": {"y": 1, "zz": 1, "x": 2}}}),
+        "not found in the template: zz,y",
+    );
+    // A name that only stood within another one's place was not used.
+    refused(
+        json!({"str_replace_strict": {"template": "ab", "params": {"ab": 1, "a": 2}}}),
+        "not found in the template: a",
+    );
+    for empty in [json!([]), json!({}), json!(""), Value::Null] {
+        refused(
+            json!({"str_replace_vstrict": {"template": "x", "params": {"x": empty}}}),
+            "undefined or empty value",
+        );
+    }
+    let long = "x".repeat(1 << 20);
+    refused(
+        replace(
+            "abcde",
+            json!({"a": long, "b": long, "c": long, "d": long, "e": long}),
+        ),
+        "more than 4194304 bytes",
+    );
+    check(json!({"list_join": [",", "", ["a"], null]}), json!("a"));
+    check(
+        json!({"list_join": [",", [{"b": 1, "a": 2}]]}),
+        json!("{\"a\": 2, \"b\": 1}"),
+    );
+}
+
+#[test]
+fn positions_count_from_the_end_too() {
+    check(json!({"str_split": [",", "a,b,c", -1]}), json!("c"));
+    check(json!({"str_split": [",", "a,b,c", "-3"]}), json!("a"));
+    refused(json!({"str_split": [",", "a,b", -3]}), "between 0 and 1");
+    check(json!({"get_param": ["list", -1]}), json!("b"));
+    check(json!({"get_param": ["list", -3]}), json!(""));
+    check(
+        json!({"get_attr": ["s", "addresses", "net", -1, "addr"]}),
+        json!("10.0.0.1"),
+    );
+}
+
+#[test]
+fn digests_are_of_latin_1() {
+    check(
+        json!({"digest": ["SHA256", "\u{e9}"]}),
+        json!("de2e331d891ae267a7009cb45b4e8830f170e0c937288ea2731a1941c7a53b0d"),
+    );
+    check(
+        json!({"digest": ["MD5", "\u{e9}"]}),
+        json!("3406877694691ddd1dfb0aca54681407"),
+    );
+    refused(json!({"digest": ["md5", "\u{20ac}"]}), "Latin-1");
+    check(
+        json!({"digest": ["sha512_256", ""]}),
+        json!("c672b8d1ef56ed28ab87c3622c5114069bdd3ad7b8f9737498d0c01ecef0967a"),
+    );
+}
+
+#[test]
+fn urls_are_written_as_python_writes_them() {
+    let url = |parts: Value| json!({ "make_url": parts });
+    check(
+        url(json!({"scheme": "http", "host": "h", "query": {"k y": "v/w x"}, "fragment": "a/b"})),
+        json!("http://h?k+y=v/w+x#a/b"),
+    );
+    check(
+        url(json!({"scheme": "file", "path": "/x"})),
+        json!("file:///x"),
+    );
+    check(
+        url(json!({"scheme": "mailto", "path": "a"})),
+        json!("mailto:a"),
+    );
+    check(
+        url(json!({"password": "p", "host": "h_\u{e9}"})),
+        json!("//:p@h_%C3%A9"),
+    );
+    refused(url(json!({"host": "h", "port": 0})), "must be in range");
+}
+
+#[test]
+fn nothing_is_nothing_to_replace_or_filter() {
+    check(
+        json!({"map_replace": [{"a": 1, "b": true}, null]}),
+        json!({"a": 1, "b": true}),
+    );
+    check(
+        json!({"map_replace": [{"a": 1, "b": "1"}, {"values": {"1": "x"}, "keys": {"a": null}}]}),
+        json!({"a": 1, "b": "x"}),
+    );
+    check(json!({"filter": [null, ["a"]]}), json!(["a"]));
+    check(json!({"filter": [["a"], null]}), Value::Null);
+}
+
+#[test]
+fn functions_in_a_repetition_are_carried_out_before_it() {
+    check(
+        json!({"repeat": {"for_each": {"%i%": ["a", "b"]},
+            "template": {"str_replace": {"template": "x-NAME", "params": {"NAME": "%i%"}}}}}),
+        json!(["x-a", "x-b"]),
+    );
+}
+
+#[test]
+fn the_first_version_has_functions_of_cloud_formation() {
+    let check = |value: Value, expected: Value| check_at(Version::V2013_05, value, expected);
+    check(json!({"Ref": "server"}), json!("id-of-server"));
+    check(json!({"Ref": "text"}), json!("hello"));
+    check(
+        json!({"Fn::Join": ["-", ["a", {"Ref": "text"}]]}),
+        json!("a-hello"),
+    );
+    check(json!({"Fn::Split": [",", "a,b"]}), json!(["a", "b"]));
+    check(
+        json!({"Fn::Replace": [{"$a": "1"}, "$a $b"]}),
+        json!("1 $b"),
+    );
+    check(json!({"Fn::Base64": {"Ref": "text"}}), json!("hello"));
+    check(json!({"Fn::Select": ["-1", ["a", "b"]]}), json!("b"));
+    check(json!({"Fn::Select": ["k", "{\"k\": 1}"]}), json!(1));
+    check(json!({"Fn::Select": ["k", {"l": 1}]}), json!(""));
+    check(
+        json!({"Fn::ResourceFacade": "DeletionPolicy"}),
+        json!("deletion_policy"),
+    );
+    check(
+        json!({"Fn::MemberListToMap": ["Name", "Value", [
+            ".member.1.Name=b", ".member.0.Value=x=y", ".member.0.Name=a", ".member.1.Value=z", ".member.2.Name=c"]]}),
+        json!({"a": "x=y", "b": "z"}),
+    );
+    for wrong in [
+        json!({"Ref": "nobody"}),
+        json!({"Fn::Join": ["-", ["a"], ["b"]]}),
+        json!({"Fn::Base64": 5}),
+        json!({"Fn::Select": ["x", ["a"]]}),
+        json!({"Fn::ResourceFacade": "metadata"}),
+        json!({"Fn::MemberListToMap": ["Name", "Value", ["x"]]}),
+    ] {
+        let known = Known(Version::V2013_05, Depth::default());
+        assert!(evaluate(&known, &wrong).is_err(), "{wrong}");
+    }
 }

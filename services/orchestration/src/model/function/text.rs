@@ -1,6 +1,5 @@
 //! Functions of texts.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use sha1::Digest as _;
 
@@ -71,21 +70,86 @@ pub(super) fn within(length: usize) -> Result<(), Trouble> {
     )))
 }
 
+/// A value in the place of a name in a text: maps and lists as JSON whose keys are in order.
+pub(super) fn in_text(value: &Value) -> String {
+    match value {
+        Value::Array(_) | Value::Object(_) => shown(&sorted(value)),
+        plain => shown(plain),
+    }
+}
+
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        Value::Object(map) => {
+            let mut pairs: Vec<(&String, &Value)> = map.iter().collect();
+            pairs.sort_by_key(|(key, _)| *key);
+            let pairs = pairs.into_iter();
+            Value::Object(
+                pairs
+                    .map(|(key, value)| (key.clone(), sorted(value)))
+                    .collect(),
+            )
+        }
+        plain => plain.clone(),
+    }
+}
+
+/// A piece of a text: as it was, or what has taken a name's place, in which no name counts.
+enum Piece {
+    Given(String),
+    Filled(String),
+}
+
+/// Puts a value in all places of a name; whether there were any. `made` are the bytes of what was put in so far.
+fn fill(
+    pieces: Vec<Piece>,
+    (name, value): (&str, &str),
+    made: &mut usize,
+) -> Result<(Vec<Piece>, bool), Trouble> {
+    let mut out = Vec::with_capacity(pieces.len());
+    let mut found = false;
+    for piece in pieces {
+        let Piece::Given(text) = piece else {
+            out.push(piece);
+            continue;
+        };
+        for (at, part) in text.split(name).enumerate() {
+            if at > 0 {
+                found = true;
+                *made = made.saturating_add(value.len());
+                within(*made)?;
+                out.push(Piece::Filled(value.to_owned()));
+            }
+            if !part.is_empty() {
+                out.push(Piece::Given(part.to_owned()));
+            }
+        }
+    }
+    Ok((out, found))
+}
+
 pub(super) fn replace(name: &str, args: &Value) -> Evaluated {
     let wrong = || {
         Trouble::wrong(format!(
             "Arguments to \"{name}\" must be a map with \"template\" and \"params\""
         ))
     };
-    let map = args
-        .as_object()
-        .filter(|map| map.len() == 2)
-        .ok_or_else(wrong)?;
+    let map = args.as_object().ok_or_else(wrong)?;
     let template = map.get("template").ok_or_else(wrong)?;
-    let params = match map.get("params").ok_or_else(wrong)? {
+    put_in(name, map.get("params").ok_or_else(wrong)?, template)
+}
+
+/// Puts values in the place of names. The longest name goes first, over the whole text.
+pub(super) fn put_in(name: &str, params: &Value, template: &Value) -> Evaluated {
+    let params = match params {
         Value::Object(params) => params.clone(),
         Value::Null => Map::new(),
-        _other => return Err(wrong()),
+        _other => {
+            return Err(Trouble::wrong(format!(
+                "\"{name}\" parameters must be a mapping"
+            )));
+        }
     };
     let template = match template {
         Value::String(text) => text,
@@ -98,41 +162,48 @@ pub(super) fn replace(name: &str, args: &Value) -> Evaluated {
     };
     let mut keys: Vec<(&String, &Value)> =
         params.iter().filter(|(key, _)| !key.is_empty()).collect();
-    // Longest first, so that a name which begins another one does not spoil it.
-    keys.sort_by(|left, right| right.0.len().cmp(&left.0.len()).then(left.0.cmp(right.0)));
-    if name != "str_replace"
-        && let Some((unused, _)) = keys
-            .iter()
-            .find(|(key, _)| !template.contains(key.as_str()))
+    let length = |key: &str| key.chars().count();
+    keys.sort_by(|(left, _), (right, _)| length(right).cmp(&length(left)).then(left.cmp(right)));
+    if name == "str_replace_vstrict"
+        && let Some((key, _)) = keys.iter().find(|(_, value)| is_empty(value))
     {
         return Err(Trouble::wrong(format!(
-            "The following params were not found in the template: {unused}"
+            "{name} has an undefined or empty value for param {key}, must be a defined non-empty value"
         )));
     }
-    if name == "str_replace_vstrict" {
-        let empty = |value: &Value| value.is_null() || value.as_str().is_some_and(str::is_empty);
-        if let Some((key, _)) = keys.iter().find(|(_, value)| empty(value)) {
-            return Err(Trouble::wrong(format!(
-                "\"{name}\" parameter {key} has no value"
-            )));
+    let mut pieces = vec![Piece::Given(template.clone())];
+    let mut unused: Vec<&str> = Vec::new();
+    let mut made = 0;
+    for (key, value) in keys {
+        let (filled, found) = fill(pieces, (key, &in_text(value)), &mut made)?;
+        pieces = filled;
+        if !found {
+            unused.push(key);
         }
     }
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template.as_str();
-    while let Some(first) = rest.chars().next() {
-        match keys.iter().find(|(key, _)| rest.starts_with(key.as_str())) {
-            Some((key, value)) => {
-                out.push_str(&shown(value));
-                within(out.len())?;
-                rest = rest.get(key.len()..).unwrap_or_default();
-            }
-            None => {
-                out.push(first);
-                rest = rest.get(first.len_utf8()..).unwrap_or_default();
-            }
-        }
+    if name != "str_replace" && name != "Fn::Replace" && !unused.is_empty() {
+        return Err(Trouble::wrong(format!(
+            "The following params were not found in the template: {}",
+            unused.join(",")
+        )));
     }
-    Ok(Value::String(out))
+    let texts: Vec<String> = pieces
+        .into_iter()
+        .map(|(Piece::Given(text) | Piece::Filled(text))| text)
+        .collect();
+    within(texts.iter().map(String::len).sum())?;
+    Ok(Value::String(texts.concat()))
+}
+
+/// Nothing, or nothing in it.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 pub(super) fn join(args: &Value) -> Evaluated {
@@ -147,8 +218,8 @@ pub(super) fn join(args: &Value) -> Evaluated {
     let mut texts = Vec::new();
     for list in lists {
         match list {
-            Value::Array(items) => texts.extend(items.iter().map(shown)),
-            Value::Null => {}
+            Value::Array(items) => texts.extend(items.iter().map(in_text)),
+            nothing if is_empty(nothing) => {}
             _other => return Err(Trouble::wrong("Items to join must be lists")),
         }
     }
@@ -185,11 +256,10 @@ pub(super) fn split(args: &Value) -> Evaluated {
         return Ok(Value::Array(parts));
     };
     let at = index
-        .as_u64()
-        .or_else(|| index.as_str()?.parse().ok())
+        .as_i64()
+        .or_else(|| index.as_str()?.trim().parse().ok())
         .ok_or_else(wrong)?;
-    let found = usize::try_from(at)
-        .ok()
+    let found = position(at, parts.len())
         .and_then(|at| parts.get(at))
         .cloned();
     found.ok_or_else(|| {
@@ -200,105 +270,41 @@ pub(super) fn split(args: &Value) -> Evaluated {
     })
 }
 
+/// Where something stands among so many, also counted from the end: -1 is the last.
+pub(super) fn position(at: i64, count: usize) -> Option<usize> {
+    let count = i64::try_from(count).ok()?;
+    usize::try_from(if at < 0 { at.checked_add(count)? } else { at }).ok()
+}
+
 pub(super) fn digest(args: &Value) -> Evaluated {
     let wrong = || Trouble::wrong("Argument to \"digest\" must be of the form: [algorithm, value]");
     let (algorithm, text) = match args.as_array().map(Vec::as_slice) {
-        Some([Value::String(algorithm), Value::String(text)]) => {
-            (algorithm.as_str(), text.as_bytes())
-        }
+        Some([Value::String(algorithm), Value::String(text)]) => (algorithm, text),
+        // A value that is not known yet.
+        Some([Value::String(_), Value::Null]) => return Ok(Value::Null),
         _other => return Err(wrong()),
     };
-    let hex = match algorithm {
-        "md5" => hex::encode(md5::Md5::digest(text)),
-        "sha1" => hex::encode(sha1::Sha1::digest(text)),
-        "sha224" => hex::encode(sha2::Sha224::digest(text)),
-        "sha256" => hex::encode(sha2::Sha256::digest(text)),
-        "sha384" => hex::encode(sha2::Sha384::digest(text)),
-        "sha512" => hex::encode(sha2::Sha512::digest(text)),
-        other => {
+    let bytes: Option<Vec<u8>> = text
+        .chars()
+        .map(|letter| u8::try_from(u32::from(letter)).ok())
+        .collect();
+    let bytes = bytes.ok_or_else(|| {
+        Trouble::wrong("\"digest\": the value has characters that are not in Latin-1.")
+    })?;
+    let hex = match algorithm.to_ascii_lowercase().as_str() {
+        "md5" => hex::encode(md5::Md5::digest(bytes)),
+        "sha1" => hex::encode(sha1::Sha1::digest(bytes)),
+        "sha224" => hex::encode(sha2::Sha224::digest(bytes)),
+        "sha256" => hex::encode(sha2::Sha256::digest(bytes)),
+        "sha384" => hex::encode(sha2::Sha384::digest(bytes)),
+        "sha512" => hex::encode(sha2::Sha512::digest(bytes)),
+        "sha512_224" => hex::encode(sha2::Sha512_224::digest(bytes)),
+        "sha512_256" => hex::encode(sha2::Sha512_256::digest(bytes)),
+        _other => {
             return Err(Trouble::wrong(format!(
-                "Algorithm must be one of md5, sha1, sha224, sha256, sha384, sha512, not {other}"
+                "Algorithm must be one of md5, sha1, sha224, sha256, sha384, sha512, sha512_224, sha512_256, not {algorithm}"
             )));
         }
     };
     Ok(Value::String(hex))
-}
-
-const IN_URL: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-const IN_PATH: &AsciiSet = &IN_URL.remove(b'/');
-
-pub(super) fn make_url(args: &Value) -> Evaluated {
-    const PARTS: [&str; 8] = [
-        "scheme", "username", "password", "host", "port", "path", "query", "fragment",
-    ];
-    let map = args
-        .as_object()
-        .ok_or_else(|| Trouble::wrong("The arguments to \"make_url\" must be a map"))?;
-    if let Some(unknown) = map.keys().find(|key| !PARTS.contains(&key.as_str())) {
-        return Err(Trouble::wrong(format!(
-            "Invalid arguments to \"make_url\": {unknown}"
-        )));
-    }
-    let part = |name: &str| map.get(name).map(shown).filter(|text| !text.is_empty());
-    let encoded = |text: &str| utf8_percent_encode(text, IN_URL).to_string();
-    let mut url = String::new();
-    if let Some(scheme) = part("scheme") {
-        if scheme.contains(':') {
-            return Err(Trouble::wrong("make_url: a scheme has no colon"));
-        }
-        url.push_str(&scheme);
-        url.push(':');
-    }
-    let mut place = String::new();
-    if let Some(user) = part("username") {
-        place.push_str(&encoded(&user));
-        if let Some(password) = part("password") {
-            place.push(':');
-            place.push_str(&encoded(&password));
-        }
-        place.push('@');
-    }
-    if let Some(host) = part("host") {
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        if bare.contains(':') {
-            place.push_str(&format!("[{bare}]"));
-        } else {
-            place.push_str(bare);
-        }
-    }
-    if let Some(port) = part("port") {
-        port.parse::<u16>()
-            .map_err(|_| Trouble::wrong(format!("make_url: Invalid port: \"{port}\"")))?;
-        place.push(':');
-        place.push_str(&port);
-    }
-    if !place.is_empty() {
-        url.push_str("//");
-        url.push_str(&place);
-    }
-    if let Some(path) = part("path") {
-        if !place.is_empty() && !path.starts_with('/') {
-            url.push('/');
-        }
-        url.push_str(&utf8_percent_encode(&path, IN_PATH).to_string());
-    }
-    if let Some(Value::Object(query)) = map.get("query") {
-        let pairs: Vec<String> = query
-            .iter()
-            .map(|(key, value)| format!("{}={}", encoded(key), encoded(&shown(value))))
-            .collect();
-        if !pairs.is_empty() {
-            url.push('?');
-            url.push_str(&pairs.join("&"));
-        }
-    }
-    if let Some(fragment) = part("fragment") {
-        url.push('#');
-        url.push_str(&encoded(&fragment));
-    }
-    Ok(Value::String(url))
 }

@@ -29,6 +29,15 @@ const VOLUME: &[Prop] = &[
         "If specified, the name or ID of the image to create the volume from.",
     ),
     text(
+        "imageRef",
+        "The ID of the image to create the volume from; image is the newer property.",
+    ),
+    boolean(
+        "multiattach",
+        "Whether to allow the volume to be attached more than once. Types of volumes say so here: true is refused with that hint.",
+    )
+    .default("false"),
+    text(
         "volume_type",
         "If specified, the type of volume to use, mapping to a specific backend. A volume that is there is given the other type, and keeps its data.",
     )

@@ -23,7 +23,7 @@ const TEST: &[Prop] = &[
         "update_replace_value",
         "Some value that can be stored but can not be updated.",
     ),
-    integer(
+    float(
         "wait_secs",
         "Seconds to wait after an action (-1 is infinite).",
     )
@@ -32,27 +32,53 @@ const TEST: &[Prop] = &[
     map("action_wait_secs", "Options for simulating waiting.")
         .in_place()
         .of(&[
-            integer(
+            float(
                 "create",
                 "Seconds to wait after a create. Defaults to the global wait_secs.",
             ),
-            integer(
+            float(
                 "update",
                 "Seconds to wait after an update. Defaults to the global wait_secs.",
             ),
-            integer(
+            float(
                 "delete",
                 "Seconds to wait after a delete. Defaults to the global wait_secs.",
             ),
         ]),
+    float(
+        "attr_wait_secs",
+        "Number value for timeout during resolving output value; it has no effect.",
+    )
+    .in_place()
+    .default("0"),
+    float(
+        "constraint_prop_secs",
+        "Number value for delay during resolve constraint; it has no effect.",
+    )
+    .in_place()
+    .default("0"),
+    text("client_name", "Client to poll; it has no effect.")
+        .in_place()
+        .default("\"\""),
+    text("entity_name", "Client entity to poll; it has no effect.")
+        .in_place()
+        .default("\"\""),
 ];
 
+const CLASSES: Rule = Rule::Allowed(&[
+    "lettersdigits",
+    "letters",
+    "lowercase",
+    "uppercase",
+    "digits",
+    "hexdigits",
+    "octdigits",
+]);
 const RANDOM: &[Prop] = &[
+    text("sequence", "Sequence of characters to build the random string from; character_classes is the newer property.").rule(CLASSES),
     integer("length", "Length of the string to generate.").default("32").rule(Rule::Range(1, 512)),
     list("character_classes", "A list of character class and their constraints to generate the random string from.").of(&[
-        text("class", "A character class and its corresponding min constraint to generate the random string from.").default("\"lettersdigits\"").rule(Rule::Allowed(&[
-            "lettersdigits", "letters", "lowercase", "uppercase", "digits", "hexdigits", "octdigits",
-        ])),
+        text("class", "A character class and its corresponding min constraint to generate the random string from.").default("\"lettersdigits\"").rule(CLASSES),
         integer("min", "The minimum number of characters from this character class that will be in the generated string.").default("1").rule(Rule::Range(1, 512)),
     ]),
     list("character_sequences", "A list of character sequences and their constraints to generate the random string from.").of(&[
@@ -60,6 +86,34 @@ const RANDOM: &[Prop] = &[
         integer("min", "The minimum number of characters from this sequence that will be in the generated string.").default("1").rule(Rule::Range(1, 512)),
     ]),
     text("salt", "Value which can be set or changed on stack update to trigger the resource for replacement with a new random string."),
+];
+
+const DELAY: &[Prop] = &[
+    float(
+        "min_wait",
+        "Minimum time in seconds to wait during the specified actions.",
+    )
+    .in_place()
+    .default("0")
+    .rule(Rule::Range(0, i32::MAX as i64)),
+    float(
+        "max_jitter",
+        "Maximum jitter to add to the minimum wait time.",
+    )
+    .in_place()
+    .default("0")
+    .rule(Rule::Range(0, i32::MAX as i64)),
+    float(
+        "jitter_multiplier",
+        "Number of seconds to multiply the maximum jitter value by.",
+    )
+    .in_place()
+    .default("1.0")
+    .rule(Rule::Range(0, i32::MAX as i64)),
+    list("actions", "Actions during which the delay will occur.")
+        .in_place()
+        .default("[\"CREATE\"]")
+        .rule(Rule::Allowed(&["CREATE", "DELETE", "SUSPEND", "RESUME"])),
 ];
 
 const VALUE: &[Prop] = &[
@@ -212,6 +266,13 @@ pub(in crate::model) const KINDS: &[Kind] = &[
         how: How::Test,
     },
     Kind {
+        name: "OS::Heat::Delay",
+        doc: "A resource that pauses for a configurable amount of time, which may be random in part.",
+        props: DELAY,
+        attrs: &[],
+        how: How::Delay,
+    },
+    Kind {
         name: "OS::Heat::RandomString",
         doc: "A resource which generates a random string.",
         props: RANDOM,
@@ -235,6 +296,26 @@ pub(in crate::model) const KINDS: &[Kind] = &[
         name: "OS::Heat::WaitConditionHandle",
         doc: "Resource for managing instance signals.",
         props: HANDLE,
+        attrs: &[
+            (
+                "curl_cli",
+                "Convenience attribute, provides curl CLI command prefix, which can be used for signalling handle completion or failure.",
+            ),
+            (
+                "endpoint",
+                "Endpoint/url which can be used for signalling handle.",
+            ),
+            (
+                "signal",
+                "JSON serialized map that includes the endpoint and the method by which it is signalled.",
+            ),
+        ],
+        how: How::WaitHandle,
+    },
+    Kind {
+        name: "OS::Heat::UpdateWaitConditionHandle",
+        doc: "A wait condition handle that each update makes anew: signals have to come again, to another URL.",
+        props: &[],
         attrs: &[
             (
                 "curl_cli",

@@ -5,4 +5,5 @@ pub(super) mod glance;
 pub(super) mod heat;
 pub(super) mod neutron;
 pub(super) mod nova;
+pub(super) mod object;
 pub(super) mod software;

@@ -1,6 +1,6 @@
 //! Types of the compute service.
 
-use crate::model::kind::{How, Kind};
+use crate::model::kind::{How, Kind, Limits};
 use crate::model::property::{Prop, Rule, boolean, float, integer, list, map, text};
 
 const NETWORK: &[Prop] = &[
@@ -58,6 +58,14 @@ const DEVICE: &[Prop] = &[
         "The ID or name of the image to create a volume from.",
     ),
     text(
+        "image_id",
+        "The ID of the image to create a volume from; image is the newer property.",
+    ),
+    text(
+        "volume_type",
+        "The type of volume to use when creating a volume from an image or a snapshot.",
+    ),
+    text(
         "device_type",
         "Device type: at the moment we can make distinction only between disk and cdrom.",
     )
@@ -66,7 +74,9 @@ const DEVICE: &[Prop] = &[
         "disk_bus",
         "Bus of the device: hypervisor driver chooses a suitable default if omitted.",
     )
-    .rule(Rule::Allowed(&["ide", "lame_bus", "scsi", "usb", "virtio"])),
+    .rule(Rule::Allowed(&[
+        "ide", "lame_bus", "sata", "scsi", "usb", "virtio",
+    ])),
     integer(
         "boot_index",
         "Integer used for ordering the boot disks. If it is not specified, value \"0\" will be set for bootable sources.",
@@ -77,10 +87,10 @@ const DEVICE: &[Prop] = &[
 const SERVER: &[Prop] = &[
     text("name", "Server name.").in_place(),
     text("image", "The ID or name of the image to boot with.").in_place(),
-    text("image_update_policy", "Policy on how to apply an image-id update; either by requesting a server rebuild or by replacing the entire server.")
+    text("image_update_policy", "Policy on how to apply an image-id update; either by requesting a server rebuild or by replacing the entire server. There are no ephemeral disks here, so REBUILD_PRESERVE_EPHEMERAL means REBUILD.")
         .in_place()
         .default("\"REBUILD\"")
-        .rule(Rule::Allowed(&["REBUILD", "REPLACE"])),
+        .rule(Rule::Allowed(&["REBUILD", "REPLACE", "REBUILD_PRESERVE_EPHEMERAL"])),
     list("block_device_mapping", "Block device mappings for this server.").of(OLDER_DEVICE),
     list("block_device_mapping_v2", "Block device mappings v2 for this server.").of(DEVICE),
     text("flavor", "The ID or name of the flavor to boot onto.").required().in_place(),
@@ -96,11 +106,15 @@ const SERVER: &[Prop] = &[
     map("metadata", "Arbitrary key/value metadata to store for this server. Values are stored as text.").in_place(),
     list("tags", "Server tags.").in_place(),
     text("user_data", "User data script to be executed by cloud-init: text, or the ID of a software config resource.").in_place().default("\"\""),
-    text("user_data_update_policy", "Policy on how to apply a user_data update; either by ignoring it or by replacing the entire server.")
+    text("user_data_update_policy", "Policy on how to apply a user_data update; by ignoring it, by replacing the entire server, or by rebuilding it.")
         .in_place()
         .default("\"REPLACE\"")
-        .rule(Rule::Allowed(&["REPLACE", "IGNORE"])),
+        .rule(Rule::Allowed(&["REPLACE", "IGNORE", "REBUILD"])),
     text("user_data_format", "How the user_data should be formatted for the server. RAW and HEAT_CFNTOOLS pass it on unchanged; with SOFTWARE_CONFIG the server's metadata lists what is to be deployed.").default("\"HEAT_CFNTOOLS\"").rule(Rule::Allowed(&["HEAT_CFNTOOLS", "RAW", "SOFTWARE_CONFIG"])),
+    text("software_config_transport", "How the server should receive the metadata required for software configuration. No agent in a guest is configured here: one that is to learn of deployments has to know credentials and ask for them itself.")
+        .in_place()
+        .default("\"POLL_SERVER_CFN\"")
+        .rule(Rule::Allowed(&["POLL_SERVER_CFN", "POLL_SERVER_HEAT", "POLL_TEMP_URL"])),
     boolean("config_drive", "If True, enable config drive on the server."),
     text("admin_pass", "The administrator password for the server."),
     text("diskConfig", "Control how the disk is partitioned when the server is created.").rule(Rule::Allowed(&["AUTO", "MANUAL"])),
@@ -117,6 +131,10 @@ const KEY: &[Prop] = &[
     text(
         "public_key",
         "The public key. This allows users to supply the public key from a pre-existing key pair. In Nova this is required; a key pair is generated when it is not given.",
+    ),
+    text(
+        "user",
+        "ID or name of the user to create or add a key pair for, if not whoever made the stack; for administrators.",
     ),
     text("type", "Keypair type.").rule(Rule::Allowed(&["ssh", "x509"])),
 ];
@@ -165,6 +183,43 @@ const GROUP: &[Prop] = &[
         "Maximum servers in a group on a given host. Rule for anti-affinity policy.",
     )
     .rule(Rule::Range(1, i32::MAX as i64))]),
+];
+
+const fn limit(name: &'static str, doc: &'static str) -> Prop {
+    integer(name, doc)
+        .in_place()
+        .rule(Rule::Range(-1, i32::MAX as i64))
+}
+const QUOTA: &[Prop] = &[
+    text("project", "Name or id of the project to set the quota for.").required(),
+    limit(
+        "cores",
+        "Quota for the number of cores. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "instances",
+        "Quota for the number of instances. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "key_pairs",
+        "Quota for the number of key pairs. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "metadata_items",
+        "Quota for the number of metadata items. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "ram",
+        "Quota for the amount of ram (in megabytes). Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "server_groups",
+        "Quota for the number of server groups. Setting the value to -1 removes the limit.",
+    ),
+    limit(
+        "server_group_members",
+        "Quota for the number of server group members. Setting the value to -1 removes the limit.",
+    ),
 ];
 
 pub(in crate::model) const KINDS: &[Kind] = &[
@@ -228,6 +283,18 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             ),
         ],
         how: How::Flavor,
+    },
+    Kind {
+        name: "OS::Nova::Quota",
+        doc: "A resource for managing quotas of servers, for administrators. When it goes, the project has the default quotas.",
+        props: QUOTA,
+        attrs: &[],
+        how: How::Quota(&Limits {
+            service: "compute",
+            path: "/v2.1/os-quota-sets",
+            one: "quota_set",
+            defaults: "defaults",
+        }),
     },
     Kind {
         name: "OS::Nova::ServerGroup",

@@ -51,6 +51,16 @@ const CONFIG: &[Prop] = &[
     list("inputs", "Schema representing the inputs that this software config is expecting.").of(INPUT),
     list("outputs", "Schema representing the outputs that this software config will produce.").of(OUTPUT),
 ];
+const COMPONENT: &[Prop] = &[
+    list("configs", "The list of configurations for the different lifecycle actions of the represented software component.").required().of(&[
+        list("actions", "Lifecycle actions to which the configuration applies.").default("[\"CREATE\", \"UPDATE\"]"),
+        text("config", "Configuration script or manifest which specifies what actual configuration is performed."),
+        text("tool", "The configuration tool used to actually apply the configuration on a server.").required(),
+    ]),
+    list("inputs", "Schema representing the inputs that this software config is expecting.").of(INPUT),
+    list("outputs", "Schema representing the outputs that this software config will produce.").of(OUTPUT),
+    map("options", "Map containing options specific to the configuration management tool used by this resource."),
+];
 const STRUCTURED: &[Prop] = &[
     text("group", "Namespace to group this software config by when delivered to a server. This may imply what configuration tool is going to perform the configuration.").default("\"Heat::Ungrouped\""),
     map("config", "Map representing the configuration data structure which will be serialized to JSON format."),
@@ -62,7 +72,7 @@ const CLOUD: &[Prop] = &[map(
     "cloud_config",
     "Map representing the cloud-config data structure which will be formatted as YAML.",
 )];
-const MIME: &[Prop] = &[list("parts", "Parts belonging to this message.").of(&[
+const MIME: &[Prop] = &[text("group", "Namespace to group this multi-part configs by when delivered to a server. This may imply what configuration tool is going to perform the configuration.").default("\"Heat::Ungrouped\""), list("parts", "Parts belonging to this message.").of(&[
     text("config", "Content of part to attach, either inline or by referencing the ID of another software config resource.").required(),
     text("filename", "Optional filename to associate with part."),
     text("type", "Whether the part content is text or multipart.").default("\"text\"").rule(Rule::Allowed(&["text", "multipart"])),
@@ -153,6 +163,16 @@ pub(in crate::model) const KINDS: &[Kind] = &[
         props: CONFIG,
         attrs: CONFIG_ATTRS,
         how: How::SoftwareConfig,
+    },
+    Kind {
+        name: "OS::Heat::SoftwareComponent",
+        doc: "A resource for describing and storing the configurations of a component, one for each action on it.",
+        props: COMPONENT,
+        attrs: &[(
+            "configs",
+            "The list of configurations for the lifecycle actions of the component.",
+        )],
+        how: How::SoftwareComponent,
     },
     Kind {
         name: "OS::Heat::CloudConfig",

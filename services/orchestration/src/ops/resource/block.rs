@@ -5,7 +5,7 @@ use std::time::Duration;
 use nephos_runtime::crash_point;
 use serde_json::{Map, Value, json};
 
-use super::{Did, Outcome, Seen, Why, Work, gone, inner, server};
+use super::{Did, Outcome, Seen, Why, Work, gone, inner, keep, server};
 use crate::model::function::shown;
 use crate::ops::LOOK_AGAIN;
 use crate::peers::{Ask, encoded};
@@ -192,7 +192,10 @@ async fn make(work: &Work<'_>) -> Did {
             fields.insert(prop.to_owned(), value.clone());
         }
     }
-    if let Some(image) = work.text("image") {
+    if work.prop("multiattach") == Some(&json!(true)) {
+        fields.insert("multiattach".to_owned(), json!(true));
+    }
+    if let Some(image) = work.text("image").or_else(|| work.text("imageRef")) {
         let image = server::image(work, image).await?;
         fields.insert("imageRef".to_owned(), json!(image));
     }
@@ -240,7 +243,13 @@ pub(super) async fn remove_volume(work: &Work<'_>) -> Did {
         return Ok(Outcome::Done(Seen::default()));
     };
     match text(&volume, "status") {
-        "available" | "error" | "error_extending" | "error_restoring" => {}
+        "available" => {
+            if let Some(under_way) = keep::volume(work, &id).await? {
+                return Ok(under_way);
+            }
+        }
+        // Of what is broken nothing is kept.
+        "error" | "error_extending" | "error_restoring" => {}
         "error_deleting" => {
             let why = format!("Volume {id} went to status error_deleting.");
             return Ok(Outcome::Failed(Seen::default(), why));

@@ -164,7 +164,7 @@ async fn share(work: &Work<'_>, target: &str) -> Result<(), Why> {
 }
 
 /// The id of a project that is named by id or name.
-async fn project_id(work: &Work<'_>, given: &str) -> Result<String, Why> {
+pub(super) async fn project_id(work: &Work<'_>, given: &str) -> Result<String, Why> {
     let target = format!("/v3/projects/{}", encoded(given));
     match work.ask(&Ask::get("identity", target)).await {
         Ok(_) => return Ok(given.to_owned()),

@@ -12,7 +12,8 @@ pub(super) async fn key_pair(work: &Work<'_>) -> Did {
     if work.physical().is_some() {
         return Ok(Outcome::done(name));
     }
-    let target = format!("/v2.1/os-keypairs/{}", encoded(&name));
+    let owner = owner(work).await?;
+    let target = key_pair_at(&name, owner.as_deref());
     match work.ask(&Ask::get("compute", target.as_str())).await {
         Ok(found) => {
             let key = found
@@ -52,6 +53,12 @@ pub(super) async fn key_pair(work: &Work<'_>) -> Did {
             map.insert(field.to_owned(), value.clone());
         }
     }
+    if let (Some(map), Some(owner)) = (
+        body.pointer_mut("/keypair").and_then(Value::as_object_mut),
+        owner,
+    ) {
+        map.insert("user_id".to_owned(), json!(owner));
+    }
     crash_point!("keypair.create");
     let made = work
         .ask(&Ask::post("compute", "/v2.1/os-keypairs", &body))
@@ -71,8 +78,52 @@ pub(super) async fn remove_key_pair(work: &Work<'_>) -> Did {
     if !ours {
         return Ok(Outcome::Done(Seen::default()));
     }
-    let target = format!("/v2.1/os-keypairs/{}", encoded(&work.thing_name()));
+    // A user who is gone has no key pairs either.
+    let owner = match owner(work).await {
+        Err(Why::Refused(_)) => return Ok(Outcome::Done(Seen::default())),
+        other => other?,
+    };
+    let target = key_pair_at(&work.thing_name(), owner.as_deref());
     gone(work.ask(&Ask::delete("compute", target)).await)
+}
+
+fn key_pair_at(name: &str, owner: Option<&str>) -> String {
+    let query = owner.map(|owner| format!("?user_id={}", encoded(owner)));
+    format!(
+        "/v2.1/os-keypairs/{}{}",
+        encoded(name),
+        query.unwrap_or_default()
+    )
+}
+
+/// The id of whose key pair it is to be, if that is not whoever made the stack.
+async fn owner(work: &Work<'_>) -> Result<Option<String>, Why> {
+    let Some(given) = work.text("user") else {
+        return Ok(None);
+    };
+    let target = format!("/v3/users/{}", encoded(given));
+    match work.ask(&Ask::get("identity", target)).await {
+        Ok(_) => return Ok(Some(given.to_owned())),
+        Err(why) if why.is_not_found() => {}
+        Err(why) => return Err(why.into()),
+    }
+    let target = format!("/v3/users?name={}", encoded(given));
+    let list = work.ask(&Ask::get("identity", target)).await?;
+    let users = list.get("users").and_then(Value::as_array);
+    let ids: Vec<&str> = users
+        .into_iter()
+        .flatten()
+        .filter_map(|user| user.get("id")?.as_str())
+        .collect();
+    match ids.as_slice() {
+        [one] => Ok(Some((*one).to_owned())),
+        [] => Err(Why::Refused(format!(
+            "The user ({given}) could not be found."
+        ))),
+        _several => Err(Why::Refused(format!(
+            "Multiple users are called '{given}'. Use an ID to be more specific."
+        ))),
+    }
 }
 
 /// Makes a flavor; it has an id of the resource's own unless one is given, so that it is made once.

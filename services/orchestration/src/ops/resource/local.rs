@@ -102,8 +102,13 @@ pub(super) fn random_string(work: &Work<'_>) -> Did {
         let sequence = entry.get("sequence").map(shown).unwrap_or_default();
         sets.push((vec![sequence], number(&entry, "min")));
     }
+    // The older property is a class of which one character must be there.
+    if let Some(older) = work.text("sequence").filter(|_| sets.is_empty()) {
+        sets.push((class(older).chars().map(String::from).collect(), 1));
+    }
     // Who says nothing of classes has letters and digits, beside any sequences, too.
-    if work.prop("character_classes").is_none() || sets.is_empty() {
+    let said = work.prop("character_classes").is_some() || work.text("sequence").is_some();
+    if !said || sets.is_empty() {
         let any = class("lettersdigits").chars().map(String::from).collect();
         sets.insert(0, (any, 1));
     }
@@ -136,6 +141,9 @@ pub(super) fn random_string(work: &Work<'_>) -> Did {
     ))
 }
 
+/// What waits without an end looks again after this long.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// Waits as long as it is told, then succeeds or fails as it is told.
 pub(super) fn test(work: &Work<'_>, action: &str) -> Did {
     let seen = || {
@@ -147,44 +155,12 @@ pub(super) fn test(work: &Work<'_>, action: &str) -> Did {
     let own = work
         .prop("action_wait_secs")
         .and_then(|waits| waits.get(action))
-        .and_then(Value::as_i64);
+        .and_then(Value::as_f64);
     let secs = own
-        .or_else(|| work.prop("wait_secs").and_then(Value::as_i64))
-        .unwrap_or(0);
-    // Each attempt waits anew: what was noted for another action or generation does not count.
-    let mark = format!("{action} {}", work.stack.generation);
-    let noted = work.row.data.get("waits_for").and_then(Value::as_str) == Some(mark.as_str());
-    let until = work
-        .row
-        .data
-        .get("until")
-        .and_then(Value::as_i64)
-        .filter(|_| noted)
-        .map(Timestamp);
-    if secs != 0 {
-        let now = work.cx.now();
-        let Some(until) = until else {
-            let until = if secs < 0 {
-                i64::MAX
-            } else {
-                now.plus_secs(secs).0
-            };
-            let wait = if secs < 0 {
-                Duration::from_secs(3600)
-            } else {
-                Duration::from_secs(secs.unsigned_abs())
-            };
-            return Ok(Outcome::Wait(
-                seen().with("until", until).with("waits_for", mark),
-                wait,
-            ));
-        };
-        if now < until {
-            let left = u64::try_from(until.0.saturating_sub(now.0))
-                .unwrap_or(0)
-                .min(3_600_000_000);
-            return Ok(Outcome::Wait(Seen::default(), Duration::from_micros(left)));
-        }
+        .or_else(|| work.prop("wait_secs").and_then(Value::as_f64))
+        .unwrap_or(0.0);
+    if let Some(waits) = waiting(work, action, secs, seen()) {
+        return Ok(waits);
     }
     if action != "delete" && work.prop("fail").and_then(Value::as_bool) == Some(true) {
         return Ok(Outcome::Failed(
@@ -193,6 +169,60 @@ pub(super) fn test(work: &Work<'_>, action: &str) -> Did {
         ));
     }
     Ok(Outcome::Done(seen()))
+}
+
+/// Takes its time upon the actions that it is told.
+pub(super) fn delay(work: &Work<'_>, action: &str) -> Outcome {
+    let seen = Seen::id(
+        work.physical()
+            .map_or_else(|| work.thing_name(), str::to_owned),
+    );
+    let actions = work.prop("actions").and_then(Value::as_array);
+    if !actions.into_iter().flatten().any(|wanted| wanted == action) {
+        return Outcome::Done(seen);
+    }
+    let number = |name: &str| work.prop(name).and_then(Value::as_f64).unwrap_or(0.0);
+    let jitter = number("max_jitter") * number("jitter_multiplier");
+    let secs = number("min_wait") + jitter * rand::rng().random::<f64>();
+    waiting(work, action, secs, seen.clone()).unwrap_or(Outcome::Done(seen))
+}
+
+/// The wait of so many seconds (without an end, if they are less than none) that began with the first look; nothing when
+/// it is over.
+fn waiting(work: &Work<'_>, action: &str, secs: f64, seen: Seen) -> Option<Outcome> {
+    if secs == 0.0 {
+        return None;
+    }
+    // Each attempt waits anew: what was noted for another action or generation does not count.
+    let mark = format!("{action} {}", work.stack.generation);
+    let noted = work.row.data.get("waits_for").and_then(Value::as_str) == Some(mark.as_str());
+    let until = work.row.data.get("until").and_then(Value::as_i64);
+    let until = until.filter(|_| noted).map(Timestamp);
+    let now = work.cx.now();
+    let Some(until) = until else {
+        let for_ever = secs < 0.0;
+        let wait = if for_ever {
+            LONG
+        } else {
+            Duration::try_from_secs_f64(secs).unwrap_or(LONG)
+        };
+        let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+        let until = if for_ever {
+            i64::MAX
+        } else {
+            now.0.saturating_add(micros)
+        };
+        let seen = seen.with("until", until).with("waits_for", mark);
+        return Some(Outcome::Wait(seen, wait.min(LONG)));
+    };
+    if now >= until {
+        return None;
+    }
+    let left = u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0);
+    Some(Outcome::Wait(
+        Seen::default(),
+        Duration::from_micros(left).min(LONG),
+    ))
 }
 
 /// A URL at which anybody who has it may signal the resource, and the secret in it.

@@ -4,14 +4,19 @@ mod batches;
 mod block;
 pub(crate) mod block_admin;
 mod compute;
+pub(crate) mod container;
 mod image;
+pub(crate) mod keep;
 mod local;
 pub(crate) mod nested;
 mod network;
+mod quotas;
+mod rbac;
 mod rest;
 pub(crate) mod server;
 mod server_change;
 pub(crate) mod server_ports;
+pub(crate) mod server_view;
 pub(crate) mod software;
 
 use std::time::Duration;
@@ -141,15 +146,21 @@ pub(crate) type Did = Result<Outcome, Why>;
 impl Work<'_> {
     /// Asks a sibling in the name of whoever asked for the stack.
     pub async fn ask(&self, ask: &Ask<'_>) -> Result<Value, PeerError> {
-        let Some(trust) = self.trust else {
-            return Err(PeerError {
-                service: ask.service,
-                status: Some(403),
-                kind: String::new(),
-                message: "The stack has no trust of a user to act by. Update the stack, and it acts for whoever does.".to_owned(),
-            });
-        };
-        self.cx.siblings.ask(trust, ask).await
+        self.cx.siblings.ask(self.trust_for(ask)?, ask).await
+    }
+
+    /// The same, for the headers of the answer.
+    pub async fn ask_headers(&self, ask: &Ask<'_>) -> Result<Map<String, Value>, PeerError> {
+        self.cx.siblings.headers(self.trust_for(ask)?, ask).await
+    }
+
+    fn trust_for(&self, ask: &Ask<'_>) -> Result<&str, PeerError> {
+        self.trust.ok_or_else(|| PeerError {
+            service: ask.service,
+            status: Some(403),
+            kind: String::new(),
+            message: "The stack has no trust of a user to act by. Update the stack, and it acts for whoever does.".to_owned(),
+        })
     }
 
     /// A property of the resource as it is to be.
@@ -204,10 +215,11 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::Value => local::value(work),
         How::RandomString => local::random_string(work),
         How::Test => local::test(work, "create"),
+        How::Delay => Ok(local::delay(work, "CREATE")),
         How::WaitHandle => Ok(local::handle(work)),
         How::WaitCondition => local::wait(work).await,
         How::ScalingPolicy => Ok(local::policy(work)),
-        How::SoftwareConfig | How::CloudConfig | How::MultipartMime => {
+        How::SoftwareConfig | How::SoftwareComponent | How::CloudConfig | How::MultipartMime => {
             software::config(work, kind).await
         }
         How::Deployment => software::deploy(work, "CREATE").await,
@@ -216,6 +228,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         }
         How::Rest(rest) => rest::ensure(work, rest).await,
         How::SecurityGroup => network::security_group(work).await,
+        How::RbacPolicy => rbac::ensure(work).await,
         How::RouterInterface => network::interface(work).await,
         How::RouterGateway => network::gateway(work).await,
         How::FloatingIpAssociation => network::associate(work).await,
@@ -228,8 +241,10 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::QosSpecs => block_admin::qos_specs(work).await,
         How::QosAssociation => block_admin::association(work).await,
         How::VolumeQuota => block_admin::quota(work).await,
+        How::Quota(limits) => quotas::ensure(work, limits).await,
         How::ServerGroup => compute::server_group(work).await,
         How::WebImage => image::ensure(work).await,
+        How::Container => container::ensure(work).await,
     }
 }
 
@@ -246,6 +261,8 @@ pub(crate) async fn change(work: &Work<'_>) -> Did {
     };
     match kind.how {
         How::Test => local::test(work, "update"),
+        // A change takes no time.
+        How::Delay => Ok(Outcome::done(work.thing_name())),
         How::Rest(rest) => rest::change(work, rest).await,
         How::Server => server_change::change(work).await,
         How::Deployment => software::deploy(work, "UPDATE").await,
@@ -267,7 +284,8 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
     };
     match kind.how {
         How::Test => local::test(work, "delete"),
-        How::SoftwareConfig | How::CloudConfig | How::MultipartMime => {
+        How::Delay => Ok(local::delay(work, "DELETE")),
+        How::SoftwareConfig | How::SoftwareComponent | How::CloudConfig | How::MultipartMime => {
             software::remove_config(work).await
         }
         How::Deployment => software::remove_deployment(work).await,
@@ -276,6 +294,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         }
         How::Rest(rest) => rest::remove(work, rest).await,
         How::SecurityGroup => network::remove_group(work).await,
+        How::RbacPolicy => rbac::remove(work).await,
         How::RouterInterface => network::remove_interface(work).await,
         How::RouterGateway => network::remove_gateway(work).await,
         How::FloatingIpAssociation => network::dissociate(work).await,
@@ -288,8 +307,10 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::QosSpecs => block_admin::remove_qos(work).await,
         How::QosAssociation => block_admin::remove_association(work).await,
         How::VolumeQuota => block_admin::remove_quota(work).await,
+        How::Quota(limits) => quotas::remove(work, limits).await,
         How::ServerGroup => compute::remove_server_group(work).await,
         How::WebImage => image::remove(work).await,
+        How::Container => container::remove(work).await,
         How::Nothing
         | How::Value
         | How::RandomString
@@ -311,12 +332,14 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
     match work.kind.map(|kind| kind.how) {
         Some(How::Rest(rest)) => rest::look(work, rest).await,
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
+        Some(How::RbacPolicy) => rbac::look(work, work.physical().unwrap_or_default()).await,
         Some(How::Server) => server::look(work).await,
         Some(How::Volume) => block::look(work).await,
         Some(How::VolumeType) => block_admin::look(work, "types", "volume_type").await,
         Some(How::QosSpecs) => block_admin::look(work, "qos-specs", "qos_specs").await,
         Some(How::ServerGroup) => compute::look_at_group(work).await,
         Some(How::WebImage) => image::look(work).await,
+        Some(How::Container) => container::ensure(work).await,
         _local => here(),
     }
 }
@@ -331,6 +354,10 @@ pub(crate) async fn pause(work: &Work<'_>, suspend: bool) -> Did {
         Some(How::Deployment) => {
             let action = if suspend { "SUSPEND" } else { "RESUME" };
             software::deploy(work, action).await
+        }
+        Some(How::Delay) => {
+            let action = if suspend { "SUSPEND" } else { "RESUME" };
+            Ok(local::delay(work, action))
         }
         _other => Ok(Outcome::Done(Seen::default())),
     }

@@ -313,7 +313,7 @@ async fn create(work: &Work<'_>, id: &StackId, wanted: Wanted) -> Result<(), Why
         tags: Vec::new(),
         trust_id: None,
         cancel: None,
-        facade: work.definition.map(judge::facade).unwrap_or_default(),
+        facade: facade(work),
         started_at: now,
         created_at: now,
         updated_at: None,
@@ -351,7 +351,7 @@ async fn update(
     let now = work.cx.now();
     let mut next = child.clone();
     next.wanted = wanted;
-    next.facade = work.definition.map(judge::facade).unwrap_or_default();
+    next.facade = facade(work);
     let scene = facts::scene_of(&next, &next.wanted).map_err(|why| Why::Refused(why.message))?;
     crash_point!("nested.update");
     let mut tx = work.cx.write("nested").await?;
@@ -507,4 +507,11 @@ fn enqueue_error(error: nephos_ops::EnqueueError) -> Why {
 /// Whether a resource of this type is a stack of its own.
 pub(crate) fn is_nested(target: &str, kind: Option<&Kind>) -> bool {
     is_file(target) || kind.is_some_and(Kind::nested)
+}
+
+/// What the nested template may ask of its resource.
+fn facade(work: &Work<'_>) -> Value {
+    let both = work.definition.zip(work.view);
+    both.map(|(definition, view)| judge::facade(&view.scene, definition))
+        .unwrap_or_default()
 }

@@ -16,6 +16,7 @@ pub(super) const GROUPS: Rest = Rest {
     many: "security_groups",
     names: &[],
     updates: true,
+    by_name: false,
 };
 
 /// A security group and its rules: those that are missing are made, those that nobody wants are removed.

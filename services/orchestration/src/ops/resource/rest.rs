@@ -9,7 +9,9 @@ use crate::model::property::Type;
 use crate::peers::{Ask, encoded};
 
 /// Properties that are no fields of the thing.
-const NO_FIELDS: [&str; 6] = [
+const NO_FIELDS: [&str; 8] = [
+    "no_fixed_ips",
+    "replacement_policy",
     "value_specs",
     "tags",
     "network",
@@ -34,7 +36,7 @@ pub(super) async fn ensure(work: &Work<'_>, rest: &Rest) -> Did {
         .filter(|_| !rest.updates)
         .map(str::to_owned);
     body.insert(
-        "description".to_owned(),
+        mark_of(rest).to_owned(),
         json!(given.unwrap_or_else(|| work.mark())),
     );
     if rest.one != "floatingip" && rest.one != "security_group_rule" && !body.contains_key("name") {
@@ -47,6 +49,11 @@ pub(super) async fn ensure(work: &Work<'_>, rest: &Rest) -> Did {
     Ok(noted(work, rest, inner(&made, rest.one)))
 }
 
+/// The field by which a thing is recognised whose id is not noted.
+const fn mark_of(rest: &Rest) -> &'static str {
+    if rest.by_name { "name" } else { "description" }
+}
+
 /// The thing is there; what is set afterwards comes in the next step, when its id is noted.
 fn noted(work: &Work<'_>, rest: &Rest, thing: Value) -> Outcome {
     let id = thing
@@ -55,7 +62,7 @@ fn noted(work: &Work<'_>, rest: &Rest, thing: Value) -> Outcome {
         .unwrap_or_default()
         .to_owned();
     let seen = Seen::thing(id, thing);
-    let more = work.prop("description").is_some() || work.prop("tags").is_some();
+    let more = rest.by_name || work.prop("description").is_some() || work.prop("tags").is_some();
     if rest.updates && more {
         Outcome::Wait(seen, std::time::Duration::ZERO)
     } else {
@@ -63,8 +70,13 @@ fn noted(work: &Work<'_>, rest: &Rest, thing: Value) -> Outcome {
     }
 }
 
-/// What cannot be given with the making: tags, and the description whose place the mark had.
+/// What cannot be given with the making: tags, and the name or description whose place the mark had.
 async fn finish(work: &Work<'_>, rest: &Rest, id: &str) -> Did {
+    if rest.by_name {
+        let body = json!({ rest.one: {"name": work.thing_name()} });
+        let target = format!("{}/{id}", rest.path);
+        work.ask(&Ask::put(rest.service, target, &body)).await?;
+    }
     if let Some(description) = work.text("description").filter(|_| rest.updates) {
         let body = json!({ rest.one: {"description": description} });
         work.ask(&Ask::put(
@@ -97,7 +109,7 @@ async fn marked(work: &Work<'_>, rest: &Rest) -> Result<Option<Value>, Why> {
         .text("description")
         .filter(|_| !rest.updates)
         .map_or_else(|| work.mark(), str::to_owned);
-    let mut query = format!("description={}", encoded(&mark));
+    let mut query = format!("{}={}", mark_of(rest), encoded(&mark));
     if let Some(group) = work.text("security_group").filter(|_| !rest.updates) {
         let group = id_of(work, "security-groups", group).await?;
         query.push_str(&format!("&security_group_id={}", encoded(&group)));
@@ -132,6 +144,7 @@ async fn fields(
         let named = rest.names.iter().find(|(prop, ..)| prop == name);
         if let Some((_, field, collection)) = named {
             let found = match value {
+                plain if collection.is_empty() => plain.clone(),
                 Value::Array(items) => {
                     let mut ids = Vec::new();
                     for item in items.iter().filter_map(Value::as_str) {
@@ -160,6 +173,15 @@ async fn fields(
     {
         body.insert("fixed_ips".to_owned(), fixed_ips(work, ips).await?);
     }
+    let no_ips = props.get("no_fixed_ips") == Some(&json!(true));
+    if no_ips && counts(&"no_fixed_ips".to_owned()) {
+        if body.contains_key("fixed_ips") {
+            let why =
+                "Cannot define the following properties at the same time: fixed_ips, no_fixed_ips.";
+            return Err(Why::Refused(why.to_owned()));
+        }
+        body.insert("fixed_ips".to_owned(), json!([]));
+    }
     if let Some(info) = props
         .get("external_gateway_info")
         .filter(|info| info.is_object() && counts(&"external_gateway_info".to_owned()))
@@ -174,6 +196,8 @@ async fn fields(
         if props.get(name).is_none_or(Value::is_null)
             && let Some((field, value)) = taken_away(work, name).await?
         {
+            let named = rest.names.iter().find(|(prop, ..)| *prop == field);
+            let field = named.map_or(field, |(_, field, _)| (*field).to_owned());
             body.insert(field, value);
         }
     }
@@ -404,6 +428,12 @@ pub(super) async fn look_external(work: &Work<'_>) -> Did {
         )),
         _other => None,
     };
+    if matches!(
+        work.kind.map(|kind| kind.how),
+        Some(crate::model::kind::How::Container)
+    ) {
+        return super::container::look_external(work, &id).await;
+    }
     let Some((service, target, one)) = target else {
         return Ok(Outcome::done(id));
     };

@@ -5,19 +5,35 @@ use nephos_runtime::crash_point;
 use serde_json::{Map, Value, json};
 
 use super::rest::id_of;
+use super::server_view::with_ports;
 use super::{Did, Outcome, Seen, Why, Work, gone, inner, software};
 use crate::ops::LOOK_AGAIN;
 use crate::peers::{Ask, encoded};
 
-/// The tag by which a server is found whose making was cut off.
+/// How the tag begins by which a server is found whose making was cut off.
+pub(super) const TAG: &str = "stack-resource-";
+
+/// Where a server notes that it has this tag no longer.
+const UNTAGGED: &str = "untagged";
+
 fn tag(work: &Work<'_>) -> String {
-    format!("stack-resource-{}", work.row.id)
+    format!("{TAG}{}", work.row.id)
 }
 
 /// Makes the server, and waits until it runs.
 pub(super) async fn ensure(work: &Work<'_>) -> Did {
-    if work.physical().is_some() {
-        return wait(work, &["ACTIVE"]).await;
+    if let Some(id) = work.physical() {
+        let did = wait(work, &["ACTIVE"]).await?;
+        if !matches!(did, Outcome::Done(_)) || work.row.data.contains_key(UNTAGGED) {
+            return Ok(did);
+        }
+        // It is known by its id now: users see the tags only that they gave.
+        let body = json!({ "tags": own_tags(work) });
+        let target = format!("/v2.1/servers/{id}/tags");
+        crash_point!("server.untag");
+        work.ask(&Ask::put("compute", target, &body)).await?;
+        let seen = Seen::id(id).with(UNTAGGED, true);
+        return Ok(Outcome::Wait(seen, std::time::Duration::ZERO));
     }
     if !work.fresh
         && let Some(id) = marked(work).await?
@@ -71,7 +87,9 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
         "flavorRef",
         json!(flavor(work, work.text("flavor").unwrap_or_default()).await?),
     );
-    put("tags", json!(own_tags(work)));
+    let mut tags = own_tags(work);
+    tags.push(json!(tag(work)));
+    put("tags", json!(tags));
     for (prop, field) in [
         ("key_name", "key_name"),
         ("availability_zone", "availability_zone"),
@@ -93,12 +111,9 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
                 .into(),
         );
     }
-    let data = software::user_data(work, work.text("user_data").unwrap_or_default()).await?;
-    if !data.is_empty() {
-        put(
-            "user_data",
-            json!(base64::engine::general_purpose::STANDARD.encode(data)),
-        );
+    let data = user_data(work).await?;
+    if !data.is_null() {
+        put("user_data", data);
     }
     if let Some(groups) = work.prop("security_groups").and_then(Value::as_array) {
         put(
@@ -115,6 +130,17 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
     Ok(Value::Object(server))
 }
 
+/// User data as the compute service takes it; null is none.
+pub(super) async fn user_data(work: &Work<'_>) -> Result<Value, Why> {
+    let data = software::user_data(work, work.text("user_data").unwrap_or_default()).await?;
+    if data.is_empty() {
+        return Ok(Value::Null);
+    }
+    Ok(json!(
+        base64::engine::general_purpose::STANDARD.encode(data)
+    ))
+}
+
 /// A value of metadata as a text: what is no text is JSON.
 pub(super) fn noted(value: &Value) -> String {
     match value {
@@ -123,12 +149,10 @@ pub(super) fn noted(value: &Value) -> String {
     }
 }
 
-/// What a server is tagged with: its tags, and the one by which it is found.
+/// What a server is tagged with.
 pub(super) fn own_tags(work: &Work<'_>) -> Vec<Value> {
     let given = work.prop("tags").and_then(Value::as_array);
-    let mut tags = given.cloned().unwrap_or_default();
-    tags.push(json!(tag(work)));
-    tags
+    given.cloned().unwrap_or_default()
 }
 
 /// `auto` or `none`, when the only nic says so.
@@ -164,7 +188,8 @@ async fn devices(work: &Work<'_>, root: Option<&str>) -> Result<(&'static str, V
 
 async fn device(work: &Work<'_>, given: &Value) -> Result<Value, Why> {
     let field = |name: &str| given.get(name).and_then(Value::as_str);
-    let (source, id) = match (field("volume_id"), field("snapshot_id"), field("image")) {
+    let of_image = field("image").or_else(|| field("image_id"));
+    let (source, id) = match (field("volume_id"), field("snapshot_id"), of_image) {
         (Some(volume), ..) => ("volume", volume.to_owned()),
         (None, Some(snapshot), _) => ("snapshot", snapshot.to_owned()),
         (None, None, given) => ("image", image(work, given.unwrap_or_default()).await?),
@@ -179,6 +204,7 @@ async fn device(work: &Work<'_>, given: &Value) -> Result<Value, Why> {
             "disk_bus",
             "boot_index",
             "volume_size",
+            "volume_type",
             "delete_on_termination",
         ] {
             if let Some(value) = given.get(name).filter(|value| !value.is_null()) {
@@ -300,10 +326,11 @@ pub(super) async fn wait(work: &Work<'_>, states: &[&str]) -> Did {
         .and_then(Value::as_str)
         .unwrap_or("Unknown")
         .to_owned();
-    let seen = Seen::thing(id, with_ports(work, id, server).await?);
     if states.contains(&status.as_str()) {
-        return Ok(Outcome::Done(seen));
+        let server = with_ports(work, id, server).await?;
+        return Ok(Outcome::Done(Seen::thing(id, server)));
     }
+    let seen = Seen::thing(id, server);
     if status == "ERROR" {
         return Ok(Outcome::Failed(
             seen,
@@ -311,104 +338,6 @@ pub(super) async fn wait(work: &Work<'_>, states: &[&str]) -> Did {
         ));
     }
     Ok(Outcome::Wait(seen, LOOK_AGAIN / 2))
-}
-
-/// The server with what its ports say of its addresses.
-async fn with_ports(work: &Work<'_>, id: &str, mut server: Value) -> Result<Value, Why> {
-    let target = format!(
-        "/v2.0/ports?device_id={id}&fields=id&fields=network_id&fields=fixed_ips&fields=mac_address"
-    );
-    let list = work.ask(&Ask::get("network", target)).await?;
-    if let Some(map) = server.as_object_mut() {
-        map.insert(
-            "nephos:ports".to_owned(),
-            list.get("ports").cloned().unwrap_or_default(),
-        );
-    }
-    Ok(server)
-}
-
-/// The attributes that a server of this view shows.
-pub(crate) fn attributes(server: &Value) -> Map<String, Value> {
-    let mut out = Map::new();
-    let Some(view) = server.as_object() else {
-        return out;
-    };
-    let ports = view
-        .get("nephos:ports")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let mut addresses = Map::new();
-    let mut networks = Map::new();
-    let mut first = String::new();
-    for (name, entries) in view
-        .get("addresses")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
-        let mut entries = entries.as_array().cloned().unwrap_or_default();
-        let mut network = None;
-        for entry in &mut entries {
-            let address = entry
-                .get("addr")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned();
-            let has = |port: &&Value| {
-                port.get("fixed_ips")
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-                    .any(|ip| ip.get("ip_address").and_then(Value::as_str) == Some(&address))
-            };
-            if let Some(port) = ports.iter().find(has) {
-                network = port
-                    .get("network_id")
-                    .and_then(Value::as_str)
-                    .map(str::to_owned)
-                    .or(network);
-                if let Some(map) = entry.as_object_mut() {
-                    map.insert(
-                        "port".to_owned(),
-                        port.get("id").cloned().unwrap_or_default(),
-                    );
-                }
-            }
-            if first.is_empty() {
-                first = address;
-            }
-        }
-        let plain: Value = entries
-            .iter()
-            .map(|entry| entry.get("addr").cloned().unwrap_or_default())
-            .collect();
-        for key in [Some(name.clone()), network].into_iter().flatten() {
-            addresses.insert(key.clone(), Value::Array(entries.clone()));
-            networks.insert(key, plain.clone());
-        }
-    }
-    for (name, field) in [
-        ("name", "name"),
-        ("accessIPv4", "accessIPv4"),
-        ("accessIPv6", "accessIPv6"),
-        ("tags", "tags"),
-        ("instance_name", "OS-EXT-SRV-ATTR:instance_name"),
-        ("host", "OS-EXT-SRV-ATTR:host"),
-    ] {
-        out.insert(
-            name.to_owned(),
-            view.get(field).cloned().unwrap_or_default(),
-        );
-    }
-    out.insert("addresses".to_owned(), Value::Object(addresses));
-    out.insert("networks".to_owned(), Value::Object(networks));
-    out.insert("first_address".to_owned(), json!(first));
-    let mut show = view.clone();
-    show.remove("nephos:ports");
-    out.insert("show".to_owned(), Value::Object(show));
-    out
 }
 
 /// Whether the server runs.

@@ -6,7 +6,7 @@ use nephos_runtime::crash_point;
 use serde_json::{Map, Value, json};
 
 use super::rest::id_of;
-use super::server::{ensure, flavor, image, noted, own_tags, shown_server, wait};
+use super::server::{ensure, flavor, image, noted, own_tags, shown_server, user_data, wait};
 use super::{Did, Outcome, Seen, Why, Work, gone};
 use crate::model::earlier::{RELEASED, has_let_go};
 use crate::model::function::shown;
@@ -103,23 +103,37 @@ async fn act(work: &Work<'_>, id: &str, body: &Value) -> Did {
     }
 }
 
-/// Another image: the server's disk is made anew.
+/// Another image, or other user data where that is to be so: the server's disk is made anew.
 async fn rebuild(work: &Work<'_>, (id, server): (&str, &Value)) -> Result<Option<Outcome>, Why> {
-    let Some(wanted) = work.text("image").filter(|_| differs(work, "image")) else {
-        return Ok(None);
+    let policy = work.text("user_data_update_policy");
+    let other_data = policy == Some("REBUILD") && differs(work, "user_data");
+    // Nobody but an administrator sees what user data a server has: what was asked for is noted.
+    let asked = json!(work.stack.generation);
+    let other_data = other_data && work.row.data.get("rebuilt_for") != Some(&asked);
+    let now = server.pointer("/image/id").and_then(Value::as_str);
+    let image = match work.text("image").filter(|_| differs(work, "image")) {
+        Some(wanted) => image(work, wanted).await?,
+        None => now.unwrap_or_default().to_owned(),
     };
-    let wanted = image(work, wanted).await?;
-    if server.pointer("/image/id").and_then(Value::as_str) == Some(&wanted) {
+    if now == Some(&image) && !other_data {
         return Ok(None);
     }
-    let mut body = json!({"rebuild": {"imageRef": wanted}});
-    if let (Some(map), Some(password)) = (
-        body.pointer_mut("/rebuild").and_then(Value::as_object_mut),
-        work.prop("admin_pass"),
-    ) {
-        map.insert("adminPass".to_owned(), password.clone());
+    let mut body = json!({"rebuild": {"imageRef": image}});
+    if let Some(map) = body.pointer_mut("/rebuild").and_then(Value::as_object_mut) {
+        if let Some(password) = work.prop("admin_pass") {
+            map.insert("adminPass".to_owned(), password.clone());
+        }
+        if work.text("image_update_policy") == Some("REBUILD_PRESERVE_EPHEMERAL") {
+            map.insert("preserve_ephemeral".to_owned(), json!(true));
+        }
+        if other_data {
+            map.insert("user_data".to_owned(), user_data(work).await?);
+        }
     }
-    act(work, id, &body).await.map(Some)
+    Ok(Some(match act(work, id, &body).await? {
+        Outcome::Wait(seen, pause) => Outcome::Wait(seen.with("rebuilt_for", asked), pause),
+        other => other,
+    }))
 }
 
 /// The name of the flavor that is wanted; servers show theirs by name.

@@ -24,11 +24,16 @@ pub(super) async fn config(work: &Work<'_>, kind: &Kind) -> Did {
             json!(format!("#cloud-config\n{document}\n"))
         }
         How::MultipartMime => json!(mime(work).await?),
+        How::SoftwareComponent => {
+            one_config_each(work)?;
+            json!({"configs": work.prop("configs")})
+        }
         _config => work.prop("config").cloned().unwrap_or_else(|| json!("")),
     };
     let id = work.row.id.0.clone();
     let group = match kind.how {
-        How::CloudConfig | How::MultipartMime => "Heat::Ungrouped",
+        How::CloudConfig => "Heat::Ungrouped",
+        How::SoftwareComponent => COMPONENT,
         _config => work.text("group").unwrap_or("Heat::Ungrouped"),
     };
     let list = |name: &str| work.prop(name).cloned().unwrap_or_else(|| json!([]));
@@ -47,6 +52,45 @@ pub(super) async fn config(work: &Work<'_>, kind: &Kind) -> Did {
     software::insert_config(&mut tx, &made).await?;
     tx.commit().await?;
     Ok(Outcome::Done(Seen::id(id).with("config", text)))
+}
+
+/// The group of configurations that are several, each for some actions.
+const COMPONENT: &str = "component";
+
+/// An action has one of the configurations of a component only.
+fn one_config_each(work: &Work<'_>) -> Result<(), Why> {
+    let configs = work.prop("configs").and_then(Value::as_array);
+    let mut seen: Vec<&Value> = Vec::new();
+    for action in configs.into_iter().flatten().flat_map(actions_of) {
+        if seen.contains(&action) {
+            return Err(Why::Refused(format!(
+                "Defining more than one configuration for the same action in SoftwareComponent \"{}\" is not allowed.",
+                work.row.name
+            )));
+        }
+        seen.push(action);
+    }
+    Ok(())
+}
+
+fn actions_of(config: &Value) -> impl Iterator<Item = &Value> {
+    let actions = config.get("actions").and_then(Value::as_array);
+    actions.into_iter().flatten()
+}
+
+/// Whether something is to be deployed upon an action: a component says so itself, else the deployment does.
+async fn is_wanted(work: &Work<'_>, action: &str) -> Result<bool, Why> {
+    let config = work.text("config").unwrap_or_default();
+    let found = software::find_config(work.cx.db(), &work.stack.project_id, config).await?;
+    let is = |wanted: &Value| wanted.as_str() == Some(action);
+    if let Some(component) = found.filter(|found| found.group == COMPONENT) {
+        let configs = component.body.pointer("/config/configs");
+        let configs = configs.and_then(Value::as_array);
+        let mut actions = configs.into_iter().flatten().flat_map(actions_of);
+        return Ok(actions.any(is));
+    }
+    let actions = work.prop("actions").and_then(Value::as_array);
+    Ok(actions.into_iter().flatten().any(is))
 }
 
 /// The text of a part: what a configuration of this id says, or the text itself.
@@ -155,12 +199,7 @@ fn derived_id(work: &Work<'_>, action: &str) -> String {
 pub(super) async fn deploy(work: &Work<'_>, action: &str) -> Did {
     let db = work.cx.db();
     let id = work.row.id.0.clone();
-    let actions = work
-        .prop("actions")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    if !actions.iter().any(|wanted| wanted.as_str() == Some(action)) {
+    if !is_wanted(work, action).await? {
         return Ok(Outcome::Done(Seen::id(id)));
     }
     let derived = derived_id(work, action);

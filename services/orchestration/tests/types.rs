@@ -1,0 +1,312 @@
+//! Types that need little, and those of networks for administrators.
+
+use nephos_testkit::Persona;
+use serde_json::{Value, json};
+
+use crate::kit::{Cloud, cloud, path, template};
+
+fn only(cloud: &Cloud, collection: &str) -> Value {
+    let mut state = cloud.siblings.state();
+    let rows: Vec<Value> = state.rows(collection).values().cloned().collect();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    rows[0].clone()
+}
+
+async fn complete(cloud: &Cloud, stack: &str) {
+    let shown = cloud.show(stack).await;
+    let status = shown["stack_status"].as_str().unwrap();
+    assert!(status.ends_with("_COMPLETE"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_delay_takes_its_time_upon_the_actions_that_it_is_told() {
+    let cloud = cloud().await;
+    let delay =
+        |properties: Value| json!({"d": {"type": "OS::Heat::Delay", "properties": properties}});
+    let waits = json!({"min_wait": 90, "max_jitter": 1, "jitter_multiplier": 20.5, "actions": ["CREATE", "DELETE"]});
+    let body = json!({"template": template(delay(waits))});
+    let stack = cloud.create("s", body).await;
+    cloud.settle_for(80).await;
+    assert_eq!(cloud.state(&stack).await, "CREATE_IN_PROGRESS");
+    cloud.settle_for(130).await;
+    assert_eq!(cloud.state(&stack).await, "CREATE_COMPLETE");
+    let again = json!({"min_wait": 500, "actions": ["DELETE"]});
+    let body = json!({"template": template(delay(again))});
+    cloud.update(&stack, body).await.expect(202);
+    cloud.settle_for(5).await;
+    assert_eq!(cloud.state(&stack).await, "UPDATE_COMPLETE");
+    let target = path(&format!("/stacks/{stack}"));
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle_for(400).await;
+    assert_eq!(cloud.state(&stack).await, "DELETE_IN_PROGRESS");
+    cloud.settle_for(600).await;
+    cloud.get(&stack, "").await.expect(404);
+}
+
+#[tokio::test]
+async fn a_handle_that_updates_make_anew_has_another_url_and_waits_again() {
+    let cloud = cloud().await;
+    let resources = json!({
+        "h": {"type": "OS::Heat::UpdateWaitConditionHandle"},
+        "w": {"type": "OS::Heat::WaitCondition", "properties": {"handle": {"get_resource": "h"}, "timeout": 300}},
+    });
+    let body = json!({"template": template(resources.clone())});
+    let stack = cloud.create("s", body).await;
+    cloud.settle_for(5).await;
+    let first = cloud.resource(&stack, "h").await;
+    assert!(
+        first["attributes"]["endpoint"]
+            .as_str()
+            .unwrap()
+            .starts_with("http")
+    );
+    cloud.signal(&stack, "h", json!({})).await.expect(200);
+    cloud.settle_for(60).await;
+    assert_eq!(cloud.state(&stack).await, "CREATE_COMPLETE");
+    let body = json!({"template": template(resources)});
+    cloud.update(&stack, body).await.expect(202);
+    cloud.settle_for(60).await;
+    assert_eq!(cloud.state(&stack).await, "UPDATE_IN_PROGRESS");
+    let next = cloud.resource(&stack, "h").await;
+    assert_ne!(next["physical_resource_id"], first["physical_resource_id"]);
+    // In the way of CloudFormation's clients, without a token.
+    let url = next["attributes"]["endpoint"].as_str().unwrap().to_owned();
+    let target = url.strip_prefix("http://cloud.test/orchestration").unwrap();
+    let said = json!({"Status": "SUCCESS", "UniqueId": "1", "Data": "d", "Reason": "r"});
+    cloud.ask.put(target, said).await.expect(200);
+    cloud.settle_for(60).await;
+    assert_eq!(cloud.state(&stack).await, "UPDATE_COMPLETE");
+}
+
+#[tokio::test]
+async fn a_component_is_deployed_upon_the_actions_of_its_configurations() {
+    let cloud = cloud().await;
+    let component = |update: &str| {
+        json!({
+            "c": {"type": "OS::Heat::SoftwareComponent", "properties": {"configs": [
+                {"actions": ["CREATE"], "config": "one", "tool": "script"},
+                {"actions": [update], "config": "two", "tool": "script"},
+            ]}},
+            "d": {"type": "OS::Heat::SoftwareDeployment", "properties": {
+                "config": {"get_resource": "c"}, "server": "a-server", "signal_transport": "NO_SIGNAL", "actions": ["SUSPEND"]}},
+        })
+    };
+    let stack = cloud.made("s", component("DELETE")).await;
+    complete(&cloud, &stack).await;
+    let shown = cloud
+        .get(&stack, "/resources/c?with_attr=configs")
+        .await
+        .expect(200);
+    assert_eq!(
+        shown.json["resource"]["attributes"]["configs"][1]["config"],
+        "two"
+    );
+    let target = path("/software_deployments/metadata/a-server");
+    let list = cloud.member().get(&target).await.expect(200).json["metadata"].clone();
+    assert_eq!(list[0]["group"], "component");
+    assert_eq!(list[0]["config"]["configs"][0]["config"], "one");
+    let stack = cloud.made("t", component("CREATE")).await;
+    let reason = cloud.show(&stack).await["stack_status_reason"].to_string();
+    assert!(
+        reason.contains("more than one configuration for the same action"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn administrators_have_networks_of_their_own_making() {
+    let mut cloud = cloud().await;
+    let net = json!({"p": {"type": "OS::Neutron::ProviderNet", "properties": {
+        "network_type": "vlan", "physical_network": "physnet1", "segmentation_id": 100, "router_external": true, "shared": false}}});
+    let body = json!({"stack_name": "s", "template": template(net.clone())});
+    cloud
+        .member()
+        .post(&path("/stacks"), body)
+        .await
+        .expect(403);
+    cloud.who = Persona::Admin;
+    let stack = cloud.made("s", net.clone()).await;
+    complete(&cloud, &stack).await;
+    let made = only(&cloud, "networks");
+    let field = |name: &str| made[name].clone();
+    assert_eq!(
+        [
+            field("provider:network_type"),
+            field("provider:physical_network"),
+            field("provider:segmentation_id"),
+            field("router:external")
+        ],
+        [json!("vlan"), json!("physnet1"), json!("100"), json!(true)]
+    );
+    assert_eq!(made.get("network_type"), None);
+    let mut next = net;
+    next["p"]["properties"]
+        .as_object_mut()
+        .unwrap()
+        .remove("segmentation_id");
+    cloud.updated(&stack, next).await;
+    complete(&cloud, &stack).await;
+    assert_eq!(
+        only(&cloud, "networks")["provider:segmentation_id"],
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn subnet_pools_stand_in_address_scopes() {
+    let cloud = cloud().await;
+    let resources = |name: &str| {
+        json!({
+            "scope": {"type": "OS::Neutron::AddressScope", "properties": {"name": name}},
+            "pool": {"type": "OS::Neutron::SubnetPool", "properties": {
+                "prefixes": ["10.0.0.0/16"], "default_prefixlen": 24, "address_scope": {"get_resource": "scope"}, "tags": ["a"]}},
+        })
+    };
+    let stack = cloud.made("s", resources("one")).await;
+    complete(&cloud, &stack).await;
+    let scope = only(&cloud, "address-scopes");
+    assert_eq!(
+        (&scope["name"], scope.get("description")),
+        (&json!("one"), None)
+    );
+    let pool = only(&cloud, "subnetpools");
+    assert_eq!(
+        (&pool["address_scope_id"], &pool["tags"]),
+        (&scope["id"], &json!(["a"]))
+    );
+    cloud.updated(&stack, resources("two")).await;
+    complete(&cloud, &stack).await;
+    assert_eq!(only(&cloud, "address-scopes")["name"], "two");
+    cloud.delete(&stack).await;
+    assert_eq!(cloud.siblings.count("address-scopes"), 0);
+    assert_eq!(cloud.siblings.count("subnetpools"), 0);
+}
+
+#[tokio::test]
+async fn what_clients_ask_of_types_and_templates() {
+    let cloud = cloud().await;
+    let ask = cloud.member();
+    // `openstack orchestration template validate --ignore-errors 99001`.
+    let away = json!({"heat_template_version": "2018-08-31", "parameters": {"p": {"type": "string"}},
+        "resources": {"k": {"type": "OS::Barbican::Order", "properties": {"name": {"get_param": "p"}}}}});
+    let body = json!({ "template": away });
+    ask.post(&path("/validate"), body.clone()).await.expect(400);
+    let shown = ask
+        .post(&path("/validate?ignore_errors=99001"), body.clone())
+        .await
+        .expect(200);
+    assert_eq!(shown.json["Parameters"]["p"]["Type"], "String");
+    let refused = ask
+        .post(&path("/validate?ignore_errors=99001,7"), body)
+        .await
+        .expect(400);
+    assert!(crate::kit::message(&refused).contains("Invalid codes in ignore_errors"));
+    // python-heatclient's `resource_types.generate_template`.
+    let target = path("/resource_types/OS::Heat::TestResource/template?template_type=cfn");
+    let shown = ask.get(&target).await.expect(200);
+    assert_eq!(
+        shown.json["Resources"]["TestResource"]["Type"],
+        "OS::Heat::TestResource"
+    );
+
+    let mut body = template(json!({"t": {"type": "OS::Heat::TestResource"}}));
+    body["parameters"] = json!({"known": {"type": "string", "default": "a"}});
+    let stack = cloud.create("s", json!({ "template": body })).await;
+    cloud.settle().await;
+    // A list is filtered by what lists know.
+    cloud.get(&stack, "/resources?bogus=1").await.expect(400);
+    let listed = cloud
+        .get(&stack, "/resources?name=t&with_detail=true")
+        .await
+        .expect(200);
+    assert_eq!(listed.json["resources"].as_array().unwrap().len(), 1);
+    // What the template does not have is left out of an update of what there is.
+    let change = json!({"parameters": {"known": "b", "stranger": "c"}});
+    let target = path(&format!("/stacks/{stack}"));
+    ask.patch(&target, change).await.expect(202);
+    cloud.settle().await;
+    assert_eq!(cloud.show(&stack).await["parameters"]["known"], "b");
+    let shown = cloud.get(&stack, "/environment").await.expect(200);
+    assert_eq!(shown.json["encrypted_param_names"], json!([]));
+}
+
+#[tokio::test]
+async fn quotas_are_set_and_are_the_defaults_again() {
+    let mut cloud = cloud().await;
+    for (target, some, left) in [
+        (
+            "OS::Nova::Quota",
+            json!({"cores": 5, "ram": -1}),
+            json!({"cores": 6, "ram": 51200}),
+        ),
+        (
+            "OS::Neutron::Quota",
+            json!({"network": 5, "port": 7}),
+            json!({"network": 6, "port": 500}),
+        ),
+    ] {
+        let resource = |mut limits: Value| {
+            limits["project"] = json!("first");
+            json!({"q": {"type": target, "properties": limits}})
+        };
+        cloud.who = Persona::Member;
+        let body = json!({"stack_name": "s", "template": template(resource(some.clone()))});
+        cloud
+            .member()
+            .post(&path("/stacks"), body)
+            .await
+            .expect(403);
+        cloud.who = Persona::Admin;
+        let stack = cloud.made("s", resource(some.clone())).await;
+        complete(&cloud, &stack).await;
+        assert_eq!(cloud.siblings.state().rows("limits")["p1"], some);
+        let (first, limit) = left.as_object().unwrap().iter().next().unwrap();
+        cloud
+            .updated(&stack, resource(json!({ first: limit })))
+            .await;
+        complete(&cloud, &stack).await;
+        assert_eq!(cloud.siblings.state().rows("limits")["p1"], left);
+        cloud.delete(&stack).await;
+        assert_eq!(cloud.siblings.count("limits"), 0);
+        let none = cloud.made("t", resource(json!({}))).await;
+        let reason = cloud.show(&none).await["stack_status_reason"].to_string();
+        assert!(reason.contains("At least one of the following"), "{reason}");
+        cloud.delete(&none).await;
+    }
+}
+
+#[tokio::test]
+async fn others_may_use_what_a_policy_says() {
+    let cloud = cloud().await;
+    let resources = |target: &str| {
+        json!({
+            "net": {"type": "OS::Neutron::Net", "properties": {"name": "n"}},
+            "all": {"type": "OS::Neutron::RBACPolicy", "properties": {
+                "object_type": "network", "object_id": {"get_resource": "net"}, "action": "access_as_shared", "target_tenant": target}},
+        })
+    };
+    let stack = cloud.made("s", resources("p1")).await;
+    complete(&cloud, &stack).await;
+    let made = only(&cloud, "rbac-policies");
+    assert_eq!(made["object_id"], only(&cloud, "networks")["id"]);
+    cloud.updated(&stack, resources("*")).await;
+    complete(&cloud, &stack).await;
+    let now = only(&cloud, "rbac-policies");
+    assert_eq!(
+        (&now["id"], &now["target_tenant"]),
+        (&made["id"], &json!("*"))
+    );
+    // What somebody else has said already is not taken over, nor taken away.
+    let mut twice = resources("*")["all"].clone();
+    twice["properties"]["object_id"] = json!("n");
+    let other = cloud.made("t", json!({ "all": twice })).await;
+    let reason = cloud.show(&other).await["stack_status_reason"].to_string();
+    assert!(
+        reason.contains("There is an RBAC policy that says the same"),
+        "{reason}"
+    );
+    cloud.delete(&other).await;
+    assert_eq!(only(&cloud, "rbac-policies")["id"], made["id"]);
+    cloud.delete(&stack).await;
+    assert_eq!(cloud.siblings.count("rbac-policies"), 0);
+}
