@@ -2,14 +2,15 @@
 //!
 //! A kept connection is asked whether it still works only when it was idle for a while: asking about every use, before and
 //! after, as pools of libraries do, is two more round trips for each read and each transaction. One that failed, or whose
-//! statement was cut off, is closed and never kept.
+//! statement was cut off, is closed and never kept. Connections live in real time, also under a test's clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::Arg;
 use crate::query::Sql;
