@@ -91,10 +91,12 @@ pub(crate) async fn tell(network: &Network) -> Result<(), Error> {
 async fn place_routers(network: &Network) -> Result<(), Error> {
     for id in routers::homeless(&network.core.db).await? {
         crash_point!("router.before_place");
-        let place = || async {
-            let mut tx = network.core.db.write().await?;
-            publish_router::router(&mut tx, network.core.clock.now(), &id).await?;
-            tx.commit().await
+        let place = || {
+            Box::pin(async {
+                let mut tx = network.core.db.write().await?;
+                publish_router::router(&mut tx, network.core.clock.now(), &id).await?;
+                tx.commit().await
+            })
         };
         network.core.db.again(place).await?;
         crash_point!("router.placed");
