@@ -69,7 +69,8 @@ impl Connections {
 
     /// A connection for one use.
     pub(crate) async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        let lent = tokio::time::timeout(WITHIN, self.wait());
+        // Behind a pointer: what making a connection takes is part of the state of everything that may wait for one.
+        let lent = tokio::time::timeout(WITHIN, Box::pin(self.wait()));
         lent.await.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
