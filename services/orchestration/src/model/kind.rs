@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::{cinder, glance, heat, neutron, nova, object, software};
+use super::kinds::{cinder, glance, heat, neutron, neutron_shared, nova, object, software};
 use super::property::{Prop, Type};
 
 /// A resource type.
@@ -154,6 +154,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
         heat::KINDS,
         software::KINDS,
         neutron::KINDS,
+        neutron_shared::KINDS,
         nova::KINDS,
         object::KINDS,
     ]
