@@ -1,6 +1,6 @@
 //! Types of the network service.
 
-use crate::model::kind::{How, Kind, Limits, Rest};
+use crate::model::kind::{How, Kind, Rest};
 use crate::model::property::{Prop, Rule, any, boolean, integer, list, map, text};
 
 pub(super) const NAME: Prop = text(
