@@ -56,6 +56,8 @@ export function Editor({ label, value, set, mistake }: Props) {
   const view = useRef<EditorView>(null);
   const tell = useRef(set);
   tell.current = set;
+  // What was told and has not come back yet: it comes back late, when more may have been typed since.
+  const told = useRef<string[]>([]);
   useEffect(() => {
     const element = host.current;
     if (!element) return;
@@ -69,7 +71,12 @@ export function Editor({ label, value, set, mistake }: Props) {
         look.of(face(isDark())),
         EditorView.contentAttributes.of({ 'aria-label': label }),
         EditorState.readOnly.of(!set),
-        EditorView.updateListener.of((update) => update.docChanged && tell.current?.(update.state.doc.toString())),
+        EditorView.updateListener.of((update) => {
+          if (!update.docChanged) return;
+          const now = update.state.doc.toString();
+          told.current.push(now);
+          tell.current?.(now);
+        }),
       ],
     });
     const made = new EditorView({ state, root, parent: root });
@@ -87,8 +94,12 @@ export function Editor({ label, value, set, mistake }: Props) {
   }, []);
   useEffect(() => {
     const made = view.current;
+    const own = told.current.lastIndexOf(value);
+    told.current.splice(0, own + 1);
+    if (own >= 0) return;
     const now = made?.state.doc.toString();
     if (made && now !== value) made.dispatch({ changes: { from: 0, to: made.state.doc.length, insert: value } });
+    told.current = [];
   }, [value]);
   useEffect(() => {
     const made = view.current;

@@ -503,7 +503,10 @@ async fn show_environment(cx: Cx, req: Req<ShowEnvironment>) -> Reply<ShowEnviro
             }
         }
     }
-    Ok(Json(Document(shown_environment(&environment, &template))))
+    let mut shown = shown_environment(&environment, &template);
+    // What is hidden is hidden by its parameter: nothing is encrypted beside that. A validation does not say so.
+    shown["encrypted_param_names"] = json!([]);
+    Ok(Json(Document(shown)))
 }
 
 endpoint! {

@@ -155,8 +155,6 @@ impl Environment {
             "parameter_defaults": self.parameter_defaults,
             "resource_registry": registry,
             "event_sinks": self.event_sinks,
-            // What is hidden is hidden by its parameter: nothing is encrypted beside that.
-            "encrypted_param_names": [],
         })
     }
 
