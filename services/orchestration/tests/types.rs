@@ -229,8 +229,9 @@ async fn what_clients_ask_of_types_and_templates() {
     let shown = cloud.get(&stack, "/environment").await.expect(200);
     assert_eq!(shown.json["encrypted_param_names"], json!([]));
     let template = json!({"heat_template_version": "rocky"});
-    let valid = ask.post(&path("/validate"), json!({ "template": template }));
-    let valid = valid.await.expect(200).json;
+    let target = path("/validate");
+    let valid = ask.post(&target, json!({ "template": template })).await;
+    let valid = valid.expect(200).json;
     let environment = valid["Environment"].as_object().unwrap();
     assert!(!environment.contains_key("encrypted_param_names"));
 }

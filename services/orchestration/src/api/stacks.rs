@@ -505,7 +505,9 @@ async fn show_environment(cx: Cx, req: Req<ShowEnvironment>) -> Reply<ShowEnviro
     }
     let mut shown = shown_environment(&environment, &template);
     // What is hidden is hidden by its parameter: nothing is encrypted beside that. A validation does not say so.
-    shown["encrypted_param_names"] = json!([]);
+    if let Some(shown) = shown.as_object_mut() {
+        shown.insert("encrypted_param_names".to_owned(), json!([]));
+    }
     Ok(Json(Document(shown)))
 }
 
