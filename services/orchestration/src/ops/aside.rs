@@ -10,9 +10,13 @@ static TURNS: Semaphore = Semaphore::const_new(2);
 pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     // Nobody closes it.
     let turn = TURNS.acquire().await.ok();
-    let done = tokio::task::spawn_blocking(work).await;
-    drop(turn);
-    match done {
+    // Its turn ends with the work, which goes on when whoever asked for it is gone.
+    let in_turn = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
+    match tokio::task::spawn_blocking(in_turn).await {
         Ok(done) => done,
         Err(why) if why.is_panic() => std::panic::resume_unwind(why.into_panic()),
         // The process ends.

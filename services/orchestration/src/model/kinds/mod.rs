@@ -8,3 +8,12 @@ pub(super) mod neutron_shared;
 pub(super) mod nova;
 pub(super) mod object;
 pub(super) mod software;
+
+use super::property::{Prop, Rule, integer};
+
+/// A limit of a quota; -1 is none.
+const fn limit(name: &'static str, doc: &'static str) -> Prop {
+    integer(name, doc)
+        .in_place()
+        .rule(Rule::Range(-1, i32::MAX as i64))
+}

@@ -1,6 +1,7 @@
 //! Types of the network service with which administrators give out and share: provider networks, quotas, grants, pools of
 //! prefixes, scopes of addresses.
 
+use super::limit;
 use super::neutron::{NAME, PROJECT, TAGS, UP, rest};
 use crate::model::kind::{How, Kind, Limits, Rest};
 use crate::model::property::{Prop, Rule, boolean, integer, list, text};
@@ -115,11 +116,6 @@ const ADDRESS_SCOPE: &[Prop] = &[
     .rule(Rule::Range(4, 6)),
 ];
 
-const fn limit(name: &'static str, doc: &'static str) -> Prop {
-    integer(name, doc)
-        .in_place()
-        .rule(Rule::Range(-1, i32::MAX as i64))
-}
 const QUOTA: &[Prop] = &[
     text("project", "Name or id of the project to set the quota for.").required(),
     limit(

@@ -1,5 +1,6 @@
 //! Types of the compute service.
 
+use super::limit;
 use crate::model::kind::{How, Kind, Limits};
 use crate::model::property::{Prop, Rule, boolean, float, integer, list, map, text};
 
@@ -185,11 +186,6 @@ const GROUP: &[Prop] = &[
     .rule(Rule::Range(1, i32::MAX as i64))]),
 ];
 
-const fn limit(name: &'static str, doc: &'static str) -> Prop {
-    integer(name, doc)
-        .in_place()
-        .rule(Rule::Range(-1, i32::MAX as i64))
-}
 const QUOTA: &[Prop] = &[
     text("project", "Name or id of the project to set the quota for.").required(),
     limit(
