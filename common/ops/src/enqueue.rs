@@ -204,11 +204,17 @@ pub async fn enqueue_or_nudge(
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn live(db: &Db, resource_id: &str) -> Result<Option<Operation>, nephos_db::Error> {
-    db.fetch_opt(
-        "SELECT id, kind, resource_id, step, args, caller, request_id, attempt, deadline, created_at, \
-         finished_at, nudges FROM operations WHERE resource_id = $1 AND finished_at IS NULL",
-        args![resource_id],
-    )
-    .await
+pub async fn live(db: &Db, resource_id: &str) -> Result<Option<Operation>, Error> {
+    db.fetch_opt(LIVE, args![resource_id]).await
 }
+
+/// Likewise, inside a transaction that decides by it.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn live_in(tx: &mut Tx, resource_id: &str) -> Result<Option<Operation>, Error> {
+    tx.fetch_opt(LIVE, args![resource_id]).await
+}
+
+const LIVE: &str = "SELECT id, kind, resource_id, step, args, caller, request_id, attempt, deadline, created_at, \
+     finished_at, nudges FROM operations WHERE resource_id = $1 AND finished_at IS NULL";

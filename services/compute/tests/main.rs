@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod amid_detach;
 mod block;
 mod check;
 mod cloud;

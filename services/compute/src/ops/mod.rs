@@ -1,5 +1,6 @@
 //! Reconcilers, one file per verb. Each step looks at the world, does one thing that can be repeated, and comes back.
 
+mod aside;
 pub(crate) mod attach_volume;
 mod attachment;
 pub(crate) mod boot;
