@@ -315,16 +315,9 @@ const PUBLISHED: &str = "SELECT generation FROM feed_items WHERE host = $1 AND k
 /// When the database refuses.
 pub async fn record_observed<'a>(
     tx: &mut Tx,
-    now: Timestamp,
     host: &str,
     observed: &'a [Observed],
 ) -> Result<Vec<&'a Observed>, Error> {
-    tx.exec(
-        // A host that is told of something meanwhile is not held up: that changes the row.
-        "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 0, $2) ON CONFLICT (host) DO NOTHING",
-        args![host, now],
-    )
-    .await?;
     // In one order, so that two reports of a host do not wait for each other; of a thing that is named twice, the last word.
     let by_key: BTreeMap<(&str, &str), &Observed> = observed
         .iter()
