@@ -19,6 +19,7 @@ mod groups;
 mod guest;
 mod host_tokens;
 mod hosts;
+mod interfaces;
 mod live;
 mod matrix;
 mod resize;
