@@ -150,6 +150,36 @@ async fn an_interface_goes_with_a_reboot_too() {
 }
 
 #[tokio::test]
+async fn a_paused_guest_keeps_an_interface_until_it_goes_on() {
+    let mut cloud = Cloud::new().await;
+    let server = cloud.running().await;
+    cloud.act(&server, json!({"pause": null})).await.expect(202);
+    cloud.settle().await;
+    let target = format!("/v2.1/servers/{server}/os-interface");
+    let member = cloud.member().at("compute 2.96");
+    let all = member.get(&target).await.expect(200).json;
+    let port = all["interfaceAttachments"][0]["port_id"].as_str().unwrap();
+    member.delete(&format!("{target}/{port}")).await.expect(202);
+    cloud.work_for(20).await;
+    let ports = cloud.network.ports();
+    assert_eq!(ports.len(), 1, "the guest still has it");
+    deaf(&cloud, &server, true);
+    let wish = json!({"unpause": null});
+    cloud.act(&server, wish).await.expect(202);
+    cloud.work_for(10).await;
+    let shown = cloud.show(&server).await;
+    assert_eq!(task(&shown), ("ACTIVE", &Value::Null));
+    assert_eq!(cloud.network.ports().len(), 1);
+    deaf(&cloud, &server, false);
+    cloud.settle().await;
+    assert_eq!(cloud.network.ports().len(), 0);
+    assert_eq!(
+        outcome(&cloud, &server, "detach_interface").await.0,
+        "Success"
+    );
+}
+
+#[tokio::test]
 async fn what_a_guest_held_on_to_on_a_lost_host_is_free_after_its_evacuation() {
     let mut cloud = Cloud::with_hosts(&["one", "two"], HostSize::default()).await;
     let (server, volume) = with_volume(&mut cloud).await;

@@ -166,10 +166,7 @@ pub fn plan(wanted: &Wanted<'_>, found: &Found) -> Plan {
         Want::Stopped => stop(wanted, found, &mut plan),
         Want::Running => run(wanted, found, &mut plan),
         Want::Paused => match found.state {
-            GuestState::Paused => {
-                plug_volumes(wanted, found, &mut plan);
-                ensure_defined(wanted, found, &mut plan);
-            }
+            GuestState::Paused => plug(wanted, found, &mut plan),
             GuestState::Running => plan.steps.push(Step::Pause),
             GuestState::Absent
             | GuestState::Stopped

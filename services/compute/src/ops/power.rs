@@ -181,11 +181,11 @@ impl Reconcile<Compute> for Power {
             return Ok(Next::Again);
         }
         match host_says(cx, &server).await? {
-            HostSays::Working if aside::has(op) => match as_wanted(cx, &server, host).await? {
+            HostSays::Working => match as_wanted(cx, &server, host).await? {
                 Some(state) => finish(cx, op, &server, state).await,
-                None => Ok(Next::After(LOOK_SOON)),
+                None if aside::has(op) => Ok(Next::After(LOOK_SOON)),
+                None => Ok(Next::After(LOOK_AGAIN)),
             },
-            HostSays::Working => Ok(Next::After(LOOK_AGAIN)),
             HostSays::Failed(why) => Ok(Next::Fail(Failure::new(why))),
             HostSays::Settled(state) => finish(cx, op, &server, state).await,
         }
@@ -206,7 +206,8 @@ impl Reconcile<Compute> for Power {
     }
 }
 
-/// The guest is as wanted, but for what it still has to let go of: that is waited for by the work that was put aside.
+/// The guest is as wanted, but for what it still has to let go of: that is waited for by whoever takes it out, not by its
+/// power.
 async fn as_wanted(
     cx: &OpCx<Compute>,
     server: &Server,

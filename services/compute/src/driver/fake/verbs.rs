@@ -256,7 +256,7 @@ impl Driver for FakeDriver {
     fn ask_to_unplug<'a>(&'a self, server: &'a ServerId, port: &'a FoundPort) -> Answer<'a, ()> {
         self.call(Verb::Plug, self.latency().change, move |host| {
             let guest = host.guest(server)?;
-            if !guest.is_deaf {
+            if !guest.is_deaf && guest.power == Power::On {
                 guest.plugged.remove(&port.tap);
             }
             Ok(())
