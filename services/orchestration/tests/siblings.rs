@@ -198,6 +198,10 @@ impl State {
             }
             ("POST", ["v2.1", "servers", server, "action"]) => self.server_action(server, body),
             (_, ["v2.1", "servers", rest @ ..]) => self.servers(method, rest, query, body),
+            ("GET", ["v2.1", "os-availability-zone"]) => {
+                let zones = ["nova", "second"].map(|name| json!({ "zoneName": name }));
+                (200, json!({ "availabilityZoneInfo": zones }))
+            }
             (_, ["v2.1", "os-server-groups", rest @ ..]) => self.server_groups(method, rest, body),
             (_, ["v3", _project, "backups", rest @ ..]) => {
                 self.backups((method, rest), query, body)

@@ -112,7 +112,10 @@ impl StackBody {
             .map(|stack| stack.wanted.files.clone())
             .unwrap_or_default();
         files.extend(crate::ops::judge::files(self.files.clone()));
-        let mut environment = Environment::read(now.map(|stack| &stack.wanted.environment))?;
+        let mut environment = match now {
+            Some(stack) => Environment::recall(&stack.wanted.environment)?,
+            None => Environment::default(),
+        };
         environment.merge(Environment::read(self.environment.as_ref())?);
         let mut merging = Merging::new(&template.parameters);
         for name in self.environment_files.iter().flatten() {

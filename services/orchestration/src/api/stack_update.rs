@@ -10,6 +10,7 @@ use super::stacks::{
     StackPath, check_count, judged, load, needs_trust, or_give_back, renewed_trust, trust,
 };
 use super::view::{Document, identity};
+use super::zones::note_zones;
 use crate::model::plan::{self, Change};
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::{Action, Stack, Status, Wanted};
@@ -56,7 +57,8 @@ async fn next(
     body: &StackBody,
     patch: bool,
 ) -> Result<(Scene, Judged, Wanted), Fault> {
-    let (template, environment, wanted) = body.wanted(patch.then_some(stack))?;
+    let (template, mut environment, mut wanted) = body.wanted(patch.then_some(stack))?;
+    note_zones(cx, &mut environment, &mut wanted).await?;
     let names = Names {
         stack: stack.name.clone(),
         stack_id: stack.id.0.clone(),

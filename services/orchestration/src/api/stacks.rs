@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::body::{StackBody, shown_environment};
 use super::fault::{enqueue, no_stack, no_trust, other_project};
 use super::view::{self, Document, identity};
+use super::zones::note_zones;
 use crate::model::environment::Environment;
 use crate::model::graph;
 use crate::model::group::Present;
@@ -197,7 +198,8 @@ endpoint! {
 async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
     let project = project(&cx, &req.path.tenant_id)?;
     let name = req.body.name()?;
-    let (template, environment, wanted) = req.body.wanted(None)?;
+    let (template, mut environment, mut wanted) = req.body.wanted(None)?;
+    note_zones(&cx, &mut environment, &mut wanted).await?;
     let id = StackId::from(nephos_runtime::ids::uuid());
     let names = Names {
         stack: name.clone(),
@@ -294,7 +296,8 @@ endpoint! {
 async fn preview_stack(cx: Cx, req: Req<PreviewStack>) -> Reply<PreviewStack> {
     let project = project(&cx, &req.path.tenant_id)?;
     let name = req.body.name()?;
-    let (template, environment, wanted) = req.body.wanted(None)?;
+    let (template, mut environment, mut wanted) = req.body.wanted(None)?;
+    note_zones(&cx, &mut environment, &mut wanted).await?;
     let names = Names {
         stack: name.clone(),
         stack_id: "None".to_owned(),
@@ -488,7 +491,7 @@ endpoint! {
 async fn show_environment(cx: Cx, req: Req<ShowEnvironment>) -> Reply<ShowEnvironment> {
     let stack = load(&cx, rules::StackEnvironment, &req.path).await?;
     let template = Template::parse(stack.wanted.template.clone())?;
-    let mut environment = Environment::read(Some(&stack.wanted.environment))?;
+    let mut environment = Environment::recall(&stack.wanted.environment)?;
     for parameter in template
         .parameters
         .iter()

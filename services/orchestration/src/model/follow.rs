@@ -233,6 +233,9 @@ impl World for Said<'_> {
     fn facade(&self, what: &str) -> Result<Value, Trouble> {
         self.0.facade(what)
     }
+    fn zones(&self) -> Result<Value, Trouble> {
+        self.0.zones()
+    }
 }
 
 #[cfg(test)]

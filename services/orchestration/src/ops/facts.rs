@@ -48,7 +48,7 @@ pub(crate) enum ViewError {
 /// The scene of what is wanted of a stack, without any resource.
 pub(crate) fn scene_of(stack: &Stack, wanted: &Wanted) -> Result<Scene, Refusal> {
     let template = Template::parse(wanted.template.clone())?;
-    let environment = Environment::read(Some(&wanted.environment))?;
+    let environment = Environment::recall(&wanted.environment)?;
     let names = Names {
         stack: stack.name.clone(),
         stack_id: stack.id.0.clone(),
