@@ -18,6 +18,7 @@ mod matrix;
 mod mending;
 mod properties;
 mod refusals;
+mod server_nics;
 mod servers;
 mod siblings;
 mod stacks;

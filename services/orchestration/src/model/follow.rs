@@ -147,6 +147,7 @@ impl<'a> Thing<'a> {
             (PORT | ROUTER | GATEWAY, SUBNET) | (FLOATING, GATEWAY | ROUTER) => same_network(),
             (GATEWAY, INTERFACE) => self.router.is_some() && self.router == other.router,
             (SERVER, SUBNET) => self.may_be_in(other),
+            (SERVER, INTERFACE) => self.floats_over(other),
             (FLOATING | ASSOCIATION, INTERFACE) => {
                 direct.iter().any(|port| port.behind(other, all))
             }
@@ -160,6 +161,18 @@ impl<'a> Thing<'a> {
         let network = |nic: &Value| part(nic, "network").or_else(|| part(nic, "uuid"));
         nics.any(|nic| match (network(nic), &subnet.network) {
             (Some(mine), Some(network)) => mine == *network,
+            _not_known => true,
+        })
+    }
+
+    /// Whether the way from a floating IP of this server to its nic leads over a router's interface, as far as known.
+    fn floats_over(&self, interface: &Self) -> bool {
+        let mut floating = self
+            .list
+            .iter()
+            .filter(|nic| part(nic, "floating_ip").is_some());
+        floating.any(|nic| match (part(nic, "subnet"), &interface.subnet) {
+            (Some(mine), Some(subnet)) => mine == *subnet,
             _not_known => true,
         })
     }

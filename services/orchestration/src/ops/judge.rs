@@ -332,7 +332,12 @@ pub(crate) fn properties(
                 ));
             }
         }
-        "OS::Nova::Server" => check_devices(&filled, later)?,
+        "OS::Nova::Server" => {
+            check_devices(&filled, later)?;
+            if !later.iter().any(|name| name == "networks") {
+                check_nics(&filled)?;
+            }
+        }
         "OS::Cinder::VolumeType" => {
             let projects = filled.get("projects").and_then(Value::as_array);
             let public = filled.get("is_public").and_then(Value::as_bool) != Some(false);
@@ -358,6 +363,39 @@ pub(crate) fn properties(
         _other => {}
     }
     Ok(filled)
+}
+
+/// Each nic of a server says what it is in, once.
+fn check_nics(server: &Map<String, Value>) -> Result<(), Refusal> {
+    let nics = server.get("networks").and_then(Value::as_array);
+    for nic in nics.into_iter().flatten().filter_map(Value::as_object) {
+        let has = |name: &str| nic.get(name).is_some_and(|value| !value.is_null());
+        let network = has("network") || has("uuid");
+        let why = if has("allocate_network") {
+            let alone = nic.values().filter(|value| !value.is_null()).count() == 1;
+            (!alone).then_some(
+                "Can not specify \"allocate_network\" with other keys of networks at the same time.",
+            )
+        } else if !network && !has("port") && !has("subnet") {
+            Some(
+                "One of the properties \"network\", \"port\", \"allocate_network\" or \"subnet\" should be set for the specified network of a server.",
+            )
+        } else if has("port") && has("fixed_ip") {
+            Some(
+                "Cannot define the following properties at the same time: networks/fixed_ip, networks/port.",
+            )
+        } else if has("floating_ip") && !has("port") && !has("subnet") {
+            Some(
+                "Property \"floating_ip\" is not supported if only \"network\" is specified, because the corresponding port can not be retrieved.",
+            )
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            return Err(Refusal::invalid(format!("networks: {why}")));
+        }
+    }
+    Ok(())
 }
 
 /// A server boots from one thing.

@@ -18,6 +18,14 @@ const NETWORK: &[Prop] = &[
     .rule(Rule::Allowed(&["none", "auto"])),
     text("tag", "Port tag."),
     text(
+        "subnet",
+        "Name or ID of the subnet in which to allocate the IP address of a port that is made for the server and goes with it.",
+    ),
+    text(
+        "floating_ip",
+        "ID or address of the floating IP to associate; with a port or a subnet only.",
+    ),
+    text(
         "fixed_ip",
         "Fixed IP address to specify for the port created on the requested network.",
     ),

@@ -15,6 +15,7 @@ mod rbac;
 mod rest;
 pub(crate) mod server;
 mod server_change;
+mod server_nics;
 pub(crate) mod server_ports;
 pub(crate) mod server_view;
 pub(crate) mod software;
