@@ -80,6 +80,8 @@ fn resources() -> Value {
         "group": {"type": "OS::Neutron::SecurityGroup", "properties": {"rules": [{"protocol": "icmp"}]}},
         "server": {"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "networks": [{"subnet": {"get_resource": "sub"}, "floating_ip": {"get_resource": "ip"}}], "key_name": {"get_resource": "key"}}, "depends_on": "sub"},
         "ip": {"type": "OS::Neutron::FloatingIP", "properties": {"floating_network": "00000000-0000-4000-8000-000000000098"}},
+        "router": {"type": "OS::Neutron::Router"},
+        "routes": {"type": "OS::Neutron::ExtraRouteSet", "properties": {"router": {"get_resource": "router"}, "routes": [{"destination": "10.9.0.0/16", "nexthop": "10.0.0.9"}]}},
         "key": {"type": "OS::Nova::KeyPair", "properties": {"name": "k"}},
         "volume": {"type": "OS::Cinder::Volume", "properties": {"size": 1, "name": "v", "description": "d"}},
         "plug": {"type": "OS::Cinder::VolumeAttachment", "properties": {"instance_uuid": {"get_resource": "server"}, "volume_id": {"get_resource": "volume"}}},
@@ -258,6 +260,7 @@ async fn what_administrators_set_and_images() {
             "link": {"type": "OS::Cinder::QoSAssociation", "properties": {"qos_specs": {"get_resource": "speed"}, "volume_types": [{"get_resource": "type"}]}},
             "quota": {"type": "OS::Cinder::Quota", "properties": {"project": "p1", "volumes": 5}},
             "group": {"type": "OS::Nova::ServerGroup", "properties": {"name": "g"}},
+            "hosts": {"type": "OS::Nova::HostAggregate", "properties": {"name": "a", "availability_zone": "z", "hosts": ["h"], "metadata": {"k": "v"}}},
             "image": {"type": "OS::Glance::WebImage", "properties": {"name": "i", "disk_format": "raw", "container_format": "bare", "location": "http://a.test/i"}},
         })
     };

@@ -151,6 +151,16 @@ impl StackBody {
         flag("disable_rollback", self.disable_rollback.as_ref())
     }
 
+    /// Refuses what only an update can be asked.
+    pub fn for_create(&self) -> Result<(), Fault> {
+        if self.converge.is_none() {
+            return Ok(());
+        }
+        Err(Fault::bad_request(
+            "converge flag only supported in stack update (or update preview) request.",
+        ))
+    }
+
     pub fn converge(&self) -> Result<bool, Fault> {
         Ok(flag("converge", self.converge.as_ref())?.unwrap_or(false))
     }

@@ -24,6 +24,8 @@ const GATEWAY: &str = "OS::Neutron::RouterGateway";
 const FLOATING: &str = "OS::Neutron::FloatingIP";
 const ASSOCIATION: &str = "OS::Neutron::FloatingIPAssociation";
 const SERVER: &str = "OS::Nova::Server";
+const ROUTE: &str = "OS::Neutron::ExtraRoute";
+const ROUTES: &str = "OS::Neutron::ExtraRouteSet";
 
 /// Adds to what resources need those that they come after.
 pub(super) fn follow(scene: &Scene, enabled: &[&Definition], needs: &mut Needs) {
@@ -106,6 +108,8 @@ impl<'a> Thing<'a> {
             FLOATING,
             ASSOCIATION,
             SERVER,
+            ROUTE,
+            ROUTES,
         ];
         let kind = kinds.into_iter().find(|kind| is(kind))?;
         let one = |name: &str| {
@@ -145,7 +149,9 @@ impl<'a> Thing<'a> {
         let same_network = || self.network.is_some() && self.network == other.network;
         match (self.kind, other.kind) {
             (PORT | ROUTER | GATEWAY, SUBNET) | (FLOATING, GATEWAY | ROUTER) => same_network(),
-            (GATEWAY, INTERFACE) => self.router.is_some() && self.router == other.router,
+            (GATEWAY | ROUTE | ROUTES, INTERFACE) | (ROUTE, GATEWAY) => {
+                self.router.is_some() && self.router == other.router
+            }
             (SERVER, SUBNET) => self.may_be_in(other),
             (SERVER, INTERFACE) => self.floats_over(other),
             (FLOATING | ASSOCIATION, INTERFACE) => {

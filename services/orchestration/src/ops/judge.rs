@@ -224,6 +224,16 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
             group::policy(&policy).map_err(|why| wrong(&why))?;
         }
     }
+    if matches!(target.kind().map(|kind| kind.how), Some(How::AccessPolicy)) {
+        let named = properties.get("AllowedResources").and_then(Value::as_array);
+        let named = named.into_iter().flatten().filter_map(Value::as_str);
+        let stranger = named.into_iter().find(|name| !scene.has_resource(name));
+        if let Some(stranger) = stranger {
+            return Err(Refusal::invalid(format!(
+                "{place}: AccessPolicy resource {stranger} not in stack"
+            )));
+        }
+    }
     let stack = matches!(target.kind().map(|kind| kind.how), Some(How::Stack));
     let region = region::named(&properties)
         .filter(|_| stack && !later.iter().any(|name| name == "context"))
@@ -305,6 +315,11 @@ pub(crate) fn properties(
         return Ok(given.clone());
     }
     let filled = fill(kind.props, given, later)?;
+    if filled.get("signal_transport").and_then(Value::as_str) == Some("ZAQAR_SIGNAL") {
+        return Err(Refusal::invalid(
+            "signal_transport: ZAQAR_SIGNAL is not available, there is no messaging service in this cloud.",
+        ));
+    }
     let has = |name: &str| filled.contains_key(name);
     let needs_one = |names: [&str; 2]| {
         if has(names[0]) || has(names[1]) {
