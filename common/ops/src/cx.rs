@@ -1,6 +1,7 @@
 //! Everything a step may use.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nephos_db::{Db, Tx, args};
 use nephos_runtime::Clock;
@@ -17,6 +18,8 @@ pub struct OpCx<S> {
     pub(crate) owner: Arc<str>,
     /// How many news the step knows of.
     pub(crate) nudges: i64,
+    /// Its time is over: it waits for nothing more.
+    pub(crate) late: bool,
     pub(crate) noted: Mutex<Noted>,
 }
 
@@ -27,6 +30,8 @@ pub(crate) struct Noted {
     pub step: Option<&'static str>,
     /// That it has ended.
     pub ended: bool,
+    /// That it rests until then.
+    pub rests: Option<Timestamp>,
 }
 
 impl<S> std::ops::Deref for OpCx<S> {
@@ -82,19 +87,48 @@ impl<S> OpCx<S> {
             )
             .await?;
         if held == 1 {
-            self.note(step, false);
+            self.note(Noted {
+                step: Some(step),
+                ..Noted::default()
+            });
             Ok(tx)
         } else {
             Err(StepError::LeaseLost)
         }
     }
 
-    fn note(&self, step: &'static str, ended: bool) {
+    fn note(&self, new: Noted) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        *noted = Noted {
-            step: Some(step),
-            ended,
-        };
+        *noted = new;
+    }
+
+    /// As [`OpCx::guarded`], and gives the lease back for `pause` in the same transaction. The step then does nothing more
+    /// and returns [`Next::After`](crate::Next::After) the same pause.
+    ///
+    /// # Errors
+    /// As [`OpCx::finish`].
+    pub async fn rest_guarded(&self, step: &'static str, pause: Duration) -> Result<Tx, StepError> {
+        if self.late {
+            return self.guarded(step).await;
+        }
+        let until = self.now().plus(pause);
+        let mut tx = self.db.guarded().await?;
+        let held = tx
+            .exec(
+                "UPDATE operations SET step = $1, attempt = 0, run_at = $2, lease_owner = NULL, lease_until = 0 \
+                 WHERE id = $3 AND lease_owner = $4 AND nudges = $5 AND finished_at IS NULL",
+                args![step, until, self.operation, &*self.owner, self.nudges],
+            )
+            .await?;
+        if held == 1 {
+            self.note(Noted {
+                step: Some(step),
+                rests: Some(until),
+                ..Noted::default()
+            });
+            return Ok(tx);
+        }
+        Err(self.not_as_it_was(&mut tx).await?)
     }
 
     /// As [`OpCx::write`], and ends the operation in the same transaction: whoever sees the resource's new state can
@@ -124,16 +158,25 @@ impl<S> OpCx<S> {
             )
             .await?;
         if held == 1 {
-            self.note(step, true);
+            self.note(Noted {
+                step: Some(step),
+                ended: true,
+                ..Noted::default()
+            });
             return Ok(tx);
         }
+        Err(self.not_as_it_was(&mut tx).await?)
+    }
+
+    /// Why an operation is not as its step knows it.
+    async fn not_as_it_was(&self, tx: &mut Tx) -> Result<StepError, StepError> {
         let ours = tx
             .fetch_opt::<i64>(
                 "SELECT nudges FROM operations WHERE id = $1 AND lease_owner = $2 AND finished_at IS NULL",
                 args![self.operation, &*self.owner],
             )
             .await?;
-        Err(ours.map_or(StepError::LeaseLost, |_nudges| StepError::News))
+        Ok(ours.map_or(StepError::LeaseLost, |_nudges| StepError::News))
     }
 
     /// Ends the operation for good; news do not change that.

@@ -1,7 +1,7 @@
 //! How work begins: in the transaction of the request that wants it.
 
 use nephos_auth::Caller;
-use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+use nephos_db::{Arg, Db, Error, FromRow, Row, Tx, args};
 use nephos_types::{RequestId, Timestamp, Wake};
 use serde_json::Value;
 
@@ -115,25 +115,9 @@ async fn insert(
     waits_for: Option<String>,
 ) -> Result<OperationId, EnqueueError> {
     let id = OperationId::from(nephos_runtime::ids::uuid());
+    let row = row(&id, now, &new, waits_for)?;
     let inserted = tx
-        .exec(
-            "INSERT INTO operations (id, kind, resource_id, step, args, caller, request_id, run_at, nudges, \
-             waits_for, lease_owner, lease_until, attempt, deadline, created_at, finished_at, error) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, NULL, 0, 0, $10, $8, NULL, NULL) \
-             ON CONFLICT DO NOTHING",
-            args![
-                id,
-                new.kind,
-                new.resource_id,
-                "start",
-                serde_json::to_string(&new.args)?,
-                serde_json::to_string(new.caller)?,
-                new.request_id,
-                now,
-                waits_for,
-                now.plus_secs(new.deadline_secs),
-            ],
-        )
+        .exec_rows(INSERT, &[row], "ON CONFLICT DO NOTHING")
         .await?;
     if inserted == 0 {
         let live = "SELECT kind FROM operations WHERE resource_id = $1 AND finished_at IS NULL";
@@ -144,6 +128,49 @@ async fn insert(
     }
     tx.wake(Wake::new(new.topic, id.as_str()));
     Ok(id)
+}
+
+/// Begins work on resources that the same transaction makes, so that nothing else can be under way on them.
+///
+/// # Errors
+/// As [`enqueue`].
+pub async fn enqueue_new(tx: &mut Tx, now: Timestamp, all: &[New<'_>]) -> Result<(), EnqueueError> {
+    let mut rows = Vec::new();
+    for new in all {
+        let id = OperationId::from(nephos_runtime::ids::uuid());
+        rows.push(row(&id, now, new, None)?);
+        tx.wake(Wake::new(new.topic, id.as_str()));
+    }
+    tx.exec_rows(INSERT, &rows, "").await?;
+    Ok(())
+}
+
+const INSERT: &str = "INSERT INTO operations (id, kind, resource_id, step, args, caller, request_id, run_at, nudges, \
+     waits_for, lease_until, attempt, deadline, created_at)";
+
+/// A row of [`INSERT`].
+fn row(
+    id: &OperationId,
+    now: Timestamp,
+    new: &New<'_>,
+    waits_for: Option<String>,
+) -> Result<Vec<Arg>, EnqueueError> {
+    Ok(args![
+        id,
+        new.kind,
+        new.resource_id,
+        "start",
+        serde_json::to_string(&new.args)?,
+        serde_json::to_string(new.caller)?,
+        new.request_id,
+        now,
+        0,
+        waits_for,
+        0,
+        0,
+        now.plus_secs(new.deadline_secs),
+        now,
+    ])
 }
 
 /// Tells the live operation of a resource that there is news: it looks again at once. False: there is none, and nobody
@@ -204,11 +231,17 @@ pub async fn enqueue_or_nudge(
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn live(db: &Db, resource_id: &str) -> Result<Option<Operation>, nephos_db::Error> {
-    db.fetch_opt(
-        "SELECT id, kind, resource_id, step, args, caller, request_id, attempt, deadline, created_at, \
-         finished_at, nudges FROM operations WHERE resource_id = $1 AND finished_at IS NULL",
-        args![resource_id],
-    )
-    .await
+pub async fn live(db: &Db, resource_id: &str) -> Result<Option<Operation>, Error> {
+    db.fetch_opt(LIVE, args![resource_id]).await
 }
+
+/// Likewise, inside a transaction that decides by it.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn live_in(tx: &mut Tx, resource_id: &str) -> Result<Option<Operation>, Error> {
+    tx.fetch_opt(LIVE, args![resource_id]).await
+}
+
+const LIVE: &str = "SELECT id, kind, resource_id, step, args, caller, request_id, attempt, deadline, created_at, \
+     finished_at, nudges FROM operations WHERE resource_id = $1 AND finished_at IS NULL";

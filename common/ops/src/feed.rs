@@ -4,6 +4,7 @@
 
 pub mod lists;
 mod pages;
+mod telling;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::pages::{Feed, prune};
+pub use self::telling::Telling;
 
 /// The tables; in a service's list of migrations after [`MIGRATION`](crate::MIGRATION).
 pub const MIGRATION: Migration = Migration {
@@ -93,18 +95,8 @@ pub async fn publish_changed<T: Serialize + Sync>(
     {
         return Ok(());
     }
-    // A tombstone may be pruned, and the host may still remember its generation: begin at the time, which is larger.
-    let generation = last.map_or(now.0, |last| last.generation + 1);
-    write(
-        tx,
-        now,
-        place,
-        Item {
-            generation,
-            spec: Some(spec),
-        },
-    )
-    .await
+    let item = Item::after(last.as_ref(), now, spec);
+    write(tx, now, place, item).await
 }
 
 /// Wants a thing no longer on a host, if it is wanted there.
@@ -186,6 +178,17 @@ struct Item {
     spec: Option<String>,
 }
 
+impl Item {
+    /// What follows on `last` when it is to be another. A tombstone may be pruned, and the host may still remember its
+    /// generation: without one it begins at the time, which is larger.
+    fn after(last: Option<&Self>, now: Timestamp, spec: String) -> Self {
+        Self {
+            generation: last.map_or(now.0, |last| last.generation + 1),
+            spec: Some(spec),
+        }
+    }
+}
+
 impl FromRow for Item {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
@@ -233,13 +236,7 @@ async fn write(tx: &mut Tx, now: Timestamp, place: Place<'_>, item: Item) -> Res
         id,
     } = place;
     let Item { generation, spec } = item;
-    let revision: i64 = tx
-        .fetch_scalar(
-            "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 1, 0) \
-             ON CONFLICT (host) DO UPDATE SET revision = feed_hosts.revision + 1 RETURNING revision",
-            args![host],
-        )
-        .await?;
+    let revision = next_revision(tx, host).await?;
     tx.exec(
         "INSERT INTO feed_items (host, kind, id, generation, revision, spec, changed_at, request_id) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (host, kind, id) DO UPDATE SET \
@@ -259,6 +256,16 @@ async fn write(tx: &mut Tx, now: Timestamp, place: Place<'_>, item: Item) -> Res
     .await?;
     tx.wake(Wake::new(topic, host));
     Ok(())
+}
+
+/// The revision of what this transaction tells a host; nobody else tells it of anything until it ends.
+async fn next_revision(tx: &mut Tx, host: &str) -> Result<i64, Error> {
+    tx.fetch_scalar(
+        "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 1, 0) \
+         ON CONFLICT (host) DO UPDATE SET revision = feed_hosts.revision + 1 RETURNING revision",
+        args![host],
+    )
+    .await
 }
 
 /// The generation in which a thing is wanted on a host; none when it is not.
@@ -308,16 +315,9 @@ const PUBLISHED: &str = "SELECT generation FROM feed_items WHERE host = $1 AND k
 /// When the database refuses.
 pub async fn record_observed<'a>(
     tx: &mut Tx,
-    now: Timestamp,
     host: &str,
     observed: &'a [Observed],
 ) -> Result<Vec<&'a Observed>, Error> {
-    tx.exec(
-        // A host that is told of something meanwhile is not held up: that changes the row.
-        "INSERT INTO feed_hosts (host, revision, seen_at) VALUES ($1, 0, $2) ON CONFLICT (host) DO NOTHING",
-        args![host, now],
-    )
-    .await?;
     // In one order, so that two reports of a host do not wait for each other; of a thing that is named twice, the last word.
     let by_key: BTreeMap<(&str, &str), &Observed> = observed
         .iter()

@@ -17,7 +17,9 @@ mod steps;
 mod worker;
 
 pub use cx::OpCx;
-pub use enqueue::{EnqueueError, New, enqueue, enqueue_or_nudge, live, nudge, supersede};
+pub use enqueue::{
+    EnqueueError, New, enqueue, enqueue_new, enqueue_or_nudge, live, live_in, nudge, supersede,
+};
 pub use operation::{Brief, Operation, OperationId, of_request};
 pub use reconcile::{Failure, Next, Reconcile, Reconcilers, StepError};
 pub use worker::{Worker, WorkerParts};

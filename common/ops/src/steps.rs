@@ -112,6 +112,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
             operation: op.id.clone(),
             owner: Arc::clone(&self.0.leases.owner),
             nudges: op.nudges,
+            late: self.now() > op.deadline,
             noted: Mutex::default(),
         }
     }
@@ -123,7 +124,6 @@ impl<S: Send + Sync + 'static> Worker<S> {
         op: &Operation,
         ends: &Ends,
     ) -> Stepped {
-        let late = self.now() > op.deadline;
         let clock = &self.0.parts.clock;
         let began = clock.monotonic();
         let step = AssertUnwindSafe(reconciler.step(cx, op)).catch_unwind();
@@ -155,7 +155,7 @@ impl<S: Send + Sync + 'static> Worker<S> {
         Stepped {
             in_the_way: done.conflict && passes,
             noted: Some(noted).filter(|_| done.committed),
-            outcome: if late {
+            outcome: if cx.late {
                 out_of_time(op, outcome)
             } else {
                 outcome
@@ -172,6 +172,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
         stepped: Stepped,
     ) -> Result<After, StepError> {
         let until = match stepped.outcome {
+            Ok(Next::After(_) | Next::Wait { .. })
+                if let Some(until) = stepped.noted.and_then(|noted| noted.rests) =>
+            {
+                self.rests(until);
+                return Ok(After::LetGo);
+            }
             Ok(Next::Again) => return Ok(After::Next),
             Err(StepError::News) => return Ok(After::Again),
             Ok(Next::After(pause)) => self.now().plus(pause),

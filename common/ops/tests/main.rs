@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 
 mod leases;
 mod lists;
+mod polls;
 
 /// Toys are built in two places: in the database and in the "world", a table that stands for what a host has.
 const TABLES: Migration = Migration {
@@ -45,8 +46,11 @@ struct Build;
 struct Scrap;
 /// Carries something for a minute; nothing is made before it is done.
 struct Fetch;
-/// Looks, is told of news while it looks, and would end.
+/// Looks, is told of news while it looks, and would end, or rest.
 struct Look;
+
+/// How long a look rests.
+const NAP: Duration = Duration::from_secs(600);
 
 impl Reconcile<Toys> for Look {
     const KIND: &'static str = "toy.look";
@@ -54,6 +58,10 @@ impl Reconcile<Toys> for Look {
     async fn step(&self, cx: &OpCx<Toys>, op: &Operation) -> Result<Next, StepError> {
         if cx.first_look() {
             cx.tell(&op.resource_id).await?;
+        }
+        if op.args.get("rests").is_some() {
+            cx.rest_guarded("rest", NAP).await?.commit().await?;
+            return Ok(Next::After(NAP));
         }
         if op.args.get("itself").is_none() {
             return Ok(Next::Done);
@@ -750,7 +758,7 @@ async fn a_poll_waits_for_its_own_host_only() {
         detail: json!({"color": "red"}),
         at: shop.clock.now(),
     };
-    feed::record_observed(&mut tx, shop.clock.now(), "h1", std::slice::from_ref(&seen))
+    feed::record_observed(&mut tx, "h1", std::slice::from_ref(&seen))
         .await
         .unwrap();
     tx.commit().await.unwrap();

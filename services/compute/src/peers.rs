@@ -3,35 +3,31 @@
 mod block;
 mod network;
 mod placement;
+mod remembered;
 
 pub(crate) use block::{Connector, ShownVolume};
 pub(crate) use placement::Explained;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::Method;
 use nephos_peer::{PeerError, Peers};
 use nephos_runtime::Clock;
-use nephos_types::{RequestId, Timestamp};
+use nephos_types::RequestId;
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::remembered::Remembered;
 use crate::model::server::{ImageCopy, Server};
-
-/// Networks, and security groups, that are remembered.
-const FACTS: usize = 1000;
-/// A network's name, MTU and subnets may be as old as this when a port is described.
-const FACTS_SECS: i64 = 5;
 
 /// The siblings, as compute sees them.
 #[derive(Debug)]
 pub(crate) struct Siblings {
     peers: Peers,
-    clock: Clock,
-    facts: Mutex<HashMap<String, (Timestamp, Facts)>>,
-    /// Names of security groups by id, likewise remembered.
-    groups: Mutex<HashMap<String, (Timestamp, String)>>,
+    /// Networks' names, MTUs and subnets, for describing ports.
+    facts: Remembered<Facts>,
+    /// Names of security groups; none of one that is not there.
+    groups: Remembered<Option<String>>,
 }
 
 /// What many ports of one network have in common.
@@ -135,9 +131,8 @@ impl Siblings {
     pub(crate) fn new(peers: Peers, clock: Clock) -> Self {
         Self {
             peers,
-            clock,
-            facts: Mutex::default(),
-            groups: Mutex::default(),
+            facts: Remembered::new(clock.clone()),
+            groups: Remembered::new(clock),
         }
     }
 

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod amid_detach;
 mod block;
 mod check;
 mod cloud;
@@ -18,6 +19,7 @@ mod groups;
 mod guest;
 mod host_tokens;
 mod hosts;
+mod interfaces;
 mod live;
 mod matrix;
 mod resize;

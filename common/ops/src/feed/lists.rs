@@ -120,12 +120,6 @@ pub async fn hold_host(tx: &mut Tx, host: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a host's polls listen to besides the host itself.
-pub(super) async fn read_by(db: &Db, host: &str) -> Result<Vec<String>, Error> {
-    let sql = "SELECT kind || '/' || list FROM feed_readers WHERE host = $1";
-    db.fetch_all(sql, args![host]).await
-}
-
 /// How many hosts read some of these lists' documents, which is how many a change of all of them wakes.
 ///
 /// # Errors

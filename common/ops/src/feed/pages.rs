@@ -20,7 +20,7 @@ const TOMBSTONE_SECS: i64 = 24 * 3600;
 
 /// Pages read at a time: when a thousand polls are woken at once, they leave connections to others.
 const AT_ONCE: usize = 4;
-/// Hosts whose lists are remembered; when there are more, all are forgotten.
+/// Hosts that are listened for between their polls; when there are more, all are forgotten.
 const HOSTS: usize = 10_000;
 
 /// Answers agents' polls. Cheap to clone.
@@ -32,13 +32,24 @@ pub struct Feed {
     topic: &'static str,
     reading: Arc<Semaphore>,
     /// By host.
-    read: Arc<Mutex<HashMap<String, Read>>>,
+    ears: Arc<Mutex<HashMap<String, Ear>>>,
 }
 
-/// Which lists a host reads at a revision of its own: it never begins or ends to without a further one.
+/// Listens for a host, also from one poll to the next: a poll that follows at once on another, and for which there was no
+/// wake since, has nothing to read.
 #[derive(Debug)]
+struct Ear {
+    wakes: Wakes,
+    /// The lists that the host is taken to read.
+    lists: Vec<String>,
+    /// It has heard of everything that came after this page.
+    since: Option<Known>,
+}
+
+/// What is read of a host's feed at one moment.
 struct Read {
-    since: i64,
+    page: FeedPage,
+    /// The lists that the host reads.
     lists: Vec<String>,
 }
 
@@ -52,7 +63,7 @@ impl Feed {
             clock,
             topic,
             reading: Arc::new(Semaphore::new(AT_ONCE)),
-            read: Arc::default(),
+            ears: Arc::default(),
         }
     }
 
@@ -66,50 +77,73 @@ impl Feed {
         let is_news = |page: &FeedPage| {
             !page.items.is_empty() || (page.complete && page.revision != known.since)
         };
-        let hears = self.remembered(host, known.since);
-        let mut wakes = hears.map(|lists| self.listen(host, lists));
-        let mut page = self.page(host, known).await?;
-        let mut wakes = match wakes.take() {
-            _ if is_news(&page) || wait_secs == 0 => return Ok(page),
-            Some(wakes) => wakes,
-            None => {
-                let lists = lists::read_by(&self.db, host).await?;
-                let wakes = self.listen(host, lists.clone());
-                // What came before it listened.
-                page = self.page(host, known).await?;
-                if is_news(&page) {
-                    return Ok(page);
+        let kept = self.kept(host);
+        let mut ear = kept.unwrap_or_else(|| self.listen(host, Vec::new()));
+        // Without the broker, what others write is not heard of.
+        let quiet = ear.since == Some(known) && ear.is_quiet() && self.bus.is_connected();
+        if !quiet || wait_secs == 0 {
+            loop {
+                let read = self.read(host, known, &mut ear).await?;
+                if is_news(&read.page) || wait_secs == 0 {
+                    return Ok(self.answer(host, ear, read));
                 }
-                self.remember(host, known.since, lists);
-                wakes
+                if read.lists == ear.lists {
+                    break;
+                }
+                // What came to these lists before it listened is read once more.
+                ear = self.listen(host, read.lists);
             }
-        };
+        }
         let limit = Duration::from_secs(wait_secs.min(WAIT_SECS));
-        let _woken_or_not = self.clock.timeout(limit, wakes.next()).await;
+        let _woken_or_not = self.clock.timeout(limit, ear.wakes.next()).await;
+        let read = self.read(host, known, &mut ear).await?;
+        Ok(self.answer(host, ear, read))
+    }
+
+    fn listen(&self, host: &str, lists: Vec<String>) -> Ear {
+        let ids = lists.iter().cloned().chain([host.to_owned()]);
+        Ear {
+            wakes: self.bus.subscribe_to(self.topic, ids),
+            lists,
+            since: None,
+        }
+    }
+
+    fn kept(&self, host: &str) -> Option<Ear> {
+        let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
+        ears.remove(host)
+    }
+
+    /// The page, and its host is listened for until it asks for the next.
+    fn answer(&self, host: &str, ear: Ear, Read { page, lists }: Read) -> FeedPage {
+        let ear = if lists == ear.lists {
+            Ear {
+                since: Some(Known {
+                    since: page.revision,
+                    lists: page.lists,
+                }),
+                ..ear
+            }
+        } else {
+            self.listen(host, lists)
+        };
+        let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
+        if ears.len() >= HOSTS {
+            ears.clear();
+        }
+        ears.insert(host.to_owned(), ear);
+        drop(ears);
+        page
+    }
+
+    /// What came before it is no news any more to the `ear`.
+    async fn read(&self, host: &str, known: Known, ear: &mut Ear) -> Result<Read, Error> {
+        let _told_by_what_is_read = ear.is_quiet();
         self.page(host, known).await
     }
 
-    fn listen(&self, host: &str, mut ids: Vec<String>) -> Wakes {
-        ids.push(host.to_owned());
-        self.bus.subscribe_to(self.topic, ids)
-    }
-
-    fn remembered(&self, host: &str, since: i64) -> Option<Vec<String>> {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = read.get(host).filter(|known| known.since == since)?;
-        Some(known.lists.clone())
-    }
-
-    fn remember(&self, host: &str, since: i64, lists: Vec<String>) {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if read.len() >= HOSTS {
-            read.clear();
-        }
-        read.insert(host.to_owned(), Read { since, lists });
-    }
-
     /// One statement reads all of it, so that an item is never newer than the revision, nor pruned in between.
-    async fn page(&self, host: &str, known: Known) -> Result<FeedPage, Error> {
+    async fn page(&self, host: &str, known: Known) -> Result<Read, Error> {
         let (since, lists) = match known.since {
             ..=0 => (0, 0),
             since => (since, known.lists.max(0)),
@@ -118,23 +152,40 @@ impl Feed {
         let rows: Vec<PageRow> = self.db.fetch_all(PAGE, args![host, since, lists]).await?;
         drop(turn);
         let revisions = rows.first().map(|row| row.revisions).unwrap_or_default();
+        let (reads, items): (Vec<FeedItem>, Vec<FeedItem>) = rows
+            .into_iter()
+            .filter_map(|row| row.item)
+            .partition(|item| item.kind == READS);
         // What was removed up to the revision that this item remembers is missing among them.
-        let too_old = |row: &PageRow| row.item.as_ref().is_some_and(|item| item.kind == PRUNED);
-        let too_old = rows.iter().any(too_old) || lists < revisions.pruned;
+        let pruned = items.iter().any(|item| item.kind == PRUNED);
+        let too_old = pruned || lists < revisions.pruned;
         let never = since > revisions.host || lists > revisions.lists;
         if since > 0 && (never || too_old) {
             return Box::pin(self.page(host, Known::default())).await;
         }
         let complete = since <= 0;
-        let items = rows.into_iter().filter_map(|row| row.item);
-        Ok(FeedPage {
+        let page = FeedPage {
             revision: revisions.host,
             lists: revisions.lists,
             complete,
             items: items
+                .into_iter()
                 .filter(|item| !complete || item.spec.is_some())
                 .collect(),
-        })
+        };
+        let lists = reads.into_iter().map(|list| list.id).collect();
+        Ok(Read { page, lists })
+    }
+}
+
+impl Ear {
+    /// Whether there was no wake since it was asked last.
+    fn is_quiet(&mut self) -> bool {
+        let mut quiet = true;
+        while self.wakes.try_next().is_some() {
+            quiet = false;
+        }
+        quiet
     }
 }
 
@@ -146,7 +197,8 @@ macro_rules! lists {
 }
 
 /// The host itself, its items after its revision $2, the entries after the lists' revision $3 of lists that it read then,
-/// and all entries of those that it reads since, with what is gone from them: it may have read them before.
+/// and all entries of those that it reads since, with what is gone from them: it may have read them before. Then the
+/// lists themselves.
 const PAGE: &str = concat!(
     "SELECT h.revision AS host_revision, ",
     lists!(),
@@ -162,8 +214,15 @@ const PAGE: &str = concat!(
     ", e.kind, e.list || '/' || e.name, e.revision, e.spec, CAST(NULL AS TEXT) FROM feed_hosts h \
      JOIN feed_readers r ON r.host = h.host AND r.revision > $2 \
      JOIN feed_entries e ON e.kind = r.kind AND e.list = r.list AND (e.spec IS NOT NULL OR e.revision > $3) \
-     WHERE h.host = $1"
+     WHERE h.host = $1 \
+     UNION ALL SELECT h.revision, ",
+    lists!(),
+    ", '_reads', r.kind || '/' || r.list, 0, CAST(NULL AS TEXT), CAST(NULL AS TEXT) FROM feed_hosts h \
+     JOIN feed_readers r ON r.host = h.host WHERE h.host = $1"
 );
+
+/// The kind of the rows that name the lists which the host reads.
+const READS: &str = "_reads";
 
 /// The kind of the one item per host that remembers up to which revision tombstones were removed.
 const PRUNED: &str = "_pruned";

@@ -44,6 +44,30 @@ async fn news_during_the_last_step_are_looked_at_before_it_ends() {
 }
 
 #[tokio::test]
+async fn a_step_that_rests_by_itself_hears_of_news_first_and_rests_no_longer_than_its_time() {
+    let shop = shop().await;
+    let mut tx = shop.db.write().await.unwrap();
+    let look = new("toy.look", "bear", json!({"rests": true}));
+    nephos_ops::enqueue(&mut tx, shop.clock.now(), look)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let worker = shop.worker();
+    worker.drain().await.unwrap();
+    assert_eq!(shop.looks.load(Ordering::Relaxed), 2);
+    let resting = "SELECT COUNT(*) FROM operations WHERE step = 'rest' AND lease_owner IS NULL AND finished_at IS NULL";
+    assert_eq!(shop.count(resting).await, 1);
+    assert_eq!(worker.drain().await.unwrap(), 0, "it is not due");
+    worker
+        .settle(Duration::from_secs(7 * 24 * 3600))
+        .await
+        .unwrap();
+    let failed =
+        "SELECT COUNT(*) FROM operations WHERE error IS NOT NULL AND finished_at IS NOT NULL";
+    assert_eq!(shop.count(failed).await, 1);
+}
+
+#[tokio::test]
 async fn news_for_work_are_told_to_it_or_begin_it() {
     let shop = shop().await;
     let ask = || async {

@@ -187,18 +187,17 @@ async fn create_servers(cx: Cx, req: Req<CreateServers>) -> Reply<CreateServers>
         return Err(fault::over_quota(&over));
     }
     join_group(&mut tx, first, servers.len(), &limits).await?;
-    for server in &servers {
-        store::servers::insert(&mut tx, server).await?;
-        let work = Work {
-            kind: ops::boot::Boot::NAME,
-            server: &server.id,
-            action: "create",
-            args: json!({}),
-            deadline_secs: cx.config.boot_deadline_secs,
-        };
-        let begun = ops::begin(&mut tx, asked(&cx), work).await;
-        begun.map_err(|why| fault::busy(server, "create", why))?;
-    }
+    store::servers::insert(&mut tx, &servers).await?;
+    let work = Work {
+        kind: ops::boot::Boot::NAME,
+        server: &first.id,
+        action: "create",
+        args: json!({}),
+        deadline_secs: cx.config.boot_deadline_secs,
+    };
+    let ids: Vec<_> = servers.iter().map(|server| &server.id).collect();
+    let begun = ops::begin_new(&mut tx, asked(&cx), work, &ids).await;
+    begun.map_err(|why| fault::busy(first, "create", why))?;
     tx.commit().await?;
     Ok(reply(&cx, &new, first))
 }

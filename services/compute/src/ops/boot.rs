@@ -116,7 +116,7 @@ async fn take_room(
         Err(why) => return Err(step_error(why)),
     }
     crash_point!("boot.claimed");
-    settle_on(cx, server, &host.provider).await
+    note_host(cx, server, (&host.name, &host.zone)).await
 }
 
 async fn wish(cx: &OpCx<Compute>, server: &Server) -> Result<Wish, StepError> {
@@ -137,6 +137,15 @@ async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Resul
         cx.siblings.release(&server.id).await.map_err(step_error)?;
         return Ok(Next::Again);
     };
+    note_host(cx, server, (&row.host, &row.zone)).await
+}
+
+/// Notes the host, and its zone, where the server has room now, and makes what it needs there.
+async fn note_host(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    (host, zone): (&str, &str),
+) -> Result<Next, StepError> {
     // Where other servers are decides only for one of a group.
     let (mut tx, others) = match &server.group_id {
         Some(group) => {
@@ -147,7 +156,7 @@ async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Resul
         }
         None => (cx.guarded("schedule").await?, None),
     };
-    if others.is_some_and(|others| !others.allow(&row.host)) {
+    if others.is_some_and(|others| !others.allow(host)) {
         // Another member of its group was placed meanwhile: this host does not do any more.
         drop(tx);
         crash_point!("boot.before_giving_up_room");
@@ -157,8 +166,8 @@ async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Resul
     let Some(mut fresh) = store::servers::hold(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
-    fresh.host = Some(row.host);
-    fresh.zone = Some(row.zone);
+    fresh.host = Some(host.to_owned());
+    fresh.zone = Some(zone.to_owned());
     fresh.task_state = Some("networking".to_owned());
     "running".clone_into(&mut fresh.want);
     fresh.generation += 1;
@@ -166,7 +175,17 @@ async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Resul
     store::servers::update(&mut tx, &fresh).await?;
     tx.commit().await?;
     crash_point!("boot.placed");
-    Ok(Next::Again)
+    begin_there(cx, &fresh).await
+}
+
+/// Goes on with a server that was just given its first host, for which nobody has asked for ports before. One with
+/// volumes, or that was elsewhere, is looked at anew.
+async fn begin_there(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
+    if !server.volumes.is_empty() || !server.excluded_hosts.is_empty() {
+        return Ok(Next::Again);
+    }
+    let plugged = ports::make(cx, server).await?;
+    tell_host(cx, server, plugged).await
 }
 
 /// Wants the server on its host, with the ports that were just plugged; told already, it waits for the host's word.
@@ -184,7 +203,7 @@ async fn tell_host(
             return Ok(Next::After(LOOK_AGAIN));
         }
     }
-    let mut tx = cx.guarded("spawn").await?;
+    let mut tx = cx.rest_guarded("spawn", LOOK_AGAIN).await?;
     let Some(mut fresh) = store::servers::hold(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::resize::{self, Move};
 use super::{
-    Asked, HostSays, LOOK_AGAIN, Work, give_up, host_says, observe, place, ports, publish, release,
-    room, step_error, supersede, volumes,
+    Asked, HostSays, LOOK_AGAIN, Work, aside, give_up, host_says, observe, place, ports, publish,
+    release, room, step_error, supersede, volumes,
 };
 use crate::model::migration::{Kind, Status};
 use crate::model::schedule::Wish;
@@ -57,11 +57,14 @@ pub(crate) async fn request<R>(
     // It holds nothing: the lost host's room is moved, not kept.
     record.status = Status::Accepted;
     record.ended_at = Some(asked.now);
+    let live = nephos_ops::live_in(tx, server.id.as_str()).await?;
+    let args = json!({"from": wish.from, "to": wish.to, "want": wish.want, "record": record.uuid});
     let work = Work {
         kind: Evacuate::KIND,
         server: &server.id,
         action: "evacuate",
-        args: json!({"from": wish.from, "to": wish.to, "want": wish.want, "record": record.uuid}),
+        // What a guest was to let go of on the lost host is taken out of the new one.
+        args: aside::with(args, live.as_ref())?,
         deadline_secs: DEADLINE_SECS,
     };
     supersede(tx, asked, work).await?;
@@ -118,6 +121,7 @@ impl Reconcile<Compute> for Evacuate {
                 fresh.task_state = None;
                 fresh.fault = None;
                 store::servers::update(&mut tx, &fresh).await?;
+                aside::go_on(cx, op, &mut tx).await?;
                 history(cx, op, &fresh, None, &mut tx).await?;
                 tx.commit().await?;
                 crash_point!("evacuate.finished");
@@ -137,6 +141,7 @@ impl Reconcile<Compute> for Evacuate {
         let Some(server) = give_up(cx, op, failure, tx).await? else {
             return Ok(());
         };
+        aside::go_on(cx, op, tx).await?;
         history(cx, op, &server, Some(&failure.message), tx).await
     }
 }

@@ -1,5 +1,6 @@
 //! Reconcilers, one file per verb. Each step looks at the world, does one thing that can be repeated, and comes back.
 
+mod aside;
 pub(crate) mod attach_volume;
 mod attachment;
 pub(crate) mod boot;
@@ -80,6 +81,16 @@ pub(crate) struct Asked<'a> {
     pub now: Timestamp,
 }
 
+impl<'a> Asked<'a> {
+    fn of_actions(self) -> store::actions::Asked<'a> {
+        store::actions::Asked {
+            caller: self.caller,
+            request_id: self.request_id,
+            at: self.now,
+        }
+    }
+}
+
 /// Work on a server, with its entry in the server's history.
 pub(crate) struct Work<'a> {
     pub kind: &'static str,
@@ -102,6 +113,24 @@ pub(crate) async fn begin(
         .map(|_| ())
 }
 
+/// Begins the same work on servers that this transaction makes; `work` names one of them.
+pub(crate) async fn begin_new(
+    tx: &mut Tx,
+    asked: Asked<'_>,
+    work: Work<'_>,
+    servers: &[&ServerId],
+) -> Result<(), EnqueueError> {
+    store::actions::insert_all(tx, servers, work.action, asked.of_actions()).await?;
+    let mut all = Vec::new();
+    for server in servers {
+        all.push(New {
+            resource_id: server.as_str(),
+            ..new(asked, &work)
+        });
+    }
+    nephos_ops::enqueue_new(tx, asked.now, &all).await
+}
+
 /// Begins work on a server in place of whatever is under way.
 pub(crate) async fn supersede(
     tx: &mut Tx,
@@ -115,12 +144,7 @@ pub(crate) async fn supersede(
 }
 
 async fn history(tx: &mut Tx, asked: Asked<'_>, work: &Work<'_>) -> Result<(), nephos_db::Error> {
-    let asked = store::actions::Asked {
-        caller: asked.caller,
-        request_id: asked.request_id,
-        at: asked.now,
-    };
-    store::actions::insert(tx, work.server, work.action, asked).await
+    store::actions::insert(tx, work.server, work.action, asked.of_actions()).await
 }
 
 fn new<'a>(asked: Asked<'a>, work: &Work<'a>) -> New<'a> {

@@ -22,7 +22,7 @@ pub(crate) async fn take(
     for seen in observed.iter().filter(|seen| seen.kind == KIND_CONSOLE) {
         tx.wake(Wake::new(CONSOLES, seen.id.as_str()));
     }
-    for seen in feed::record_observed(tx, now, host, observed).await? {
+    for seen in feed::record_observed(tx, host, observed).await? {
         // What is still under way there is progress for people, and nothing that an operation waits for.
         let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
         let under_way = guest

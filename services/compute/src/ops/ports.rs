@@ -24,17 +24,11 @@ pub(super) async fn ensure(
     cx: &OpCx<Compute>,
     server: &Server,
 ) -> Result<Option<Vec<Plugged>>, StepError> {
-    let wanted: Vec<(usize, &Nic)> = server
-        .nics
-        .iter()
-        .enumerate()
-        .filter(|(_, nic)| nic.bound.is_none() && !nic.leaving)
-        .collect();
+    let wanted: Vec<&Nic> = wanted(server).map(|(_, nic)| nic).collect();
     if wanted.is_empty() {
         return Ok(None);
     }
-    let any_ours = wanted.iter().any(|(_, nic)| nic.ours);
-    let mut here = if any_ours {
+    let mut here = if wanted.iter().any(|nic| nic.ours) {
         cx.siblings.ports_of(&server.id).await.map_err(step_error)?
     } else {
         Vec::new()
@@ -43,8 +37,28 @@ pub(super) async fn ensure(
     here.retain(|port| {
         !late.contains(&port.id) && !server.nics.iter().any(|nic| nic.port_id == port.id)
     });
+    plug_all(cx, server, here).await.map(Some)
+}
+
+/// As [`ensure`], for a server for which nobody has asked for ports before.
+pub(super) async fn make(cx: &OpCx<Compute>, server: &Server) -> Result<Vec<Plugged>, StepError> {
+    plug_all(cx, server, Vec::new()).await
+}
+
+/// The interfaces whose ports are not bound yet, with their places.
+fn wanted(server: &Server) -> impl Iterator<Item = (usize, &Nic)> {
+    let nics = server.nics.iter().enumerate();
+    nics.filter(|(_, nic)| nic.bound.is_none() && !nic.leaving)
+}
+
+/// Makes or binds a port for each interface, or takes what is `here` already.
+async fn plug_all(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    mut here: Vec<Port>,
+) -> Result<Vec<Plugged>, StepError> {
     let mut plugged = Vec::new();
-    for (index, nic) in wanted {
+    for (index, nic) in wanted(server) {
         let found = here.iter().position(|port| fits(port, nic, server));
         let port = match found {
             Some(at) => here.swap_remove(at),
@@ -57,7 +71,7 @@ pub(super) async fn ensure(
             .map_err(step_error)?;
         plugged.push(Plugged { index, port, bound });
     }
-    Ok(Some(plugged))
+    Ok(plugged)
 }
 
 /// Whether a port that no interface has was made for this one, by a try that was cut off.

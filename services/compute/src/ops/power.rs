@@ -1,5 +1,7 @@
 //! Start, stop, reboot, pause, suspend: the host is told another wish, and the server is what the host then says it is.
 
+use std::time::Duration;
+
 use nephos_auth::Authorized;
 use nephos_db::Tx;
 use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError, feed};
@@ -7,13 +9,17 @@ use nephos_runtime::crash_point;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, HostSays, LOOK_AGAIN, Work, begin, give_up, host_says, observe, place, publish,
+    Asked, HostSays, LOOK_AGAIN, Work, aside, begin, give_up, host_says, observe, place, publish,
+    seen_by, supersede,
 };
 use crate::model::server::{Server, VmState};
+use crate::model::spec::{GuestState, Progress};
 use crate::{Compute, store};
 
 /// A guest has 60 s to shut down by itself; the rest is the host's.
 const DEADLINE_SECS: i64 = 600;
+/// What a guest does meanwhile nobody reports by itself while it has something left to let go of.
+const LOOK_SOON: Duration = Duration::from_secs(1);
 
 pub(crate) struct Power;
 
@@ -32,6 +38,9 @@ pub(crate) struct Verb {
     pub reboot: Option<&'static str>,
     /// The states in which it may be asked for.
     pub from: &'static [VmState],
+    /// Whether it may be asked for while a guest is to let go of something. A guest that is saved to disk would come back
+    /// with what was taken from it meanwhile.
+    pub amid_detach: bool,
 }
 
 pub(crate) const START: Verb = Verb {
@@ -41,6 +50,7 @@ pub(crate) const START: Verb = Verb {
     want: "running",
     reboot: None,
     from: &[VmState::Stopped],
+    amid_detach: true,
 };
 pub(crate) const STOP: Verb = Verb {
     action: "stop",
@@ -49,6 +59,7 @@ pub(crate) const STOP: Verb = Verb {
     want: "stopped",
     reboot: None,
     from: &[VmState::Active, VmState::Error],
+    amid_detach: true,
 };
 pub(crate) const SOFT_REBOOT: Verb = Verb {
     action: "reboot",
@@ -57,6 +68,7 @@ pub(crate) const SOFT_REBOOT: Verb = Verb {
     want: "running",
     reboot: Some("soft"),
     from: &[VmState::Active],
+    amid_detach: true,
 };
 pub(crate) const HARD_REBOOT: Verb = Verb {
     action: "reboot",
@@ -71,6 +83,7 @@ pub(crate) const HARD_REBOOT: Verb = Verb {
         VmState::Suspended,
         VmState::Error,
     ],
+    amid_detach: true,
 };
 pub(crate) const PAUSE: Verb = Verb {
     action: "pause",
@@ -79,6 +92,7 @@ pub(crate) const PAUSE: Verb = Verb {
     want: "paused",
     reboot: None,
     from: &[VmState::Active],
+    amid_detach: true,
 };
 pub(crate) const UNPAUSE: Verb = Verb {
     action: "unpause",
@@ -87,6 +101,7 @@ pub(crate) const UNPAUSE: Verb = Verb {
     want: "running",
     reboot: None,
     from: &[VmState::Paused],
+    amid_detach: true,
 };
 pub(crate) const SUSPEND: Verb = Verb {
     action: "suspend",
@@ -95,6 +110,7 @@ pub(crate) const SUSPEND: Verb = Verb {
     want: "suspended",
     reboot: None,
     from: &[VmState::Active],
+    amid_detach: false,
 };
 pub(crate) const RESUME: Verb = Verb {
     action: "resume",
@@ -103,6 +119,7 @@ pub(crate) const RESUME: Verb = Verb {
     want: "running",
     reboot: None,
     from: &[VmState::Suspended],
+    amid_detach: false,
 };
 
 /// Asks for it; the caller has checked the state and the lock.
@@ -112,14 +129,19 @@ pub(crate) async fn request<R>(
     server: &Authorized<Server, R>,
     verb: Verb,
 ) -> Result<(), EnqueueError> {
+    let live = nephos_ops::live_in(tx, server.id.as_str()).await?;
+    let waits = live.filter(|op| verb.amid_detach && aside::is_patient(op));
     let work = Work {
         kind: Power::KIND,
         server: &server.id,
         action: verb.action,
-        args: json!({"event": verb.event}),
+        args: aside::with(json!({"event": verb.event}), waits.as_ref())?,
         deadline_secs: DEADLINE_SECS,
     };
-    begin(tx, asked, work).await?;
+    match waits {
+        Some(_) => supersede(tx, asked, work).await?,
+        None => begin(tx, asked, work).await?,
+    }
     let Some(mut fresh) = store::servers::lock(tx, &server.id).await? else {
         return Ok(());
     };
@@ -159,24 +181,13 @@ impl Reconcile<Compute> for Power {
             return Ok(Next::Again);
         }
         match host_says(cx, &server).await? {
+            HostSays::Working if aside::has(op) => match as_wanted(cx, &server, host).await? {
+                Some(state) => finish(cx, op, &server, state).await,
+                None => Ok(Next::After(LOOK_SOON)),
+            },
             HostSays::Working => Ok(Next::After(LOOK_AGAIN)),
             HostSays::Failed(why) => Ok(Next::Fail(Failure::new(why))),
-            HostSays::Settled(state) => {
-                crash_point!("power.before_finish");
-                let mut tx = cx.finish("finish").await?;
-                let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
-                    return Ok(Next::Done);
-                };
-                observe::take_state(&mut fresh, state, cx.now());
-                fresh.task_state = None;
-                fresh.fault = None;
-                fresh.updated_at = cx.now();
-                store::servers::update(&mut tx, &fresh).await?;
-                history(cx, op, &fresh, None, &mut tx).await?;
-                tx.commit().await?;
-                crash_point!("power.finished");
-                Ok(Next::Done)
-            }
+            HostSays::Settled(state) => finish(cx, op, &server, state).await,
         }
     }
 
@@ -190,8 +201,50 @@ impl Reconcile<Compute> for Power {
         let Some(server) = give_up(cx, op, failure, tx).await? else {
             return Ok(());
         };
+        aside::go_on(cx, op, tx).await?;
         history(cx, op, &server, Some(&failure.message), tx).await
     }
+}
+
+/// The guest is as wanted, but for what it still has to let go of: that is waited for by the work that was put aside.
+async fn as_wanted(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    host: &str,
+) -> Result<Option<GuestState>, StepError> {
+    let seen = seen_by(cx, host, &server.id, server.generation).await?;
+    let seen = seen.filter(|seen| {
+        let power = matches!(
+            (server.want.as_str(), seen.state),
+            ("running", GuestState::Running) | ("paused", GuestState::Paused)
+        );
+        let rebooted = seen.rebooted.unwrap_or_default() >= server.reboot_sequence;
+        power && rebooted && matches!(seen.progress, Progress::Waiting { .. })
+    });
+    Ok(seen.map(|seen| seen.state))
+}
+
+async fn finish(
+    cx: &OpCx<Compute>,
+    op: &Operation,
+    server: &Server,
+    state: GuestState,
+) -> Result<Next, StepError> {
+    crash_point!("power.before_finish");
+    let mut tx = cx.finish("finish").await?;
+    let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
+        return Ok(Next::Done);
+    };
+    observe::take_state(&mut fresh, state, cx.now());
+    fresh.task_state = None;
+    fresh.fault = None;
+    fresh.updated_at = cx.now();
+    store::servers::update(&mut tx, &fresh).await?;
+    aside::go_on(cx, op, &mut tx).await?;
+    history(cx, op, &fresh, None, &mut tx).await?;
+    tx.commit().await?;
+    crash_point!("power.finished");
+    Ok(Next::Done)
 }
 
 async fn history(

@@ -1,15 +1,15 @@
 //! The network service: networks, ports, security groups, floating addresses.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use nephos_peer::{Answer, PeerError};
+use futures_util::future::try_join_all;
+use nephos_peer::{Answer, PeerError, Peers};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    FACTS, FACTS_SECS, Facts, FixedIp, FloatingIp, MIGRATING_TO, Named, Network, Port, Siblings,
-    Subnet, absent_is_fine, encoded, owner, unwrapped,
+    Facts, FixedIp, FloatingIp, MIGRATING_TO, Named, Network, Port, Siblings, Subnet,
+    absent_is_fine, encoded, owner, unwrapped,
 };
 use crate::model::server::{BoundAddress, BoundNic, Nic, Server};
 use crate::model::spec::ServerId;
@@ -273,79 +273,55 @@ impl Siblings {
         })
     }
 
-    /// Names of security groups, in the order of their ids; one without a name is called by its id, as Nova does.
+    /// Names of security groups, in the order of their ids; one that went meanwhile is news of its own.
     async fn group_names(&self, ids: &[String]) -> Result<Vec<String>, PeerError> {
-        #[derive(Deserialize)]
-        struct List {
-            security_groups: Vec<Named>,
-        }
-        let oldest = self.clock.now().plus_secs(-FACTS_SECS);
-        let mut known: HashMap<String, String> = {
-            let groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-            let young = |id: &String| groups.get(id).filter(|(at, _)| *at >= oldest);
-            ids.iter()
-                .filter_map(|id| young(id).map(|(_, name)| (id.clone(), name.clone())))
-                .collect()
+        let name = |id: &String| {
+            let (peers, asked) = (self.peers.clone(), id.clone());
+            let ask = || async move { group_name(&peers, &asked).await };
+            let id = id.clone();
+            async move { self.groups.get(&id, ask).await }
         };
-        let unknown: String = ids
-            .iter()
-            .filter(|id| !known.contains_key(*id))
-            .map(|id| format!("&id={}", encoded(id)))
-            .collect();
-        if !unknown.is_empty() {
-            let target = format!("/v2.0/security-groups?fields=id&fields=name{unknown}");
-            let call = self.peers.get("network", target).as_service();
-            let found: List = call.send().await?.json()?;
-            let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-            if groups.len() >= FACTS {
-                groups.clear();
-            }
-            for Named { id, name } in found.security_groups {
-                let name = if name.is_empty() { id.clone() } else { name };
-                groups.insert(id.clone(), (self.clock.now(), name.clone()));
-                known.insert(id, name);
-            }
-        }
-        // One that went meanwhile is news of its own.
-        Ok(ids.iter().filter_map(|id| known.remove(id)).collect())
+        let names = try_join_all(ids.iter().map(name)).await?;
+        Ok(names.into_iter().flatten().collect())
     }
 
     async fn facts(&self, network: &str) -> Result<Facts, PeerError> {
-        #[derive(Deserialize)]
-        struct Subnets {
-            subnets: Vec<Subnet>,
-        }
-        let oldest = self.clock.now().plus_secs(-FACTS_SECS);
-        let kept = {
-            let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-            facts
-                .get(network)
-                .filter(|(at, _)| *at >= oldest)
-                .map(|(_, facts)| facts.clone())
-        };
-        if let Some(facts) = kept {
-            return Ok(facts);
-        }
-        let shown = self
-            .peers
-            .get("network", format!("/v2.0/networks/{network}"))
-            .as_service()
-            .send();
-        let subnets = self
-            .peers
-            .get("network", format!("/v2.0/subnets?network_id={network}"))
-            .as_service()
-            .send();
-        let (shown, subnets) = tokio::try_join!(shown, subnets)?;
-        let found = Facts {
-            network: unwrapped(shown.json()?, "network")?,
-            subnets: Arc::new(subnets.json::<Subnets>()?.subnets),
-        };
-        let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        if facts.len() >= FACTS {
-            facts.clear();
-        }
-        facts.insert(network.to_owned(), (self.clock.now(), found.clone()));
-        Ok(found)
+        let (peers, asked) = (self.peers.clone(), network.to_owned());
+        let ask = || async move { facts(&peers, &asked).await };
+        self.facts.get(network, ask).await
     }
+}
+
+/// The name of a security group; one without a name is called by its id, as Nova does. None: it is not there.
+async fn group_name(peers: &Peers, id: &str) -> Result<Option<String>, PeerError> {
+    #[derive(Deserialize)]
+    struct List {
+        security_groups: Vec<Named>,
+    }
+    let wanted = encoded(id);
+    let target = format!("/v2.0/security-groups?fields=id&fields=name&id={wanted}");
+    let call = peers.get("network", target).as_service();
+    let found: List = call.send().await?.json()?;
+    let found = found.security_groups.into_iter().next();
+    Ok(found.map(|Named { id, name }| if name.is_empty() { id } else { name }))
+}
+
+async fn facts(peers: &Peers, network: &str) -> Result<Facts, PeerError> {
+    #[derive(Deserialize)]
+    struct Subnets {
+        subnets: Vec<Subnet>,
+    }
+    let shown = peers
+        .get("network", format!("/v2.0/networks/{network}"))
+        .as_service()
+        .send();
+    let subnets = peers
+        .get("network", format!("/v2.0/subnets?network_id={network}"))
+        .as_service()
+        .send();
+    let (shown, subnets) = tokio::try_join!(shown, subnets)?;
+    Ok(Facts {
+        network: unwrapped(shown.json()?, "network")?,
+        subnets: Arc::new(subnets.json::<Subnets>()?.subnets),
+    })
 }

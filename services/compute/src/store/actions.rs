@@ -1,7 +1,7 @@
 //! The history of a server: what was asked for, by whom, and what came of it.
 
 use nephos_auth::Caller;
-use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+use nephos_db::{Arg, Db, Error, FromRow, Row, Tx, args};
 use nephos_types::{RequestId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -65,18 +65,37 @@ pub(crate) async fn insert(
     action: &str,
     asked: Asked<'_>,
 ) -> Result<(), Error> {
-    tx.exec(
-        "INSERT INTO actions (id, server_id, action, request_id, user_id, project_id, started_at, updated_at, \
-         finished_at, message, events) VALUES ($1, $2, $3, $4, $5, $6, $7, $7, NULL, NULL, '[]')",
+    insert_all(tx, &[server], action, asked).await
+}
+
+/// The same action of several servers.
+pub(crate) async fn insert_all(
+    tx: &mut Tx,
+    servers: &[&ServerId],
+    action: &str,
+    asked: Asked<'_>,
+) -> Result<(), Error> {
+    let row = |server: &&ServerId| {
         args![
             nephos_runtime::ids::uuid().to_string(),
             server,
             action,
             asked.request_id,
             asked.caller.user_id,
-            asked.caller.project_id().map_or("", |project| project.as_str()),
+            asked
+                .caller
+                .project_id()
+                .map_or("", |project| project.as_str()),
             asked.at,
-        ],
+            asked.at,
+            "[]",
+        ]
+    };
+    let rows: Vec<Vec<Arg>> = servers.iter().map(row).collect();
+    tx.exec_rows(
+        "INSERT INTO actions (id, server_id, action, request_id, user_id, project_id, started_at, updated_at, events)",
+        &rows,
+        "",
     )
     .await?;
     Ok(())

@@ -176,62 +176,75 @@ pub(crate) async fn hold(tx: &mut Tx, id: &ServerId) -> Result<Option<Server>, E
     .await
 }
 
-pub(crate) async fn insert(tx: &mut Tx, server: &Server) -> Result<(), Error> {
-    let (key_name, key_data) = server.key.clone().unzip();
-    tx.exec(
+/// Writes servers that were just asked for.
+pub(crate) async fn insert(tx: &mut Tx, servers: &[Server]) -> Result<(), Error> {
+    let rows: Vec<Vec<Arg>> = servers.iter().map(new_row).collect::<Result<_, _>>()?;
+    tx.exec_rows(
         "INSERT INTO servers (id, project_id, user_id, name, description, hostname, image_id, image, flavor_id, \
-         flavor, key_name, key_data, user_data, config_drive, wanted_zone, wanted_host, zone, host, vm_state, \
-         task_state, want, power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, \
-         security_groups, metadata, tags, locked_by, locked_reason, fault, excluded_hosts, reservation_id, \
-         launch_index, access_ipv4, access_ipv6, disk_config, created_at, updated_at, launched_at, admin_pass, \
-         guest_password, files, vcpus, ram_mib, disk_gib, group_id, volumes) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, NULL, NULL, $17, $18, \
-         $19, $20, $21, 0, '', 0, $22, $23, $24, $25, NULL, NULL, NULL, '[]', $26, $27, $28, $29, $30, $31, $31, NULL, \
-         $32, '', $33, $34, $35, $36, $37, $38)",
-        args![
-            server.id,
-            server.project_id,
-            server.user_id,
-            server.name,
-            server.description,
-            server.hostname,
-            server.image.id,
-            json(&server.image)?,
-            server.flavor.id,
-            json(&server.flavor)?,
-            key_name,
-            key_data,
-            server.user_data,
-            server.config_drive,
-            server.wanted_zone,
-            server.wanted_host,
-            server.vm_state.word(),
-            server.task_state,
-            server.want,
-            server.power_state,
-            server.generation,
-            json(&server.nics)?,
-            json(&server.security_groups)?,
-            json(&server.metadata)?,
-            json(&server.tags)?,
-            server.reservation_id,
-            server.launch_index,
-            server.access_ipv4,
-            server.access_ipv6,
-            server.disk_config,
-            server.created_at,
-            // Without a config drive nothing could ever show it to the guest.
-            server.admin_pass.as_ref().filter(|_| server.config_drive),
-            json(&server.files)?,
-            server.flavor.vcpus,
-            server.flavor.ram_mib,
-            if server.boots_from_volume() { 0 } else { server.flavor.disk_gib },
-            server.group_id,
-            json(&server.volumes)?,
-        ],
+         flavor, key_name, key_data, user_data, config_drive, wanted_zone, wanted_host, vm_state, task_state, want, \
+         power_state, generation, reboot_sequence, reboot_kind, disk_epoch, networks, security_groups, metadata, tags, \
+         excluded_hosts, reservation_id, launch_index, access_ipv4, access_ipv6, disk_config, created_at, updated_at, \
+         admin_pass, guest_password, files, vcpus, ram_mib, disk_gib, group_id, volumes)",
+        &rows,
+        "",
     )
     .await?;
     Ok(())
+}
+
+fn new_row(server: &Server) -> Result<Vec<Arg>, Error> {
+    let (key_name, key_data) = server.key.clone().unzip();
+    Ok(args![
+        server.id,
+        server.project_id,
+        server.user_id,
+        server.name,
+        server.description,
+        server.hostname,
+        server.image.id,
+        json(&server.image)?,
+        server.flavor.id,
+        json(&server.flavor)?,
+        key_name,
+        key_data,
+        server.user_data,
+        server.config_drive,
+        server.wanted_zone,
+        server.wanted_host,
+        server.vm_state.word(),
+        server.task_state,
+        server.want,
+        server.power_state,
+        server.generation,
+        0,
+        "",
+        0,
+        json(&server.nics)?,
+        json(&server.security_groups)?,
+        json(&server.metadata)?,
+        json(&server.tags)?,
+        "[]",
+        server.reservation_id,
+        server.launch_index,
+        server.access_ipv4,
+        server.access_ipv6,
+        server.disk_config,
+        server.created_at,
+        server.created_at,
+        // Without a config drive nothing could ever show it to the guest.
+        server.admin_pass.as_ref().filter(|_| server.config_drive),
+        "",
+        json(&server.files)?,
+        server.flavor.vcpus,
+        server.flavor.ram_mib,
+        if server.boots_from_volume() {
+            0
+        } else {
+            server.flavor.disk_gib
+        },
+        server.group_id,
+        json(&server.volumes)?,
+    ])
 }
 
 /// Writes everything that can change.

@@ -117,7 +117,7 @@ async fn take_in<'a>(
     observed: &'a [Observed],
 ) -> Result<Vec<&'a Observed>, Fault> {
     let known = hosts::seen(tx, now, host).await?;
-    let changed = feed::record_observed(tx, now, host, observed).await?;
+    let changed = feed::record_observed(tx, host, observed).await?;
     let in_any_case = |seen: &&Observed| match seen.kind.as_str() {
         KIND_ROUTER => true,
         KIND_HOST => !known,

@@ -8,9 +8,10 @@
 use std::collections::BTreeSet;
 
 use nephos_db::{Error, Tx, args};
-use nephos_ops::feed::{self, Place, lists};
+use nephos_ops::feed::{self, Place, Telling, lists};
 use nephos_types::Timestamp;
 
+use crate::model::network::Network;
 use crate::model::port::{FixedIp as FixedIpOfPort, Port};
 use crate::model::spec::{
     AddressPair, DhcpOption, FixedIp, KIND_NETWORK, KIND_PORT, KIND_SECURITY_GROUP, NetworkSpec,
@@ -50,30 +51,97 @@ pub(crate) async fn port(
     if new_hosts.is_empty() && !old_hosts.is_empty() {
         feed::forget(tx, KIND_PORT, &any.id).await?;
     }
+    let mut marks = Vec::new();
     for host in &new_hosts {
-        // From here on nobody else tells this host of anything, or takes anything from it.
-        lists::hold_host(tx, host).await?;
-        if let Some(port) = after.filter(|port| !port.is_router()) {
-            let spot = place(host, KIND_PORT, &port.id);
-            feed::publish_changed(tx, now, spot, &port_spec(port)).await?;
-            for group in &port.security_groups {
-                ensure_group(tx, now, host, group).await?;
-            }
-        }
-        ensure_network(tx, now, host, &any.network_id).await?;
+        let of_guests = after.filter(|port| !port.is_router());
+        marks.extend(to_host(tx, now, host, (of_guests, &any.network_id)).await?);
     }
     groups_left(tx, now, before, after).await?;
-    if reach(before) == reach(after) {
-        return Ok(());
-    }
     // A guest that runs on elsewhere is not to be looked for where it was until somebody gets round to it.
     let arrived = |before: &Port, after: &Port| {
         !before.next_host.is_empty() && before.next_host == after.host
     };
-    if before.zip(after).is_some_and(|(b, a)| arrived(b, a)) {
+    let moves = reach(before) != reach(after);
+    let at_once = before.zip(after).is_some_and(|(b, a)| arrived(b, a));
+    if moves && !at_once {
+        marks.push((KIND_PORT, any.id.clone()));
+    }
+    let marks: Vec<(&str, &str)> = marks
+        .iter()
+        .map(|(kind, id)| (*kind, id.as_str()))
+        .collect();
+    stale::mark_all(tx, now, &marks).await?;
+    if moves && at_once {
         return entries::of_ports(tx, now, std::slice::from_ref(&any.id)).await;
     }
-    stale::mark(tx, now, KIND_PORT, &any.id).await
+    Ok(())
+}
+
+/// What is to be looked at once more when this is committed: kind and id.
+type Marks = Vec<(&'static str, String)>;
+
+/// Tells a host of a port, if it is one of a guest, and of its groups and its network as far as it does not know them.
+async fn to_host(
+    tx: &mut Tx,
+    now: Timestamp,
+    host: &str,
+    (port, network): (Option<&Port>, &str),
+) -> Result<Marks, Error> {
+    let groups = port.map_or(&[][..], |port| &port.security_groups);
+    let ids = port.map(|port| port.id.as_str()).into_iter();
+    let ids: Vec<&str> = ids
+        .chain([network])
+        .chain(groups.iter().map(String::as_str))
+        .collect();
+    let mut telling = Telling::begin(tx, now, (FEED, host), &ids).await?;
+    let mut marks = Vec::new();
+    if let Some(port) = port {
+        telling.want(KIND_PORT, &port.id, &port_spec(port))?;
+    }
+    for group in groups {
+        marks.extend(add_group(tx, &mut telling, group).await?);
+    }
+    if !telling.knows(KIND_NETWORK, network)
+        && let Some(spec) = network_spec(tx, network).await?
+    {
+        telling.want(KIND_NETWORK, network, &spec)?;
+        telling.read(entries::ports_of(network));
+        // Whoever changes the network meanwhile does not see yet that this host knows it.
+        marks.push((KIND_NETWORK, network.to_owned()));
+    }
+    telling.end(tx).await?;
+    Ok(marks)
+}
+
+/// Tells a host of a security group and of the groups that its rules name, if it does not know it.
+async fn add_group(tx: &mut Tx, telling: &mut Telling<'_>, id: &str) -> Result<Marks, Error> {
+    let mut marks = Vec::new();
+    let mut wanted = vec![id.to_owned()];
+    while let Some(id) = wanted.pop() {
+        if telling.knows(KIND_SECURITY_GROUP, &id) {
+            continue;
+        }
+        let Some(spec) = group_spec(tx, &id).await? else {
+            continue;
+        };
+        telling.want(KIND_SECURITY_GROUP, &id, &spec)?;
+        telling.read(entries::members_of(&id));
+        if marks.is_empty() {
+            // Of groups that are only named, what they name is not wanted.
+            let named: BTreeSet<String> = spec
+                .rules
+                .into_iter()
+                .filter_map(|r| r.remote_group)
+                .collect();
+            wanted.extend(named.into_iter().filter(|named| *named != id));
+            let ids: Vec<&str> = wanted.iter().map(String::as_str).collect();
+            if !ids.is_empty() {
+                telling.look(tx, &ids).await?;
+            }
+        }
+        marks.push((KIND_SECURITY_GROUP, id));
+    }
+    Ok(marks)
 }
 
 /// What entries of lists say of a port.
@@ -216,24 +284,7 @@ pub(crate) async fn ensure_network(
     Ok(())
 }
 
-/// Tells a host of a security group and of the groups that its rules name, if it does not know it.
-async fn ensure_group(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Result<(), Error> {
-    if is_told(tx, host, KIND_SECURITY_GROUP, id).await? {
-        return Ok(());
-    }
-    group_on(tx, now, host, id).await?;
-    ensure_remote(tx, now, host, id).await
-}
-
-async fn ensure_remote(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Result<(), Error> {
-    for remote in remote_groups(tx, id).await? {
-        if remote != id && !is_told(tx, host, KIND_SECURITY_GROUP, &remote).await? {
-            group_on(tx, now, host, &remote).await?;
-        }
-    }
-    Ok(())
-}
-
+/// Tells a host of a security group.
 async fn group_on(tx: &mut Tx, now: Timestamp, host: &str, id: &str) -> Result<(), Error> {
     if let Some(spec) = group_spec(tx, id).await? {
         feed::publish_changed(tx, now, place(host, KIND_SECURITY_GROUP, id), &spec).await?;
@@ -274,7 +325,8 @@ pub(crate) async fn network_again(tx: &mut Tx, now: Timestamp, id: &str) -> Resu
 }
 
 async fn network_spec(tx: &mut Tx, id: &str) -> Result<Option<NetworkSpec>, Error> {
-    let Some(network) = networks::bare(&mut Reader::Tx(tx), id).await? else {
+    let query = networks::query().eq("id", id);
+    let Some(network) = Reader::Tx(tx).find::<Network>(&query).await?.pop() else {
         return Ok(None);
     };
     let subnets = subnets::of_network(&mut Reader::Tx(tx), id).await?;
@@ -338,7 +390,10 @@ pub(crate) async fn unnamed(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(),
 }
 
 async fn group_spec(tx: &mut Tx, id: &str) -> Result<Option<SecurityGroupSpec>, Error> {
-    let group = security_groups::get(&mut Reader::Tx(tx), id).await?;
+    let query = security_groups::query().eq("id", id);
+    let group = security_groups::with_rules(&mut Reader::Tx(tx), &query)
+        .await?
+        .pop();
     Ok(group.map(|group| SecurityGroupSpec {
         id: group.id.clone(),
         stateful: group.stateful,

@@ -55,10 +55,9 @@ const SHARDS: i64 = 16;
 
 /// Counts `more` things, unless the project's limit is reached.
 pub(crate) async fn take(tx: &mut Tx, project: &str, resource: &str, more: i64) -> Result<()> {
-    let limit = limit_of(tx, project, resource).await?;
-    if count_more(tx, (project, resource), more, limit).await? {
+    let Some(limit) = count_more(tx, (project, resource), more).await? else {
         return Ok(());
-    }
+    };
     Err(Refusal::conflict(
         "OverQuota",
         format!("Quota exceeded for resources: ['{resource}']. The limit is {limit}."),
@@ -73,8 +72,7 @@ pub(crate) async fn add(
     resource: &str,
     more: i64,
 ) -> Result<(), nephos_db::Error> {
-    let limit = limit_of(tx, project, resource).await?;
-    if !count_more(tx, (project, resource), more, limit).await? {
+    if count_more(tx, (project, resource), more).await?.is_some() {
         let total = total(tx, project, resource).await?;
         even_out(tx, project, resource, total + more).await?;
     }
@@ -114,23 +112,20 @@ async fn limit_of(tx: &mut Tx, project: &str, resource: &str) -> Result<i64, nep
     Ok(own.unwrap_or_else(|| default_limit(resource)))
 }
 
-/// Counts `more` things if that is within the limit; says whether. If it is not, the rows are held.
+/// Counts `more` things if that is within the limit. If it is not, gives the limit, and the rows are held.
 async fn count_more(
     tx: &mut Tx,
     (project, resource): (&str, &str),
     more: i64,
-    limit: i64,
-) -> Result<bool, nephos_db::Error> {
+) -> Result<Option<i64>, nephos_db::Error> {
     let shard = any_shard();
+    let Standing { limit, used } = standing(tx, (project, resource), shard).await?;
     if limit < 0 {
         add_to(tx, (project, resource), shard, more).await?;
-        return Ok(true);
+        return Ok(None);
     }
     let share = share(limit, shard);
-    let used =
-        "SELECT used FROM quota_usage WHERE project_id = $1 AND resource = $2 AND shard = $3";
-    let used: Option<i64> = tx.fetch_opt(used, args![project, resource, shard]).await?;
-    if used.unwrap_or(0).saturating_add(more) <= share {
+    if used.saturating_add(more) <= share {
         // When the row is used up meanwhile, all begins anew: who waits for the others holds none.
         tx.exec_some(
             "INSERT INTO quota_usage (project_id, resource, shard, used) VALUES ($1, $2, $3, $4) \
@@ -139,15 +134,42 @@ async fn count_more(
             args![project, resource, shard, more, share],
         )
         .await?;
-        return Ok(true);
+        return Ok(None);
     }
     hold(tx, project, resource).await?;
     let total = total(tx, project, resource).await?.saturating_add(more);
     if total > limit {
-        return Ok(false);
+        return Ok(Some(limit));
     }
     even_out(tx, project, resource, total).await?;
-    Ok(true)
+    Ok(None)
+}
+
+/// A project's limit of a thing (-1: none), and what one row says that it has.
+struct Standing {
+    limit: i64,
+    used: i64,
+}
+
+async fn standing(
+    tx: &mut Tx,
+    (project, resource): (&str, &str),
+    shard: i64,
+) -> Result<Standing, nephos_db::Error> {
+    let sql = "SELECT COALESCE((SELECT quota_limit FROM quota_limits WHERE project_id = $1 AND resource = $2), $4) \
+         AS quota_limit, COALESCE((SELECT used FROM quota_usage WHERE project_id = $1 AND resource = $2 \
+         AND shard = $3), 0) AS used";
+    let values = args![project, resource, shard, default_limit(resource)];
+    tx.fetch_one(sql, values).await
+}
+
+impl FromRow for Standing {
+    fn from_row(row: &Row) -> Result<Self, nephos_db::Error> {
+        Ok(Self {
+            limit: row.get("quota_limit")?,
+            used: row.get("used")?,
+        })
+    }
 }
 
 async fn add_to(

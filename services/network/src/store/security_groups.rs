@@ -45,6 +45,25 @@ pub(crate) async fn find(
     reader: &mut Reader<'_>,
     query: &Where,
 ) -> Result<Vec<SecurityGroup>, Error> {
+    let mut found = with_rules(reader, query).await?;
+    let ids: Vec<String> = found.iter().map(|group| group.id.clone()).collect();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let mut grants = rbac::of(reader, &ids).await?;
+    let mut tags = tags::of(reader, &ids).await?;
+    for group in &mut found {
+        group.grants = grants.remove(&group.id).unwrap_or_default();
+        group.tags = tags.remove(&group.id).unwrap_or_default();
+    }
+    Ok(found)
+}
+
+/// With rules only.
+pub(crate) async fn with_rules(
+    reader: &mut Reader<'_>,
+    query: &Where,
+) -> Result<Vec<SecurityGroup>, Error> {
     let mut found: Vec<SecurityGroup> = reader.find(query).await?;
     let ids: Vec<String> = found.iter().map(|group| group.id.clone()).collect();
     if ids.is_empty() {
@@ -62,12 +81,8 @@ pub(crate) async fn find(
             .or_default()
             .push(rule);
     }
-    let mut grants = rbac::of(reader, &ids).await?;
-    let mut tags = tags::of(reader, &ids).await?;
     for group in &mut found {
         group.rules = by_group.remove(&group.id).unwrap_or_default();
-        group.grants = grants.remove(&group.id).unwrap_or_default();
-        group.tags = tags.remove(&group.id).unwrap_or_default();
     }
     Ok(found)
 }

@@ -4,7 +4,7 @@
 //! waits for another. Whoever takes a mark reads what it is about in the same transaction, after it: what left the mark
 //! was committed with it.
 
-use nephos_db::{Db, Error, Tx, Where, args};
+use nephos_db::{Arg, Db, Error, Tx, Where, args};
 use nephos_types::{Timestamp, Wake};
 
 use crate::model::spec::{KIND_NETWORK, KIND_PORT};
@@ -21,11 +21,24 @@ const AT_ONCE: i64 = 5000;
 
 /// Has a thing looked at once this transaction is committed.
 pub(crate) async fn mark(tx: &mut Tx, now: Timestamp, kind: &str, id: &str) -> Result<(), Error> {
-    tx.exec(
-        "INSERT INTO stale (mark, kind, id, since) VALUES ($1, $2, $3, $4)",
-        args![fresh(), kind, id, now],
-    )
-    .await?;
+    mark_all(tx, now, &[(kind, id)]).await
+}
+
+/// Has things, by kind and id, looked at once this transaction is committed.
+pub(crate) async fn mark_all(
+    tx: &mut Tx,
+    now: Timestamp,
+    things: &[(&str, &str)],
+) -> Result<(), Error> {
+    if things.is_empty() {
+        return Ok(());
+    }
+    let marks = things
+        .iter()
+        .map(|(kind, id)| args![fresh(), kind, id, now]);
+    let marks: Vec<Vec<Arg>> = marks.collect();
+    let insert = "INSERT INTO stale (mark, kind, id, since)";
+    tx.exec_rows(insert, &marks, "").await?;
     tx.wake(Wake::new(TOPIC, ""));
     Ok(())
 }

@@ -16,6 +16,7 @@ use nephos_runtime::Clock;
 use nephos_types::Timestamp;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
+use serde_json::json;
 
 use crate::agent::documents::{Documents, Owner};
 use crate::agent::metadata::Relay;
@@ -548,4 +549,22 @@ fn heard(frame: &[u8], text: &str) -> Option<(IpAddr, u16)> {
         }
         _other => None,
     }
+}
+
+pub const WEB: u16 = 80;
+
+/// Two guests of network 1; the second one lets in what `rules` say.
+pub async fn two(rules: Vec<RuleSpec>) -> (Bench, Card, Card) {
+    let mut bench = Bench::new("127.0.0.1");
+    bench.documents.groups.insert(id(2), group(2, rules));
+    bench.port(11, &[1]);
+    bench.port(12, &[1, 2]);
+    bench.apply().await;
+    bench.all_is_up();
+    let cards = (Card::plug(11, "10.0.0.11"), Card::plug(12, "10.0.0.12"));
+    (bench, cards.0, cards.1)
+}
+
+pub fn web() -> RuleSpec {
+    rule(json!({"protocol": 17, "port_min": WEB, "port_max": WEB}))
 }

@@ -4,7 +4,9 @@
 
 pub mod bench;
 mod facts;
+mod guest_services;
 mod restart;
+mod routers;
 mod simulated;
 mod two_hosts;
 mod whole;
