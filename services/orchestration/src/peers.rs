@@ -220,6 +220,11 @@ impl Siblings {
         Ok(token)
     }
 
+    /// Asks a sibling in the name of a caller who is there.
+    pub async fn ask_as(&self, token: &str, ask: &Ask<'_>) -> Result<Value, PeerError> {
+        self.send(token, ask).await?.json()
+    }
+
     /// Asks a sibling in the name of whoever the trust is from; an answer without a body is null.
     pub async fn ask(&self, trust: &str, ask: &Ask<'_>) -> Result<Value, PeerError> {
         let answer = self.answer(trust, ask).await?;

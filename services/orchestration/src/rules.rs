@@ -48,6 +48,8 @@ nephos_auth::rules! {
     pub(crate) NetworkQuotaType = "resource_types:OS::Neutron::Quota", "rule:project_admin";
     /// Set quotas of servers in a stack.
     pub(crate) ServerQuotaType = "resource_types:OS::Nova::Quota", "rule:project_admin";
+    /// Make host aggregates in a stack.
+    pub(crate) AggregateType = "resource_types:OS::Nova::HostAggregate", "rule:project_admin";
     /// Make flavors in a stack.
     pub(crate) FlavorType = "resource_types:OS::Nova::Flavor", "rule:project_admin";
     /// Create a software configuration.

@@ -244,3 +244,31 @@ async fn a_group_of_servers_has_one_policy_and_its_servers_name_it() {
     cloud.delete(&stack).await;
     assert_eq!(cloud.siblings.count("groups"), 0);
 }
+
+#[tokio::test]
+async fn an_aggregate_has_the_hosts_the_zone_and_the_metadata_that_are_wanted() {
+    let mut cloud = cloud().await;
+    let hosts = |properties: Value| json!({"a": {"type": "OS::Nova::HostAggregate", "properties": properties}});
+    let first = json!({"name": "fast", "availability_zone": "z", "hosts": ["h1", "h2"], "metadata": {"ssd": "true", "n": 5}});
+    let body = json!({"stack_name": "s", "template": template(hosts(first.clone()))});
+    let answer = cloud.member().post(&path("/stacks"), body).await;
+    answer.expect(403);
+    cloud.who = Persona::Admin;
+    let stack = cloud.made("s", hosts(first)).await;
+    complete(&cloud, &stack).await;
+    let made = only(&cloud, "aggregates", "fast");
+    assert_eq!(made["hosts"], json!(["h1", "h2"]));
+    let metadata = json!({"ssd": "true", "n": "5", "availability_zone": "z"});
+    assert_eq!(made["metadata"], metadata);
+    let next = json!({"name": "faster", "hosts": ["h2", "h3"], "metadata": {"n": "6"}});
+    cloud.updated(&stack, hosts(next)).await;
+    complete(&cloud, &stack).await;
+    let now = only(&cloud, "aggregates", "faster");
+    assert_eq!(
+        (&now["id"], &now["hosts"]),
+        (&made["id"], &json!(["h2", "h3"]))
+    );
+    assert_eq!(now["metadata"], json!({"n": "6"}));
+    cloud.delete(&stack).await;
+    assert_eq!(cloud.siblings.count("aggregates"), 0);
+}

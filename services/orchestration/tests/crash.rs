@@ -78,7 +78,10 @@ fn resources() -> Value {
         "net": {"type": "OS::Neutron::Net", "properties": {"description": "d"}},
         "sub": {"type": "OS::Neutron::Subnet", "properties": {"network": {"get_resource": "net"}, "cidr": "10.0.0.0/24"}},
         "group": {"type": "OS::Neutron::SecurityGroup", "properties": {"rules": [{"protocol": "icmp"}]}},
-        "server": {"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "networks": [{"network": {"get_resource": "net"}}], "key_name": {"get_resource": "key"}}, "depends_on": "sub"},
+        "server": {"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "networks": [{"subnet": {"get_resource": "sub"}, "floating_ip": {"get_resource": "ip"}}], "key_name": {"get_resource": "key"}}, "depends_on": "sub"},
+        "ip": {"type": "OS::Neutron::FloatingIP", "properties": {"floating_network": "00000000-0000-4000-8000-000000000098"}},
+        "router": {"type": "OS::Neutron::Router"},
+        "routes": {"type": "OS::Neutron::ExtraRouteSet", "properties": {"router": {"get_resource": "router"}, "routes": [{"destination": "10.9.0.0/16", "nexthop": "10.0.0.9"}]}},
         "key": {"type": "OS::Nova::KeyPair", "properties": {"name": "k"}},
         "volume": {"type": "OS::Cinder::Volume", "properties": {"size": 1, "name": "v", "description": "d"}},
         "plug": {"type": "OS::Cinder::VolumeAttachment", "properties": {"instance_uuid": {"get_resource": "server"}, "volume_id": {"get_resource": "volume"}}},
@@ -169,6 +172,28 @@ async fn going_back_to_a_server_that_let_go_of_its_port() {
 }
 
 #[tokio::test]
+async fn other_nics_of_a_server() {
+    let all = |subnet: &str, ip: &str| {
+        let of = |name: &str| json!({ "get_resource": name });
+        let sub = |cidr: &str| json!({"type": "OS::Neutron::Subnet", "properties": {"network": of("net"), "cidr": cidr}});
+        let floating = json!({"type": "OS::Neutron::FloatingIP", "properties": {"floating_network": "00000000-0000-4000-8000-000000000098"}});
+        let nics = json!([{"subnet": of(subnet), "floating_ip": of(ip)}]);
+        json!({
+            "net": {"type": "OS::Neutron::Net"}, "a": sub("10.0.0.0/24"), "b": sub("10.0.1.0/24"), "i": floating, "j": floating,
+            "s": {"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "networks": nics}},
+        })
+    };
+    check(10, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", all("a", "i")).await;
+        let next = json!({ "template": template(all("b", "j")) });
+        cloud.update(&stack, next).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn going_back_to_members_of_a_group() {
     let group = |zone: &str| {
         let net =
@@ -235,6 +260,7 @@ async fn what_administrators_set_and_images() {
             "link": {"type": "OS::Cinder::QoSAssociation", "properties": {"qos_specs": {"get_resource": "speed"}, "volume_types": [{"get_resource": "type"}]}},
             "quota": {"type": "OS::Cinder::Quota", "properties": {"project": "p1", "volumes": 5}},
             "group": {"type": "OS::Nova::ServerGroup", "properties": {"name": "g"}},
+            "hosts": {"type": "OS::Nova::HostAggregate", "properties": {"name": "a", "availability_zone": "z", "hosts": ["h"], "metadata": {"k": "v"}}},
             "image": {"type": "OS::Glance::WebImage", "properties": {"name": "i", "disk_format": "raw", "container_format": "bare", "location": "http://a.test/i"}},
         })
     };

@@ -165,6 +165,15 @@ impl State {
                 json!({"catalog": [{"type": "object-store", "endpoints": [
                     {"interface": "public", "url": "http://cloud.test:8080/object/v1/AUTH_p"}]}]}),
             ),
+            (
+                "PUT",
+                [
+                    "v2.0",
+                    "routers",
+                    router,
+                    verb @ ("add_extraroutes" | "remove_extraroutes"),
+                ],
+            ) => self.routes(router, verb, body),
             ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
             (_, ["v2.0", "quotas", rest @ ..]) => self.limits(method, rest, body),
             (_, ["v2.1", "os-quota-sets", rest @ ..]) => self.limits(method, rest, body),
@@ -198,6 +207,11 @@ impl State {
             }
             ("POST", ["v2.1", "servers", server, "action"]) => self.server_action(server, body),
             (_, ["v2.1", "servers", rest @ ..]) => self.servers(method, rest, query, body),
+            ("GET", ["v2.1", "os-availability-zone"]) => {
+                let zones = ["nova", "second"].map(|name| json!({ "zoneName": name }));
+                (200, json!({ "availabilityZoneInfo": zones }))
+            }
+            (_, ["v2.1", "os-aggregates", rest @ ..]) => self.aggregates(method, rest, body),
             (_, ["v2.1", "os-server-groups", rest @ ..]) => self.server_groups(method, rest, body),
             (_, ["v3", _project, "backups", rest @ ..]) => {
                 self.backups((method, rest), query, body)

@@ -131,6 +131,70 @@ impl State {
         }
     }
 
+    pub fn routes(&mut self, router: &str, verb: &str, body: &Value) -> Answer {
+        let Some(router) = self.rows("routers").get_mut(router) else {
+            return missing();
+        };
+        let given = body["router"]["routes"].as_array().unwrap();
+        let mut routes = router["routes"].as_array().cloned().unwrap_or_default();
+        routes.retain(|route| !given.contains(route));
+        if verb == "add_extraroutes" {
+            routes.extend(given.iter().cloned());
+        }
+        router["routes"] = json!(routes);
+        (200, json!({ "router": router }))
+    }
+
+    pub fn aggregates(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
+        match (method, rest) {
+            ("POST", []) => {
+                let id = self.rows("aggregates").len() + 7;
+                let mut one = body["aggregate"].clone();
+                let more = json!({"id": id, "hosts": [], "metadata": {}});
+                one.as_object_mut()
+                    .unwrap()
+                    .extend(more.as_object().unwrap().clone());
+                self.rows("aggregates").insert(id.to_string(), one.clone());
+                (200, json!({ "aggregate": one }))
+            }
+            ("GET", []) => {
+                let all: Vec<Value> = self.rows("aggregates").values().cloned().collect();
+                (200, json!({ "aggregates": all }))
+            }
+            ("DELETE", [id]) => {
+                let held = self
+                    .rows("aggregates")
+                    .get(*id)
+                    .is_some_and(|one| one["hosts"] != json!([]));
+                if held {
+                    return refused(400, "it has hosts");
+                }
+                let gone = self.rows("aggregates").remove(*id);
+                gone.map_or_else(missing, |_| (200, Value::Null))
+            }
+            (_, [id, ..]) => match self.rows("aggregates").get_mut(*id) {
+                None => missing(),
+                Some(one) => {
+                    if method == "PUT" {
+                        one["name"] = body["aggregate"]["name"].clone();
+                    }
+                    let host = |verb: &str| body[verb]["host"].clone();
+                    let hosts = one["hosts"].as_array_mut().unwrap();
+                    hosts.retain(|known| *known != host("remove_host"));
+                    if body.get("add_host").is_some() {
+                        hosts.push(host("add_host"));
+                    }
+                    let changes = body["set_metadata"]["metadata"].as_object().cloned();
+                    let metadata = one["metadata"].as_object_mut().unwrap();
+                    metadata.extend(changes.unwrap_or_default());
+                    metadata.retain(|_, value| !value.is_null());
+                    (200, json!({ "aggregate": one }))
+                }
+            },
+            other => panic!("aggregates are not asked this: {other:?}"),
+        }
+    }
+
     pub fn retype(&mut self, id: &str, wish: &Value) -> Answer {
         let refused = self.refuses.contains_key("retype");
         let volume = self.rows("volumes").get_mut(id).unwrap();

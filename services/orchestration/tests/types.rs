@@ -316,3 +316,91 @@ async fn others_may_use_what_a_policy_says() {
     cloud.delete(&stack).await;
     assert_eq!(cloud.siblings.count("rbac-policies"), 0);
 }
+
+#[tokio::test]
+async fn a_chain_has_resources_of_several_types_one_after_another() {
+    let cloud = cloud().await;
+    let chain = |types: Value| {
+        let mut all = template(
+            json!({"c": {"type": "OS::Heat::ResourceChain", "properties": {
+            "resources": types, "resource_properties": {"value": "x"}}}}),
+        );
+        all["outputs"] = json!({
+            "refs": {"value": {"get_attr": ["c", "refs"]}},
+            "all": {"value": {"get_attr": ["c", "attributes", "output"]}},
+            "one": {"value": {"get_attr": ["c", "resource.0", "output"]}},
+        });
+        json!({ "template": all })
+    };
+    let stack = cloud
+        .create(
+            "s",
+            chain(json!(["OS::Heat::TestResource", "OS::Heat::Value"])),
+        )
+        .await;
+    cloud.settle().await;
+    complete(&cloud, &stack).await;
+    let shown = cloud.show(&stack).await;
+    let outputs = shown["outputs"].as_array().unwrap();
+    let value = |key: &str| {
+        let mut found = outputs.iter().filter(|output| output["output_key"] == key);
+        found.next().unwrap()["output_value"].clone()
+    };
+    assert_eq!(value("refs").as_array().unwrap().len(), 2, "{shown}");
+    assert_eq!(value("one"), "x");
+    let child = cloud.resource(&stack, "c").await["physical_resource_id"].clone();
+    let list = cloud.get(&stack, "/resources?nested_depth=1").await.json;
+    let list = list["resources"].as_array().unwrap();
+    let inner: Vec<&Value> = list
+        .iter()
+        .filter(|row| row["resource_name"] == "0")
+        .collect();
+    assert_eq!(inner.len(), 1, "{child} {list:?}");
+    assert_eq!(inner[0]["required_by"], json!(["1"]));
+    let body = chain(json!(["OS::Heat::TestResource"]));
+    cloud.update(&stack, body).await.expect(202);
+    cloud.settle().await;
+    complete(&cloud, &stack).await;
+    assert_eq!(
+        cloud.show(&stack).await["outputs"][1]["output_value"],
+        json!({"0": "x"})
+    );
+}
+
+#[tokio::test]
+async fn what_only_cloud_formation_has_is_refused_by_name_or_does_nothing() {
+    let cloud = cloud().await;
+    let policy = |name: &str| {
+        template(json!({
+            "t": {"type": "OS::Heat::TestResource"},
+            "p": {"type": "OS::Heat::AccessPolicy", "properties": {"AllowedResources": [name]}},
+        }))
+    };
+    let group = template(json!({"g": {"type": "OS::Heat::InstanceGroup", "properties": {}}}));
+    for (template, why) in [
+        (policy("other"), "AccessPolicy resource other not in stack"),
+        (group, "Service CloudFormation is not available"),
+    ] {
+        let body = json!({"stack_name": "s", "template": template});
+        let answer = cloud.member().post(&path("/stacks"), body).await;
+        let answer = answer.expect(400);
+        assert!(crate::kit::message(&answer).contains(why), "{answer:?}");
+    }
+    let stack = cloud.create("s", json!({"template": policy("t")})).await;
+    cloud.settle().await;
+    complete(&cloud, &stack).await;
+}
+
+#[tokio::test]
+async fn only_an_update_can_be_asked_to_converge() {
+    let cloud = cloud().await;
+    for target in ["/stacks", "/stacks/preview"] {
+        let body = json!({"stack_name": "s", "template": template(json!({})), "converge": true});
+        let answer = cloud.member().post(&path(target), body).await;
+        let answer = answer.expect(400);
+        assert!(
+            crate::kit::message(&answer).contains("only supported in stack update"),
+            "{answer:?}"
+        );
+    }
+}

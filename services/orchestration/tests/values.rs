@@ -5,6 +5,52 @@ use serde_json::{Value, json};
 use crate::kit::{cloud, message, path, template};
 
 #[tokio::test]
+async fn a_template_of_the_first_version_may_ask_for_the_zones() {
+    let cloud = cloud().await;
+    let zones = |at: u8| {
+        let zone = json!({"Fn::Select": [at, {"Fn::GetAZs": ""}]});
+        let inner = json!({
+            "heat_template_version": "2013-05-23",
+            "outputs": {"zone": {"value": zone}},
+        });
+        json!({
+            "heat_template_version": "2013-05-23",
+            "resources": {
+                "v": {"type": "OS::Heat::TestResource", "properties": {"value": zone}},
+                "s": {"type": "OS::Heat::Stack", "properties": {"template": inner.to_string()}},
+            },
+            "outputs": {
+                "own": {"value": {"get_attr": ["v", "output"]}},
+                "below": {"value": {"get_attr": ["s", "outputs", "zone"]}},
+            },
+        })
+    };
+    let stack = cloud.create("z", json!({"template": zones(1)})).await;
+    cloud.settle().await;
+    let shown = cloud.show(&stack).await;
+    for output in shown["outputs"].as_array().unwrap() {
+        assert_eq!(output["output_value"], "second", "{shown}");
+    }
+    let answer = cloud.get(&stack, "/environment").await.expect(200);
+    assert!(!answer.json.to_string().contains("second"), "{answer:?}");
+    // The same template again changes nothing, and a value that is not one does.
+    cloud
+        .update(&stack, json!({"template": zones(0)}))
+        .await
+        .expect(202);
+    cloud.settle().await;
+    let shown = cloud.show(&stack).await;
+    for output in shown["outputs"].as_array().unwrap() {
+        assert_eq!(output["output_value"], "nova", "{shown}");
+    }
+    // No section of that name can be sent.
+    let forged = json!({"stack_name": "f", "template": zones(0), "environment": {"availability zones": ["x"]}});
+    let answer = cloud.member().post(&path("/stacks"), forged).await;
+    let answer = answer.expect(400);
+    assert!(message(&answer).contains("wrong section"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn values_have_the_types_that_they_are_given() {
     let cloud = cloud().await;
     let value = |kind: &str, value: &str| json!({"type": "OS::Heat::Value", "properties": {"type": kind, "value": value}});

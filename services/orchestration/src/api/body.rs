@@ -112,7 +112,10 @@ impl StackBody {
             .map(|stack| stack.wanted.files.clone())
             .unwrap_or_default();
         files.extend(crate::ops::judge::files(self.files.clone()));
-        let mut environment = Environment::read(now.map(|stack| &stack.wanted.environment))?;
+        let mut environment = match now {
+            Some(stack) => Environment::recall(&stack.wanted.environment)?,
+            None => Environment::default(),
+        };
         environment.merge(Environment::read(self.environment.as_ref())?);
         let mut merging = Merging::new(&template.parameters);
         for name in self.environment_files.iter().flatten() {
@@ -146,6 +149,16 @@ impl StackBody {
 
     pub fn disable_rollback(&self) -> Result<Option<bool>, Fault> {
         flag("disable_rollback", self.disable_rollback.as_ref())
+    }
+
+    /// Refuses what only an update can be asked.
+    pub fn for_create(&self) -> Result<(), Fault> {
+        if self.converge.is_none() {
+            return Ok(());
+        }
+        Err(Fault::bad_request(
+            "converge flag only supported in stack update (or update preview) request.",
+        ))
     }
 
     pub fn converge(&self) -> Result<bool, Fault> {

@@ -16,6 +16,7 @@ mod stacks;
 mod templates;
 mod versions;
 mod view;
+mod zones;
 
 use nephos_api::{Endpoints, routes};
 

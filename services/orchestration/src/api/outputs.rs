@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::fault::missing;
 use super::stacks::{StackPath, load};
 use super::view::{self, Document};
+use crate::model::template::Template;
 use crate::ops::facts;
 use crate::{Cx, rules};
 
@@ -28,9 +29,8 @@ endpoint! {
 }
 async fn list_outputs(cx: Cx, req: Req<ListOutputs>) -> Reply<ListOutputs> {
     let stack = load(&cx, rules::ListOutputs, &req.path).await?;
-    let scene = facts::scene_of(&stack, &stack.wanted)?;
-    let outputs: Vec<Value> = scene
-        .template
+    let template = Template::parse(stack.wanted.template.clone())?;
+    let outputs: Vec<Value> = template
         .outputs
         .iter()
         .map(|output| json!({"output_key": output.name, "description": output.description}))

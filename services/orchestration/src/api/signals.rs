@@ -14,7 +14,9 @@ use crate::model::environment::Hook;
 use crate::model::function::shown;
 use crate::model::group::{self, Present};
 use crate::model::kind::{self, How};
-use crate::model::stack::{Action, Resource, Stack, StackId, Status, Wanted};
+use crate::model::refusal::Refusal;
+use crate::model::stack::{Action, Resource, Stack, StackId, Status};
+use crate::ops::aside::aside;
 use crate::ops::{TOPIC, facts, request};
 use crate::store::signals::{self, Signal};
 use crate::store::{events, resources as rows, software, stacks};
@@ -353,32 +355,27 @@ async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
         .collect();
     names.sort();
     let size = i64::try_from(names.len()).unwrap_or(i64::MAX);
-    let wanted = group::size(
-        &group_row.properties,
-        Some(group::adjusted(size, &policy.properties)),
-    )?;
+    let adjusted = group::adjusted(size, &policy.properties);
+    let wanted = group::size(&group_row.properties, Some(adjusted))?;
     if wanted == size {
         return Ok(());
     }
-    let template = group::template(
-        How::ScalingGroup,
-        &group_row.properties,
-        Present {
+    let mut data = group_row.data.clone();
+    data.insert("size".to_owned(), json!(wanted));
+    data.insert("scaled_at".to_owned(), json!(now.0));
+    let (properties, mut next) = (group_row.properties.clone(), child.clone());
+    let (next, scene) = aside(move || -> Result<_, Refusal> {
+        let present = Present {
             members: &names,
             removed: &[],
             size: Some(wanted),
             ..Present::default()
-        },
-    )?;
-    let mut data = group_row.data.clone();
-    data.insert("size".to_owned(), json!(wanted));
-    data.insert("scaled_at".to_owned(), json!(now.0));
-    let mut next = child.clone();
-    next.wanted = Wanted {
-        template,
-        ..child.wanted.clone()
-    };
-    let scene = facts::scene_of(&next, &next.wanted)?;
+        };
+        next.wanted.template = group::template(How::ScalingGroup, &properties, present)?;
+        let scene = facts::scene_of(&next, &next.wanted)?;
+        Ok((next, scene))
+    })
+    .await?;
     let asked = request::Asked {
         caller: &cx.caller,
         request_id: &cx.request_id,
@@ -386,13 +383,14 @@ async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
         keeps: false,
         converge: false,
     };
+    let planned = request::rows_of(&child.id, scene, now).await;
     let mut tx = cx.write().await?;
     stacks::still(&mut tx, &parent).await?;
     rows::set_data(&mut tx, &group_row.id, &Value::Object(data)).await?;
     let mut event = policy.clone();
     event.reason = format!("Signal: the group has {wanted} members instead of {size}");
     events::of_resource(&mut tx, &event, now).await?;
-    request::update(&mut tx, &asked, (&child, next), (&scene, &members))
+    request::update(&mut tx, &asked, (&child, next), (&planned, &members))
         .await
         .map_err(|why| enqueue(&child.name, why))?;
     tx.commit().await?;

@@ -10,9 +10,11 @@ use super::stacks::{
     StackPath, check_count, judged, load, needs_trust, or_give_back, renewed_trust, trust,
 };
 use super::view::{Document, identity};
+use super::zones::note_zones;
 use crate::model::plan::{self, Change};
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::{Action, Stack, Status, Wanted};
+use crate::ops::aside::aside;
 use crate::ops::facts::{self, View};
 use crate::ops::judge::Judged;
 use crate::ops::{preview, request};
@@ -56,7 +58,8 @@ async fn next(
     body: &StackBody,
     patch: bool,
 ) -> Result<(Scene, Judged, Wanted), Fault> {
-    let (template, environment, wanted) = body.wanted(patch.then_some(stack))?;
+    let (template, mut environment, mut wanted) = body.wanted(patch.then_some(stack))?;
+    note_zones(cx, &mut environment, &mut wanted).await?;
     let names = Names {
         stack: stack.name.clone(),
         stack_id: stack.id.0.clone(),
@@ -70,14 +73,16 @@ async fn next(
     )
     .await?;
     check_count(cx, &judged)?;
-    check_immutable(stack, &scene)?;
+    let scene = check_immutable(stack, scene).await?;
     Ok((scene, judged, wanted))
 }
 
-/// A parameter that is immutable keeps its value.
-fn check_immutable(stack: &Stack, scene: &Scene) -> Result<(), Fault> {
-    let Ok(before) = facts::scene_of(stack, &stack.wanted) else {
-        return Ok(());
+/// A parameter that is immutable keeps its value; gives the scene back.
+async fn check_immutable(stack: &Stack, scene: Scene) -> Result<Scene, Fault> {
+    let own = stack.clone();
+    let before = aside(move || facts::scene_of(&own, &own.wanted)).await;
+    let Ok(before) = before else {
+        return Ok(scene);
     };
     let changed = |name: &String| {
         before
@@ -93,7 +98,7 @@ fn check_immutable(stack: &Stack, scene: &Scene) -> Result<(), Fault> {
         .map(|parameter| parameter.name.as_str())
         .collect();
     if immutable.is_empty() {
-        return Ok(());
+        return Ok(scene);
     }
     Err(Fault::bad_request(format!(
         "The following parameters are immutable and may not be updated: {}",
@@ -154,6 +159,7 @@ async fn update(cx: &Cx, stack: Stack, body: &StackBody, patch: bool) -> Result<
         renewed_trust(cx, &stack).await?
     };
     let lent = lent.or_else(|| renewed.clone());
+    let planned = request::rows_of(&stack.id, scene, cx.now()).await;
     let written = async {
         let mut tx = cx.write().await?;
         let rows = resources::of_stack_in(&mut tx, &stack.id).await?;
@@ -165,7 +171,7 @@ async fn update(cx: &Cx, stack: Stack, body: &StackBody, patch: bool) -> Result<
             converge,
         };
         let user = changed.user_id.clone();
-        request::update(&mut tx, &asked, (&stack, changed), (&scene, &rows))
+        request::update(&mut tx, &asked, (&stack, changed), (&planned, &rows))
             .await
             .map_err(|why| enqueue(&stack.name, why))?;
         stacks::set_user(&mut tx, &stack.id, &user).await?;

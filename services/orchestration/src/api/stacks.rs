@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::body::{StackBody, shown_environment};
 use super::fault::{enqueue, no_stack, no_trust, other_project};
 use super::view::{self, Document, identity};
+use super::zones::note_zones;
 use crate::model::environment::Environment;
 use crate::model::graph;
 use crate::model::group::Present;
@@ -120,6 +121,7 @@ fn may_use(cx: &Cx, kind: &str) -> bool {
         "OS::Cinder::QoSAssociation" => cx.may(rules::QosAssociationType, &target),
         "OS::Cinder::QoSSpecs" => cx.may(rules::QosSpecsType, &target),
         "OS::Cinder::Quota" => cx.may(rules::VolumeQuotaType, &target),
+        "OS::Nova::HostAggregate" => cx.may(rules::AggregateType, &target),
         "OS::Neutron::Quota" => cx.may(rules::NetworkQuotaType, &target),
         "OS::Nova::Quota" => cx.may(rules::ServerQuotaType, &target),
         "OS::Neutron::ProviderNet" => cx.may(rules::ProviderNetType, &target),
@@ -197,7 +199,9 @@ endpoint! {
 async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
     let project = project(&cx, &req.path.tenant_id)?;
     let name = req.body.name()?;
-    let (template, environment, wanted) = req.body.wanted(None)?;
+    req.body.for_create()?;
+    let (template, mut environment, mut wanted) = req.body.wanted(None)?;
+    note_zones(&cx, &mut environment, &mut wanted).await?;
     let id = StackId::from(nephos_runtime::ids::uuid());
     let names = Names {
         stack: name.clone(),
@@ -252,6 +256,7 @@ async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
         created_at: now,
         updated_at: None,
     };
+    let planned = request::rows_of(&stack.id, scene, now).await;
     let written = async {
         let mut tx = cx.write().await?;
         let limit = cx.config.max_stacks_per_project;
@@ -268,7 +273,7 @@ async fn create_stack(cx: Cx, req: Req<CreateStack>) -> Reply<CreateStack> {
             keeps: false,
             converge: false,
         };
-        if !request::create(&mut tx, &asked, &stack, &scene)
+        if !request::create(&mut tx, &asked, &stack, &planned)
             .await
             .map_err(|why| enqueue(&name, why))?
         {
@@ -294,7 +299,9 @@ endpoint! {
 async fn preview_stack(cx: Cx, req: Req<PreviewStack>) -> Reply<PreviewStack> {
     let project = project(&cx, &req.path.tenant_id)?;
     let name = req.body.name()?;
-    let (template, environment, wanted) = req.body.wanted(None)?;
+    req.body.for_create()?;
+    let (template, mut environment, mut wanted) = req.body.wanted(None)?;
+    note_zones(&cx, &mut environment, &mut wanted).await?;
     let names = Names {
         stack: name.clone(),
         stack_id: "None".to_owned(),
@@ -488,7 +495,7 @@ endpoint! {
 async fn show_environment(cx: Cx, req: Req<ShowEnvironment>) -> Reply<ShowEnvironment> {
     let stack = load(&cx, rules::StackEnvironment, &req.path).await?;
     let template = Template::parse(stack.wanted.template.clone())?;
-    let mut environment = Environment::read(Some(&stack.wanted.environment))?;
+    let mut environment = Environment::recall(&stack.wanted.environment)?;
     for parameter in template
         .parameters
         .iter()

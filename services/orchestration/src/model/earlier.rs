@@ -73,14 +73,18 @@ pub(crate) fn has_let_go(row: &Resource) -> bool {
     row.data.get(RELEASED).is_some_and(Value::is_string)
 }
 
-/// Whether a row is a server that has ports of its own, which can be in one server only.
+/// Whether a row is a server that has ports or floating IPs of the template, which can be in one server only.
 pub(crate) fn holds_ports(row: &Resource) -> bool {
     let nics = row.properties.get("networks").and_then(Value::as_array);
     let mut nics = nics.into_iter().flatten();
     let released = row.data.get(RELEASED).and_then(Value::as_str) == Some("done");
     row.target == "OS::Nova::Server"
         && !released
-        && nics.any(|nic| nic.get("port").is_some_and(Value::is_string))
+        && nics.any(|nic| {
+            ["port", "floating_ip"]
+                .iter()
+                .any(|name| nic.get(name).is_some_and(Value::is_string))
+        })
 }
 
 #[cfg(test)]

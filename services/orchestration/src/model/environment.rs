@@ -14,7 +14,12 @@ pub(crate) struct Environment {
     pub event_sinks: Vec<Value>,
     /// How values of parameters go together with those of an environment before this one, by name; `default` for all.
     pub merge_strategies: Map<String, Value>,
+    /// The availability zones that there were when the stack was asked for, if its templates ask for them.
+    pub zones: Option<Vec<String>>,
 }
+
+/// Under which name zones are kept; no section of that name can be given.
+const ZONES: &str = "availability zones";
 
 /// What a type or a resource stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +134,21 @@ impl Environment {
             registry,
             event_sinks,
             merge_strategies: section("parameter_merge_strategies")?,
+            zones: None,
         })
+    }
+
+    /// Reads an environment that was kept.
+    pub fn recall(kept: &Value) -> Result<Self, Refusal> {
+        let mut kept = kept.clone();
+        let zones = kept.as_object_mut().and_then(|map| map.remove(ZONES));
+        let mut environment = Self::read(Some(&kept))?;
+        let name = |zone: &Value| zone.as_str().map(str::to_owned);
+        environment.zones = zones
+            .as_ref()
+            .and_then(Value::as_array)
+            .map(|zones| zones.iter().filter_map(name).collect());
+        Ok(environment)
     }
 
     /// A later environment on top of this one.
@@ -160,11 +179,15 @@ impl Environment {
 
     /// As it is kept.
     pub fn kept(&self) -> Value {
-        json!({
+        let mut kept = json!({
             "parameters": self.parameters,
             "parameter_defaults": self.parameter_defaults,
             "resource_registry": self.registry,
-        })
+        });
+        if let (Some(map), Some(zones)) = (kept.as_object_mut(), &self.zones) {
+            map.insert(ZONES.to_owned(), json!(zones));
+        }
+        kept
     }
 
     /// What resource `name` of type `kind` stands for.
@@ -289,6 +312,7 @@ impl Environment {
             parameters: Map::new(),
             parameter_defaults: self.parameter_defaults.clone(),
             registry,
+            zones: self.zones.clone(),
             ..Self::default()
         }
     }

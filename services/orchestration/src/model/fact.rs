@@ -93,7 +93,9 @@ impl Fact {
                 ..
             } => match name {
                 "removed_rsrc_list" => Ok(within(&json!(removed))),
-                "attributes" if path.is_empty() && matches!(how, How::ResourceGroup) => {
+                "attributes"
+                    if path.is_empty() && matches!(how, How::ResourceGroup | How::Chain) =>
+                {
                     Err(unknown(resource, name))
                 }
                 _other => group_attribute(members, *how, name, path),

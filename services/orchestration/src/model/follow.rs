@@ -24,6 +24,8 @@ const GATEWAY: &str = "OS::Neutron::RouterGateway";
 const FLOATING: &str = "OS::Neutron::FloatingIP";
 const ASSOCIATION: &str = "OS::Neutron::FloatingIPAssociation";
 const SERVER: &str = "OS::Nova::Server";
+const ROUTE: &str = "OS::Neutron::ExtraRoute";
+const ROUTES: &str = "OS::Neutron::ExtraRouteSet";
 
 /// Adds to what resources need those that they come after.
 pub(super) fn follow(scene: &Scene, enabled: &[&Definition], needs: &mut Needs) {
@@ -106,6 +108,8 @@ impl<'a> Thing<'a> {
             FLOATING,
             ASSOCIATION,
             SERVER,
+            ROUTE,
+            ROUTES,
         ];
         let kind = kinds.into_iter().find(|kind| is(kind))?;
         let one = |name: &str| {
@@ -145,8 +149,11 @@ impl<'a> Thing<'a> {
         let same_network = || self.network.is_some() && self.network == other.network;
         match (self.kind, other.kind) {
             (PORT | ROUTER | GATEWAY, SUBNET) | (FLOATING, GATEWAY | ROUTER) => same_network(),
-            (GATEWAY, INTERFACE) => self.router.is_some() && self.router == other.router,
+            (GATEWAY | ROUTE | ROUTES, INTERFACE) | (ROUTE, GATEWAY) => {
+                self.router.is_some() && self.router == other.router
+            }
             (SERVER, SUBNET) => self.may_be_in(other),
+            (SERVER, INTERFACE) => self.floats_over(other),
             (FLOATING | ASSOCIATION, INTERFACE) => {
                 direct.iter().any(|port| port.behind(other, all))
             }
@@ -160,6 +167,18 @@ impl<'a> Thing<'a> {
         let network = |nic: &Value| part(nic, "network").or_else(|| part(nic, "uuid"));
         nics.any(|nic| match (network(nic), &subnet.network) {
             (Some(mine), Some(network)) => mine == *network,
+            _not_known => true,
+        })
+    }
+
+    /// Whether the way from a floating IP of this server to its nic leads over a router's interface, as far as known.
+    fn floats_over(&self, interface: &Self) -> bool {
+        let mut floating = self
+            .list
+            .iter()
+            .filter(|nic| part(nic, "floating_ip").is_some());
+        floating.any(|nic| match (part(nic, "subnet"), &interface.subnet) {
+            (Some(mine), Some(subnet)) => mine == *subnet,
             _not_known => true,
         })
     }
@@ -232,6 +251,9 @@ impl World for Said<'_> {
     }
     fn facade(&self, what: &str) -> Result<Value, Trouble> {
         self.0.facade(what)
+    }
+    fn zones(&self) -> Result<Value, Trouble> {
+        self.0.zones()
     }
 }
 

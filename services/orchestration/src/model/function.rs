@@ -54,6 +54,8 @@ pub(crate) trait World {
     fn condition(&self, name: &str) -> Result<bool, Trouble>;
     /// `metadata`, `deletion_policy` or `update_policy` of the resource that this template is for its parent.
     fn facade(&self, what: &str) -> Evaluated;
+    /// The availability zones of the compute service, by name.
+    fn zones(&self) -> Evaluated;
 }
 
 /// What an `if` without a third part leaves where its condition does not hold.
@@ -170,6 +172,8 @@ fn call(world: &dyn World, name: &str, args: &Value) -> Evaluated {
         "filter" => collection::filter(&evaluate(world, args)?),
         "contains" => collection::contains(&evaluate(world, args)?).map(Value::Bool),
         "Fn::Base64" => cfn::base64(evaluate(world, args)?),
+        // There is one region, whichever is named.
+        "Fn::GetAZs" => world.zones(),
         "Fn::Join" => cfn::join(&evaluate(world, args)?),
         "Fn::MemberListToMap" => cfn::members(&evaluate(world, args)?),
         "Fn::Replace" => cfn::replace(&evaluate(world, args)?),

@@ -30,6 +30,7 @@ pub(crate) fn template(
 ) -> Result<Value, Refusal> {
     match how {
         How::ResourceGroup => Ok(resource_group(props, present.removed)),
+        How::Chain => Ok(chain(props)),
         How::ScalingGroup => scaling_group(props, present.members, present.size),
         How::Deployments => Ok(deployments(props)),
         _other => Err(Refusal::invalid("this type has no nested template")),
@@ -78,6 +79,26 @@ fn resource_group(props: &Map<String, Value>, removed: &[String]) -> Value {
         (name, definition)
     });
     wrapped(resources.collect())
+}
+
+/// One resource for each type of a chain, called by its number.
+fn chain(props: &Map<String, Value>) -> Value {
+    let types = props.get("resources").and_then(Value::as_array);
+    let at_once = props.get("concurrent").and_then(Value::as_bool) == Some(true);
+    let properties = props.get("resource_properties");
+    let one = |(at, kind): (usize, &Value)| {
+        let mut definition = json!({ "type": kind });
+        if let Some(map) = definition.as_object_mut() {
+            if let Some(properties) = properties.filter(|given| !given.is_null()) {
+                map.insert("properties".to_owned(), properties.clone());
+            }
+            if let Some(before) = at.checked_sub(1).filter(|_| !at_once) {
+                map.insert("depends_on".to_owned(), json!([before.to_string()]));
+            }
+        }
+        (at.to_string(), definition)
+    };
+    wrapped(types.into_iter().flatten().enumerate().map(one).collect())
 }
 
 /// The definition with the variable replaced in every text.
@@ -320,6 +341,21 @@ mod tests {
         assert_eq!(removed(&props(without.clone()), present), ["1", "2"]);
         without["removal_policies_mode"] = json!("update");
         assert_eq!(removed(&props(without), present), ["2"]);
+    }
+
+    #[test]
+    fn a_chain_has_one_resource_for_each_type() {
+        let chain = |at_once: bool| json!({"resources": ["A", "B"], "concurrent": at_once, "resource_properties": {"x": 1}});
+        let made = |at_once: bool| template(How::Chain, &props(chain(at_once)), Present::default());
+        assert_eq!(
+            made(false).unwrap()["resources"],
+            json!({
+                "0": {"type": "A", "properties": {"x": 1}},
+                "1": {"type": "B", "properties": {"x": 1}, "depends_on": ["0"]},
+            })
+        );
+        let at_once = made(true).unwrap();
+        assert_eq!(at_once["resources"]["1"].get("depends_on"), None);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::kinds::{cinder, glance, heat, neutron, neutron_shared, nova, object, software};
+use super::kinds::{
+    cinder, glance, heat, neutron, neutron_shared, nova, object, signals, software,
+};
 use super::property::{Prop, Type};
 
 /// A resource type.
@@ -39,6 +41,9 @@ pub(crate) enum How {
     /// A nested stack whose template is a property.
     Stack,
     ResourceGroup,
+    /// Resources of several types with the same properties, as a nested stack.
+    Chain,
+    AccessPolicy,
     ScalingGroup,
     ScalingPolicy,
     /// A thing of a sibling's collection.
@@ -47,6 +52,8 @@ pub(crate) enum How {
     RbacPolicy,
     RouterInterface,
     RouterGateway,
+    /// Routes that a router has beside those of its interfaces.
+    ExtraRoutes,
     FloatingIpAssociation,
     Server,
     KeyPair,
@@ -60,6 +67,7 @@ pub(crate) enum How {
     /// What a project may have of a sibling's things.
     Quota(&'static Limits),
     ServerGroup,
+    HostAggregate,
     WebImage,
     Container,
 }
@@ -103,6 +111,7 @@ const AWAY: &[(&str, &str)] = &[
     ("OS::Blazar::", "reservation"),
     ("OS::Congress::", "policy"),
     ("OS::Designate::", "dns"),
+    ("OS::Heat::InstanceGroup", "CloudFormation"),
     ("OS::Ironic::", "baremetal"),
     ("OS::Magnum::", "container-infra"),
     ("OS::Manila::", "share"),
@@ -152,6 +161,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
         cinder::KINDS,
         glance::KINDS,
         heat::KINDS,
+        signals::KINDS,
         software::KINDS,
         neutron::KINDS,
         neutron_shared::KINDS,
@@ -179,7 +189,7 @@ impl Kind {
     pub const fn nested(&self) -> bool {
         matches!(
             self.how,
-            How::Stack | How::ResourceGroup | How::ScalingGroup | How::Deployments
+            How::Stack | How::ResourceGroup | How::Chain | How::ScalingGroup | How::Deployments
         )
     }
 
@@ -223,6 +233,7 @@ impl Kind {
                 | How::RbacPolicy
                 | How::RouterInterface
                 | How::RouterGateway
+                | How::ExtraRoutes
                 | How::FloatingIpAssociation
                 | How::Server
                 | How::KeyPair
@@ -235,6 +246,7 @@ impl Kind {
                 | How::VolumeQuota
                 | How::Quota(_)
                 | How::ServerGroup
+                | How::HostAggregate
                 | How::WebImage
                 | How::Container
         )

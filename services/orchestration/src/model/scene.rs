@@ -411,6 +411,19 @@ impl World for Scene {
             Trouble::wrong("resource_facade: this stack is no resource of another one")
         })
     }
+
+    fn zones(&self) -> Result<Value, Trouble> {
+        match &self.environment.zones {
+            Some(zones) => Ok(json!(zones)),
+            None if self.ahead => {
+                self.unknown_touched.store(true, Ordering::Relaxed);
+                Ok(Value::Null)
+            }
+            None => Err(Trouble::wrong(
+                "Fn::GetAZs: the availability zones are not known. Update the stack, and they are asked for.",
+            )),
+        }
+    }
 }
 
 #[cfg(test)]

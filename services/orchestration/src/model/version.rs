@@ -110,9 +110,8 @@ const fn early(name: &'static str, until: Version, doc: &'static str) -> Functio
     }
 }
 
-/// Every function there is here. `yaql` of the original is not: no library offers that language. `Fn::GetAZs` is not
-/// either: it asks the compute service in the middle of a template.
-pub(crate) const FUNCTIONS: [Function; 32] = [
+/// Every function there is here. `yaql` of the original is not: no library offers that language.
+pub(crate) const FUNCTIONS: [Function; 33] = [
     value(
         "get_attr",
         Version::V2013_05,
@@ -241,6 +240,11 @@ pub(crate) const FUNCTIONS: [Function; 32] = [
         "Fn::Base64",
         Version::V2014_10,
         "A placeholder function for converting to base64.",
+    ),
+    early(
+        "Fn::GetAZs",
+        Version::V2014_10,
+        "A function for retrieving the availability zones.",
     ),
     early(
         "Fn::Join",

@@ -48,7 +48,7 @@ pub(crate) enum ViewError {
 /// The scene of what is wanted of a stack, without any resource.
 pub(crate) fn scene_of(stack: &Stack, wanted: &Wanted) -> Result<Scene, Refusal> {
     let template = Template::parse(wanted.template.clone())?;
-    let environment = Environment::read(Some(&wanted.environment))?;
+    let environment = Environment::recall(&wanted.environment)?;
     let names = Names {
         stack: stack.name.clone(),
         stack_id: stack.id.0.clone(),
@@ -160,12 +160,14 @@ pub(crate) async fn fact(db: &Db, row: &Resource) -> Result<Fact, ViewError> {
     let mut members: Vec<(String, Fact)> = view.scene.facts.into_iter().collect();
     members.sort_by(|(left, _), (right, _)| (left.len(), left).cmp(&(right.len(), right)));
     Ok(match found.map(|kind| kind.how) {
-        Some(how @ (How::ResourceGroup | How::ScalingGroup | How::Deployments)) => Fact::Group {
-            reference,
-            how,
-            members,
-            removed: super::resource::nested::removed(row),
-        },
+        Some(how @ (How::ResourceGroup | How::Chain | How::ScalingGroup | How::Deployments)) => {
+            Fact::Group {
+                reference,
+                how,
+                members,
+                removed: super::resource::nested::removed(row),
+            }
+        }
         _stack => Fact::Stack {
             reference: own_reference(row, &outputs).unwrap_or(reference),
             name: child.name,
@@ -213,12 +215,12 @@ fn plain(row: &Resource, kind: Option<&Kind>) -> Fact {
         ),
         Some(How::WaitHandle) => {
             let transport = row.properties.get("signal_transport");
-            // One that each update makes anew has no other way.
+            // One that has no property for it has no other way.
             let by_url = transport.is_none_or(|way| way.as_str() == Some("CFN_SIGNAL"));
             let reference = if by_url { data("endpoint") } else { physical };
             (
                 reference,
-                ["endpoint", "curl_cli", "signal"]
+                ["endpoint", "curl_cli", "signal", "token"]
                     .into_iter()
                     .map(|name| (name.to_owned(), data(name)))
                     .collect(),

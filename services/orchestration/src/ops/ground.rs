@@ -85,7 +85,7 @@ impl<'a> Ground<'a> {
     /// A new making of a resource.
     pub fn planned(&self, definition: &Definition) -> Resource {
         let whole = (definition, self.requires(definition));
-        request::planned(self.stack, &self.view.scene, whole, self.cx.now())
+        request::planned(&self.stack.id, &self.view.scene, whole, self.cx.now())
     }
 
     /// Writes a resource, with an event if its state is another one.

@@ -224,6 +224,16 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
             group::policy(&policy).map_err(|why| wrong(&why))?;
         }
     }
+    if matches!(target.kind().map(|kind| kind.how), Some(How::AccessPolicy)) {
+        let named = properties.get("AllowedResources").and_then(Value::as_array);
+        let named = named.into_iter().flatten().filter_map(Value::as_str);
+        let stranger = named.into_iter().find(|name| !scene.has_resource(name));
+        if let Some(stranger) = stranger {
+            return Err(Refusal::invalid(format!(
+                "{place}: AccessPolicy resource {stranger} not in stack"
+            )));
+        }
+    }
     let stack = matches!(target.kind().map(|kind| kind.how), Some(How::Stack));
     let region = region::named(&properties)
         .filter(|_| stack && !later.iter().any(|name| name == "context"))
@@ -305,6 +315,11 @@ pub(crate) fn properties(
         return Ok(given.clone());
     }
     let filled = fill(kind.props, given, later)?;
+    if filled.get("signal_transport").and_then(Value::as_str) == Some("ZAQAR_SIGNAL") {
+        return Err(Refusal::invalid(
+            "signal_transport: ZAQAR_SIGNAL is not available, there is no messaging service in this cloud.",
+        ));
+    }
     let has = |name: &str| filled.contains_key(name);
     let needs_one = |names: [&str; 2]| {
         if has(names[0]) || has(names[1]) {
@@ -332,7 +347,12 @@ pub(crate) fn properties(
                 ));
             }
         }
-        "OS::Nova::Server" => check_devices(&filled, later)?,
+        "OS::Nova::Server" => {
+            check_devices(&filled, later)?;
+            if !later.iter().any(|name| name == "networks") {
+                check_nics(&filled)?;
+            }
+        }
         "OS::Cinder::VolumeType" => {
             let projects = filled.get("projects").and_then(Value::as_array);
             let public = filled.get("is_public").and_then(Value::as_bool) != Some(false);
@@ -358,6 +378,39 @@ pub(crate) fn properties(
         _other => {}
     }
     Ok(filled)
+}
+
+/// Each nic of a server says what it is in, once.
+fn check_nics(server: &Map<String, Value>) -> Result<(), Refusal> {
+    let nics = server.get("networks").and_then(Value::as_array);
+    for nic in nics.into_iter().flatten().filter_map(Value::as_object) {
+        let has = |name: &str| nic.get(name).is_some_and(|value| !value.is_null());
+        let network = has("network") || has("uuid");
+        let why = if has("allocate_network") {
+            let alone = nic.values().filter(|value| !value.is_null()).count() == 1;
+            (!alone).then_some(
+                "Can not specify \"allocate_network\" with other keys of networks at the same time.",
+            )
+        } else if !network && !has("port") && !has("subnet") {
+            Some(
+                "One of the properties \"network\", \"port\", \"allocate_network\" or \"subnet\" should be set for the specified network of a server.",
+            )
+        } else if has("port") && has("fixed_ip") {
+            Some(
+                "Cannot define the following properties at the same time: networks/fixed_ip, networks/port.",
+            )
+        } else if has("floating_ip") && !has("port") && !has("subnet") {
+            Some(
+                "Property \"floating_ip\" is not supported if only \"network\" is specified, because the corresponding port can not be retrieved.",
+            )
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            return Err(Refusal::invalid(format!("networks: {why}")));
+        }
+    }
+    Ok(())
 }
 
 /// A server boots from one thing.

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use nephos_db::Db;
+use serde_json::{Map, Value};
 
+use super::aside::aside;
 use super::facts::{self, View, ViewError};
 use super::judge::{self, Target};
 use super::resource::nested::{Members, removed};
 use crate::model::earlier::{Wish, closer, stands};
-use crate::model::function::shown;
+use crate::model::function::{Trouble, shown};
 use crate::model::graph;
 use crate::model::group::{self, Present};
 use crate::model::kind;
@@ -44,27 +46,29 @@ pub(crate) fn changes<'a>(
     changes_of(db, now, scene).boxed()
 }
 
-async fn changes_of(db: &Db, now: &View, mut scene: Scene) -> Result<Preview, ViewError> {
+async fn changes_of(db: &Db, now: &View, scene: Scene) -> Result<Preview, ViewError> {
     let mut nested = Vec::new();
-    scene.ahead = true;
-    let needs = graph::needs(&scene)?;
+    let (mut scene, needs, order) = aside(move || -> Result<_, Refusal> {
+        let mut scene = scene;
+        scene.ahead = true;
+        let needs = graph::needs(&scene)?;
+        let order = graph::order(&needs)?;
+        Ok((scene, needs, order))
+    })
+    .await?;
     let mut fates: BTreeMap<String, Change> = BTreeMap::new();
-    for name in graph::order(&needs)? {
+    for name in order {
         let Some(definition) = scene.template.resource(&name).cloned() else {
             continue;
         };
-        let target = judge::target(&scene, &definition)?;
-        let (given, later) = scene
-            .properties(&definition)
-            .map_err(|why| Refusal::invalid(why.to_string()))?;
-        let properties = match &target {
-            Target::Kind(kind) => judge::properties(kind, &given, &later)
-                .map_err(|why| why.at(&format!("resources.{name}.properties")))?,
-            Target::File(_) => given
-                .into_iter()
-                .filter(|(_, value)| !value.is_null())
-                .collect(),
-        };
+        let said;
+        (scene, said) = said_of(scene, definition.clone()).await?;
+        let Said {
+            target,
+            properties,
+            later,
+            external_id,
+        } = said;
         let wish = Wish {
             kind: kind::find(target.name()),
             target: target.name(),
@@ -79,18 +83,7 @@ async fn changes_of(db: &Db, now: &View, mut scene: Scene) -> Result<Preview, Vi
         let what = match back.or(current) {
             None => What::Added,
             Some(row) => {
-                let said = match &definition.external_id {
-                    Some(id) => {
-                        let worked_out = scene.work_out(id);
-                        Some(shown(
-                            &worked_out
-                                .map_err(|why| Refusal::invalid(why.to_string()))?
-                                .0,
-                        ))
-                    }
-                    None => None,
-                };
-                let external = external(row, &definition.kind, said.as_deref());
+                let external = external(row, &definition.kind, external_id.as_deref());
                 let found = external.map_err(|why| Refusal::of("NotSupported", why))?;
                 let mut found = found.unwrap_or_else(|| {
                     fate(
@@ -103,10 +96,11 @@ async fn changes_of(db: &Db, now: &View, mut scene: Scene) -> Result<Preview, Vi
                 });
                 let stays = matches!(found, Fate::Unchanged | Fate::InPlace(_));
                 if stays && !row.external {
-                    let asked = (&definition, &target);
+                    let asked = (definition.clone(), target.clone());
                     let before = nested.len();
                     let known = later.is_empty();
-                    let inside = inside(db, &scene, asked, row, &properties).await?;
+                    let inside;
+                    (scene, inside) = self::inside(db, scene, asked, row, &properties).await?;
                     if let Some((stack, inner, differs)) = inside {
                         let below = below(db, &stack, inner.filter(|_| known)).await?;
                         if let Some((view, below)) = below {
@@ -199,46 +193,89 @@ async fn below(
     Ok(Some((view, below)))
 }
 
-/// The nested stack of a resource that is there, the scene that it would have, and whether it is to be made of
-/// something else than it is.
+/// What a template says of a resource.
+struct Said {
+    target: Target,
+    properties: Map<String, Value>,
+    /// The names of those that are not known yet.
+    later: Vec<String>,
+    external_id: Option<String>,
+}
+
+/// Works out what a scene says of a resource, and gives the scene back.
+async fn said_of(scene: Scene, definition: Definition) -> Result<(Scene, Said), Refusal> {
+    aside(move || {
+        let invalid = |why: Trouble| Refusal::invalid(why.to_string());
+        let target = judge::target(&scene, &definition)?;
+        let (given, later) = scene.properties(&definition).map_err(invalid)?;
+        let properties = match &target {
+            Target::Kind(kind) => judge::properties(kind, &given, &later)
+                .map_err(|why| why.at(&format!("resources.{}.properties", definition.name)))?,
+            Target::File(_) => given
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .collect(),
+        };
+        let external_id = match &definition.external_id {
+            Some(id) => Some(shown(&scene.work_out(id).map_err(invalid)?.0)),
+            None => None,
+        };
+        let said = Said {
+            target,
+            properties,
+            later,
+            external_id,
+        };
+        Ok((scene, said))
+    })
+    .await
+}
+
+/// A nested stack, the scene that it would have, and whether it is to be made of something else than it is.
+type Inside = Option<(Stack, Option<Scene>, bool)>;
+
+/// The nested stack of a resource that is there; the scene around it is given back.
 async fn inside(
     db: &Db,
-    scene: &Scene,
-    (definition, target): (&Definition, &Target),
+    scene: Scene,
+    (definition, target): (Definition, Target),
     row: &Resource,
-    properties: &serde_json::Map<String, serde_json::Value>,
-) -> Result<Option<(Stack, Option<Scene>, bool)>, ViewError> {
+    properties: &Map<String, Value>,
+) -> Result<(Scene, Inside), ViewError> {
     let Some(id) = row.nested_id() else {
-        return Ok(None);
+        return Ok((scene, None));
     };
     let Some(child) = stacks::find(db, &StackId(id.0)).await? else {
-        return Ok(None);
+        return Ok((scene, None));
     };
     let members = Members::of(db, Some(&child), properties).await?;
-    let size = row.data.get("size").and_then(serde_json::Value::as_i64);
-    let before = removed(row);
-    let mut present = Present {
-        members: &members.names,
-        references: &members.references,
-        removed: &before,
-        size,
-    };
-    let removed = group::removed(properties, present);
-    present.removed = &removed;
-    let Some(nested) = judge::nested(scene, (&definition.name, target), properties, present)?
-    else {
-        return Ok(None);
-    };
-    let wanted = Wanted {
-        files: reachable(&nested.template, &nested.environment, &scene.files),
-        environment: nested.environment.kept(),
-        template: nested.template,
-    };
-    let differs = wanted != child.wanted;
-    let mut next = child.clone();
-    next.wanted = wanted;
-    next.facade = judge::facade(scene, definition);
-    // What is wrong with it is said where it is judged.
-    let scene = facts::scene_of(&next, &next.wanted).ok();
-    Ok(Some((child, scene, differs)))
+    let size = row.data.get("size").and_then(Value::as_i64);
+    let (before, properties) = (removed(row), properties.clone());
+    let found = aside(move || -> Result<_, Refusal> {
+        let mut present = Present {
+            members: &members.names,
+            references: &members.references,
+            removed: &before,
+            size,
+        };
+        let removed = group::removed(&properties, present);
+        present.removed = &removed;
+        let named = (definition.name.as_str(), &target);
+        let Some(nested) = judge::nested(&scene, named, &properties, present)? else {
+            return Ok((scene, None));
+        };
+        let wanted = Wanted {
+            files: reachable(&nested.template, &nested.environment, &scene.files),
+            environment: nested.environment.kept(),
+            template: nested.template,
+        };
+        let differs = wanted != child.wanted;
+        let mut next = child.clone();
+        next.wanted = wanted;
+        next.facade = judge::facade(&scene, &definition);
+        // What is wrong with it is said where it is judged.
+        let inner = facts::scene_of(&next, &next.wanted).ok();
+        Ok((scene, Some((child, inner, differs))))
+    });
+    Ok(found.await?)
 }

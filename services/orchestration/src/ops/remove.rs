@@ -53,7 +53,7 @@ impl Reconcile<Svc> for Remove {
             };
             return Ok(Next::Fail(Failure::new(reason)));
         }
-        let environment = Environment::read(Some(&stack.wanted.environment)).unwrap_or_default();
+        let environment = Environment::recall(&stack.wanted.environment).unwrap_or_default();
         let trust = trust_of(cx, &stack).await?;
         let mut work: Vec<BoxFuture<'_, Result<When, StepError>>> = Vec::with_capacity(ready.len());
         for row in ready {

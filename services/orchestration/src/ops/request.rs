@@ -8,6 +8,7 @@ use nephos_ops::{EnqueueError, New, Operation, Reconcile, supersede};
 use nephos_types::{RequestId, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::aside::aside;
 use super::converge::Converge;
 use super::judge;
 use super::remove::Remove;
@@ -16,7 +17,7 @@ use super::{SLACK_SECS, TOPIC};
 use crate::Svc;
 use crate::model::graph;
 use crate::model::scene::Scene;
-use crate::model::stack::{Action, Resource, ResourceId, Stack, Status};
+use crate::model::stack::{Action, Resource, ResourceId, Stack, StackId, Status};
 use crate::model::template::{Definition, Deletion};
 use crate::store::{events, resources, stacks};
 
@@ -47,29 +48,29 @@ pub(super) fn keeps(op: &Operation) -> bool {
     op.args.get(KEEPS).and_then(Value::as_bool) == Some(true)
 }
 
-/// Begins a new stack; false when its name is taken. It was judged before.
+/// Begins a new stack; false when its name is taken. It was judged before, and `planned` are the rows of its scene.
 pub(crate) async fn create(
     tx: &mut Tx,
     asked: &Asked<'_>,
     stack: &Stack,
-    scene: &Scene,
+    planned: &[Resource],
 ) -> Result<bool, EnqueueError> {
     if !stacks::insert(tx, stack).await? {
         return Ok(false);
     }
-    newcomers(tx, stack, (scene, &[]), asked.now).await?;
+    newcomers(tx, planned, &[], asked.now).await?;
     events::of_stack(tx, stack, asked.now).await?;
     enqueue(tx, asked, stack, <Converge as Reconcile<Svc>>::KIND).await?;
     Ok(true)
 }
 
-/// Has a stack become something else, if it is still as it was judged: `next` has what is wanted now, `rows` are its
-/// resources.
+/// Has a stack become something else, if it is still as it was judged: `next` has what is wanted now, `planned` are the
+/// rows of the scene of that, `rows` its resources.
 pub(crate) async fn update(
     tx: &mut Tx,
     asked: &Asked<'_>,
     (judged, mut next): (&Stack, Stack),
-    (scene, rows): (&Scene, &[Resource]),
+    (planned, rows): (&[Resource], &[Resource]),
 ) -> Result<(), EnqueueError> {
     stacks::still(tx, judged).await?;
     next.action = Action::Update;
@@ -77,26 +78,40 @@ pub(crate) async fn update(
     next.reason = "Stack UPDATE started".to_owned();
     next.generation += 1;
     stacks::want(tx, &next, asked.now).await?;
-    newcomers(tx, &next, (scene, rows), asked.now).await?;
+    newcomers(tx, planned, rows, asked.now).await?;
     events::of_stack(tx, &next, asked.now).await?;
     enqueue(tx, asked, &next, <Converge as Reconcile<Svc>>::KIND).await
 }
 
-/// Rows for resources that the stack does not have yet.
-pub(crate) async fn newcomers(
+/// Rows for all resources of a scene, none of which is begun: functions are worked out for them, so it is done before
+/// a transaction begins, and beside the threads that answer requests.
+pub(crate) async fn rows_of(id: &StackId, scene: Scene, now: Timestamp) -> Vec<Resource> {
+    let id = id.clone();
+    aside(move || {
+        let needs = graph::needs(&scene).unwrap_or_default();
+        let enabled = scene.enabled().unwrap_or_default().into_iter();
+        let row = |definition: &Definition| {
+            let requires = needs.get(&definition.name).cloned().unwrap_or_default();
+            planned(&id, &scene, (definition, requires), now)
+        };
+        enabled.map(row).collect()
+    })
+    .await
+}
+
+/// Writes the planned rows of those resources that the stack does not have yet.
+async fn newcomers(
     tx: &mut Tx,
-    stack: &Stack,
-    (scene, rows): (&Scene, &[Resource]),
+    planned: &[Resource],
+    rows: &[Resource],
     now: Timestamp,
 ) -> Result<(), nephos_db::Error> {
-    let needs = graph::needs(scene).unwrap_or_default();
-    for definition in scene.enabled().unwrap_or_default() {
-        let known = rows
-            .iter()
-            .any(|row| row.name == definition.name && !row.superseded);
-        if !known {
-            let requires = needs.get(&definition.name).cloned().unwrap_or_default();
-            resources::insert(tx, &planned(stack, scene, (definition, requires), now)).await?;
+    for one in planned {
+        let known = |row: &Resource| row.name == one.name && !row.superseded;
+        if !rows.iter().any(known) {
+            let mut row = one.clone();
+            (row.created_at, row.updated_at) = (now, now);
+            resources::insert(tx, &row).await?;
         }
     }
     Ok(())
@@ -169,7 +184,7 @@ async fn enqueue(
 
 /// A resource that is not begun.
 pub(crate) fn planned(
-    stack: &Stack,
+    stack: &StackId,
     scene: &Scene,
     (definition, requires): (&Definition, BTreeSet<String>),
     now: Timestamp,
@@ -177,7 +192,7 @@ pub(crate) fn planned(
     let target = judge::target(scene, definition);
     Resource {
         id: ResourceId::from(nephos_runtime::ids::uuid()),
-        stack_id: stack.id.clone(),
+        stack_id: stack.clone(),
         name: definition.name.clone(),
         kind: definition.kind.clone(),
         target: target.map_or_else(

@@ -18,6 +18,18 @@ pub(crate) struct Signal {
     pub data: Value,
 }
 
+impl Signal {
+    /// One that nobody had to send.
+    pub fn silent(name: String) -> Self {
+        Self {
+            reason: format!("Signal {name} received"),
+            name,
+            status: "SUCCESS".to_owned(),
+            data: Value::Null,
+        }
+    }
+}
+
 impl FromRow for Signal {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {

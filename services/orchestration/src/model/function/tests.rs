@@ -50,6 +50,9 @@ impl World for Known {
     fn facade(&self, what: &str) -> Evaluated {
         Ok(json!(what))
     }
+    fn zones(&self) -> Evaluated {
+        Ok(json!(["nova", "other"]))
+    }
 }
 
 #[track_caller]
@@ -271,7 +274,7 @@ fn conditions() {
 fn what_the_original_has_and_this_does_not_is_refused() {
     for (version, name) in [
         (Version::NEWTON, "yaql"),
-        (Version::V2013_05, "Fn::GetAZs"),
+        (Version::V2014_10, "Fn::GetAZs"),
         (Version::V2014_10, "Fn::Join"),
         (Version::V2014_10, "Ref"),
         (Version::WALLABY, "Fn::Select"),
@@ -282,6 +285,17 @@ fn what_the_original_has_and_this_does_not_is_refused() {
     assert!(!withheld("yaql", Version::V2016_04));
     assert!(!withheld("Fn::Select", Version::V2013_05));
     assert!(!withheld("list_join", Version::WALLABY));
+}
+
+#[test]
+fn the_zones_are_those_of_the_cloud_whatever_region_is_named() {
+    for region in ["", "here"] {
+        check_at(
+            Version::V2013_05,
+            json!({ "Fn::Select": ["1", { "Fn::GetAZs": region }] }),
+            json!("other"),
+        );
+    }
 }
 
 #[test]
@@ -364,6 +378,18 @@ fn digests_are_of_latin_1() {
         json!({"digest": ["sha512_256", ""]}),
         json!("c672b8d1ef56ed28ab87c3622c5114069bdd3ad7b8f9737498d0c01ecef0967a"),
     );
+    for (algorithm, begins) in [
+        ("sha3_224", "63e6ceb28ad474fa"),
+        ("SHA3_256", "741efa311f976869"),
+        ("sha3_384", "5abfc7bc2a09a612"),
+        ("sha3_512", "0fdb27960308c514"),
+        ("blake2b", "0909377ad35110ca"),
+        ("blake2s", "ec308c07c83582c6"),
+    ] {
+        let value = json!({ "digest": [algorithm, "x"] });
+        let digest = evaluate(&Known(Version::WALLABY, Depth::default()), &value).unwrap();
+        assert!(digest.as_str().unwrap().starts_with(begins), "{algorithm}");
+    }
 }
 
 #[test]

@@ -131,24 +131,6 @@ const VALUE: &[Prop] = &[
         .in_place(),
 ];
 
-const HANDLE: &[Prop] = &[text(
-    "signal_transport",
-    "How the client will signal the wait condition.",
-)
-.default("\"CFN_SIGNAL\"")
-.rule(Rule::Allowed(&[
-    "CFN_SIGNAL",
-    "HEAT_SIGNAL",
-    "NO_SIGNAL",
-    "TOKEN_SIGNAL",
-]))];
-
-const CONDITION: &[Prop] = &[
-    text("handle", "A reference to the wait condition handle used to signal this wait condition.").required(),
-    float("timeout", "The number of seconds to wait for the correct number of signals to arrive.").required().rule(Rule::Range(1, 43_200)),
-    integer("count", "The number of success signals that must be received before the stack creation process continues.").in_place().default("1").rule(Rule::Range(1, 10_000)),
-];
-
 const STACK: &[Prop] = &[
     map("context", "Context for this stack.").in_place().of(&[
         text(
@@ -196,6 +178,18 @@ const DEFINITION: &[Prop] = &[
         "Supplied metadata for the resources in the group.",
     ),
 ];
+
+const CHAIN: &[Prop] = &[
+    list("resources", "The list of resource types to create. This list may contain type names or aliases defined in the resource registry.").required().in_place(),
+    boolean("concurrent", "If true, the resources in the chain will be created concurrently. If false or omitted, each resource will be treated as having a dependency on the previous resource in the list.").default("false"),
+    map("resource_properties", "Properties to pass to each resource being created in the chain."),
+];
+
+const ACCESS: &[Prop] = &[list(
+    "AllowedResources",
+    "Resources that users are allowed to access by the DescribeStackResource API.",
+)
+.required()];
 
 const GROUP: &[Prop] = &[
     integer("count", "The number of resources to create.").in_place().default("1").rule(Rule::Range(0, 1000)),
@@ -293,56 +287,6 @@ pub(in crate::model) const KINDS: &[Kind] = &[
         how: How::Value,
     },
     Kind {
-        name: "OS::Heat::WaitConditionHandle",
-        doc: "Resource for managing instance signals.",
-        props: HANDLE,
-        attrs: &[
-            (
-                "curl_cli",
-                "Convenience attribute, provides curl CLI command prefix, which can be used for signalling handle completion or failure.",
-            ),
-            (
-                "endpoint",
-                "Endpoint/url which can be used for signalling handle.",
-            ),
-            (
-                "signal",
-                "JSON serialized map that includes the endpoint and the method by which it is signalled.",
-            ),
-        ],
-        how: How::WaitHandle,
-    },
-    Kind {
-        name: "OS::Heat::UpdateWaitConditionHandle",
-        doc: "A wait condition handle that each update makes anew: signals have to come again, to another URL.",
-        props: &[],
-        attrs: &[
-            (
-                "curl_cli",
-                "Convenience attribute, provides curl CLI command prefix, which can be used for signalling handle completion or failure.",
-            ),
-            (
-                "endpoint",
-                "Endpoint/url which can be used for signalling handle.",
-            ),
-            (
-                "signal",
-                "JSON serialized map that includes the endpoint and the method by which it is signalled.",
-            ),
-        ],
-        how: How::WaitHandle,
-    },
-    Kind {
-        name: "OS::Heat::WaitCondition",
-        doc: "Resource for handling signals received by WaitConditionHandle.",
-        props: CONDITION,
-        attrs: &[(
-            "data",
-            "JSON string containing data associated with wait condition signals sent to the handle.",
-        )],
-        how: How::WaitCondition,
-    },
-    Kind {
         name: "OS::Heat::Stack",
         doc: "A resource representing a stack: its template is a property of it.",
         props: STACK,
@@ -358,6 +302,29 @@ pub(in crate::model) const KINDS: &[Kind] = &[
         props: GROUP,
         attrs: GROUP_ATTRS,
         how: How::ResourceGroup,
+    },
+    Kind {
+        name: "OS::Heat::ResourceChain",
+        doc: "Creates one or more resources of several types with the same configuration, one after another or at once.",
+        props: CHAIN,
+        attrs: &[
+            (
+                "refs",
+                "A list of resource IDs for the resources in the chain.",
+            ),
+            (
+                "attributes",
+                "A map of resource names to the specified attribute of each individual resource.",
+            ),
+        ],
+        how: How::Chain,
+    },
+    Kind {
+        name: "OS::Heat::AccessPolicy",
+        doc: "Names the resources that users of CloudFormation may look at. There are no such users here, so it lets nobody look.",
+        props: ACCESS,
+        attrs: &[],
+        how: How::AccessPolicy,
     },
     Kind {
         name: "OS::Heat::AutoScalingGroup",

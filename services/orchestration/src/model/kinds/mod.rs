@@ -7,6 +7,7 @@ pub(super) mod neutron;
 pub(super) mod neutron_shared;
 pub(super) mod nova;
 pub(super) mod object;
+pub(super) mod signals;
 pub(super) mod software;
 
 use super::property::{Prop, Rule, integer};

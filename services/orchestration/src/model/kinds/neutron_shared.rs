@@ -184,7 +184,40 @@ const RBAC: &[Prop] = &[
     PROJECT,
 ];
 
+const fn destination() -> Prop {
+    text("destination", "Network in CIDR notation.").required()
+}
+const fn nexthop() -> Prop {
+    text("nexthop", "Nexthop IP address.").required()
+}
+const ROUTE: &[Prop] = &[
+    text("router_id", "The router id.").required(),
+    destination(),
+    nexthop(),
+];
+const ROUTES: &[Prop] = &[
+    text("router", "The router id.").required(),
+    list("routes", "A set of route dictionaries for the router.")
+        .in_place()
+        .default("[]")
+        .of(&[destination(), nexthop()]),
+];
+
 pub(in crate::model) const KINDS: &[Kind] = &[
+    Kind {
+        name: "OS::Neutron::ExtraRoute",
+        doc: "A resource for a route that a router has beside those of its interfaces.",
+        props: ROUTE,
+        attrs: &[],
+        how: How::ExtraRoutes,
+    },
+    Kind {
+        name: "OS::Neutron::ExtraRouteSet",
+        doc: "A resource for routes that a router has beside those of its interfaces. Others may give it other ones.",
+        props: ROUTES,
+        attrs: &[],
+        how: How::ExtraRoutes,
+    },
     Kind {
         name: "OS::Neutron::ProviderNet",
         doc: "A resource for managing a network of a physical one, for administrators.",

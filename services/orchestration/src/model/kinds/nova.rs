@@ -18,6 +18,14 @@ const NETWORK: &[Prop] = &[
     .rule(Rule::Allowed(&["none", "auto"])),
     text("tag", "Port tag."),
     text(
+        "subnet",
+        "Name or ID of the subnet in which to allocate the IP address of a port that is made for the server and goes with it.",
+    ),
+    text(
+        "floating_ip",
+        "ID or address of the floating IP to associate; with a port or a subnet only.",
+    ),
+    text(
         "fixed_ip",
         "Fixed IP address to specify for the port created on the requested network.",
     ),
@@ -186,6 +194,20 @@ const GROUP: &[Prop] = &[
     .rule(Rule::Range(1, i32::MAX as i64))]),
 ];
 
+const AGGREGATE: &[Prop] = &[
+    text("name", "Name for the aggregate.")
+        .required()
+        .in_place(),
+    text("availability_zone", "Name for the availability zone.").in_place(),
+    list("hosts", "List of hosts to join aggregate.").in_place(),
+    map(
+        "metadata",
+        "Arbitrary key/value metadata to store information for aggregate.",
+    )
+    .in_place()
+    .default("{}"),
+];
+
 const QUOTA: &[Prop] = &[
     text("project", "Name or id of the project to set the quota for.").required(),
     limit(
@@ -291,6 +313,13 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             one: "quota_set",
             defaults: "defaults",
         }),
+    },
+    Kind {
+        name: "OS::Nova::HostAggregate",
+        doc: "A resource for further partitioning an availability zone with hosts, for administrators.",
+        props: AGGREGATE,
+        attrs: &[],
+        how: How::HostAggregate,
     },
     Kind {
         name: "OS::Nova::ServerGroup",

@@ -1,5 +1,6 @@
 //! Software configurations, their parts, and their deployment to servers.
 
+use super::signals::TRANSPORTS;
 use crate::model::kind::{How, Kind};
 use crate::model::property::{Prop, Rule, any, boolean, list, map, text};
 
@@ -80,7 +81,6 @@ const MIME: &[Prop] = &[text("group", "Namespace to group this multi-part config
 ])];
 
 const ACTIONS: Rule = Rule::Allowed(&["CREATE", "UPDATE", "DELETE", "SUSPEND", "RESUME"]);
-const TRANSPORTS: Rule = Rule::Allowed(&["CFN_SIGNAL", "HEAT_SIGNAL", "NO_SIGNAL", "TOKEN_SIGNAL"]);
 
 const DEPLOYMENT: &[Prop] = &[
     text("config", "ID of software configuration resource to execute when applying to the server.").in_place(),

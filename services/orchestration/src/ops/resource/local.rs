@@ -12,7 +12,8 @@ use crate::model::function::shown;
 use crate::model::parameter::{number, truth};
 use crate::model::stack::ResourceId;
 use crate::ops::LOOK_AGAIN;
-use crate::store::{resources, signals};
+use crate::store::resources;
+use crate::store::signals::{self, Signal};
 
 /// The value in the type that is asked for.
 pub(super) fn value(work: &Work<'_>) -> Did {
@@ -252,17 +253,28 @@ pub(super) fn endpoint(work: &Work<'_>) -> (String, String) {
 
 pub(super) fn handle(work: &Work<'_>) -> Outcome {
     let (url, key) = endpoint(work);
+    let method = verb(work.text("signal_transport"));
     let curl = format!(
-        "curl -i -X POST -H 'Content-Type: application/json' -H 'Accept: application/json' '{url}'"
+        "curl -i -X {method} -H 'Content-Type: application/json' -H 'Accept: application/json' '{url}'"
     );
-    let signal = json!({"alarm_url": url, "method": "POST"}).to_string();
-    Outcome::Done(
-        Seen::id(work.row.id.0.clone())
-            .with("signal_key", key)
-            .with("endpoint", url)
-            .with("curl_cli", curl)
-            .with("signal", signal),
-    )
+    let signal = json!({"alarm_url": url, "method": method}).to_string();
+    let seen = Seen::id(work.row.id.0.clone())
+        .with("signal_key", key)
+        .with("endpoint", url)
+        .with("curl_cli", curl)
+        .with("signal", signal);
+    // A URL that something is put to never needs one.
+    let token = work.row.target == "OS::Heat::SwiftSignalHandle";
+    Outcome::Done(if token { seen.with("token", "") } else { seen })
+}
+
+/// How a URL is signalled; both are taken, whatever is said. What says nothing of its way is signalled as CloudFormation's
+/// clients do.
+pub(super) fn verb(transport: Option<&str>) -> &'static str {
+    match transport {
+        Some("TOKEN_SIGNAL" | "HEAT_SIGNAL" | "NO_SIGNAL") => "POST",
+        _put_to => "PUT",
+    }
 }
 
 pub(super) fn policy(work: &Work<'_>) -> Outcome {
@@ -293,15 +305,25 @@ pub(super) async fn wait(work: &Work<'_>) -> Did {
     if own.is_none_or(|own| own.project_id != work.stack.project_id) {
         return Err(Why::Refused(format!("{id} is no wait condition handle.")));
     }
-    let came = signals::of_resource(work.cx.db(), &id).await?;
+    let mut came = signals::of_resource(work.cx.db(), &id).await?;
     let name = || work.thing_name();
+    let wanted = work.prop("count").and_then(Value::as_u64).unwrap_or(1);
+    let way = handle.properties.get("signal_transport");
+    if way.and_then(Value::as_str) == Some("NO_SIGNAL") {
+        let all = 1..=wanted;
+        came.extend(all.map(|number| Signal::silent(number.to_string())));
+    }
+    let words = if work.row.target == "OS::Heat::SwiftSignal" {
+        "SwiftSignal"
+    } else {
+        "WaitCondition"
+    };
     if let Some(failed) = came.iter().find(|signal| signal.status != "SUCCESS") {
         return Ok(Outcome::Failed(
             Seen::id(name()),
-            format!("WaitConditionFailure: {}", failed.reason),
+            format!("{words}Failure: {}", failed.reason),
         ));
     }
-    let wanted = work.prop("count").and_then(Value::as_u64).unwrap_or(1);
     if came.len() as u64 >= wanted {
         let data: Map<String, Value> = came
             .into_iter()
@@ -336,7 +358,7 @@ pub(super) async fn wait(work: &Work<'_>) -> Did {
     if now >= until {
         return Ok(Outcome::Failed(
             Seen::id(name()),
-            format!("WaitConditionTimeout: {} of {wanted} received", came.len()),
+            format!("{words}Timeout: {} of {wanted} received", came.len()),
         ));
     }
     let left = u64::try_from(until.0.saturating_sub(now.0))

@@ -1,5 +1,6 @@
 //! How each kind of resource is made, changed, looked at and removed. Every verb can be repeated: it looks first.
 
+mod aggregate;
 mod batches;
 mod block;
 pub(crate) mod block_admin;
@@ -13,8 +14,10 @@ mod network;
 mod quotas;
 mod rbac;
 mod rest;
+mod routes;
 pub(crate) mod server;
 mod server_change;
+mod server_nics;
 pub(crate) mod server_ports;
 pub(crate) mod server_view;
 pub(crate) mod software;
@@ -211,7 +214,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         )));
     };
     match kind.how {
-        How::Nothing => Ok(Outcome::done(work.thing_name())),
+        How::Nothing | How::AccessPolicy => Ok(Outcome::done(work.thing_name())),
         How::Value => local::value(work),
         How::RandomString => local::random_string(work),
         How::Test => local::test(work, "create"),
@@ -223,7 +226,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
             software::config(work, kind).await
         }
         How::Deployment => software::deploy(work, "CREATE").await,
-        How::Stack | How::ResourceGroup | How::ScalingGroup | How::Deployments => {
+        How::Stack | How::ResourceGroup | How::Chain | How::ScalingGroup | How::Deployments => {
             Box::pin(nested::ensure(work)).await
         }
         How::Rest(rest) => rest::ensure(work, rest).await,
@@ -231,6 +234,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::RbacPolicy => rbac::ensure(work).await,
         How::RouterInterface => network::interface(work).await,
         How::RouterGateway => network::gateway(work).await,
+        How::ExtraRoutes => routes::ensure(work).await,
         How::FloatingIpAssociation => network::associate(work).await,
         How::Server => server::ensure(work).await,
         How::KeyPair => compute::key_pair(work).await,
@@ -243,6 +247,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::VolumeQuota => block_admin::quota(work).await,
         How::Quota(limits) => quotas::ensure(work, limits).await,
         How::ServerGroup => compute::server_group(work).await,
+        How::HostAggregate => aggregate::ensure(work).await,
         How::WebImage => image::ensure(work).await,
         How::Container => container::ensure(work).await,
     }
@@ -289,7 +294,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
             software::remove_config(work).await
         }
         How::Deployment => software::remove_deployment(work).await,
-        How::Stack | How::ResourceGroup | How::ScalingGroup | How::Deployments => {
+        How::Stack | How::ResourceGroup | How::Chain | How::ScalingGroup | How::Deployments => {
             Box::pin(nested::remove(work)).await
         }
         How::Rest(rest) => rest::remove(work, rest).await,
@@ -297,6 +302,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::RbacPolicy => rbac::remove(work).await,
         How::RouterInterface => network::remove_interface(work).await,
         How::RouterGateway => network::remove_gateway(work).await,
+        How::ExtraRoutes => routes::remove(work).await,
         How::FloatingIpAssociation => network::dissociate(work).await,
         How::Server => server::remove(work).await,
         How::KeyPair => compute::remove_key_pair(work).await,
@@ -309,9 +315,11 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::VolumeQuota => block_admin::remove_quota(work).await,
         How::Quota(limits) => quotas::remove(work, limits).await,
         How::ServerGroup => compute::remove_server_group(work).await,
+        How::HostAggregate => aggregate::remove(work).await,
         How::WebImage => image::remove(work).await,
         How::Container => container::remove(work).await,
         How::Nothing
+        | How::AccessPolicy
         | How::Value
         | How::RandomString
         | How::WaitHandle
@@ -338,6 +346,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::VolumeType) => block_admin::look(work, "types", "volume_type").await,
         Some(How::QosSpecs) => block_admin::look(work, "qos-specs", "qos_specs").await,
         Some(How::ServerGroup) => compute::look_at_group(work).await,
+        Some(How::HostAggregate) => aggregate::look(work).await,
         Some(How::WebImage) => image::look(work).await,
         Some(How::Container) => container::ensure(work).await,
         _local => here(),

@@ -321,6 +321,7 @@ async fn create(work: &Work<'_>, id: &StackId, wanted: Wanted) -> Result<(), Why
     let scene = facts::scene_of(&child, &child.wanted).map_err(|why| Why::Refused(why.message))?;
     let limit = work.cx.config.max_resources_per_stack;
     let more = i64::try_from(scene.template.resources.len()).unwrap_or(i64::MAX);
+    let planned = request::rows_of(&child.id, scene, now).await;
     crash_point!("nested.create");
     let mut tx = work.cx.write("nested").await?;
     let there = stacks::resources_of_root(&mut tx, &parent.root_id).await?;
@@ -336,7 +337,7 @@ async fn create(work: &Work<'_>, id: &StackId, wanted: Wanted) -> Result<(), Why
         keeps: true,
         converge: false,
     };
-    let made = request::create(&mut tx, &asked, &child, &scene).await;
+    let made = request::create(&mut tx, &asked, &child, &planned).await;
     made.map_err(enqueue_error)?;
     tx.commit().await?;
     crash_point!("nested.created");
@@ -353,6 +354,7 @@ async fn update(
     next.wanted = wanted;
     next.facade = facade(work);
     let scene = facts::scene_of(&next, &next.wanted).map_err(|why| Why::Refused(why.message))?;
+    let planned = request::rows_of(&child.id, scene, now).await;
     crash_point!("nested.update");
     let mut tx = work.cx.write("nested").await?;
     let rows = resources::of_stack_in(&mut tx, &child.id).await?;
@@ -363,7 +365,7 @@ async fn update(
         keeps,
         converge: request::converges(work.op),
     };
-    request::update(&mut tx, &asked, (child, next), (&scene, &rows))
+    request::update(&mut tx, &asked, (child, next), (&planned, &rows))
         .await
         .map_err(enqueue_error)?;
     tx.commit().await?;

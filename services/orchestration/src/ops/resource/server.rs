@@ -5,6 +5,7 @@ use nephos_runtime::crash_point;
 use serde_json::{Map, Value, json};
 
 use super::rest::id_of;
+use super::server_nics::{self, Ready};
 use super::server_view::with_ports;
 use super::{Did, Outcome, Seen, Why, Work, gone, inner, software};
 use crate::ops::LOOK_AGAIN;
@@ -24,7 +25,17 @@ fn tag(work: &Work<'_>) -> String {
 pub(super) async fn ensure(work: &Work<'_>) -> Did {
     if let Some(id) = work.physical() {
         let did = wait(work, &["ACTIVE"]).await?;
-        if !matches!(did, Outcome::Done(_)) || work.row.data.contains_key(UNTAGGED) {
+        if !matches!(did, Outcome::Done(_)) {
+            return Ok(did);
+        }
+        let ports = match server_nics::ready(work).await? {
+            Ready::Ports(ports) => ports,
+            Ready::First(outcome) => return Ok(outcome),
+        };
+        if let Some(under_way) = server_nics::float(work, &ports).await? {
+            return Ok(under_way);
+        }
+        if work.row.data.contains_key(UNTAGGED) {
             return Ok(did);
         }
         // It is known by its id now: users see the tags only that they gave.
@@ -40,7 +51,11 @@ pub(super) async fn ensure(work: &Work<'_>) -> Did {
     {
         return Ok(Outcome::Wait(Seen::id(id), LOOK_AGAIN));
     }
-    let body = json!({ "server": body(work).await?, "OS-SCH-HNT:scheduler_hints": work.prop("scheduler_hints").cloned().unwrap_or_else(|| json!({})) });
+    let ports = match server_nics::ready(work).await? {
+        Ready::Ports(ports) => ports,
+        Ready::First(outcome) => return Ok(outcome),
+    };
+    let body = json!({ "server": body(work, &ports).await?, "OS-SCH-HNT:scheduler_hints": work.prop("scheduler_hints").cloned().unwrap_or_else(|| json!({})) });
     crash_point!("server.create");
     let made = work
         .ask(&Ask::post("compute", "/v2.1/servers", &body))
@@ -66,7 +81,7 @@ async fn marked(work: &Work<'_>) -> Result<Option<String>, Why> {
         .map(str::to_owned))
 }
 
-async fn body(work: &Work<'_>) -> Result<Value, Why> {
+async fn body(work: &Work<'_>, ports: &[Option<String>]) -> Result<Value, Why> {
     let mut server = Map::new();
     let mut put = |name: &str, value: Value| {
         server.insert(name.to_owned(), value);
@@ -123,7 +138,7 @@ async fn body(work: &Work<'_>) -> Result<Value, Why> {
     }
     let networks = match work.prop("networks").and_then(Value::as_array) {
         Some(nics) if let Some(word) = allocation(nics) => json!(word),
-        Some(nics) => Value::Array(networks(work, nics).await?),
+        Some(nics) => Value::Array(networks(work, nics, ports).await?),
         None => json!("auto"),
     };
     put("networks", networks);
@@ -215,11 +230,16 @@ async fn device(work: &Work<'_>, given: &Value) -> Result<Value, Why> {
     Ok(out)
 }
 
-async fn networks(work: &Work<'_>, nics: &[Value]) -> Result<Vec<Value>, Why> {
+async fn networks(
+    work: &Work<'_>,
+    nics: &[Value],
+    ports: &[Option<String>],
+) -> Result<Vec<Value>, Why> {
     let mut out = Vec::new();
-    for nic in nics {
+    for (at, nic) in nics.iter().enumerate() {
         let field = |name: &str| nic.get(name).and_then(Value::as_str);
-        if let Some(port) = field("port") {
+        let own = ports.get(at).and_then(Option::as_deref);
+        if let Some(port) = own.or_else(|| field("port")) {
             let mut entry = json!({"port": id_of(work, "ports", port).await?});
             if let (Some(map), Some(tag)) = (entry.as_object_mut(), field("tag")) {
                 map.insert("tag".to_owned(), json!(tag));
@@ -400,8 +420,18 @@ pub(super) async fn pause(work: &Work<'_>, suspend: bool) -> Did {
     wait(work, &[end]).await
 }
 
-/// Removes the server, and waits until it is gone.
+/// Removes the server, waits until it is gone, and removes the ports that were made for it.
 pub(super) async fn remove(work: &Work<'_>) -> Did {
+    let did = remove_server(work).await?;
+    if matches!(did, Outcome::Done(_))
+        && let Some(under_way) = server_nics::clear(work, true).await?
+    {
+        return Ok(under_way);
+    }
+    Ok(did)
+}
+
+async fn remove_server(work: &Work<'_>) -> Did {
     let id = match work.physical() {
         Some(id) => id.to_owned(),
         None if !work.row.begun() => return Ok(Outcome::Done(Seen::default())),

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::rest::id_of;
 use super::server::{ensure, flavor, image, noted, own_tags, shown_server, user_data, wait};
+use super::server_nics::{self, Ready};
 use super::{Did, Outcome, Seen, Why, Work, gone};
 use crate::model::earlier::{RELEASED, has_let_go};
 use crate::model::function::shown;
@@ -213,13 +214,14 @@ impl Nic {
     }
 }
 
-/// The nics that are wanted, the most exact first.
-async fn nics(work: &Work<'_>) -> Result<Vec<Nic>, Why> {
+/// The nics that are wanted, the most exact first; `ports` are those that the stack has made for them.
+async fn nics(work: &Work<'_>, ports: &[Option<String>]) -> Result<Vec<Nic>, Why> {
     let given = work.prop("networks").and_then(Value::as_array);
     let mut nics = Vec::new();
-    for nic in given.into_iter().flatten() {
+    for (at, nic) in given.into_iter().flatten().enumerate() {
         let field = |name: &str| nic.get(name).and_then(Value::as_str);
-        nics.push(match field("port") {
+        let own = ports.get(at).and_then(Option::as_deref);
+        nics.push(match own.or_else(|| field("port")) {
             Some(port) => Nic::Port(id_of(work, "ports", port).await?),
             None => {
                 let network = field("network").or_else(|| field("uuid"));
@@ -238,15 +240,19 @@ async fn nics(work: &Work<'_>) -> Result<Vec<Nic>, Why> {
 
 /// Other interfaces: those that are not wanted any more go first, then the new ones come.
 async fn plug(work: &Work<'_>, id: &str) -> Result<Option<Outcome>, Why> {
-    if !differs(work, "networks") && !has_let_go(work.row) {
+    if !differs(work, "networks") && !has_let_go(work.row) && !server_nics::unsettled(work) {
         return Ok(None);
     }
+    let ports = match server_nics::ready(work).await? {
+        Ready::Ports(ports) => ports,
+        Ready::First(outcome) => return Ok(Some(outcome)),
+    };
     let target = format!("/v2.1/servers/{id}/os-interface");
     let list = work.ask(&Ask::get("compute", target.as_str())).await?;
     let list = list.get("interfaceAttachments").and_then(Value::as_array);
     let mut plugged = list.cloned().unwrap_or_default();
     let mut missing = Vec::new();
-    for nic in nics(work).await? {
+    for nic in nics(work, &ports).await? {
         match plugged.iter().position(|one| nic.is(one)) {
             Some(at) => drop(plugged.swap_remove(at)),
             None => missing.push(nic),
@@ -261,7 +267,11 @@ async fn plug(work: &Work<'_>, id: &str) -> Result<Option<Outcome>, Why> {
         return Ok(Some(Outcome::Wait(Seen::id(id), LOOK_AGAIN / 4)));
     }
     let Some(nic) = missing.first() else {
-        return Ok(None);
+        let cleared = server_nics::clear(work, false).await?;
+        return match cleared {
+            Some(under_way) => Ok(Some(under_way)),
+            None => server_nics::float(work, &ports).await,
+        };
     };
     let body = json!({"interfaceAttachment": nic.asked()});
     crash_point!("server.plug");

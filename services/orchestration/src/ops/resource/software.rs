@@ -357,7 +357,10 @@ async fn derived_config(
         (
             "deploy_signal_verb",
             "HTTP verb to use for signaling output values",
-            json!("POST"),
+            json!(match work.text("signal_transport") {
+                Some("TEMP_URL_SIGNAL") => "PUT",
+                _posted => "POST",
+            }),
         ),
     ];
     inputs.extend(more.into_iter().map(|(name, doc, value)| json!({"name": name, "description": doc, "type": "String", "value": value})));
