@@ -119,8 +119,20 @@ async fn a_function_that_is_not_offered_is_refused() {
     let cloud = cloud().await;
     for (value, why) in [
         (
-            json!({"yaql": {"expression": "$", "data": {}}}),
-            "The template version is invalid: The function yaql is not supported",
+            json!({"yaql": {"expression": "$.data.x.where(", "data": {}}}),
+            "resources.r.properties.value: Bad expression",
+        ),
+        (
+            json!({"yaql": {"expression": "now()", "data": {}}}),
+            "yaql function 'now' is not available here",
+        ),
+        (
+            json!({"if": [true, 1, {"yaql": {"exprssion": "1"}}]}),
+            "resources.r.properties.value.if.2: \"yaql\" takes an expression and its data",
+        ),
+        (
+            json!({"yaql": {"expression": "generate(0, true, $ + 1)", "data": {}}}),
+            "a collection has more than 200 items",
         ),
         (
             json!(["a", {"Fn::Join": [",", ["a"]]}]),

@@ -70,6 +70,45 @@ async fn values_have_the_types_that_they_are_given() {
 }
 
 #[tokio::test]
+async fn expressions_work_in_properties_outputs_and_conditions() {
+    let cloud = cloud().await;
+    let yaql =
+        |expression: &str, data: Value| json!({"yaql": {"expression": expression, "data": data}});
+    let mut body = template(json!({
+        "v": {
+            "type": "OS::Heat::Value",
+            "properties": {"value": yaql("$.data.where($.on).name", json!({"get_param": "hosts"}))},
+        },
+        "some": {"type": "OS::Heat::Value", "condition": "many", "properties": {"value": 1}},
+        "none": {
+            "type": "OS::Heat::Value",
+            "condition": {"not": "many"},
+            "properties": {"value": 1},
+        },
+    }));
+    let hosts =
+        json!([{"name": "a", "on": true}, {"name": "b", "on": false}, {"name": "c", "on": true}]);
+    body["parameters"] = json!({"hosts": {"type": "json", "default": hosts}});
+    body["conditions"] = json!({"many": yaql("$.data.len() > 2", json!({"get_param": "hosts"}))});
+    body["outputs"] = json!({
+        "joined": {"value": yaql("$.data.join('+')", json!({"get_attr": ["v", "value"]}))},
+    });
+    let stack = cloud.create("q", json!({ "template": body })).await;
+    cloud.settle().await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "CREATE_COMPLETE", "{shown}");
+    assert_eq!(shown["outputs"][0]["output_value"], "a+c", "{shown}");
+    let resources = cloud.get(&stack, "/resources").await.expect(200);
+    let rows = resources.json["resources"].as_array().unwrap();
+    let mut names: Vec<&str> = rows
+        .iter()
+        .filter_map(|row| row["resource_name"].as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["some", "v"]);
+}
+
+#[tokio::test]
 async fn metadata_of_servers_has_what_is_no_text_as_json() {
     let cloud = cloud().await;
     let server = json!({"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "metadata": {"b": true, "t": "x", "m": {"k": 1}}}});

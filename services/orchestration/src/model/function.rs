@@ -3,10 +3,12 @@
 mod cfn;
 mod collection;
 mod depth;
+mod query;
 mod text;
 mod url;
 
 pub(crate) use depth::{Depth, check as check_depth};
+pub(crate) use query::check_queries;
 pub(crate) use text::shown;
 
 use serde_json::Value;
@@ -171,6 +173,7 @@ fn call(world: &dyn World, name: &str, args: &Value) -> Evaluated {
         "list_concat_unique" => collection::list_concat(&evaluate(world, args)?, true),
         "filter" => collection::filter(&evaluate(world, args)?),
         "contains" => collection::contains(&evaluate(world, args)?).map(Value::Bool),
+        "yaql" => query::query(world, args),
         "Fn::Base64" => cfn::base64(evaluate(world, args)?),
         // There is one region, whichever is named.
         "Fn::GetAZs" => world.zones(),

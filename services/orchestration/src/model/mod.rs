@@ -24,3 +24,4 @@ pub(crate) mod stack;
 pub(crate) mod template;
 pub(crate) mod version;
 pub(crate) mod yaml;
+mod yaql;

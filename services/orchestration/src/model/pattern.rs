@@ -40,7 +40,7 @@ fn compiled(pattern: &str) -> Option<Regex> {
 }
 
 /// The pattern for the engine here; none for what Python does not compile either.
-fn rewritten(pattern: &str) -> Option<String> {
+pub(super) fn rewritten(pattern: &str) -> Option<String> {
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut rest = pattern.chars().peekable();
     while let Some(letter) = rest.next() {

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::function::check_queries;
 use super::parameter::Parameter;
 use super::refusal::Refusal;
-use super::version::Version;
+use super::version::{Version, function};
 use super::yaml;
 
 /// A stack has at most so many resources of its own.
@@ -157,6 +158,12 @@ impl Template {
             .iter()
             .map(|(name, value)| Output::parse(name, value, version))
             .collect::<Result<Vec<_>, _>>()?;
+        if function("yaql", version, false).is_some() {
+            for name in ["conditions", "resources", "outputs"] {
+                let queries = map.get(name).unwrap_or(&Value::Null);
+                check_queries(queries, name).map_err(Refusal::invalid)?;
+            }
+        }
         Ok(Self {
             version,
             description: map

@@ -110,8 +110,8 @@ const fn early(name: &'static str, until: Version, doc: &'static str) -> Functio
     }
 }
 
-/// Every function there is here. `yaql` of the original is not: no library offers that language.
-pub(crate) const FUNCTIONS: [Function; 33] = [
+/// Every function there is here.
+pub(crate) const FUNCTIONS: [Function; 34] = [
     value(
         "get_attr",
         Version::V2013_05,
@@ -198,6 +198,11 @@ pub(crate) const FUNCTIONS: [Function; 33] = [
         "or",
         Version::NEWTON,
         "A function that acts as an OR operator to evaluate all the conditions.",
+    ),
+    value(
+        "yaql",
+        Version::NEWTON,
+        "A function for executing a yaql expression.",
     ),
     value(
         "filter",
@@ -315,9 +320,7 @@ const OF_CLOUD_FORMATION: [&str; 9] = [
 /// Whether the original has, or had, a function of this name at this version that is not offered here: it is refused, and
 /// not taken for a map.
 pub(crate) fn withheld(name: &str, version: Version) -> bool {
-    let known =
-        OF_CLOUD_FORMATION.contains(&name) || (name == "yaql" && version >= Version::NEWTON);
-    known && function(name, version, false).is_none()
+    OF_CLOUD_FORMATION.contains(&name) && function(name, version, false).is_none()
 }
 
 #[cfg(test)]
@@ -345,8 +348,12 @@ mod tests {
         check("2014-10-16", &["list_join"], &["repeat"]);
         check("2015-04-30", &["repeat", "digest"], &["str_split"]);
         check("2015-10-15", &["str_split"], &["map_merge", "Fn::Select"]);
-        check("2016-04-08", &["map_merge"], &["map_replace", "if"]);
-        check("newton", &["map_replace", "if"], &["filter", "equals"]);
+        check("2016-04-08", &["map_merge"], &["map_replace", "if", "yaql"]);
+        check(
+            "newton",
+            &["map_replace", "if", "yaql"],
+            &["filter", "equals"],
+        );
         check("ocata", &["filter", "str_replace_strict"], &["make_url"]);
         check(
             "pike",
@@ -359,15 +366,16 @@ mod tests {
             ],
             &["and"],
         );
-        check("queens", &["make_url"], &["yaql"]);
-        check("rocky", &["make_url"], &["yaql"]);
-        check("wallaby", &["if"], &["yaql"]);
+        check("queens", &["make_url", "yaql"], &["and"]);
+        check("rocky", &["make_url", "yaql"], &["and"]);
+        check("wallaby", &["if", "yaql"], &["Ref"]);
     }
 
     #[test]
     fn conditions_have_their_own() {
         let newton = Version::parse("2016-10-14").unwrap();
         assert!(function("equals", newton, true).is_some());
+        assert!(function("yaql", newton, true).is_some());
         assert!(function("contains", newton, true).is_none());
         assert!(function("get_attr", newton, true).is_none());
         assert!(function("contains", Version::PIKE, true).is_some());

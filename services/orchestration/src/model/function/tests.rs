@@ -228,6 +228,36 @@ fn lists_and_maps() {
 }
 
 #[test]
+fn queries() {
+    check(
+        json!({"yaql": {"expression": "$.data.all.select($ + '!')", "data": {"all": {"get_param": "list"}}}}),
+        json!(["a!", "b!"]),
+    );
+    check(json!({"yaql": {"expression": "1 + 1"}}), json!(2));
+    check(
+        json!({"yaql": {"expression": {"get_param": "text"}}}),
+        json!("hello"),
+    );
+    check_condition(
+        json!({"yaql": {"expression": "$.data.contains(a)", "data": {"get_param": "list"}}}),
+        true,
+    );
+    for (args, words) in [
+        (json!(["$"]), "must be a map"),
+        (json!({"data": {}}), "takes an expression"),
+        (json!({"expression": "$", "dat": 1}), "takes an expression"),
+        (json!({"expression": 1}), "must contain a string"),
+        (
+            json!({"expression": "$."}),
+            "Bad expression \"$.\": it ends",
+        ),
+        (json!({"expression": "$.data.x"}), "no key 'x'."),
+    ] {
+        refused(json!({ "yaql": args }), words);
+    }
+}
+
+#[test]
 fn choices() {
     check(json!({"if": ["true_one", "y", "n"]}), json!("y"));
     check(json!({"if": ["other", "y", "n"]}), json!("n"));
@@ -273,7 +303,6 @@ fn conditions() {
 #[test]
 fn what_the_original_has_and_this_does_not_is_refused() {
     for (version, name) in [
-        (Version::NEWTON, "yaql"),
         (Version::V2014_10, "Fn::GetAZs"),
         (Version::V2014_10, "Fn::Join"),
         (Version::V2014_10, "Ref"),
@@ -282,7 +311,6 @@ fn what_the_original_has_and_this_does_not_is_refused() {
     ] {
         assert!(withheld(name, version), "{name}");
     }
-    assert!(!withheld("yaql", Version::V2016_04));
     assert!(!withheld("Fn::Select", Version::V2013_05));
     assert!(!withheld("list_join", Version::WALLABY));
 }

@@ -1,0 +1,95 @@
+//! `yaql`: an expression over data.
+
+use serde_json::{Map, Value, json};
+
+use super::super::yaql;
+use super::{Evaluated, Trouble, World, call_of, evaluate};
+
+/// So many steps of an expression count as one value that functions make.
+const STEPS_OF_ONE: usize = 16;
+
+/// Works the data out, and then the expression with it.
+pub(super) fn query(world: &dyn World, args: &Value) -> Evaluated {
+    let args = parts(args)?;
+    let expression = match args.get("expression") {
+        Some(expression) => evaluate(world, expression)?,
+        None => return Err(syntax()),
+    };
+    let expression = expression.as_str().ok_or_else(no_text)?;
+    let data = args.get("data").map(|data| evaluate(world, data));
+    let data = data.transpose()?.unwrap_or_else(|| json!({}));
+    // What cannot be read is told apart from what cannot be worked out.
+    readable(expression)?;
+    let (result, steps) = yaql::evaluate(expression, &data);
+    world.spend(steps / STEPS_OF_ONE)?;
+    result.map_err(|why| {
+        Trouble::wrong(format!(
+            "The yaql expression {} fails: {why}.",
+            short(expression)
+        ))
+    })
+}
+
+/// Refuses calls of `yaql` that can never be worked out, wherever they stand in a value: what surrounds them may not be
+/// worked out before there are resources.
+///
+/// # Errors
+/// The first one, with its place.
+pub(crate) fn check_queries(value: &Value, place: &str) -> Result<(), String> {
+    let within = |name: &str, value: &Value| check_queries(value, &format!("{place}.{name}"));
+    match value {
+        Value::Object(map) => {
+            if let Some(("yaql", args)) = call_of(value) {
+                check(args).map_err(|why| format!("{place}: {why}"))?;
+            }
+            map.iter().try_for_each(|(name, value)| within(name, value))
+        }
+        Value::Array(items) => {
+            let mut items = items.iter().enumerate();
+            items.try_for_each(|(at, item)| within(&at.to_string(), item))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+fn check(args: &Value) -> Result<(), Trouble> {
+    match parts(args)?.get("expression") {
+        // A function gives the expression later.
+        Some(Value::Object(_)) => Ok(()),
+        Some(Value::String(expression)) => readable(expression),
+        Some(_) => Err(no_text()),
+        None => Err(syntax()),
+    }
+}
+
+fn parts(args: &Value) -> Result<&Map<String, Value>, Trouble> {
+    let map = args
+        .as_object()
+        .ok_or_else(|| Trouble::wrong("Arguments to \"yaql\" must be a map."))?;
+    let known = |name: &String| matches!(name.as_str(), "expression" | "data");
+    if map.contains_key("expression") && map.keys().all(known) {
+        return Ok(map);
+    }
+    Err(syntax())
+}
+
+fn syntax() -> Trouble {
+    Trouble::wrong(
+        "\"yaql\" takes an expression and its data: {expression: $.data.sizes.sum(), data: {sizes: [3, 2, 1]}}",
+    )
+}
+
+fn no_text() -> Trouble {
+    Trouble::wrong("The \"expression\" argument to yaql must contain a string.")
+}
+
+fn readable(expression: &str) -> Result<(), Trouble> {
+    yaql::check(expression)
+        .map_err(|why| Trouble::wrong(format!("Bad expression {}: {why}.", short(expression))))
+}
+
+/// Where an expression begins, for messages.
+fn short(expression: &str) -> String {
+    let start: String = expression.chars().take(100).collect();
+    format!("{start:?}")
+}
