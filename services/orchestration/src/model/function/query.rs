@@ -93,3 +93,40 @@ fn short(expression: &str) -> String {
     let start: String = expression.chars().take(100).collect();
     format!("{start:?}")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::{check, check_condition, refused};
+
+    #[test]
+    fn queries() {
+        check(
+            json!({"yaql": {"expression": "$.data.all.select($ + '!')", "data": {"all": {"get_param": "list"}}}}),
+            json!(["a!", "b!"]),
+        );
+        check(json!({"yaql": {"expression": "1 + 1"}}), json!(2));
+        check(
+            json!({"yaql": {"expression": {"get_param": "text"}}}),
+            json!("hello"),
+        );
+        check_condition(
+            json!({"yaql": {"expression": "$.data.contains(a)", "data": {"get_param": "list"}}}),
+            true,
+        );
+        for (args, words) in [
+            (json!(["$"]), "must be a map"),
+            (json!({"data": {}}), "takes an expression"),
+            (json!({"expression": "$", "dat": 1}), "takes an expression"),
+            (json!({"expression": 1}), "must contain a string"),
+            (
+                json!({"expression": "$."}),
+                "Bad expression \"$.\": it ends",
+            ),
+            (json!({"expression": "$.data.x"}), "no key 'x'."),
+        ] {
+            refused(json!({ "yaql": args }), words);
+        }
+    }
+}

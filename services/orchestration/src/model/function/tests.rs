@@ -65,12 +65,12 @@ fn check_at(version: Version, value: Value, expected: Value) {
 }
 
 #[track_caller]
-fn check(value: Value, expected: Value) {
+pub(super) fn check(value: Value, expected: Value) {
     check_at(Version::WALLABY, value, expected);
 }
 
 #[track_caller]
-fn refused(value: Value, words: &str) {
+pub(super) fn refused(value: Value, words: &str) {
     let why = evaluate(&Known(Version::WALLABY, Depth::default()), &value)
         .unwrap_err()
         .to_string();
@@ -228,36 +228,6 @@ fn lists_and_maps() {
 }
 
 #[test]
-fn queries() {
-    check(
-        json!({"yaql": {"expression": "$.data.all.select($ + '!')", "data": {"all": {"get_param": "list"}}}}),
-        json!(["a!", "b!"]),
-    );
-    check(json!({"yaql": {"expression": "1 + 1"}}), json!(2));
-    check(
-        json!({"yaql": {"expression": {"get_param": "text"}}}),
-        json!("hello"),
-    );
-    check_condition(
-        json!({"yaql": {"expression": "$.data.contains(a)", "data": {"get_param": "list"}}}),
-        true,
-    );
-    for (args, words) in [
-        (json!(["$"]), "must be a map"),
-        (json!({"data": {}}), "takes an expression"),
-        (json!({"expression": "$", "dat": 1}), "takes an expression"),
-        (json!({"expression": 1}), "must contain a string"),
-        (
-            json!({"expression": "$."}),
-            "Bad expression \"$.\": it ends",
-        ),
-        (json!({"expression": "$.data.x"}), "no key 'x'."),
-    ] {
-        refused(json!({ "yaql": args }), words);
-    }
-}
-
-#[test]
 fn choices() {
     check(json!({"if": ["true_one", "y", "n"]}), json!("y"));
     check(json!({"if": ["other", "y", "n"]}), json!("n"));
@@ -272,7 +242,7 @@ fn choices() {
 }
 
 #[track_caller]
-fn check_condition(condition: Value, expected: bool) {
+pub(super) fn check_condition(condition: Value, expected: bool) {
     assert_eq!(
         holds(&Known(Version::PIKE, Depth::default()), &condition),
         Ok(expected),

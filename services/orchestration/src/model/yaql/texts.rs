@@ -83,6 +83,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             return patterns::replace(run, pattern, &given.own_text()?, (&new, count));
         }
         let count = count.map_or(Ok(-1), |_| given.int(run, 2))?;
+        run.spend(given.own_text()?.len() / 8)?;
         replaced(&given.own_text()?, &as_text(&old)?, &new, count).map(Datum::text)
     }),
     method("replace", On::Text, "replacements count?", |run, given| {
@@ -93,7 +94,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         };
         let mut text = given.own_text()?.to_string();
         for (old, new) in &replacements.pairs {
-            run.spend(1 + text.len() / 64)?;
+            run.spend(1 + text.len() / 8)?;
             text = replaced(&text, &show::text(old)?, &show::text(new)?, count)?;
         }
         Ok(Datum::text(text))
