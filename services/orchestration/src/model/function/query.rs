@@ -6,7 +6,7 @@ use super::super::yaql;
 use super::{Evaluated, Trouble, World, call_of, evaluate};
 
 /// So many steps of an expression count as one value that functions make.
-const STEPS_OF_ONE: usize = 16;
+const STEPS_OF_ONE: usize = 4;
 
 /// Works the data out, and then the expression with it.
 pub(super) fn query(world: &dyn World, args: &Value) -> Evaluated {

@@ -271,6 +271,7 @@ fn cut(from: i128, to: i128, length: i128) -> (usize, usize) {
 fn index(run: &mut Run, given: &Given<'_>, last: bool) -> Out<Datum> {
     let text = given.own_text()?;
     let part = given.text(run, 0)?;
+    run.spend(text.len() / 8)?;
     let all = i128::try_from(text.chars().count()).unwrap_or(i128::MAX);
     let mut start = given.int_or(run, 1, 0)?;
     let mut end = all;
