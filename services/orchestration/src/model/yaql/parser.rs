@@ -8,7 +8,7 @@ const MAX_LENGTH: usize = 10_000;
 
 /// Parts stand in one another at most so deep: an expression is worked out by recursion. A chain of operators or of
 /// methods counts, too, because each holds all that stands before it.
-const MAX_DEPTH: usize = 100;
+const MAX_DEPTH: usize = 64;
 
 /// An expression, or a part of one.
 #[derive(Debug)]

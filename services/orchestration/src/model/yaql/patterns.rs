@@ -16,13 +16,13 @@ use super::{Fault, Out};
 const MAX_TRIES: usize = 20_000;
 
 /// Bytes that a compiled pattern may take.
-const MAX_PATTERN: usize = 1 << 20;
+const MAX_PATTERN: usize = 5 << 20;
 
 /// An expression may use so many patterns: each is compiled.
 const MAX_PATTERNS: usize = 20;
 
 /// Steps that compiling one counts for.
-const COMPILING: usize = 5000;
+const COMPILING: usize = 20_000;
 
 /// Steps that a search counts for, and bytes that count for one more.
 const SEARCH: usize = 300;
