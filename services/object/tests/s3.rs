@@ -275,6 +275,31 @@ async fn uploads_are_listed_by_prefix_and_page_by_page() {
     assert_eq!(keys(&list(&query).await), ["a/2"]);
 }
 
+#[tokio::test]
+async fn a_name_that_xml_cannot_carry_spoils_no_answer() {
+    let cloud = s3_cloud().await;
+    let path = "/c/a%01b";
+    let begun = call(&cloud, Method::POST, path, "uploads=", b"").await;
+    assert_eq!(tag(&begun.text, "Key"), "a\u{fffd}b");
+    let listed = call(&cloud, Method::GET, "/c", "uploads=", b"").await;
+    assert_eq!(tag(&listed.text, "UploadId"), tag(&begun.text, "UploadId"));
+    assert!(!listed.text.contains('\u{1}'));
+    let query = "encoding-type=url&uploads=";
+    let listed = call(&cloud, Method::GET, "/c", query, b"").await;
+    assert_eq!(tag(&listed.text, "Key"), "a%01b");
+    assert_eq!(tag(&listed.text, "EncodingType"), "url");
+    let put = call(&cloud, Method::PUT, path, "", b"abc").await;
+    assert_eq!(put.status, 200, "{}", put.text);
+    let list = "<Delete><Object><Key>a\u{1}b</Key></Object></Delete>";
+    let gone = call(&cloud, Method::POST, "/c", "delete=", list.as_bytes()).await;
+    assert_eq!((gone.status, tag(&gone.text, "Key")), (200, "a\u{fffd}b"));
+    let read = call(&cloud, Method::GET, path, "", b"").await;
+    assert_eq!((read.status, tag(&read.text, "Code")), (404, "NoSuchKey"));
+    let long = format!("/c/{}", "x".repeat(1025));
+    let refused = call(&cloud, Method::PUT, &long, "", b"").await;
+    assert!(tag(&refused.text, "Message").contains("1024 bytes"));
+}
+
 async fn part(cloud: &Cloud, id: &str, bytes: &[u8]) -> Got {
     call(
         cloud,

@@ -113,7 +113,8 @@ fn limit(max: Option<i32>) -> S3Result<(usize, i32)> {
     Ok((limit, max))
 }
 
-fn encodes(encoding: Option<&dto::EncodingType>) -> bool {
+/// Whether names are asked for as parts of a URL are written: XML has no control characters.
+pub(super) fn encodes(encoding: Option<&dto::EncodingType>) -> bool {
     encoding.is_some_and(|encoding| encoding.as_str() == dto::EncodingType::URL)
 }
 

@@ -10,6 +10,7 @@ mod list;
 mod objects;
 mod parts;
 mod put;
+mod readable;
 mod region;
 mod tags;
 mod wishes;
@@ -99,7 +100,7 @@ async fn outgoing(answer: http::Response<s3s::Body>) -> Response {
         headers.insert("x-amz-request-id", id);
     }
     let body = match (body.bytes(), length) {
-        (Some(bytes), None) => Payload::Bytes(bytes),
+        (Some(bytes), None) => Payload::Bytes(readable::readable(&headers, bytes)),
         (Some(bytes), Some(length)) if bytes.len() as u64 == length => Payload::Bytes(bytes),
         (_, Some(length)) => Payload::Stream {
             length,

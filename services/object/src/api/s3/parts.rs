@@ -8,10 +8,11 @@ use s3s::{S3Request, S3Response, S3Result, dto, s3_error};
 use super::bodies::Checked;
 use super::conditions::{Conditions, of_place};
 use super::errors::{of_database, of_write};
-use super::list::time;
+use super::list::{encodes, time};
 use super::objects::steady;
 use super::put::{Described, check_key, http_date, length, md5_of, room, source};
 use super::{Front, Who, Wish};
+use crate::model::names::quoted;
 use crate::model::object::{Object, Part, PartsUpload, UploadId};
 use crate::ops::parts::tag_of;
 use crate::ops::read::Content;
@@ -373,20 +374,23 @@ pub(super) async fn uploads(
     let (next_key, next_id) = last
         .map(|last| (last.name.clone(), last.id.0.clone()))
         .unzip();
+    let encode = encodes(input.encoding_type.as_ref());
+    let shown = |name: String| if encode { quoted(&name) } else { name };
     let view = |upload: PartsUpload| dto::MultipartUpload {
         initiated: Some(time(upload.created_at)),
-        key: Some(upload.name),
+        key: Some(shown(upload.name)),
         upload_id: Some(upload.id.0),
         ..dto::MultipartUpload::default()
     };
     Ok(S3Response::new(dto::ListMultipartUploadsOutput {
         bucket: Some(input.bucket),
         is_truncated: Some(more),
-        prefix: input.prefix,
-        key_marker: input.key_marker,
+        prefix: input.prefix.map(shown),
+        key_marker: input.key_marker.map(shown),
         upload_id_marker: input.upload_id_marker,
         max_uploads: Some(max),
-        next_key_marker: next_key,
+        encoding_type: input.encoding_type,
+        next_key_marker: next_key.map(shown),
         next_upload_id_marker: next_id,
         uploads: Some(found.into_iter().take(count).map(view).collect()),
         ..dto::ListMultipartUploadsOutput::default()
