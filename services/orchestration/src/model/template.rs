@@ -160,8 +160,7 @@ impl Template {
             .collect::<Result<Vec<_>, _>>()?;
         if function("yaql", version, false).is_some() {
             for name in ["conditions", "resources", "outputs"] {
-                let queries = map.get(name).unwrap_or(&Value::Null);
-                check_queries(queries, name).map_err(Refusal::invalid)?;
+                check_queries(section(map, name)?, name).map_err(Refusal::invalid)?;
             }
         }
         Ok(Self {

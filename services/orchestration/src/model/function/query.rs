@@ -30,26 +30,46 @@ pub(super) fn query(world: &dyn World, args: &Value) -> Evaluated {
     })
 }
 
-/// Refuses calls of `yaql` that can never be worked out, wherever they stand in a value: what surrounds them may not be
-/// worked out before there are resources.
+/// Refuses calls of `yaql` that can never be worked out in what a section of a template has under its names: what
+/// surrounds them may not be worked out before there are resources.
 ///
 /// # Errors
 /// The first one, with its place.
-pub(crate) fn check_queries(value: &Value, place: &str) -> Result<(), String> {
-    let within = |name: &str, value: &Value| check_queries(value, &format!("{place}.{name}"));
+pub(crate) fn check_queries(section: &Map<String, Value>, place: &str) -> Result<(), String> {
+    for (name, value) in section {
+        readable_in(value).map_err(|(mut path, why)| {
+            path.extend([name.clone(), place.to_owned()]);
+            path.reverse();
+            format!("{}: {why}", path.join("."))
+        })?;
+    }
+    Ok(())
+}
+
+/// The trouble comes with the way to it, last step first.
+fn readable_in(value: &Value) -> Result<(), (Vec<String>, Trouble)> {
     match value {
         Value::Object(map) => {
             if let Some(("yaql", args)) = call_of(value) {
-                check(args).map_err(|why| format!("{place}: {why}"))?;
+                check(args).map_err(|why| (Vec::new(), why))?;
             }
-            map.iter().try_for_each(|(name, value)| within(name, value))
+            for (name, value) in map {
+                readable_in(value).map_err(|trouble| under(trouble, name.clone()))?;
+            }
         }
         Value::Array(items) => {
-            let mut items = items.iter().enumerate();
-            items.try_for_each(|(at, item)| within(&at.to_string(), item))
+            for (at, item) in items.iter().enumerate() {
+                readable_in(item).map_err(|trouble| under(trouble, at.to_string()))?;
+            }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+    Ok(())
+}
+
+fn under((mut path, why): (Vec<String>, Trouble), step: String) -> (Vec<String>, Trouble) {
+    path.push(step);
+    (path, why)
 }
 
 fn check(args: &Value) -> Result<(), Trouble> {
@@ -96,9 +116,27 @@ fn short(expression: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     use super::super::tests::{check, check_condition, refused};
+    use super::check_queries;
+
+    #[test]
+    fn what_can_never_be_worked_out_has_a_place() {
+        let section = |value: Value| Map::from_iter([("r".to_owned(), value)]);
+        let bad = json!({"properties": {"a": [1, {"yaql": {"expression": "1 +"}}]}});
+        assert_eq!(
+            check_queries(&section(bad), "resources"),
+            Err(
+                "resources.r.properties.a.1: Bad expression \"1 +\": it ends too early.".to_owned()
+            )
+        );
+        let later = json!({"yaql": {"expression": {"get_attr": ["s", "x"]}, "data": {}}});
+        assert_eq!(check_queries(&section(later), "outputs"), Ok(()));
+        // A name is no function.
+        let named = Map::from_iter([("yaql".to_owned(), json!({"type": "X"}))]);
+        assert_eq!(check_queries(&named, "resources"), Ok(()));
+    }
 
     #[test]
     fn queries() {
