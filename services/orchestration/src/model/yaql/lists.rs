@@ -4,7 +4,7 @@ use super::call::{Function, Given, On, either, method, plain};
 use super::datum::{Datum, Seq};
 use super::eval::Run;
 use super::operators::has;
-use super::queries::{size, test};
+use super::queries::{asked, size, test};
 use super::sequence::{iterable, seq};
 use super::{Fault, MAX_ITEMS, Out};
 
@@ -111,14 +111,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     method("sliceWhere", On::Items, "predicate", |run, given| {
         let mut parts: Vec<Vec<Datum>> = Vec::new();
-        let mut before = None;
+        let mut before: Option<Datum> = None;
         for item in given.items()?.all()? {
-            let holds = test(run, given, &item)?;
+            // Whatever the predicate gives, a part ends where that changes.
+            let here = asked(run, given, &item)?;
+            let goes_on = match &before {
+                Some(before) => run.same(before, &here)?,
+                None => false,
+            };
             match parts.last_mut() {
-                Some(part) if before == Some(holds) => part.push(item),
+                Some(part) if goes_on => part.push(item),
                 _other => parts.push(vec![item]),
             }
-            before = Some(holds);
+            before = Some(here);
         }
         lists(parts)
     }),

@@ -164,7 +164,12 @@ fn selector<'a>(given: &Given<'a>) -> Out<&'a Expr> {
 
 /// Whether what is asked holds for an item.
 pub(super) fn test(run: &mut Run, given: &Given<'_>, item: &Datum) -> Out<bool> {
-    Ok(given.apply(run, selector(given)?, [item.clone()])?.holds())
+    Ok(asked(run, given, item)?.holds())
+}
+
+/// What the expression gives for an item.
+pub(super) fn asked(run: &mut Run, given: &Given<'_>, item: &Datum) -> Out<Datum> {
+    given.apply(run, selector(given)?, [item.clone()])
 }
 
 fn filter(run: &mut Run, given: &Given<'_>) -> Out<Datum> {
