@@ -55,10 +55,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Datum::iter(items.into())
     }),
     method("defaultIfEmpty", On::Items, "default", |run, given| {
-        let other = given.seq(run, 0)?;
+        let other = given.value(run, 0)?;
+        iterable(&other)?;
         let own = given.items()?;
         let is_empty = own.items.is_empty() && own.then.is_none();
-        Datum::iter(if is_empty { other } else { own })
+        Ok(if is_empty { other } else { given.it.clone() })
     }),
     method("repeat", On::Any, "times?", |run, given| {
         let times = given.int_or(run, 0, -1)?;
