@@ -9,15 +9,13 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::flavors::Number;
-use super::{Cx, ServerPath, fault, name_it, server};
+use super::{Cx, ServerPath, fault, name_it, news, server};
 use crate::model::server::{Server, VmState};
 use crate::model::spec::{ConsoleTail, ConsoleWish, KIND_CONSOLE};
 use crate::{ops, rules};
 
 /// A host that has not answered by then is not waited for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// Without a wake, the answer is found this soon.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Nova's MAX_CONSOLE_BYTES.
 const MAX_BYTES: u64 = 100 * 1024;
 
@@ -87,24 +85,19 @@ async fn ask_host(cx: &Cx, server: &Server) -> Result<String, Fault> {
     )
     .await?;
     tx.commit().await?;
-    let answered = async {
-        loop {
-            let seen = feed::observed(cx.db(), KIND_CONSOLE, server.id.as_str()).await?;
-            let newest = seen
-                .into_iter()
-                .find(|seen| seen.host == host && seen.observed.generation_seen >= generation);
-            if let Some(seen) = newest {
-                return Ok::<Value, Fault>(seen.observed.detail);
-            }
-            // Whatever it says, it says: look. And a wake may be lost.
-            let _woken_or_not = cx.core.clock.timeout(LOOK_AGAIN, answers.next()).await;
-        }
+    let answered = || async {
+        let seen = feed::observed(cx.db(), KIND_CONSOLE, server.id.as_str()).await?;
+        let newest = seen
+            .into_iter()
+            .find(|seen| seen.host == host && seen.observed.generation_seen >= generation);
+        Ok(newest.map(|seen| seen.observed.detail))
     };
-    let detail = cx.core.clock.timeout(ANSWER_WITHIN, answered).await.unwrap_or_else(|| {
-        Err(Fault::not_found(format!(
+    let detail = news::found(&cx.core.clock, &mut answers, ANSWER_WITHIN, answered).await?;
+    let detail = detail.ok_or_else(|| {
+        Fault::not_found(format!(
             "The console log of instance {} cannot be read now: its host does not answer. Try again later.",
             server.id
-        )))
+        ))
     })?;
     match serde_json::from_value::<ConsoleTail>(detail) {
         Ok(ConsoleTail {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Cx, ServerPath, asked, fault, name_it, server};
+use super::{Cx, ServerPath, asked, fault, name_it, news, server};
 use crate::model::server::{Nic, Server, VmState};
 use crate::model::spec::ServerId;
 use crate::peers::Port;
@@ -20,8 +20,6 @@ use crate::{ops, rules, store};
 const PORT_WITHIN: Duration = Duration::from_secs(30);
 /// The guest has it by then, or the caller is answered without that.
 const GUEST_WITHIN: Duration = Duration::from_secs(5);
-/// Without a wake, it is found this soon.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct InterfacePath {
@@ -154,40 +152,26 @@ async fn attach_interface(cx: Cx, req: Req<AttachInterface>) -> Reply<AttachInte
         )));
     }
     let nic = nic(&cx, &server, wish).await?;
-    let mut news = cx.bus.subscribe_to(ops::PORTS, [id.to_string()]);
+    let mut wakes = cx.bus.subscribe_to(ops::PORTS, [id.to_string()]);
     let mut tx = cx.write().await?;
     let begun = ops::interfaces::attach(&mut tx, asked(&cx), &server, nic).await;
     let wanted = begun.map_err(|why| fault::busy(&server, "attach_interface", why))?;
     tx.commit().await?;
     let clock = &cx.core.clock;
-    let plugged = async {
-        loop {
-            if let Some(port) = plugged(&cx, &server, &wanted).await? {
-                return Ok::<_, Fault>(port);
-            }
-            // Whatever it says, it says: look. And a wake may be lost.
-            let _woken_or_not = clock.timeout(LOOK_AGAIN, news.next()).await;
-        }
-    };
-    let late = || {
-        Err(Fault::unavailable(
+    let plugged = || plugged(&cx, &server, &wanted);
+    let plugged = news::found(clock, &mut wakes, PORT_WITHIN, plugged).await?;
+    let (server, port) = plugged.ok_or_else(|| {
+        Fault::unavailable(
             "The network service takes its time: the interface will be plugged in when its port is there.",
-        ))
-    };
-    let (plugged, port) = clock
-        .timeout(PORT_WITHIN, plugged)
-        .await
-        .unwrap_or_else(late)?;
+        )
+    })?;
     // The next action is taken once the guest has it too. One that takes its time is not waited for.
-    let in_guest = async {
-        while nephos_ops::live(cx.db(), id.as_str()).await?.is_some() {
-            let _woken_or_not = clock.timeout(LOOK_AGAIN, news.next()).await;
-        }
-        Ok::<_, Fault>(())
+    let in_guest = || async {
+        let live = nephos_ops::live(cx.db(), id.as_str()).await?;
+        Ok(live.is_none().then_some(()))
     };
     // The interface is there whatever comes of it.
-    let _late_or_unknown = clock.timeout(GUEST_WITHIN, in_guest).await;
-    let server = plugged;
+    let _late_or_unknown = news::found(clock, &mut wakes, GUEST_WITHIN, in_guest).await;
     let port = port_of(&cx, id, &port).await?;
     Ok(Json(
         json!({"interfaceAttachment": view(&cx, &server, &port)}),

@@ -19,6 +19,7 @@ mod keypairs;
 mod limits;
 mod migrations;
 mod networks;
+mod news;
 mod quotas;
 mod remote_consoles;
 mod resource;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::server_devices::check_attachable;
 use super::versions::{ATTACH, ATTACHED_VIEW, ATTACHMENT_UPDATE, ATTACHMENT_VIEW};
-use super::{Cx, ServerPath, asked, fault, is_true, name_it, server};
+use super::{Cx, ServerPath, asked, fault, is_true, name_it, news, server};
 use crate::model::server::{NoPlace, Server, VmState};
 use crate::model::spec::ServerId;
 use crate::model::volume::{Volume, is_device, is_ours};
@@ -21,8 +21,6 @@ use crate::{ops, rules, store};
 
 /// The block service has promised the volume by then, or the caller is told to look later.
 const PROMISED_WITHIN: Duration = Duration::from_secs(30);
-/// Without a wake, it is found this soon.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// States in which a server's volumes change (nova/compute/api.py, attach_volume).
 const STATES: &[VmState] = &[
     VmState::Active,
@@ -212,7 +210,7 @@ async fn attach_volume(cx: Cx, req: Req<AttachVolume>) -> Reply<AttachVolume> {
     }
     check_attachable(&cx, &shown)?;
     let volume = wanted(&shown, wish);
-    let mut news = cx.bus.subscribe_to(ops::VOLUMES, [id.to_string()]);
+    let mut wakes = cx.bus.subscribe_to(ops::VOLUMES, [id.to_string()]);
     let mut tx = cx.write().await?;
     let begun = ops::attach_volume::request(&mut tx, asked(&cx), &server, volume).await;
     let volume = begun.map_err(|why| match why {
@@ -220,20 +218,16 @@ async fn attach_volume(cx: Cx, req: Req<AttachVolume>) -> Reply<AttachVolume> {
         NotBegun::Place(why) => fault::no_place(&why),
     })?;
     tx.commit().await?;
-    let promised = async {
-        while !is_promised(&cx, &server, &volume).await? {
-            // Whatever it says, it says: look. And a wake may be lost.
-            let _woken_or_not = cx.core.clock.timeout(LOOK_AGAIN, news.next()).await;
-        }
-        Ok::<_, Fault>(())
+    let promised = || async {
+        let promised = is_promised(&cx, &server, &volume).await?;
+        Ok(promised.then_some(()))
     };
-    let late = || {
-        Err(Fault::unavailable(
+    let promised = news::found(&cx.core.clock, &mut wakes, PROMISED_WITHIN, promised).await?;
+    promised.ok_or_else(|| {
+        Fault::unavailable(
             "The block service takes its time: the volume will be attached when it answers.",
-        ))
-    };
-    let in_time = cx.core.clock.timeout(PROMISED_WITHIN, promised).await;
-    in_time.unwrap_or_else(late)?;
+        )
+    })?;
     Ok(Json(AttachedReply {
         attachment: AttachedView {
             id: volume.volume_id.clone(),
