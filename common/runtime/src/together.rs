@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::{Clock, request};
 
-/// Pieces that are done together at most.
+/// Pieces that are done together at most, where nothing else is said.
 const AT_ONCE: usize = 64;
 
 /// Pieces of work that wait for the one under way to end, and are then done as one: under load each costs less, and
@@ -17,6 +17,7 @@ pub struct Together<W, O> {
     waiting: Arc<Mutex<Vec<Waiting<W, O>>>>,
     /// Whoever has it works for those who wait.
     turn: Arc<tokio::sync::Mutex<()>>,
+    at_once: usize,
 }
 
 /// One piece, and who wants to know what became of it.
@@ -33,22 +34,32 @@ impl<W, O> Clone for Together<W, O> {
         Self {
             waiting: Arc::clone(&self.waiting),
             turn: Arc::clone(&self.turn),
+            at_once: self.at_once,
         }
     }
 }
 
 impl<W, O> Default for Together<W, O> {
     fn default() -> Self {
+        Self::of(AT_ONCE)
+    }
+}
+
+impl<W, O> Together<W, O> {
+    /// Of so many pieces at most.
+    #[must_use]
+    pub fn of(at_once: usize) -> Self {
         Self {
             waiting: Arc::default(),
             turn: Arc::default(),
+            at_once,
         }
     }
 }
 
 impl<W: Send + 'static, O: Send + 'static> Together<W, O> {
-    /// Has `work` do the piece, with those of whoever else comes meanwhile, at most 64; it gives an outcome for each, in
-    /// their order. None: whoever had it in hand was cut off or gave none, and it may be done or not.
+    /// Has `work` do the piece, with those of whoever else comes meanwhile; it gives an outcome for each, in their order.
+    /// None: whoever had it in hand was cut off or gave none, and it may be done or not.
     ///
     /// All of `work` is under the earliest end of those who wait ([`request::until`]), and is carried on with when this
     /// request is given up.
@@ -96,7 +107,7 @@ impl<W: Send + 'static, O: Send + 'static> Together<W, O> {
 
     fn take(&self) -> Vec<Waiting<W, O>> {
         let mut waiting = self.waiting();
-        let count = waiting.len().min(AT_ONCE);
+        let count = waiting.len().min(self.at_once);
         waiting.drain(..count).collect()
     }
 

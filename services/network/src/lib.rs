@@ -31,6 +31,7 @@ pub use api::extensions::EXTENSIONS;
 pub use config::Config;
 
 use self::api::host_reports::Reports;
+use self::api::port_make::Makers;
 use self::store::runs::Runs;
 
 /// The network service.
@@ -42,6 +43,7 @@ pub struct Network {
     peers: Peers,
     runs: Runs,
     reports: Reports,
+    makers: Makers,
 }
 
 pub(crate) type Svc = Network;
@@ -65,6 +67,7 @@ impl Network {
             peers,
             runs: Runs::default(),
             reports: Reports::default(),
+            makers: api::port_make::makers(),
         }
     }
 

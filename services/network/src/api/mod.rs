@@ -18,6 +18,7 @@ mod network_body;
 mod networks;
 mod port_body;
 mod port_build;
+pub(crate) mod port_make;
 mod port_rules;
 mod port_view;
 mod ports;

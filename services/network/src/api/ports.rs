@@ -10,19 +10,17 @@ use crate::api::envelope::{self, Made, Many, One};
 use crate::api::fixed_ips::{self, Choice};
 use crate::api::input::{self, Flag};
 use crate::api::listing::{Filter, Listing, asked_fields, visible};
-use crate::api::port_body::{NewPort, PortChange, PortKind};
-use crate::api::port_build::{self, Insert};
+use crate::api::port_body::{PortChange, PortKind};
 use crate::api::port_view::{keys, view};
-use crate::api::resource;
 use crate::api::{ById, allow, port_rules};
-use crate::model::network::Network;
+use crate::api::{port_build, port_make};
 use crate::model::port::{
     FLOATING_IP, Port, PortStatus, ROUTER_GATEWAY, ROUTER_INTERFACE, make_mac,
 };
 use crate::model::refusal::Refusal;
 use crate::rules;
 use crate::store::{
-    Reader, floating_ips, networks, news, port_links, ports, publish, publish_router, quotas, rbac,
+    Reader, floating_ips, networks, news, port_links, ports, publish, publish_router, quotas,
     routers,
 };
 
@@ -176,55 +174,10 @@ endpoint! {
     handler: create_ports,
 }
 async fn create_ports(cx: Cx, req: Req<CreatePorts>) -> Reply<CreatePorts> {
-    // Hundreds come at once, and whatever one decides by, the database guards: addresses and MACs are keys, what it belongs
-    // to stays because it refers to it, grants are held, the quota is a condition, and its host is told by one at a time.
-    // What it tells a host anew is looked at again once it is committed.
-    let mut tx = cx.guarded().await?;
-    let mut planned = Vec::new();
-    for new in &req.body.items {
-        planned.push((new, plan(&cx, &mut tx, new).await?));
-    }
-    let mut views = Vec::new();
-    for (new, mut port) in planned {
-        let asked = new.security_groups.as_deref();
-        port.security_groups = port_build::groups(&mut tx, &port, asked).await?;
-        port.check_security()?;
-        let subnets = port_build::subnets_of(&mut tx, &port.network_id).await?;
-        let how = Insert {
-            choice: Choice {
-                subnets: &subnets,
-                runs: &cx.runs,
-            },
-            fixed_ips: new.fixed_ips.as_deref(),
-            any_mac: new.mac_address.is_none(),
-        };
-        port_build::insert(&mut tx, &mut port, how).await?;
-        views.push(view(&port));
-    }
-    tx.commit().await?;
-    Ok(Json(Made::of(
-        &views,
-        req.body.bulk,
-        &keys(&cx, Vec::new()),
-    )?))
-}
-
-/// The port that a body describes, if the caller may make it.
-async fn plan(cx: &Cx, tx: &mut Tx, new: &NewPort) -> Result<Port, Fault> {
-    let project = input::project(cx, new.project_id.as_ref(), new.tenant_id.as_ref())?;
-    let network = usable_network(cx, tx, &new.network_id).await?;
-    port_rules::check_new(cx, new, &project, &network)?;
-    port_build::plan(cx, new, &network, &project)
-}
-
-async fn usable_network(cx: &Cx, tx: &mut Tx, id: &str) -> Result<Network, Fault> {
-    if !cx.caller.is_admin() {
-        rbac::hold(tx, &[id.to_owned()]).await?;
-    }
-    let found = networks::bare(&mut Reader::Tx(tx), id).await?;
-    let visible =
-        found.filter(|network| resource::visible(&cx.caller, &network.project_id, &network.grants));
-    visible.ok_or_else(|| Refusal::no_network(id).into())
+    let bulk = req.body.bulk;
+    let made = port_make::make(&cx, req.body.items).await?;
+    let views: Vec<_> = made.iter().map(view).collect();
+    Ok(Json(Made::of(&views, bulk, &keys(&cx, Vec::new()))?))
 }
 
 endpoint! {
