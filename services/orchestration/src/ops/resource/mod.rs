@@ -6,6 +6,7 @@ mod block;
 pub(crate) mod block_admin;
 mod compute;
 pub(crate) mod container;
+pub(crate) mod health;
 mod image;
 pub(crate) mod keep;
 mod local;
