@@ -199,7 +199,12 @@ async fn judge_again(
     if fate == Fate::Unchanged && has_let_go(&row) {
         fate = Fate::InPlace(Vec::new());
     }
-    if gone_since(ground, &row, definition, &fate).await? {
+    let gone = gone_since(ground, &row, definition, &fate).await?;
+    if gone && found.is_some_and(kind::Kind::mends) {
+        if fate == Fate::Unchanged {
+            fate = Fate::InPlace(Vec::new());
+        }
+    } else if gone {
         fate = Fate::Replaced(Vec::new(), "it is not there any more".to_owned());
         row.data.insert(GONE.to_owned(), json!(true));
     }
