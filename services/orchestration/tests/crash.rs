@@ -203,6 +203,30 @@ async fn going_back_to_members_of_a_group() {
     check(15, || replaced_and_failed(group("1"), group("2"))).await;
 }
 
+#[tokio::test]
+async fn going_back_from_a_batch_that_fails() {
+    // The member of this number is the second one to be changed, and cannot be.
+    let group = |value: &str, fail: Value| {
+        let one =
+            json!({"type": "OS::Heat::TestResource", "properties": {"value": value, "fail": fail}});
+        template(
+            json!({"s": {"type": "OS::Heat::ResourceGroup", "properties": {"count": 2, "resource_def": one},
+            "update_policy": {"rolling_update": {"max_batch_size": 1}}}}),
+        )
+    };
+    check(20, || async {
+        let cloud = cloud().await;
+        let body = json!({"template": group("1", json!(false))});
+        let stack = cloud.create("s", body).await;
+        cloud.settle().await;
+        let next = group("2", json!("%index%"));
+        let body = json!({"template": next, "disable_rollback": false});
+        cloud.update(&stack, body).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+}
+
 fn group(count: u32) -> Value {
     json!({"g": {"type": "OS::Heat::ResourceGroup", "properties": {"count": count, "resource_def": {"type": "OS::Neutron::Net"}}}})
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Cloud, cloud, path, template};
+use crate::kit::{Cloud, cloud, in_batches, path, template};
 
 fn failing(after: &str) -> Value {
     json!({"type": "OS::Heat::TestResource", "properties": {"fail": true}, "depends_on": after})
@@ -251,4 +251,75 @@ async fn what_could_not_be_removed_is_taken_again() {
         .await;
     assert_eq!(cloud.state(&stack).await, "UPDATE_COMPLETE");
     assert_eq!(id(&cloud, &stack, "n").await, before);
+}
+
+/// An output of a stack.
+async fn output(cloud: &Cloud, stack: &str, name: &str) -> Value {
+    let shown = cloud.show(stack).await;
+    let mut outputs = shown["outputs"].as_array().unwrap().iter();
+    outputs.find(|found| found["output_key"] == name).unwrap()["output_value"].clone()
+}
+
+#[tokio::test]
+async fn a_group_goes_back_member_by_member_from_a_batch_that_fails() {
+    let cloud = cloud().await;
+    let stack = cloud.create("s", in_batches("good")).await;
+    cloud.settle().await;
+    let words = async || output(&cloud, &stack, "words").await;
+    let before = words().await;
+    let mut next = in_batches("bad");
+    next["disable_rollback"] = json!(false);
+    cloud.update(&stack, next.clone()).await.expect(202);
+    cloud.settle().await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "ROLLBACK_COMPLETE", "{shown}");
+    let all = |value: &str| json!([value, value, value]);
+    assert_eq!(output(&cloud, &stack, "values").await, all("good"));
+    // What was replaced by a batch before is made anew, what the one that failed has replaced is there still.
+    let after = words().await;
+    assert_ne!(after[0], before[0]);
+    assert_eq!((&after[1], &after[2]), (&before[1], &before[2]));
+    // The same by an update: back, and on to something else.
+    next["disable_rollback"] = json!(true);
+    for (value, same) in [("good", true), ("better", false)] {
+        cloud.update(&stack, next.clone()).await.expect(202);
+        cloud.settle().await;
+        assert_eq!(cloud.state(&stack).await, "UPDATE_FAILED");
+        let before = words().await;
+        cloud.update(&stack, in_batches(value)).await.expect(202);
+        cloud.settle().await;
+        let shown = cloud.show(&stack).await;
+        assert_eq!(shown["stack_status"], "UPDATE_COMPLETE", "{shown}");
+        assert_eq!(output(&cloud, &stack, "values").await, all(value));
+        assert_eq!(words().await[2] == before[2], same);
+    }
+}
+
+#[tokio::test]
+async fn a_scaling_group_whose_batches_are_cancelled_goes_back() {
+    let cloud = cloud().await;
+    let group = |value: &str| {
+        let one = json!({"type": "OS::Heat::TestResource", "properties": {"value": value, "action_wait_secs": {"update": 20}}});
+        let mut body = template(
+            json!({"g": {"type": "OS::Heat::AutoScalingGroup", "properties": {
+            "min_size": 3, "max_size": 3, "resource": one, "rolling_updates": {"max_batch_size": 1}}}}),
+        );
+        body["outputs"] = json!({"all": {"value": {"get_attr": ["g", "outputs_list", "output"]}}});
+        json!({ "template": body })
+    };
+    let stack = cloud.create("s", group("a")).await;
+    cloud.settle().await;
+    cloud.update(&stack, group("b")).await.expect(202);
+    // Within the second batch.
+    cloud.settle_for(30).await;
+    assert_eq!(output(&cloud, &stack, "all").await[0], "b");
+    assert_eq!(output(&cloud, &stack, "all").await[2], "a");
+    let target = path(&format!("/stacks/{stack}/actions"));
+    let cancel = json!({"cancel_update": null});
+    let answer = cloud.member().post(&target, cancel).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    cloud.settle().await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "ROLLBACK_COMPLETE", "{shown}");
+    assert_eq!(output(&cloud, &stack, "all").await, json!(["a", "a", "a"]));
 }

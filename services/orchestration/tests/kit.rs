@@ -188,3 +188,31 @@ impl Cloud {
 pub fn message(answer: &Answer) -> &str {
     answer.json["error"]["message"].as_str().unwrap_or_default()
 }
+
+/// A group of three whose members are changed one by one, each a password and something that depends on it; the second
+/// member cannot become `bad`.
+pub fn in_batches(value: &str) -> Value {
+    let mut member = template(json!({
+        "w": {"type": "OS::Heat::RandomString", "properties": {"salt": {"get_param": "value"}}},
+        "t": {"type": "OS::Heat::TestResource", "depends_on": "w", "properties": {
+            "value": {"get_param": "value"}, "fail": {"if": ["fails", true, false]}}},
+    }));
+    member["parameters"] = json!({"at": {"type": "string"}, "value": {"type": "string"}});
+    let is = |name: &str, value: &str| json!({"equals": [{"get_param": name}, value]});
+    member["conditions"] = json!({"fails": {"and": [is("at", "1"), is("value", "bad")]}});
+    member["outputs"] = json!({
+        "word": {"value": {"get_attr": ["w", "value"]}},
+        "value": {"value": {"get_attr": ["t", "output"]}},
+    });
+    let mut body = template(json!({"s": {
+        "type": "OS::Heat::ResourceGroup",
+        "update_policy": {"rolling_update": {"max_batch_size": 1}},
+        "properties": {"count": 3, "resource_def": {
+            "type": "member.yaml", "properties": {"at": "%index%", "value": value}}},
+    }}));
+    body["outputs"] = json!({
+        "words": {"value": {"get_attr": ["s", "word"]}},
+        "values": {"value": {"get_attr": ["s", "value"]}},
+    });
+    json!({"template": body, "files": {"member.yaml": member.to_string()}})
+}

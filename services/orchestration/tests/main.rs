@@ -16,6 +16,7 @@ mod hooks;
 mod kit;
 mod matrix;
 mod mending;
+mod offload;
 mod properties;
 mod refusals;
 mod routes;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Cloud, cloud};
+use crate::kit::{Cloud, cloud, path, template};
 
 fn route(number: u8) -> Value {
     json!({"destination": format!("10.{number}.0.0/16"), "nexthop": "10.0.0.9"})
@@ -76,4 +76,61 @@ async fn a_router_has_the_routes_that_are_wanted_beside_those_of_others() {
     assert_eq!(routes(&cloud), [route(3), route(7)]);
     cloud.delete(&stack).await;
     assert_eq!(cloud.siblings.count("routers"), 0);
+}
+
+#[tokio::test]
+async fn a_check_names_a_route_that_was_lost_and_an_update_makes_it_again() {
+    let cloud = cloud().await;
+    let stack = cloud.made("s", resources(&[1, 2], true)).await;
+    let all = [route(1), route(2), route(9)];
+    let router = cloud.resource(&stack, "router").await["physical_resource_id"].clone();
+    let router = router.as_str().unwrap();
+    let ids = async || {
+        let id =
+            async |name: &str| cloud.resource(&stack, name).await["physical_resource_id"].clone();
+        (id("set").await, id("one").await)
+    };
+    let before = ids().await;
+    let lose = |lost: &[u8]| {
+        let lost: Vec<Value> = lost.iter().map(|number| route(*number)).collect();
+        let body = json!({"router": {"routes": lost}});
+        let mut state = cloud.siblings.state();
+        let _answer = state.routes(router, "remove_extraroutes", &body);
+    };
+    let check = async || {
+        let target = path(&format!("/stacks/{stack}/actions"));
+        let body = json!({"check": null});
+        cloud.member().post(&target, body).await.expect(200);
+        cloud.settle().await;
+        cloud.show(&stack).await
+    };
+    assert_eq!(check().await["stack_status"], "CHECK_COMPLETE");
+    let cases: [&[u8]; 3] = [&[1], &[9], &[1, 2, 9]];
+    for lost in cases {
+        lose(lost);
+        let shown = check().await;
+        assert_eq!(shown["stack_status"], "CHECK_FAILED");
+        let why = shown["stack_status_reason"].as_str().unwrap();
+        for number in [1, 2, 9] {
+            let named = why.contains(&format!("10.{number}.0.0/16 by 10.0.0.9"));
+            assert_eq!(named, lost.contains(&number), "{why}");
+        }
+        cloud.updated(&stack, resources(&[1, 2], true)).await;
+        complete(&cloud, &stack).await;
+        assert_eq!(routes(&cloud), all, "{lost:?}");
+        assert_eq!(ids().await, before);
+    }
+    // Without a check, whoever asks for it has what was lost made again.
+    lose(&[2]);
+    let body = json!({"template": template(resources(&[1, 2], true)), "converge": true});
+    cloud.update(&stack, body).await.expect(202);
+    cloud.settle().await;
+    complete(&cloud, &stack).await;
+    assert_eq!(routes(&cloud), all);
+    // A router that is gone as a whole is made anew, and its routes with it.
+    cloud.siblings.lose("routers");
+    assert_eq!(check().await["stack_status"], "CHECK_FAILED");
+    cloud.updated(&stack, resources(&[1, 2], true)).await;
+    complete(&cloud, &stack).await;
+    assert_eq!(routes(&cloud), all);
 }

@@ -16,7 +16,7 @@ use crate::model::group::{self, Present};
 use crate::model::kind::{self, How};
 use crate::model::refusal::Refusal;
 use crate::model::stack::{Action, Resource, Stack, StackId, Status};
-use crate::ops::aside::aside;
+use crate::ops::offload::offload;
 use crate::ops::{TOPIC, facts, request};
 use crate::store::signals::{self, Signal};
 use crate::store::{events, resources as rows, software, stacks};
@@ -364,7 +364,7 @@ async fn scale(cx: &Cx, policy: &Resource) -> Result<(), Fault> {
     data.insert("size".to_owned(), json!(wanted));
     data.insert("scaled_at".to_owned(), json!(now.0));
     let (properties, mut next) = (group_row.properties.clone(), child.clone());
-    let (next, scene) = aside(move || -> Result<_, Refusal> {
+    let (next, scene) = offload(move || -> Result<_, Refusal> {
         let present = Present {
             members: &names,
             removed: &[],

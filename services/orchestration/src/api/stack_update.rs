@@ -14,9 +14,9 @@ use super::zones::note_zones;
 use crate::model::plan::{self, Change};
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::{Action, Stack, Status, Wanted};
-use crate::ops::aside::aside;
 use crate::ops::facts::{self, View};
 use crate::ops::judge::Judged;
+use crate::ops::offload::offload;
 use crate::ops::{preview, request};
 use crate::store::{resources, stacks};
 use crate::{Cx, rules};
@@ -80,7 +80,7 @@ async fn next(
 /// A parameter that is immutable keeps its value; gives the scene back.
 async fn check_immutable(stack: &Stack, scene: Scene) -> Result<Scene, Fault> {
     let own = stack.clone();
-    let before = aside(move || facts::scene_of(&own, &own.wanted)).await;
+    let before = offload(move || facts::scene_of(&own, &own.wanted)).await;
     let Ok(before) = before else {
         return Ok(scene);
     };

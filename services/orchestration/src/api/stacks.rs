@@ -22,8 +22,8 @@ use crate::model::region;
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::{Action, Stack, StackId, Status};
 use crate::model::template::Template;
-use crate::ops::aside::aside;
 use crate::ops::judge::{self, Judged};
+use crate::ops::offload::offload;
 use crate::ops::{facts, request};
 use crate::store::stacks;
 use crate::{Cx, rules};
@@ -93,7 +93,7 @@ pub(crate) async fn judged(
     ),
     lenient: bool,
 ) -> Result<(Scene, Judged), Fault> {
-    let (scene, judged) = aside(move || -> Result<_, Refusal> {
+    let (scene, judged) = offload(move || -> Result<_, Refusal> {
         let mut scene = Scene::new(template, environment, files, names, lenient)?;
         let judged = judge::judge(&mut scene, 1)?;
         Ok((scene, judged))
@@ -319,7 +319,7 @@ async fn preview_stack(cx: Cx, req: Req<PreviewStack>) -> Reply<PreviewStack> {
         "tags": req.body.tags()?, "links": [{"href": cx.url(&format!("/v1/{project}/stacks/{name}/None")), "rel": "self"}],
     });
     if let Some(map) = view.as_object_mut() {
-        let resources = aside(move || previewed(&scene, None)).await?;
+        let resources = offload(move || previewed(&scene, None)).await?;
         map.insert("resources".to_owned(), resources);
     }
     Ok(Json(Document(json!({ "stack": view }))))

@@ -13,8 +13,8 @@ use crate::model::group::Present;
 use crate::model::parameter::Parameter;
 use crate::model::scene::{Names, Scene};
 use crate::model::version::{FUNCTIONS, Version, function};
-use crate::ops::aside::aside;
 use crate::ops::judge;
+use crate::ops::offload::offload;
 use crate::{Cx, rules};
 
 endpoint! {
@@ -57,7 +57,7 @@ async fn validate_template(cx: Cx, req: Req<ValidateTemplate>) -> Reply<Validate
     });
     out.insert("Environment".to_owned(), shown);
     if flag(&req.query, "show_nested")? && whole {
-        let nested = aside(move || nested(&scene)).await?;
+        let nested = offload(move || nested(&scene)).await?;
         if !nested.is_empty() {
             out.insert("NestedParameters".to_owned(), Value::Object(nested));
         }

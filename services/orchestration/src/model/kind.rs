@@ -193,6 +193,12 @@ impl Kind {
         )
     }
 
+    /// Whether what is not well, or made in part only, is brought about again as it is: another one in its place could
+    /// not be made beside what is left of it.
+    pub const fn mends(&self) -> bool {
+        self.nested() || matches!(self.how, How::ExtraRoutes)
+    }
+
     /// Whether somebody can tell it something.
     pub const fn signalled(&self) -> bool {
         matches!(

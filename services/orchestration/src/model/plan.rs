@@ -47,20 +47,18 @@ pub(crate) fn fate(
         && matches!(now.action, Action::Create | Action::Init)
         && now.begun();
     if unhealthy || half_made {
-        // A nested stack mends itself.
-        let mends = kind.is_none_or(Kind::nested);
-        if !mends {
-            let why = if unhealthy {
-                "it is not healthy"
-            } else {
-                "it could not be made completely"
-            };
-            return Fate::Replaced(
-                differences(now, kind, wanted, later),
-                format!("{why}: {}", now.reason),
-            );
+        let differences = differences(now, kind, wanted, later);
+        let nested = kind.is_none_or(Kind::nested);
+        let fixed = differences.iter().any(|found| !found.in_place);
+        if nested || (kind.is_some_and(Kind::mends) && !fixed) {
+            return Fate::InPlace(differences);
         }
-        return Fate::InPlace(differences(now, kind, wanted, later));
+        let why = if unhealthy {
+            "it is not healthy"
+        } else {
+            "it could not be made completely"
+        };
+        return Fate::Replaced(differences, format!("{why}: {}", now.reason));
     }
     let differences = differences(now, kind, wanted, later);
     if kind.is_some_and(|kind| kind.name == "OS::Heat::UpdateWaitConditionHandle") {

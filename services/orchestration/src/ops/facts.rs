@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use nephos_db::{Db, Error};
 use serde_json::{Map, Value, json};
 
-use super::aside::aside;
+use super::offload::offload;
 use crate::model::environment::{Environment, is_file};
 use crate::model::fact::Fact;
 use crate::model::graph::{self, Needs};
@@ -76,7 +76,7 @@ pub(crate) fn view_of<'a>(
 ) -> BoxFuture<'a, Result<View, ViewError>> {
     async move {
         let own = stack.clone();
-        let mut scene = aside(move || scene_of(&own, &own.wanted)).await?;
+        let mut scene = offload(move || scene_of(&own, &own.wanted)).await?;
         // What the template does not have any more may still be there, but is no part of it.
         let counts = |row: &&Resource| !row.superseded && scene.has_resource(&row.name);
         let there: Vec<&Resource> = rows
@@ -88,7 +88,7 @@ pub(crate) fn view_of<'a>(
             let fact = fact(db, row).await?;
             scene.facts.insert(row.name.clone(), fact);
         }
-        aside(move || {
+        offload(move || {
             let needs = graph::needs(&scene)?;
             let count = rows.iter().enumerate().filter(|(_, row)| !row.superseded);
             // Of two, the first counts.
@@ -113,7 +113,7 @@ pub(crate) type Shown = (Output, Result<Value, String>);
 
 /// The outputs of a stack, and the stack again.
 pub(crate) async fn outputs(view: View) -> (View, Vec<Shown>) {
-    aside(move || {
+    offload(move || {
         let found = view.scene.outputs().into_iter();
         let found = found
             .map(|(output, value)| (output.clone(), value))

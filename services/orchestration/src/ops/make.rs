@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::ground::{Ground, When, apply};
 use super::judge::{self, Target};
 use super::resource::keep::SNAPSHOT;
-use super::resource::{self, Outcome, Why, nested};
+use super::resource::{self, Outcome, Why, health, nested};
 use super::{back, refuse, request};
 use crate::model::earlier::{GONE, has_let_go};
 use crate::model::environment::Hook;
@@ -191,7 +191,7 @@ async fn judge_again(
             Err(_refused_when_it_is_made) => fate = Fate::InPlace(Vec::new()),
         }
     }
-    if nested::is_condemned(ground.cx.db(), &row).await? && !matches!(fate, Fate::Replaced(..)) {
+    if health::is_condemned(ground.cx.db(), &row).await? && !matches!(fate, Fate::Replaced(..)) {
         let why = format!("it is not healthy: {}", row.reason);
         fate = Fate::Replaced(Vec::new(), why);
     }
@@ -199,7 +199,12 @@ async fn judge_again(
     if fate == Fate::Unchanged && has_let_go(&row) {
         fate = Fate::InPlace(Vec::new());
     }
-    if gone_since(ground, &row, definition, &fate).await? {
+    let gone = gone_since(ground, &row, definition, &fate).await?;
+    if gone && found.is_some_and(kind::Kind::mends) {
+        if fate == Fate::Unchanged {
+            fate = Fate::InPlace(Vec::new());
+        }
+    } else if gone {
         fate = Fate::Replaced(Vec::new(), "it is not there any more".to_owned());
         row.data.insert(GONE.to_owned(), json!(true));
     }

@@ -1,6 +1,5 @@
 //! Reconcilers of stacks, and what requests write for them.
 
-pub(crate) mod aside;
 mod back;
 pub(crate) mod converge;
 mod discard;
@@ -9,6 +8,7 @@ pub(crate) mod facts;
 mod ground;
 pub(crate) mod judge;
 mod make;
+pub(crate) mod offload;
 pub(crate) mod preview;
 pub(crate) mod refuse;
 mod remove;

@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use nephos_db::Db;
 use serde_json::{Map, Value};
 
-use super::aside::aside;
 use super::facts::{self, View, ViewError};
 use super::judge::{self, Target};
+use super::offload::offload;
 use super::resource::nested::{Members, removed};
 use crate::model::earlier::{Wish, closer, stands};
 use crate::model::function::{Trouble, shown};
@@ -48,7 +48,7 @@ pub(crate) fn changes<'a>(
 
 async fn changes_of(db: &Db, now: &View, scene: Scene) -> Result<Preview, ViewError> {
     let mut nested = Vec::new();
-    let (mut scene, needs, order) = aside(move || -> Result<_, Refusal> {
+    let (mut scene, needs, order) = offload(move || -> Result<_, Refusal> {
         let mut scene = scene;
         scene.ahead = true;
         let needs = graph::needs(&scene)?;
@@ -204,7 +204,7 @@ struct Said {
 
 /// Works out what a scene says of a resource, and gives the scene back.
 async fn said_of(scene: Scene, definition: Definition) -> Result<(Scene, Said), Refusal> {
-    aside(move || {
+    offload(move || {
         let invalid = |why: Trouble| Refusal::invalid(why.to_string());
         let target = judge::target(&scene, &definition)?;
         let (given, later) = scene.properties(&definition).map_err(invalid)?;
@@ -251,7 +251,7 @@ async fn inside(
     let members = Members::of(db, Some(&child), properties).await?;
     let size = row.data.get("size").and_then(Value::as_i64);
     let (before, properties) = (removed(row), properties.clone());
-    let found = aside(move || -> Result<_, Refusal> {
+    let found = offload(move || -> Result<_, Refusal> {
         let mut present = Present {
             members: &members.names,
             references: &members.references,

@@ -8,9 +8,9 @@ use nephos_ops::{EnqueueError, New, Operation, Reconcile, supersede};
 use nephos_types::{RequestId, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::aside::aside;
 use super::converge::Converge;
 use super::judge;
+use super::offload::offload;
 use super::remove::Remove;
 use super::sweep::Sweep;
 use super::{SLACK_SECS, TOPIC};
@@ -87,7 +87,7 @@ pub(crate) async fn update(
 /// a transaction begins, and beside the threads that answer requests.
 pub(crate) async fn rows_of(id: &StackId, scene: Scene, now: Timestamp) -> Vec<Resource> {
     let id = id.clone();
-    aside(move || {
+    offload(move || {
         let needs = graph::needs(&scene).unwrap_or_default();
         let enabled = scene.enabled().unwrap_or_default().into_iter();
         let row = |definition: &Definition| {

@@ -152,77 +152,73 @@ pub(super) struct Given<'a> {
 
 /// Calls a function.
 pub(super) fn function(run: &mut Run, name: &str, args: &Args, scope: &Rc<Scope>) -> Out<Datum> {
-    let mut first: Option<Datum> = None;
-    let mut is_known = false;
-    for function in named(name, How::Method) {
-        is_known = true;
-        let bound = if function.on == On::Nothing {
-            bind(function, &args.plain, args).map(|bound| (Datum::Null, bound))
-        } else {
-            let Some((one, others)) = args.plain.split_first() else {
-                continue;
-            };
-            let Some(bound) = bind(function, others, args) else {
-                continue;
-            };
-            let it = match &first {
-                Some(it) => it.clone(),
-                None => run.eval(one, scope)?,
-            };
-            first = Some(it.clone());
-            function.on.fits(&it).then_some((it, bound))
-        };
-        if let Some((it, (slots, rest))) = bound {
-            let pairs = args.named.as_slice();
-            let given = Given {
-                it,
-                slots,
-                rest,
-                pairs,
-                scope,
-            };
-            return done(run, function, &given);
-        }
-    }
-    if !is_known {
-        return Err(unknown(name));
-    }
-    Err(Fault::new(format!(
-        "yaql function '{name}' does not take what it is given"
-    )))
+    call(run, None, (name, args), scope)
 }
 
 /// Calls a method of a value.
 pub(super) fn method_of(
     run: &mut Run,
     it: Datum,
+    named: (&str, &Args),
+    scope: &Rc<Scope>,
+) -> Out<Datum> {
+    call(run, Some(it), named, scope)
+}
+
+/// Calls what is called so: with the value that it is a method of, or else with the first value that it is given.
+fn call(
+    run: &mut Run,
+    of: Option<Datum>,
     (name, args): (&str, &Args),
     scope: &Rc<Scope>,
 ) -> Out<Datum> {
+    let other = if of.is_some() {
+        How::Plain
+    } else {
+        How::Method
+    };
+    // Worked out once, whoever of that name takes it.
+    let mut first = of.clone();
     let mut is_known = false;
-    for function in named(name, How::Plain) {
+    for function in named(name, other) {
         is_known = true;
-        if !function.on.fits(&it) {
-            continue;
-        }
-        if let Some((slots, rest)) = bind(function, &args.plain, args) {
-            let pairs = args.named.as_slice();
-            let given = Given {
-                it,
-                slots,
-                rest,
-                pairs,
-                scope,
+        let alone = of.is_none() && function.on == On::Nothing;
+        let (one, others) = if alone || of.is_some() {
+            (None, args.plain.as_slice())
+        } else {
+            let Some((one, others)) = args.plain.split_first() else {
+                continue;
             };
-            return done(run, function, &given);
+            (Some(one), others)
+        };
+        let Some((slots, rest)) = bind(function, others, args) else {
+            continue;
+        };
+        if let (Some(one), None) = (one, &first) {
+            first = Some(run.eval(one, scope)?);
         }
+        let it = match &first {
+            _ if alone => Datum::Null,
+            Some(it) if function.on.fits(it) => it.clone(),
+            _does_not_fit => continue,
+        };
+        let pairs = args.named.as_slice();
+        let given = Given {
+            it,
+            slots,
+            rest,
+            pairs,
+            scope,
+        };
+        return done(run, function, &given);
     }
     if !is_known {
         return Err(unknown(name));
     }
+    let of = of.map(|it| format!(" of {}", it.kind()));
     Err(Fault::new(format!(
-        "yaql function '{name}' of {} does not take what it is given",
-        it.kind()
+        "yaql function '{name}'{} does not take what it is given",
+        of.unwrap_or_default()
     )))
 }
 

@@ -1,5 +1,6 @@
 //! Groups that are made or changed in batches: what their nested stack is to be meanwhile.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nephos_types::Timestamp;
@@ -37,8 +38,15 @@ pub(super) fn pace(work: &Work<'_>, making: bool, members: usize) -> Option<Roll
     group::rolling(policy.get("rolling_update"), members)
 }
 
-/// The next state on the way to `wanted`: of a group that is made or changed in batches, one batch further.
-pub(super) fn paced(work: &Work<'_>, child: &Stack, wanted: &Wanted) -> Pace {
+/// The next state on the way to `wanted`: of a group that is made or changed in batches, one batch further. Members in
+/// `unwell` stand for nothing that could stay as it is: whatever the batch before wanted of them does not go on, or the
+/// group could go neither back nor on.
+pub(super) fn paced(
+    work: &Work<'_>,
+    child: &Stack,
+    wanted: &Wanted,
+    unwell: &BTreeSet<String>,
+) -> Pace {
     let whole = || Pace::Now(wanted.clone());
     let (Some(now), Some(then)) = (members(&child.wanted), members(wanted)) else {
         return whole();
@@ -77,9 +85,19 @@ pub(super) fn paced(work: &Work<'_>, child: &Stack, wanted: &Wanted) -> Pace {
     }
     Pace::Now(held_back(
         wanted,
-        behind.into_iter().skip(rolling.batch),
+        later(behind, rolling.batch, unwell).into_iter(),
         now,
     ))
+}
+
+/// Those that wait for another batch. Whoever is not well does not wait, and is one of the batch; more than fit into it
+/// all come at once.
+fn later<'a>(behind: Vec<&'a String>, batch: usize, unwell: &BTreeSet<String>) -> Vec<&'a String> {
+    let (first, well): (Vec<_>, Vec<_>) = behind
+        .into_iter()
+        .partition(|name| unwell.contains(name.as_str()));
+    let room = batch.saturating_sub(first.len());
+    well.into_iter().skip(room).collect()
 }
 
 /// What is wanted, but some members are not there yet, or still what they were.
@@ -118,4 +136,24 @@ pub(super) fn first_batch(work: &Work<'_>, wanted: Wanted) -> Wanted {
 
 pub(super) fn members(wanted: &Wanted) -> Option<&serde_json::Map<String, Value>> {
     wanted.template.get("resources").and_then(Value::as_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(batch: usize, unwell: &[&str], waiting: &[&str]) {
+        let names = ["0", "1", "2", "3"].map(str::to_owned);
+        let unwell = unwell.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(later(names.iter().collect(), batch, &unwell), waiting);
+    }
+
+    #[test]
+    fn who_is_not_well_waits_for_no_other_batch() {
+        check(2, &[], &["2", "3"]);
+        check(2, &["3"], &["1", "2"]);
+        check(1, &["3", "2"], &["0", "1"]);
+        check(9, &["9"], &[]);
+    }
 }

@@ -6,6 +6,7 @@ mod block;
 pub(crate) mod block_admin;
 mod compute;
 pub(crate) mod container;
+pub(crate) mod health;
 mod image;
 pub(crate) mod keep;
 mod local;
@@ -341,6 +342,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::Rest(rest)) => rest::look(work, rest).await,
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
         Some(How::RbacPolicy) => rbac::look(work, work.physical().unwrap_or_default()).await,
+        Some(How::ExtraRoutes) => routes::look(work).await,
         Some(How::Server) => server::look(work).await,
         Some(How::Volume) => block::look(work).await,
         Some(How::VolumeType) => block_admin::look(work, "types", "volume_type").await,

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use nephos_db::Db;
 use nephos_runtime::crash_point;
 use serde_json::{Map, Value};
 
 use super::batches::{BATCH_END, Pace, first_batch, members, pace, paced};
+use super::health::{ails, unwell};
 use super::{Did, Outcome, Seen, Why, Work};
 use crate::model::environment::is_file;
 use crate::model::group::{self, Present};
@@ -191,35 +190,6 @@ pub(crate) async fn differs(work: &Work<'_>) -> Result<bool, Why> {
     Ok(ails || wanted != child.wanted)
 }
 
-/// Whether something in a stack, or in one that it has, is not well.
-fn ails<'a>(db: &'a Db, id: &'a StackId) -> BoxFuture<'a, Result<bool, nephos_db::Error>> {
-    async move {
-        let rows = resources::of_stack(db, id).await?;
-        for row in rows.iter().filter(|row| !row.superseded) {
-            let inside = match row.nested_id() {
-                Some(child) => ails(db, &child).await?,
-                None => false,
-            };
-            if inside || row.status == Status::Failed {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-    .boxed()
-}
-
-/// Whether somebody found a nested stack wanting whose own resources are well: then another one is made. After a check
-/// the resources say themselves what is wrong, and mend.
-pub(crate) async fn is_condemned(db: &Db, row: &stack::Resource) -> Result<bool, nephos_db::Error> {
-    let unhealthy = row.action == Action::Check && row.status == Status::Failed;
-    let Some(child) = row.nested_id().filter(|_| unhealthy) else {
-        return Ok(false);
-    };
-    let child = stacks::find(db, &child).await?;
-    Ok(child.is_none_or(|child| child.status != Status::Failed))
-}
-
 /// Makes the nested stack what it is to be.
 pub(super) async fn ensure(work: &Work<'_>) -> Did {
     if let Some(region) = region_of(work) {
@@ -252,9 +222,11 @@ pub(super) async fn ensure(work: &Work<'_>) -> Did {
     }
     let tried = work.row.data.get("tried").and_then(Value::as_i64) == Some(work.stack.generation);
     let now = members(&child.wanted).map_or(0, Map::len);
-    // Whoever changes in batches wants no more room than for one of them: there is no way back from one that is done.
+    // Whoever changes in batches wants no more room than for one of them: the way back from one that is done makes what
+    // was before anew, batch by batch; what the batch that failed has replaced is still there.
     let keeps = pace(work, work.row.action == Action::Create, now).is_none();
-    let next = match paced(work, &child, &wanted) {
+    let unwell = unwell(work.cx.db(), &id).await?;
+    let next = match paced(work, &child, &wanted, &unwell) {
         Pace::Now(next) => next,
         Pace::Later(wait) => return Ok(Outcome::Wait(Seen::default(), wait)),
         Pace::Ended(wait) => {

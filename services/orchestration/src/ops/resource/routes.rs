@@ -3,15 +3,19 @@
 //! A route is noted before the router has it. What is noted is this resource's, and is taken away with it; a route that
 //! was there before is somebody else's, and is refused.
 
+use std::net::IpAddr;
+
 use nephos_runtime::crash_point;
 use serde_json::{Value, json};
 
 use super::rest::id_of;
 use super::{Did, Outcome, Seen, Why, Work, gone};
-use crate::peers::Ask;
+use crate::peers::{Ask, encoded};
 
 /// Where the routes are noted that the resource has, or is to have.
 const ROUTES: &str = "routes";
+/// The field that says by whom a route goes.
+const NEXT: &str = "nexthop";
 
 async fn router(work: &Work<'_>) -> Result<String, Why> {
     let given = work.text("router").or_else(|| work.text("router_id"));
@@ -95,6 +99,55 @@ async fn ask(work: &Work<'_>, router: &str, verb: &str, routes: &[Value]) -> Res
     work.ask(&Ask::put("network", target, &body)).await?;
     crash_point!("routes.changed");
     Ok(())
+}
+
+/// Whether the router has still the routes that were noted; each that it has not is named.
+pub(super) async fn look(work: &Work<'_>) -> Did {
+    let Some(router) = work.physical().and_then(|id| id.split(':').next()) else {
+        let why = "it was never made".to_owned();
+        return Ok(Outcome::Failed(Seen::default(), why));
+    };
+    let target = format!("/v2.0/routers/{}", encoded(router));
+    let shown = match work.ask(&Ask::get("network", target)).await {
+        Ok(shown) => shown,
+        Err(why) if why.is_not_found() => {
+            let why = format!("router {router} is not there any more: {}", why.message);
+            return Ok(Outcome::Failed(Seen::missing(), why));
+        }
+        Err(why) => return Err(why.into()),
+    };
+    let list = shown.pointer("/router/routes").and_then(Value::as_array);
+    let there: Vec<Route> = list.into_iter().flatten().map(Route::of).collect();
+    let lost = |route: &&Value| !there.contains(&Route::of(route));
+    let named = |route: &Value| format!("{} by {}", name(route, "destination"), name(route, NEXT));
+    let noted = noted(work);
+    let lost: Vec<String> = noted.iter().filter(lost).map(named).collect();
+    if lost.is_empty() {
+        return Ok(Outcome::Done(Seen::default()));
+    }
+    let noun = if lost.len() == 1 { "route" } else { "routes" };
+    let lost = lost.join(", ");
+    let why = format!("router {router} does not have the {noun} {lost} any more");
+    Ok(Outcome::Failed(Seen::missing(), why))
+}
+
+/// A route as what it means: an address may be written in several ways.
+#[derive(PartialEq)]
+struct Route {
+    to: Option<(IpAddr, String)>,
+    by: Option<IpAddr>,
+}
+
+impl Route {
+    fn of(route: &Value) -> Self {
+        let text = name(route, "destination");
+        let (address, length) = text.split_once('/').unwrap_or((&text, ""));
+        let address = address.parse().ok();
+        Self {
+            to: address.map(|address| (address, length.to_owned())),
+            by: name(route, NEXT).parse().ok(),
+        }
+    }
 }
 
 pub(super) async fn remove(work: &Work<'_>) -> Did {

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// Does what only computes elsewhere, when it is its turn.
-pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     // Nobody closes it.
     let turn = TURNS.acquire().await.ok();
     // Its turn ends with the work, which goes on when whoever asked for it is gone.
@@ -37,7 +37,7 @@ mod tests {
         let pair = Arc::new(Barrier::new(2));
         let works = (0..6).map(|at| {
             let (now, most, pair) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&pair));
-            aside(move || {
+            offload(move || {
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 pair.wait();
                 now.fetch_sub(1, Ordering::SeqCst);
