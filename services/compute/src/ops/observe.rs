@@ -7,6 +7,7 @@ use nephos_types::{Timestamp, Wake};
 
 use super::{CONSOLES, OPS};
 use crate::model::server::{Server, VmState, power};
+use crate::model::snapshot::KIND_SNAPSHOT;
 use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ObservedServer, Progress};
 use crate::store;
 use crate::store::standings::Standing;
@@ -28,7 +29,7 @@ pub(crate) async fn take(
         let under_way = guest
             .as_ref()
             .is_ok_and(|guest| guest.progress.is_under_way() && !says_where(guest));
-        if seen.kind == KIND_SERVER && !under_way {
+        if (seen.kind == KIND_SERVER && !under_way) || seen.kind == KIND_SNAPSHOT {
             nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
         }
     }
