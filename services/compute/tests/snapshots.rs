@@ -293,5 +293,5 @@ async fn life() -> (Vec<Value>, u32) {
 
 #[tokio::test]
 async fn images_of_a_server_killed_anywhere_come_to_the_same_end() {
-    killed_everywhere(life, 30).await;
+    killed_everywhere(life, 25).await;
 }
