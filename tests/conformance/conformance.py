@@ -107,6 +107,11 @@ EXTENSIONS = """
 OBJECT_FEATURES = "account_quotas bulk_delete container_quotas dlo slo tempurl versioned_writes".split()
 
 
+def trusted(cloud):
+    """The certificates that its certificate is of; nothing where it speaks plain HTTP."""
+    return cloud.state / "ca/ca.pem" if cloud.url.startswith("https") else ""
+
+
 def stacks(cloud, admin, public):
     """What the tests of stacks expect: a user, with a network that has a way out."""
     password = "a-password-of-stacks"
@@ -121,7 +126,7 @@ def stacks(cloud, admin, public):
     member.network.add_interface_to_router(router, subnet_id=subnet.id)
     auth = admin.config.config["auth"]
     return own | {
-        "auth_url": f"{cloud.url}/identity/v3", "auth_version": "3", "region": "RegionOne",
+        "auth_url": f"{cloud.url}/identity/v3", "auth_version": "3", "ca_file": trusted(cloud), "region": "RegionOne",
         "admin_username": "admin", "admin_password": auth["password"], "admin_project_name": "admin",
         "user_domain_name": "Default", "user_domain_id": "default",
         "project_domain_name": "Default", "project_domain_id": "default",
@@ -156,7 +161,7 @@ def configure(cloud, folder, served):
             "admin_project_name": "admin", "admin_domain_name": "Default",
         },
         "identity": {
-            "uri_v3": f"{cloud.url}/identity/v3", "auth_version": "v3", "region": "RegionOne",
+            "ca_certificates_file": trusted(cloud), "uri_v3": f"{cloud.url}/identity/v3", "auth_version": "v3", "region": "RegionOne",
             "user_lockout_failure_attempts": 2, "user_lockout_duration": 5, "user_unique_last_password_count": 2,
         },
         "identity-feature-enabled": {
@@ -200,6 +205,8 @@ def configure(cloud, folder, served):
         if section != "DEFAULT":
             file.add_section(section)
         for key, value in keys.items():
+            if value == "":
+                continue
             file.set(section, key, str(value))
     with open(folder / "tempest.conf", "w") as out:
         file.write(out)
@@ -262,20 +269,47 @@ def run(wanted, folder):
     return verdicts
 
 
-def against_a_cloud(wanted, folder):
-    """The verdicts of a cloud of its own, which is gone afterwards."""
+def settings(served, place):
+    """Some tests are about several stores or back ends, one gives the address of an image, others are about passwords."""
+    sections = {
+        "block": {"backends": ["one", "two"], "folder": str(place)},
+        "image": {"stores": ["one", "two"], "web_download_hosts": [served]},
+        "identity": {"lockout_tries": 2, "lockout_secs": 5, "remembered_passwords": 2},
+    }
+    lines = [f"{section}.{key} = {json.dumps(value)}" for section, keys in sections.items() for key, value in keys.items()]
+    return "\n".join(lines) + "\n"
+
+
+def of_one_process(folder, more):
+    """With simulated hosts."""
     from cloud import Cloud
 
+    cloud = Cloud(folder / "cloud", 8774, simulate=2)
+    cloud.file.write_text(more + cloud.file.read_text())
+    return cloud, cloud.up
+
+
+def of_many(folder, more):
+    """With PostgreSQL, RabbitMQ and three hosts with real guests."""
+    from cluster import Cluster, wait_until_up
+
+    cluster, file = Cluster(folder), folder / "more.toml"
+    file.write_text(more)
+    folder.chmod(0o755)
+
+    def up():
+        cluster.do("--with", file, "start")
+        wait_until_up(cluster)
+
+    return cluster, up
+
+
+def against_a_cloud(make, wanted, folder):
+    """The verdicts of a cloud of its own, which is gone afterwards."""
     served, place = serve(folder), volumes(folder)
-    # Some tests are about several stores or back ends, one gives the address of an image, others are about passwords.
-    config = (
-        f"[block]\nbackends = ['one', 'two']\nfolder = '{place}'\n"
-        f"[image]\nstores = ['one', 'two']\nweb_download_hosts = ['{served}']\n"
-        "[identity]\nlockout_tries = 2\nlockout_secs = 5\nremembered_passwords = 2\n"
-    )
-    cloud = Cloud(folder / "cloud", 8774, simulate=2, config=config)
+    cloud, up = make(folder, settings(served, place))
     try:
-        cloud.up()
+        up()
         configure(cloud, folder, served)
         return run(wanted, folder)
     finally:
@@ -283,10 +317,11 @@ def against_a_cloud(wanted, folder):
         subprocess.run(["umount", place], check=True)
 
 
-def main(path):
-    wanted, began = names(path), time.monotonic()
+def main(topology, lists):
+    wanted, began = list(dict.fromkeys(name for path in lists for name in names(path))), time.monotonic()
+    make = {"cloud": of_one_process, "cluster": of_many}[topology]
     with tempfile.TemporaryDirectory(prefix="nephos-tempest-") as folder:
-        verdicts = against_a_cloud(wanted, Path(folder))
+        verdicts = against_a_cloud(make, wanted, Path(folder))
     for name, (verdict, reason) in sorted(verdicts.items()):
         if verdict != "passed":
             print(f"{verdict}: {name}")
@@ -301,4 +336,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--work":
         work(sys.argv[2], sys.argv[3])
     else:
-        sys.exit(main(sys.argv[1]))
+        sys.exit(main(sys.argv[1], sys.argv[2:]))

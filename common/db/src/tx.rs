@@ -271,6 +271,21 @@ impl Tx {
             .collect()
     }
 
+    /// The row that a query is about, held: nobody else changes it until this transaction ends, and in one that guards
+    /// itself it is read as it is once whoever held it before has ended.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn fetch_held<T: FromRow>(&mut self, query: &Where) -> Result<Option<T>, Error> {
+        let held = match self.kind() {
+            // One writer at a time holds everything.
+            crate::EngineKind::Sqlite => query.clone(),
+            crate::EngineKind::Postgres => query.clone().tail("FOR NO KEY UPDATE"),
+        };
+        let rows = self.fetch_where(&held).await?;
+        Ok(rows.into_iter().next())
+    }
+
     /// Wakes whoever listens, once this transaction is committed.
     pub fn wake(&mut self, wake: Wake) {
         if !self.wakes.contains(&wake) {

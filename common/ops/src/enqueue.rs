@@ -1,7 +1,7 @@
 //! How work begins: in the transaction of the request that wants it.
 
 use nephos_auth::Caller;
-use nephos_db::{Arg, Db, Error, FromRow, Row, Tx, args};
+use nephos_db::{Arg, Db, Error, FromRow, Row, Tx, Where, args};
 use nephos_types::{RequestId, Timestamp, Wake};
 use serde_json::Value;
 
@@ -184,18 +184,34 @@ pub async fn nudge(
     topic: &'static str,
     resource_id: &str,
 ) -> Result<bool, Error> {
-    let id = tx
-        .fetch_opt::<String>(
-            "UPDATE operations SET nudges = nudges + 1, run_at = $1 \
-             WHERE resource_id = $2 AND finished_at IS NULL RETURNING id",
-            args![now, resource_id],
-        )
-        .await?;
-    let told = id.is_some();
-    if let Some(id) = id {
+    Ok(nudge_all(tx, now, topic, &[resource_id]).await? > 0)
+}
+
+/// As [`nudge`], for several resources; how many were told.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn nudge_all(
+    tx: &mut Tx,
+    now: Timestamp,
+    topic: &'static str,
+    resource_ids: &[&str],
+) -> Result<usize, Error> {
+    if resource_ids.is_empty() {
+        return Ok(0);
+    }
+    let change = Where::given(
+        "UPDATE operations SET nudges = nudges + 1, run_at = $1",
+        args![now],
+    );
+    let change = change.in_("resource_id", resource_ids.iter().copied());
+    let change = change.is_null("finished_at").tail("RETURNING id");
+    let told: Vec<String> = tx.fetch_where(&change).await?;
+    let count = told.len();
+    for id in told {
         tx.wake(Wake::new(topic, id));
     }
-    Ok(told)
+    Ok(count)
 }
 
 /// Begins work, or tells the same kind of work that is under way that there is news: either way somebody looks at the

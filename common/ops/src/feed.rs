@@ -308,24 +308,24 @@ pub async fn spec_in<T: DeserializeOwned>(
 
 const PUBLISHED: &str = "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL";
 
-/// Notes what a host has seen, and gives what of it is not as it was noted before: hosts say everything again now and then,
+/// Notes what hosts have seen, and gives what of it is not as it was noted before: hosts say everything again now and then,
 /// and nearly all of it is known. When something was seen is no news by itself.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn record_observed<'a>(
     tx: &mut Tx,
-    host: &str,
-    observed: &'a [Observed],
-) -> Result<Vec<&'a Observed>, Error> {
+    reports: impl IntoIterator<Item = (&'a str, &'a [Observed])>,
+) -> Result<Vec<(&'a str, &'a Observed)>, Error> {
+    let reports = reports.into_iter();
+    let seen = reports.flat_map(|(host, observed)| observed.iter().map(move |seen| (host, seen)));
     // In one order, so that two reports of a host do not wait for each other; of a thing that is named twice, the last word.
-    let by_key: BTreeMap<(&str, &str), &Observed> = observed
-        .iter()
-        .map(|seen| ((seen.kind.as_str(), seen.id.as_str()), seen))
+    let by_key: BTreeMap<(&str, &str, &str), (&'a str, &'a Observed)> = seen
+        .map(|(host, seen)| ((host, seen.kind.as_str(), seen.id.as_str()), (host, seen)))
         .collect();
     let rows: Vec<Vec<Arg>> = by_key
         .values()
-        .map(|seen| {
+        .map(|(host, seen)| {
             args![
                 host,
                 seen.kind,
@@ -346,15 +346,19 @@ pub async fn record_observed<'a>(
              detail = excluded.detail, at = excluded.at \
              WHERE feed_observed.generation_seen <> excluded.generation_seen \
              OR feed_observed.state <> excluded.state OR feed_observed.detail <> excluded.detail \
-             RETURNING kind, id",
+             RETURNING host, kind, id",
         )
         .await?;
-    let of_key = |key: &Key| by_key.get(&(key.kind.as_str(), key.id.as_str())).copied();
+    let of_key = |key: &Key| {
+        let key = (key.host.as_str(), key.kind.as_str(), key.id.as_str());
+        by_key.get(&key).copied()
+    };
     Ok(changed.iter().filter_map(of_key).collect())
 }
 
-/// Which thing of a host.
+/// Which thing of which host.
 struct Key {
+    host: String,
     kind: String,
     id: String,
 }
@@ -362,6 +366,7 @@ struct Key {
 impl FromRow for Key {
     fn from_row(row: &Row) -> Result<Self, Error> {
         Ok(Self {
+            host: row.get("host")?,
             kind: row.get("kind")?,
             id: row.get("id")?,
         })

@@ -18,7 +18,8 @@ mod worker;
 
 pub use cx::OpCx;
 pub use enqueue::{
-    EnqueueError, New, enqueue, enqueue_new, enqueue_or_nudge, live, live_in, nudge, supersede,
+    EnqueueError, New, enqueue, enqueue_new, enqueue_or_nudge, live, live_in, nudge, nudge_all,
+    supersede,
 };
 pub use operation::{Brief, Operation, OperationId, of_request};
 pub use reconcile::{Failure, Next, Reconcile, Reconcilers, StepError};

@@ -758,7 +758,7 @@ async fn a_poll_waits_for_its_own_host_only() {
         detail: json!({"color": "red"}),
         at: shop.clock.now(),
     };
-    feed::record_observed(&mut tx, "h1", std::slice::from_ref(&seen))
+    feed::record_observed(&mut tx, [("h1", std::slice::from_ref(&seen))])
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -14,9 +14,11 @@ pub mod metrics;
 pub mod request;
 pub mod shutdown;
 pub mod task;
+pub mod together;
 pub mod wake;
 
 pub use clock::Clock;
 pub use shutdown::Shutdown;
 pub use task::{Task, finish, spawn, supervise};
+pub use together::Together;
 pub use wake::{NoWakes, WakeSink};

@@ -42,6 +42,7 @@ pub struct Compute {
     feed: Feed,
     bus: Bus,
     consoles: ops::consoles::Consoles,
+    reports: ops::observe::Reports,
 }
 
 impl Service for Compute {
@@ -95,6 +96,7 @@ impl Compute {
             feed,
             bus,
             consoles: ops::consoles::Consoles::new(),
+            reports: ops::observe::Reports::default(),
         }
     }
 

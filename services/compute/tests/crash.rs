@@ -183,7 +183,7 @@ where
 
 #[tokio::test]
 async fn a_life_killed_anywhere_is_the_same_life() {
-    killed_everywhere(life, 40).await;
+    killed_everywhere(life, 39).await;
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ use nephos_types::Finding;
 pub use api::extensions::EXTENSIONS;
 pub use config::Config;
 
+use self::api::host_reports::Reports;
 use self::store::runs::Runs;
 
 /// The network service.
@@ -40,6 +41,7 @@ pub struct Network {
     feed: Feed,
     peers: Peers,
     runs: Runs,
+    reports: Reports,
 }
 
 pub(crate) type Svc = Network;
@@ -62,6 +64,7 @@ impl Network {
             feed,
             peers,
             runs: Runs::default(),
+            reports: Reports::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 use nephos_api::{Empty, Fault, Hosts, Json, Reply, Req, endpoint};
 use nephos_db::Tx;
 use nephos_ops::EnqueueError;
+use nephos_types::Timestamp;
 use nephos_types::feed::{FeedPage, Known, Observed};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use super::{Cx, asked};
 use crate::model::snapshot::{KIND_SNAPSHOT, SnapshotWish};
 use crate::model::spec::{HOST_AWAY, HostInventory, ImageId, KIND_HOST, KIND_SERVER, ServerSpec};
+use crate::ops::observe::Report;
 use crate::{ops, rules, store};
 
 #[derive(Deserialize, ToSchema)]
@@ -68,49 +70,74 @@ endpoint! {
     handler: host_observed,
 }
 
-/// More follows from what a host says of itself than from what it says of its servers.
-async fn begin(cx: &Cx, of_itself: bool) -> Result<Tx, Fault> {
-    match of_itself {
-        true => cx.write().await,
-        false => cx.guarded().await,
-    }
-}
+/// Reports of more things are taken in each alone.
+const FEW: usize = 32;
 
 async fn host_observed(cx: Cx, req: Req<HostObserved>) -> Reply<HostObserved> {
     let host = cx.host(req.query.host.as_deref())?.0.clone();
-    let wrong =
-        |why: serde_json::Error| Fault::bad_request(format!("The report is not readable: {why}."));
-    let observed: Vec<Observed> = serde_json::from_value(req.body.0).map_err(wrong)?;
-    let of_itself = observed.iter().find(|seen| seen.kind == KIND_HOST);
-    let away = of_itself.is_some_and(|seen| seen.state == HOST_AWAY);
-    let mut tx = begin(&cx, of_itself.is_some() && !away).await?;
-    // A host without its hypervisor is as good as silent, from now on.
-    let down_since = cx.now().plus_secs(-cx.config.host_down_after_secs);
-    let seen_at = if away { down_since } else { cx.now() };
-    store::hosts::seen(&mut tx, seen_at, &host).await?;
-    if let Some(seen) = of_itself.filter(|_| !away) {
-        let inventory: HostInventory =
-            serde_json::from_value(seen.detail.clone()).map_err(wrong)?;
-        if inventory.host != host {
-            return Err(Fault::bad_request(format!(
-                "Host {host} reports for {}.",
-                inventory.host
-            )));
-        }
-        let taken = ops::host::take(&mut tx, asked(&cx), &inventory, &cx.config).await;
-        taken.map_err(|why| match why {
-            // Another transaction was in its way: the report is taken in again.
-            EnqueueError::Db(why) => Fault::from(why),
-            why => Fault::internal(why.to_string()),
-        })?;
-    }
-    let rest: Vec<Observed> = observed
+    let observed: Vec<Observed> = serde_json::from_value(req.body.0).map_err(unreadable)?;
+    let (mut of_itself, observed): (Vec<_>, Vec<_>) = observed
         .into_iter()
-        .filter(|seen| seen.kind != KIND_HOST)
-        .collect();
-    ops::observe::take(&mut tx, cx.now(), &host, &rest).await?;
-    tx.commit().await?;
+        .partition(|seen| seen.kind == KIND_HOST);
+    let report = Report { host, observed };
+    match of_itself.pop() {
+        Some(seen) if seen.state == HOST_AWAY => {
+            // Without its hypervisor it is as good as silent, from now on.
+            let silent = cx.now().plus_secs(-cx.config.host_down_after_secs);
+            take_report(&cx, cx.guarded().await?, silent, report).await?;
+        }
+        Some(seen) => {
+            let mut tx = cx.write().await?;
+            take_inventory(&cx, &mut tx, &report.host, seen).await?;
+            take_report(&cx, tx, cx.now(), report).await?;
+        }
+        None => take_with_others(&cx, report).await?,
+    }
     Ok(Empty)
+}
+
+fn unreadable(why: serde_json::Error) -> Fault {
+    Fault::bad_request(format!("The report is not readable: {why}."))
+}
+
+async fn take_report(cx: &Cx, mut tx: Tx, seen_at: Timestamp, report: Report) -> Result<(), Fault> {
+    store::hosts::seen(&mut tx, seen_at, &[&report.host]).await?;
+    ops::observe::take(&mut tx, cx.now(), &[report]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// More follows from what a host says of itself than from what it says of its servers.
+async fn take_inventory(cx: &Cx, tx: &mut Tx, host: &str, seen: Observed) -> Result<(), Fault> {
+    let inventory: HostInventory = serde_json::from_value(seen.detail).map_err(unreadable)?;
+    if inventory.host != host {
+        return Err(Fault::bad_request(format!(
+            "Host {host} reports for {}.",
+            inventory.host
+        )));
+    }
+    let taken = ops::host::take(tx, asked(cx), &inventory, &cx.config).await;
+    taken.map_err(|why| match why {
+        // Another transaction was in its way: the report is taken in again.
+        EnqueueError::Db(why) => Fault::from(why),
+        why => Fault::internal(why.to_string()),
+    })
+}
+
+/// While servers are made, each host says little and often.
+async fn take_with_others(cx: &Cx, report: Report) -> Result<(), Fault> {
+    if report.observed.len() > FEW {
+        return take_report(cx, cx.guarded().await?, cx.now(), report).await;
+    }
+    let again = report.clone();
+    let work = |reports: Vec<Report>| {
+        let (db, now) = (cx.db().clone(), cx.now());
+        async move { ops::observe::take_all(&db, now, &reports).await }
+    };
+    match cx.reports.join(&cx.core.clock, report, work).await {
+        Some(Ok(())) => Ok(()),
+        // What is wrong with one of them is not the fault of the others, and what is said twice is as said once.
+        Some(Err(_)) | None => take_report(cx, cx.guarded().await?, cx.now(), again).await,
+    }
 }
 
 #[derive(Debug, Deserialize)]

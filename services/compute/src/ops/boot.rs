@@ -116,7 +116,39 @@ async fn take_room(
         Err(why) => return Err(step_error(why)),
     }
     crash_point!("boot.claimed");
-    note_host(cx, server, (&host.name, &host.zone)).await
+    let there = (host.name.as_str(), host.zone.as_str());
+    // Where other servers are decides for one of a group, and one that was elsewhere may have ports already.
+    if server.group_id.is_some() || !server.volumes.is_empty() || !server.excluded_hosts.is_empty()
+    {
+        return note_host(cx, server, there).await;
+    }
+    start_there(cx, server, there).await
+}
+
+/// Makes the ports of a server that was nowhere before, then notes the host and tells it in one. Whoever is cut off before
+/// that finds the claim, and what was made for it, as [`settle_on`] does.
+async fn start_there(
+    cx: &OpCx<Compute>,
+    server: &Server,
+    there: (&str, &str),
+) -> Result<Next, StepError> {
+    let mut placed = server.clone();
+    place_on(&mut placed, there);
+    let plugged = ports::make(cx, &placed).await?;
+    let mut tx = cx.rest_guarded("spawn", LOOK_AGAIN).await?;
+    let Some(mut fresh) = store::servers::hold(&mut tx, &server.id).await? else {
+        return Ok(Next::Done);
+    };
+    place_on(&mut fresh, there);
+    spawn_there(cx, tx, fresh, plugged).await
+}
+
+/// It has room there now.
+fn place_on(server: &mut Server, (host, zone): (&str, &str)) {
+    server.host = Some(host.to_owned());
+    server.zone = Some(zone.to_owned());
+    "running".clone_into(&mut server.want);
+    server.generation += 1;
 }
 
 async fn wish(cx: &OpCx<Compute>, server: &Server) -> Result<Wish, StepError> {
@@ -133,18 +165,19 @@ async fn wish(cx: &OpCx<Compute>, server: &Server) -> Result<Wish, StepError> {
 /// Notes the host whose provider has the claim.
 async fn settle_on(cx: &OpCx<Compute>, server: &Server, provider: &str) -> Result<Next, StepError> {
     let Some(row) = store::hosts::of_provider(cx.db(), provider).await? else {
-        // A claim on a host that does not exist any more: give it back and choose again.
+        // A claim on a host that does not exist any more: it is given back, with what was made there, and chosen again.
+        ports::release(cx, server, |_| true).await?;
         cx.siblings.release(&server.id).await.map_err(step_error)?;
         return Ok(Next::Again);
     };
     note_host(cx, server, (&row.host, &row.zone)).await
 }
 
-/// Notes the host, and its zone, where the server has room now, and makes what it needs there.
+/// Notes the host, and its zone, where the server has room now.
 async fn note_host(
     cx: &OpCx<Compute>,
     server: &Server,
-    (host, zone): (&str, &str),
+    there: (&str, &str),
 ) -> Result<Next, StepError> {
     // Where other servers are decides only for one of a group.
     let (mut tx, others) = match &server.group_id {
@@ -156,7 +189,7 @@ async fn note_host(
         }
         None => (cx.guarded("schedule").await?, None),
     };
-    if others.is_some_and(|others| !others.allow(host)) {
+    if others.is_some_and(|others| !others.allow(there.0)) {
         // Another member of its group was placed meanwhile: this host does not do any more.
         drop(tx);
         crash_point!("boot.before_giving_up_room");
@@ -166,26 +199,13 @@ async fn note_host(
     let Some(mut fresh) = store::servers::hold(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
-    fresh.host = Some(host.to_owned());
-    fresh.zone = Some(zone.to_owned());
+    place_on(&mut fresh, there);
     fresh.task_state = Some("networking".to_owned());
-    "running".clone_into(&mut fresh.want);
-    fresh.generation += 1;
     fresh.updated_at = cx.now();
     store::servers::update(&mut tx, &fresh).await?;
     tx.commit().await?;
     crash_point!("boot.placed");
-    begin_there(cx, &fresh).await
-}
-
-/// Goes on with a server that was just given its first host, for which nobody has asked for ports before. One with
-/// volumes, or that was elsewhere, is looked at anew.
-async fn begin_there(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
-    if !server.volumes.is_empty() || !server.excluded_hosts.is_empty() {
-        return Ok(Next::Again);
-    }
-    let plugged = ports::make(cx, server).await?;
-    tell_host(cx, server, plugged).await
+    Ok(Next::Again)
 }
 
 /// Wants the server on its host, with the ports that were just plugged; told already, it waits for the host's word.
@@ -204,10 +224,21 @@ async fn tell_host(
         }
     }
     let mut tx = cx.rest_guarded("spawn", LOOK_AGAIN).await?;
-    let Some(mut fresh) = store::servers::hold(&mut tx, &server.id).await? else {
+    let Some(fresh) = store::servers::hold(&mut tx, &server.id).await? else {
         return Ok(Next::Done);
     };
+    spawn_there(cx, tx, fresh, plugged).await
+}
+
+/// Writes, and tells its host, that the server is to be there.
+async fn spawn_there(
+    cx: &OpCx<Compute>,
+    mut tx: Tx,
+    mut fresh: Server,
+    plugged: Vec<ports::Plugged>,
+) -> Result<Next, StepError> {
     fresh.task_state = Some("spawning".to_owned());
+    fresh.updated_at = cx.now();
     ports::note(&mut tx, &mut fresh, plugged);
     store::servers::update(&mut tx, &fresh).await?;
     publish(&mut tx, cx.now(), &fresh).await?;

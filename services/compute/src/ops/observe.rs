@@ -1,7 +1,8 @@
 //! What hosts report: it wakes the operation that waits for it, and where none does, the server is what it is seen to be.
 
-use nephos_db::Tx;
+use nephos_db::{Db, Tx};
 use nephos_ops::feed;
+use nephos_runtime::Together;
 use nephos_types::feed::Observed;
 use nephos_types::{Timestamp, Wake};
 
@@ -12,34 +13,64 @@ use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ObservedServer, 
 use crate::store;
 use crate::store::standings::Standing;
 
-/// Takes in one report of a host, in one transaction, which guards itself: a report changes single rows, each on its own
-/// condition, and holds the server that follows its guest.
+/// What one host says it sees, beside of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub host: String,
+    pub observed: Vec<Observed>,
+}
+
+/// Reports that are taken in together.
+pub(crate) type Reports = Together<Report, Result<(), nephos_db::Error>>;
+
+/// Reports in one transaction that say that these hosts are up now; what became of each.
+pub(crate) async fn take_all(
+    db: &Db,
+    now: Timestamp,
+    reports: &[Report],
+) -> Vec<Result<(), nephos_db::Error>> {
+    let taken = async {
+        let mut tx = db.guarded().await?;
+        let hosts: Vec<&str> = reports.iter().map(|one| one.host.as_str()).collect();
+        store::hosts::seen(&mut tx, now, &hosts).await?;
+        take(&mut tx, now, reports).await?;
+        tx.commit().await
+    };
+    let taken = taken.await;
+    reports.iter().map(|_| taken.clone()).collect()
+}
+
+/// Takes in reports, in a transaction that guards itself: they change single rows, each on its own condition, and hold the
+/// server that follows its guest.
 pub(crate) async fn take(
     tx: &mut Tx,
     now: Timestamp,
-    host: &str,
-    observed: &[Observed],
+    reports: &[Report],
 ) -> Result<(), nephos_db::Error> {
-    for seen in observed.iter().filter(|seen| seen.kind == KIND_CONSOLE) {
-        tx.wake(Wake::new(CONSOLES, seen.id.as_str()));
-    }
-    for seen in feed::record_observed(tx, host, observed).await? {
-        // What is still under way there is progress for people, and nothing that an operation waits for.
-        let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
-        let under_way = guest
-            .as_ref()
-            .is_ok_and(|guest| guest.progress.is_under_way() && !says_where(guest));
-        if (seen.kind == KIND_SERVER && !under_way) || seen.kind == KIND_SNAPSHOT {
-            nephos_ops::nudge(tx, now, OPS, &seen.id).await?;
+    let said: Vec<(&str, &[Observed])> = reports
+        .iter()
+        .map(|one| (one.host.as_str(), one.observed.as_slice()))
+        .collect();
+    for seen in said.iter().flat_map(|(_, observed)| *observed) {
+        if seen.kind == KIND_CONSOLE {
+            tx.wake(Wake::new(CONSOLES, seen.id.as_str()));
         }
     }
-    let of_servers: Vec<&Observed> = observed
+    let news = feed::record_observed(tx, said.iter().copied()).await?;
+    let news = news.iter().filter(|(_, seen)| is_waited_for(seen));
+    let news: Vec<&str> = news.map(|(_, seen)| seen.id.as_str()).collect();
+    nephos_ops::nudge_all(tx, now, OPS, &news).await?;
+    let mut of_servers: Vec<(&str, &Observed)> = Vec::new();
+    for (host, observed) in said {
+        let of_host = observed.iter().filter(|seen| seen.kind == KIND_SERVER);
+        of_servers.extend(of_host.map(|seen| (host, seen)));
+    }
+    let ids: Vec<&str> = of_servers
         .iter()
-        .filter(|seen| seen.kind == KIND_SERVER)
+        .map(|(_, seen)| seen.id.as_str())
         .collect();
-    let ids: Vec<&str> = of_servers.iter().map(|seen| seen.id.as_str()).collect();
     let known = store::standings::of(tx, &ids).await?;
-    for seen in of_servers {
+    for (host, seen) in of_servers {
         let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
         match (known.get(seen.id.as_str()), guest) {
             (Some(standing), Ok(guest)) => {
@@ -55,6 +86,13 @@ pub(crate) async fn take(
         }
     }
     Ok(())
+}
+
+/// What is still under way there is progress for people, and nothing that an operation waits for.
+fn is_waited_for(seen: &Observed) -> bool {
+    let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
+    let under_way = guest.is_ok_and(|guest| guest.progress.is_under_way() && !says_where(&guest));
+    (seen.kind == KIND_SERVER && !under_way) || seen.kind == KIND_SNAPSHOT
 }
 
 /// Whether it is the host's word for where a guest may be brought, or that one has come.

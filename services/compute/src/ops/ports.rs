@@ -40,7 +40,7 @@ pub(super) async fn ensure(
     plug_all(cx, server, here).await.map(Some)
 }
 
-/// As [`ensure`], for a server for which nobody has asked for ports before.
+/// As [`ensure`], for a server for which nobody has asked for ports before; it is not noted yet where it is to be.
 pub(super) async fn make(cx: &OpCx<Compute>, server: &Server) -> Result<Vec<Plugged>, StepError> {
     plug_all(cx, server, Vec::new()).await
 }

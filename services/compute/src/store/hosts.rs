@@ -130,15 +130,12 @@ pub(crate) async fn registered(tx: &mut Tx, host: &str) -> Result<Option<String>
         .await
 }
 
-/// Notes that a host has reported, making it known at its first report. Says whether it is known.
-pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, host: &str) -> Result<bool, Error> {
-    Ok(tx
-        .exec(
-            "UPDATE hosts SET seen_at = $1 WHERE host = $2",
-            args![now, host],
-        )
-        .await?
-        == 1)
+/// Notes that those of these hosts that are known have reported.
+pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, hosts: &[&str]) -> Result<(), Error> {
+    let change = Where::given("UPDATE hosts SET seen_at = $1", args![now]);
+    tx.exec_where(&change.in_("host", hosts.iter().copied()))
+        .await?;
+    Ok(())
 }
 
 /// What a host says of itself. Its number is taken only when it joins, and two that join at once get two.

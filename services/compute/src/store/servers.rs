@@ -166,14 +166,7 @@ pub(crate) async fn lock(tx: &mut Tx, id: &ServerId) -> Result<Option<Server>, E
 
 /// As [`lock`], in a transaction that guards itself: what is read stays so until its end.
 pub(crate) async fn hold(tx: &mut Tx, id: &ServerId) -> Result<Option<Server>, Error> {
-    tx.fetch_opt(
-        concat!(
-            "UPDATE servers SET id = id WHERE id = $1 RETURNING ",
-            columns!()
-        ),
-        args![id],
-    )
-    .await
+    tx.fetch_held(&Where::new(SELECT).eq("id", id)).await
 }
 
 /// Writes servers that were just asked for.

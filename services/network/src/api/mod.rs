@@ -11,6 +11,7 @@ pub(crate) mod fault;
 mod fixed_ips;
 mod floating_ips;
 mod host;
+pub(crate) mod host_reports;
 mod input;
 mod listing;
 mod network_body;

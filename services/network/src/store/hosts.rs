@@ -62,10 +62,11 @@ pub(crate) async fn report(
     Ok(before.as_deref() != Some(&vtep))
 }
 
-/// Notes that a host is alive; whether it is known.
-pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, host: &str) -> Result<bool, Error> {
-    let sql = "UPDATE hosts SET seen_at = $1 WHERE host = $2";
-    Ok(tx.exec(sql, args![now, host]).await? > 0)
+/// Notes that these hosts are alive; how many of them are known.
+pub(crate) async fn seen(tx: &mut Tx, now: Timestamp, hosts: &[&str]) -> Result<u64, Error> {
+    let change = Where::given("UPDATE hosts SET seen_at = $1", args![now]);
+    tx.exec_where(&change.in_("host", hosts.iter().copied()))
+        .await
 }
 
 /// What an operator says of a host.

@@ -1,6 +1,8 @@
 //! Ports.
 
-use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
+use std::collections::BTreeMap;
+
+use nephos_db::{Arg, Db, Error, FromRow, Row, Tx, Where, args};
 use nephos_types::Timestamp;
 
 use crate::model::port::{Port, PortStatus};
@@ -167,20 +169,18 @@ pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Error> {
 /// What a host has of these ports of its own; whoever's status that is already stays as it is.
 pub(crate) async fn set_statuses(
     tx: &mut Tx,
-    host: &str,
-    status: PortStatus,
-    ids: &[&str],
+    statuses: &BTreeMap<(&str, &str), PortStatus>,
 ) -> Result<(), Error> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let change = Where::given(
-        "UPDATE ports SET status = $1, revision = revision + 1",
-        args![status.as_str()],
-    );
-    let change = change.in_("id", ids).eq("host", host);
-    tx.exec_where(&change.not_eq("status", status.as_str()))
-        .await?;
+    let rows = statuses.iter();
+    let rows: Vec<Vec<Arg>> = rows
+        .map(|((id, host), status)| args![id, host, status.as_str()])
+        .collect();
+    tx.exec_rows(
+        "UPDATE ports SET status = v.column3, revision = revision + 1 FROM (",
+        &rows,
+        ") AS v WHERE id = v.column1 AND host = v.column2 AND status <> v.column3",
+    )
+    .await?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::{ConsumerPath, ProviderPath, all_providers, dated, versions, write};
 use crate::model::claim::{Claim, Share};
 use crate::model::{ClassName, ConsumerId, ProviderId, normal_uuid};
 use crate::store::claims::{self, Refused};
-use crate::store::{self, consumers, first_claims};
+use crate::store::{self, consumers, first_claims, together};
 use crate::{Cx, rules};
 
 /// Whom an allocation belongs to that was made before owners were asked for.
@@ -370,7 +370,11 @@ async fn set_allocations(cx: Cx, req: Req<SetAllocations>) -> Reply<SetAllocatio
 async fn claim_one(cx: &Cx, claim: Claim) -> Result<(), Refused> {
     if first_claims::is_first(&claim) {
         let again = claim.clone();
-        if let Some(outcome) = cx.together.claim(cx.db(), &cx.core.clock, claim).await {
+        let work = |claims: Vec<Claim>| {
+            let (db, now) = (cx.db().clone(), cx.now());
+            async move { together::write(&db, now, &claims).await }
+        };
+        if let Some(outcome) = cx.together.join(&cx.core.clock, claim, work).await {
             return outcome;
         }
         // Written or not: if it was, this finds the consumer there.

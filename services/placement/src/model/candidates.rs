@@ -154,14 +154,11 @@ impl<'a> Search<'a> {
         let mut found = Vec::new();
         // Only under several anchors can the same candidate appear twice.
         let mut seen = self.providers.any_sharing().then(HashSet::new);
-        let mut turns: VecDeque<Walk> = self.options().into_values().map(Walk::new).collect();
-        if most < turns.len() {
-            turns.rotate_left(start.checked_rem(turns.len()).unwrap_or(0));
-        }
-        while let Some(mut walk) = turns.pop_front() {
-            if found.len() >= most {
-                break;
-            }
+        let mut firsts = self.walks(most, start).fuse();
+        let mut turns = VecDeque::new();
+        while found.len() < most
+            && let Some(mut walk) = firsts.next().or_else(|| turns.pop_front())
+        {
             let Some(candidate) = self.next(&mut walk, &mut steps) else {
                 continue;
             };
@@ -175,6 +172,32 @@ impl<'a> Search<'a> {
         found
     }
 
+    /// The walk of each anchor. Where no tree gives to another, a tree is looked at only when its turn comes: with a small
+    /// `most`, a search costs the same in a cloud of ten hosts and of ten thousand.
+    fn walks(&self, most: usize, start: usize) -> Box<dyn Iterator<Item = Walk> + '_> {
+        if self.providers.any_sharing() {
+            let walks = self.options().into_values().map(Walk::new);
+            return Box::new(rotated(walks.collect(), most, start).into_iter());
+        }
+        let roots = rotated(self.providers.roots().collect(), most, start);
+        let walks = roots.into_iter().filter_map(|root| self.options_of(root));
+        Box::new(walks.map(Walk::new))
+    }
+
+    /// The options of a tree for every slot, out of itself.
+    fn options_of(&self, root: usize) -> Option<Vec<Vec<usize>>> {
+        if !self.anchor_is_allowed(root) {
+            return None;
+        }
+        let members = self.providers.tree(root);
+        let slots = self.slots.iter();
+        let options = slots.map(|slot| {
+            let members = members.iter().copied();
+            self.slot_options(slot, members).remove(&root)
+        });
+        options.collect()
+    }
+
     fn takes_twice_from_a_tree(&self, candidate: &Candidate) -> bool {
         let used = candidate.shares.iter().map(|share| share.provider);
         let used: BTreeSet<usize> = used.collect();
@@ -186,7 +209,7 @@ impl<'a> Search<'a> {
     fn options(&self) -> BTreeMap<usize, Vec<Vec<usize>>> {
         let mut all: BTreeMap<usize, Vec<Vec<usize>>> = BTreeMap::new();
         for (depth, slot) in self.slots.iter().enumerate() {
-            let mut here = self.slot_options(slot);
+            let mut here = self.slot_options(slot, 0..self.providers.all().len());
             if depth == 0 {
                 all = here
                     .into_iter()
@@ -217,7 +240,12 @@ impl<'a> Search<'a> {
         required.is_subset(&root.traits) && forbidden.is_disjoint(&root.traits)
     }
 
-    fn slot_options(&self, slot: &Slot) -> BTreeMap<usize, Vec<usize>> {
+    /// For each anchor: those of `members` that could fill the slot.
+    fn slot_options(
+        &self,
+        slot: &Slot,
+        members: impl Iterator<Item = usize>,
+    ) -> BTreeMap<usize, Vec<usize>> {
         let mut options: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let Some(group) = self.request.groups.get(slot.group) else {
             return options;
@@ -229,7 +257,10 @@ impl<'a> Search<'a> {
                 None => return options,
             },
         };
-        for (at, stocked) in self.providers.all().iter().enumerate() {
+        for at in members {
+            let Some(stocked) = self.providers.at(at) else {
+                continue;
+            };
             let own = self.providers.root(at);
             if tree.is_some_and(|tree| tree != own) || !self.could_give(slot, group, stocked) {
                 continue;
@@ -411,6 +442,15 @@ impl<'a> Search<'a> {
             mappings,
         }
     }
+}
+
+/// Those of whom there are more than `most`, beginning elsewhere.
+fn rotated<T>(mut all: Vec<T>, most: usize, start: usize) -> Vec<T> {
+    if most < all.len() {
+        let by = start.checked_rem(all.len()).unwrap_or(0);
+        all.rotate_left(by);
+    }
+    all
 }
 
 fn slots(request: &Request, classes: &[&ClassName]) -> Vec<Slot> {

@@ -1,0 +1,166 @@
+//! What many ask for at the same time, done together.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nephos_types::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::{Clock, request};
+
+/// Pieces that are done together at most.
+const AT_ONCE: usize = 64;
+
+/// Pieces of work that wait for the one under way to end, and are then done as one: under load each costs less, and
+/// alone it waits for nobody. Cheap to clone; all clones are one.
+#[derive(Debug)]
+pub struct Together<W, O> {
+    waiting: Arc<Mutex<Vec<Waiting<W, O>>>>,
+    /// Whoever has it works for those who wait.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// One piece, and who wants to know what became of it.
+#[derive(Debug)]
+struct Waiting<W, O> {
+    piece: W,
+    /// Nothing is done for somebody who waits no longer.
+    until: Option<Timestamp>,
+    tell: oneshot::Sender<O>,
+}
+
+impl<W, O> Clone for Together<W, O> {
+    fn clone(&self) -> Self {
+        Self {
+            waiting: Arc::clone(&self.waiting),
+            turn: Arc::clone(&self.turn),
+        }
+    }
+}
+
+impl<W, O> Default for Together<W, O> {
+    fn default() -> Self {
+        Self {
+            waiting: Arc::default(),
+            turn: Arc::default(),
+        }
+    }
+}
+
+impl<W: Send + 'static, O: Send + 'static> Together<W, O> {
+    /// Has `work` do the piece, with those of whoever else comes meanwhile, at most 64; it gives an outcome for each, in
+    /// their order. None: whoever had it in hand was cut off or gave none, and it may be done or not.
+    ///
+    /// All of `work` is under the earliest end of those who wait ([`request::until`]), and is carried on with when this
+    /// request is given up.
+    pub async fn join<F>(&self, clock: &Clock, piece: W, work: impl Fn(Vec<W>) -> F) -> Option<O>
+    where
+        F: Future<Output = Vec<O>> + Send + 'static,
+    {
+        let (tell, mut told) = oneshot::channel();
+        self.waiting().push(Waiting {
+            piece,
+            until: request::until(),
+            tell,
+        });
+        loop {
+            // Waits for whoever works now; most find then that theirs is done.
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            match told.try_recv() {
+                Ok(outcome) => return Some(outcome),
+                Err(oneshot::error::TryRecvError::Closed) => return None,
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+            let now = clock.now();
+            let waited_for = self.take().into_iter();
+            let waited_for = waited_for.filter(|one| one.until.is_none_or(|until| now <= until));
+            let (pieces, tell): (Vec<W>, Vec<_>) = waited_for
+                .map(|one| (one.piece, (one.until, one.tell)))
+                .unzip();
+            if pieces.is_empty() {
+                continue;
+            }
+            // What is done is done for all of them: it ends in time for each, or not at all.
+            let until = tell.iter().filter_map(|(until, _)| *until).min();
+            let work = request::within(until, work(pieces));
+            // To its end, also when this request is given up: others wait for it.
+            crate::finish(async move {
+                let outcomes = work.await;
+                for ((_, tell), outcome) in tell.into_iter().zip(outcomes) {
+                    let _gone = tell.send(outcome);
+                }
+                drop(turn);
+            })
+            .await;
+        }
+    }
+
+    fn take(&self) -> Vec<Waiting<W, O>> {
+        let mut waiting = self.waiting();
+        let count = waiting.len().min(AT_ONCE);
+        waiting.drain(..count).collect()
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting<W, O>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_comes_while_one_is_at_work_is_done_as_one() {
+        let clock = Clock::virtual_at(Timestamp(0));
+        let together: Together<u32, (u32, usize)> = Together::default();
+        let gate = Arc::new(Semaphore::new(0));
+        let ask = |piece: u32| {
+            let gate = Arc::clone(&gate);
+            let work = move |pieces: Vec<u32>| {
+                let gate = Arc::clone(&gate);
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    let count = pieces.len();
+                    pieces.into_iter().map(|piece| (piece, count)).collect()
+                }
+            };
+            let (together, clock) = (together.clone(), clock.clone());
+            async move { together.join(&clock, piece, work).await }
+        };
+        let asking = futures_util::future::join_all((0..70).map(ask));
+        let opening = async {
+            for _turn in 0..3 {
+                tokio::task::yield_now().await;
+                gate.add_permits(1);
+            }
+        };
+        let (told, ()) = tokio::join!(asking, opening);
+        let told: Vec<(u32, usize)> = told.into_iter().map(Option::unwrap).collect();
+        let with = |piece: u32| match piece {
+            0 => 1,
+            1..=64 => 64,
+            _left => 5,
+        };
+        let expected: Vec<(u32, usize)> = (0..70).map(|piece| (piece, with(piece))).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[tokio::test]
+    async fn whoever_got_no_outcome_is_told_so() {
+        let clock = Clock::virtual_at(Timestamp(0));
+        let together: Together<u32, u32> = Together::default();
+        let none = together.join(&clock, 1, |_| async { Vec::new() }).await;
+        assert_eq!(none, None);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_done_for_whoever_waits_no_longer() {
+        let clock = Clock::virtual_at(Timestamp(10));
+        let together: Together<u32, usize> = Together::default();
+        let late = together.join(&clock, 1, |pieces| async move { vec![pieces.len()] });
+        let late = request::within(Some(Timestamp(9)), late).await;
+        assert_eq!(late, None);
+    }
+}
