@@ -135,15 +135,16 @@ def stacks(cloud, admin, public):
     }
 
 
-def configure(cloud, folder, served):
-    """tempest.conf for this cloud, which has in it what the tests expect to find. `served` serves its image."""
+def configure(cloud, folder, served, guest):
+    """tempest.conf for this cloud, which has in it what the tests expect to find. `served` serves an image; servers are made
+    of `guest`, if one is given."""
     admin = cloud.sdk("nephos-admin")
     image = folder / "served/image"
     image.write_bytes(os.urandom(1 << 20))
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", f"{image}.qcow2", "1M"], check=True)
+    of = {"filename": str(guest or image), "disk_format": "qcow2" if guest else "raw"}
     images = [
-        admin.create_image(name, filename=str(image), disk_format="raw", container_format="bare", visibility="public", wait=True)
-        for name in ("one", "two")
+        admin.create_image(name, **of, container_format="bare", visibility="public", wait=True) for name in ("one", "two")
     ]
     flavors = [admin.compute.create_flavor(name=f"c{ram}", ram=ram, vcpus=1, disk=1) for ram in (128, 192)]
     public = admin.network.create_network(
@@ -286,11 +287,12 @@ def of_one_process(folder, more):
 
     cloud = Cloud(folder / "cloud", 8774, simulate=2)
     cloud.file.write_text(more + cloud.file.read_text())
-    return cloud, cloud.up
+    return cloud, cloud.up, None
 
 
 def of_many(folder, more):
     """With PostgreSQL, RabbitMQ and three hosts with real guests."""
+    from cloud import IMAGE
     from cluster import Cluster, wait_until_up
 
     cluster, file = Cluster(folder), folder / "more.toml"
@@ -301,16 +303,17 @@ def of_many(folder, more):
         cluster.do("--with", file, "start")
         wait_until_up(cluster)
 
-    return cluster, up
+    # Only a guest that runs lets go of what is taken out of it.
+    return cluster, up, IMAGE
 
 
 def against_a_cloud(make, wanted, folder):
     """The verdicts of a cloud of its own, which is gone afterwards."""
     served, place = serve(folder), volumes(folder)
-    cloud, up = make(folder, settings(served, place))
+    cloud, up, guest = make(folder, settings(served, place))
     try:
         up()
-        configure(cloud, folder, served)
+        configure(cloud, folder, served, guest)
         return run(wanted, folder)
     finally:
         cloud.clean()
