@@ -303,7 +303,9 @@ impl Peers {
         &self.0.clock
     }
 
-    pub(crate) fn public_url(&self) -> &str {
+    /// The origin under which clients reach the cloud.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
         &self.0.public_url
     }
 

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use self::remembered::Remembered;
 use crate::model::server::{ImageCopy, Server};
+use crate::model::spec::ImageId;
 
 /// The siblings, as compute sees them.
 #[derive(Debug)]
@@ -119,6 +120,11 @@ struct Named {
     name: String,
 }
 
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+}
+
 /// What placement offers: a provider, and the allocation to claim there.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
@@ -158,6 +164,28 @@ impl Siblings {
         } else {
             answer.json()
         }
+    }
+
+    /// The status of an image that is made of a server; none when it is gone.
+    pub(crate) async fn image_status(&self, id: &ImageId) -> Result<Option<String>, PeerError> {
+        let target = format!("/v2/images/{}", encoded(id.as_str()));
+        match self.peers.get("image", target).as_service().send().await {
+            Ok(answer) => answer.json::<Status>().map(|image| Some(image.status)),
+            Err(why) if why.is_not_found() => Ok(None),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Removes an image that came to nothing.
+    pub(crate) async fn remove_image(&self, id: &str) -> Result<(), PeerError> {
+        let target = format!("/v2/images/{}", encoded(id));
+        let call = self.peers.delete("image", target).as_service();
+        absent_is_fine(call.send().await)
+    }
+
+    /// Where clients find an image.
+    pub(crate) fn image_url(&self, id: &ImageId) -> String {
+        format!("{}/image/v2/images/{id}", self.peers.public_url())
     }
 
     /// An image, as the caller sees it.

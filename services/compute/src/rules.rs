@@ -79,6 +79,8 @@ nephos_auth::rules! {
     pub RebootServer = "os_compute_api:servers:reboot", PROJECT_MEMBER_OR_ADMIN;
     /// Make a server's disk anew from an image.
     pub RebuildServer = "os_compute_api:servers:rebuild", PROJECT_MEMBER_OR_ADMIN;
+    /// Make an image of a server's disk.
+    pub CreateImage = "os_compute_api:servers:create_image", PROJECT_MEMBER_OR_ADMIN;
     /// Give a server another size.
     pub ResizeServer = "os_compute_api:servers:resize", PROJECT_MEMBER_OR_ADMIN;
     /// Keep a server as it was resized.
@@ -291,6 +293,8 @@ nephos_auth::rules! {
     pub ExternalEvents = "os_compute_api:os-server-external-events:create", ADMIN_OR_SERVICE;
     /// Read and report as a host's agent.
     pub HostFeed = "os_compute_api:host-feed", HOST;
+    /// Ask whether a host brings an image's data.
+    pub ImageIsBrought = "os_compute_api:host-snapshots", SERVICE;
     /// Ask whether a host needs an image.
     pub ImageIsWanted = "os_compute_api:host-images", SERVICE;
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use nephos_compute::agent::{Agent, DesiredServers, Settings, Word};
+use nephos_compute::driver::DriverError;
 use nephos_compute::driver::fake::{self, HostSize, Latency};
+use nephos_compute::model::snapshot::{KIND_SNAPSHOT, SnapshotSeen, SnapshotWish};
 use nephos_compute::model::spec::{
     ConsoleTail, KIND_CONSOLE, KIND_HOST, KIND_SERVER, ServerId, ServerSpec,
 };
@@ -80,7 +82,7 @@ impl Host {
     }
 
     /// Reads the feed, lets the agent work, reports. Says whether there was anything to report.
-    pub(crate) async fn sync(&mut self, ask: &Ask) -> bool {
+    pub(crate) async fn sync(&mut self, ask: &Ask, images: &SimulatedImage) -> bool {
         let service = ask.as_host(&self.name);
         let target = format!(
             "/host/v1/feed?host={}&since={}&wait=0",
@@ -110,6 +112,11 @@ impl Host {
                     };
                     observed.push(self.seen(KIND_CONSOLE, &item.id, item.generation, json!(tail)));
                 }
+                (KIND_SNAPSHOT, Some(spec)) => {
+                    let wish: SnapshotWish = serde_json::from_value(spec).unwrap();
+                    let seen = self.image(&item.id.as_str().into(), &wish, images).await;
+                    observed.push(self.seen(KIND_SNAPSHOT, &item.id, item.generation, json!(seen)));
+                }
                 _other => {}
             }
         }
@@ -135,6 +142,33 @@ impl Host {
         let target = format!("/host/v1/observed?host={}", self.name);
         service.put(&target, json!(observed)).await.expect(204);
         news
+    }
+
+    /// Reads a disk and brings it, as far as it is let.
+    async fn image(
+        &self,
+        server: &ServerId,
+        wish: &SnapshotWish,
+        images: &SimulatedImage,
+    ) -> SnapshotSeen {
+        match self.agent.take_snapshot(server, wish).await {
+            Ok(_length) => {}
+            Err(DriverError::Unavailable(_later)) => return SnapshotSeen::Reading,
+            Err(why) => {
+                let reason = why.to_string();
+                return SnapshotSeen::Failed { reason };
+            }
+        }
+        self.agent.remove_snapshot(server, wish).await.unwrap();
+        match images.state().get_mut(wish.image.as_str()) {
+            Some(image) => {
+                image["status"] = json!("active");
+                SnapshotSeen::Uploaded
+            }
+            None => SnapshotSeen::Failed {
+                reason: "the image is gone".to_owned(),
+            },
+        }
     }
 
     /// What it says of itself.
@@ -263,7 +297,7 @@ impl Cloud {
             self.drain().await;
             let mut news = false;
             for host in self.hosts.values_mut() {
-                news |= host.sync(&self.ask).await;
+                news |= host.sync(&self.ask, &self.image).await;
             }
             if !news && self.live().await == 0 {
                 return;
@@ -289,7 +323,7 @@ impl Cloud {
         for _second in 0..secs {
             self.drain().await;
             for host in self.hosts.values_mut() {
-                host.sync(&self.ask).await;
+                host.sync(&self.ask, &self.image).await;
             }
             self.world.clock.advance(Duration::from_secs(1));
             quiet().await;
@@ -347,7 +381,7 @@ impl Cloud {
             while !answered.load(Ordering::Relaxed) {
                 let mut busy = self.drain().await;
                 for host in self.hosts.values_mut() {
-                    busy |= host.sync(&self.ask).await;
+                    busy |= host.sync(&self.ask, &self.image).await;
                 }
                 if !busy && self.live().await > 0 {
                     self.world.clock.advance(Duration::from_millis(100));

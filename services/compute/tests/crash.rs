@@ -31,6 +31,11 @@ const OURS: &[&str] = &[
     "attach_volume.",
     "detach_volume.",
     "extend_volume.",
+    "snapshot.told",
+    "snapshot.followed",
+    "snapshot.before_finish",
+    "snapshot.finished",
+    "discard_image.",
 ];
 
 /// What a client sees of a server that does not differ from run to run.

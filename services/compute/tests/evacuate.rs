@@ -36,12 +36,12 @@ async fn evacuate(cloud: &Cloud, id: &str, version: &str, wish: Value) -> nephos
 /// Somebody reads the console log; the question stands in the host's feed from then on.
 async fn look_at_console(cloud: &mut Cloud, id: &str, host: &str) {
     let target = format!("/v2.1/servers/{id}/action");
-    let (member, ask) = (cloud.member(), cloud.ask.clone());
+    let (member, ask, images) = (cloud.member(), cloud.ask.clone(), cloud.image.clone());
     let host = cloud.hosts.get_mut(host).unwrap();
     let asking = member.post(&target, json!({"os-getConsoleOutput": {}}));
     let answering = async {
         loop {
-            host.sync(&ask).await;
+            host.sync(&ask, &images).await;
             tokio::task::yield_now().await;
         }
     };

@@ -26,6 +26,7 @@ mod resize;
 mod seen;
 mod servers;
 mod siblings;
+mod snapshots;
 mod together;
 mod versions;
 mod volumes;

@@ -349,6 +349,10 @@ impl Things<'_> {
             "OpenConsole" => Some(("/console?token=0".to_owned(), none())),
             "JoinConsole" => Some(("/host/v1/consoles/none".to_owned(), none())),
             "RefuseConsole" => Some(("/host/v1/consoles/none".to_owned(), json!({"error": "x"}))),
+            "ImageIsBrought" => Some((
+                format!("/host/v1/hosts/one/snapshots/{}", self.cloud.image_id),
+                none(),
+            )),
             "ImageIsWanted" => Some((
                 format!("/host/v1/hosts/one/images/{}", self.cloud.image_id),
                 none(),
@@ -404,6 +408,10 @@ impl Things<'_> {
                 self.found_host().await;
                 let larger = self.flavor(true).await;
                 self.without_volumes(json!({"resize": {"flavorRef": larger}}))
+                    .await
+            }
+            "CreateImage" | "CreateImageOld" => {
+                self.without_volumes(json!({"createImage": {"name": "copy"}}))
                     .await
             }
             "Migrate" => {

@@ -519,7 +519,7 @@ async fn the_console_log_comes_from_the_host() {
     let member = cloud.member();
     let target = format!("/v2.1/servers/{id}/action");
     let asking = member.post(&target, json!({"os-getConsoleOutput": {"length": 1}}));
-    let ask = cloud.ask.clone();
+    let (ask, images) = (cloud.ask.clone(), cloud.image.clone());
     let host = cloud.hosts.get_mut("one").unwrap();
     let answered = std::cell::Cell::new(false);
     let asking = async {
@@ -529,7 +529,7 @@ async fn the_console_log_comes_from_the_host() {
     };
     let answering = async {
         while !answered.get() {
-            host.sync(&ask).await;
+            host.sync(&ask, &images).await;
             tokio::task::yield_now().await;
         }
     };

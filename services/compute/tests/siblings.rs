@@ -542,6 +542,16 @@ impl Dispatch for SimulatedImage {
                             .collect::<Vec<_>>();
                         (200, json!({ "images": images }))
                     }
+                    ("POST", ["v2", "images"]) => {
+                        let id = asked.body["id"].as_str().unwrap().to_owned();
+                        if asked.body["name"] == "too many" {
+                            return (413, json!({"message": "The limit is exceeded."}));
+                        }
+                        let mut image = asked.body.clone();
+                        image["status"] = json!("queued");
+                        this.state().insert(id, image.clone());
+                        (201, image)
+                    }
                     ("DELETE", ["v2", "images", id]) => match this.state().remove(*id) {
                         Some(_) => (204, Value::Null),
                         None => not_found(),

@@ -1,8 +1,9 @@
 //! The policy rules: Glance's names and defaults (glance/policies).
 //!
-//! Two widenings: the `service` role reads every image, and uploads the data of one that its owner had made, because block
-//! storage does so after the owner's token. The agents of hosts have no rule: they read the images of the
-//! servers that are wanted on their host, whatever the rules say.
+//! Three widenings: the `service` role reads every image, and uploads the data of one that its owner had made, because block
+//! storage does so after the owner's token; and it deletes one, because compute does so with what was to be made of a server
+//! and came to nothing. The agents of hosts have no rule: they read the images of the servers that are wanted on their host,
+//! and bring the data of those that are being made of servers there, whatever the rules say.
 
 const ADMIN: &str = "rule:context_is_admin";
 const MEMBER: &str = "rule:context_is_admin or (role:member and project_id:%(project_id)s)";
@@ -34,7 +35,7 @@ nephos_auth::rules! {
     /// Create an image.
     pub(crate) AddImage = "add_image", ADD_IMAGE;
     /// Delete an image.
-    pub(crate) DeleteImage = "delete_image", MEMBER;
+    pub(crate) DeleteImage = "delete_image", MEMBER_OR_SERVICE;
     /// Show an image.
     pub(crate) GetImage = "get_image", GET_IMAGE;
     /// List images.

@@ -431,7 +431,37 @@ async fn a_host_reads_the_images_of_its_servers_and_no_others() {
     one.delete(&format!("/v2/images/{wanted}"))
         .await
         .expect(403);
-    one.send(http::Method::PUT, &file(&wanted), Bytes::from_static(b"x"))
+}
+
+#[tokio::test]
+async fn a_host_brings_the_data_of_the_image_that_it_is_to_bring_and_of_no_other() {
+    let cloud = cloud().await;
+    let (wanted, other) = (cloud.queued().await, cloud.queued().await);
+    let file = |id: &str| format!("/v2/images/{id}/file");
+    let bring = |host: &str, id: &str| {
+        let octets = ("content-type", "application/octet-stream");
+        let host = cloud.ask.as_host(host).with_header(octets.0, octets.1);
+        let target = file(id);
+        async move {
+            let bytes = Bytes::from_static(b"brought");
+            host.send(http::Method::PUT, &target, bytes).await
+        }
+    };
+    // Nobody knows what it brings while compute is away.
+    bring("one", &wanted).await.expect(503);
+    cloud.needs(Needs("one", Some(wanted.clone())));
+    bring("two", &wanted).await.expect(404);
+    bring("one", &other).await.expect(404);
+    bring("one", "no-image").await.expect(404);
+    assert_eq!(cloud.show(&wanted).await["status"], "queued");
+    bring("one", &wanted).await.expect(204);
+    assert_eq!(cloud.show(&wanted).await["status"], "active");
+    assert_eq!(cloud.show(&other).await["status"], "queued");
+    // Once.
+    bring("one", &wanted).await.expect(409);
+    let stage = format!("/v2/images/{other}/stage");
+    let one = cloud.ask.as_host("one");
+    one.send(http::Method::PUT, &stage, Bytes::from_static(b"x"))
         .await
         .expect(403);
 }

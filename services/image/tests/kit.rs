@@ -57,15 +57,19 @@ async fn start(world: World, config: Config) -> Cloud {
     }
 }
 
-/// A compute service that says which image a host needs, or that it needs all.
+/// A compute service that says which image a host needs or brings, or that it is all of them.
 pub struct Needs(pub &'static str, pub Option<String>);
 
 impl Dispatch for Needs {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
         let Self(host, image) = self;
-        let below = request
+        let of_host = request
             .path
-            .strip_prefix(&format!("/host/v1/hosts/{host}/images/"));
+            .strip_prefix(&format!("/host/v1/hosts/{host}/"));
+        let below = of_host.and_then(|path| {
+            let needed = path.strip_prefix("images/");
+            needed.or_else(|| path.strip_prefix("snapshots/"))
+        });
         let needed = below.is_some_and(|id| image.as_ref().is_none_or(|image| image == id));
         Box::pin(std::future::ready(Response {
             status: if needed {

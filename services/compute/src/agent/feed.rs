@@ -18,6 +18,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::{info, warn};
 
+use super::asked::Asked;
+use super::snapshots::Snapshots;
 use super::{Agent, DesiredServers, Word, console};
 use crate::driver::{Answer, DriverError, ImageBytes, ImageSource};
 use crate::model::console::{ConsoleCall, KIND_CALL};
@@ -89,7 +91,7 @@ impl Binding {
         ]
     }
 
-    fn client(&self, file: PathBuf) -> FeedClient {
+    pub(super) fn client(&self, file: PathBuf) -> FeedClient {
         FeedClient::new(self.peers.clone(), SERVICE, self.host.clone(), file)
             .on_behalf(self.agent.behalf().clone())
     }
@@ -116,7 +118,9 @@ impl Binding {
         let mut asked = Asked::since(KIND_CONSOLE, young_after);
         let mut called = Asked::since(KIND_CALL, young_after);
         let mut carried = Asked::since(KIND_DISK, young_after);
+        let mut snapshots = Snapshots::default();
         let taken = client.follow(|desired| {
+            snapshots.want(&self, &desired);
             if desired.complete && std::mem::take(&mut unheard) {
                 info!(
                     host = self.host,
@@ -306,7 +310,7 @@ impl Binding {
         }
     }
 
-    fn observed<T: Serialize>(
+    pub(super) fn observed<T: Serialize>(
         &self,
         kind: &str,
         id: &str,
@@ -376,38 +380,6 @@ const fn word(state: GuestState) -> &'static str {
         GuestState::Suspended => "suspended",
         GuestState::Crashed => "crashed",
         GuestState::Migrating => "migrating",
-    }
-}
-
-/// The questions that were answered, by server. Those of the first document are old, unless they are as young as this
-/// process: their generation is the time at which they were asked.
-struct Asked {
-    kind: &'static str,
-    answered: BTreeMap<String, i64>,
-    young_after: i64,
-}
-
-impl Asked {
-    fn since(kind: &'static str, young_after: i64) -> Self {
-        Self {
-            kind,
-            answered: BTreeMap::new(),
-            young_after,
-        }
-    }
-
-    fn new_in(&mut self, desired: &Desired) -> Vec<FeedItem> {
-        let mut new = Vec::new();
-        let mut answered = BTreeMap::new();
-        for item in desired.items.values().filter(|item| item.kind == self.kind) {
-            let before = self.answered.get(&item.id).copied();
-            if item.generation > before.unwrap_or(self.young_after) {
-                new.push(FeedItem::clone(item));
-            }
-            answered.insert(item.id.clone(), item.generation);
-        }
-        self.answered = answered;
-        new
     }
 }
 
@@ -497,4 +469,4 @@ fn refused(image: &ImageSpec, why: &PeerError) -> DriverError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

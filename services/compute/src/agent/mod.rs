@@ -6,11 +6,13 @@
 //! start of the machine nothing begins before the control plane has been heard.
 
 pub mod apply;
+mod asked;
 mod console;
 pub mod feed;
 pub mod plan;
 pub mod report;
 mod schedule;
+mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +31,7 @@ pub use self::report::Reports;
 use self::schedule::{Done, Schedule};
 use crate::driver::{Driver, DriverError, Pipe};
 use crate::model::console::ConsoleKind;
+use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{HostInventory, ImageHash, KIND_SERVER, ServerId, ServerSpec};
 
 /// Everything that is wanted on this host.
@@ -215,6 +218,42 @@ impl Agent {
         from: u64,
     ) -> Result<Pipe, DriverError> {
         self.worker.driver.open_export(server, epoch, from).await
+    }
+
+    /// Reads a server's root disk as it is now into a file; gives its length.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn take_snapshot(
+        &self,
+        server: &ServerId,
+        wish: &SnapshotWish,
+    ) -> Result<u64, DriverError> {
+        self.worker.driver.take_snapshot(server, wish).await
+    }
+
+    /// Opens what was read.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn open_snapshot(
+        &self,
+        server: &ServerId,
+        wish: &SnapshotWish,
+    ) -> Result<Pipe, DriverError> {
+        self.worker.driver.open_snapshot(server, wish).await
+    }
+
+    /// Ends the reading, and removes what was read.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn remove_snapshot(
+        &self,
+        server: &ServerId,
+        wish: &SnapshotWish,
+    ) -> Result<(), DriverError> {
+        self.worker.driver.remove_snapshot(server, wish).await
     }
 
     /// Works until shutdown. Started again after a failure it goes on with what was handed over.

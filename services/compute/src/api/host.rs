@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Cx, asked};
+use crate::model::snapshot::{KIND_SNAPSHOT, SnapshotWish};
 use crate::model::spec::{HOST_AWAY, HostInventory, ImageId, KIND_HOST, KIND_SERVER, ServerSpec};
 use crate::ops::observe::Report;
 use crate::{ops, rules, store};
@@ -168,6 +169,30 @@ async fn image_is_wanted(cx: Cx, req: Req<ImageIsWanted>) -> Reply<ImageIsWanted
     }
     Err(Fault::not_found(format!(
         "No server on host {host} needs image {image}."
+    )))
+}
+
+endpoint! {
+    /// Say whether a host brings the data of an image that is being made of a server there.
+    ImageIsBrought: GET "/host/v1/hosts/{host}/snapshots/{image}" => 204,
+    policy: rules::ImageIsBrought,
+    path: WantedPath,
+    reply: Empty,
+    handler: image_is_brought,
+}
+
+async fn image_is_brought(cx: Cx, req: Req<ImageIsBrought>) -> Reply<ImageIsBrought> {
+    let WantedPath { host, image } = req.path;
+    let page: FeedPage = cx.feed.since(&host, Known::default(), 0).await?;
+    let all = page.items.into_iter();
+    let mut wishes = all
+        .filter(|item| item.kind == KIND_SNAPSHOT)
+        .filter_map(|item| serde_json::from_value::<SnapshotWish>(item.spec?).ok());
+    if wishes.any(|wish| wish.image == image) {
+        return Ok(Empty);
+    }
+    Err(Fault::not_found(format!(
+        "Host {host} brings no data of image {image}."
     )))
 }
 

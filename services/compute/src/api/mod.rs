@@ -30,6 +30,7 @@ mod server_devices;
 mod server_evacuate;
 mod server_fields;
 mod server_groups;
+mod server_image;
 mod server_list;
 mod server_live;
 mod server_metadata;
@@ -173,6 +174,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         host::ExternalEvents,
         host::HostFeed,
         host::HostObserved,
+        host::ImageIsBrought,
         host::ImageIsWanted,
         hypervisors::ListHypervisors,
         hypervisors::ListHypervisorsDetail,
@@ -231,6 +233,8 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         server_groups::DeleteServerGroup,
         server_groups::ListServerGroups,
         server_groups::ShowServerGroup,
+        server_image::CreateImage,
+        server_image::CreateImageOld,
         server_metadata::CreateMetadata,
         server_metadata::DeleteMetadataItem,
         server_metadata::ListMetadata,

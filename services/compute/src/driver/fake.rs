@@ -7,6 +7,7 @@
 
 mod console;
 mod live;
+mod snapshot;
 mod verbs;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,7 +21,7 @@ use nephos_types::Timestamp;
 pub use self::live::Fate;
 use super::{Answer, Changes, DriverError, Found, FoundLive, FoundPort, FoundVolume, Mark};
 use crate::model::disk::Export;
-use crate::model::spec::{GuestState, ImageHash, PortSpec, ServerId, VncAddress};
+use crate::model::spec::{GuestState, ImageHash, ImageId, PortSpec, ServerId, VncAddress};
 use crate::model::volume::VolumeSpec;
 
 /// A timer wakes up to this late: what one call overslept, the next one of the host sleeps less.
@@ -102,6 +103,8 @@ pub enum Verb {
     Plug,
     /// `ensure_volume`, `ask_to_unplug_volume`, `ensure_volume_size`.
     Volume,
+    /// `take_snapshot`, `open_snapshot`, `remove_snapshot`.
+    Snapshot,
     /// `await_guest`, `send_guest`, `force_guest`, `end_way`.
     Live,
     /// `remove_definition`, `remove_files`, `remove_unused_images`.
@@ -145,6 +148,8 @@ struct Guest {
     console: Vec<u8>,
     is_deaf: bool,
     export: Option<i64>,
+    /// Images whose data lies ready.
+    snapshots: BTreeSet<ImageId>,
     live: Option<FoundLive>,
     /// How it is to be here, once it has come from another host.
     awaited: Option<Definition>,

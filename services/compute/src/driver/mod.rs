@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use crate::model::console::ConsoleKind;
 use crate::model::disk::Export;
 use crate::model::live::LiveSeen;
+use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{
     ConfigDrive, GuestState, HostInventory, ImageHash, ImageSpec, PortId, PortSpec, ServerId,
     ServerSpec, VncAddress,
@@ -60,6 +61,25 @@ pub trait Driver: Send + Sync {
 
     /// What was made ready of this epoch, from a byte on.
     fn open_export<'a>(&'a self, server: &'a ServerId, epoch: i64, from: u64) -> Answer<'a, Pipe>;
+
+    /// Reads the root disk as it is at one moment, whether or not the guest is on, into one file that stands on no other;
+    /// gives its length. Takes as long as that takes; dropping the future leaves it to [`Driver::remove_snapshot`].
+    fn take_snapshot<'a>(&'a self, server: &'a ServerId, wish: &'a SnapshotWish)
+    -> Answer<'a, u64>;
+
+    /// What was read, from the first byte.
+    fn open_snapshot<'a>(
+        &'a self,
+        server: &'a ServerId,
+        wish: &'a SnapshotWish,
+    ) -> Answer<'a, Pipe>;
+
+    /// Ends the reading, and removes what was read.
+    fn remove_snapshot<'a>(
+        &'a self,
+        server: &'a ServerId,
+        wish: &'a SnapshotWish,
+    ) -> Answer<'a, ()>;
 
     /// Lets a guest come here, as the spec says: whoever knows its session may bring it. Answers before it comes.
     fn await_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()>;

@@ -13,5 +13,6 @@ pub mod quota;
 pub mod schedule;
 pub mod server;
 pub mod server_group;
+pub mod snapshot;
 pub mod spec;
 pub mod volume;

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Asked, Work, late_ports, moving, release, supersede, volumes};
 use crate::model::server::{Server, ServerFault, VmState};
+use crate::model::snapshot::KIND_SNAPSHOT;
 use crate::model::spec::KIND_SERVER;
 use crate::{Compute, store};
 
@@ -69,7 +70,9 @@ impl Reconcile<Compute> for Delete {
             at: cx.now(),
         };
         store::actions::finish(&mut tx, outcome).await?;
-        feed::forget(&mut tx, KIND_SERVER, server.id.as_str()).await?;
+        for kind in [KIND_SERVER, KIND_SNAPSHOT] {
+            feed::forget(&mut tx, kind, server.id.as_str()).await?;
+        }
         store::servers::remove(&mut tx, &server.id).await?;
         tx.commit().await?;
         crash_point!("delete.row");

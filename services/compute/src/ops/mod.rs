@@ -9,6 +9,7 @@ pub(crate) mod confirm;
 pub(crate) mod consoles;
 pub(crate) mod delete;
 pub(crate) mod detach_volume;
+mod discard_image;
 pub(crate) mod evacuate;
 pub(crate) mod extend_volume;
 pub(crate) mod host;
@@ -26,13 +27,16 @@ mod release;
 pub(crate) mod resize;
 pub(crate) mod revert;
 mod room;
+pub(crate) mod snapshot;
 mod volumes;
 pub(crate) mod watch;
 
 use nephos_auth::Caller;
 use nephos_db::Tx;
 use nephos_ops::feed::{self, Place};
-use nephos_ops::{EnqueueError, Failure, New, OpCx, Operation, Reconcilers, StepError};
+use nephos_ops::{
+    EnqueueError, Failure, New, OpCx, Operation, Reconcile as _, Reconcilers, StepError,
+};
 use nephos_peer::PeerError;
 use nephos_types::{RequestId, Timestamp};
 use serde_json::Value;
@@ -71,6 +75,8 @@ pub(crate) fn reconcilers() -> Reconcilers<Compute> {
         .with(detach_volume::DetachVolume)
         .with(extend_volume::ExtendVolume)
         .with(attachment::Attachment)
+        .with(snapshot::Snapshot)
+        .with(discard_image::DiscardImage)
 }
 
 /// Who asked for work, and when.
@@ -137,6 +143,15 @@ pub(crate) async fn supersede(
     asked: Asked<'_>,
     work: Work<'_>,
 ) -> Result<(), EnqueueError> {
+    if let Some(live) = nephos_ops::live_in(tx, work.server.as_str()).await?
+        && live.kind == snapshot::Snapshot::KIND
+    {
+        let why = format!(
+            "It came to nothing: {} was asked for meanwhile.",
+            work.action
+        );
+        snapshot::give_up(tx, asked.now, &live, &why).await?;
+    }
     history(tx, asked, &work).await?;
     nephos_ops::supersede(tx, asked.now, new(asked, &work))
         .await

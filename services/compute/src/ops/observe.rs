@@ -8,6 +8,7 @@ use nephos_types::{Timestamp, Wake};
 
 use super::{CONSOLES, OPS};
 use crate::model::server::{Server, VmState, power};
+use crate::model::snapshot::KIND_SNAPSHOT;
 use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ObservedServer, Progress};
 use crate::store;
 use crate::store::standings::Standing;
@@ -91,7 +92,7 @@ pub(crate) async fn take(
 fn is_waited_for(seen: &Observed) -> bool {
     let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
     let under_way = guest.is_ok_and(|guest| guest.progress.is_under_way() && !says_where(&guest));
-    seen.kind == KIND_SERVER && !under_way
+    (seen.kind == KIND_SERVER && !under_way) || seen.kind == KIND_SNAPSHOT
 }
 
 /// Whether it is the host's word for where a guest may be brought, or that one has come.

@@ -7,6 +7,7 @@ use nephos_api::{
     Download, Empty, Endpoint, Fault, Hosts, Loaded, Params, Payload, Reply, Req, Stream, With,
     endpoint,
 };
+use nephos_peer::PeerError;
 use nephos_types::HostName;
 
 use super::fault::{no_image, too_large, upload, wrong_status};
@@ -20,14 +21,25 @@ use crate::{Cx, rules};
 endpoint! {
     /// Upload an image's data.
     UploadImage: PUT "/v2/images/{id}/file" => 204,
-    policy: Loaded<rules::UploadImage>,
+    policy: Hosts<Loaded<rules::UploadImage>>,
     path: ImagePath,
     body: Stream,
     reply: Empty,
     handler: upload_image,
 }
 async fn upload_image(cx: Cx, req: Req<UploadImage>) -> Reply<UploadImage> {
-    let image = load(&cx, rules::UploadImage, &req.path.id).await?;
+    let image = match &cx.caller.host {
+        Some(host) => {
+            let id = &req.path.id;
+            let parsed = ImageId::parse(id).ok_or_else(|| no_image(id))?;
+            let brings = cx.siblings.brings(host, &parsed).await;
+            of_host(&cx, (host, &parsed), brings).await?
+        }
+        None => {
+            let image = load(&cx, rules::UploadImage, &req.path.id).await?;
+            image.into_inner().image
+        }
+    };
     let expected = expected_bytes(&cx, &req)?;
     let store = match req.header("x-image-meta-store") {
         Some(name) if cx.config.stores.iter().any(|known| known == name) => name.to_owned(),
@@ -38,7 +50,6 @@ async fn upload_image(cx: Cx, req: Req<UploadImage>) -> Reply<UploadImage> {
         }
         None => cx.default_store().to_owned(),
     };
-    let image = image.into_inner().image;
     receive(&cx, (image, Status::Saving), (store, expected), req.body).await
 }
 
@@ -225,14 +236,26 @@ async fn download_image(cx: Cx, req: Req<DownloadImage>) -> Reply<DownloadImage>
 /// The image, for a host on which a server is made of it. The others do not exist for that host.
 async fn wanted_on(cx: &Cx, host: &HostName, id: &str) -> Result<Image, Fault> {
     let parsed = ImageId::parse(id).ok_or_else(|| no_image(id))?;
-    let needed = cx.siblings.needs(host, &parsed).await.map_err(|why| {
-        tracing::warn!(%host, image = id, %why, "cannot ask which images a host needs");
+    let needed = cx.siblings.needs(host, &parsed).await;
+    of_host(cx, (host, &parsed), needed).await
+}
+
+/// The image, if compute says that it is this host's affair.
+async fn of_host(
+    cx: &Cx,
+    (host, id): (&HostName, &ImageId),
+    said: Result<bool, PeerError>,
+) -> Result<Image, Fault> {
+    let is_its = said.map_err(|why| {
+        tracing::warn!(%host, image = %id, %why, "cannot ask which images a host has to do with");
         Fault::unavailable(
             "The compute service, which knows what this host needs, does not answer. Try again later.",
         )
     })?;
-    let found = images::find(cx.db(), &parsed).await?;
-    found.filter(|_| needed).ok_or_else(|| no_image(id))
+    let found = images::find(cx.db(), id).await?;
+    found
+        .filter(|_| is_its)
+        .ok_or_else(|| no_image(id.as_str()))
 }
 
 fn octets(body: Payload) -> Download {

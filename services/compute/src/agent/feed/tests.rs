@@ -16,26 +16,26 @@ use crate::agent::Settings;
 use crate::driver::fake::{HostSize, Latency, World};
 use crate::model::spec::Progress;
 
-const SERVER: &str = "9f0f1d9c-0d1c-4d3c-8f6e-1a2b3c4d5e6f";
+pub(in crate::agent) const SERVER: &str = "9f0f1d9c-0d1c-4d3c-8f6e-1a2b3c4d5e6f";
 
 /// The service as the host sees it.
 #[derive(Clone, Default)]
-struct Service(Arc<Mutex<Inner>>);
+pub(in crate::agent) struct Service(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
-struct Inner {
+pub(in crate::agent) struct Inner {
     revision: i64,
-    items: Vec<FeedItem>,
+    pub items: Vec<FeedItem>,
     reports: Vec<Vec<Observed>>,
     down: bool,
 }
 
 impl Service {
-    fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+    pub fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn want(&self, item: FeedItem) {
+    pub fn want(&self, item: FeedItem) {
         self.with(|inner| {
             inner.revision += 1;
             inner
@@ -46,7 +46,7 @@ impl Service {
     }
 
     /// What was told of one kind since it was last asked.
-    fn told(&self, kind: &str) -> Vec<Observed> {
+    pub fn told(&self, kind: &str) -> Vec<Observed> {
         self.with(|inner| {
             let told = inner.reports.iter().flatten();
             told.filter(|seen| seen.kind == kind).cloned().collect()
@@ -90,21 +90,29 @@ impl Dispatch for Service {
     }
 }
 
-struct Bench {
-    clock: Clock,
-    service: Service,
-    world: World,
+pub(in crate::agent) struct Bench {
+    pub clock: Clock,
+    pub service: Service,
+    pub world: World,
     shutdown: Shutdown,
     _tasks: Vec<Task>,
 }
 
 impl Bench {
     async fn start() -> Self {
+        Self::beside(None).await
+    }
+
+    /// Beside an image service.
+    pub async fn beside(image: Option<Arc<dyn Dispatch>>) -> Self {
         let clock = Clock::virtual_at(Timestamp(1_000_000_000_000_000));
         let world = World::new(clock.clone(), Latency::default());
         let service = Service::default();
         let directory = Directory::default();
         directory.set(SERVICE, Transport::Local(Arc::new(service.clone())));
+        if let Some(image) = image {
+            directory.set("image", Transport::Local(image));
+        }
         let account = Credentials {
             user: "nova".to_owned(),
             password: String::new(),
@@ -132,7 +140,7 @@ impl Bench {
         }
     }
 
-    async fn pass(&self, secs: u32) {
+    pub async fn pass(&self, secs: u32) {
         for _quarter in 0..secs * 4 {
             self.clock.advance(Duration::from_millis(250));
             for _turn in 0..100 {
@@ -148,7 +156,7 @@ impl Drop for Bench {
     }
 }
 
-fn server(generation: i64, want: &str) -> FeedItem {
+pub(in crate::agent) fn server(generation: i64, want: &str) -> FeedItem {
     FeedItem {
         kind: KIND_SERVER.to_owned(),
         id: SERVER.to_owned(),

@@ -13,6 +13,7 @@ use crate::driver::{
     fingerprint,
 };
 use crate::model::console::ConsoleKind;
+use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{
     CpuInfo, HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec,
 };
@@ -143,6 +144,30 @@ impl Driver for FakeDriver {
     ) -> Answer<'a, Pipe> {
         let why = format!("the disk of server {server} is simulated: there is nothing in it");
         futures_util::future::ready(Err(DriverError::Refused(why))).boxed()
+    }
+
+    fn take_snapshot<'a>(
+        &'a self,
+        server: &'a ServerId,
+        wish: &'a SnapshotWish,
+    ) -> Answer<'a, u64> {
+        self.take(server, wish)
+    }
+
+    fn open_snapshot<'a>(
+        &'a self,
+        server: &'a ServerId,
+        wish: &'a SnapshotWish,
+    ) -> Answer<'a, Pipe> {
+        self.open_taken(server, wish)
+    }
+
+    fn remove_snapshot<'a>(
+        &'a self,
+        server: &'a ServerId,
+        wish: &'a SnapshotWish,
+    ) -> Answer<'a, ()> {
+        self.drop_taken(server, wish)
     }
 
     fn await_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {

@@ -188,15 +188,22 @@ pub fn remove_export(dir: &Path) -> Result<(), DriverError> {
 /// # Errors
 /// When it is not there.
 pub async fn open_export(dir: &Path, epoch: i64, from: u64) -> Result<Pipe, DriverError> {
-    let path = dir.join(format!("export-{epoch}"));
+    open(&dir.join(format!("export-{epoch}")), from).await
+}
+
+/// Opens a file, from a byte on.
+///
+/// # Errors
+/// When it is not there.
+pub async fn open(path: &Path, from: u64) -> Result<Pipe, DriverError> {
     let open = async {
-        let mut file = tokio::fs::File::open(&path).await?;
+        let mut file = tokio::fs::File::open(path).await?;
         file.seek(std::io::SeekFrom::Start(from)).await?;
         Ok(file)
     };
     let file = open
         .await
-        .map_err(|cause| DriverError::file("open", &path, &cause))?;
+        .map_err(|cause| DriverError::file("open", path, &cause))?;
     Ok(Box::new(OneWay(file)))
 }
 

@@ -221,6 +221,14 @@ impl Disks {
         super::carry::export(&dir, spec.disk_epoch, clock).await
     }
 
+    /// The root disk of an epoch.
+    ///
+    /// # Errors
+    /// `Refused` for what is no server id.
+    pub fn disk(&self, server: &ServerId, epoch: i64) -> Result<PathBuf, DriverError> {
+        Ok(self.of(server)?.join(format!("disk-{epoch}.qcow2")))
+    }
+
     /// Removes what was made ready.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! A domain is ours if its metadata names this host: all others are not seen at all. Files are made so that a final
 //! name means a whole file, so a kill at any point costs repeated work and nothing else.
 
+mod backup;
 mod carry;
 mod child;
 mod config_drive;
@@ -18,6 +19,7 @@ mod lane;
 mod layout;
 mod link;
 mod migrate;
+mod snapshot;
 mod tunnel;
 mod verbs;
 pub mod volume_xml;
@@ -89,6 +91,7 @@ struct Shared {
     boot_id: String,
     disks: Disks,
     images: Images,
+    snapshots: snapshot::Snapshots,
     /// Asked for once: libvirt takes a second to answer, and a processor stays what it is.
     cpu: OnceLock<CpuInfo>,
     unnamed: volumes::Unnamed,
@@ -131,6 +134,7 @@ impl LibvirtDriver {
             boot_id: nephos_runtime::boot::id(),
             disks: Disks::open(settings.state_dir.join("servers"))?,
             images: Images::open(images, source, clock.clone())?,
+            snapshots: snapshot::Snapshots::open(settings.state_dir.join("snapshots"))?,
             cpu: OnceLock::new(),
             unnamed: volumes::Unnamed::default(),
         };

@@ -13,6 +13,7 @@ use super::{LibvirtDriver, Shared, console, domain_xml, host, volumes};
 use crate::driver::{Answer, Driver, DriverError, Found, FoundPort, Mark, Pipe, fingerprint};
 use crate::model::console::ConsoleKind;
 use crate::model::live::LiveWish;
+use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec};
 use crate::model::volume::VolumeSpec;
 
@@ -81,6 +82,30 @@ impl Driver for LibvirtDriver {
 
     fn open_export<'a>(&'a self, server: &'a ServerId, epoch: i64, from: u64) -> Answer<'a, Pipe> {
         self.shared.disks.open_export(server, epoch, from).boxed()
+    }
+
+    fn take_snapshot<'a>(
+        &'a self,
+        server: &'a ServerId,
+        wish: &'a SnapshotWish,
+    ) -> Answer<'a, u64> {
+        self.take(server, wish).boxed()
+    }
+
+    fn open_snapshot<'a>(
+        &'a self,
+        _server: &'a ServerId,
+        wish: &'a SnapshotWish,
+    ) -> Answer<'a, Pipe> {
+        self.open_taken(&wish.image).boxed()
+    }
+
+    fn remove_snapshot<'a>(
+        &'a self,
+        server: &'a ServerId,
+        wish: &'a SnapshotWish,
+    ) -> Answer<'a, ()> {
+        self.drop_taken(server, &wish.image).boxed()
     }
 
     fn await_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
