@@ -92,7 +92,7 @@ impl<W: Send + 'static, O: Send + 'static> Together<W, O> {
             }
             // What is done is done for all of them: it ends in time for each, or not at all.
             let until = tell.iter().filter_map(|(until, _)| *until).min();
-            let work = request::within(until, work(pieces));
+            let work = Box::pin(request::within(until, work(pieces)));
             // To its end, also when this request is given up: others wait for it.
             crate::finish(async move {
                 let outcomes = work.await;

@@ -67,7 +67,7 @@ pub(super) async fn make(cx: &Cx, items: Vec<NewPort>) -> Result<Vec<Port>, Faul
             return Ok(vec![port]);
         }
     }
-    make_all(&pieces).await
+    Box::pin(make_all(&pieces)).await
 }
 
 /// Makes them in one transaction.

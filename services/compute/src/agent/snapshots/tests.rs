@@ -17,11 +17,13 @@ use crate::model::snapshot::{KIND_SNAPSHOT, SnapshotSeen};
 const IMAGE: &str = "7a1b6c2d-0d1c-4d3c-8f6e-1a2b3c4d5e6f";
 
 /// What was brought, and how the next ones are answered.
+type Story = (Vec<Vec<u8>>, Vec<StatusCode>);
+
 #[derive(Clone, Default)]
-struct Images(Arc<Mutex<(Vec<Vec<u8>>, Vec<StatusCode>)>>);
+struct Images(Arc<Mutex<Story>>);
 
 impl Images {
-    fn with<T>(&self, f: impl FnOnce(&mut (Vec<Vec<u8>>, Vec<StatusCode>)) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut Story) -> T) -> T {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
