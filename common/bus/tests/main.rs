@@ -60,7 +60,9 @@ async fn connected(bus: &Bus, limit: Duration) {
 async fn promises(here: &Bus, there: &Bus) {
     let (mut first, mut second) = (there.subscribe("a.ops"), there.subscribe("a.ops"));
     let mut other = there.subscribe("b.ops");
+    // What was said before is behind both then.
     listening(here, "a.ops", &mut first).await;
+    listening(here, "a.ops", &mut second).await;
     listening(here, "b.ops", &mut other).await;
     here.wake(Wake::new("a.ops", "1"));
     assert_eq!(named(&mut first).await, "1");

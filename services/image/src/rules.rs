@@ -1,8 +1,8 @@
 //! The policy rules: Glance's names and defaults (glance/policies).
 //!
 //! Three widenings: the `service` role reads every image, and uploads the data of one that its owner had made, because block
-//! storage does so after the owner's token; and it deletes one, because compute does so with what was to be made of a server
-//! and came to nothing. The agents of hosts have no rule: they read the images of the servers that are wanted on their host,
+//! storage does so after the owner's token; and it deletes one without data, because compute does so with what was to be made
+//! of a server and came to nothing. The agents of hosts have no rule: they read the images of the servers that are wanted on their host,
 //! and bring the data of those that are being made of servers there, whatever the rules say.
 
 const ADMIN: &str = "rule:context_is_admin";

@@ -251,6 +251,14 @@ endpoint! {
 }
 async fn delete_image(cx: Cx, req: Req<DeleteImage>) -> Reply<DeleteImage> {
     let image = load(&cx, rules::DeleteImage, &req.path.id).await?;
+    let own = cx.caller.project_id().map(nephos_types::ProjectId::as_str) == image.owner.as_deref();
+    let has_data = matches!(image.status, Status::Active | Status::Deactivated);
+    if has_data && !own && !cx.caller.is_admin() {
+        return Err(Fault::forbidden(format!(
+            "Image {} has its data: a service removes only what came to nothing.",
+            image.id
+        )));
+    }
     if image.protected {
         return Err(Fault::forbidden(format!(
             "Image {} is protected and cannot be deleted.",
