@@ -10,6 +10,7 @@ mod error;
 pub mod feed;
 pub mod outside;
 mod session;
+mod target;
 mod through;
 pub mod trust;
 
@@ -17,3 +18,4 @@ pub use call::{Answer, Call};
 pub use directory::{Directory, Replicas, Transport};
 pub use error::PeerError;
 pub use session::{Account, Credentials, HostKey, Peers};
+pub use target::strays;

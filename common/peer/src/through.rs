@@ -7,7 +7,7 @@ use http::header;
 use nephos_api::{Incoming, Payload, Request, Response};
 use tokio::sync::mpsc::Receiver;
 
-use crate::{PeerError, Peers, Replicas, Transport, outside};
+use crate::{PeerError, Peers, Replicas, Transport, outside, target};
 
 impl Peers {
     /// Hands `request` on to `service`: method, path below its prefix, query, headers and body stay as they are.
@@ -19,6 +19,7 @@ impl Peers {
         service: &'static str,
         mut request: Request,
     ) -> Result<Response, PeerError> {
+        target::check(service, &request.path)?;
         let unknown = || PeerError::silent(service, "this process does not know where it is");
         match self.directory().find(service).ok_or_else(unknown)? {
             Transport::Local(dispatch) => {
