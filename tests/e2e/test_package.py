@@ -45,6 +45,12 @@ def test_scripts_are_in_order(script):
     run("sh", "-n", ROOT / "deploy/debian" / script)
 
 
+def test_no_unit_stays_down_because_what_it_needs_was_away_for_a_while():
+    for unit in (ROOT / "deploy/systemd").glob("*.service"):
+        lines = unit.read_text().splitlines()
+        assert "Restart=always" in lines and "StartLimitIntervalSec=0" in lines, unit.name
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this machine has no systemd-analyze")
 def test_units_are_what_systemd_understands(tmp_path):
     for unit in (ROOT / "deploy/systemd").iterdir():

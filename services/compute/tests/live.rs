@@ -378,6 +378,41 @@ async fn while_a_host_is_silent_nobody_decides_where_the_guest_is() {
 }
 
 #[tokio::test]
+async fn a_silent_host_is_waited_for_however_long_and_nobody_starts_the_guest_twice_meanwhile() {
+    let (mut cloud, id, host, other) = cloud().await;
+    go(&cloud, &id).await;
+    for _second in 0..20 {
+        if running(&cloud).is_empty() {
+            break;
+        }
+        cloud.work_for(1).await;
+    }
+    let silent = cloud.hosts.remove(&other).unwrap();
+    // The move gives up, then its way back has waited for a day, and another.
+    for _day in 0..3 {
+        cloud.world.clock.advance(Duration::from_secs(25 * 3600));
+        cloud.work_for(30).await;
+    }
+    let admin = cloud.admin().at("compute 2.96");
+    let target = format!("/v2.1/servers/{id}/action");
+    let active = json!({"os-resetState": {"state": "active"}});
+    admin.post(&target, active).await.expect(202);
+    for verb in ["revertResize", "confirmResize"] {
+        let asked = admin.post(&target, json!({ verb: null })).await;
+        assert!([400, 409].contains(&asked.status), "{verb}: {}", asked.json);
+    }
+    cloud.hosts.insert(other.clone(), silent);
+    cloud.settle().await;
+    assert_eq!(running(&cloud).len(), 1, "it is on {host} or on {other}");
+    let moves = moves(&cloud).await;
+    assert!(
+        ["completed", "error"].contains(&moves[0]["status"].as_str().unwrap()),
+        "{moves:?}"
+    );
+    assert_eq!(cloud.compute.check().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_move_ends_although_both_hosts_have_lost_the_guest() {
     let (mut cloud, id, host, other) = cloud().await;
     cloud.simulated.set_fate(&other, Fate::Linger);

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Cx, ServerPath, asked, fault, name_it, server};
+use crate::model::migration::Kind;
 use crate::model::server::{LockedBy, Refused, Server, VmState};
 use crate::ops;
 use crate::ops::power::{self, Verb};
@@ -335,9 +336,11 @@ async fn reset_state(cx: Cx, req: Req<ResetState>) -> Reply<ResetState> {
     let allowed = cx
         .allow(rules::ResetState, server(&cx, id).await?)
         .map_err(name_it(id))?;
-    // One whose move has not ended goes on with that: its owner confirms or reverts it.
-    let moves = store::migrations::live(cx.db(), id).await?.is_some();
-    let state = if moves && state == VmState::Active {
+    // One whose move has not ended goes on with that: its owner confirms or reverts it. Of a move while it runs nobody
+    // decides but the hosts, by where the guest is.
+    let moves = store::migrations::live(cx.db(), id).await?;
+    let decided = moves.is_some_and(|one| one.kind != Kind::Live);
+    let state = if decided && state == VmState::Active {
         VmState::Resized
     } else {
         state

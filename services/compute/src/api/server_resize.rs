@@ -304,6 +304,7 @@ async fn check_resized(
         .check_can(&[VmState::Resized])
         .map_err(|why| fault::refused(server, verb, why))?;
     let live = store::migrations::live(cx.db(), &server.id).await?;
+    let live = live.filter(|live| live.kind != Kind::Live);
     let live = live.ok_or_else(|| Fault::bad_request("Instance has not been resized."))?;
     if decided.contains(&live.status) {
         return Ok(live);

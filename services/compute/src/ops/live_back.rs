@@ -10,7 +10,7 @@ use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepEr
 use nephos_runtime::crash_point;
 use serde_json::json;
 
-use super::live_migrate::{arriving, forward, has_it, history, turn};
+use super::live_migrate::{arriving, forward, go_back, has_it, history, turn};
 use super::moving::{both, end, has_left, lock_both};
 use super::ports::{self, Spot};
 use super::{
@@ -23,7 +23,7 @@ use crate::model::server::{Server, ServerFault, VmState};
 use crate::model::spec::{ObservedServer, ServerSpec, Want};
 use crate::{Compute, store};
 
-/// A silent host is waited for.
+/// After this long people are told that a host is still waited for.
 pub(super) const DEADLINE_SECS: i64 = 24 * 3600;
 
 pub(crate) struct LiveBack;
@@ -83,7 +83,8 @@ impl Reconcile<Compute> for LiveBack {
         }
     }
 
-    /// An admin may reset its state, and delete it.
+    /// A silent host is waited for without an end: as long as nobody knows where the guest is, nothing else may become of
+    /// the server. After any other failure an admin may reset its state, and delete it.
     async fn failed(
         &self,
         cx: &OpCx<Compute>,
@@ -91,6 +92,14 @@ impl Reconcile<Compute> for LiveBack {
         failure: &Failure,
         tx: &mut Tx,
     ) -> Result<(), nephos_db::Error> {
+        if cx.now() >= op.deadline {
+            tracing::warn!(
+                server = op.resource_id,
+                "nobody has said for a day where the guest of this server is, which was on its way from one host to another; \
+                 it is waited for. Bring both hosts back, or declare the one that is off to be off"
+            );
+            return go_back(tx, cx.now(), op).await;
+        }
         let Some(server) = give_up(cx, op, failure, tx).await? else {
             return Ok(());
         };

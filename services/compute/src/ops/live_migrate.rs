@@ -4,10 +4,11 @@
 //! where. Then the two see to it that the guest is on exactly one of them, and what they see decides: once it runs there
 //! it belongs there, and the host that it left keeps nothing. What goes wrong before is taken back by `live_back.rs`.
 
-use nephos_auth::{Authorized, Caller};
+use nephos_auth::Authorized;
 use nephos_db::Tx;
 use nephos_ops::{EnqueueError, Failure, New, Next, OpCx, Operation, Reconcile, StepError, feed};
 use nephos_runtime::crash_point;
+use nephos_types::Timestamp;
 use serde_json::json;
 
 use super::live_back::LiveBack;
@@ -125,32 +126,30 @@ impl Reconcile<Compute> for LiveMigrate {
             migration.message = Some(failure.message.clone());
             store::migrations::update(tx, cx.now(), &migration).await?;
         }
-        let goes_on = go_back(tx, cx.now(), op, &op.caller).await;
-        match goes_on {
-            Err(EnqueueError::Db(why)) => Err(why),
-            // Busy: whatever it is, it has the server now.
-            _begun_or_busy => Ok(()),
-        }
+        go_back(tx, cx.now(), op).await
     }
 }
 
 /// Begins the work that finds out where the guest is, and ends the move there.
-async fn go_back(
+pub(super) async fn go_back(
     tx: &mut Tx,
-    now: nephos_types::Timestamp,
+    now: Timestamp,
     op: &Operation,
-    caller: &Caller,
-) -> Result<(), EnqueueError> {
+) -> Result<(), nephos_db::Error> {
     let back = New {
         topic: OPS,
         kind: LiveBack::KIND,
         resource_id: &op.resource_id,
         args: json!({}),
-        caller,
+        caller: &op.caller,
         request_id: &op.request_id,
         deadline_secs: super::live_back::DEADLINE_SECS,
     };
-    nephos_ops::enqueue(tx, now, back).await.map(|_| ())
+    match nephos_ops::enqueue(tx, now, back).await {
+        Err(EnqueueError::Db(why)) => Err(why),
+        // Busy: whatever it is, it has the server now.
+        _begun_or_busy => Ok(()),
+    }
 }
 
 /// The next thing towards the server being there.
