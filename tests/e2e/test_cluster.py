@@ -126,6 +126,11 @@ def test_servers_on_two_hosts_reach_each_other_and_the_outside_reaches_them(clus
     # The metadata service knows who asks, by the token of the host that passes the question on.
     data = ssh(address, furnished["key"], "curl http://169.254.169.254/openstack/latest/meta_data.json").stdout
     assert one.id in data, data
+    # By that token no guest gets at what is beside the metadata, however the way there is written.
+    for step in ("..", "%2e%2e", ".%2E", "..%5c", "..\\\\"):
+        ask = f"curl -s -o /dev/null -w '%{{http_code}}' --path-as-is 'http://169.254.169.254/{step}/host/v1/feed'"
+        said = ssh(address, furnished["key"], ask).stdout.strip()
+        assert said in ("400", "404"), (step, said)
     assert cluster.fsck() == []
 
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::sending::{self, Pieces, Unsent};
-use crate::{PeerError, Peers, Replicas, Transport, outside};
+use crate::{PeerError, Peers, Replicas, Transport, outside, target};
 
 /// Largest answer that is read whole, in bytes.
 const ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -204,6 +204,7 @@ impl<'a> Call<'a> {
         let mut call = self
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .header(header::CONTENT_LENGTH, &length.to_string());
+        target::check(service, &call.target)?;
         let token = call.token().await?;
         call.identify(token.as_deref());
         let (clock, limits) = (call.peers.clock().clone(), call.peers.limits());
@@ -303,6 +304,7 @@ impl<'a> Call<'a> {
     }
 
     async fn attempt(&mut self, token: Option<&str>, body: Bytes) -> Result<Response, PeerError> {
+        target::check(self.service, &self.target)?;
         self.identify(token);
         let unknown = || PeerError::silent(self.service, "this process does not know where it is");
         match self

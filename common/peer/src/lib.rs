@@ -11,6 +11,7 @@ pub mod feed;
 pub mod outside;
 mod sending;
 mod session;
+mod target;
 mod through;
 pub mod trust;
 
@@ -18,3 +19,4 @@ pub use call::{Answer, Call};
 pub use directory::{Directory, Replicas, Transport};
 pub use error::PeerError;
 pub use session::{Account, Credentials, HostKey, Peers};
+pub use target::strays;

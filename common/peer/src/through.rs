@@ -8,7 +8,7 @@ use nephos_api::{Incoming, Payload, Request, Response};
 use tokio::sync::mpsc::Receiver;
 
 use crate::sending::{self, Pieces, Unsent};
-use crate::{PeerError, Peers, Replicas, Transport};
+use crate::{PeerError, Peers, Replicas, Transport, target};
 
 impl Peers {
     /// Hands `request` on to `service`: method, path below its prefix, query, headers and body stay as they are.
@@ -20,6 +20,7 @@ impl Peers {
         service: &'static str,
         mut request: Request,
     ) -> Result<Response, PeerError> {
+        target::check(service, &request.path)?;
         let unknown = || PeerError::silent(service, "this process does not know where it is");
         match self.directory().find(service).ok_or_else(unknown)? {
             Transport::Local(dispatch) => {

@@ -135,11 +135,13 @@ fn target(rest: &str) -> Result<(&'static str, String), Fault> {
     };
     let found = SERVICES.iter().find(|name| **name == first);
     let name = found.ok_or_else(|| Fault::not_found("There is no such service."))?;
+    if nephos_peer::strays(&path) {
+        return Err(Fault::bad_request(
+            "A path has no '.' or '..' between slashes, however they are written, and no '\\'.",
+        ));
+    }
     if shell::is_own(&path) {
         return Err(Fault::not_found("This is for the cloud's own processes."));
-    }
-    if path.split('/').any(|part| part == "..") {
-        return Err(Fault::bad_request("A path has no '..' in it."));
     }
     Ok((name, path))
 }
@@ -175,6 +177,9 @@ mod tests {
             "/http://evil.test",
             "/dashboard/v1",
             "/image/../x",
+            "/compute/%2e%2e/metrics",
+            "/compute/.%2E/compute/journal/v1/entries",
+            "/compute/..\\metrics",
             "/compute/host/v1/feed",
             "/identity/%74rust/v1/bundle",
             "/compute/journal/v1/entries",

@@ -248,8 +248,9 @@ fn parse(head: &[u8]) -> Result<(Question, usize), StatusCode> {
         .strip_prefix("http://169.254.169.254")
         .unwrap_or(target);
     let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
-    let climbs = path.split(['/', '?']).any(|part| part == "..");
-    if !path.starts_with('/') || path.len() > 2048 || !plain || climbs {
+    // The host's own rights go along: a guest asks for nothing beside the metadata.
+    let strays = nephos_peer::strays(path);
+    if !path.starts_with('/') || path.len() > 2048 || !plain || strays {
         return Err(StatusCode::BAD_REQUEST);
     }
     let (mut content_type, mut length) = (None, 0);
@@ -370,6 +371,8 @@ mod tests {
         check("POST /a HTTP/1.0\r\ncontent-length: 5", Ok(("/a", 5)));
         check("GET http://169.254.169.254/a HTTP/1.1", Ok(("/a", 0)));
         check("GET /../v2.1/servers HTTP/1.1", Err(400));
+        check("GET /%2e%2e/host/v1/feed HTTP/1.1", Err(400));
+        check("PUT /a/..\\..\\host/v1/observed HTTP/1.1", Err(400));
         check("GET http://other/a HTTP/1.1", Err(400));
         check("DELETE / HTTP/1.1", Err(405));
         check("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked", Err(411));
