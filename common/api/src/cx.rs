@@ -202,6 +202,14 @@ impl<S: Service> Cx<S> {
             .check(R::INFO, &self.caller, target)
     }
 
+    /// Whether the caller would pass `R` against `target` without one of its roles.
+    #[must_use]
+    pub fn may_without<R: Rule>(&self, role: &str, _rule: R, target: &Target) -> bool {
+        let mut other = Caller::clone(&self.caller);
+        other.roles.retain(|mine| !mine.eq_ignore_ascii_case(role));
+        self.service.core().policy.check(R::INFO, &other, target)
+    }
+
     /// Refuses the caller unless it passes `R` against `target`.
     ///
     /// # Errors

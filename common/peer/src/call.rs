@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use nephos_api::{Incoming, Payload, Request, Response, UNTIL};
 use nephos_types::RequestId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::sending::{self, Pieces, Unsent};
 use crate::{PeerError, Peers, Replicas, Transport, outside, target};
 
 /// Largest answer that is read whole, in bytes.
@@ -173,9 +173,7 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     /// When there is no answer or it is not a 2xx.
-    pub async fn stream(
-        self,
-    ) -> Result<(HeaderMap, BoxStream<'static, Result<Bytes, std::io::Error>>), PeerError> {
+    pub async fn stream(self) -> Result<(HeaderMap, Pieces), PeerError> {
         let service = self.service;
         let limit = self.peers.timeout();
         let clock = self.peers.clock().clone();
@@ -196,15 +194,12 @@ impl<'a> Call<'a> {
     }
 
     /// Sends `length` bytes as they come, as `application/octet-stream`, and reads the whole answer. It is sent once: a
-    /// refused token is forgotten, and whoever asks again has another. Data may take as long as it flows.
+    /// refused token is forgotten, and whoever asks again has another. Data may take as long as it flows: it breaks off
+    /// when nothing of it moves for a minute, and the answer is waited for five minutes behind it.
     ///
     /// # Errors
     /// When there is no answer, it is not a 2xx, or the bytes break off.
-    pub async fn upload(
-        self,
-        length: u64,
-        chunks: BoxStream<'static, Result<Bytes, std::io::Error>>,
-    ) -> Result<Answer, PeerError> {
+    pub async fn upload(self, length: u64, chunks: Pieces) -> Result<Answer, PeerError> {
         let service = self.service;
         let mut call = self
             .header(header::CONTENT_TYPE, "application/octet-stream")
@@ -212,33 +207,36 @@ impl<'a> Call<'a> {
         target::check(service, &call.target)?;
         let token = call.token().await?;
         call.identify(token.as_deref());
+        let (clock, limits) = (call.peers.clock().clone(), call.peers.limits());
         let transport = call.peers.directory().find(service);
         let unknown = || PeerError::silent(service, "this process does not know where it is");
         let response = match transport.ok_or_else(unknown)? {
             Transport::Local(dispatch) => {
                 let (sender, receiver) = tokio::sync::mpsc::channel(UPLOAD_CHUNKS);
+                let chunks = sending::flowing(clock.clone(), limits.stall, chunks);
                 nephos_runtime::spawn("peer.upload", pump(chunks, sender));
                 let request = call.request(Incoming::Stream(receiver));
                 nephos_runtime::finish(dispatch.dispatch(request)).await
             }
             Transport::Http(replicas) => {
-                let silent =
-                    |why: &reqwest::Error| PeerError::silent(service, outside::innermost(why));
                 let Some((_, url)) = replicas.in_turn().next() else {
                     return Err(PeerError::silent(service, "nobody says where it is"));
                 };
-                let sent = call
-                    .peers
-                    .http()
-                    .request(call.method.clone(), format!("{url}{}", call.target))
-                    .headers(call.headers.clone())
-                    .body(reqwest::Body::wrap_stream(chunks))
-                    .send();
-                answered(sent.await.map_err(|why| silent(&why))?)
+                let url = format!("{url}{}", call.target);
+                let request = call.peers.sending().request(call.method.clone(), url);
+                let request = request.headers(call.headers.clone());
+                let sent = sending::send((&clock, limits), request, chunks).await;
+                answered(
+                    sent.map_err(|(Unsent::Unreached(why) | Unsent::BrokeOff(why))| {
+                        PeerError::silent(service, why)
+                    })?,
+                )
             }
         };
         let (status, headers) = (response.status, response.headers);
-        let body = read_whole(service, response.body).await?;
+        let body = clock.timeout(limits.answer, read_whole(service, response.body));
+        let body = body.await;
+        let body = body.unwrap_or_else(|| Err(silent_for(service, limits.answer)))?;
         if status.is_success() {
             return Ok(Answer {
                 service,
@@ -353,7 +351,7 @@ impl<'a> Call<'a> {
 
 /// Hands chunks on until they end, or nobody wants more.
 async fn pump(
-    mut chunks: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    mut chunks: Pieces,
     sender: tokio::sync::mpsc::Sender<Result<Option<Bytes>, std::io::Error>>,
 ) {
     while let Some(chunk) = chunks.next().await {

@@ -9,6 +9,7 @@ mod disk;
 mod error;
 pub mod feed;
 pub mod outside;
+mod sending;
 mod session;
 mod target;
 mod through;

@@ -11,14 +11,19 @@ use nephos_types::{HostName, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::sending::Limits;
 use crate::{Call, Directory, PeerError};
 
 /// How long a sibling may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// It stores nothing any more so long before that: what it was storing is done when nobody waits for it any longer.
 const SETTLED_BEFORE: Duration = Duration::from_secs(5);
-/// A sibling that sends nothing for so long has given up; longer than any answer is held back.
-const STALL: Duration = Duration::from_secs(60);
+const LIMITS: Limits = Limits {
+    // Longer than any answer is held back.
+    stall: Duration::from_secs(60),
+    // Longer than a store of objects takes to put many parts together.
+    answer: Duration::from_secs(300),
+};
 /// A token is replaced this long before it ends.
 const RENEW_BEFORE_SECS: i64 = 300;
 
@@ -91,6 +96,9 @@ struct Inner {
     clock: Clock,
     public_url: String,
     http: reqwest::Client,
+    /// For long bodies, which are watched as they flow.
+    sending: reqwest::Client,
+    limits: Limits,
     token: Mutex<Token>,
 }
 
@@ -123,32 +131,33 @@ impl Peers {
         clock: Clock,
         public_url: String,
     ) -> Result<Self, PeerError> {
+        Self::within(LIMITS, (directory, account.into()), clock, public_url)
+    }
+
+    pub(crate) fn within(
+        limits: Limits,
+        (directory, account): (Directory, Account),
+        clock: Clock,
+        public_url: String,
+    ) -> Result<Self, PeerError> {
         // Several crates of the process could choose a TLS implementation; the first choice stands.
         let _already_chosen = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder();
-        let http = match directory.roots() {
-            Some(roots) => http.tls_certs_only(roots.iter().cloned()),
-            None => http,
+        let made = |http: reqwest::ClientBuilder| {
+            let made = http.build();
+            made.map_err(|why| PeerError::silent("http", why))
         };
-        let json = reqwest::header::HeaderValue::from_static("application/json");
-        let http = http
-            // Some services tell others of refusals in HTML, as the original does.
-            .default_headers([(reqwest::header::ACCEPT, json)].into_iter().collect())
-            .connect_timeout(Duration::from_secs(5))
-            // Nothing of the cloud goes by a proxy that the environment names.
-            .no_proxy()
-            // Data that does not flow any more.
-            .read_timeout(STALL)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|why| PeerError::silent("http", why))?;
+        // Data that does not flow any more.
+        let http = made(client(&directory).read_timeout(limits.stall))?;
+        let sending = made(client(&directory))?;
         let token = Mutex::default();
         Ok(Self(Arc::new(Inner {
             directory,
-            account: account.into(),
+            account,
             clock,
             public_url,
             http,
+            sending,
+            limits,
             token,
         })))
     }
@@ -163,6 +172,8 @@ impl Peers {
             clock: own.clock.clone(),
             public_url: own.public_url.clone(),
             http: own.http.clone(),
+            sending: own.sending.clone(),
+            limits: own.limits,
             token: Mutex::default(),
         }))
     }
@@ -313,6 +324,15 @@ impl Peers {
         &self.0.http
     }
 
+    /// The client for long bodies; it sets no limit itself.
+    pub(crate) fn sending(&self) -> &reqwest::Client {
+        &self.0.sending
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         ANSWER_WITHIN
     }
@@ -322,6 +342,23 @@ impl Peers {
         let ours = self.0.clock.now().plus(ANSWER_WITHIN - SETTLED_BEFORE);
         nephos_runtime::request::until().map_or(ours, |theirs| theirs.min(ours))
     }
+}
+
+/// What all clients have in common.
+fn client(directory: &Directory) -> reqwest::ClientBuilder {
+    let http = reqwest::Client::builder();
+    let http = match directory.roots() {
+        Some(roots) => http.tls_certs_only(roots.iter().cloned()),
+        None => http,
+    };
+    let json = reqwest::header::HeaderValue::from_static("application/json");
+    http
+        // Some services tell others of refusals in HTML, as the original does.
+        .default_headers([(reqwest::header::ACCEPT, json)].into_iter().collect())
+        .connect_timeout(Duration::from_secs(5))
+        // Nothing of the cloud goes by a proxy that the environment names.
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
 }
 
 #[derive(Deserialize)]

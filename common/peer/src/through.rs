@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
-use http::header;
+use futures_util::stream;
+use http::{HeaderMap, Method, header};
 use nephos_api::{Incoming, Payload, Request, Response};
 use tokio::sync::mpsc::Receiver;
 
-use crate::{PeerError, Peers, Replicas, Transport, outside, target};
+use crate::sending::{self, Pieces, Unsent};
+use crate::{PeerError, Peers, Replicas, Transport, target};
 
 impl Peers {
     /// Hands `request` on to `service`: method, path below its prefix, query, headers and body stay as they are.
@@ -45,26 +46,52 @@ impl Peers {
         let mut body = Outgoing::from(request.body);
         let mut failed = PeerError::silent(service, "nobody says where it is");
         for (number, url) in replicas.in_turn() {
-            let sending = self
-                .http()
-                .request(request.method.clone(), format!("{url}{target}"))
-                .headers(request.headers.clone());
-            let Some(sending) = body.put(sending) else {
+            let url = format!("{url}{target}");
+            let Some(sent) = self
+                .send_on((&request.method, url), &request.headers, &mut body)
+                .await
+            else {
                 break;
             };
-            match sending.send().await {
-                Ok(sent) => {
+            match sent {
+                Ok(answer) => {
                     replicas.prefer(number);
-                    return Ok(answered(sent));
+                    return Ok(answer);
                 }
                 // Nothing was sent, so another copy may be asked.
-                Err(why) if why.is_connect() => {
-                    failed = PeerError::silent(service, outside::innermost(&why));
-                }
-                Err(why) => return Err(PeerError::silent(service, outside::innermost(&why))),
+                Err(Unsent::Unreached(why)) => failed = PeerError::silent(service, why),
+                Err(Unsent::BrokeOff(why)) => return Err(PeerError::silent(service, why)),
             }
         }
         Err(failed)
+    }
+
+    /// One try; none when the body has been sent already.
+    async fn send_on(
+        &self,
+        (method, url): (&Method, String),
+        headers: &HeaderMap,
+        body: &mut Outgoing,
+    ) -> Option<Result<Response, Unsent>> {
+        let of = |http: &reqwest::Client| {
+            let request = http.request(method.clone(), url.as_str());
+            request.headers(headers.clone())
+        };
+        let sent = match body {
+            Outgoing::Bytes(bytes) => {
+                let sent = of(self.http()).body(bytes.clone()).send().await;
+                sent.map(|sent| answered(sent, |pieces| pieces))
+                    .map_err(Unsent::from)
+            }
+            Outgoing::Stream(chunks) => {
+                let chunks = outgoing(chunks.take()?);
+                let (clock, limits) = (self.clock(), self.limits());
+                let sent = sending::send((clock, limits), of(self.sending()), chunks).await;
+                let flowing = |pieces| sending::flowing(clock.clone(), limits.stall, pieces);
+                sent.map(|sent| answered(sent, flowing))
+            }
+        };
+        Some(sent)
     }
 }
 
@@ -83,20 +110,7 @@ impl From<Incoming> for Outgoing {
     }
 }
 
-impl Outgoing {
-    /// The request with it; none when it has been sent already.
-    fn put(&mut self, sending: reqwest::RequestBuilder) -> Option<reqwest::RequestBuilder> {
-        match self {
-            Self::Bytes(bytes) => Some(sending.body(bytes.clone())),
-            Self::Stream(chunks) => {
-                let chunks = outgoing(chunks.take()?);
-                Some(sending.body(reqwest::Body::wrap_stream(chunks)))
-            }
-        }
-    }
-}
-
-fn answered(sent: reqwest::Response) -> Response {
+fn answered(sent: reqwest::Response, watched: impl FnOnce(Pieces) -> Pieces) -> Response {
     let (status, mut headers) = (sent.status(), sent.headers().clone());
     let length = headers
         .get(header::CONTENT_LENGTH)
@@ -106,6 +120,7 @@ fn answered(sent: reqwest::Response) -> Response {
         .bytes_stream()
         .map(|chunk| chunk.map_err(std::io::Error::other))
         .boxed();
+    let chunks = watched(chunks);
     let body = match length {
         Some(length) => Payload::Stream { length, chunks },
         None => Payload::Open(chunks),
@@ -118,9 +133,7 @@ fn answered(sent: reqwest::Response) -> Response {
 }
 
 /// A channel that closes without its declared end is an upload that broke off, and breaks off there too.
-fn outgoing(
-    chunks: Receiver<Result<Option<Bytes>, std::io::Error>>,
-) -> BoxStream<'static, Result<Bytes, std::io::Error>> {
+fn outgoing(chunks: Receiver<Result<Option<Bytes>, std::io::Error>>) -> Pieces {
     stream::unfold(Some(chunks), |chunks| async move {
         let mut chunks = chunks?;
         match chunks.recv().await {

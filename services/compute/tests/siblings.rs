@@ -552,6 +552,17 @@ impl Dispatch for SimulatedImage {
                         this.state().insert(id, image.clone());
                         (201, image)
                     }
+                    ("POST", ["v2", "images", id, "members"]) => {
+                        let mut images = this.state();
+                        let Some(image) = images.get_mut(*id) else {
+                            return not_found();
+                        };
+                        if image["name"] == "alone" {
+                            return (403, json!({"message": "It is not shared."}));
+                        }
+                        image["members"] = json!([asked.body["member"]]);
+                        (200, asked.body.clone())
+                    }
                     ("DELETE", ["v2", "images", id]) => match this.state().remove(*id) {
                         Some(_) => (204, Value::Null),
                         None => not_found(),

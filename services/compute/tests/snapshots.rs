@@ -2,6 +2,8 @@
 
 use nephos_compute::driver::DriverError;
 use nephos_compute::driver::fake::Verb;
+use nephos_compute::model::snapshot::{KIND_SNAPSHOT, SnapshotSeen};
+use nephos_ops::feed;
 use nephos_testkit::Persona;
 use serde_json::{Value, json};
 
@@ -48,11 +50,10 @@ async fn an_image_says_whose_it_is_and_what_it_was_made_of() {
             "id": id, "name": "copy", "status": "active", "visibility": "private", "container_format": "bare",
             "disk_format": "qcow2", "min_disk": 1, "min_ram": 0, "image_type": "snapshot", "image_location": "snapshot",
             "image_state": "available", "instance_uuid": server, "owner_id": Persona::Member.project(),
-            "user_id": made["user_id"], "base_image_ref": cloud.image_id, "boot_roles": made["boot_roles"],
+            "user_id": made["user_id"], "base_image_ref": cloud.image_id,
             "purpose": "backup", "os_distro": "ours",
         })
     );
-    assert!(made["boot_roles"].as_str().unwrap().contains("member"));
     let (result, _) = outcome(&cloud, &server, "createImage").await;
     assert_eq!(result, "Success");
 }
@@ -216,28 +217,98 @@ async fn a_host_that_is_off_ends_the_work() {
     busy(&cloud);
     let id = begin(&cloud, &server, "copy").await;
     cloud.work_for(3).await;
-    let services = cloud
-        .admin()
-        .at("compute 2.96")
-        .get("/v2.1/os-services")
-        .await;
-    let services = services.json["services"].clone();
-    let ours = services
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|one| one["host"] == "one");
-    let target = format!(
-        "/v2.1/os-services/{}",
-        ours.unwrap()["id"].as_str().unwrap()
-    );
-    let off = cloud.admin().at("compute 2.96");
-    off.put(&target, json!({"forced_down": true}))
-        .await
-        .expect(200);
+    declare_off(&cloud).await;
     cloud.work_for(12).await;
     assert_eq!(image(&cloud, &id), None);
     assert_eq!(task(&cloud, &server).await, Value::Null);
+}
+
+#[tokio::test]
+async fn an_image_that_has_its_data_stays_whatever_becomes_of_the_host_and_the_server() {
+    for deleted in [false, true] {
+        let mut cloud = Cloud::new().await;
+        let server = cloud.running().await;
+        busy(&cloud);
+        let id = begin(&cloud, &server, "copy").await;
+        cloud.work_for(3).await;
+        assert_eq!(task(&cloud, &server).await, "image_pending_upload");
+        cloud.image.state().get_mut(&id).unwrap()["status"] = json!("active");
+        if deleted {
+            let target = format!("/v2.1/servers/{server}");
+            cloud.member().delete(&target).await.expect(204);
+            cloud.settle().await;
+        } else {
+            declare_off(&cloud).await;
+            cloud.work_for(12).await;
+            let (result, _) = outcome(&cloud, &server, "createImage").await;
+            assert_eq!(result, "Success");
+            assert_eq!(task(&cloud, &server).await, Value::Null);
+        }
+        assert_eq!(image(&cloud, &id).unwrap()["status"], "active");
+    }
+}
+
+/// Host `one` is off, its operator says.
+async fn declare_off(cloud: &Cloud) {
+    let admin = cloud.admin().at("compute 2.96");
+    let services = admin.get("/v2.1/os-services").await;
+    let services = services.json["services"].as_array().cloned().unwrap();
+    let ours = services.iter().find(|one| one["host"] == "one");
+    let id = ours.unwrap()["id"].as_str().unwrap();
+    let target = format!("/v2.1/os-services/{id}");
+    let off = json!({"forced_down": true});
+    admin.put(&target, off).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_a_host_says_late_is_not_kept() {
+    let mut cloud = Cloud::new().await;
+    let server = cloud.running().await;
+    begin(&cloud, &server, "copy").await;
+    cloud.settle().await;
+    let late = json!([{"kind": KIND_SNAPSHOT, "id": server, "generation_seen": 1, "state": "",
+        "detail": SnapshotSeen::Uploaded, "at": cloud.world.clock.now()}]);
+    let host = cloud.ask.as_host("one");
+    host.put("/host/v1/observed?host=one", late)
+        .await
+        .expect(204);
+    let kept = feed::observed(&cloud.db, KIND_SNAPSHOT, &server).await;
+    assert!(kept.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_image_that_an_administrator_makes_is_shared_with_the_servers_project() {
+    let mut cloud = Cloud::new().await;
+    let server = cloud.running().await;
+    let make = |name: &str| json!({"createImage": {"name": name}});
+    let target = format!("/v2.1/servers/{server}/action");
+    let admin = cloud.admin().at("compute 2.45");
+    // Nobody could see it: it is not made.
+    let images = cloud.image.state().len();
+    let said = admin.post(&target, make("alone")).await;
+    assert_eq!(said.status, 403);
+    assert_eq!(cloud.image.state().len(), images);
+    let made = admin.post(&target, make("copy")).await.expect(202);
+    cloud.settle().await;
+    let id = made.json["image_id"].as_str().unwrap();
+    let made = image(&cloud, id).unwrap();
+    let (shown, with) = (&made["visibility"], &made["members"]);
+    let project = Persona::Member.project();
+    assert_eq!((shown, with), (&json!("shared"), &json!([project])));
+    assert_eq!(made["status"], "active");
+}
+
+#[tokio::test]
+async fn an_image_of_a_server_that_was_made_of_such_an_image_says_where_the_first_came_from() {
+    let mut cloud = Cloud::new().await;
+    let more = json!({"base_image_ref": "first", "boot_roles": "somebody else's"});
+    let image_id = cloud.image.add_image(&more);
+    let server = cloud.create(&json!({ "imageRef": image_id })).await;
+    cloud.settle().await;
+    let id = begin(&cloud, &server, "copy").await;
+    let made = image(&cloud, &id).unwrap();
+    assert_eq!(made["base_image_ref"], "first");
+    assert_eq!(made.get("boot_roles"), None);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use nephos_testkit::Persona;
 use serde_json::json;
 
-use crate::kit::{Needs, cloud, cloud_with, created, message, put_octets, upload};
+use crate::kit::{Needs, cloud, cloud_ruled, cloud_with, created, message, put_octets, upload};
 
 #[tokio::test]
 async fn what_is_uploaded_is_downloaded_with_its_digests() {
@@ -377,6 +377,43 @@ async fn a_mismatch_is_accepted_where_the_operator_says_so_and_danger_is_not() {
         .await
         .expect(204);
     assert_eq!(cloud.show(&id).await["virtual_size"], json!(null));
+}
+
+#[tokio::test]
+async fn an_image_that_gets_its_data_meanwhile_is_not_removed_by_a_service() {
+    let cloud = cloud().await;
+    let db = cloud.world.core::<nephos_image::Image>().await.db;
+    let id = created(&cloud.member(), json!({"visibility": "private"})).await;
+    let target = format!("/v2/images/{id}");
+    let service = cloud.ask.as_persona(Persona::Service);
+    let mut tx = db.write().await.unwrap();
+    let sql = "UPDATE images SET status = 'active'";
+    tx.exec(sql, Vec::new()).await.unwrap();
+    let publish = async {
+        // Meanwhile the other one reads the image as it was, and waits.
+        for _read in 0..50 {
+            let sql = "SELECT status FROM images";
+            let status: Option<String> = db.fetch_opt(sql, Vec::new()).await.unwrap();
+            assert_eq!(status.as_deref(), Some("queued"));
+        }
+        tx.commit().await.unwrap();
+    };
+    let (refused, ()) = tokio::join!(service.delete(&target), publish);
+    assert_eq!(refused.status, 403);
+    assert_eq!(cloud.show(&id).await["status"], "active");
+}
+
+#[tokio::test]
+async fn whom_a_rule_of_the_operator_allows_it_removes_images_with_data() {
+    let cloud = cloud_ruled("delete_image", "role:member or role:service").await;
+    let service = cloud.ask.as_persona(Persona::Service);
+    for (asks, status) in [(service, 403), (cloud.other(), 204)] {
+        let id = created(&cloud.member(), json!({"visibility": "community"})).await;
+        let bytes = Bytes::from_static(b"x");
+        upload(&cloud.member(), &id, bytes).await.expect(204);
+        let target = format!("/v2/images/{id}");
+        assert_eq!(asks.delete(&target).await.status, status);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use nephos_api::{App, Dispatch, Incoming, Request, Response};
+use nephos_api::{App, Dispatch, Incoming, Request, Response, Service as _};
+use nephos_auth::{Overrides, Policy};
 use nephos_image::{Config, Image};
 use nephos_peer::Transport;
 use nephos_testkit::{Answer, Ask, Persona, World};
@@ -36,11 +37,25 @@ pub async fn cloud_with(change: impl FnOnce(&mut Config)) -> Cloud {
         ..Config::default()
     };
     change(&mut config);
-    start(world, config).await
+    start(world, config, &Overrides::default()).await
 }
 
-async fn start(world: World, config: Config) -> Cloud {
-    let core = world.core::<Image>().await;
+/// One whose operator has written this rule otherwise.
+pub async fn cloud_ruled(name: &str, rule: &str) -> Cloud {
+    let world = World::new();
+    let config = Config {
+        folder: world.folder().join("images"),
+        ..Config::default()
+    };
+    let mut overrides = Overrides::default();
+    overrides.set(name, rule);
+    start(world, config, &overrides).await
+}
+
+async fn start(world: World, config: Config, overrides: &Overrides) -> Cloud {
+    let mut core = world.core::<Image>().await;
+    let policy = Policy::new(Image::rules(), overrides).expect("a rule");
+    core.policy = policy.projects_only(Image::PROJECTS_ONLY);
     let peers = world.peers().await;
     let image = Image::new(core, world.bus.clone(), config.clone(), peers);
     let image = image.expect("an image service");
@@ -100,7 +115,7 @@ impl Cloud {
     )]
     pub async fn restarted(self) -> Self {
         let Self { world, config, .. } = self;
-        let cloud = start(world, config).await;
+        let cloud = start(world, config, &Overrides::default()).await;
         if std::env::var("NEPHOS_TEST_PG").is_ok() {
             cloud.world.clock.advance(Duration::from_secs(120));
             cloud.image.look().await.expect("recovery");

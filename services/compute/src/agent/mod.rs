@@ -256,6 +256,14 @@ impl Agent {
         self.worker.driver.remove_snapshot(server, wish).await
     }
 
+    /// Ends the reading of root disks that an agent before this one began.
+    ///
+    /// # Errors
+    /// When some of it may go on.
+    pub async fn give_up_snapshots(&self) -> Result<(), DriverError> {
+        self.worker.driver.give_up_snapshots().await
+    }
+
     /// Works until shutdown. Started again after a failure it goes on with what was handed over.
     ///
     /// # Errors

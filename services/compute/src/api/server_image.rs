@@ -104,7 +104,10 @@ async fn make(cx: &Cx, path: &ServerPath, wish: NewImage) -> Result<ImageId, Fau
         Some(413) => Fault::forbidden(why.message),
         _other => fault::from_peer(&why),
     })?;
-    let begun = cx.db().again(|| begin(cx, &server, &image)).await;
+    let begun = match share(cx, token, (&image, &server)).await {
+        Ok(()) => cx.db().again(|| begin(cx, &server, &image)).await,
+        Err(why) => Err(why),
+    };
     if begun.is_err() {
         let target = format!("/v2/images/{image}");
         let to = (Method::DELETE, target.as_str());
@@ -113,6 +116,23 @@ async fn make(cx: &Cx, path: &ServerPath, wish: NewImage) -> Result<ImageId, Fau
         }
     }
     begun.map(|()| image)
+}
+
+/// Whether the image will be another project's than the server.
+fn is_shared(cx: &Cx, server: &Server) -> bool {
+    cx.caller.project_id() != Some(&server.project_id)
+}
+
+/// Lets the server's project see an image that somebody else makes of it (nova.image.glance `sharing_member_id`).
+async fn share(cx: &Cx, token: &str, (image, server): (&ImageId, &Server)) -> Result<(), Fault> {
+    if !is_shared(cx, server) {
+        return Ok(());
+    }
+    let target = format!("/v2/images/{image}/members");
+    let to = (Method::POST, target.as_str());
+    let member = json!({ "member": server.project_id });
+    let shared = cx.siblings.hand_on(token, "image", to, Some(&member)).await;
+    shared.map(drop).map_err(|why| fault::from_peer(&why))
 }
 
 async fn begin(
@@ -136,8 +156,10 @@ fn described(
     (image, name): (&ImageId, &str),
     metadata: BTreeMap<String, String>,
 ) -> Value {
-    let mut all: Map<String, Value> = inherited(&server.image)
-        .into_iter()
+    // An image of a server that was itself made of such an image says where the first one came from.
+    let base = ("base_image_ref".to_owned(), server.image.id.to_string());
+    let mut all: Map<String, Value> = std::iter::once(base)
+        .chain(inherited(&server.image))
         .chain([
             ("instance_uuid".to_owned(), server.id.to_string()),
             ("user_id".to_owned(), cx.caller.user_id.to_string()),
@@ -145,14 +167,17 @@ fn described(
             ("image_location".to_owned(), "snapshot".to_owned()),
             ("image_state".to_owned(), "available".to_owned()),
             ("owner_id".to_owned(), server.project_id.to_string()),
-            ("base_image_ref".to_owned(), server.image.id.to_string()),
-            ("boot_roles".to_owned(), cx.caller.roles.join(",")),
         ])
         .chain(metadata)
         .map(|(key, value)| (key, Value::String(value)))
         .collect();
+    let visibility = if is_shared(cx, server) {
+        "shared"
+    } else {
+        "private"
+    };
     let is = json!({
-        "id": image, "name": name, "visibility": "private", "container_format": "bare", "disk_format": "qcow2",
+        "id": image, "name": name, "visibility": visibility, "container_format": "bare", "disk_format": "qcow2",
         "min_disk": min_disk_gib(server), "min_ram": server.image.min_ram_mib,
     });
     all.extend(is.as_object().cloned().unwrap_or_default());

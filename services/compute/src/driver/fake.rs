@@ -105,6 +105,8 @@ pub enum Verb {
     Volume,
     /// `take_snapshot`, `open_snapshot`, `remove_snapshot`.
     Snapshot,
+    /// `give_up_snapshots`.
+    GiveUp,
     /// `await_guest`, `send_guest`, `force_guest`, `end_way`.
     Live,
     /// `remove_definition`, `remove_files`, `remove_unused_images`.

@@ -33,6 +33,9 @@ use crate::model::volume::VolumeSpec;
 /// What a verb answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, DriverError>>;
 
+/// Of a guest that is not on and is to be.
+const NOT_ON: &str = "the guest is not on yet";
+
 /// A host's hypervisor. Dyn, because one binary holds both libvirt and the simulation.
 pub trait Driver: Send + Sync {
     /// Everything on this host that is ours: servers, and what is left of servers.
@@ -63,7 +66,7 @@ pub trait Driver: Send + Sync {
     fn open_export<'a>(&'a self, server: &'a ServerId, epoch: i64, from: u64) -> Answer<'a, Pipe>;
 
     /// Reads the root disk as it is at one moment, whether or not the guest is on, into one file that stands on no other;
-    /// gives its length. Takes as long as that takes; dropping the future leaves it to [`Driver::remove_snapshot`].
+    /// gives its length. Unavailable while the guest is to be on and is not. Takes as long as that takes; dropping the future leaves it to [`Driver::remove_snapshot`].
     fn take_snapshot<'a>(&'a self, server: &'a ServerId, wish: &'a SnapshotWish)
     -> Answer<'a, u64>;
 
@@ -80,6 +83,9 @@ pub trait Driver: Send + Sync {
         server: &'a ServerId,
         wish: &'a SnapshotWish,
     ) -> Answer<'a, ()>;
+
+    /// Ends all reading of root disks that goes on here, which a process before this one began.
+    fn give_up_snapshots(&self) -> Answer<'_, ()>;
 
     /// Lets a guest come here, as the spec says: whoever knows its session may bring it. Answers before it comes.
     fn await_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()>;

@@ -17,8 +17,9 @@ pub struct SnapshotWish {
     pub image: ImageId,
     /// Which root disk.
     pub epoch: i64,
-    /// GiB that a guest sees of it; 0: as many as its image had.
-    pub disk_gib: u64,
+    /// Whether the guest is on, unless it ends by itself. One that is not yet, on a host that has just started, is waited for.
+    #[serde(default)]
+    pub on: bool,
 }
 
 /// How far a host is with it. Whether the image has its data, the image service says.
@@ -57,6 +58,8 @@ const NOT_INHERITED: &[&str] = &[
     "img_signature",
     "img_signature_key_type",
     "img_signature_certificate_uuid",
+    // Of who booted another server; who booted this one is not kept.
+    "boot_roles",
 ];
 /// What is an image's own, among what is kept of the image that a server was made of.
 const ATTRIBUTES: &[&str] = &[
@@ -111,6 +114,7 @@ mod tests {
             "img_signature",
             "os_glance_importing_to_stores",
             "base_image_ref",
+            "boot_roles",
         ] {
             image.properties.insert(key.to_owned(), key.to_owned());
         }

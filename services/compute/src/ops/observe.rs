@@ -6,7 +6,7 @@ use nephos_runtime::Together;
 use nephos_types::feed::Observed;
 use nephos_types::{Timestamp, Wake};
 
-use super::{CONSOLES, OPS};
+use super::{CONSOLES, OPS, snapshot};
 use crate::model::server::{Server, VmState, power};
 use crate::model::snapshot::KIND_SNAPSHOT;
 use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ObservedServer, Progress};
@@ -54,6 +54,11 @@ pub(crate) async fn take(
         }
     }
     let news = feed::record_observed(tx, said.iter().copied()).await?;
+    for (host, observed) in &said {
+        for seen in observed.iter().filter(|seen| seen.kind == KIND_SNAPSHOT) {
+            snapshot::forget_late(tx, host, seen).await?;
+        }
+    }
     let news = news.iter().filter(|(_, seen)| is_waited_for(seen));
     let news: Vec<&str> = news.map(|(_, seen)| seen.id.as_str()).collect();
     nephos_ops::nudge_all(tx, now, OPS, &news).await?;

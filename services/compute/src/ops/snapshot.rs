@@ -9,6 +9,7 @@ use nephos_ops::feed::{self, Place};
 use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError};
 use nephos_runtime::crash_point;
 use nephos_types::Timestamp;
+use nephos_types::feed::Observed;
 use serde_json::json;
 
 use super::{Asked, FEED, LOOK_AGAIN, Work, begin, discard_image, step_error};
@@ -82,17 +83,23 @@ impl Reconcile<Compute> for Snapshot {
         let Some(host) = &server.host else {
             return Ok(Next::Fail(Failure::new("The server is on no host.")));
         };
-        if store::hosts::is_fenced(cx.db(), host).await? {
-            return Ok(Next::Fail(Failure::new(format!(
+        let off = || {
+            Ok(Next::Fail(Failure::new(format!(
                 "Host {host} was declared to be off before the disk of the server had been read."
-            ))));
-        }
+            ))))
+        };
+        let fenced = store::hosts::is_fenced(cx.db(), host).await?;
         let Some(told) = feed::published(cx.db(), place(host, &server.id)).await? else {
+            if fenced {
+                return off();
+            }
             return tell_host(cx, &server, image).await;
         };
+        // A host that is off may have brought all of it before.
         let status = cx.siblings.image_status(&image).await.map_err(step_error)?;
         match status.as_deref() {
             Some("active" | "deactivated") => finish(cx, op, &server).await,
+            Some("queued" | "saving") if fenced => off(),
             Some("queued" | "saving") => follow(cx, &server, (host, told)).await,
             Some(other) => Ok(Next::Fail(Failure::new(format!(
                 "Image {image} was given no data: it is {other}."
@@ -149,6 +156,22 @@ async fn forget(
     feed::forget(tx, KIND_SNAPSHOT, server.as_str()).await
 }
 
+/// What a host says of an image that it is told nothing of any more is no use to anybody.
+pub(super) async fn forget_late(
+    tx: &mut Tx,
+    host: &str,
+    seen: &Observed,
+) -> Result<(), nephos_db::Error> {
+    let server = ServerId::from(seen.id.as_str());
+    if feed::published_in(tx, place(host, &server))
+        .await?
+        .is_none()
+    {
+        feed::forget_on(tx, host, KIND_SNAPSHOT, &seen.id).await?;
+    }
+    Ok(())
+}
+
 async fn tell_host(cx: &OpCx<Compute>, server: &Server, image: ImageId) -> Result<Next, StepError> {
     let mut tx = cx.write("tell_host").await?;
     let Some(mut fresh) = store::servers::lock(&mut tx, &server.id).await? else {
@@ -160,7 +183,7 @@ async fn tell_host(cx: &OpCx<Compute>, server: &Server, image: ImageId) -> Resul
     let wish = SnapshotWish {
         image,
         epoch: fresh.disk_epoch,
-        disk_gib: fresh.flavor.disk_gib,
+        on: matches!(fresh.vm_state, VmState::Active | VmState::Paused),
     };
     let place = place(&host, &fresh.id);
     feed::publish_changed(&mut tx, cx.now(), place, &wish).await?;

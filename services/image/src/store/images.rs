@@ -331,6 +331,14 @@ pub(crate) async fn remove(tx: &mut Tx, id: &ImageId) -> Result<(), Error> {
     Ok(())
 }
 
+/// The same, of one that has no data and got none meanwhile.
+pub(crate) async fn remove_empty(tx: &mut Tx, id: &ImageId) -> Result<(), Error> {
+    let sql = "DELETE FROM images WHERE id = $1 AND protected = $2 \
+         AND status NOT IN ('active', 'deactivated')";
+    tx.exec_some(sql, args![id, false]).await?;
+    Ok(())
+}
+
 /// Removes an image that nobody but the service itself knows how to keep.
 pub(crate) async fn remove_unconditionally(tx: &mut Tx, id: &ImageId) -> Result<(), Error> {
     tx.exec("DELETE FROM images WHERE id = $1", args![id])

@@ -1,6 +1,7 @@
 //! A host beside an image service that takes what it is sent.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -60,7 +61,7 @@ fn wish(generation: i64) -> FeedItem {
         kind: KIND_SNAPSHOT.to_owned(),
         id: SERVER.to_owned(),
         generation,
-        spec: Some(json!({"image": IMAGE, "epoch": 0, "disk_gib": 1})),
+        spec: Some(json!({"image": IMAGE, "epoch": 0, "on": true})),
         request_id: None,
     }
 }
@@ -148,4 +149,71 @@ async fn what_is_wanted_no_longer_is_ended() {
     bench.service.want(wish(9));
     bench.pass(10).await;
     assert_eq!(told(&bench).last(), Some(&SnapshotSeen::Uploaded));
+}
+
+#[tokio::test]
+async fn a_guest_that_still_starts_is_waited_for() {
+    let images = Images::default();
+    let bench = Bench::beside(Some(Arc::new(images.clone()))).await;
+    bench.world.withhold_taps("one", true);
+    let mut starting = server(1, "running");
+    let port = json!([{"port_id": "p", "tap": "tap1", "mac": "fa:16:3e:00:00:01", "mtu": 1500}]);
+    starting.spec.as_mut().unwrap()["ports"] = port;
+    bench.service.want(starting);
+    bench.service.want(wish(7));
+    bench.pass(30).await;
+    assert_eq!(told(&bench), [SnapshotSeen::Reading]);
+    bench.world.withhold_taps("one", false);
+    bench.pass(30).await;
+    assert_eq!(told(&bench).last(), Some(&SnapshotSeen::Uploaded));
+}
+
+#[tokio::test]
+async fn a_guest_that_ended_by_itself_is_not_waited_for_forever() {
+    let (bench, images) = bench().await;
+    bench.world.guest_shuts_down("one", &SERVER.into());
+    bench.pass(2).await;
+    bench.service.want(wish(7));
+    bench.pass(10).await;
+    bench.clock.advance(Duration::from_secs(570));
+    bench.pass(10).await;
+    assert_eq!(told(&bench), [SnapshotSeen::Reading]);
+    bench.pass(20).await;
+    assert_eq!(told(&bench).last(), Some(&SnapshotSeen::Uploaded));
+    assert_eq!(images.with(|(brought, _)| brought.len()), 1);
+}
+
+#[tokio::test]
+async fn what_an_agent_before_this_one_was_reading_is_ended_before_anything_is_read() {
+    let images = Images::default();
+    let bench = Bench::beside(Some(Arc::new(images.clone()))).await;
+    for _try in 0..8 {
+        let away = DriverError::Unavailable("away".to_owned());
+        bench.world.fail_next("one", Verb::GiveUp, away);
+    }
+    bench.service.want(server(1, "running"));
+    bench.service.want(wish(7));
+    bench.pass(30).await;
+    assert!(bench.world.calls("one", Verb::GiveUp) > 2);
+    assert_eq!(bench.world.calls("one", Verb::Snapshot), 0);
+    bench.pass(30).await;
+    assert_eq!(told(&bench).last(), Some(&SnapshotSeen::Uploaded));
+    assert_eq!(bench.world.calls("one", Verb::GiveUp), 9);
+}
+
+#[tokio::test]
+async fn a_wish_that_cannot_be_read_is_refused_once() {
+    let (bench, images) = bench().await;
+    let mut strange = wish(7);
+    strange.spec = Some(json!({"picture": IMAGE}));
+    bench.service.want(strange);
+    bench.pass(2).await;
+    bench.service.want(server(2, "running"));
+    bench.pass(10).await;
+    let said = told(&bench);
+    let [SnapshotSeen::Failed { reason }] = said.as_slice() else {
+        panic!("{said:?}")
+    };
+    assert!(reason.contains("too old"), "{reason}");
+    assert!(images.with(|(brought, _)| brought.is_empty()));
 }

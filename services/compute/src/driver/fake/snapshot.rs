@@ -3,22 +3,24 @@
 use futures_util::FutureExt as _;
 use tokio::io::AsyncWriteExt as _;
 
-use super::{FakeDriver, Verb};
-use crate::driver::{Answer, DriverError, Pipe};
+use super::{FakeDriver, Power, Verb};
+use crate::driver::{Answer, DriverError, NOT_ON, Pipe};
 use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::ServerId;
 
 /// A header of version 2, padded to a sector; behind it stands whose disk it would be.
 const HEADER: usize = 512;
 
+/// What a guest would see of it.
+const VIRTUAL_BYTES: u64 = 1 << 30;
+
 /// The file's bytes.
 fn file(server: &ServerId, wish: &SnapshotWish) -> Vec<u8> {
-    let virtual_bytes = wish.disk_gib.max(1) << 30;
     let mut bytes = Vec::from(*b"QFI\xfb");
     bytes.extend(2_u32.to_be_bytes()); // version
     bytes.extend([0; 12]); // no backing file
     bytes.extend(16_u32.to_be_bytes()); // clusters of 64 KiB
-    bytes.extend(virtual_bytes.to_be_bytes());
+    bytes.extend(VIRTUAL_BYTES.to_be_bytes());
     bytes.resize(HEADER, 0);
     bytes.extend(format!("simulated: {server} {} {}\n", wish.epoch, wish.image).into_bytes());
     bytes
@@ -34,6 +36,9 @@ impl FakeDriver {
             let guest = host.guest(server)?;
             if !guest.disks.contains(&wish.epoch) {
                 return Err(DriverError::Failed("the root disk is not there".to_owned()));
+            }
+            if wish.on && !matches!(guest.power, Power::On | Power::Paused) {
+                return Err(DriverError::Unavailable(NOT_ON.to_owned()));
             }
             guest.snapshots.insert(wish.image.clone());
             Ok(u64::try_from(file(server, wish).len()).unwrap_or(u64::MAX))

@@ -170,6 +170,15 @@ impl Driver for FakeDriver {
         self.drop_taken(server, wish)
     }
 
+    fn give_up_snapshots(&self) -> Answer<'_, ()> {
+        self.call(Verb::GiveUp, self.latency().look, |host| {
+            for guest in host.servers.values_mut() {
+                guest.snapshots.clear();
+            }
+            Ok(())
+        })
+    }
+
     fn await_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
         self.listen(spec)
     }

@@ -16,7 +16,7 @@ use super::backup::{self, Job};
 use super::disks::remove_file;
 use super::link::find;
 use super::{LibvirtDriver, Shared, carry, child};
-use crate::driver::{DriverError, Pipe};
+use crate::driver::{Driver as _, DriverError, NOT_ON, Pipe};
 use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{ImageId, ServerId};
 
@@ -84,6 +84,7 @@ impl LibvirtDriver {
         );
         match begun.await? {
             Begun::Copying => self.copied(server).await?,
+            Begun::Off if wish.on => return Err(DriverError::Unavailable(NOT_ON.to_owned())),
             Begun::Off => {
                 let disk = self.shared.disks.disk(server, wish.epoch)?;
                 child::flatten(&disk, &place, &self.clock).await?;
@@ -133,6 +134,22 @@ impl LibvirtDriver {
         image: &ImageId,
     ) -> Result<(), DriverError> {
         let place = self.shared.snapshots.place(image)?;
+        let given_up = self.give_up_copy(server).await;
+        remove_file(&place)?;
+        given_up
+    }
+
+    /// Gives up whatever is being copied of any guest here.
+    pub(super) async fn give_up_copies(&self) -> Result<(), DriverError> {
+        let mut outcome = Ok(());
+        for server in self.list().await? {
+            // One that cannot be asked is not in the way of the others.
+            outcome = outcome.and(self.give_up_copy(&server).await);
+        }
+        outcome
+    }
+
+    async fn give_up_copy(&self, server: &ServerId) -> Result<(), DriverError> {
         let id = server.clone();
         let given_up = self.call(
             server.as_str(),
@@ -145,9 +162,7 @@ impl LibvirtDriver {
                 })
             },
         );
-        let given_up = given_up.await;
-        remove_file(&place)?;
-        given_up
+        given_up.await
     }
 }
 

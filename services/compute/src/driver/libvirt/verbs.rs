@@ -108,6 +108,10 @@ impl Driver for LibvirtDriver {
         self.drop_taken(server, &wish.image).boxed()
     }
 
+    fn give_up_snapshots(&self) -> Answer<'_, ()> {
+        self.give_up_copies().boxed()
+    }
+
     fn await_guest<'a>(&'a self, spec: &'a ServerSpec) -> Answer<'a, ()> {
         async move {
             let Some(LiveWish::Arrive { session, .. }) = &spec.live else {
