@@ -91,6 +91,15 @@ pub(crate) struct Rest {
     pub by_name: bool,
 }
 
+/// The limits that a quota of block storage may set.
+pub(crate) const BLOCK_LIMITS: [&str; 5] = [
+    "gigabytes",
+    "volumes",
+    "backups",
+    "backup_gigabytes",
+    "snapshots",
+];
+
 /// Where a sibling has the quotas of projects.
 #[derive(Debug)]
 pub(crate) struct Limits {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Did, Outcome, Seen, Why, Work, gone, inner};
 use crate::model::function::shown;
+use crate::model::kind::BLOCK_LIMITS;
 use crate::peers::{Ask, encoded};
 
 /// Goes on at once, when what was seen is noted.
@@ -375,15 +376,6 @@ pub(super) async fn remove_association(work: &Work<'_>) -> Did {
     Ok(Outcome::Done(Seen::default()))
 }
 
-/// The limits that a quota may set.
-pub(crate) const LIMITS: [&str; 5] = [
-    "gigabytes",
-    "volumes",
-    "backups",
-    "backup_gigabytes",
-    "snapshots",
-];
-
 /// Sets a project's quotas; those that are set no longer are the defaults again.
 pub(super) async fn quota(work: &Work<'_>) -> Did {
     let Some(project) = work.row.data.get("project_id").and_then(Value::as_str) else {
@@ -398,7 +390,7 @@ pub(super) async fn quota(work: &Work<'_>) -> Did {
     let defaults = seen(work, format!("{target}/defaults"), "quota_set").await?;
     let defaults = defaults.unwrap_or_default();
     let mut set = Map::new();
-    for name in LIMITS {
+    for name in BLOCK_LIMITS {
         let before = work
             .row
             .properties

@@ -3,7 +3,7 @@
 mod aggregate;
 mod batches;
 mod block;
-pub(crate) mod block_admin;
+mod block_admin;
 mod compute;
 pub(crate) mod container;
 pub(crate) mod health;
