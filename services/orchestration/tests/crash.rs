@@ -134,6 +134,22 @@ async fn removing_a_stack() {
 }
 
 #[tokio::test]
+async fn removing_what_leaves_copies() {
+    let resources = json!({
+        "server": {"type": "OS::Nova::Server", "deletion_policy": "snapshot", "properties": {"image": "i", "flavor": "tiny"}},
+        "volume": {"type": "OS::Cinder::Volume", "deletion_policy": "snapshot", "properties": {"size": 1}},
+    });
+    check(10, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", resources.clone()).await;
+        let target = path(&format!("/stacks/{stack}"));
+        cloud.member().delete(&target).await.expect(204);
+        (cloud, stack)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn going_back_from_a_failed_update() {
     check(10, || async {
         let cloud = cloud().await;

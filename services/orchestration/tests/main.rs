@@ -25,6 +25,7 @@ mod servers;
 mod siblings;
 mod signals;
 mod stacks;
+mod stand_in_images;
 mod stand_ins;
 mod things;
 mod together;

@@ -226,6 +226,9 @@ impl State {
             }
             (_, ["v2", "images", id, rest @ ..]) => self.images(method, (id, rest), body),
             ("POST", ["v2", "images"]) => self.images(method, ("", &[]), body),
+            ("GET", ["v2", "images"]) if query.iter().any(|(key, _)| key == "instance_uuid") => {
+                self.images_of(&query[0].1)
+            }
             ("GET", ["v2", "images"]) => (200, json!({"images": [{"id": "an-image"}]})),
             other => panic!("nobody is asked this: {other:?}"),
         }

@@ -1,10 +1,10 @@
-//! Stand-ins for what administrators set in block storage, for server groups and for images.
+//! Stand-ins for what administrators set in block storage, and for server groups.
 
 use serde_json::{Value, json};
 
 use crate::siblings::{Answer, State, missing};
 
-fn refused(code: u16, why: &str) -> Answer {
+pub fn refused(code: u16, why: &str) -> Answer {
     (code, json!({"badRequest": {"code": code, "message": why}}))
 }
 
@@ -60,6 +60,9 @@ impl State {
     }
 
     pub fn server_action(&mut self, id: &str, body: &Value) -> Answer {
+        if let Some(given) = body.get("createImage") {
+            return self.image_of(id, given);
+        }
         let refused = self.refuses.contains_key("resize");
         let Some(server) = self.rows("servers").get_mut(id) else {
             return missing();
@@ -407,27 +410,6 @@ impl State {
             other => panic!("server groups are not asked this: {other:?}"),
         }
     }
-
-    /// What is fetched is there at the second look.
-    pub fn images(&mut self, method: &str, (id, rest): (&str, &[&str]), body: &Value) -> Answer {
-        if id.is_empty() {
-            let id = body["id"].as_str().unwrap().to_owned();
-            let mut image = body.clone();
-            image["status"] = json!("queued");
-            image["tags"] = json!([]);
-            self.rows("images").insert(id, image.clone());
-            return (201, image);
-        }
-        if (method, rest) == ("DELETE", &[] as &[&str]) {
-            let gone = self.rows("images").remove(id);
-            return gone.map_or_else(missing, |_| (204, Value::Null));
-        }
-        let refused = self.refuses.get("images").cloned();
-        match self.rows("images").get_mut(id) {
-            Some(image) => one_image(image, (method, rest), body, refused),
-            None => missing(),
-        }
-    }
 }
 
 fn one_type(kind: &mut Value, (method, rest): (&str, &[&str]), body: &Value) -> Answer {
@@ -458,62 +440,4 @@ fn one_type(kind: &mut Value, (method, rest): (&str, &[&str]), body: &Value) -> 
         other => panic!("a type is not asked this: {other:?}"),
     }
     (200, json!({ "volume_type": kind }))
-}
-
-fn one_image(
-    image: &mut Value,
-    (method, rest): (&str, &[&str]),
-    body: &Value,
-    refused: Option<String>,
-) -> Answer {
-    match (method, rest) {
-        ("GET", []) => {
-            let shown = image.clone();
-            if shown["status"] == "importing" {
-                image["status"] = json!(if refused.is_some() {
-                    "queued"
-                } else {
-                    "active"
-                });
-                if let Some(why) = refused {
-                    image["os_glance_failed_import"] = json!(why);
-                }
-            }
-            return (200, shown);
-        }
-        ("POST", ["import"]) => {
-            image["from"] = body["method"]["uri"].clone();
-            image["status"] = json!("importing");
-        }
-        ("PATCH", []) => {
-            for change in body.as_array().unwrap() {
-                let name = &change["path"].as_str().unwrap()[1..];
-                let fields = image.as_object_mut().unwrap();
-                match change["op"].as_str().unwrap() {
-                    "remove" => drop(fields.remove(name).unwrap()),
-                    op => assert_eq!(
-                        fields
-                            .insert(name.to_owned(), change["value"].clone())
-                            .is_some(),
-                        op == "replace"
-                    ),
-                }
-            }
-        }
-        ("POST", ["actions", verb]) => {
-            let status = if *verb == "deactivate" {
-                "deactivated"
-            } else {
-                "active"
-            };
-            image["status"] = json!(status);
-        }
-        ("PUT", ["tags", tag]) => image["tags"].as_array_mut().unwrap().push(json!(tag)),
-        ("DELETE", ["tags", tag]) => image["tags"]
-            .as_array_mut()
-            .unwrap()
-            .retain(|known| known != tag),
-        other => panic!("an image is not asked this: {other:?}"),
-    }
-    (200, image.clone())
 }

@@ -208,6 +208,11 @@ impl Kind {
         self.nested() || matches!(self.how, How::ExtraRoutes)
     }
 
+    /// Whether a copy of its thing can stay when it goes (`deletion_policy: snapshot`).
+    pub const fn leaves_copies(&self) -> bool {
+        matches!(self.how, How::Volume | How::Server)
+    }
+
     /// Whether somebody can tell it something.
     pub const fn signalled(&self) -> bool {
         matches!(

@@ -196,7 +196,7 @@ fn judge_resource(scene: &Scene, definition: &Definition, depth: i64) -> Result<
     for value in definition.properties.values() {
         check_attributes(scene, value)?;
     }
-    let copies = matches!(&target, Target::Kind(kind) if matches!(kind.how, How::Volume));
+    let copies = target.kind().is_some_and(Kind::leaves_copies);
     if scene.deletion(definition)? == Deletion::Snapshot && !copies {
         return Err(Refusal::invalid(format!(
             "{place}: \"Snapshot\" deletion policy not supported"
