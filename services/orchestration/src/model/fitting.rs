@@ -102,9 +102,15 @@ fn check_nics(server: &Map<String, Value>) -> Result<(), Refusal> {
             Some(
                 "Cannot define the following properties at the same time: networks/fixed_ip, networks/port.",
             )
-        } else if has("floating_ip") && !has("port") && !has("subnet") {
+        } else if has("floating_ip")
+            && !["port", "subnet", "port_extra_properties"].iter().any(|name| has(name))
+        {
             Some(
                 "Property \"floating_ip\" is not supported if only \"network\" is specified, because the corresponding port can not be retrieved.",
+            )
+        } else if without_ips(nic) && (has("subnet") || has("fixed_ip")) {
+            Some(
+                "Cannot define the following properties at the same time: networks/port_extra_properties/no_fixed_ips, networks/subnet, networks/fixed_ip.",
             )
         } else {
             None
@@ -114,6 +120,12 @@ fn check_nics(server: &Map<String, Value>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Whether the port of a nic is to have no addresses.
+fn without_ips(nic: &Map<String, Value>) -> bool {
+    let extra = nic.get("port_extra_properties");
+    extra.and_then(|extra| extra.get("no_fixed_ips")?.as_bool()) == Some(true)
 }
 
 /// A server boots from one thing.

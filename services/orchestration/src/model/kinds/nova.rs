@@ -1,6 +1,7 @@
 //! Types of the compute service.
 
 use super::limit;
+use super::neutron_port::EXTRA;
 use crate::model::kind::{How, Kind, Limits};
 use crate::model::property::{Prop, Rule, boolean, float, integer, list, map, text};
 
@@ -21,9 +22,15 @@ const NETWORK: &[Prop] = &[
         "subnet",
         "Name or ID of the subnet in which to allocate the IP address of a port that is made for the server and goes with it.",
     ),
+    map(
+        "port_extra_properties",
+        "Dict that has expected port properties: a port that is made for the server has them, and goes with it.",
+    )
+    .in_place()
+    .of(EXTRA),
     text(
         "floating_ip",
-        "ID or address of the floating IP to associate; with a port or a subnet only.",
+        "ID or address of the floating IP to associate; with a port, a subnet or port_extra_properties only.",
     ),
     text(
         "fixed_ip",
