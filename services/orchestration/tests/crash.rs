@@ -325,3 +325,51 @@ async fn what_administrators_set_and_images() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn projects_people_and_the_catalogue() {
+    let of = |name: &str| json!({ "get_resource": name });
+    let thing = |kind: &str, properties: Value| json!({"type": format!("OS::Keystone::{kind}"), "properties": properties});
+    let resources = |project: &str, role: &str| {
+        json!({
+            "project": thing("Project", json!({"name": project})),
+            "group": thing("Group", json!({"name": "g"})),
+            "user": thing("User", json!({"name": "u", "password": role, "groups": [of("group")], "roles": [{"role": of(role), "project": of("project")}]})),
+            "one": thing("Role", json!({"name": "one"})),
+            "two": thing("Role", json!({"name": "two"})),
+            "given": thing("GroupRoleAssignment", json!({"group": of("group"), "roles": [{"role": of(role), "domain": "default"}]})),
+            "domain": thing("Domain", json!({"name": "d"})),
+            "region": thing("Region", json!({"id": "r"})),
+            "service": thing("Service", json!({"name": "s", "type": "t"})),
+            "endpoint": thing("Endpoint", json!({"service": of("service"), "region": of("region"), "interface": "public", "url": "http://a.test"})),
+        })
+    };
+    let of_admin = || async {
+        let mut cloud = cloud().await;
+        cloud.who = Persona::Admin;
+        cloud
+    };
+    check(20, || async {
+        let cloud = of_admin().await;
+        let body = json!({"template": template(resources("p", "one"))});
+        let stack = cloud.create("s", body).await;
+        (cloud, stack)
+    })
+    .await;
+    check(10, || async {
+        let cloud = of_admin().await;
+        let stack = cloud.made("s", resources("p", "one")).await;
+        let body = json!({"template": template(resources("q", "two"))});
+        cloud.update(&stack, body).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+    check(10, || async {
+        let cloud = of_admin().await;
+        let stack = cloud.made("s", resources("p", "one")).await;
+        let target = format!("/v1/{}/stacks/{stack}", Persona::Admin.project());
+        cloud.member().delete(&target).await.expect(204);
+        (cloud, stack)
+    })
+    .await;
+}

@@ -9,7 +9,7 @@ pub fn refused(code: u16, why: &str) -> Answer {
 }
 
 /// The fields that a body has inside, whatever it is called.
-fn inside(body: &Value) -> serde_json::Map<String, Value> {
+pub fn inside(body: &Value) -> serde_json::Map<String, Value> {
     body.as_object()
         .and_then(|body| body.values().next()?.as_object().cloned())
         .unwrap_or_default()
@@ -316,15 +316,6 @@ impl State {
         }
     }
 
-    /// There is one project, of the id `p1` and the name `first`.
-    pub fn projects(&mut self, rest: &[&str]) -> Answer {
-        match rest {
-            [] => (200, json!({"projects": [{"id": "p1", "name": "first"}]})),
-            ["p1"] => (200, json!({"project": {"id": "p1"}})),
-            _another => missing(),
-        }
-    }
-
     /// Quotas of servers and networks: nobody has any, or one row.
     pub fn limits(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
         match (method, rest) {
@@ -373,16 +364,6 @@ impl State {
                 (200, json!({ "backups": found }))
             }
             other => panic!("backups are not asked this: {other:?}"),
-        }
-    }
-
-    /// There is one user, of the id `u1` and the name `alice`.
-    pub fn users(&mut self, rest: &[&str], name: Option<&str>) -> Answer {
-        match (rest, name) {
-            ([], Some("alice")) => (200, json!({"users": [{"id": "u1", "name": "alice"}]})),
-            ([], _another) => (200, json!({"users": []})),
-            (["u1"], _) => (200, json!({"user": {"id": "u1"}})),
-            _another => missing(),
         }
     }
 

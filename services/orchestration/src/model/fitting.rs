@@ -74,6 +74,7 @@ pub(crate) fn properties(
                 )));
             }
         }
+        name if name.starts_with("OS::Keystone::") => check_roles(&filled)?,
         "OS::Heat::Stack" => region::check_context(&filled)?,
         "OS::Heat::AutoScalingGroup" if later.is_empty() => {
             group::size(&filled, None)?;
@@ -81,6 +82,27 @@ pub(crate) fn properties(
         _other => {}
     }
     Ok(filled)
+}
+
+/// Each role is given on a project or on a domain.
+fn check_roles(properties: &Map<String, Value>) -> Result<(), Refusal> {
+    let roles = properties.get("roles").and_then(Value::as_array);
+    for one in roles.into_iter().flatten() {
+        let has = |name: &str| one.get(name).is_some_and(|value| !value.is_null());
+        let role = one.get("role").and_then(Value::as_str).unwrap_or_default();
+        let why = match (has("project"), has("domain")) {
+            (true, true) => {
+                "Cannot define the following properties at the same time: project, domain."
+                    .to_owned()
+            }
+            (false, false) if !role.is_empty() => {
+                format!("Either project or domain must be specified for role {role}")
+            }
+            _one_of_them => continue,
+        };
+        return Err(Refusal::invalid(format!("roles: {why}")));
+    }
+    Ok(())
 }
 
 /// Each nic of a server says what it is in, once.

@@ -6,6 +6,8 @@ mod block;
 mod block_admin;
 mod compute;
 pub(crate) mod container;
+mod directory;
+mod grants;
 pub(crate) mod health;
 mod image;
 pub(crate) mod keep;
@@ -251,6 +253,8 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::HostAggregate => aggregate::ensure(work).await,
         How::WebImage => image::ensure(work).await,
         How::Container => container::ensure(work).await,
+        How::Directory(collection) => directory::ensure(work, collection).await,
+        How::RoleAssignment(prop, many) => grants::ensure(work, (prop, many)).await,
     }
 }
 
@@ -319,6 +323,8 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::HostAggregate => aggregate::remove(work).await,
         How::WebImage => image::remove(work).await,
         How::Container => container::remove(work).await,
+        How::Directory(collection) => directory::remove(work, collection).await,
+        How::RoleAssignment(..) => grants::remove(work).await,
         How::Nothing
         | How::AccessPolicy
         | How::Value
@@ -351,6 +357,8 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::HostAggregate) => aggregate::look(work).await,
         Some(How::WebImage) => image::look(work).await,
         Some(How::Container) => container::ensure(work).await,
+        Some(How::Directory(collection)) => directory::look(work, collection).await,
+        Some(How::RoleAssignment(..)) => grants::look(work).await,
         _local => here(),
     }
 }
