@@ -36,6 +36,8 @@ pub(crate) enum How {
     CloudConfig,
     MultipartMime,
     Deployment,
+    /// A server that is not of this cloud.
+    DeployedServer,
     /// One deployment per server, as a nested stack.
     Deployments,
     /// A nested stack whose template is a property.
@@ -209,7 +211,8 @@ const AWAY: &[(&str, &str)] = &[
 ];
 
 /// Attributes that the original has and that are nothing in this cloud.
-const NOTHING_HERE: [(&str, &str); 9] = [
+const NOTHING_HERE: [(&str, &str); 10] = [
+    ("OS::Heat::DeployedServer", "os_collect_config"),
     ("OS::Heat::WaitConditionHandle", "token"),
     ("OS::Neutron::Net", "l2_adjacency"),
     ("OS::Neutron::Net", "qos_policy_id"),

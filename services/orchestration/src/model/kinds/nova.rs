@@ -2,6 +2,7 @@
 
 use super::limit;
 use super::neutron_port::EXTRA;
+use super::software::TRANSPORT;
 use crate::model::kind::{How, Kind, Limits};
 use crate::model::property::{Prop, Rule, boolean, float, integer, list, map, text};
 
@@ -127,10 +128,7 @@ const SERVER: &[Prop] = &[
         .default("\"REPLACE\"")
         .rule(Rule::Allowed(&["REPLACE", "IGNORE", "REBUILD"])),
     text("user_data_format", "How the user_data should be formatted for the server. RAW and HEAT_CFNTOOLS pass it on unchanged; with SOFTWARE_CONFIG the server's metadata lists what is to be deployed.").default("\"HEAT_CFNTOOLS\"").rule(Rule::Allowed(&["HEAT_CFNTOOLS", "RAW", "SOFTWARE_CONFIG"])),
-    text("software_config_transport", "How the server should receive the metadata required for software configuration. No agent in a guest is configured here: one that is to learn of deployments has to know credentials and ask for them itself.")
-        .in_place()
-        .default("\"POLL_SERVER_CFN\"")
-        .rule(Rule::Allowed(&["POLL_SERVER_CFN", "POLL_SERVER_HEAT", "POLL_TEMP_URL"])),
+    TRANSPORT,
     boolean("config_drive", "If True, enable config drive on the server."),
     text("admin_pass", "The administrator password for the server."),
     text("diskConfig", "Control how the disk is partitioned when the server is created.").rule(Rule::Allowed(&["AUTO", "MANUAL"])),

@@ -229,6 +229,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
             software::config(work, kind).await
         }
         How::Deployment => software::deploy(work, "CREATE").await,
+        How::DeployedServer => Ok(local::deployed_server(work)),
         How::Stack | How::ResourceGroup | How::Chain | How::ScalingGroup | How::Deployments => {
             Box::pin(nested::ensure(work)).await
         }
@@ -326,6 +327,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::Directory(collection) => directory::remove(work, collection).await,
         How::RoleAssignment(..) => grants::remove(work).await,
         How::Nothing
+        | How::DeployedServer
         | How::AccessPolicy
         | How::Value
         | How::RandomString
