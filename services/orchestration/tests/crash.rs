@@ -194,7 +194,8 @@ async fn other_nics_of_a_server() {
         let sub = |cidr: &str| json!({"type": "OS::Neutron::Subnet", "properties": {"network": of("net"), "cidr": cidr}});
         let floating = json!({"type": "OS::Neutron::FloatingIP", "properties": {"floating_network": "00000000-0000-4000-8000-000000000098"}});
         let pair = json!([{"ip_address": if subnet == "a" { "10.0.0.7" } else { "10.0.0.8" }}]);
-        let other = json!({"network": of("net"), "port_extra_properties": {"allowed_address_pairs": pair}});
+        let other =
+            json!({"network": of("net"), "port_extra_properties": {"allowed_address_pairs": pair}});
         let nics = json!([{"subnet": of(subnet), "floating_ip": of(ip)}, other]);
         json!({
             "net": {"type": "OS::Neutron::Net"}, "a": sub("10.0.0.0/24"), "b": sub("10.0.1.0/24"), "i": floating, "j": floating,

@@ -131,7 +131,12 @@ async fn a_project_and_its_people_are_made_changed_and_go() {
     );
     let project = only(&cloud, "projects");
     assert_eq!(
-        [&project["id"], &project["name"], &project["description"], &project["tags"]],
+        [
+            &project["id"],
+            &project["name"],
+            &project["description"],
+            &project["tags"]
+        ],
         [&json!(p), &json!("gemini"), &json!("d"), &json!([])]
     );
     assert_eq!(keys(&cloud, "members"), [format!("other/{u}")]);
@@ -227,7 +232,10 @@ async fn roles_that_were_given_before_stay_where_they_are() {
     cloud.member().post(&target, json!({"check": null})).await;
     cloud.settle().await;
     let reason = cloud.show(&stack).await["stack_status_reason"].to_string();
-    assert!(reason.contains(&format!("not given any more: {own}")), "{reason}");
+    assert!(
+        reason.contains(&format!("not given any more: {own}")),
+        "{reason}"
+    );
     cloud.updated(&stack, all("Default")).await;
     complete(&cloud, &stack).await;
     assert_eq!(keys(&cloud, "grants"), [own, before.clone()]);

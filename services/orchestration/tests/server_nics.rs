@@ -134,7 +134,8 @@ async fn a_nic_may_say_what_its_port_is_like_and_say_it_otherwise_later() {
         "allowed_address_pairs": [{"ip_address": "10.0.0.100"}], "mac_address": "fa:16:3e:00:00:01",
         "value_specs": {"dns_name": "web"},
     }});
-    let second = json!({"subnet": of("b"), "port_extra_properties": {"port_security_enabled": false}});
+    let second =
+        json!({"subnet": of("b"), "port_extra_properties": {"port_security_enabled": false}});
     let stack = cloud.made("s", in_subnets(json!([first, second]))).await;
     let shown = cloud.show(&stack).await;
     assert_eq!(shown["stack_status"], "CREATE_COMPLETE", "{shown}");
@@ -161,18 +162,26 @@ async fn a_nic_may_say_what_its_port_is_like_and_say_it_otherwise_later() {
     let mut next = first.clone();
     let extra = json!({"mac_address": "fa:16:3e:00:00:01", "admin_state_up": false});
     next["port_extra_properties"] = extra;
-    cloud.updated(&stack, in_subnets(json!([second, next]))).await;
+    cloud
+        .updated(&stack, in_subnets(json!([second, next])))
+        .await;
     let shown = cloud.show(&stack).await;
     assert_eq!(shown["stack_status"], "UPDATE_COMPLETE", "{shown}");
     let now = port_of(&cloud, &only(&cloud), 0);
     assert_eq!(
-        [&now["id"], &now["admin_state_up"], &now["allowed_address_pairs"]],
+        [
+            &now["id"],
+            &now["admin_state_up"],
+            &now["allowed_address_pairs"]
+        ],
         [&port["id"], &json!(false), &json!([])]
     );
     assert_eq!(cloud.siblings.count("ports"), 2);
     // What it has from the beginning is had by another port only.
     next["port_extra_properties"]["mac_address"] = json!("fa:16:3e:00:00:02");
-    cloud.updated(&stack, in_subnets(json!([next, second]))).await;
+    cloud
+        .updated(&stack, in_subnets(json!([next, second])))
+        .await;
     assert_eq!(cloud.state(&stack).await, "UPDATE_COMPLETE");
     assert_eq!(cloud.siblings.count("ports"), 2);
     let macs: Vec<Value> = cloud.siblings.state().rows["ports"]

@@ -305,7 +305,10 @@ async fn an_image_of_a_server_stays_where_that_is_said_and_is_done_before_the_se
         .insert("images".to_owned(), String::new());
     cloud.delete(&stack).await;
     let reason = cloud.show(&stack).await["stack_status_reason"].to_string();
-    assert!(reason.contains("that was to be kept is deleted"), "{reason}");
+    assert!(
+        reason.contains("that was to be kept is deleted"),
+        "{reason}"
+    );
     assert_eq!(only(&cloud)["id"], made["id"]);
     cloud.siblings.state().refuses.clear();
     cloud.delete(&stack).await;
@@ -346,7 +349,10 @@ async fn a_server_of_which_no_image_can_be_made_stays_and_says_why() {
     cloud.updated(&stack, next).await;
     cloud.delete(&stack).await;
     cloud.get(&stack, "").await.expect(404);
-    assert_eq!((cloud.siblings.count("servers"), images(&cloud)), (0, vec![]));
+    assert_eq!(
+        (cloud.siblings.count("servers"), images(&cloud)),
+        (0, vec![])
+    );
 }
 
 #[tokio::test]
@@ -358,5 +364,8 @@ async fn nothing_is_kept_of_a_server_that_never_ran() {
     assert_eq!(cloud.state(&stack).await, "CREATE_FAILED");
     cloud.delete(&stack).await;
     cloud.get(&stack, "").await.expect(404);
-    assert_eq!((cloud.siblings.count("servers"), images(&cloud)), (0, vec![]));
+    assert_eq!(
+        (cloud.siblings.count("servers"), images(&cloud)),
+        (0, vec![])
+    );
 }

@@ -61,7 +61,7 @@ impl State {
             }
             ("POST", []) => {
                 let mut row = inside(body);
-                if taken(&row["name"], "") {
+                if taken(row.get("name").unwrap_or(&Value::Null), "") {
                     return refused(409, "Conflict occurred: Duplicate entry.");
                 }
                 let own = self.id();
@@ -93,7 +93,9 @@ impl State {
             }
             ("DELETE", [id]) => {
                 let rows = self.rows(&rows_of(collection));
-                if collection == "domains" && rows.get(*id).is_some_and(|row| row["enabled"] == true) {
+                if collection == "domains"
+                    && rows.get(*id).is_some_and(|row| row["enabled"] == true)
+                {
                     return refused(403, "Cannot delete a domain that is enabled");
                 }
                 let gone = rows.remove(*id);

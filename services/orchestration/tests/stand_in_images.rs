@@ -20,7 +20,8 @@ impl State {
         server["OS-EXT-STS:task_state"] = json!("image_uploading");
         let image = self.id();
         let mut row = given["metadata"].clone();
-        let more = json!({"id": image, "name": given["name"], "status": "saving", "instance_uuid": id});
+        let more =
+            json!({"id": image, "name": given["name"], "status": "saving", "instance_uuid": id});
         row.as_object_mut()
             .unwrap()
             .extend(more.as_object().unwrap().clone());

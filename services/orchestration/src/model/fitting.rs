@@ -74,7 +74,11 @@ pub(crate) fn properties(
                 )));
             }
         }
-        name if name.starts_with("OS::Keystone::") => check_roles(&filled)?,
+        name if name.starts_with("OS::Keystone::") => {
+            if !later.iter().any(|name| name == "roles") {
+                check_roles(&filled)?;
+            }
+        }
         "OS::Heat::Stack" => region::check_context(&filled)?,
         "OS::Heat::AutoScalingGroup" if later.is_empty() => {
             group::size(&filled, None)?;
@@ -125,7 +129,9 @@ fn check_nics(server: &Map<String, Value>) -> Result<(), Refusal> {
                 "Cannot define the following properties at the same time: networks/fixed_ip, networks/port.",
             )
         } else if has("floating_ip")
-            && !["port", "subnet", "port_extra_properties"].iter().any(|name| has(name))
+            && !["port", "subnet", "port_extra_properties"]
+                .iter()
+                .any(|name| has(name))
         {
             Some(
                 "Property \"floating_ip\" is not supported if only \"network\" is specified, because the corresponding port can not be retrieved.",

@@ -15,9 +15,12 @@ const fn enabled(doc: &'static str) -> Prop {
     boolean("enabled", doc).in_place().default("true")
 }
 
-const DOMAIN: Prop = text("domain", "Name or ID of keystone domain. It cannot be changed.")
-    .in_place()
-    .default("\"default\"");
+const DOMAIN: Prop = text(
+    "domain",
+    "Name or ID of keystone domain. It cannot be changed.",
+)
+.in_place()
+.default("\"default\"");
 
 const ROLES: Prop = list(
     "roles",
@@ -175,10 +178,7 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             ("default_project_id", "Default project id for user."),
             ("domain_id", "Domain id for user."),
             ("enabled", "Flag of enable user."),
-            (
-                "password_expires_at",
-                "Show user password expiration time.",
-            ),
+            ("password_expires_at", "Show user password expiration time."),
         ],
         how: How::Directory(&Directory {
             many: "users",

@@ -12,7 +12,8 @@ pub(super) const NAME: Prop = text(
 pub(super) const UP: Prop = boolean("admin_state_up", "The administrative status.")
     .in_place()
     .default("true");
-pub(super) const SPECS: Prop = map("value_specs", "Extra parameters to include in the request.").in_place();
+pub(super) const SPECS: Prop =
+    map("value_specs", "Extra parameters to include in the request.").in_place();
 pub(super) const TAGS: Prop = list("tags", "The tags to be added to the thing.").in_place();
 pub(super) const DESCRIPTION: Prop = text("description", "A description for people.").in_place();
 

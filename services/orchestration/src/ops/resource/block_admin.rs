@@ -353,7 +353,8 @@ pub(super) async fn remove_association(work: &Work<'_>) -> Did {
 pub(super) async fn quota(work: &Work<'_>) -> Did {
     let Some(project) = work.row.data.get("project_id").and_then(Value::as_str) else {
         // Noted before anything is set: it is set back when this goes.
-        let project = directory::named(work, "projects", work.text("project").unwrap_or_default()).await?;
+        let project =
+            directory::named(work, "projects", work.text("project").unwrap_or_default()).await?;
         let seen = Seen::default().with("project_id", project);
         return Ok(Outcome::Wait(seen, AT_ONCE));
     };

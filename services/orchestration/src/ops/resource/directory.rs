@@ -75,7 +75,9 @@ pub(super) async fn named(work: &Work<'_>, many: &str, given: &str) -> Result<St
     if given.is_empty() {
         return Err(missing());
     }
-    let parts = given.strip_suffix('}').and_then(|text| text.split_once('{'));
+    let parts = given
+        .strip_suffix('}')
+        .and_then(|text| text.split_once('{'));
     let domain = match parts {
         Some((_, domain)) => Some(Box::pin(named(work, "domains", domain)).await?),
         None => None,
@@ -127,7 +129,10 @@ async fn fields(work: &Work<'_>, directory: &Directory) -> Result<Map<String, Va
 fn is(now: Option<&Value>, wanted: &Value) -> bool {
     let texts = |value: &Value| {
         let list = value.as_array()?.iter().filter_map(Value::as_str);
-        Some(list.map(str::to_owned).collect::<std::collections::BTreeSet<_>>())
+        Some(
+            list.map(str::to_owned)
+                .collect::<std::collections::BTreeSet<_>>(),
+        )
     };
     let now = now.unwrap_or(&Value::Null);
     let empty = |value: &Value| value.is_null() || value.as_str() == Some("");
@@ -178,7 +183,10 @@ pub(super) async fn ensure(work: &Work<'_>, directory: &Directory) -> Did {
             work.ask(&Ask::patch("identity", target, &body)).await?;
             crash_point!("directory.changed");
         }
-        return Ok(Outcome::Wait(Seen::id(id).with(CHANGED, generation), AT_ONCE));
+        return Ok(Outcome::Wait(
+            Seen::id(id).with(CHANGED, generation),
+            AT_ONCE,
+        ));
     }
     if directory.many == "users"
         && let Some(under_way) = groups(work, id).await?
@@ -193,7 +201,12 @@ pub(super) async fn ensure(work: &Work<'_>, directory: &Directory) -> Did {
 }
 
 async fn make(work: &Work<'_>, directory: &Directory) -> Did {
-    let then = |id: String| Ok(Outcome::Wait(Seen::id(id).with(CHANGED, Value::Null), AT_ONCE));
+    let then = |id: String| {
+        Ok(Outcome::Wait(
+            Seen::id(id).with(CHANGED, Value::Null),
+            AT_ONCE,
+        ))
+    };
     let mut body = fields(work, directory).await?;
     if of_regions(directory) {
         let id = region(work);
@@ -257,7 +270,11 @@ async fn groups(work: &Work<'_>, user: &str) -> Result<Option<Outcome>, Why> {
     let target = format!("/v3/users/{}/groups", encoded(user));
     let list = work.ask(&Ask::get("identity", target)).await?;
     let list = list.get("groups").and_then(Value::as_array);
-    let there: Vec<&str> = list.into_iter().flatten().map(|group| text(group, "id")).collect();
+    let there: Vec<&str> = list
+        .into_iter()
+        .flatten()
+        .map(|group| text(group, "id"))
+        .collect();
     let is_in = |group: &Value| group.as_str().is_some_and(|id| there.contains(&id));
     let news: Vec<Value> = wanted
         .iter()
@@ -307,9 +324,7 @@ pub(super) async fn look(work: &Work<'_>, directory: &Directory) -> Did {
 pub(super) async fn remove(work: &Work<'_>, directory: &Directory) -> Did {
     let id = match work.physical() {
         Some(id) => Some(id.to_owned()),
-        None if of_regions(directory) => {
-            work.row.data.contains_key("free").then(|| region(work))
-        }
+        None if of_regions(directory) => work.row.data.contains_key("free").then(|| region(work)),
         None if !work.row.begun() => None,
         None => marked(work, directory).await?,
     };

@@ -21,7 +21,10 @@ fn noted(work: &Work<'_>) -> Vec<Value> {
 }
 
 fn grant(noted: &Value) -> &str {
-    noted.get("grant").and_then(Value::as_str).unwrap_or_default()
+    noted
+        .get("grant")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 fn is_own(noted: &Value) -> bool {
@@ -40,7 +43,11 @@ async fn wanted(work: &Work<'_>, actor: &str) -> Result<Vec<String>, Why> {
         };
         let id = named(work, place, name).await?;
         let role = named(work, "roles", field("role").unwrap_or_default()).await?;
-        let path = format!("/v3/{place}/{}/{actor}/roles/{}", encoded(&id), encoded(&role));
+        let path = format!(
+            "/v3/{place}/{}/{actor}/roles/{}",
+            encoded(&id),
+            encoded(&role)
+        );
         if !wanted.contains(&path) {
             wanted.push(path);
         }
@@ -83,7 +90,8 @@ pub(super) async fn settle(work: &Work<'_>, actor: &str) -> Result<Option<Outcom
     for path in &wanted {
         crash_point!("grants.give");
         let body = json!({});
-        work.ask(&Ask::put("identity", path.as_str(), &body)).await?;
+        work.ask(&Ask::put("identity", path.as_str(), &body))
+            .await?;
         crash_point!("grants.gave");
     }
     list.retain(is_wanted);

@@ -115,9 +115,8 @@ async fn image_of(work: &Work<'_>, id: &str) -> Result<Option<String>, Why> {
     let target = format!("/v2/images?instance_uuid={}", encoded(id));
     let list = work.ask(&Ask::get("image", target)).await?;
     let list = list.get("images").and_then(Value::as_array);
-    let ours = |image: &&Value| {
-        image.get(MADE_BY).and_then(Value::as_str) == Some(work.row.id.as_str())
-    };
+    let ours =
+        |image: &&Value| image.get(MADE_BY).and_then(Value::as_str) == Some(work.row.id.as_str());
     let image = list.into_iter().flatten().find(ours);
     Ok(image.and_then(|image| Some(image.get("id")?.as_str()?.to_owned())))
 }

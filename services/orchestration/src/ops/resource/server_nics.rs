@@ -210,7 +210,8 @@ async fn make(work: &Work<'_>, own: &Value, number: usize) -> Result<String, Why
     }
     let place = own.get("place").unwrap_or(&Value::Null);
     let (network, ip) = whereabouts(work, place).await?;
-    let mut port = json!({"network_id": network, "name": format!("{}-port-{number}", work.row.name)});
+    let mut port =
+        json!({"network_id": network, "name": format!("{}-port-{number}", work.row.name)});
     let mut groups = Vec::new();
     let given = work.prop("security_groups").and_then(Value::as_array);
     for name in given.into_iter().flatten().filter_map(Value::as_str) {
@@ -239,10 +240,7 @@ async fn make(work: &Work<'_>, own: &Value, number: usize) -> Result<String, Why
 }
 
 /// The id of the network that a port is to be in, and what is said of its address.
-async fn whereabouts(
-    work: &Work<'_>,
-    place: &Value,
-) -> Result<(String, Map<String, Value>), Why> {
+async fn whereabouts(work: &Work<'_>, place: &Value) -> Result<(String, Map<String, Value>), Why> {
     let mut ip = Map::new();
     if let Some(address) = field(place, "fixed_ip") {
         ip.insert("ip_address".to_owned(), json!(address));
