@@ -48,7 +48,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// or disk stops reading.
 const PUBLISH_WITHIN: Duration = Duration::from_secs(10);
 /// First and longest pause between attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
 
 /// Not the address of a RabbitMQ server.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +126,8 @@ impl Link {
             let end = self.session().await;
             if self.connected.swap(false, Ordering::AcqRel) {
                 pause = PAUSES.0;
+                // Who waits to hear something does not wait for as long any more.
+                self.local.deliver_everything();
             }
             match end {
                 Err(End::Dropped) | Ok(()) => return,

@@ -1,16 +1,21 @@
 //! Wake-ups: messages without content. Losing every one of them costs latency, never state, because everybody also polls.
 //!
 //! Listeners of this process always hear at once; with RabbitMQ, those of other processes hear too. A broker that dies,
-//! restarts empty or is away for an hour is found again without help; whoever comes back looks at everything once.
+//! restarts empty or is away for an hour is found again without help; who loses it and who comes back looks at everything once.
 
 mod amqp;
 mod local;
+
+use std::time::Duration;
 
 use nephos_runtime::{Clock, WakeSink};
 use nephos_types::Wake;
 
 pub use amqp::AddressError;
 pub use local::Wakes;
+
+/// While no other process is heard, those who wait for them look by themselves after this long.
+const UNHEARD: Duration = Duration::from_secs(1);
 
 /// Carries wake-ups to whoever subscribed to their topic. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,6 +62,16 @@ impl Bus {
         ids: impl IntoIterator<Item = String>,
     ) -> Wakes {
         self.local.subscribe(topic, Some(ids.into_iter().collect()))
+    }
+
+    /// How long somebody who listens may wait for a wake before they look by themselves: as long as they would, while other
+    /// processes are heard, and else a second.
+    #[must_use]
+    pub fn may_wait(&self, at_most: Duration) -> Duration {
+        match self.is_connected() {
+            true => at_most,
+            false => at_most.min(UNHEARD),
+        }
     }
 
     /// Whether other processes hear this one now, and it hears them on all that it listened to when it connected.

@@ -98,6 +98,16 @@ async fn an_address_that_is_none_is_refused() {
 async fn without_a_broker_this_process_hears_itself() {
     let bus = Bus::amqp("amqp://127.0.0.1:1", Clock::system()).unwrap();
     assert!(!bus.is_connected());
+    let (short, long) = (Duration::from_millis(20), Duration::from_secs(25));
+    assert_eq!(
+        (bus.may_wait(short), Bus::local().may_wait(long)),
+        (short, long)
+    );
+    assert_eq!(
+        bus.may_wait(long),
+        Duration::from_secs(1),
+        "nobody else is heard"
+    );
     promises(&bus, &bus).await;
     for n in 0..10_000 {
         bus.wake(Wake::new("a.ops", n.to_string()));
@@ -132,6 +142,9 @@ async fn through_a_broker_that_is_killed_restarted_and_frozen() {
     while wakes.try_next().is_some() {}
 
     broker.kill();
+    let woken = Clock::system().timeout(SOON, wakes.next()).await;
+    assert!(woken.is_some(), "who hears nobody any more looks by itself");
+    while wakes.try_next().is_some() {}
     here.wake(Wake::new("a.ops", "said while it was dead"));
     broker.start().await;
     connected(&here, Duration::from_secs(60)).await;

@@ -273,11 +273,12 @@ impl<S: Send + Sync + 'static> Worker<S> {
     /// Until the next thing is due, at most a poll.
     async fn pause(&self) -> Duration {
         let Ok(Some(next)) = self.0.leases.next_due().await else {
-            return POLL;
+            return self.0.parts.bus.may_wait(POLL);
         };
         let ahead = u64::try_from(next.0.saturating_sub(self.now().0)).unwrap_or(0);
         // Not busy: what is due but not ours to take is looked at again a little later.
-        Duration::from_micros(ahead).clamp(Duration::from_millis(20), POLL)
+        Duration::from_micros(ahead)
+            .clamp(Duration::from_millis(20), self.0.parts.bus.may_wait(POLL))
     }
 
     /// Leases and drives all of these, as many at a time as there are places.

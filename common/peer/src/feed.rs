@@ -22,7 +22,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// made anew by its word.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// Everything wanted on a host, as far as the agent knows. Cheap to clone: items are shared.
+/// Everything wanted on a host, as far as the agent knows. Cheap to clone: all of it is shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// The revision this is.
@@ -32,7 +32,7 @@ pub struct Desired {
     /// Whether a complete document was received since the agent started. Until then nothing may be removed for being absent.
     pub complete: bool,
     /// The wanted things by kind and id; what is gone is not in it.
-    pub items: BTreeMap<(String, String), Arc<FeedItem>>,
+    pub items: Arc<BTreeMap<(String, String), Arc<FeedItem>>>,
 }
 
 impl Desired {
@@ -56,25 +56,25 @@ impl Desired {
 
     fn merge(&mut self, page: FeedPage) {
         if page.complete {
-            self.items.clear();
+            self.items = Arc::default();
             self.complete = true;
         }
+        let items = Arc::make_mut(&mut self.items);
         let mut gone = HashSet::new();
         for item in page.items {
             let (key, item) = keyed(Arc::new(item));
             match item.spec {
-                Some(_) => self.items.insert(key, item),
+                Some(_) => items.insert(key, item),
                 None => {
                     gone.insert(item.id.clone());
-                    self.items.remove(&key)
+                    items.remove(&key)
                 }
             };
         }
         if !gone.is_empty() {
             // With a thing goes the list that went with it.
             let list = |id: &str| id.split_once('/').map(|(list, _)| list.to_owned());
-            self.items
-                .retain(|(_, id), _| list(id).is_none_or(|list| !gone.contains(&list)));
+            items.retain(|(_, id), _| list(id).is_none_or(|list| !gone.contains(&list)));
         }
         (self.revision, self.lists) = (page.revision, page.lists);
     }
@@ -176,7 +176,7 @@ pub fn cached(file: &Path, host: &str) -> Option<Cached> {
             revision: kept.revision,
             lists: kept.lists,
             complete: false,
-            items: kept.items.into_iter().map(keyed).collect(),
+            items: Arc::new(kept.items.into_iter().map(keyed).collect()),
         },
     })
 }

@@ -116,8 +116,38 @@ impl<W: Send + 'static, O: Send + 'static> Together<W, O> {
     }
 }
 
+impl<W: Send + 'static, O: Send + 'static> Together<W, Option<O>> {
+    /// As [`Self::join`], of work that is one transaction: done for all, with an outcome for each, or for none. None: it is
+    /// not done, or nobody knows; whoever asked does it alone, because what is wrong with one piece is not the fault of the
+    /// others.
+    pub async fn join_transaction<F>(
+        &self,
+        clock: &Clock,
+        piece: W,
+        work: impl Fn(Vec<W>) -> F,
+    ) -> Option<O>
+    where
+        F: Future<Output = Option<Vec<O>>> + Send + 'static,
+    {
+        let each = |pieces: Vec<W>| {
+            let none = pieces.iter().map(|_| None).collect();
+            let work = work(pieces);
+            async move {
+                match work.await {
+                    Some(outcomes) => outcomes.into_iter().map(Some).collect(),
+                    None => none,
+                }
+            }
+        };
+        self.join(clock, piece, each).await.flatten()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use futures_util::FutureExt as _;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -164,6 +194,61 @@ mod tests {
         let together: Together<u32, u32> = Together::default();
         let none = together.join(&clock, 1, |_| async { Vec::new() }).await;
         assert_eq!(none, None);
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_failed_is_done_for_none() {
+        let clock = Clock::virtual_at(Timestamp(0));
+        let together: Together<u32, Option<u32>> = Together::default();
+        let doubled = |pieces: Vec<u32>| async move {
+            let double = |piece: u32| (piece != 3).then_some(2 * piece);
+            pieces.into_iter().map(double).collect()
+        };
+        let ask = |piece| together.join_transaction(&clock, piece, doubled);
+        assert_eq!(ask(2).await, Some(4));
+        // The first is at work alone while the others come.
+        let told = futures_util::future::join_all((1..=3).map(ask)).await;
+        assert_eq!(told, [Some(2), None, None]);
+    }
+
+    #[tokio::test]
+    async fn who_is_at_work_may_be_given_up_and_the_others_hear_all_the_same() {
+        let clock = Clock::virtual_at(Timestamp(0));
+        let together: Together<u32, u32> = Together::default();
+        let gate = Arc::new(Semaphore::new(0));
+        let work = |pieces: Vec<u32>| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                pieces
+            }
+        };
+        let mut first = Box::pin(together.join(&clock, 1, work));
+        let mut second = Box::pin(together.join(&clock, 2, work));
+        let mut third = Box::pin(together.join(&clock, 3, work));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert!(futures_util::poll!(&mut third).is_pending());
+        // One that works, and one that waits.
+        drop((first, second));
+        gate.add_permits(2);
+        assert_eq!(third.await, Some(3));
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_leaves_nobody_waiting() {
+        let clock = Clock::virtual_at(Timestamp(0));
+        let together: Together<u32, u32> = Together::default();
+        let work = |pieces: Vec<u32>| async move {
+            assert!(!pieces.contains(&2), "the panic of this test");
+            pieces
+        };
+        let ask = |piece| AssertUnwindSafe(together.join(&clock, piece, work)).catch_unwind();
+        // The first is at work alone while the others come.
+        let told = futures_util::future::join_all((1..=3).map(ask)).await;
+        let told: Vec<Option<u32>> = told.into_iter().map(Result::unwrap_or_default).collect();
+        assert_eq!(told, [Some(1), None, None]);
+        assert_eq!(together.join(&clock, 4, work).await, Some(4));
     }
 
     #[tokio::test]

@@ -37,6 +37,15 @@ impl Cloud {
         }
     }
 
+    /// The door of another process of the same service.
+    pub async fn beside(&self) -> Ask {
+        let core = self.world.core::<Network>().await;
+        let (bus, peers) = (self.world.bus.clone(), self.world.peers().await);
+        let network = Network::new(core, Config::default(), bus, peers);
+        let app = self.world.app(Arc::new(network));
+        self.world.ask(&app)
+    }
+
     pub fn member(&self) -> Ask {
         self.ask.as_persona(Persona::Member)
     }

@@ -327,11 +327,15 @@ async fn many_ports_at_once_fill_the_quota_and_are_known_to_every_host() {
     let quota = json!({"quota": {"port": 30}});
     let target = format!("/v2.0/quotas/{project}");
     cloud.admin().put(&target, quota).await.expect(200);
+    let doors = [
+        cloud.service(),
+        cloud.beside().await.as_persona(Persona::Service),
+    ];
     let asks = (0..40).map(|number| {
         let host = hosts[number % hosts.len()];
         let body = json!({"port": {"network_id": network, "project_id": project, "binding:host_id": host,
             "device_id": "s", "device_owner": "compute:nova"}});
-        let service = cloud.service();
+        let service = &doors[number % doors.len()];
         async move { service.post("/v2.0/ports", body).await }
     });
     let answers = join_all(asks).await;

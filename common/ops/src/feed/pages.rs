@@ -95,6 +95,7 @@ impl Feed {
             }
         }
         let limit = Duration::from_secs(wait_secs.min(WAIT_SECS));
+        let limit = self.bus.may_wait(limit);
         let _woken_or_not = self.clock.timeout(limit, ear.wakes.next()).await;
         let read = self.read(host, known, &mut ear).await?;
         Ok(self.answer(host, ear, read))

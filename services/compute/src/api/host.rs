@@ -6,6 +6,7 @@ use nephos_ops::EnqueueError;
 use nephos_types::Timestamp;
 use nephos_types::feed::{FeedPage, Known, Observed};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -131,13 +132,25 @@ async fn take_with_others(cx: &Cx, report: Report) -> Result<(), Fault> {
     let again = report.clone();
     let work = |reports: Vec<Report>| {
         let (db, now) = (cx.db().clone(), cx.now());
-        async move { ops::observe::take_all(&db, now, &reports).await }
+        async move { ops::observe::take_all(&db, now, &reports).await.ok() }
     };
-    match cx.reports.join(&cx.core.clock, report, work).await {
-        Some(Ok(())) => Ok(()),
-        // What is wrong with one of them is not the fault of the others, and what is said twice is as said once.
-        Some(Err(_)) | None => take_report(cx, cx.guarded().await?, cx.now(), again).await,
+    let clock = &cx.core.clock;
+    match cx.reports.join_transaction(clock, report, work).await {
+        Some(()) => Ok(()),
+        // What is said twice is as said once.
+        None => take_report(cx, cx.guarded().await?, cx.now(), again).await,
     }
+}
+
+/// What a host is told of things of one kind.
+async fn told<T: DeserializeOwned>(
+    cx: &Cx,
+    host: &str,
+    kind: &'static str,
+) -> Result<impl Iterator<Item = T>, Fault> {
+    let page: FeedPage = cx.feed.since(host, Known::default(), 0).await?;
+    let items = page.items.into_iter().filter(move |item| item.kind == kind);
+    Ok(items.filter_map(|item| serde_json::from_value(item.spec?).ok()))
 }
 
 #[derive(Debug, Deserialize)]
@@ -157,14 +170,8 @@ endpoint! {
 
 async fn image_is_wanted(cx: Cx, req: Req<ImageIsWanted>) -> Reply<ImageIsWanted> {
     let WantedPath { host, image } = req.path;
-    let page: FeedPage = cx.feed.since(&host, Known::default(), 0).await?;
-    let servers = page
-        .items
-        .into_iter()
-        .filter(|item| item.kind == KIND_SERVER);
-    let mut specs =
-        servers.filter_map(|item| serde_json::from_value::<ServerSpec>(item.spec?).ok());
-    if specs.any(|spec| spec.needs(&image)) {
+    let mut servers = told::<ServerSpec>(&cx, &host, KIND_SERVER).await?;
+    if servers.any(|server| server.needs(&image)) {
         return Ok(Empty);
     }
     Err(Fault::not_found(format!(
@@ -183,11 +190,7 @@ endpoint! {
 
 async fn image_is_brought(cx: Cx, req: Req<ImageIsBrought>) -> Reply<ImageIsBrought> {
     let WantedPath { host, image } = req.path;
-    let page: FeedPage = cx.feed.since(&host, Known::default(), 0).await?;
-    let all = page.items.into_iter();
-    let mut wishes = all
-        .filter(|item| item.kind == KIND_SNAPSHOT)
-        .filter_map(|item| serde_json::from_value::<SnapshotWish>(item.spec?).ok());
+    let mut wishes = told::<SnapshotWish>(&cx, &host, KIND_SNAPSHOT).await?;
     if wishes.any(|wish| wish.image == image) {
         return Ok(Empty);
     }

@@ -21,23 +21,20 @@ pub(crate) struct Report {
 }
 
 /// Reports that are taken in together.
-pub(crate) type Reports = Together<Report, Result<(), nephos_db::Error>>;
+pub(crate) type Reports = Together<Report, Option<()>>;
 
-/// Reports in one transaction that say that these hosts are up now; what became of each.
+/// Reports in one transaction that say that these hosts are up now.
 pub(crate) async fn take_all(
     db: &Db,
     now: Timestamp,
     reports: &[Report],
-) -> Vec<Result<(), nephos_db::Error>> {
-    let taken = async {
-        let mut tx = db.guarded().await?;
-        let hosts: Vec<&str> = reports.iter().map(|one| one.host.as_str()).collect();
-        store::hosts::seen(&mut tx, now, &hosts).await?;
-        take(&mut tx, now, reports).await?;
-        tx.commit().await
-    };
-    let taken = taken.await;
-    reports.iter().map(|_| taken.clone()).collect()
+) -> Result<Vec<()>, nephos_db::Error> {
+    let mut tx = db.guarded().await?;
+    let hosts: Vec<&str> = reports.iter().map(|one| one.host.as_str()).collect();
+    store::hosts::seen(&mut tx, now, &hosts).await?;
+    take(&mut tx, now, reports).await?;
+    tx.commit().await?;
+    Ok(vec![(); reports.len()])
 }
 
 /// Takes in reports, in a transaction that guards itself: they change single rows, each on its own condition, and hold the

@@ -75,7 +75,7 @@ impl Documents {
             source: desired.clone(),
             ..Self::default()
         };
-        for (key, item) in &desired.items {
+        for (key, item) in desired.items.iter() {
             let Some(kind) = KINDS.into_iter().find(|known| *known == item.kind) else {
                 continue; // of a newer release
             };

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::driver::Listing;
 use crate::driver::plane::{Chain, Set, Table, TableName};
 
 /// Tables by name.
-pub type Tables = BTreeMap<TableName, Table>;
+pub type Tables = BTreeMap<TableName, Arc<Table>>;
 
 /// What makes `known` into `wanted`; empty when they are the same. A table that is not in `known` is replaced. Tables
 /// that are not wanted go only if they `may_go`.
@@ -197,7 +198,7 @@ mod tests {
             sets: BTreeMap::from([("m".to_owned(), set)]),
             chains: chains.collect(),
         };
-        BTreeMap::from([(NAME, table)])
+        BTreeMap::from([(NAME, Arc::new(table))])
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Report {
 }
 
 /// Reports that are taken in together.
-pub(crate) type Reports = Together<Report, Result<(), Error>>;
+pub(crate) type Reports = Together<Report, Option<()>>;
 
 /// Reports of more things are taken in each alone.
 const FEW: usize = 32;
@@ -44,12 +44,13 @@ pub(super) async fn take(cx: &Cx, report: Report) -> Result<(), Fault> {
     let again = report.clone();
     let work = |reports: Vec<Report>| {
         let (db, now) = (cx.db().clone(), cx.now());
-        async move { take_all(&db, now, &reports).await }
+        async move { take_all(&db, now, &reports).await.ok() }
     };
-    match cx.reports.join(&cx.core.clock, report, work).await {
-        Some(Ok(())) => Ok(()),
-        // What is wrong with one of them is not the fault of the others, and what is said twice is as said once.
-        Some(Err(_)) | None => take_alone(cx, &again).await,
+    let clock = &cx.core.clock;
+    match cx.reports.join_transaction(clock, report, work).await {
+        Some(()) => Ok(()),
+        // What is said twice is as said once.
+        None => take_alone(cx, &again).await,
     }
 }
 
@@ -71,22 +72,19 @@ async fn take_alone(cx: &Cx, report: &Report) -> Result<(), Fault> {
     Ok(tx.commit().await?)
 }
 
-/// Takes in reports from which no more follows, in one transaction; what became of each.
-async fn take_all(db: &Db, now: Timestamp, reports: &[Report]) -> Vec<Result<(), Error>> {
-    let taken = async {
-        let mut tx = db.guarded().await?;
-        let said: Vec<(&str, &[Observed])> = reports.iter().map(Report::said).collect();
-        let hosts: Vec<&str> = said.iter().map(|(host, _)| *host).collect();
-        hosts::seen(&mut tx, now, &hosts).await?;
-        let changed = feed::record_observed(&mut tx, said).await?;
-        ports::set_statuses(&mut tx, &statuses(reports)).await?;
-        for (host, seen) in changed {
-            forget_what_is_gone(&mut tx, host, seen).await?;
-        }
-        tx.commit().await
-    };
-    let taken = taken.await;
-    reports.iter().map(|_| taken.clone()).collect()
+/// Takes in reports from which no more follows, in one transaction.
+async fn take_all(db: &Db, now: Timestamp, reports: &[Report]) -> Result<Vec<()>, Error> {
+    let mut tx = db.guarded().await?;
+    let said: Vec<(&str, &[Observed])> = reports.iter().map(Report::said).collect();
+    let hosts: Vec<&str> = said.iter().map(|(host, _)| *host).collect();
+    hosts::seen(&mut tx, now, &hosts).await?;
+    let changed = feed::record_observed(&mut tx, said).await?;
+    ports::set_statuses(&mut tx, &statuses(reports)).await?;
+    for (host, seen) in changed {
+        forget_what_is_gone(&mut tx, host, seen).await?;
+    }
+    tx.commit().await?;
+    Ok(vec![(); reports.len()])
 }
 
 /// What the hosts say of their ports, by port and host; the last word counts.

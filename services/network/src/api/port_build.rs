@@ -253,12 +253,18 @@ pub(crate) struct Insert<'a> {
     pub any_mac: bool,
 }
 
-/// Writes a port with its addresses, groups and tags, counts it and tells its host.
+/// Counts a port, writes it, and tells its host.
 pub(super) async fn insert(tx: &mut Tx, port: &mut Port, how: Insert<'_>) -> Result<(), Fault> {
-    const TRIES: u32 = 8;
     if !port.project_id.is_empty() {
         quotas::take(tx, &port.project_id, "port", 1).await?;
     }
+    write(tx, port, how).await?;
+    tell_host(tx, port).await
+}
+
+/// Writes a port with its addresses, groups and tags.
+pub(super) async fn write(tx: &mut Tx, port: &mut Port, how: Insert<'_>) -> Result<(), Fault> {
+    const TRIES: u32 = 8;
     let mut tries = 0;
     while !ports::insert(tx, port).await? {
         tries += 1;
@@ -272,8 +278,12 @@ pub(super) async fn insert(tx: &mut Tx, port: &mut Port, how: Insert<'_>) -> Res
     for tag in &port.tags {
         tags::insert(tx, &port.id, tag).await?;
     }
-    publish::port(tx, port.updated_at, None, Some(port)).await?;
     Ok(())
+}
+
+/// Tells the host of a port that was written, and those that hear of it.
+pub(super) async fn tell_host(tx: &mut Tx, port: &Port) -> Result<(), Fault> {
+    Ok(publish::port(tx, port.updated_at, None, Some(port)).await?)
 }
 
 pub(super) fn mac_in_use(port: &Port) -> Refusal {

@@ -4,7 +4,7 @@
 //! stays because it refers to it, grants are held, the quota is a condition, and its host is told by one at a time. What it
 //! tells a host anew is looked at again once it is committed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use nephos_api::Fault;
@@ -21,7 +21,7 @@ use crate::model::network::Network;
 use crate::model::port::Port;
 use crate::model::refusal::Refusal;
 use crate::model::subnet::Subnet;
-use crate::store::{Reader, networks, rbac, security_groups};
+use crate::store::{Reader, networks, ports, quotas, rbac, security_groups};
 
 /// Requests for a port that become one transaction at most: whoever waits for it waits for all of them.
 const AT_ONCE: usize = 16;
@@ -39,6 +39,8 @@ pub(crate) fn makers() -> Makers {
 pub(crate) struct Piece {
     cx: Cx,
     new: Arc<NewPort>,
+    /// What its port is called, however often it is tried to make it.
+    id: String,
 }
 
 /// Makes all these ports, or none.
@@ -48,29 +50,26 @@ pub(super) async fn make(cx: &Cx, items: Vec<NewPort>) -> Result<Vec<Port>, Faul
         .map(|new| Piece {
             cx: cx.clone(),
             new: Arc::new(new),
+            id: nephos_runtime::ids::uuid().to_string(),
         })
         .collect();
     if let [piece] = pieces.as_mut_slice() {
-        let together = |pieces: Vec<Piece>| async move {
-            // Of several, what is wrong with one is not the fault of the others: each hears it alone.
-            let made = make_all(&pieces).await.unwrap_or_default().into_iter();
-            made.map(Some)
-                .chain(std::iter::repeat(None))
-                .take(pieces.len())
-                .collect()
-        };
-        let made = cx
-            .makers
-            .join(&cx.core.clock, piece.clone(), together)
-            .await;
-        if let Some(Some(port)) = made {
+        let work = |pieces: Vec<Piece>| async move { make_all(&pieces).await.ok() };
+        let clock = &cx.core.clock;
+        let made = cx.makers.join_transaction(clock, piece.clone(), work).await;
+        if let Some(port) = made {
+            return Ok(vec![port]);
+        }
+        // Its transaction may stand although nobody heard so.
+        if let Some(port) = ports::get(&mut Reader::Db(cx.db()), &piece.id).await? {
             return Ok(vec![port]);
         }
     }
     Box::pin(make_all(&pieces)).await
 }
 
-/// Makes them in one transaction.
+/// Makes them in one transaction. First all are counted, then written, then hosts are told, each in one order, as whoever
+/// makes or removes ports does: no two wait for each other.
 async fn make_all(pieces: &[Piece]) -> Result<Vec<Port>, Fault> {
     let Some(Piece { cx, .. }) = pieces.first() else {
         return Ok(Vec::new());
@@ -81,21 +80,38 @@ async fn make_all(pieces: &[Piece]) -> Result<Vec<Port>, Fault> {
     for piece in pieces {
         planned.push(known.plan(&mut tx, piece).await?);
     }
-    // Hosts are told in one order: two transactions that tell the same ones do not wait for each other.
+    count(&mut tx, &planned).await?;
     let mut order: Vec<(&Piece, &mut Port)> = pieces.iter().zip(&mut planned).collect();
+    order.sort_by(|(_, one), (_, other)| one.network_id.cmp(&other.network_id));
+    for (piece, port) in &mut order {
+        known.write(&mut tx, piece, port).await?;
+    }
     order.sort_by(|(_, one), (_, other)| one.host.cmp(&other.host));
     for (piece, port) in order {
         let id = piece.cx.request_id.clone();
-        request::under(id, known.insert(&mut tx, piece, port)).await?;
+        request::under(id, port_build::tell_host(&mut tx, port)).await?;
     }
     tx.commit().await?;
     Ok(planned)
 }
 
+/// They are their projects' now, as far as these may have so many.
+async fn count(tx: &mut Tx, planned: &[Port]) -> Result<(), Fault> {
+    let mut more: BTreeMap<&str, i64> = BTreeMap::new();
+    for port in planned.iter().filter(|port| !port.project_id.is_empty()) {
+        *more.entry(&port.project_id).or_default() += 1;
+    }
+    for (project, count) in more {
+        quotas::take(tx, project, "port", count).await?;
+    }
+    Ok(())
+}
+
 /// What one transaction has read for several ports.
 #[derive(Default)]
 struct Known {
-    networks: HashMap<String, Network>,
+    /// With their grants, by whether these are held: what an administrator needs none for, others read again.
+    networks: HashMap<(String, bool), Network>,
     subnets: HashMap<String, Vec<Subnet>>,
     /// The default group of each project.
     groups: HashMap<String, String>,
@@ -103,33 +119,38 @@ struct Known {
 
 impl Known {
     /// The port that a body describes, if the caller may make it.
-    async fn plan(&mut self, tx: &mut Tx, Piece { cx, new }: &Piece) -> Result<Port, Fault> {
+    async fn plan(&mut self, tx: &mut Tx, piece: &Piece) -> Result<Port, Fault> {
+        let Piece { cx, new, id } = piece;
         let project = input::project(cx, new.project_id.as_ref(), new.tenant_id.as_ref())?;
         let network = self.usable_network(cx, tx, &new.network_id).await?;
         port_rules::check_new(cx, new, &project, network)?;
-        port_build::plan(cx, new, network, &project)
+        let id = id.clone();
+        let port = port_build::plan(cx, new, network, &project)?;
+        Ok(Port { id, ..port })
     }
 
     async fn usable_network(&mut self, cx: &Cx, tx: &mut Tx, id: &str) -> Result<&Network, Fault> {
-        if !cx.caller.is_admin() {
+        let held = !cx.caller.is_admin();
+        if held {
             rbac::hold(tx, &[id.to_owned()]).await?;
         }
-        if !self.networks.contains_key(id)
+        let key = (id.to_owned(), held);
+        if !self.networks.contains_key(&key)
             && let Some(network) = networks::bare(&mut Reader::Tx(tx), id).await?
         {
-            self.networks.insert(id.to_owned(), network);
+            self.networks.insert(key.clone(), network);
         }
         let visible = self
             .networks
-            .get(id)
+            .get(&key)
             .filter(|network| resource::visible(&cx.caller, &network.project_id, &network.grants));
         visible.ok_or_else(|| Refusal::no_network(id).into())
     }
 
-    async fn insert(
+    async fn write(
         &mut self,
         tx: &mut Tx,
-        Piece { cx, new }: &Piece,
+        Piece { cx, new, .. }: &Piece,
         port: &mut Port,
     ) -> Result<(), Fault> {
         port.security_groups = self
@@ -149,7 +170,7 @@ impl Known {
             fixed_ips: new.fixed_ips.as_deref(),
             any_mac: new.mac_address.is_none(),
         };
-        port_build::insert(tx, port, how).await
+        port_build::write(tx, port, how).await
     }
 
     async fn groups(

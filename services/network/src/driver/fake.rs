@@ -21,7 +21,8 @@ struct State {
     plane: Plane,
     connections: BTreeMap<String, Vec<Connection>>,
     fails: Option<String>,
-    done: Vec<Step>,
+    /// Since somebody asks for them.
+    done: Option<Vec<Step>>,
 }
 
 impl Fake {
@@ -36,10 +37,10 @@ impl Fake {
         self.with(|state| change(&mut state.plane));
     }
 
-    /// The steps that were done since the last call.
+    /// The steps that were done since the last call; the first one begins to keep them.
     #[must_use]
     pub fn take_steps(&self) -> Vec<Step> {
-        self.with(|state| std::mem::take(&mut state.done))
+        self.with(|state| state.done.replace(Vec::new()).unwrap_or_default())
     }
 
     /// Lets every step fail that changes this link; `None`: no more.
@@ -78,12 +79,12 @@ impl Driver for Fake {
         let listing = tables.into_iter().map(|(name, table)| {
             let chains = table
                 .chains
-                .into_iter()
-                .map(|(name, chain)| (name, chain.rules.len()));
+                .iter()
+                .map(|(name, chain)| (name.clone(), chain.rules.len()));
             let sets = table
                 .sets
-                .into_iter()
-                .map(|(name, set)| (name, set.elements.len()));
+                .iter()
+                .map(|(name, set)| (name.clone(), set.elements.len()));
             let listing = Listing {
                 chains: chains.collect(),
                 sets: sets.collect(),
@@ -104,7 +105,9 @@ impl Driver for Fake {
                     "the simulation says no",
                 ));
             }
-            state.done.push(step.clone());
+            if let Some(done) = &mut state.done {
+                done.push(step.clone());
+            }
             state.plane.take_in(step)
         }))
     }

@@ -6,6 +6,7 @@ pub mod plane;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
@@ -157,7 +158,7 @@ pub enum Step {
         /// In nft's language.
         script: String,
         /// All of them.
-        tables: BTreeMap<TableName, Table>,
+        tables: BTreeMap<TableName, Arc<Table>>,
     },
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -41,8 +42,8 @@ pub struct Space {
     pub neighbours: BTreeSet<Neighbour>,
     /// Kernel settings: path below `/proc/sys/net`, value.
     pub settings: BTreeMap<String, String>,
-    /// Packet filters.
-    pub tables: BTreeMap<TableName, Table>,
+    /// Packet filters; shared, because who looks at what is wanted keeps it beside what was put there.
+    pub tables: BTreeMap<TableName, Arc<Table>>,
 }
 
 /// An Ethernet address.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -59,8 +60,8 @@ pub fn draw(picture: &mut Picture, documents: &Documents, places: &BTreeMap<&str
     }
     declare_members(&mut groups, documents);
     let tables = &mut picture.plane.space(HOST).tables;
-    tables.insert(STATES, states);
-    tables.insert(GROUPS, groups);
+    tables.insert(STATES, Arc::new(states));
+    tables.insert(GROUPS, Arc::new(groups));
 }
 
 fn states(places: &BTreeMap<&str, Place<'_>>) -> Table {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -60,8 +61,8 @@ pub fn draw(
         picture.problems.insert(owner, why);
     }
     let tables = &mut picture.plane.space(&space).tables;
-    tables.insert(NAT, nat(spec));
-    tables.insert(FILTER, filter(spec));
+    tables.insert(NAT, Arc::new(nat(spec)));
+    tables.insert(FILTER, Arc::new(filter(spec)));
 }
 
 fn draw_leg(

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::driver::plane::{Chain, Mac, Table, TableName};
 
@@ -42,7 +44,7 @@ fn wanted() -> Plane {
             rules: vec!["drop".into()],
         },
     );
-    host.tables.insert(TABLE, table);
+    host.tables.insert(TABLE, Arc::new(table));
     plane
 }
 
@@ -116,7 +118,7 @@ fn a_guest_is_cut_off_before_its_filters_go() {
     let host = less.space(HOST);
     host.links.remove("tapx");
     host.forwards.clear();
-    host.tables.insert(TABLE, Table::default());
+    host.tables.insert(TABLE, Arc::default());
     check(
         &less,
         &wanted(),

@@ -26,6 +26,7 @@ fn bench() -> (Bench, Arc<Fake>) {
 #[tokio::test]
 async fn a_second_pass_finds_nothing_to_do() {
     let (mut bench, fake) = bench();
+    assert_eq!(fake.take_steps(), []);
     bench.apply().await;
     bench.all_is_up();
     assert!(!fake.take_steps().is_empty());
