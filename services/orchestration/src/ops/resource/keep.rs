@@ -17,8 +17,8 @@ pub(crate) const SNAPSHOT: &str = "snapshot";
 /// A backup or an image is looked at again this soon.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Where a server notes the image that is made of it, and for which removal: `{"image", "for"}`. Another removal makes
-/// another one when this one came to nothing.
+/// Where a server notes the image that is made of it, or why there can be none, and for which removal:
+/// `{"image" or "refused", "for"}`. Another removal makes another one when this one came to nothing.
 const IMAGE: &str = "kept_image";
 
 /// The property by which an image is found whose id is not noted; its value is the resource's id.
@@ -78,6 +78,15 @@ pub(super) async fn server(
     if !wanted(work) || ["ERROR", "BUILD"].contains(&text("status")) {
         return Ok(None);
     }
+    let noted = work.row.data.get(IMAGE);
+    if let Some(why) = noted.and_then(|noted| noted.get("refused")?.as_str()) {
+        // Whoever removes it again does without, as in the original: a stack could never go otherwise.
+        return if is_of_this_removal(work, noted) {
+            Err(Why::Refused(why.to_owned()))
+        } else {
+            Ok(None)
+        };
+    }
     // While its disk is read it does not go.
     let busy = text("OS-EXT-STS:task_state");
     let Some(image) = image_of(work, id).await? else {
@@ -105,10 +114,14 @@ fn lost(server: &str, image: &str, status: &str) -> Why {
     ))
 }
 
+fn is_of_this_removal(work: &Work<'_>, noted: Option<&Value>) -> bool {
+    noted.and_then(|noted| noted.get("for")?.as_str()) == Some(work.op.id.as_str())
+}
+
 /// The image that was asked for in this removal, or by a try that was cut off.
 async fn image_of(work: &Work<'_>, id: &str) -> Result<Option<String>, Why> {
     let noted = work.row.data.get(IMAGE);
-    let noted = noted.filter(|noted| noted.get("for") == Some(&json!(work.op.id.as_str())));
+    let noted = noted.filter(|noted| is_of_this_removal(work, Some(noted)));
     if let Some(image) = noted.and_then(|noted| noted.get("image")?.as_str()) {
         return Ok(Some(image.to_owned()));
     }
@@ -139,11 +152,16 @@ async fn ask_for_image(work: &Work<'_>, id: &str, busy: &str) -> Result<Outcome,
             Ok(Outcome::Wait(seen, LOOK_AGAIN))
         }
         Err(why) if why.is_transient() => Err(why.into()),
-        Err(why) => Err(Why::Refused(format!(
-            "No image of server {id} can be kept (deletion_policy: snapshot), so it was not deleted: {} (HTTP {} of the \
-             compute service)",
-            why.message,
-            why.status.unwrap_or(0)
-        ))),
+        Err(why) => {
+            let why = format!(
+                "No image of server {id} can be kept (deletion_policy: snapshot), so it was not deleted; whoever deletes it \
+                 again does without one: {} (HTTP {} of the compute service)",
+                why.message,
+                why.status.unwrap_or(0)
+            );
+            let noted = json!({"refused": why, "for": work.op.id.as_str()});
+            let seen = Seen::default().with(IMAGE, noted);
+            Ok(Outcome::Wait(seen, Duration::ZERO))
+        }
     }
 }
