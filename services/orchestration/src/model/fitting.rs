@@ -74,10 +74,8 @@ pub(crate) fn properties(
                 )));
             }
         }
-        name if name.starts_with("OS::Keystone::") => {
-            if !later.iter().any(|name| name == "roles") {
-                check_roles(&filled)?;
-            }
+        name if name.starts_with("OS::Keystone::") && !later.iter().any(|name| name == "roles") => {
+            check_roles(&filled)?;
         }
         "OS::Heat::Stack" => region::check_context(&filled)?,
         "OS::Heat::AutoScalingGroup" if later.is_empty() => {
