@@ -88,7 +88,13 @@ resources:
     properties: {prefixes: [10.77.0.0/16], default_prefixlen: 24, address_scope: {get_resource: scope}}
   guest:
     type: OS::Nova::Server
-    properties: {image: image, flavor: tiny, networks: [{network: net}], tags: [mine], software_config_transport: POLL_SERVER_HEAT}
+    deletion_policy: {get_param: policy}
+    properties:
+      image: image
+      flavor: tiny
+      networks: [{network: net, port_extra_properties: {allowed_address_pairs: [{ip_address: 10.99.0.1}]}}]
+      tags: [mine]
+      software_config_transport: POLL_SERVER_HEAT
   data: {type: OS::Cinder::Volume, deletion_policy: {get_param: policy}, properties: {size: 1}}
   pause: {type: OS::Heat::Delay, properties: {min_wait: 0.1}}
 outputs:
@@ -108,6 +114,8 @@ def test_containers_pools_of_prefixes_and_what_stays(stacks, tmp_path):
     assert made["tags"] == ["mine"], made
     demo = stacks.sdk()
     assert [scope.name for scope in demo.network.address_scopes()] == ["a-scope"]
+    pairs = [port.allowed_address_pairs for port in demo.network.ports() if port.name == "guest-port-0"]
+    assert [pair["ip_address"] for pair in pairs[0]] == ["10.99.0.1"], pairs
     demo.object_store.upload_object(container="pictures", name="a b/c", data=b"x")
     stack(stacks, "update", "--wait", *given, "--parameter", "readers=.r:example.org", "--parameter", "policy=snapshot",
           "things")
@@ -119,3 +127,75 @@ def test_containers_pools_of_prefixes_and_what_stays(stacks, tmp_path):
     backups = list(demo.block_storage.backups())
     assert [backup.status for backup in backups] == ["available"]
     demo.block_storage.delete_backup(backups[0], ignore_missing=False)
+    images = [image for image in demo.image.images() if image.name.startswith("things-guest-")]
+    assert [image.status for image in images] == ["active"]
+    demo.image.delete_image(images[0], ignore_missing=False)
+
+
+PEOPLE = """
+heat_template_version: 2018-08-31
+parameters:
+  name: {type: string}
+  secret: {type: string, hidden: true}
+resources:
+  domain: {type: OS::Keystone::Domain, properties: {name: hills}}
+  project:
+    type: OS::Keystone::Project
+    properties: {name: {get_param: name}, domain: {get_resource: domain}, tags: [b, a]}
+  role: {type: OS::Keystone::Role, properties: {name: forecaster}}
+  crew:
+    type: OS::Keystone::Group
+    properties: {name: crew, domain: hills, roles: [{role: forecaster, project: {get_resource: project}}]}
+    depends_on: [domain, role]
+  user:
+    type: OS::Keystone::User
+    properties:
+      name: ada
+      domain: {get_resource: domain}
+      password: {get_param: secret}
+      default_project: {get_resource: project}
+      groups: ["crew{hills}"]
+    depends_on: crew
+  given:
+    type: OS::Keystone::UserRoleAssignment
+    properties: {user: {get_resource: user}, roles: [{role: member, project: {get_resource: project}}]}
+  region: {type: OS::Keystone::Region, properties: {id: moon, description: far}}
+  service: {type: OS::Keystone::Service, properties: {name: weather, type: weather, description: rain}}
+  endpoint:
+    type: OS::Keystone::Endpoint
+    properties: {service: {get_resource: service}, region: {get_resource: region}, interface: public, url: "http://weather.test"}
+"""
+
+
+def test_projects_people_and_the_catalogue(stacks, tmp_path):
+    template = tmp_path / "people.yaml"
+    template.write_text(PEOPLE)
+    given = ("-t", str(template), "--parameter", "name=apollo", "--parameter", "secret=first-secret")
+    refused = stacks.openstack("stack", "create", *given, "people", check=False)
+    assert "not authorized to use OS::Keystone::" in refused.stderr + refused.stdout, refused
+    stacks.admin("stack", "create", "--wait", *given, "people")
+    admin = stacks.sdk("nephos-admin")
+    domain = admin.identity.find_domain("hills")
+    project = admin.identity.find_project("apollo", domain_id=domain.id)
+    user = admin.identity.find_user("ada", domain_id=domain.id)
+    assert (project.tags, user.default_project_id) == (["a", "b"], project.id)
+
+    def roles(secret):
+        who = {"name": "ada", "password": secret, "domain": {"id": domain.id}}
+        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": who}},
+                         "scope": {"project": {"id": project.id}}}}
+        status, _, shown = stacks.get("/identity/v3/auth/tokens", method="POST", body=body)
+        return status, sorted(role["name"] for role in shown.get("token", {}).get("roles", []))
+
+    status, names = roles("first-secret")
+    assert status == 201 and {"forecaster", "member"} <= set(names), names
+    assert [found.url for found in admin.identity.endpoints() if found.region_id == "moon"] == ["http://weather.test"]
+    stacks.admin("stack", "update", "--wait", "--existing", "--parameter", "name=gemini", "--parameter",
+                 "secret=second-secret", "people")
+    assert admin.identity.get_project(project.id).name == "gemini"
+    assert roles("first-secret")[0] == 401 and roles("second-secret")[0] == 201
+    stacks.admin("stack", "delete", "--wait", "--yes", "people")
+    assert admin.identity.find_domain("hills") is None and admin.identity.find_user("ada") is None
+    assert not [region for region in admin.identity.regions() if region.id == "moon"]
+    assert not [service for service in admin.identity.services() if service.name == "weather"]
+    assert stacks.fsck() == []

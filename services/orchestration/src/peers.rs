@@ -21,6 +21,9 @@ const COMPUTE: &str = "compute 2.79";
 /// The same of the block storage service, where volumes in use can grow.
 const BLOCK: &str = "volume 3.60";
 
+/// What the image service takes a list of operations as.
+const JSON_PATCH: &str = "application/openstack-images-v2.1-json-patch";
+
 /// The siblings as this service uses them.
 pub(crate) struct Siblings {
     peers: Peers,
@@ -84,7 +87,7 @@ impl<'a> Ask<'a> {
             headers,
         }
     }
-    /// A JSON patch.
+    /// What is to be otherwise, as a body has it.
     pub fn patch(service: &'static str, target: impl Into<String>, body: &'a Value) -> Self {
         Self {
             service,
@@ -92,6 +95,14 @@ impl<'a> Ask<'a> {
             target: target.into(),
             body: Some(body),
             headers: Vec::new(),
+        }
+    }
+    /// A list of operations upon an image.
+    pub fn json_patch(service: &'static str, target: impl Into<String>, body: &'a Value) -> Self {
+        let form = (http::header::CONTENT_TYPE, JSON_PATCH.to_owned());
+        Self {
+            headers: vec![form],
+            ..Self::patch(service, target, body)
         }
     }
     pub fn delete(service: &'static str, target: impl Into<String>) -> Self {
@@ -275,10 +286,6 @@ impl Siblings {
         }
         if let Some(body) = ask.body {
             call = call.json(body);
-        }
-        if ask.method == Method::PATCH {
-            let form = "application/openstack-images-v2.1-json-patch";
-            call = call.header(http::header::CONTENT_TYPE, form);
         }
         for (name, value) in &ask.headers {
             call = call.header(name.clone(), value);

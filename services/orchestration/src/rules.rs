@@ -42,6 +42,8 @@ nephos_auth::rules! {
     pub(crate) VolumeQuotaType = "resource_types:OS::Cinder::Quota", "rule:project_admin";
     /// Make volume types in a stack.
     pub(crate) VolumeTypeType = "resource_types:OS::Cinder::VolumeType", "rule:project_admin";
+    /// Make projects, users and all else that the identity service has in a stack.
+    pub(crate) KeystoneTypes = "resource_types:OS::Keystone::*", "rule:project_admin";
     /// Make networks of physical ones in a stack.
     pub(crate) ProviderNetType = "resource_types:OS::Neutron::ProviderNet", "rule:project_admin";
     /// Set quotas of networks in a stack.

@@ -134,6 +134,22 @@ async fn removing_a_stack() {
 }
 
 #[tokio::test]
+async fn removing_what_leaves_copies() {
+    let resources = json!({
+        "server": {"type": "OS::Nova::Server", "deletion_policy": "snapshot", "properties": {"image": "i", "flavor": "tiny"}},
+        "volume": {"type": "OS::Cinder::Volume", "deletion_policy": "snapshot", "properties": {"size": 1}},
+    });
+    check(10, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", resources.clone()).await;
+        let target = path(&format!("/stacks/{stack}"));
+        cloud.member().delete(&target).await.expect(204);
+        (cloud, stack)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn going_back_from_a_failed_update() {
     check(10, || async {
         let cloud = cloud().await;
@@ -177,7 +193,10 @@ async fn other_nics_of_a_server() {
         let of = |name: &str| json!({ "get_resource": name });
         let sub = |cidr: &str| json!({"type": "OS::Neutron::Subnet", "properties": {"network": of("net"), "cidr": cidr}});
         let floating = json!({"type": "OS::Neutron::FloatingIP", "properties": {"floating_network": "00000000-0000-4000-8000-000000000098"}});
-        let nics = json!([{"subnet": of(subnet), "floating_ip": of(ip)}]);
+        let pair = json!([{"ip_address": if subnet == "a" { "10.0.0.7" } else { "10.0.0.8" }}]);
+        let other =
+            json!({"network": of("net"), "port_extra_properties": {"allowed_address_pairs": pair}});
+        let nics = json!([{"subnet": of(subnet), "floating_ip": of(ip)}, other]);
         json!({
             "net": {"type": "OS::Neutron::Net"}, "a": sub("10.0.0.0/24"), "b": sub("10.0.1.0/24"), "i": floating, "j": floating,
             "s": {"type": "OS::Nova::Server", "properties": {"image": "i", "flavor": "tiny", "networks": nics}},
@@ -301,6 +320,54 @@ async fn what_administrators_set_and_images() {
         let mut cloud = cloud().await;
         cloud.who = Persona::Admin;
         let stack = cloud.made("s", resources()).await;
+        let target = format!("/v1/{}/stacks/{stack}", Persona::Admin.project());
+        cloud.member().delete(&target).await.expect(204);
+        (cloud, stack)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn projects_people_and_the_catalogue() {
+    let of = |name: &str| json!({ "get_resource": name });
+    let thing = |kind: &str, properties: Value| json!({"type": format!("OS::Keystone::{kind}"), "properties": properties});
+    let resources = |project: &str, role: &str| {
+        json!({
+            "project": thing("Project", json!({"name": project})),
+            "group": thing("Group", json!({"name": "g"})),
+            "user": thing("User", json!({"name": "u", "password": role, "groups": [of("group")], "roles": [{"role": of(role), "project": of("project")}]})),
+            "one": thing("Role", json!({"name": "one"})),
+            "two": thing("Role", json!({"name": "two"})),
+            "given": thing("GroupRoleAssignment", json!({"group": of("group"), "roles": [{"role": of(role), "domain": "default"}]})),
+            "domain": thing("Domain", json!({"name": "d"})),
+            "region": thing("Region", json!({"id": "r"})),
+            "service": thing("Service", json!({"name": "s", "type": "t"})),
+            "endpoint": thing("Endpoint", json!({"service": of("service"), "region": of("region"), "interface": "public", "url": "http://a.test"})),
+        })
+    };
+    let of_admin = || async {
+        let mut cloud = cloud().await;
+        cloud.who = Persona::Admin;
+        cloud
+    };
+    check(20, || async {
+        let cloud = of_admin().await;
+        let body = json!({"template": template(resources("p", "one"))});
+        let stack = cloud.create("s", body).await;
+        (cloud, stack)
+    })
+    .await;
+    check(10, || async {
+        let cloud = of_admin().await;
+        let stack = cloud.made("s", resources("p", "one")).await;
+        let body = json!({"template": template(resources("q", "two"))});
+        cloud.update(&stack, body).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+    check(10, || async {
+        let cloud = of_admin().await;
+        let stack = cloud.made("s", resources("p", "one")).await;
         let target = format!("/v1/{}/stacks/{stack}", Persona::Admin.project());
         cloud.member().delete(&target).await.expect(204);
         (cloud, stack)

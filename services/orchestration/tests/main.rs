@@ -9,6 +9,7 @@
 mod administrators;
 mod containers;
 mod crash;
+mod directory;
 mod going_back;
 mod groups;
 mod health;
@@ -25,6 +26,8 @@ mod servers;
 mod siblings;
 mod signals;
 mod stacks;
+mod stand_in_directory;
+mod stand_in_images;
 mod stand_ins;
 mod things;
 mod together;

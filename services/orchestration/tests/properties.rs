@@ -79,7 +79,7 @@ async fn an_administrator_makes_key_pairs_for_others() {
     let shown = cloud.show(&stack).await;
     let reason = shown["stack_status_reason"].as_str().unwrap();
     assert!(
-        reason.contains("The user (bob) could not be found."),
+        reason.contains("The User (bob) could not be found."),
         "{shown}"
     );
 }

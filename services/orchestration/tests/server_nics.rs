@@ -127,6 +127,73 @@ async fn a_replaced_server_has_its_floating_ip_again_when_the_update_fails() {
 }
 
 #[tokio::test]
+async fn a_nic_may_say_what_its_port_is_like_and_say_it_otherwise_later() {
+    let cloud = cloud().await;
+    with_public_network_and_group(&cloud);
+    let first = json!({"network": of("net"), "fixed_ip": "10.0.0.8", "floating_ip": of("ip"), "port_extra_properties": {
+        "allowed_address_pairs": [{"ip_address": "10.0.0.100"}], "mac_address": "fa:16:3e:00:00:01",
+        "value_specs": {"dns_name": "web"},
+    }});
+    let second =
+        json!({"subnet": of("b"), "port_extra_properties": {"port_security_enabled": false}});
+    let stack = cloud.made("s", in_subnets(json!([first, second]))).await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "CREATE_COMPLETE", "{shown}");
+    let server = only(&cloud);
+    let port = port_of(&cloud, &server, 0);
+    assert_eq!(
+        [
+            &port["fixed_ips"],
+            &port["allowed_address_pairs"],
+            &port["mac_address"],
+            &port["dns_name"]
+        ],
+        [
+            &json!([{"ip_address": "10.0.0.8"}]),
+            &json!([{"ip_address": "10.0.0.100"}]),
+            &json!("fa:16:3e:00:00:01"),
+            &json!("web")
+        ]
+    );
+    assert_eq!(port.get("value_specs"), None, "{port}");
+    assert!(leads_to(&cloud).contains(&port["id"]));
+    assert_eq!(port_of(&cloud, &server, 1)["port_security_enabled"], false);
+    // What can be changed is changed at the port that is there; the order of the nics does not count.
+    let mut next = first.clone();
+    let extra = json!({"mac_address": "fa:16:3e:00:00:01", "admin_state_up": false});
+    next["port_extra_properties"] = extra;
+    cloud
+        .updated(&stack, in_subnets(json!([second, next])))
+        .await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "UPDATE_COMPLETE", "{shown}");
+    let now = port_of(&cloud, &only(&cloud), 0);
+    assert_eq!(
+        [
+            &now["id"],
+            &now["admin_state_up"],
+            &now["allowed_address_pairs"]
+        ],
+        [&port["id"], &json!(false), &json!([])]
+    );
+    assert_eq!(cloud.siblings.count("ports"), 2);
+    // What it has from the beginning is had by another port only.
+    next["port_extra_properties"]["mac_address"] = json!("fa:16:3e:00:00:02");
+    cloud
+        .updated(&stack, in_subnets(json!([next, second])))
+        .await;
+    assert_eq!(cloud.state(&stack).await, "UPDATE_COMPLETE");
+    assert_eq!(cloud.siblings.count("ports"), 2);
+    let macs: Vec<Value> = cloud.siblings.state().rows["ports"]
+        .values()
+        .filter_map(|port| port.get("mac_address").cloned())
+        .collect();
+    assert_eq!(macs, [json!("fa:16:3e:00:00:02")]);
+    cloud.delete(&stack).await;
+    assert_eq!(cloud.siblings.count("ports"), 0);
+}
+
+#[tokio::test]
 async fn a_subnet_of_another_network_fails_the_server_and_leaves_nothing() {
     let cloud = cloud().await;
     with_public_network_and_group(&cloud);
@@ -155,6 +222,14 @@ async fn a_nic_that_says_nothing_or_too_much_is_refused_at_once() {
         (
             json!({"network": "n", "floating_ip": "f"}),
             "port can not be retrieved",
+        ),
+        (
+            json!({"subnet": "n", "port_extra_properties": {"no_fixed_ips": true}}),
+            "no_fixed_ips",
+        ),
+        (
+            json!({"network": "n", "port_extra_properties": {"qos_policy": "q"}}),
+            "Unknown Property qos_policy",
         ),
     ] {
         let body =

@@ -281,3 +281,88 @@ async fn a_server_has_the_tags_that_it_was_given_and_no_other() {
         json!(["other"])
     );
 }
+
+fn kept() -> Value {
+    let mut resources = server(json!({"name": "web"}));
+    resources["server"]["deletion_policy"] = json!("Snapshot");
+    resources
+}
+
+fn images(cloud: &Cloud) -> Vec<Value> {
+    let mut state = cloud.siblings.state();
+    state.rows("images").values().cloned().collect()
+}
+
+#[tokio::test]
+async fn an_image_of_a_server_stays_where_that_is_said_and_is_done_before_the_server_goes() {
+    let cloud = cloud().await;
+    let stack = cloud.made("s", kept()).await;
+    let made = only(&cloud);
+    cloud
+        .siblings
+        .state()
+        .refuses
+        .insert("images".to_owned(), String::new());
+    cloud.delete(&stack).await;
+    let reason = cloud.show(&stack).await["stack_status_reason"].to_string();
+    assert!(
+        reason.contains("that was to be kept is deleted"),
+        "{reason}"
+    );
+    assert_eq!(only(&cloud)["id"], made["id"]);
+    cloud.siblings.state().refuses.clear();
+    cloud.delete(&stack).await;
+    cloud.get(&stack, "").await.expect(404);
+    assert_eq!(cloud.siblings.count("servers"), 0);
+    let images = images(&cloud);
+    assert_eq!(images.len(), 1, "{images:?}");
+    assert_eq!(
+        (&images[0]["instance_uuid"], &images[0]["status"]),
+        (&made["id"], &json!("active"))
+    );
+    let name = images[0]["name"].as_str().unwrap();
+    assert!(name.starts_with("s-server-"), "{name}");
+}
+
+#[tokio::test]
+async fn a_server_of_which_no_image_can_be_made_stays_and_says_why() {
+    let cloud = cloud().await;
+    let stack = cloud.made("s", kept()).await;
+    let why = "Instance boots from a volume, of which no image is made here.";
+    cloud
+        .siblings
+        .state()
+        .refuses
+        .insert("createImage".to_owned(), why.to_owned());
+    cloud.delete(&stack).await;
+    let shown = cloud.show(&stack).await;
+    assert_eq!(shown["stack_status"], "DELETE_FAILED", "{shown}");
+    let reason = shown["stack_status_reason"].as_str().unwrap();
+    assert!(
+        reason.contains("resources.server: No image of server") && reason.contains(why),
+        "{shown}"
+    );
+    assert_eq!(cloud.siblings.count("servers"), 1);
+    // Whoever deletes it again does without.
+    cloud.delete(&stack).await;
+    cloud.get(&stack, "").await.expect(404);
+    assert_eq!(
+        (cloud.siblings.count("servers"), images(&cloud)),
+        (0, vec![])
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_server_that_never_ran() {
+    let cloud = cloud().await;
+    let refused = ("servers".to_owned(), "No valid host".to_owned());
+    cloud.siblings.state().refuses.extend([refused]);
+    let stack = cloud.made("s", kept()).await;
+    assert_eq!(cloud.state(&stack).await, "CREATE_FAILED");
+    cloud.delete(&stack).await;
+    cloud.get(&stack, "").await.expect(404);
+    assert_eq!(
+        (cloud.siblings.count("servers"), images(&cloud)),
+        (0, vec![])
+    );
+}

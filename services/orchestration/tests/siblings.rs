@@ -81,6 +81,14 @@ impl Dispatch for Siblings {
                 Incoming::Bytes(bytes) => serde_json::from_slice(bytes).unwrap_or(Value::Null),
                 Incoming::Stream(_) => Value::Null,
             };
+            if request.method == http::Method::PATCH {
+                let form = request.headers.get("content-type").unwrap();
+                let wanted = match parts[0] {
+                    "v2" => "application/openstack-images-v2.1-json-patch",
+                    _other => "application/json",
+                };
+                assert_eq!(form, wanted, "{}", request.path);
+            }
             let mut headers = HeaderMap::new();
             if let ["v1", account, rest @ ..] = parts.as_slice() {
                 let asked = (request.method.as_str(), *account, rest);
@@ -201,6 +209,15 @@ impl State {
                     rest @ ..,
                 ],
             ) => self.volume_attachments(method, (server, rest), body),
+            (
+                _,
+                [
+                    "v3",
+                    collection @ ("projects" | "users" | "groups" | "roles" | "domains" | "regions"
+                    | "services" | "endpoints"),
+                    rest @ ..,
+                ],
+            ) => self.directory(method, (collection, rest), query, body),
             (_, ["v3", _project, "volumes", rest @ ..]) => self.volumes(method, rest, query, body),
             (_, ["v2.1", "servers", server, "os-interface", rest @ ..]) => {
                 self.interfaces(method, (server, rest), body)
@@ -219,13 +236,11 @@ impl State {
             (_, ["v3", _project, "types", rest @ ..]) => self.types(method, rest, body),
             (_, ["v3", _project, "qos-specs", rest @ ..]) => self.qos(method, rest, query, body),
             (_, ["v3", _project, "os-quota-sets", rest @ ..]) => self.quotas(method, rest, body),
-            ("GET", ["v3", "projects", rest @ ..]) => self.projects(rest),
-            ("GET", ["v3", "users", rest @ ..]) => {
-                let name = query.iter().find(|(key, _)| key == "name");
-                self.users(rest, name.map(|(_, name)| name.as_str()))
-            }
             (_, ["v2", "images", id, rest @ ..]) => self.images(method, (id, rest), body),
             ("POST", ["v2", "images"]) => self.images(method, ("", &[]), body),
+            ("GET", ["v2", "images"]) if query.iter().any(|(key, _)| key == "instance_uuid") => {
+                self.images_of(&query[0].1)
+            }
             ("GET", ["v2", "images"]) => (200, json!({"images": [{"id": "an-image"}]})),
             other => panic!("nobody is asked this: {other:?}"),
         }

@@ -1,15 +1,15 @@
-//! Stand-ins for what administrators set in block storage, for server groups and for images.
+//! Stand-ins for what administrators set in block storage, and for server groups.
 
 use serde_json::{Value, json};
 
 use crate::siblings::{Answer, State, missing};
 
-fn refused(code: u16, why: &str) -> Answer {
+pub fn refused(code: u16, why: &str) -> Answer {
     (code, json!({"badRequest": {"code": code, "message": why}}))
 }
 
 /// The fields that a body has inside, whatever it is called.
-fn inside(body: &Value) -> serde_json::Map<String, Value> {
+pub fn inside(body: &Value) -> serde_json::Map<String, Value> {
     body.as_object()
         .and_then(|body| body.values().next()?.as_object().cloned())
         .unwrap_or_default()
@@ -60,6 +60,9 @@ impl State {
     }
 
     pub fn server_action(&mut self, id: &str, body: &Value) -> Answer {
+        if let Some(given) = body.get("createImage") {
+            return self.image_of(id, given);
+        }
         let refused = self.refuses.contains_key("resize");
         let Some(server) = self.rows("servers").get_mut(id) else {
             return missing();
@@ -313,15 +316,6 @@ impl State {
         }
     }
 
-    /// There is one project, of the id `p1` and the name `first`.
-    pub fn projects(&mut self, rest: &[&str]) -> Answer {
-        match rest {
-            [] => (200, json!({"projects": [{"id": "p1", "name": "first"}]})),
-            ["p1"] => (200, json!({"project": {"id": "p1"}})),
-            _another => missing(),
-        }
-    }
-
     /// Quotas of servers and networks: nobody has any, or one row.
     pub fn limits(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
         match (method, rest) {
@@ -373,16 +367,6 @@ impl State {
         }
     }
 
-    /// There is one user, of the id `u1` and the name `alice`.
-    pub fn users(&mut self, rest: &[&str], name: Option<&str>) -> Answer {
-        match (rest, name) {
-            ([], Some("alice")) => (200, json!({"users": [{"id": "u1", "name": "alice"}]})),
-            ([], _another) => (200, json!({"users": []})),
-            (["u1"], _) => (200, json!({"user": {"id": "u1"}})),
-            _another => missing(),
-        }
-    }
-
     pub fn server_groups(&mut self, method: &str, rest: &[&str], body: &Value) -> Answer {
         match (method, rest) {
             ("POST", []) => {
@@ -405,27 +389,6 @@ impl State {
                 gone.map_or_else(missing, |_| (204, Value::Null))
             }
             other => panic!("server groups are not asked this: {other:?}"),
-        }
-    }
-
-    /// What is fetched is there at the second look.
-    pub fn images(&mut self, method: &str, (id, rest): (&str, &[&str]), body: &Value) -> Answer {
-        if id.is_empty() {
-            let id = body["id"].as_str().unwrap().to_owned();
-            let mut image = body.clone();
-            image["status"] = json!("queued");
-            image["tags"] = json!([]);
-            self.rows("images").insert(id, image.clone());
-            return (201, image);
-        }
-        if (method, rest) == ("DELETE", &[] as &[&str]) {
-            let gone = self.rows("images").remove(id);
-            return gone.map_or_else(missing, |_| (204, Value::Null));
-        }
-        let refused = self.refuses.get("images").cloned();
-        match self.rows("images").get_mut(id) {
-            Some(image) => one_image(image, (method, rest), body, refused),
-            None => missing(),
         }
     }
 }
@@ -458,62 +421,4 @@ fn one_type(kind: &mut Value, (method, rest): (&str, &[&str]), body: &Value) -> 
         other => panic!("a type is not asked this: {other:?}"),
     }
     (200, json!({ "volume_type": kind }))
-}
-
-fn one_image(
-    image: &mut Value,
-    (method, rest): (&str, &[&str]),
-    body: &Value,
-    refused: Option<String>,
-) -> Answer {
-    match (method, rest) {
-        ("GET", []) => {
-            let shown = image.clone();
-            if shown["status"] == "importing" {
-                image["status"] = json!(if refused.is_some() {
-                    "queued"
-                } else {
-                    "active"
-                });
-                if let Some(why) = refused {
-                    image["os_glance_failed_import"] = json!(why);
-                }
-            }
-            return (200, shown);
-        }
-        ("POST", ["import"]) => {
-            image["from"] = body["method"]["uri"].clone();
-            image["status"] = json!("importing");
-        }
-        ("PATCH", []) => {
-            for change in body.as_array().unwrap() {
-                let name = &change["path"].as_str().unwrap()[1..];
-                let fields = image.as_object_mut().unwrap();
-                match change["op"].as_str().unwrap() {
-                    "remove" => drop(fields.remove(name).unwrap()),
-                    op => assert_eq!(
-                        fields
-                            .insert(name.to_owned(), change["value"].clone())
-                            .is_some(),
-                        op == "replace"
-                    ),
-                }
-            }
-        }
-        ("POST", ["actions", verb]) => {
-            let status = if *verb == "deactivate" {
-                "deactivated"
-            } else {
-                "active"
-            };
-            image["status"] = json!(status);
-        }
-        ("PUT", ["tags", tag]) => image["tags"].as_array_mut().unwrap().push(json!(tag)),
-        ("DELETE", ["tags", tag]) => image["tags"]
-            .as_array_mut()
-            .unwrap()
-            .retain(|known| known != tag),
-        other => panic!("an image is not asked this: {other:?}"),
-    }
-    (200, image.clone())
 }

@@ -114,6 +114,40 @@ async fn a_component_is_deployed_upon_the_actions_of_its_configurations() {
 }
 
 #[tokio::test]
+async fn a_server_of_somewhere_else_is_deployed_to_like_one_that_the_stack_makes() {
+    let cloud = cloud().await;
+    let resources = |name: &str, config: &str| {
+        json!({
+            "server": {"type": "OS::Heat::DeployedServer", "metadata": {"k": "v"}, "properties": {
+                "name": name, "software_config_transport": "POLL_SERVER_HEAT"}},
+            "config": {"type": "OS::Heat::SoftwareConfig", "properties": {"config": config, "group": "script"}},
+            "deploy": {"type": "OS::Heat::SoftwareDeployment", "properties": {
+                "config": {"get_resource": "config"}, "server": {"get_resource": "server"}, "signal_transport": "NO_SIGNAL"}},
+        })
+    };
+    let stack = cloud.made("s", resources("metal", "echo 1")).await;
+    complete(&cloud, &stack).await;
+    let shown = cloud.resource(&stack, "server").await;
+    assert_eq!(shown["attributes"]["name"], "metal");
+    let metadata = async || {
+        let shown = cloud.get(&stack, "/resources/server/metadata").await;
+        shown.expect(200).json["metadata"].clone()
+    };
+    let before = metadata().await;
+    assert_eq!(before["k"], "v");
+    assert_eq!(before["deployments"][0]["config"], "echo 1", "{before}");
+    cloud.updated(&stack, resources("iron", "echo 2")).await;
+    complete(&cloud, &stack).await;
+    let now = cloud.resource(&stack, "server").await;
+    assert_eq!(now["physical_resource_id"], shown["physical_resource_id"]);
+    assert_eq!(now["attributes"]["name"], "iron");
+    let after = metadata().await;
+    assert_eq!(after["deployments"][0]["config"], "echo 2", "{after}");
+    cloud.delete(&stack).await;
+    cloud.get(&stack, "").await.expect(404);
+}
+
+#[tokio::test]
 async fn administrators_have_networks_of_their_own_making() {
     let mut cloud = cloud().await;
     let net = json!({"p": {"type": "OS::Neutron::ProviderNet", "properties": {

@@ -207,13 +207,13 @@ async fn detail(
 /// The template's metadata, and for a server what is to be deployed to it.
 async fn metadata(cx: &Cx, stack: &Stack, row: &Resource) -> Result<Value, Fault> {
     let mut out = row.metadata.clone();
-    let server = kind::find(&row.target).is_some_and(|kind| matches!(kind.how, How::Server));
-    let deploys = row
-        .properties
-        .get("user_data_format")
-        .and_then(Value::as_str)
-        == Some("SOFTWARE_CONFIG");
-    if let (true, true, Some(id)) = (server, deploys, &row.physical_id) {
+    let format = row.properties.get("user_data_format");
+    let deploys = match kind::find(&row.target).map(|kind| kind.how) {
+        Some(How::DeployedServer) => true,
+        Some(How::Server) => format.and_then(Value::as_str) == Some("SOFTWARE_CONFIG"),
+        _other => false,
+    };
+    if let (true, Some(id)) = (deploys, &row.physical_id) {
         let list = resource::software::metadata(cx.db(), &stack.project_id, id).await?;
         if let Some(map) = out.as_object_mut() {
             map.insert("deployments".to_owned(), Value::Array(list));

@@ -11,7 +11,7 @@ use super::stacks::{
 };
 use super::view::{Document, identity};
 use super::zones::note_zones;
-use crate::model::plan::{self, Change};
+use crate::model::change::{self, Change};
 use crate::model::scene::{Names, Scene};
 use crate::model::stack::{Action, Stack, Status, Wanted};
 use crate::ops::facts::{self, View};
@@ -258,7 +258,7 @@ async fn previewed(
         }
     }
     Ok(Json(Document(
-        json!({"resource_changes": lists, "diff": plan::diff(&preview.changes)}),
+        json!({"resource_changes": lists, "diff": change::diff(&preview.changes)}),
     )))
 }
 

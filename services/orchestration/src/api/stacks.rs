@@ -14,6 +14,7 @@ use super::fault::{enqueue, no_stack, no_trust, other_project};
 use super::view::{self, Document, identity};
 use super::zones::note_zones;
 use crate::model::environment::Environment;
+use crate::model::fitting;
 use crate::model::graph;
 use crate::model::group::Present;
 use crate::model::kind;
@@ -126,6 +127,7 @@ fn may_use(cx: &Cx, kind: &str) -> bool {
         "OS::Nova::Quota" => cx.may(rules::ServerQuotaType, &target),
         "OS::Neutron::ProviderNet" => cx.may(rules::ProviderNetType, &target),
         "OS::Cinder::VolumeType" => cx.may(rules::VolumeTypeType, &target),
+        name if name.starts_with("OS::Keystone::") => cx.may(rules::KeystoneTypes, &target),
         _anybodys => true,
     }
 }
@@ -338,7 +340,7 @@ fn previewed(scene: &Scene, parent: Option<&str>) -> Result<Value, Fault> {
             .properties(definition)
             .map_err(|why| Fault::bad_request(why.to_string()))?;
         let properties = match &target {
-            judge::Target::Kind(kind) => judge::properties(kind, &given, &later)?,
+            judge::Target::Kind(kind) => fitting::properties(kind, &given, &later)?,
             judge::Target::File(_) => given,
         };
         if let Some(nested) = judge::nested(

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::kinds::{
-    cinder, glance, heat, neutron, neutron_shared, nova, object, signals, software,
+    cinder, glance, heat, keystone, neutron, neutron_shared, nova, object, signals, software,
 };
 use super::property::{Prop, Type};
 
@@ -36,6 +36,8 @@ pub(crate) enum How {
     CloudConfig,
     MultipartMime,
     Deployment,
+    /// A server that is not of this cloud.
+    DeployedServer,
     /// One deployment per server, as a nested stack.
     Deployments,
     /// A nested stack whose template is a property.
@@ -70,6 +72,10 @@ pub(crate) enum How {
     HostAggregate,
     WebImage,
     Container,
+    /// A thing of the identity service.
+    Directory(&'static Directory),
+    /// Roles of a user or a group: the property that names it, and the collection that has it.
+    RoleAssignment(&'static str, &'static str),
 }
 
 /// A collection of a sibling, whose things are made, changed and removed in the usual way.
@@ -90,6 +96,68 @@ pub(crate) struct Rest {
     /// Whether it has no description, so that it is recognised by its name until its id is noted.
     pub by_name: bool,
 }
+
+/// A collection of the identity service.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    /// `projects`: its path below `/v3`, and what lists are called.
+    pub many: &'static str,
+    /// `project`.
+    pub one: &'static str,
+    /// What its things have besides a name.
+    pub fields: &'static [Field],
+}
+
+/// A field of a thing, and the property that says it.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub prop: &'static str,
+    pub field: &'static str,
+    /// The collection of the thing that is named, if one is.
+    pub names: Option<&'static str>,
+    /// As JSON, what it is where nothing is said; nothing, if the service knows best.
+    usual: Option<&'static str>,
+}
+
+impl Field {
+    pub const fn plain(name: &'static str) -> Self {
+        Self {
+            prop: name,
+            field: name,
+            names: None,
+            usual: None,
+        }
+    }
+
+    pub const fn of(prop: &'static str, field: &'static str, collection: &'static str) -> Self {
+        Self {
+            prop,
+            field,
+            names: Some(collection),
+            usual: None,
+        }
+    }
+
+    pub const fn or(self, json: &'static str) -> Self {
+        Self {
+            usual: Some(json),
+            ..self
+        }
+    }
+
+    pub fn usual(&self) -> Option<Value> {
+        self.usual.and_then(|json| serde_json::from_str(json).ok())
+    }
+}
+
+/// The limits that a quota of block storage may set.
+pub(crate) const BLOCK_LIMITS: [&str; 5] = [
+    "gigabytes",
+    "volumes",
+    "backups",
+    "backup_gigabytes",
+    "snapshots",
+];
 
 /// Where a sibling has the quotas of projects.
 #[derive(Debug)]
@@ -143,7 +211,8 @@ const AWAY: &[(&str, &str)] = &[
 ];
 
 /// Attributes that the original has and that are nothing in this cloud.
-const NOTHING_HERE: [(&str, &str); 9] = [
+const NOTHING_HERE: [(&str, &str); 10] = [
+    ("OS::Heat::DeployedServer", "os_collect_config"),
     ("OS::Heat::WaitConditionHandle", "token"),
     ("OS::Neutron::Net", "l2_adjacency"),
     ("OS::Neutron::Net", "qos_policy_id"),
@@ -161,6 +230,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
         cinder::KINDS,
         glance::KINDS,
         heat::KINDS,
+        keystone::KINDS,
         signals::KINDS,
         software::KINDS,
         neutron::KINDS,
@@ -196,7 +266,16 @@ impl Kind {
     /// Whether what is not well, or made in part only, is brought about again as it is: another one in its place could
     /// not be made beside what is left of it.
     pub const fn mends(&self) -> bool {
-        self.nested() || matches!(self.how, How::ExtraRoutes)
+        let alone = matches!(
+            self.how,
+            How::ExtraRoutes | How::Directory(_) | How::RoleAssignment(..)
+        );
+        self.nested() || alone
+    }
+
+    /// Whether a copy of its thing can stay when it goes (`deletion_policy: snapshot`).
+    pub const fn leaves_copies(&self) -> bool {
+        matches!(self.how, How::Volume | How::Server)
     }
 
     /// Whether somebody can tell it something.
@@ -255,6 +334,8 @@ impl Kind {
                 | How::HostAggregate
                 | How::WebImage
                 | How::Container
+                | How::Directory(_)
+                | How::RoleAssignment(..)
         )
     }
 

@@ -1,10 +1,12 @@
 //! What templates, environments and stacks are. Pure: no I/O, no clock.
 
+pub(crate) mod change;
 mod constraint;
 mod custom;
 pub(crate) mod earlier;
 pub(crate) mod environment;
 pub(crate) mod fact;
+pub(crate) mod fitting;
 mod follow;
 pub(crate) mod function;
 pub(crate) mod graph;

@@ -57,7 +57,7 @@ pub(super) async fn revived(
 ) -> Result<Option<Resource>, StepError> {
     let looks = matches!(
         kind::find(&row.target).map(|kind| kind.how),
-        Some(How::Rest(_) | How::SecurityGroup | How::Server | How::Volume)
+        Some(How::Rest(_) | How::SecurityGroup | How::Server | How::Volume | How::Directory(_))
     );
     let removal_failed = row.action == Action::Delete && row.status == Status::Failed;
     if !removal_failed || !looks || row.external || row.physical_id.is_none() {

@@ -13,6 +13,7 @@ use super::resource::{self, Outcome, Why, health, nested};
 use super::{back, refuse, request};
 use crate::model::earlier::{GONE, has_let_go};
 use crate::model::environment::Hook;
+use crate::model::fitting;
 use crate::model::kind;
 use crate::model::plan::{Fate, external, fate};
 use crate::model::stack::{Action, Resource, Status};
@@ -67,7 +68,7 @@ pub(super) fn said(ground: &Ground<'_>, definition: &Definition) -> Result<Said,
     let target = judge::target(scene, definition).map_err(words)?;
     let (given, _) = scene.properties(definition).map_err(judge::in_words)?;
     let properties = match &target {
-        Target::Kind(kind) => judge::properties(kind, &given, &[]).map_err(|why| {
+        Target::Kind(kind) => fitting::properties(kind, &given, &[]).map_err(|why| {
             format!(
                 "Property error: resources.{}.properties: {why}",
                 definition.name

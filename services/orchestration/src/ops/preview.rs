@@ -11,12 +11,14 @@ use super::facts::{self, View, ViewError};
 use super::judge::{self, Target};
 use super::offload::offload;
 use super::resource::nested::{Members, removed};
+use crate::model::change::{Change, What};
 use crate::model::earlier::{Wish, closer, stands};
+use crate::model::fitting;
 use crate::model::function::{Trouble, shown};
 use crate::model::graph;
 use crate::model::group::{self, Present};
 use crate::model::kind;
-use crate::model::plan::{Change, Fate, What, external, fate};
+use crate::model::plan::{Fate, external, fate};
 use crate::model::reach::reachable;
 use crate::model::refusal::Refusal;
 use crate::model::scene::Scene;
@@ -209,7 +211,7 @@ async fn said_of(scene: Scene, definition: Definition) -> Result<(Scene, Said), 
         let target = judge::target(&scene, &definition)?;
         let (given, later) = scene.properties(&definition).map_err(invalid)?;
         let properties = match &target {
-            Target::Kind(kind) => judge::properties(kind, &given, &later)
+            Target::Kind(kind) => fitting::properties(kind, &given, &later)
                 .map_err(|why| why.at(&format!("resources.{}.properties", definition.name)))?,
             Target::File(_) => given
                 .into_iter()

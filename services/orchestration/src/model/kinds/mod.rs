@@ -3,7 +3,9 @@
 pub(super) mod cinder;
 pub(super) mod glance;
 pub(super) mod heat;
+pub(super) mod keystone;
 pub(super) mod neutron;
+mod neutron_port;
 pub(super) mod neutron_shared;
 pub(super) mod nova;
 pub(super) mod object;

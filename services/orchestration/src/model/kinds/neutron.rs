@@ -1,5 +1,6 @@
 //! Types of the network service.
 
+use super::neutron_port::PORT;
 use crate::model::kind::{How, Kind, Rest};
 use crate::model::property::{Prop, Rule, any, boolean, integer, list, map, text};
 
@@ -11,9 +12,10 @@ pub(super) const NAME: Prop = text(
 pub(super) const UP: Prop = boolean("admin_state_up", "The administrative status.")
     .in_place()
     .default("true");
-const SPECS: Prop = map("value_specs", "Extra parameters to include in the request.").in_place();
+pub(super) const SPECS: Prop =
+    map("value_specs", "Extra parameters to include in the request.").in_place();
 pub(super) const TAGS: Prop = list("tags", "The tags to be added to the thing.").in_place();
-const DESCRIPTION: Prop = text("description", "A description for people.").in_place();
+pub(super) const DESCRIPTION: Prop = text("description", "A description for people.").in_place();
 
 pub(super) const PROJECT: Prop = text(
     "tenant_id",
@@ -107,67 +109,6 @@ const SUBNET: &[Prop] = &[
         "dhcpv6-stateless",
         "slaac",
     ])),
-];
-const FIXED_IP: &[Prop] = &[
-    text(
-        "subnet",
-        "Subnet in which to allocate the IP address for this port.",
-    ),
-    text(
-        "subnet_id",
-        "Subnet in which to allocate the IP address for this port.",
-    ),
-    text(
-        "ip_address",
-        "IP address desired in the subnet for this port.",
-    ),
-];
-const PORT: &[Prop] = &[
-    NAME,
-    UP,
-    SPECS,
-    TAGS,
-    DESCRIPTION,
-    text("network", "Network this port belongs to."),
-    text("network_id", "Network this port belongs to."),
-    list("fixed_ips", "Desired IPs for this port.")
-        .in_place()
-        .of(FIXED_IP),
-    boolean("no_fixed_ips", "Flag to disable all fixed ips on the port.")
-        .in_place()
-        .default("false"),
-    text("replacement_policy", "Policy on how to respond to an update. REPLACE_ALWAYS will replace the port regardless of any property changes. AUTO will update the existing port for any changed update-allowed property.")
-        .in_place()
-        .default("\"AUTO\"")
-        .rule(Rule::Allowed(&["REPLACE_ALWAYS", "AUTO"])),
-    text("mac_address", "MAC address to give to this port.")
-        .rule(Rule::Pattern("[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")),
-    text("device_id", "Device ID of this port.").in_place(),
-    text("device_owner", "Name of the network owning the port.").in_place(),
-    list(
-        "security_groups",
-        "Security group IDs or names to associate with this port.",
-    )
-    .in_place(),
-    list(
-        "allowed_address_pairs",
-        "Additional MAC/IP address pairs allowed to pass through the port.",
-    )
-    .in_place()
-    .of(&[
-        text("mac_address", "MAC address to allow through this port."),
-        text("ip_address", "IP address to allow through this port.").required(),
-    ]),
-    boolean(
-        "port_security_enabled",
-        "Flag to enable/disable port security on the port.",
-    )
-    .in_place(),
-    text(
-        "binding:vnic_type",
-        "The vnic type to be bound on the neutron port.",
-    )
-    .in_place(),
 ];
 const ROUTER: &[Prop] = &[
     NAME,

@@ -1,6 +1,8 @@
 //! Types of the compute service.
 
 use super::limit;
+use super::neutron_port::EXTRA;
+use super::software::TRANSPORT;
 use crate::model::kind::{How, Kind, Limits};
 use crate::model::property::{Prop, Rule, boolean, float, integer, list, map, text};
 
@@ -21,9 +23,15 @@ const NETWORK: &[Prop] = &[
         "subnet",
         "Name or ID of the subnet in which to allocate the IP address of a port that is made for the server and goes with it.",
     ),
+    map(
+        "port_extra_properties",
+        "Dict that has expected port properties: a port that is made for the server has them, and goes with it.",
+    )
+    .in_place()
+    .of(EXTRA),
     text(
         "floating_ip",
-        "ID or address of the floating IP to associate; with a port or a subnet only.",
+        "ID or address of the floating IP to associate; with a port, a subnet or port_extra_properties only.",
     ),
     text(
         "fixed_ip",
@@ -120,10 +128,7 @@ const SERVER: &[Prop] = &[
         .default("\"REPLACE\"")
         .rule(Rule::Allowed(&["REPLACE", "IGNORE", "REBUILD"])),
     text("user_data_format", "How the user_data should be formatted for the server. RAW and HEAT_CFNTOOLS pass it on unchanged; with SOFTWARE_CONFIG the server's metadata lists what is to be deployed.").default("\"HEAT_CFNTOOLS\"").rule(Rule::Allowed(&["HEAT_CFNTOOLS", "RAW", "SOFTWARE_CONFIG"])),
-    text("software_config_transport", "How the server should receive the metadata required for software configuration. No agent in a guest is configured here: one that is to learn of deployments has to know credentials and ask for them itself.")
-        .in_place()
-        .default("\"POLL_SERVER_CFN\"")
-        .rule(Rule::Allowed(&["POLL_SERVER_CFN", "POLL_SERVER_HEAT", "POLL_TEMP_URL"])),
+    TRANSPORT,
     boolean("config_drive", "If True, enable config drive on the server."),
     text("admin_pass", "The administrator password for the server."),
     text("diskConfig", "Control how the disk is partitioned when the server is created.").rule(Rule::Allowed(&["AUTO", "MANUAL"])),

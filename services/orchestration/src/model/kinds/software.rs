@@ -82,6 +82,11 @@ const MIME: &[Prop] = &[text("group", "Namespace to group this multi-part config
 
 const ACTIONS: Rule = Rule::Allowed(&["CREATE", "UPDATE", "DELETE", "SUSPEND", "RESUME"]);
 
+pub(super) const TRANSPORT: Prop = text("software_config_transport", "How the server should receive the metadata required for software configuration. No agent in a guest is configured here: one that is to learn of deployments has to know credentials and ask for them itself.")
+    .in_place()
+    .default("\"POLL_SERVER_CFN\"")
+    .rule(Rule::Allowed(&["POLL_SERVER_CFN", "POLL_SERVER_HEAT", "POLL_TEMP_URL"]));
+
 const DEPLOYMENT: &[Prop] = &[
     text("config", "ID of software configuration resource to execute when applying to the server.").in_place(),
     text("server", "ID of resource to apply configuration to. Normally this should be a Nova server ID.").required(),
@@ -156,7 +161,20 @@ const DEPLOYMENTS_ATTRS: &[(&str, &str)] = &[
     ),
 ];
 
+const DEPLOYED: &[Prop] = &[
+    text("name", "Server name.").in_place(),
+    map("metadata", "This property is ignored, as in the original.").in_place(),
+    TRANSPORT,
+];
+
 pub(in crate::model) const KINDS: &[Kind] = &[
+    Kind {
+        name: "OS::Heat::DeployedServer",
+        doc: "A resource for a server that is there already and that this cloud did not make: its ID is what deployments name as their server, and its metadata lists them.",
+        props: DEPLOYED,
+        attrs: &[("name", "Name of the server.")],
+        how: How::DeployedServer,
+    },
     Kind {
         name: "OS::Heat::SoftwareConfig",
         doc: "A resource for describing and storing software configuration.",

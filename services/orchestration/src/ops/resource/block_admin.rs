@@ -6,8 +6,9 @@ use std::time::Duration;
 use nephos_runtime::crash_point;
 use serde_json::{Map, Value, json};
 
-use super::{Did, Outcome, Seen, Why, Work, gone, inner};
+use super::{Did, Outcome, Seen, Why, Work, directory, gone, inner};
 use crate::model::function::shown;
+use crate::model::kind::BLOCK_LIMITS;
 use crate::peers::{Ask, encoded};
 
 /// Goes on at once, when what was seen is noted.
@@ -139,7 +140,7 @@ async fn share(work: &Work<'_>, target: &str) -> Result<(), Why> {
     let mut wanted = Vec::new();
     let given = work.prop("projects").and_then(Value::as_array);
     for project in given.into_iter().flatten().filter_map(Value::as_str) {
-        wanted.push(project_id(work, project).await?);
+        wanted.push(directory::named(work, "projects", project).await?);
     }
     let list = Ask::get("block", format!("{target}/os-volume-type-access"));
     let list = work.ask(&list).await?;
@@ -161,33 +162,6 @@ async fn share(work: &Work<'_>, target: &str) -> Result<(), Why> {
             .await?;
     }
     Ok(())
-}
-
-/// The id of a project that is named by id or name.
-pub(super) async fn project_id(work: &Work<'_>, given: &str) -> Result<String, Why> {
-    let target = format!("/v3/projects/{}", encoded(given));
-    match work.ask(&Ask::get("identity", target)).await {
-        Ok(_) => return Ok(given.to_owned()),
-        Err(why) if why.is_not_found() => {}
-        Err(why) => return Err(why.into()),
-    }
-    let target = format!("/v3/projects?name={}", encoded(given));
-    let list = work.ask(&Ask::get("identity", target)).await?;
-    let found = list.get("projects").and_then(Value::as_array);
-    let found: Vec<&Value> = found
-        .into_iter()
-        .flatten()
-        .filter(|project| text(project, "name") == given)
-        .collect();
-    match found.as_slice() {
-        [one] => Ok(text(one, "id").to_owned()),
-        [_, _, ..] => Err(Why::Refused(format!(
-            "Several projects are called {given}; name one by its id."
-        ))),
-        [] => Err(Why::Refused(format!(
-            "The Project ({given}) could not be found."
-        ))),
-    }
 }
 
 pub(super) async fn remove_type(work: &Work<'_>) -> Did {
@@ -375,20 +349,12 @@ pub(super) async fn remove_association(work: &Work<'_>) -> Did {
     Ok(Outcome::Done(Seen::default()))
 }
 
-/// The limits that a quota may set.
-pub(crate) const LIMITS: [&str; 5] = [
-    "gigabytes",
-    "volumes",
-    "backups",
-    "backup_gigabytes",
-    "snapshots",
-];
-
 /// Sets a project's quotas; those that are set no longer are the defaults again.
 pub(super) async fn quota(work: &Work<'_>) -> Did {
     let Some(project) = work.row.data.get("project_id").and_then(Value::as_str) else {
         // Noted before anything is set: it is set back when this goes.
-        let project = project_id(work, work.text("project").unwrap_or_default()).await?;
+        let project =
+            directory::named(work, "projects", work.text("project").unwrap_or_default()).await?;
         let seen = Seen::default().with("project_id", project);
         return Ok(Outcome::Wait(seen, AT_ONCE));
     };
@@ -398,7 +364,7 @@ pub(super) async fn quota(work: &Work<'_>) -> Did {
     let defaults = seen(work, format!("{target}/defaults"), "quota_set").await?;
     let defaults = defaults.unwrap_or_default();
     let mut set = Map::new();
-    for name in LIMITS {
+    for name in BLOCK_LIMITS {
         let before = work
             .row
             .properties

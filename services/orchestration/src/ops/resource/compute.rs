@@ -3,6 +3,7 @@
 use nephos_runtime::crash_point;
 use serde_json::{Value, json};
 
+use super::directory::named;
 use super::{Did, Outcome, Seen, Why, Work, gone, inner};
 use crate::peers::{Ask, encoded};
 
@@ -101,29 +102,7 @@ async fn owner(work: &Work<'_>) -> Result<Option<String>, Why> {
     let Some(given) = work.text("user") else {
         return Ok(None);
     };
-    let target = format!("/v3/users/{}", encoded(given));
-    match work.ask(&Ask::get("identity", target)).await {
-        Ok(_) => return Ok(Some(given.to_owned())),
-        Err(why) if why.is_not_found() => {}
-        Err(why) => return Err(why.into()),
-    }
-    let target = format!("/v3/users?name={}", encoded(given));
-    let list = work.ask(&Ask::get("identity", target)).await?;
-    let users = list.get("users").and_then(Value::as_array);
-    let ids: Vec<&str> = users
-        .into_iter()
-        .flatten()
-        .filter_map(|user| user.get("id")?.as_str())
-        .collect();
-    match ids.as_slice() {
-        [one] => Ok(Some((*one).to_owned())),
-        [] => Err(Why::Refused(format!(
-            "The user ({given}) could not be found."
-        ))),
-        _several => Err(Why::Refused(format!(
-            "Multiple users are called '{given}'. Use an ID to be more specific."
-        ))),
-    }
+    Ok(Some(named(work, "users", given).await?))
 }
 
 /// Makes a flavor; it has an id of the resource's own unless one is given, so that it is made once.

@@ -172,7 +172,8 @@ async fn tend(work: &Work<'_>, id: &str, image: Value) -> Did {
     if !changes.is_empty() {
         let names: Vec<&String> = wanted.keys().collect();
         let changes = Value::Array(changes);
-        work.ask(&Ask::patch("image", place(id), &changes)).await?;
+        work.ask(&Ask::json_patch("image", place(id), &changes))
+            .await?;
         return Ok(Outcome::Wait(
             Seen::id(id).with("set", json!(names)),
             Duration::ZERO,

@@ -45,6 +45,12 @@ pub(super) fn value(work: &Work<'_>) -> Did {
     ))
 }
 
+/// A server that somebody else has made: it is this resource, under its id.
+pub(super) fn deployed_server(work: &Work<'_>) -> Outcome {
+    let observed = json!({"name": work.thing_name()});
+    Outcome::Done(Seen::thing(work.row.id.0.clone(), observed))
+}
+
 const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
 const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const DIGITS: &str = "0123456789";

@@ -3,9 +3,11 @@
 mod aggregate;
 mod batches;
 mod block;
-pub(crate) mod block_admin;
+mod block_admin;
 mod compute;
 pub(crate) mod container;
+mod directory;
+mod grants;
 pub(crate) mod health;
 mod image;
 pub(crate) mod keep;
@@ -227,6 +229,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
             software::config(work, kind).await
         }
         How::Deployment => software::deploy(work, "CREATE").await,
+        How::DeployedServer => Ok(local::deployed_server(work)),
         How::Stack | How::ResourceGroup | How::Chain | How::ScalingGroup | How::Deployments => {
             Box::pin(nested::ensure(work)).await
         }
@@ -251,6 +254,8 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::HostAggregate => aggregate::ensure(work).await,
         How::WebImage => image::ensure(work).await,
         How::Container => container::ensure(work).await,
+        How::Directory(collection) => directory::ensure(work, collection).await,
+        How::RoleAssignment(prop, many) => grants::ensure(work, (prop, many)).await,
     }
 }
 
@@ -319,7 +324,10 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::HostAggregate => aggregate::remove(work).await,
         How::WebImage => image::remove(work).await,
         How::Container => container::remove(work).await,
+        How::Directory(collection) => directory::remove(work, collection).await,
+        How::RoleAssignment(..) => grants::remove(work).await,
         How::Nothing
+        | How::DeployedServer
         | How::AccessPolicy
         | How::Value
         | How::RandomString
@@ -351,6 +359,8 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::HostAggregate) => aggregate::look(work).await,
         Some(How::WebImage) => image::look(work).await,
         Some(How::Container) => container::ensure(work).await,
+        Some(How::Directory(collection)) => directory::look(work, collection).await,
+        Some(How::RoleAssignment(..)) => grants::look(work).await,
         _local => here(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nephos_runtime::crash_point;
 use serde_json::{Map, Value, json};
 
-use super::block_admin::project_id;
+use super::directory::named;
 use super::{Did, Outcome, Seen, Why, Work, gone};
 use crate::model::kind::Limits;
 use crate::peers::{Ask, encoded};
@@ -14,7 +14,7 @@ use crate::peers::{Ask, encoded};
 pub(super) async fn ensure(work: &Work<'_>, limits: &Limits) -> Did {
     let Some(project) = work.row.data.get("project_id").and_then(Value::as_str) else {
         // Noted before anything is set: it is set back when this goes.
-        let project = project_id(work, work.text("project").unwrap_or_default()).await?;
+        let project = named(work, "projects", work.text("project").unwrap_or_default()).await?;
         let seen = Seen::default().with("project_id", project);
         return Ok(Outcome::Wait(seen, Duration::ZERO));
     };

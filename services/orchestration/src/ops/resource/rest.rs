@@ -421,6 +421,11 @@ pub(super) async fn look_external(work: &Work<'_>) -> Did {
             format!("/v2.1/servers/{}", encoded(&id)),
             "server",
         )),
+        Some(crate::model::kind::How::Directory(collection)) => Some((
+            "identity",
+            format!("/v3/{}/{}", collection.many, encoded(&id)),
+            collection.one,
+        )),
         Some(crate::model::kind::How::Volume) => Some((
             "block",
             format!("/v3/{}/volumes/{}", work.stack.project_id, encoded(&id)),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::rest::id_of;
 use super::server_nics::{self, Ready};
 use super::server_view::with_ports;
-use super::{Did, Outcome, Seen, Why, Work, gone, inner, software};
+use super::{Did, Outcome, Seen, Why, Work, gone, inner, keep, software};
 use crate::ops::LOOK_AGAIN;
 use crate::peers::{Ask, encoded};
 
@@ -445,6 +445,9 @@ async fn remove_server(work: &Work<'_>) -> Did {
     };
     let deleting = server.get("OS-EXT-STS:task_state").and_then(Value::as_str) == Some("deleting");
     if !deleting {
+        if let Some(under_way) = keep::server(work, &id, &server).await? {
+            return Ok(under_way);
+        }
         crash_point!("server.remove");
         let sent = work
             .ask(&Ask::delete("compute", format!("/v2.1/servers/{id}")))

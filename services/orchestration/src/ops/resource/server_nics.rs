@@ -1,4 +1,5 @@
-//! Nics of a server that are more than a network: ports that the stack makes in a subnet, and floating IPs.
+//! Nics of a server that are more than a network: ports that the stack makes, in a subnet or with properties of their
+//! own, and floating IPs.
 //!
 //! What is to be made is noted first, then made, then noted with its id, so that nothing of a try that was cut off is left.
 
@@ -33,11 +34,69 @@ fn wanted<'a>(work: &'a Work<'_>) -> impl Iterator<Item = &'a Value> {
     nics.into_iter().flatten()
 }
 
-/// What a port is made for, if the nic is one that needs one.
+/// What a port is made for, if the nic is one that needs one: where it is, and what else is said of it (`extra`).
 fn place(nic: &Value) -> Option<Value> {
-    let subnet = field(nic, "subnet").filter(|_| field(nic, "port").is_none())?;
+    if field(nic, "port").is_some() {
+        return None;
+    }
+    let (subnet, extra) = (field(nic, "subnet"), extra_of(nic, EXTRA));
+    if subnet.is_none() && extra.is_none() {
+        return None;
+    }
     let network = field(nic, "network").or_else(|| field(nic, "uuid"));
-    Some(json!({"network": network, "subnet": subnet, "fixed_ip": field(nic, "fixed_ip")}))
+    let mut place =
+        json!({"network": network, "subnet": subnet, "fixed_ip": field(nic, "fixed_ip")});
+    if let (Some(map), Some(extra)) = (place.as_object_mut(), extra) {
+        map.insert("extra".to_owned(), json!(extra));
+    }
+    Some(place)
+}
+
+/// Where a nic says what else its port is to be.
+const EXTRA: &str = "port_extra_properties";
+
+fn extra_of<'a>(thing: &'a Value, name: &str) -> Option<&'a Map<String, Value>> {
+    thing.get(name).and_then(Value::as_object)
+}
+
+/// Whether a port that was made for one place can become one for the other as it is: only what is said of it differs,
+/// and none of what it has from the beginning.
+fn can_become(own: &Value, place: &Value) -> bool {
+    let same = |name: &str| own.get(name) == place.get(name);
+    let before = extra_of(own, "extra");
+    let Some(after) = extra_of(place, "extra") else {
+        return false;
+    };
+    let kept = |name: &str| before.and_then(|before| before.get(name)) == after.get(name);
+    let ips = |extra: Option<&Map<String, Value>>| {
+        extra.and_then(|extra| extra.get("no_fixed_ips")?.as_bool()) == Some(true)
+    };
+    ["network", "subnet", "fixed_ip"].into_iter().all(same)
+        && kept("mac_address")
+        && ips(before) == ips(Some(after))
+}
+
+/// The fields of a port for which this is said; what was said before and is not any more is as if it never had been.
+fn extra_fields(
+    after: &Map<String, Value>,
+    before: Option<&Map<String, Value>>,
+) -> Map<String, Value> {
+    let mut fields = Map::new();
+    for (name, value) in after.iter().filter(|(_, value)| !value.is_null()) {
+        match name.as_str() {
+            "value_specs" => fields.extend(value.as_object().cloned().unwrap_or_default()),
+            "no_fixed_ips" if value == &json!(true) => {
+                fields.insert("fixed_ips".to_owned(), json!([]));
+            }
+            "no_fixed_ips" => {}
+            _field => drop(fields.insert(name.clone(), value.clone())),
+        }
+    }
+    let pairs = "allowed_address_pairs";
+    if before.is_some_and(|before| before.contains_key(pairs)) {
+        fields.entry(pairs).or_insert_with(|| json!([]));
+    }
+    fields
 }
 
 fn noted(work: &Work<'_>, name: &str) -> Vec<Value> {
@@ -51,37 +110,83 @@ fn then(name: &str, list: Vec<Value>) -> Outcome {
     Outcome::Wait(seen, std::time::Duration::ZERO)
 }
 
-/// The ports of the nics that are wanted: what is missing is made first.
+/// For each nic the port that was made for it: of those that were made for just that place each has one, then those have
+/// one that it can be made of. The other value says whether it has still to become that.
+fn assigned(list: &[Value], places: &[Option<Value>]) -> Vec<Option<(usize, bool)>> {
+    let mut free: Vec<usize> = (0..list.len()).collect();
+    let mut found = vec![None; places.len()];
+    for exact in [true, false] {
+        for (slot, place) in found.iter_mut().zip(places) {
+            let Some(place) = place.as_ref().filter(|_| slot.is_none()) else {
+                continue;
+            };
+            let fits = |at: &usize| {
+                let own = list.get(*at).and_then(|own| own.get("place"));
+                own.is_some_and(|own| {
+                    if exact {
+                        own == place
+                    } else {
+                        can_become(own, place)
+                    }
+                })
+            };
+            if let Some(at) = free.iter().position(fits) {
+                *slot = Some((free.swap_remove(at), !exact));
+            }
+        }
+    }
+    found
+}
+
+/// The ports of the nics that are wanted: what is missing is made first, and what is to be otherwise is changed.
 pub(super) async fn ready(work: &Work<'_>) -> Result<Ready, Why> {
     let mut list = noted(work, PORTS);
-    let mut free: Vec<usize> = (0..list.len()).collect();
+    let places: Vec<Option<Value>> = wanted(work).map(place).collect();
     let mut ports = Vec::new();
-    for (number, nic) in wanted(work).enumerate() {
-        let Some(place) = place(nic) else {
+    let assigned = assigned(&list, &places);
+    for (number, (place, found)) in places.into_iter().zip(assigned).enumerate() {
+        let Some(place) = place else {
             ports.push(None);
             continue;
         };
-        let is = |at: &usize| list.get(*at).and_then(|own| own.get("place")) == Some(&place);
-        let Some(found) = free.iter().position(is) else {
+        let own = found.and_then(|(at, other)| Some((list.get_mut(at)?, other)));
+        let Some((own, other)) = own else {
             let mark = nephos_runtime::ids::hex();
             list.push(json!({"place": place, "mark": mark, "id": null}));
             return Ok(Ready::First(then(PORTS, list)));
         };
-        let at = free.swap_remove(found);
-        let Some(own) = list.get_mut(at) else {
-            continue;
+        let id = field(own, "id").map(str::to_owned);
+        let news = match id {
+            Some(id) if !other => {
+                ports.push(Some(id));
+                continue;
+            }
+            Some(id) => {
+                become_other(work, own, &id, &place).await?;
+                ("place", place)
+            }
+            None => ("id", json!(make(work, own, number).await?)),
         };
-        if let Some(id) = field(own, "id") {
-            ports.push(Some(id.to_owned()));
-            continue;
-        }
-        let id = make(work, own, number).await?;
         if let Some(map) = own.as_object_mut() {
-            map.insert("id".to_owned(), json!(id));
+            map.insert(news.0.to_owned(), news.1);
         }
         return Ok(Ready::First(then(PORTS, list)));
     }
     Ok(Ready::Ports(ports))
+}
+
+/// Makes of a port what is said of it now.
+async fn become_other(work: &Work<'_>, own: &Value, id: &str, place: &Value) -> Result<(), Why> {
+    let before = own.get("place").and_then(|own| extra_of(own, "extra"));
+    let Some(after) = extra_of(place, "extra") else {
+        return Ok(());
+    };
+    let body = json!({"port": extra_fields(after, before)});
+    crash_point!("server.change_port");
+    let target = format!("/v2.0/ports/{}", encoded(id));
+    work.ask(&Ask::put("network", target, &body)).await?;
+    crash_point!("server.changed_port");
+    Ok(())
 }
 
 /// By what a port is found whose id is not noted.
@@ -104,35 +209,25 @@ async fn make(work: &Work<'_>, own: &Value, number: usize) -> Result<String, Why
         return Ok(id);
     }
     let place = own.get("place").unwrap_or(&Value::Null);
-    let given = field(place, "subnet").unwrap_or_default();
-    let subnet = id_of(work, "subnets", given).await?;
-    let shown = work
-        .ask(&Ask::get("network", format!("/v2.0/subnets/{subnet}")))
-        .await?;
-    let network = shown.pointer("/subnet/network_id").and_then(Value::as_str);
-    let network = network.unwrap_or_default();
-    if let Some(named) = field(place, "network")
-        && id_of(work, "networks", named).await? != network
-    {
-        return Err(Why::Refused(format!(
-            "Specified subnet {given} does not belong to network {named}."
-        )));
-    }
-    let mut ip = json!({ "subnet_id": subnet });
-    if let (Some(map), Some(address)) = (ip.as_object_mut(), field(place, "fixed_ip")) {
-        map.insert("ip_address".to_owned(), json!(address));
-    }
-    let mut port = json!({
-        "network_id": network, "fixed_ips": [ip], "description": description(work, own),
-        "name": format!("{}-port-{number}", work.row.name),
-    });
+    let (network, ip) = whereabouts(work, place).await?;
+    let mut port =
+        json!({"network_id": network, "name": format!("{}-port-{number}", work.row.name)});
     let mut groups = Vec::new();
     let given = work.prop("security_groups").and_then(Value::as_array);
     for name in given.into_iter().flatten().filter_map(Value::as_str) {
         groups.push(json!(id_of(work, "security-groups", name).await?));
     }
-    if let Some(map) = port.as_object_mut().filter(|_| !groups.is_empty()) {
-        map.insert("security_groups".to_owned(), json!(groups));
+    if let Some(map) = port.as_object_mut() {
+        if !ip.is_empty() {
+            map.insert("fixed_ips".to_owned(), json!([ip]));
+        }
+        if !groups.is_empty() {
+            map.insert("security_groups".to_owned(), json!(groups));
+        }
+        let extra = extra_of(place, "extra");
+        map.extend(extra.map_or_else(Map::new, |extra| extra_fields(extra, None)));
+        // Whatever else it is said to be, by this it is found.
+        map.insert("description".to_owned(), json!(description(work, own)));
     }
     let body = json!({ "port": port });
     crash_point!("server.create_port");
@@ -142,6 +237,35 @@ async fn make(work: &Work<'_>, own: &Value, number: usize) -> Result<String, Why
     crash_point!("server.created_port");
     let port = inner(&made, "port");
     Ok(field(&port, "id").unwrap_or_default().to_owned())
+}
+
+/// The id of the network that a port is to be in, and what is said of its address.
+async fn whereabouts(work: &Work<'_>, place: &Value) -> Result<(String, Map<String, Value>), Why> {
+    let mut ip = Map::new();
+    if let Some(address) = field(place, "fixed_ip") {
+        ip.insert("ip_address".to_owned(), json!(address));
+    }
+    let named = match field(place, "network") {
+        Some(named) => Some(id_of(work, "networks", named).await?),
+        None => None,
+    };
+    let Some(given) = field(place, "subnet") else {
+        return Ok((named.unwrap_or_default(), ip));
+    };
+    let subnet = id_of(work, "subnets", given).await?;
+    let shown = work
+        .ask(&Ask::get("network", format!("/v2.0/subnets/{subnet}")))
+        .await?;
+    let network = shown.pointer("/subnet/network_id").and_then(Value::as_str);
+    let network = network.unwrap_or_default().to_owned();
+    if named.is_some_and(|named| named != network) {
+        let named = field(place, "network").unwrap_or_default();
+        return Err(Why::Refused(format!(
+            "Specified subnet {given} does not belong to network {named}."
+        )));
+    }
+    ip.insert("subnet_id".to_owned(), json!(subnet));
+    Ok((network, ip))
 }
 
 /// Removes a port that was made and that no nic is for any more (none is, if `all` go); nothing when there is no such port.
