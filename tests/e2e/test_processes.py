@@ -151,6 +151,7 @@ def test_status_says_of_every_copy_whether_it_answers(many):
     try:
         done = many.nephos("status", check=False)
         assert done.returncode == 1 and "9106" in done.stdout and "does not answer" in done.stdout, done
+        assert "nephos doctor" in done.stdout, done
         # A trace names it, and shows what the others know.
         request = re.findall(r"req-[0-9a-f-]{36}", many.log_of("compute-1"))[-1]
         done = many.nephos("trace", request)
@@ -159,6 +160,19 @@ def test_status_says_of_every_copy_whether_it_answers(many):
     finally:
         many.start("compute-2")
         many.wait("compute-2")
+
+
+def test_a_machine_of_all_services_without_peers_is_asked_where_it_listens(many, tmp_path):
+    file = tmp_path / "nephos.toml"
+    own = f'[nephos]\nstate_dir = "{tmp_path}/state"\nhosts_url = "https://127.0.0.1:9999"\n'
+    file.write_text(own + 'internal_listen = "127.0.0.1:9102"\n')
+    there = run(NEPHOS, "--config", file, "status", check=False)
+    assert there.returncode == 0 and "127.0.0.1:9102" in there.stdout, there
+    # Its hosts are other machines, so nothing of what guests need is missing here.
+    assert "libvirt" not in run(NEPHOS, "--config", file, "doctor", check=False).stdout
+    file.write_text(own + 'internal_listen = "127.0.0.1:9998"\n')
+    nobody = run(NEPHOS, "--config", file, "status", check=False)
+    assert nobody.returncode == 3 and "not running" in nobody.stdout, nobody
 
 
 def test_sqlite_refuses_a_second_process_and_says_what_to_do(tmp_path):

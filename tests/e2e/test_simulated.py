@@ -60,8 +60,26 @@ def test_a_host_is_drained_and_what_stays_says_why(simulated):
     on = lambda: {server.id for server in servers() if server.compute_host == host}
     status = lambda server: demo.compute.get_server(server.id).status
 
+    # A router lives there, too.
+    router = admin.network.create_router(name="drained")
+    admin.network.add_interface_to_router(router, subnet_id=admin.network.find_network("net").subnet_ids[0])
+    lives = lambda: [agent.host for agent in admin.network.routers_hosting_l3_agents(router)]
+    wait_for("the router lives somewhere", lambda: len(lives()) == 1, 30)
+    agents = {agent.host: agent for agent in admin.network.agents(agent_type="L3 agent")}
+    if lives() != [host]:
+        for other in agents.values():
+            admin.network.update_agent(other, admin_state_up=other.host == host)
+        admin.network.remove_router_from_agent(agents[lives()[0]], router)
+        wait_for("the router lives there", lambda: lives() == [host], 30)
+        for other in agents.values():
+            admin.network.update_agent(other, admin_state_up=True)
+    # A move that a drain before this one has begun, and that nobody has confirmed.
+    admin.compute.migrate_server(off.id)
+    wait_for("it is elsewhere", lambda: status(off) == "VERIFY_RESIZE", 60)
+
     drained = simulated.nephos("host", "drain", host, check=False)
-    assert drained.returncode == 1 and "1 servers stay" in drained.stdout, drained
+    assert drained.returncode == 1 and "1 servers and 0 routers stay" in drained.stdout, drained
+    assert f"router drained ({router.id}) lives on another host now" in drained.stdout and lives() != [host], drained
     assert f"({has_volume.id}) stays: it has volumes" in drained.stdout and "--switch-off" in drained.stdout, drained
     assert on() == {has_volume.id}
     assert (status(runs), status(off), status(has_volume)) == ("ACTIVE", "SHUTOFF", "ACTIVE")
@@ -71,6 +89,9 @@ def test_a_host_is_drained_and_what_stays_says_why(simulated):
     drained = simulated.nephos("host", "drain", host, "--switch-off")
     assert f"Host {host} is empty." in drained.stdout, drained
     assert on() == set() and status(has_volume) == "ACTIVE"
+    admin.network.remove_interface_from_router(router, subnet_id=admin.network.find_network("net").subnet_ids[0])
+    admin.network.delete_router(router)
+    admin.network.update_agent(agents[host], admin_state_up=True)
     assert [one.volume_id for one in demo.compute.volume_attachments(has_volume.id)] == [volume.id]
     # Nothing new comes there until it is let in again.
     demo.compute.create_server(

@@ -430,6 +430,17 @@ async fn an_operator_moves_a_router_from_host_to_host() {
         .expect(409);
     assert_eq!(fault(&back), "RouterHostedByL3Agent");
     cloud.assert_consistent().await;
+    // A host that is forgotten has no routers any more either.
+    let there = admin.get(&home).await.expect(200).json["agents"][0]["id"].clone();
+    let agent = format!("/v2.0/agents/{}", there.as_str().unwrap());
+    admin.delete(&agent).await.expect(204);
+    assert_eq!(
+        admin.get(&home).await.expect(200).json["agents"][0]["host"],
+        "a"
+    );
+    assert_ne!(cloud.document("a", "router", &it.router).await, Value::Null);
+    assert_eq!(cloud.feed("b").await, Vec::<Value>::new());
+    cloud.assert_consistent().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
-//! `nephos host drain`: empties a host. New servers are kept away, and what is there moves to other hosts: what runs,
-//! while it runs; what is off, off. It begins again where it was when it is started again.
+//! `nephos host drain`: empties a host. New servers and routers are kept away, and what is there moves to other hosts: what
+//! runs, while it runs; what is off, off. It begins again where it was when it is started again.
+
+mod routers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -20,6 +22,8 @@ use crate::terminal::say;
 const AT_ONCE: usize = 2;
 /// How often is looked.
 const LOOK: Duration = Duration::from_secs(1);
+/// Things of a list that are asked for at a time.
+const PAGE: usize = 500;
 const VERSION: &str = "compute 2.96";
 
 #[derive(Deserialize)]
@@ -34,6 +38,27 @@ struct Server {
     #[serde(default, rename = "os-extended-volumes:volumes_attached")]
     volumes: Vec<Value>,
 }
+
+/// A move from the host.
+#[derive(Deserialize)]
+struct Move {
+    #[serde(rename = "instance_uuid")]
+    server: String,
+    #[serde(rename = "migration_type")]
+    kind: String,
+    status: String,
+}
+
+/// Of moves that nothing follows from any more.
+const ENDED: [&str; 7] = [
+    "failed",
+    "confirmed",
+    "reverted",
+    "completed",
+    "done",
+    "error",
+    "cancelled",
+];
 
 /// How a server may be moved.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,14 +95,16 @@ pub fn run(config: &Config, host: &str, switch_off: bool) -> anyhow::Result<Exit
             clock.sleep(LOOK).await;
         }
         let left = work.stay.len();
-        if left == 0 {
+        let routers = drain.routers().await?;
+        if left == 0 && routers == 0 {
             say(&format!(
-                "Host {host} is empty. `openstack compute service set --enable {host} nova-compute` lets it be used again."
+                "Host {host} is empty. `openstack compute service set --enable {host} nova-compute` and `openstack network agent set \
+                 --enable` with the id of its L3 agent let it be used again."
             ));
             return Ok(ExitCode::SUCCESS);
         }
         say(&format!(
-            "{left} servers stay on host {host}, as said above."
+            "{left} servers and {routers} routers stay on host {host}, as said above."
         ));
         Ok(ExitCode::FAILURE)
     })
@@ -93,6 +120,26 @@ impl Drain<'_> {
     async fn get(&self, target: &str) -> Result<Value, PeerError> {
         let call = self.peers.get("compute", format!("/v2.1{target}"));
         call.version(VERSION).as_service().send().await?.json()
+    }
+
+    /// All pages of a list.
+    async fn all<T: DeserializeOwned>(&self, target: &str, key: &str) -> anyhow::Result<Vec<T>> {
+        let mut all = Vec::new();
+        let mut marker = String::new();
+        loop {
+            let answer = self.get(&format!("{target}&limit={PAGE}{marker}")).await?;
+            let page = answer.get(key).and_then(Value::as_array);
+            let page = page.map_or(&[][..], Vec::as_slice);
+            for one in page {
+                all.push(serde_json::from_value(one.clone())?);
+            }
+            let name = if key == "migrations" { "uuid" } else { "id" };
+            let last = page.last().and_then(|last| last.get(name)?.as_str());
+            match last.filter(|_| page.len() >= PAGE) {
+                Some(last) => marker = format!("&marker={last}"),
+                None => return Ok(all),
+            }
+        }
     }
 
     async fn act(&self, server: &str, body: Value) -> Result<(), PeerError> {
@@ -120,11 +167,9 @@ impl Drain<'_> {
     /// Looks at everything once and does what there is to do; whether there is more.
     async fn look(&self, work: &mut Work) -> anyhow::Result<bool> {
         let target = format!("/servers/detail?all_tenants=1&host={}", self.host);
-        let here: Vec<Server> = part(self.get(&target).await?, "servers")?;
+        let here: Vec<Server> = self.all(&target, "servers").await?;
+        self.take_over(work, &here).await?;
         let mut under_way = 0;
-        for server in &here {
-            under_way += usize::from(self.still_here(work, server, under_way).await?);
-        }
         let gone: Vec<(String, How)> = work
             .asked
             .iter()
@@ -134,8 +179,37 @@ impl Drain<'_> {
         for (id, how) in gone {
             under_way += usize::from(self.elsewhere(work, &id, how).await?);
         }
+        for server in &here {
+            under_way += usize::from(self.still_here(work, server, under_way).await?);
+        }
         let waits = here.iter().any(|server| !work.stay.contains(&server.id));
         Ok(under_way > 0 || waits)
+    }
+
+    /// Moves from the host that are under way although this process asked for none: it was started again, or somebody else
+    /// moves servers, too.
+    async fn take_over(&self, work: &mut Work, here: &[Server]) -> anyhow::Result<()> {
+        let target = format!("/os-migrations?source_compute={}", self.host);
+        let moves: Vec<Move> = self.all(&target, "migrations").await?;
+        for one in moves {
+            let id = &one.server;
+            let known = work.asked.contains_key(id) || work.stay.contains(id);
+            let is_here = here.iter().any(|server| server.id == *id);
+            if known || is_here || ENDED.contains(&one.status.as_str()) {
+                continue;
+            }
+            match one.kind.as_str() {
+                "migration" => _ = work.asked.insert(id.clone(), How::Off),
+                "live-migration" => _ = work.asked.insert(id.clone(), How::Running),
+                "resize" => {
+                    let shown = self.get(&format!("/servers/{id}")).await?;
+                    let why = "its owner has resized it, and until that is confirmed or reverted its disk is here as well";
+                    stays(work, &part(shown, "server")?, why);
+                }
+                _evacuated => {}
+            }
+        }
+        Ok(())
     }
 
     /// A server that is on the host; whether it is on its way.

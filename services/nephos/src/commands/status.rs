@@ -27,11 +27,14 @@ struct Listener {
 pub fn run(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
     let settings = &config.settings;
     let pid = running::pid(&settings.state_dir)?;
-    let copies = match (pid, config.has_peers()) {
-        (None, true) => super::block_on(ask_all(config))?,
-        _one_process => Vec::new(),
+    let mut copies = match pid {
+        None => super::block_on(ask_all(config))?,
+        Some(_) => Vec::new(),
     };
     let up = copies.iter().filter(|copy| copy.answers).count();
+    if up == 0 && !config.has_peers() {
+        copies.clear();
+    }
     if as_json {
         say(&json!({ "pid": pid, "copies": copies }).to_string());
     } else if copies.is_empty() {
@@ -42,6 +45,12 @@ pub fn run(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
                 "{:<14} {:<32} {}",
                 copy.service, copy.at, copy.words
             ));
+        }
+        if up < copies.len() {
+            say(
+                "What does not answer: does it run there (`systemctl status 'nephos*'`, its log)? `nephos doctor` says what of the way \
+                 to it is broken.",
+            );
         }
     }
     Ok(match (pid.is_some(), up) {

@@ -7,6 +7,7 @@ mod machine;
 use nephos_runtime::Clock;
 use serde::Serialize;
 
+use crate::running;
 use crate::settings::Config;
 
 /// How things stand with one matter.
@@ -62,7 +63,10 @@ pub async fn look(config: &Config, clock: &Clock) -> Vec<Finding> {
     let settings = &config.settings;
     let mut found = machine::state_folder(settings);
     let joined = settings.membership.is_some();
-    if joined || !config.has_peers() {
+    // A machine of the control plane, whose hosts are others, needs nothing of what guests need.
+    let elsewhere = config.has_peers() || settings.hosts_url.is_some();
+    let runs_here = matches!(running::pid(&settings.state_dir), Ok(Some(_)));
+    if joined || runs_here || !elsewhere {
         found.extend(machine::host(settings));
     }
     if joined {

@@ -14,8 +14,8 @@ use crate::api::input::{Flag, Name};
 use crate::api::listing::asked_fields;
 use crate::model::refusal::Refusal;
 use crate::rules;
-use crate::store::Reader;
 use crate::store::hosts::{self, Host};
+use crate::store::{Reader, publish_router, routers};
 
 /// Agents have ids derived from their host.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6e65_7068_6f73_4167_a56e_7473_2121_2121);
@@ -218,7 +218,7 @@ async fn update_agent(cx: Cx, req: Req<UpdateAgent>) -> Reply<UpdateAgent> {
 }
 
 endpoint! {
-    /// Forget a host that is gone.
+    /// Forget a host that is gone; its routers move to others.
     DeleteAgent: DELETE "/v2.0/agents/{id}" => 204,
     policy: rules::DeleteAgent,
     path: ById,
@@ -228,7 +228,12 @@ endpoint! {
 async fn delete_agent(cx: Cx, req: Req<DeleteAgent>) -> Reply<DeleteAgent> {
     let mut tx = cx.write().await?;
     let (host, _job) = load(&mut Reader::Tx(&mut tx), &req.path.id).await?;
-    hosts::remove(&mut tx, &host.report.host).await?;
+    let host = host.report.host;
+    let query = routers::query().eq("host", host.as_str());
+    for router in routers::find(&mut Reader::Tx(&mut tx), &query).await? {
+        publish_router::leave(&mut tx, cx.now(), &router.id, &host).await?;
+    }
+    hosts::remove(&mut tx, &host).await?;
     tx.commit().await?;
     Ok(Empty)
 }

@@ -134,15 +134,7 @@ async fn remove_agent_router(cx: Cx, req: Req<RemoveAgentRouter>) -> Reply<Remov
         )
         .into());
     }
-    // Where it has something to do, it moves to another gateway host if one lives.
-    let next = hosts::other_gateway(&mut tx, cx.now(), &host).await?;
-    routers::unplace(&mut tx, id).await?;
-    if let Some(next) = next
-        && publish_router::has_work(&mut tx, id).await?
-    {
-        routers::place(&mut tx, id, &next).await?;
-    }
-    publish_router::moved(&mut tx, cx.now(), id).await?;
+    publish_router::leave(&mut tx, cx.now(), id, &host).await?;
     tx.commit().await?;
     Ok(Empty)
 }

@@ -84,6 +84,19 @@ pub(crate) async fn has_work(tx: &mut Tx, id: &str) -> Result<bool, Error> {
     Ok(!legs.is_empty())
 }
 
+/// A router leaves its home: where it has something to do it moves to another gateway host, if one lives, and else it waits
+/// for one.
+pub(crate) async fn leave(tx: &mut Tx, now: Timestamp, id: &str, host: &str) -> Result<(), Error> {
+    let next = hosts::other_gateway(tx, now, host).await?;
+    routers::unplace(tx, id).await?;
+    if let Some(next) = next
+        && has_work(tx, id).await?
+    {
+        routers::place(tx, id, &next).await?;
+    }
+    moved(tx, now, id).await
+}
+
 /// A router was given another home, or none: its ports follow, its old host is told, its new one too.
 pub(crate) async fn moved(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
     let host = routers::get(&mut Reader::Tx(tx), id)
