@@ -21,9 +21,11 @@ def test_schemathesis_finds_no_server_error(simulated, service):
     openapi["paths"].pop("/v3/auth/tokens", None)
     openapi["paths"].pop("/v3/users/{user_id}/password", None)
     document.write_text(json.dumps(openapi))
+    # One worker: two threads of Python 3.11 that read source at the same time disturb each other ("AST constructor recursion
+    # depth mismatch"), and the report ends with that.
     done = run(
         VENV / "bin/schemathesis", "run", document, "--url", f"{simulated.url}/{service}",
-        "--checks", "not_a_server_error", "--max-examples", "8", "--max-time", "40", "--phases", "examples,fuzzing", "--workers", "2",
+        "--checks", "not_a_server_error", "--max-examples", "8", "--max-time", "40", "--phases", "examples,fuzzing", "--workers", "1",
         "--header", f"X-Auth-Token: {token}", "--seed", "1", "--no-color", "--request-timeout", "30",
         "--suppress-health-check", "all", "--exclude-method", "DELETE", check=False, limit=400,
         cwd=simulated.folder,
