@@ -1,0 +1,3 @@
+//! What things are: pure rules, no I/O, no clock.
+
+pub mod spec;
