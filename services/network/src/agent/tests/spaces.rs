@@ -114,7 +114,7 @@ fn nothing_is_left_of_a_ports_namespace_when_the_port_goes_and_it_may_become_a_g
         bench.reports.told();
         bench.documents.ports.remove(&id(31));
         bench.apply().await;
-        assert_eq!(shell("ip netns list").contains(&space()), false);
+        assert!(!shell("ip netns list").contains(&space()));
         assert!(!shell("ip -br link").contains(&tap(31)));
         let due = bench.reports.due(false, &nephos_runtime::Clock::system());
         let gone = due.iter().find(|seen| seen.id == id(31)).unwrap();
