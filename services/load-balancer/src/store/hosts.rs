@@ -58,7 +58,10 @@ pub(crate) async fn report(tx: &mut Tx, now: Timestamp, said: &HostReport) -> Re
 pub(crate) async fn seen(db: &Db, now: Timestamp, host: &str) -> Result<(), Error> {
     let before = now.plus_secs(-NOTED_SECS);
     let known: Option<i64> = db
-        .fetch_opt("SELECT seen_at FROM hosts WHERE host = $1 AND seen_at < $2", args![host, before])
+        .fetch_opt(
+            "SELECT seen_at FROM hosts WHERE host = $1 AND seen_at < $2",
+            args![host, before],
+        )
         .await?;
     if known.is_some() {
         let change = "UPDATE hosts SET seen_at = $1 WHERE host = $2 AND seen_at < $1";
