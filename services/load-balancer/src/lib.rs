@@ -84,15 +84,11 @@ impl LoadBalancing {
             },
         );
         let (service, stop) = (Arc::clone(self), shutdown.clone());
-        let house = nephos_runtime::supervise(
-            "load-balancer.house",
-            clock,
-            shutdown.clone(),
-            move || {
+        let house =
+            nephos_runtime::supervise("load-balancer.house", clock, shutdown.clone(), move || {
                 let (service, stop) = (Arc::clone(&service), stop.clone());
                 async move { service.keep_house(&stop).await }
-            },
-        );
+            });
         vec![work, house]
     }
 }

@@ -17,8 +17,6 @@ pub(crate) struct Port {
     pub id: String,
     pub network_id: String,
     #[serde(default)]
-    pub project_id: String,
-    #[serde(default)]
     pub device_id: String,
     #[serde(default)]
     pub device_owner: String,
@@ -64,7 +62,8 @@ pub(crate) fn device(balancer: &BalancerId) -> String {
 /// The load balancer that a port names.
 pub(crate) fn balancer_of(port: &Port) -> Option<BalancerId> {
     let id = port.device_id.strip_prefix("lb-");
-    id.filter(|_| port.device_owner == DEVICE_OWNER).map(BalancerId::from)
+    id.filter(|_| port.device_owner == DEVICE_OWNER)
+        .map(BalancerId::from)
 }
 
 fn unwrapped<T: serde::de::DeserializeOwned>(mut body: Value, key: &str) -> Result<T, PeerError> {
@@ -110,9 +109,17 @@ impl Siblings {
     }
 
     /// A network's subnets that the caller sees, the network being one that it sees too.
-    pub(crate) async fn subnets(&self, token: &str, network: &str) -> Result<Vec<Subnet>, PeerError> {
-        let _seen: Value = self.show(Some(token), ("networks", "network"), network).await?;
-        let call = self.0.get("network", format!("/v2.0/subnets?network_id={network}"));
+    pub(crate) async fn subnets(
+        &self,
+        token: &str,
+        network: &str,
+    ) -> Result<Vec<Subnet>, PeerError> {
+        let _seen: Value = self
+            .show(Some(token), ("networks", "network"), network)
+            .await?;
+        let call = self
+            .0
+            .get("network", format!("/v2.0/subnets?network_id={network}"));
         unwrapped(call.as_token(token).send().await?.json()?, "subnets")
     }
 
@@ -160,7 +167,10 @@ impl Siblings {
             "name": format!("octavia-lb-{}", new.balancer), "device_id": device(new.balancer),
             "device_owner": DEVICE_OWNER, "admin_state_up": true, "port_security_enabled": false,
         });
-        let call = self.0.post("network", "/v2.0/ports").json(&json!({ "port": port }));
+        let call = self
+            .0
+            .post("network", "/v2.0/ports")
+            .json(&json!({ "port": port }));
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 

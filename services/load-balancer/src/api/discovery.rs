@@ -53,8 +53,14 @@ async fn show_version(cx: Cx, _req: Req<ShowVersion>) -> Reply<ShowVersion> {
 /// Who makes load balancers. The others are names that clients ask for; it is always haproxy.
 pub(crate) const PROVIDERS: [(&str, &str); 3] = [
     ("haproxy", "A haproxy in a network namespace of a host."),
-    ("amphora", "Another name of haproxy, for clients that ask for it."),
-    ("octavia", "Another name of haproxy, for clients that ask for it."),
+    (
+        "amphora",
+        "Another name of haproxy, for clients that ask for it.",
+    ),
+    (
+        "octavia",
+        "Another name of haproxy, for clients that ask for it.",
+    ),
 ];
 
 endpoint! {

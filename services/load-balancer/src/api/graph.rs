@@ -147,7 +147,12 @@ impl super::Change {
             .tree
             .parts
             .iter()
-            .filter(|part| before.parts.iter().any(|old| old.id == part.id && old != *part))
+            .filter(|part| {
+                before
+                    .parts
+                    .iter()
+                    .any(|old| old.id == part.id && old != *part)
+            })
             .cloned()
             .collect();
         for part in moved {

@@ -26,7 +26,9 @@ async fn create_policy(cx: Cx, req: Req<CreatePolicy>) -> Reply<CreatePolicy> {
     let listener = part(&cx, rules::CreatePolicy, (Kind::Listener, &parent)).await?;
     let mut change = Change::begin(&cx, &listener.balancer_id).await?;
     change.part(Kind::Listener, &parent)?;
-    let id = change.make(&cx, |graph| graph.policy(&parent, fields)).await?;
+    let id = change
+        .make(&cx, |graph| graph.policy(&parent, fields))
+        .await?;
     let tree = change.done(&cx).await?;
     Ok(Json(shown(&tree, KIND, id.as_str(), "l7policy")?))
 }
@@ -42,7 +44,9 @@ endpoint! {
 async fn list_policies(cx: Cx, req: Req<ListPolicies>) -> Reply<ListPolicies> {
     let by = (rules::ListAllPolicies, rules::ListPolicies);
     let asked = listing::read(&cx, req.query, Of::Parts(KIND), by)?;
-    Ok(Json(list_parts(&cx, (KIND, asked), ("l7policies", "l7policies")).await?))
+    Ok(Json(
+        list_parts(&cx, (KIND, asked), ("l7policies", "l7policies")).await?,
+    ))
 }
 
 endpoint! {

@@ -48,7 +48,9 @@ async fn list_rules(cx: Cx, req: Req<ListRules>) -> Reply<ListRules> {
     let _seen = part(&cx, rules::ListRules, (Kind::Policy, parent)).await?;
     let asked = listing::read_below(req.query, Of::Parts(KIND), parent)?;
     let path = format!("l7policies/{parent}/rules");
-    Ok(Json(list_parts(&cx, (KIND, asked), (&path, "rules")).await?))
+    Ok(Json(
+        list_parts(&cx, (KIND, asked), (&path, "rules")).await?,
+    ))
 }
 
 endpoint! {

@@ -24,7 +24,12 @@ endpoint! {
 }
 async fn create_listener(cx: Cx, req: Req<CreateListener>) -> Reply<CreateListener> {
     let fields = Fields::inside(&req.body.0, "listener")?;
-    let of = balancer(&cx, rules::CreateListener, &fields.needed_uuid("loadbalancer_id")?).await?;
+    let of = balancer(
+        &cx,
+        rules::CreateListener,
+        &fields.needed_uuid("loadbalancer_id")?,
+    )
+    .await?;
     let mut change = Change::begin(&cx, &of.id).await?;
     let id = change.make(&cx, |graph| graph.listener(fields)).await?;
     let tree = change.done(&cx).await?;
@@ -42,7 +47,9 @@ endpoint! {
 async fn list_listeners(cx: Cx, req: Req<ListListeners>) -> Reply<ListListeners> {
     let by = (rules::ListAllListeners, rules::ListListeners);
     let asked = listing::read(&cx, req.query, Of::Parts(KIND), by)?;
-    Ok(Json(list_parts(&cx, (KIND, asked), ("listeners", "listeners")).await?))
+    Ok(Json(
+        list_parts(&cx, (KIND, asked), ("listeners", "listeners")).await?,
+    ))
 }
 
 endpoint! {

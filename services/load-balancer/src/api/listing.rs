@@ -12,8 +12,20 @@ use crate::store::listing::{Column, Listing, Of, Tagged};
 const MAX: u32 = 1000;
 /// Keys that are no filters.
 const SPECIAL: [&str; 14] = [
-    "fields", "limit", "marker", "sort", "sort_key", "sort_dir", "page_reverse", "tags", "tags-any", "not-tags",
-    "not-tags-any", "project_id", "tenant_id", "additive_only",
+    "fields",
+    "limit",
+    "marker",
+    "sort",
+    "sort_key",
+    "sort_dir",
+    "page_reverse",
+    "tags",
+    "tags-any",
+    "not-tags",
+    "not-tags-any",
+    "project_id",
+    "tenant_id",
+    "additive_only",
 ];
 
 /// A list that is asked for, and which fields of its things.
@@ -33,7 +45,9 @@ pub(crate) fn read<E: Rule, R: Rule>(
     (everywhere, here): (E, R),
 ) -> Result<Asked, Fault> {
     let named = params.get("project_id").or_else(|| params.get("tenant_id"));
-    let named = named.filter(|project| !project.is_empty()).map(str::to_owned);
+    let named = named
+        .filter(|project| !project.is_empty())
+        .map(str::to_owned);
     let own = cx.caller.project_id().map(|project| project.0.clone());
     let target = Target::of_project(named.as_deref().unwrap_or_default());
     let project = if cx.may(everywhere, &target) {
@@ -59,7 +73,10 @@ pub(crate) fn read_below(params: Params, of: Of, parent: &str) -> Result<Asked, 
 fn read_any(params: Params, of: Of) -> Result<Asked, Refusal> {
     let mut listing = Listing {
         limit: MAX,
-        marker: params.get("marker").filter(|text| !text.is_empty()).map(str::to_owned),
+        marker: params
+            .get("marker")
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned),
         reverse: params
             .get("page_reverse")
             .is_some_and(|text| text.eq_ignore_ascii_case("true")),
@@ -79,9 +96,8 @@ fn read_any(params: Params, of: Of) -> Result<Asked, Refusal> {
             continue;
         }
         let column = of.column(key);
-        let column = column.ok_or_else(|| {
-            Refusal::plain(format!("{key} is not an attribute to filter by."))
-        })?;
+        let column = column
+            .ok_or_else(|| Refusal::plain(format!("{key} is not an attribute to filter by.")))?;
         listing.filters.push((column, value.clone()));
     }
     for (key, how) in [
@@ -91,7 +107,10 @@ fn read_any(params: Params, of: Of) -> Result<Asked, Refusal> {
         ("not-tags-any", Tagged::NotAny),
     ] {
         let texts = params.all(key).flat_map(|text| text.split(','));
-        let tags: Vec<String> = texts.filter(|text| !text.is_empty()).map(str::to_owned).collect();
+        let tags: Vec<String> = texts
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+            .collect();
         if !tags.is_empty() {
             listing.tags.push((how, tags));
         }
@@ -141,7 +160,10 @@ fn sort(params: &Params, of: Of) -> Result<Vec<(Column, bool)>, Refusal> {
 /// The fields that a query asks for; none: all.
 pub(crate) fn fields_of(params: &Params) -> Vec<String> {
     let texts = params.all("fields").flat_map(|text| text.split(','));
-    texts.filter(|text| !text.is_empty()).map(str::to_owned).collect()
+    texts
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A view with just these fields.
@@ -157,7 +179,10 @@ pub(crate) fn only(mut view: Value, fields: &[String]) -> Value {
 /// There is no such marker.
 pub(crate) fn no_marker(asked: &Asked) -> Fault {
     let marker = asked.listing.marker.as_deref().unwrap_or_default();
-    Refusal::plain(format!("Supplied pagination marker '{marker}' is not valid.")).into()
+    Refusal::plain(format!(
+        "Supplied pagination marker '{marker}' is not valid."
+    ))
+    .into()
 }
 
 impl Asked {
@@ -175,18 +200,25 @@ impl Asked {
             if full && let Some(last) = last {
                 links.push(self.link(cx, path, ("next", &last)));
             }
-            if self.listing.marker.is_some() && let Some(first) = first {
+            if self.listing.marker.is_some()
+                && let Some(first) = first
+            {
                 links.push(self.link(cx, path, ("previous", &first)));
             }
         }
-        let views: Vec<Value> = views.into_iter().map(|view| only(view, &self.fields)).collect();
+        let views: Vec<Value> = views
+            .into_iter()
+            .map(|view| only(view, &self.fields))
+            .collect();
         json!({ (key): views, (format!("{key}_links")): links })
     }
 
     fn link(&self, cx: &Cx, path: &str, (rel, marker): (&str, &str)) -> Value {
         let kept = self.params.0.iter();
         let kept = kept.filter(|(key, _)| key != "marker" && key != "page_reverse");
-        let mut pairs: Vec<(&str, &str)> = kept.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let mut pairs: Vec<(&str, &str)> = kept
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
         pairs.push(("marker", marker));
         if rel == "previous" {
             pairs.push(("page_reverse", "True"));

@@ -19,8 +19,19 @@ use crate::store::{balancers, parts, quotas};
 use crate::{Cx, rules};
 
 const NEW: &[&str] = &[
-    "project_id", "tenant_id", "provider", "vip_address", "vip_port_id", "vip_subnet_id", "vip_network_id",
-    "additional_vips", "listeners", "pools", "flavor_id", "availability_zone", "vip_vnic_type",
+    "project_id",
+    "tenant_id",
+    "provider",
+    "vip_address",
+    "vip_port_id",
+    "vip_subnet_id",
+    "vip_network_id",
+    "additional_vips",
+    "listeners",
+    "pools",
+    "flavor_id",
+    "availability_zone",
+    "vip_vnic_type",
 ];
 const CHANGE: &[&str] = &["vip_qos_policy_id", "vip_sg_ids"];
 
@@ -33,12 +44,16 @@ endpoint! {
     handler: create_balancer,
 }
 async fn create_balancer(cx: Cx, req: Req<CreateBalancer>) -> Reply<CreateBalancer> {
-    let fields = Fields::inside(&req.body.0, "loadbalancer")?.only(&[Label::FIELDS, NEW, CHANGE])?;
+    let fields =
+        Fields::inside(&req.body.0, "loadbalancer")?.only(&[Label::FIELDS, NEW, CHANGE])?;
     let project = project(&cx, fields)?;
     require(&cx, rules::CreateBalancer, &project)?;
     let label = Label::read(fields)?;
     let provider = provider(fields)?;
-    for (key, what) in [("flavor_id", "flavor_id"), ("availability_zone", "availability zone")] {
+    for (key, what) in [
+        ("flavor_id", "flavor_id"),
+        ("availability_zone", "availability zone"),
+    ] {
         if fields.text(key)?.is_some() {
             return Err(Refusal::invalid(format!("Invalid {what}.")).into());
         }
@@ -63,10 +78,13 @@ async fn create_balancer(cx: Cx, req: Req<CreateBalancer>) -> Reply<CreateBalanc
 /// Whose it is to be: the project that is named, else the caller's.
 fn project(cx: &Cx, fields: Fields<'_>) -> Result<String, Fault> {
     let named = fields.text("project_id")?.or(fields.text("tenant_id")?);
-    let named = named.filter(|project| !project.is_empty()).map(str::to_owned);
+    let named = named
+        .filter(|project| !project.is_empty())
+        .map(str::to_owned);
     let own = cx.caller.project_id().map(|project| project.0.clone());
     let project = named.or(own);
-    Ok(project.ok_or_else(|| Refusal::invalid("Missing project ID in request where one is required."))?)
+    Ok(project
+        .ok_or_else(|| Refusal::invalid("Missing project ID in request where one is required."))?)
 }
 
 fn provider(fields: Fields<'_>) -> Result<String, Refusal> {
@@ -76,7 +94,9 @@ fn provider(fields: Fields<'_>) -> Result<String, Refusal> {
     if known.any(|(name, _)| *name == given) {
         return Ok(given.to_owned());
     }
-    Err(Refusal::plain(format!("Provider '{given}' is not enabled.")))
+    Err(Refusal::plain(format!(
+        "Provider '{given}' is not enabled."
+    )))
 }
 
 fn balancer_of(
@@ -143,7 +163,10 @@ async fn store(
     let mut tx = cx.write().await?;
     let one = &tree.balancer;
     if !one.vip.own_port && balancers::by_port(&mut tx, &one.vip.port_id).await? {
-        let words = format!("Port {} is already used by another load balancer.", one.vip.port_id);
+        let words = format!(
+            "Port {} is already used by another load balancer.",
+            one.vip.port_id
+        );
         return Err(Refusal::invalid(words).into());
     }
     balancers::insert(&mut tx, one).await?;
@@ -171,12 +194,21 @@ endpoint! {
     handler: list_balancers,
 }
 async fn list_balancers(cx: Cx, req: Req<ListBalancers>) -> Reply<ListBalancers> {
-    let asked = listing::read(&cx, req.query, Of::Balancers, (rules::ListAllBalancers, rules::ListBalancers))?;
+    let asked = listing::read(
+        &cx,
+        req.query,
+        Of::Balancers,
+        (rules::ListAllBalancers, rules::ListBalancers),
+    )?;
     let found = list(cx.db(), &asked.listing).await?;
     let found = found.ok_or_else(|| no_marker(&asked))?;
     let links = parts::links(cx.db(), found.iter().map(|one| &one.id)).await?;
     let views = found.iter().map(|one| views::balancer(one, Beside(&links)));
-    Ok(Json(asked.page(&cx, ("loadbalancers", "loadbalancers"), views.collect())))
+    Ok(Json(asked.page(
+        &cx,
+        ("loadbalancers", "loadbalancers"),
+        views.collect(),
+    )))
 }
 
 endpoint! {
@@ -192,7 +224,9 @@ async fn show_balancer(cx: Cx, req: Req<ShowBalancer>) -> Reply<ShowBalancer> {
     let one = balancer(&cx, rules::GetBalancer, &req.path.id).await?;
     let links = parts::links(cx.db(), [&one.id]).await?;
     let view = views::balancer(&one, Beside(&links));
-    Ok(Json(json!({"loadbalancer": only(view, &fields_of(&req.query))})))
+    Ok(Json(
+        json!({"loadbalancer": only(view, &fields_of(&req.query))}),
+    ))
 }
 
 endpoint! {
@@ -208,7 +242,8 @@ async fn update_balancer(cx: Cx, req: Req<UpdateBalancer>) -> Reply<UpdateBalanc
     let one = balancer(&cx, rules::UpdateBalancer, &req.path.id).await?;
     let fields = Fields::inside(&req.body.0, "loadbalancer")?.only(&[Label::FIELDS, CHANGE])?;
     if fields.get("vip_qos_policy_id").is_some() || !fields.list("vip_sg_ids")?.is_empty() {
-        let what = "vip_qos_policy_id and vip_sg_ids; allowed_cidrs of listeners say who is answered";
+        let what =
+            "vip_qos_policy_id and vip_sg_ids; allowed_cidrs of listeners say who is answered";
         return Err(Refusal::unsupported(what).into());
     }
     let label = Label::read(fields)?;
@@ -220,7 +255,9 @@ async fn update_balancer(cx: Cx, req: Req<UpdateBalancer>) -> Reply<UpdateBalanc
     now.tags = label.tags.unwrap_or_else(|| now.tags.clone());
     let tree = change.done(&cx).await?;
     let links = tree.links();
-    Ok(Json(json!({"loadbalancer": views::balancer(&tree.balancer, Beside(&links))})))
+    Ok(Json(
+        json!({"loadbalancer": views::balancer(&tree.balancer, Beside(&links))}),
+    ))
 }
 
 endpoint! {

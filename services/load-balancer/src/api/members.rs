@@ -30,7 +30,9 @@ async fn create_member(cx: Cx, req: Req<CreateMember>) -> Reply<CreateMember> {
     subnet_is_there(&cx, fields).await?;
     let mut change = Change::begin(&cx, &pool.balancer_id).await?;
     change.part(Kind::Pool, parent)?;
-    let id = change.make(&cx, |graph| graph.member(parent, fields)).await?;
+    let id = change
+        .make(&cx, |graph| graph.member(parent, fields))
+        .await?;
     let tree = change.done(&cx).await?;
     Ok(Json(shown(&tree, KIND, id.as_str(), "member")?))
 }
@@ -40,7 +42,10 @@ async fn subnet_is_there(cx: &Cx, fields: Fields<'_>) -> Result<(), Fault> {
     let Some(id) = fields.uuid("subnet_id")? else {
         return Ok(());
     };
-    let found = cx.siblings.subnet(cx.token().unwrap_or_default(), &id).await;
+    let found = cx
+        .siblings
+        .subnet(cx.token().unwrap_or_default(), &id)
+        .await;
     match found {
         Ok(_seen) => Ok(()),
         Err(why) if why.is_not_found() => Err(super::fault::not_found("Subnet", &id)),
@@ -62,7 +67,9 @@ async fn list_members(cx: Cx, req: Req<ListMembers>) -> Reply<ListMembers> {
     let _seen = part(&cx, rules::ListMembers, (Kind::Pool, parent)).await?;
     let asked = listing::read_below(req.query, Of::Parts(KIND), parent)?;
     let path = format!("pools/{parent}/members");
-    Ok(Json(list_parts(&cx, (KIND, asked), (&path, "members")).await?))
+    Ok(Json(
+        list_parts(&cx, (KIND, asked), (&path, "members")).await?,
+    ))
 }
 
 endpoint! {
@@ -150,7 +157,11 @@ async fn replace_members(cx: Cx, req: Req<ReplaceMembers>) -> Reply<ReplaceMembe
                 id
             }
             // Named twice, it is refused here.
-            None => change.make(&cx, |graph| graph.member(parent, fields)).await?,
+            None => {
+                change
+                    .make(&cx, |graph| graph.member(parent, fields))
+                    .await?
+            }
         };
         stay.push(id);
     }

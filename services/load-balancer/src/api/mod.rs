@@ -13,8 +13,8 @@ mod members;
 mod monitors;
 mod pools;
 mod quotas;
-mod vip;
 mod views;
+mod vip;
 
 use nephos_api::{Endpoints, Fault, routes};
 use nephos_auth::{Authorized, Caller, Resource, Rule, Target};
@@ -111,8 +111,14 @@ pub(crate) struct ChildPath {
 
 /// Who reads everywhere may know of everything.
 fn visible(caller: &Caller, project: &str) -> bool {
-    let everywhere = ["service", "load-balancer_global_observer", "load-balancer_admin"];
-    let own = caller.project_id().is_some_and(|own| own.as_str() == project);
+    let everywhere = [
+        "service",
+        "load-balancer_global_observer",
+        "load-balancer_admin",
+    ];
+    let own = caller
+        .project_id()
+        .is_some_and(|own| own.as_str() == project);
     caller.is_admin() || own || everywhere.iter().any(|role| caller.has_role(role))
 }
 
@@ -147,7 +153,8 @@ pub(crate) async fn balancer<R: Rule>(
     id: &str,
 ) -> Result<Authorized<Balancer, R>, Fault> {
     let found = balancers::find(cx.db(), &BalancerId::from(id)).await?;
-    cx.allow(rule, found).map_err(|why| named(why, Balancer::KIND, id))
+    cx.allow(rule, found)
+        .map_err(|why| named(why, Balancer::KIND, id))
 }
 
 /// A part that the caller may do `rule` with.
@@ -157,7 +164,8 @@ pub(crate) async fn part<R: Rule>(
     (kind, id): (Kind, &str),
 ) -> Result<Authorized<Part, R>, Fault> {
     let found = parts::find(cx.db(), kind, id).await?;
-    cx.allow(rule, found).map_err(|why| named(why, kind.title(), id))
+    cx.allow(rule, found)
+        .map_err(|why| named(why, kind.title(), id))
 }
 
 /// Likewise, of one that hangs on a parent.
@@ -244,7 +252,11 @@ impl Change {
         let mut going = vec![id.to_owned()];
         while let Some(id) = going.pop() {
             let parts = self.tree.parts.iter().filter(|part| part.stays());
-            going.extend(parts.filter(|part| part.parent_id == id).map(|part| part.id.to_string()));
+            going.extend(
+                parts
+                    .filter(|part| part.parent_id == id)
+                    .map(|part| part.id.to_string()),
+            );
             let part = self.tree.parts.iter().find(|part| part.id.as_str() == id);
             if let Some(mut part) = part.cloned() {
                 part.provisioning = Provisioning::PendingDelete;
@@ -266,7 +278,12 @@ impl Change {
 }
 
 /// A new part of a load balancer; not in it yet.
-pub(crate) fn new_part(tree: &Tree, cx: &Cx, parent: &str, (label, detail): (Label, Detail)) -> Part {
+pub(crate) fn new_part(
+    tree: &Tree,
+    cx: &Cx,
+    parent: &str,
+    (label, detail): (Label, Detail),
+) -> Part {
     // Those that one request makes are kept in their order.
     let after = u64::try_from(tree.parts.len()).unwrap_or_default();
     Part {
@@ -316,7 +333,9 @@ pub(crate) fn shown(tree: &Tree, kind: Kind, id: &str, key: &str) -> Result<Valu
 /// What the host of a load balancer saw of it last.
 pub(crate) async fn seen(cx: &Cx, balancer: &Balancer) -> Result<Option<LoadBalancerSeen>, Fault> {
     let all = feed::observed(cx.db(), KIND_LOAD_BALANCER, balancer.id.as_str()).await?;
-    let own = all.into_iter().find(|seen| Some(&seen.host) == balancer.host.as_ref());
+    let own = all
+        .into_iter()
+        .find(|seen| Some(&seen.host) == balancer.host.as_ref());
     Ok(own.and_then(|seen| serde_json::from_value(seen.observed.detail).ok()))
 }
 

@@ -26,7 +26,9 @@ async fn create_monitor(cx: Cx, req: Req<CreateMonitor>) -> Reply<CreateMonitor>
     let pool = part(&cx, rules::CreateMonitor, (Kind::Pool, &parent)).await?;
     let mut change = Change::begin(&cx, &pool.balancer_id).await?;
     change.part(Kind::Pool, &parent)?;
-    let id = change.make(&cx, |graph| graph.monitor(&parent, fields)).await?;
+    let id = change
+        .make(&cx, |graph| graph.monitor(&parent, fields))
+        .await?;
     let tree = change.done(&cx).await?;
     Ok(Json(shown(&tree, KIND, id.as_str(), "healthmonitor")?))
 }
@@ -57,7 +59,9 @@ endpoint! {
 }
 async fn show_monitor(cx: Cx, req: Req<ShowMonitor>) -> Reply<ShowMonitor> {
     let one = part(&cx, rules::GetMonitor, (KIND, &req.path.id)).await?;
-    Ok(Json(show_part(&cx, &one, ("healthmonitor", &req.query)).await?))
+    Ok(Json(
+        show_part(&cx, &one, ("healthmonitor", &req.query)).await?,
+    ))
 }
 
 endpoint! {

@@ -67,7 +67,9 @@ endpoint! {
 async fn list_pools(cx: Cx, req: Req<ListPools>) -> Reply<ListPools> {
     let by = (rules::ListAllPools, rules::ListPools);
     let asked = listing::read(&cx, req.query, Of::Parts(KIND), by)?;
-    Ok(Json(list_parts(&cx, (KIND, asked), ("pools", "pools")).await?))
+    Ok(Json(
+        list_parts(&cx, (KIND, asked), ("pools", "pools")).await?,
+    ))
 }
 
 endpoint! {

@@ -20,7 +20,10 @@ pub(crate) struct ProjectPath {
 /// Limits of other projects are only for whoever may see all.
 fn allowed<R: Rule>(cx: &Cx, rule: R, project: &str) -> Result<(), Fault> {
     let everywhere = Target::of_project(project);
-    let own = cx.caller.project_id().is_some_and(|own| own.as_str() == project);
+    let own = cx
+        .caller
+        .project_id()
+        .is_some_and(|own| own.as_str() == project);
     if own || cx.may(rules::ListAllQuotas, &everywhere) {
         require(cx, rule, project)
     } else {
@@ -37,9 +40,15 @@ endpoint! {
     handler: list_quotas,
 }
 async fn list_quotas(cx: Cx, req: Req<ListQuotas>) -> Reply<ListQuotas> {
-    let named = req.query.get("project_id").filter(|project| !project.is_empty());
+    let named = req
+        .query
+        .get("project_id")
+        .filter(|project| !project.is_empty());
     let own = cx.caller.project_id().map(|project| project.as_str());
-    let everywhere = cx.may(rules::ListAllQuotas, &Target::of_project(named.unwrap_or_default()));
+    let everywhere = cx.may(
+        rules::ListAllQuotas,
+        &Target::of_project(named.unwrap_or_default()),
+    );
     let project = if everywhere { named } else { named.or(own) };
     if let Some(project) = project {
         allowed(&cx, rules::ListQuotas, project)?;
@@ -61,7 +70,9 @@ endpoint! {
     handler: show_default_quota,
 }
 async fn show_default_quota(_cx: Cx, _req: Req<ShowDefaultQuota>) -> Reply<ShowDefaultQuota> {
-    Ok(Json(json!({"quota": views::quota(&quotas::defaults(), None)})))
+    Ok(Json(
+        json!({"quota": views::quota(&quotas::defaults(), None)}),
+    ))
 }
 
 endpoint! {
@@ -93,7 +104,11 @@ async fn update_quota(cx: Cx, req: Req<UpdateQuota>) -> Reply<UpdateQuota> {
     require(&cx, rules::UpdateQuota, project)?;
     let names: Vec<&str> = LIMITS.iter().map(|(name, _)| *name).collect();
     let former: Vec<&str> = FORMER.iter().map(|(name, _)| *name).collect();
-    let fields = Fields::inside(&req.body.0, "quota")?.only(&[&names, &former, &["project_id", "tenant_id"]])?;
+    let fields = Fields::inside(&req.body.0, "quota")?.only(&[
+        &names,
+        &former,
+        &["project_id", "tenant_id"],
+    ])?;
     let defaults = quotas::defaults();
     let mut set = Limits::new();
     let given = names.iter().map(|name| (*name, *name)).chain(FORMER);

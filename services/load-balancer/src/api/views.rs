@@ -75,7 +75,10 @@ pub(crate) fn part(part: &Part, beside: Beside<'_>) -> Value {
         }),
         Detail::Pool(one) => {
             let monitor = beside.below(Kind::Monitor, id);
-            let monitor = monitor.get(0).and_then(|monitor| monitor.get("id")).cloned();
+            let monitor = monitor
+                .get(0)
+                .and_then(|monitor| monitor.get("id"))
+                .cloned();
             let session = one.session_persistence.as_ref().map(|session| json!({
                 "type": session.kind, "cookie_name": session.cookie_name, "persistence_timeout": null,
                 "persistence_granularity": null,
@@ -183,14 +186,20 @@ impl Tree {
     pub(crate) fn status(&self) -> Value {
         let one = &self.balancer;
         let listeners = self.staying(Kind::Listener).map(|listener| {
-            let own = listener.listener().and_then(|one| one.default_pool_id.as_deref());
+            let own = listener
+                .listener()
+                .and_then(|one| one.default_pool_id.as_deref());
             let policies = self.policies_of(listener.id.as_str()).into_iter();
             let others = policies.filter_map(|one| one.policy()?.redirect_pool_id.as_deref());
             let mut ids: Vec<&str> = own.into_iter().chain(others).collect();
             ids.sort_unstable();
             ids.dedup();
             let pools = ids.iter().filter_map(|id| self.part(Kind::Pool, id));
-            with(brief(listener), "pools", pools.map(|pool| self.pool_status(pool)).collect())
+            with(
+                brief(listener),
+                "pools",
+                pools.map(|pool| self.pool_status(pool)).collect(),
+            )
         });
         let listeners: Value = listeners.collect();
         json!({"loadbalancer": {
@@ -203,8 +212,16 @@ impl Tree {
         let id = pool.id.as_str();
         let members = self.below(Kind::Member, id).map(|part| {
             let member = part.member();
-            let view = with(brief(part), "address", json!(member.map(|one| &one.address)));
-            with(view, "protocol_port", json!(member.map(|one| one.protocol_port)))
+            let view = with(
+                brief(part),
+                "address",
+                json!(member.map(|one| &one.address)),
+            );
+            with(
+                view,
+                "protocol_port",
+                json!(member.map(|one| one.protocol_port)),
+            )
         });
         let view = with(brief(pool), "members", members.collect());
         let monitor = self.below(Kind::Monitor, id).next();

@@ -37,7 +37,9 @@ impl Wanted {
             additional: additional(fields)?,
         };
         if fields.get("vip_qos_policy_id").is_some() {
-            return Err(Refusal::unsupported("vip_qos_policy_id: ports have no QoS here"));
+            return Err(Refusal::unsupported(
+                "vip_qos_policy_id: ports have no QoS here",
+            ));
         }
         if !fields.list("vip_sg_ids")?.is_empty() {
             return Err(Refusal::unsupported(
@@ -150,8 +152,13 @@ impl Wanted {
             ));
         }
         let fits = |fixed: &&crate::peers::FixedIp| {
-            self.subnet.as_ref().is_none_or(|subnet| fixed.subnet_id == *subnet)
-                && self.address.as_ref().is_none_or(|address| fixed.ip_address == *address)
+            self.subnet
+                .as_ref()
+                .is_none_or(|subnet| fixed.subnet_id == *subnet)
+                && self
+                    .address
+                    .as_ref()
+                    .is_none_or(|address| fixed.ip_address == *address)
         };
         let found: Vec<_> = port.fixed_ips.iter().filter(fits).collect();
         let (Some(first), true) = (found.first(), found.len() == 1 || self.subnet.is_some()) else {
@@ -178,11 +185,17 @@ impl Wanted {
 fn additional(fields: Fields<'_>) -> Result<Vec<(String, Option<String>)>, Refusal> {
     let given = fields.list("additional_vips")?;
     if given.len() > MOST {
-        return Err(Refusal::invalid(format!("There can be {MOST} additional VIPs at most.")));
+        return Err(Refusal::invalid(format!(
+            "There can be {MOST} additional VIPs at most."
+        )));
     }
     let mut all = Vec::new();
     for value in given {
-        let one = Fields::of(value, "additional_vips")?.only(&[&["subnet_id", "ip_address", "port_id"]])?;
+        let one = Fields::of(value, "additional_vips")?.only(&[&[
+            "subnet_id",
+            "ip_address",
+            "port_id",
+        ]])?;
         if one.get("port_id").is_some() {
             return Err(Refusal::unsupported("port_id of additional_vips"));
         }

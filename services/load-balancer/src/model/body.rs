@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 /// Longest names, descriptions and tags.
 const MAX_TEXT: usize = 255;
 /// Most tags of one thing, most items of a list in a body.
-const MAX_ITEMS: usize = 200;
+const MAX_ITEMS: usize = 1000;
 
 /// An object of a body.
 #[derive(Clone, Copy)]
@@ -83,7 +83,11 @@ impl<'a> Fields<'a> {
         };
         match uuid::Uuid::try_parse(text) {
             Ok(id) => Ok(Some(id.hyphenated().to_string())),
-            Err(_) => Err(Refusal::input(key, &text.into(), "Value should be UUID format")),
+            Err(_) => Err(Refusal::input(
+                key,
+                &text.into(),
+                "Value should be UUID format",
+            )),
         }
     }
 
@@ -158,7 +162,11 @@ impl<'a> Fields<'a> {
         };
         match text.parse::<IpAddr>() {
             Ok(address) => Ok(Some(address.to_string())),
-            Err(_) => Err(Refusal::input(key, &text.into(), "Value should be IPv4 or IPv6 format")),
+            Err(_) => Err(Refusal::input(
+                key,
+                &text.into(),
+                "Value should be IPv4 or IPv6 format",
+            )),
         }
     }
 
@@ -184,7 +192,9 @@ impl<'a> Fields<'a> {
         }
         let mut tags: Vec<String> = Vec::new();
         for value in self.list("tags")? {
-            let text = value.as_str().filter(|text| text.chars().count() <= MAX_TEXT);
+            let text = value
+                .as_str()
+                .filter(|text| text.chars().count() <= MAX_TEXT);
             let why = "Each tag must be a string of at most 255 characters.";
             let text = text.ok_or_else(|| Refusal::input("tags", value, why))?;
             if !tags.iter().any(|tag| tag == text) {
@@ -233,7 +243,9 @@ impl Label {
         Ok(Self {
             name: text("name")?,
             description: text("description")?,
-            enabled: fields.has("admin_state_up").then(|| enabled.unwrap_or(true)),
+            enabled: fields
+                .has("admin_state_up")
+                .then(|| enabled.unwrap_or(true)),
             tags: fields.tags()?,
         })
     }
@@ -259,7 +271,11 @@ mod tests {
         assert!(fields.uuid("b").is_err());
         assert_eq!(fields.address("ip").unwrap().unwrap(), "2001:db8::1");
         assert_eq!(fields.tags().unwrap().unwrap(), ["a", "b"]);
-        for read in [fields.text("odd").is_err(), fields.flag("odd").is_err(), fields.address("b").is_err()] {
+        for read in [
+            fields.text("odd").is_err(),
+            fields.flag("odd").is_err(),
+            fields.address("b").is_err(),
+        ] {
             assert!(read);
         }
         assert_eq!(fields.text("null").unwrap(), None);

@@ -102,7 +102,10 @@ fn of_member(part: &Part, monitored: bool, said: Option<MemberHealth>) -> Operat
 
 /// A pool whose members are all down is down, one with some down works in part.
 fn of_pool(members: &[Operating]) -> Operating {
-    let down = members.iter().filter(|one| **one == Operating::Error).count();
+    let down = members
+        .iter()
+        .filter(|one| **one == Operating::Error)
+        .count();
     match down {
         0 => Operating::Online,
         all if all == members.len() => Operating::Error,

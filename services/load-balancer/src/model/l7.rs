@@ -30,7 +30,13 @@ pub(crate) struct Rule {
 }
 
 /// Fields that only new policies have.
-pub(crate) const NEW_POLICY: &[&str] = &["listener_id", "project_id", "tenant_id", "rules", "redirect_pool"];
+pub(crate) const NEW_POLICY: &[&str] = &[
+    "listener_id",
+    "project_id",
+    "tenant_id",
+    "rules",
+    "redirect_pool",
+];
 /// Fields of policies that can change.
 pub(crate) const CHANGE_POLICY: &[&str] = &[
     "action",
@@ -42,7 +48,15 @@ pub(crate) const CHANGE_POLICY: &[&str] = &[
 ];
 /// Fields of rules.
 pub(crate) const RULE: &[&str] = &[
-    "type", "compare_type", "key", "value", "invert", "admin_state_up", "tags", "project_id", "tenant_id",
+    "type",
+    "compare_type",
+    "key",
+    "value",
+    "invert",
+    "admin_state_up",
+    "tags",
+    "project_id",
+    "tenant_id",
 ];
 const REJECT: &str = "REJECT";
 const TO_POOL: &str = "REDIRECT_TO_POOL";
@@ -53,7 +67,14 @@ const CODES: &[i64] = &[301, 302, 303, 307, 308];
 /// Behind all others.
 pub(crate) const LAST: i64 = 2_147_483_647;
 const KINDS: &[&str] = &[
-    "COOKIE", "FILE_TYPE", "HEADER", "HOST_NAME", "PATH", "SSL_CONN_HAS_CERT", "SSL_DN_FIELD", "SSL_VERIFY_RESULT",
+    "COOKIE",
+    "FILE_TYPE",
+    "HEADER",
+    "HOST_NAME",
+    "PATH",
+    "SSL_CONN_HAS_CERT",
+    "SSL_DN_FIELD",
+    "SSL_VERIFY_RESULT",
 ];
 const COMPARES: &[&str] = &["CONTAINS", "ENDS_WITH", "EQUAL_TO", "REGEX", "STARTS_WITH"];
 
@@ -226,13 +247,19 @@ mod tests {
     #[test]
     fn where_requests_go_says_what_is_done() {
         let pool = "2b1c6d8e-0000-4000-8000-000000000001";
-        let made = policy(&json!({"action": "REDIRECT_TO_URL", "redirect_url": "http://a/"})).unwrap();
+        let made =
+            policy(&json!({"action": "REDIRECT_TO_URL", "redirect_url": "http://a/"})).unwrap();
         assert_eq!(made.redirect_http_code, Some(302));
         let mut changed = made;
         let body = json!({"redirect_pool_id": pool});
-        changed.change(Fields::of(&body, "l7policy").unwrap()).unwrap();
+        changed
+            .change(Fields::of(&body, "l7policy").unwrap())
+            .unwrap();
         assert_eq!(changed.action, TO_POOL);
-        assert_eq!((changed.redirect_url, changed.redirect_http_code), (None, None));
+        assert_eq!(
+            (changed.redirect_url, changed.redirect_http_code),
+            (None, None)
+        );
         for odd in [
             json!({}),
             json!({"action": "JUMP"}),
@@ -251,7 +278,9 @@ mod tests {
     #[test]
     fn rules_hold_together() {
         let check = |body: &Value| Rule::new(Fields::of(body, "rule").unwrap());
-        assert!(check(&json!({"type": "PATH", "compare_type": "STARTS_WITH", "value": "/a"})).is_ok());
+        assert!(
+            check(&json!({"type": "PATH", "compare_type": "STARTS_WITH", "value": "/a"})).is_ok()
+        );
         for odd in [
             json!({"type": "PATH", "compare_type": "STARTS_WITH"}),
             json!({"type": "PATH", "compare_type": "STARTS_WITH", "value": "a\nb"}),

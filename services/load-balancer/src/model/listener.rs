@@ -62,7 +62,13 @@ pub(crate) const CHANGE: &[&str] = &[
 ];
 /// What Octavia's listeners speak.
 const PROTOCOLS: &[&str] = &[
-    "HTTP", "HTTPS", "PROMETHEUS", "SCTP", "TCP", "TERMINATED_HTTPS", "UDP",
+    "HTTP",
+    "HTTPS",
+    "PROMETHEUS",
+    "SCTP",
+    "TCP",
+    "TERMINATED_HTTPS",
+    "UDP",
 ];
 /// Those that are offered.
 const OFFERED: &[&str] = &["HTTP", "HTTPS", "TCP"];
@@ -132,10 +138,26 @@ impl Listener {
         }
         let defaults = Timeouts::default();
         for (key, field, default) in [
-            ("timeout_client_data", &mut self.timeout_client_data, defaults.client_data),
-            ("timeout_member_connect", &mut self.timeout_member_connect, defaults.member_connect),
-            ("timeout_member_data", &mut self.timeout_member_data, defaults.member_data),
-            ("timeout_tcp_inspect", &mut self.timeout_tcp_inspect, defaults.tcp_inspect),
+            (
+                "timeout_client_data",
+                &mut self.timeout_client_data,
+                defaults.client_data,
+            ),
+            (
+                "timeout_member_connect",
+                &mut self.timeout_member_connect,
+                defaults.member_connect,
+            ),
+            (
+                "timeout_member_data",
+                &mut self.timeout_member_data,
+                defaults.member_data,
+            ),
+            (
+                "timeout_tcp_inspect",
+                &mut self.timeout_tcp_inspect,
+                defaults.tcp_inspect,
+            ),
         ] {
             if fields.has(key) {
                 let given = fields.number(key, (0, MAX_TIMEOUT))?;
@@ -180,10 +202,7 @@ fn no_tls(fields: Fields<'_>) -> Result<(), Refusal> {
     }
 }
 
-fn insert_headers(
-    fields: Fields<'_>,
-    protocol: &str,
-) -> Result<Vec<(String, String)>, Refusal> {
+fn insert_headers(fields: Fields<'_>, protocol: &str) -> Result<Vec<(String, String)>, Refusal> {
     let Some(value) = fields.get("insert_headers") else {
         return Ok(Vec::new());
     };
@@ -207,7 +226,11 @@ fn insert_headers(
             _other => String::new(),
         };
         if super::body::truth(&text).is_none() {
-            return Err(Refusal::input("insert_headers", value, "It must be true or false."));
+            return Err(Refusal::input(
+                "insert_headers",
+                value,
+                "It must be true or false.",
+            ));
         }
         all.push((name.clone(), text));
     }
@@ -217,10 +240,19 @@ fn insert_headers(
 fn allowed_cidrs(fields: Fields<'_>, vips: &[IpAddr]) -> Result<Vec<String>, Refusal> {
     let mut all = Vec::new();
     for value in fields.list("allowed_cidrs")? {
-        let wrong = || Refusal::input("allowed_cidrs", value, "Value should be IPv4 or IPv6 CIDR format");
+        let wrong = || {
+            Refusal::input(
+                "allowed_cidrs",
+                value,
+                "Value should be IPv4 or IPv6 CIDR format",
+            )
+        };
         let text = value.as_str().ok_or_else(wrong)?;
         let range: IpNet = text.parse().map_err(|_| wrong())?;
-        if !vips.iter().any(|vip| vip.is_ipv4() == range.addr().is_ipv4()) {
+        if !vips
+            .iter()
+            .any(|vip| vip.is_ipv4() == range.addr().is_ipv4())
+        {
             return Err(Refusal::invalid(format!(
                 "CIDR {text} must be of the same IP version as the VIP of the load balancer."
             )));

@@ -21,7 +21,14 @@ pub(crate) struct Member {
 }
 
 /// Fields that only new members have.
-pub(crate) const NEW: &[&str] = &["address", "protocol_port", "subnet_id", "project_id", "tenant_id", "request_sriov"];
+pub(crate) const NEW: &[&str] = &[
+    "address",
+    "protocol_port",
+    "subnet_id",
+    "project_id",
+    "tenant_id",
+    "request_sriov",
+];
 /// Fields that can change.
 pub(crate) const CHANGE: &[&str] = &["weight", "backup", "monitor_address", "monitor_port"];
 

@@ -39,7 +39,15 @@ pub(crate) const CHANGE: &[&str] = &[
     "http_version",
     "domain_name",
 ];
-const KINDS: &[&str] = &["HTTP", "HTTPS", "PING", "SCTP", "TCP", "TLS-HELLO", "UDP-CONNECT"];
+const KINDS: &[&str] = &[
+    "HTTP",
+    "HTTPS",
+    "PING",
+    "SCTP",
+    "TCP",
+    "TLS-HELLO",
+    "UDP-CONNECT",
+];
 const METHODS: &[&str] = &[
     "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE",
 ];
@@ -107,7 +115,11 @@ impl Monitor {
         if fields.has("domain_name") {
             let given = fields.text("domain_name")?.filter(|text| !text.is_empty());
             if let Some(odd) = given.filter(|name| !words::is_host_name(name)) {
-                return Err(Refusal::input("domain_name", &odd.into(), "Value should be the name of a host."));
+                return Err(Refusal::input(
+                    "domain_name",
+                    &odd.into(),
+                    "Value should be the name of a host.",
+                ));
             }
             self.domain_name = given.map(str::to_owned);
         }
@@ -161,6 +173,10 @@ fn http_version(fields: Fields<'_>) -> Result<Option<f64>, Refusal> {
     match number.as_deref() {
         Some("1.0" | "1") => Ok(Some(1.0)),
         Some("1.1") => Ok(Some(1.1)),
-        _other => Err(Refusal::input("http_version", value, "Value should be one of: 1.0, 1.1")),
+        _other => Err(Refusal::input(
+            "http_version",
+            value,
+            "Value should be one of: 1.0, 1.1",
+        )),
     }
 }

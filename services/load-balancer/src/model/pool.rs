@@ -48,11 +48,17 @@ pub(crate) const CHANGE: &[&str] = &[
 ];
 const PROTOCOLS: &[&str] = &["HTTP", "HTTPS", "PROXY", "PROXYV2", "SCTP", "TCP", "UDP"];
 const ALGORITHMS: &[&str] = &[
-    "LEAST_CONNECTIONS", "ROUND_ROBIN", "SOURCE_IP", "SOURCE_IP_PORT",
+    "LEAST_CONNECTIONS",
+    "ROUND_ROBIN",
+    "SOURCE_IP",
+    "SOURCE_IP_PORT",
 ];
 const SESSIONS: &[&str] = &["APP_COOKIE", "HTTP_COOKIE", "SOURCE_IP"];
 const SESSION_FIELDS: &[&str] = &[
-    "type", "cookie_name", "persistence_timeout", "persistence_granularity",
+    "type",
+    "cookie_name",
+    "persistence_timeout",
+    "persistence_granularity",
 ];
 
 impl Pool {
@@ -137,16 +143,27 @@ impl Pool {
 
 fn no_tls(fields: Fields<'_>) -> Result<(), Refusal> {
     if fields.flag("tls_enabled")? == Some(true) {
-        return Err(Refusal::unsupported("tls_enabled: members are asked without TLS"));
+        return Err(Refusal::unsupported(
+            "tls_enabled: members are asked without TLS",
+        ));
     }
-    for key in ["tls_container_ref", "ca_tls_container_ref", "crl_container_ref", "tls_ciphers"] {
+    for key in [
+        "tls_container_ref",
+        "ca_tls_container_ref",
+        "crl_container_ref",
+        "tls_ciphers",
+    ] {
         if fields.text(key)?.is_some_and(|text| !text.is_empty()) {
-            return Err(Refusal::unsupported(format!("{key}: members are asked without TLS")));
+            return Err(Refusal::unsupported(format!(
+                "{key}: members are asked without TLS"
+            )));
         }
     }
     for key in ["tls_versions", "alpn_protocols"] {
         if !fields.list(key)?.is_empty() {
-            return Err(Refusal::unsupported(format!("{key}: members are asked without TLS")));
+            return Err(Refusal::unsupported(format!(
+                "{key}: members are asked without TLS"
+            )));
         }
     }
     Ok(())

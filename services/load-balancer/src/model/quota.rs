@@ -17,8 +17,10 @@ pub(crate) const LIMITS: [(&str, i64); 7] = [
 pub(crate) const BALANCERS: &str = "loadbalancer";
 
 /// Names that they had once, and are taken and shown for.
-pub(crate) const FORMER: [(&str, &str); 2] =
-    [("load_balancer", BALANCERS), ("health_monitor", "healthmonitor")];
+pub(crate) const FORMER: [(&str, &str); 2] = [
+    ("load_balancer", BALANCERS),
+    ("health_monitor", "healthmonitor"),
+];
 
 /// The largest limit that can be set.
 pub(crate) const MAX: i64 = 2_000_000_000;

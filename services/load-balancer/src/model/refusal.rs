@@ -44,7 +44,11 @@ impl Refusal {
     }
 
     /// A value that is not of an attribute's form (WSME's words).
-    pub(crate) fn input(field: &str, value: &serde_json::Value, why: impl std::fmt::Display) -> Self {
+    pub(crate) fn input(
+        field: &str,
+        value: &serde_json::Value,
+        why: impl std::fmt::Display,
+    ) -> Self {
         let shown: String = value.to_string().chars().take(80).collect();
         Self::of(
             Class::Invalid,

@@ -203,7 +203,8 @@ impl Tree {
         kind: Kind,
         parent: &'b str,
     ) -> impl Iterator<Item = &'a Part> + use<'a, 'b> {
-        self.staying(kind).filter(move |part| part.parent_id == parent)
+        self.staying(kind)
+            .filter(move |part| part.parent_id == parent)
     }
 
     /// A part that is to stay.

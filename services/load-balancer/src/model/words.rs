@@ -64,7 +64,9 @@ pub(crate) fn is_host_name(text: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     text.len() <= 255 && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
@@ -90,7 +92,17 @@ mod tests {
         for odd in ["", "x", "/a b", "/a\n", "/a\"", "/%2", "/a'b", "/a#b", "/ä"] {
             assert!(url_path(odd).is_err(), "{odd:?}");
         }
-        for odd in ["", "ftp://a/", "http://", "http:///x", "http://a/\n", "http://a b/", "http://a/\"", "/x", "http://$x/"] {
+        for odd in [
+            "",
+            "ftp://a/",
+            "http://",
+            "http:///x",
+            "http://a/\n",
+            "http://a b/",
+            "http://a/\"",
+            "/x",
+            "http://$x/",
+        ] {
             assert!(url(odd).is_err(), "{odd:?}");
         }
         assert!(visible("a\nb", "x").is_err());

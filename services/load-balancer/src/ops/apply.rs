@@ -32,7 +32,12 @@ pub(crate) async fn request(
     asked: Asked<'_>,
     id: &BalancerId,
 ) -> Result<(), EnqueueError> {
-    enqueue_or_nudge(tx, asked.now, asked.work(<Apply as Reconcile<Svc>>::KIND, id)).await
+    enqueue_or_nudge(
+        tx,
+        asked.now,
+        asked.work(<Apply as Reconcile<Svc>>::KIND, id),
+    )
+    .await
 }
 
 /// Wants a load balancer to be on another host than now, where there is one.
@@ -122,11 +127,7 @@ fn wait(cx: &OpCx<Svc>, op: &Operation, balancer: &Balancer, words: String) -> N
 }
 
 /// Gives a load balancer a host, and takes it from all others.
-async fn choose(
-    cx: &OpCx<Svc>,
-    op: &Operation,
-    balancer: &Balancer,
-) -> Result<Next, StepError> {
+async fn choose(cx: &OpCx<Svc>, op: &Operation, balancer: &Balancer) -> Result<Next, StepError> {
     let hosts = hosts::all(cx.db()).await?;
     let now = cx.now();
     let down_after = cx.config.host_down_after_secs;
@@ -158,9 +159,9 @@ fn best(
     now: Timestamp,
     down_after_secs: i64,
 ) -> Option<String> {
-    let able = hosts.iter().filter(|host| {
-        host.haproxy.is_some() && host.seen_at.plus_secs(down_after_secs) > now
-    });
+    let able = hosts
+        .iter()
+        .filter(|host| host.haproxy.is_some() && host.seen_at.plus_secs(down_after_secs) > now);
     let key = |host: &&Host| (left == Some(&*host.host), host.balancers, host.host.clone());
     able.min_by_key(key).map(|host| host.host.clone())
 }
@@ -169,7 +170,10 @@ fn best(
 async fn port_again(cx: &OpCx<Svc>, balancer: &Balancer) -> Result<Next, StepError> {
     let vip = &balancer.vip;
     if !vip.own_port {
-        let words = format!("Port {}, the VIP of the load balancer, is gone.", vip.port_id);
+        let words = format!(
+            "Port {}, the VIP of the load balancer, is gone.",
+            vip.port_id
+        );
         return Ok(Next::Fail(Failure::new(words)));
     }
     let mine = cx.siblings.ports_of(&balancer.id).await;
@@ -179,7 +183,8 @@ async fn port_again(cx: &OpCx<Svc>, balancer: &Balancer) -> Result<Next, StepErr
         None => {
             let mut addresses = vec![(vip.subnet_id.clone(), Some(vip.address.clone()))];
             let further = vip.additional.iter();
-            addresses.extend(further.map(|one| (one.subnet_id.clone(), Some(one.ip_address.clone()))));
+            addresses
+                .extend(further.map(|one| (one.subnet_id.clone(), Some(one.ip_address.clone()))));
             crash_point!("apply.port");
             let new = NewPort {
                 balancer: &balancer.id,
@@ -204,18 +209,19 @@ async fn port_again(cx: &OpCx<Svc>, balancer: &Balancer) -> Result<Next, StepErr
 }
 
 /// What the host says of what it was told.
-async fn look(
-    cx: &OpCx<Svc>,
-    op: &Operation,
-    tree: &Tree,
-    wanted: i64,
-) -> Result<Next, StepError> {
+async fn look(cx: &OpCx<Svc>, op: &Operation, tree: &Tree, wanted: i64) -> Result<Next, StepError> {
     let balancer = &tree.balancer;
     let host = balancer.host.as_deref().unwrap_or_default();
     let seen = feed::observed(cx.db(), KIND_LOAD_BALANCER, balancer.id.as_str()).await?;
     let seen = seen.into_iter().find(|seen| seen.host == host);
-    let Some(seen) = seen.map(|seen| seen.observed).filter(|seen| seen.generation_seen == wanted) else {
-        let words = format!("Host {host} has not carried it out in {} s.", cx.config.apply_secs);
+    let Some(seen) = seen
+        .map(|seen| seen.observed)
+        .filter(|seen| seen.generation_seen == wanted)
+    else {
+        let words = format!(
+            "Host {host} has not carried it out in {} s.",
+            cx.config.apply_secs
+        );
         return Ok(wait(cx, op, balancer, words));
     };
     let detail = serde_json::from_value::<LoadBalancerSeen>(seen.detail).unwrap_or_default();
@@ -247,7 +253,6 @@ mod tests {
             host: name.to_owned(),
             seen_at: Timestamp(seen_at * 1_000_000),
             haproxy: Some("2.6".to_owned()),
-            problems: Vec::new(),
             balancers,
         }
     }

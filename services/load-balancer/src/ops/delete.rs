@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use nephos_db::Tx;
-use nephos_ops::{EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError, feed, supersede};
+use nephos_ops::{
+    EnqueueError, Failure, Next, OpCx, Operation, Reconcile, StepError, feed, supersede,
+};
 use nephos_runtime::crash_point;
 
 use super::{Asked, place, refused};

@@ -45,13 +45,18 @@ impl LoadBalancing {
     pub async fn leave_silent_hosts(&self) -> Result<(), Error> {
         let (db, now) = (&self.core.db, self.core.clock.now());
         let hosts = hosts::all(db).await?;
-        let lives = |host: &hosts::Host| {
-            host.seen_at.plus_secs(self.config.host_down_after_secs) > now
-        };
-        if !hosts.iter().any(|host| lives(host) && host.haproxy.is_some()) {
+        let lives =
+            |host: &hosts::Host| host.seen_at.plus_secs(self.config.host_down_after_secs) > now;
+        if !hosts
+            .iter()
+            .any(|host| lives(host) && host.haproxy.is_some())
+        {
             return Ok(());
         }
-        for host in hosts.iter().filter(|host| host.balancers > 0 && !lives(host)) {
+        for host in hosts
+            .iter()
+            .filter(|host| host.balancers > 0 && !lives(host))
+        {
             tracing::warn!(
                 event = "host",
                 host = host.host,

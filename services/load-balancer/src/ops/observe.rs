@@ -23,7 +23,11 @@ pub(crate) async fn take(
     for seen in observed.iter().filter(|seen| seen.kind == KIND_HOST) {
         let report = match serde_json::from_value::<HostReport>(seen.detail.clone()) {
             Ok(report) => report,
-            Err(why) => return Ok(Err(Refusal::invalid(format!("the report is not readable: {why}")))),
+            Err(why) => {
+                return Ok(Err(Refusal::invalid(format!(
+                    "the report is not readable: {why}"
+                ))));
+            }
         };
         if report.host != host {
             let words = format!("host {host} reports for {}", report.host);
@@ -59,7 +63,8 @@ async fn note(
     if tree.balancer.host.as_deref() != Some(host) {
         return Ok(());
     }
-    let detail = serde_json::from_value::<LoadBalancerSeen>(seen.detail.clone()).unwrap_or_default();
+    let detail =
+        serde_json::from_value::<LoadBalancerSeen>(seen.detail.clone()).unwrap_or_default();
     let wanted = feed::published_in(tx, place(host, &id)).await?;
     let is_news = tree.balancer.provisioning != Provisioning::Active;
     if is_news && wanted == Some(seen.generation_seen) {

@@ -84,7 +84,10 @@ pub(crate) async fn of_host(db: &Db, host: &str) -> Result<Vec<BalancerId>, Erro
 /// Whether a port is the VIP of one.
 pub(crate) async fn by_port(tx: &mut Tx, port: &str) -> Result<bool, Error> {
     let found: Option<String> = tx
-        .fetch_opt("SELECT id FROM balancers WHERE vip_port_id = $1", args![port])
+        .fetch_opt(
+            "SELECT id FROM balancers WHERE vip_port_id = $1",
+            args![port],
+        )
         .await?;
     Ok(found.is_some())
 }

@@ -31,7 +31,11 @@ pub(crate) async fn run(db: &Db) -> Result<Vec<Finding>, Error> {
         .await?;
     for Found { id, word } in stuck {
         let what = format!("is {word}, and nothing works on it");
-        findings.push(Finding::new(what, id, "Fail it over as an administrator, or delete it."));
+        findings.push(Finding::new(
+            what,
+            id,
+            "Fail it over as an administrator, or delete it.",
+        ));
     }
     let strays: Vec<Found> = db
         .fetch_all(
@@ -65,7 +69,11 @@ pub(crate) async fn run(db: &Db) -> Result<Vec<Finding>, Error> {
         .await?;
     for Found { id, word } in orphans {
         let what = format!("is a {word} of something that is not there");
-        findings.push(Finding::new(what, id, "Report it; then delete its row of parts."));
+        findings.push(Finding::new(
+            what,
+            id,
+            "Report it; then delete its row of parts.",
+        ));
     }
     Ok(findings)
 }

@@ -3,7 +3,7 @@
 use nephos_db::{Db, Error, FromRow, Row, Tx, args};
 use nephos_types::Timestamp;
 
-use super::{json, text};
+use super::text;
 use crate::model::spec::HostReport;
 
 /// A poll says that a host is there; it is written down so often.
@@ -16,7 +16,6 @@ pub(crate) struct Host {
     pub seen_at: Timestamp,
     /// The version of its haproxy.
     pub haproxy: Option<String>,
-    pub problems: Vec<String>,
     /// How many load balancers live on it.
     pub balancers: i64,
 }
@@ -27,7 +26,6 @@ impl FromRow for Host {
             host: row.get("host")?,
             seen_at: row.get("seen_at")?,
             haproxy: row.get("haproxy")?,
-            problems: json(row, "problems")?,
             balancers: row.get("balancers")?,
         })
     }
@@ -36,7 +34,7 @@ impl FromRow for Host {
 /// All hosts that ever reported.
 pub(crate) async fn all(db: &Db) -> Result<Vec<Host>, Error> {
     db.fetch_all(
-        "SELECT h.host, h.seen_at, h.haproxy, h.problems, \
+        "SELECT h.host, h.seen_at, h.haproxy, \
          (SELECT CAST(COUNT(*) AS BIGINT) FROM balancers b WHERE b.host = h.host) AS balancers FROM hosts h ORDER BY h.host",
         args![],
     )
@@ -58,7 +56,10 @@ pub(crate) async fn report(tx: &mut Tx, now: Timestamp, said: &HostReport) -> Re
 pub(crate) async fn seen(db: &Db, now: Timestamp, host: &str) -> Result<(), Error> {
     let before = now.plus_secs(-NOTED_SECS);
     let known: Option<i64> = db
-        .fetch_opt("SELECT seen_at FROM hosts WHERE host = $1 AND seen_at < $2", args![host, before])
+        .fetch_opt(
+            "SELECT seen_at FROM hosts WHERE host = $1 AND seen_at < $2",
+            args![host, before],
+        )
         .await?;
     if known.is_some() {
         let change = "UPDATE hosts SET seen_at = $1 WHERE host = $2 AND seen_at < $1";

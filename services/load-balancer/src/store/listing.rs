@@ -129,7 +129,14 @@ pub(crate) enum Tagged {
 
 /// Load balancers.
 pub(crate) async fn balancers(db: &Db, listing: &Listing) -> Result<Option<Vec<Balancer>>, Error> {
-    let Some(query) = paged(db, Where::new(balancers::SELECT), listing, "SELECT * FROM balancers").await? else {
+    let Some(query) = paged(
+        db,
+        Where::new(balancers::SELECT),
+        listing,
+        "SELECT * FROM balancers",
+    )
+    .await?
+    else {
         return Ok(None);
     };
     let mut found = db.fetch_where(&query).await?;
@@ -182,8 +189,12 @@ async fn paged(
         let mut values: Vec<Arg> = Vec::new();
         for (name, _) in &sort {
             let column = listing.sort.iter().map(|(column, _)| *column);
-            let column = column.chain([Column::Text("id")]).find(|one| one.name() == *name);
-            let Some(value) = value_of(db, whole, marker, column.unwrap_or(Column::Text("id"))).await? else {
+            let column = column
+                .chain([Column::Text("id")])
+                .find(|one| one.name() == *name);
+            let Some(value) =
+                value_of(db, whole, marker, column.unwrap_or(Column::Text("id"))).await?
+            else {
                 return Ok(None);
             };
             values.push(value);

@@ -230,13 +230,14 @@ pub(crate) async fn links<'a>(
     db: &Db,
     balancers: impl IntoIterator<Item = &'a BalancerId>,
 ) -> Result<Vec<Link>, Error> {
-    let query = Where::new("SELECT id, kind, balancer_id, parent_id, pool_id, created_at FROM parts")
-        .in_("balancer_id", balancers)
-        .not_eq("provisioning_status", Provisioning::PendingDelete.as_str())
-        .page(Page {
-            sort: vec![("created_at", Direction::Asc), ("id", Direction::Asc)],
-            ..Page::default()
-        });
+    let query =
+        Where::new("SELECT id, kind, balancer_id, parent_id, pool_id, created_at FROM parts")
+            .in_("balancer_id", balancers)
+            .not_eq("provisioning_status", Provisioning::PendingDelete.as_str())
+            .page(Page {
+                sort: vec![("created_at", Direction::Asc), ("id", Direction::Asc)],
+                ..Page::default()
+            });
     db.fetch_where(&query).await
 }
 

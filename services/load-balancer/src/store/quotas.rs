@@ -27,7 +27,8 @@ pub(crate) type Limits = BTreeMap<String, i64>;
 /// Where nothing else is set.
 pub(crate) fn defaults() -> Limits {
     let all = LIMITS.iter();
-    all.map(|(name, limit)| ((*name).to_owned(), *limit)).collect()
+    all.map(|(name, limit)| ((*name).to_owned(), *limit))
+        .collect()
 }
 
 /// The limits of a project.
@@ -39,7 +40,10 @@ pub(crate) async fn of(db: &Db, project: &str) -> Result<Limits, Error> {
         )
         .await?;
     let mut limits = defaults();
-    limits.extend(set.into_iter().map(|Limit(_, resource, limit)| (resource, limit)));
+    limits.extend(
+        set.into_iter()
+            .map(|Limit(_, resource, limit)| (resource, limit)),
+    );
     Ok(limits)
 }
 
@@ -55,7 +59,9 @@ pub(crate) async fn all(db: &Db, project: Option<&str>) -> Result<BTreeMap<Strin
         .await?;
     let mut all: BTreeMap<String, Limits> = BTreeMap::new();
     for Limit(project, resource, limit) in set {
-        all.entry(project).or_insert_with(defaults).insert(resource, limit);
+        all.entry(project)
+            .or_insert_with(defaults)
+            .insert(resource, limit);
     }
     Ok(all)
 }
@@ -73,8 +79,11 @@ pub(crate) async fn set(tx: &mut Tx, project: &str, limits: &Limits) -> Result<(
 }
 
 pub(crate) async fn reset(tx: &mut Tx, project: &str) -> Result<(), Error> {
-    tx.exec("DELETE FROM quota_limits WHERE project_id = $1", args![project])
-        .await?;
+    tx.exec(
+        "DELETE FROM quota_limits WHERE project_id = $1",
+        args![project],
+    )
+    .await?;
     Ok(())
 }
 
