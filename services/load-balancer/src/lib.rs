@@ -8,8 +8,10 @@
 //! written together with the work that carries it out, and a change that comes meanwhile is taken in by the same work; a
 //! thing is active only when the host says that it carries out the very document that has it.
 
+pub mod agent;
 mod api;
 mod config;
+mod driver;
 pub mod model;
 mod ops;
 mod peers;

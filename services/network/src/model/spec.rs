@@ -109,7 +109,7 @@ pub struct RemotePort {
     pub vtep: IpAddr,
 }
 
-/// A port that is plugged in on this host: a guest's tap, made before the guest starts.
+/// A port that is plugged in on this host: a guest's tap, made before the guest starts, or a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortSpec {
     /// The port.
@@ -147,6 +147,14 @@ pub struct PortSpec {
     /// More DHCP options: name or number, value.
     #[serde(default)]
     pub dhcp_options: Vec<DhcpOption>,
+    /// Whether no guest is plugged in but a namespace, which has the port's addresses: a load balancer lives there. The
+    /// link that leads to it has the tap's name.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub space: bool,
+}
+
+const fn is_not(what: &bool) -> bool {
+    !*what
 }
 
 const fn yes() -> bool {

@@ -240,6 +240,7 @@ fn port_spec(port: &Port) -> PortSpec {
                 ip_version: option.ip_version,
             })
             .collect(),
+        space: port.has_space(),
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Names: bridge `br<vni>`, tunnel `vx<vni>`, tap as the port says; `hr-`/`hg-` and 11 characters of the port's id are
 //! the host's ends of a router's legs (`qr-`/`qg-` inside), `nm-` and 11 characters of the network's id leads to the
-//! network's metadata space. Spaces are `<prefix>r-<router>` and `<prefix>m-<network>`.
+//! network's metadata space. Spaces are `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of
+//! the port's id where a port is not a guest's.
 
 mod firewall;
 mod router;
+mod space;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -89,7 +91,7 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
         picture.problems.insert(owner.clone(), why.clone());
     }
     physical(&mut picture, settings);
-    let with_guests = documents.ports.values();
+    let with_guests = documents.ports.values().filter(|port| !port.space);
     let with_guests: BTreeSet<&str> = with_guests.map(|port| port.network_id.as_str()).collect();
     let mut places = BTreeMap::new();
     for spec in documents.networks.values() {
@@ -117,7 +119,7 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
                 .insert(Owner::new(KIND_PORT, &spec.id), why);
             continue;
         };
-        if let Err(why) = port(&mut picture, spec, place) {
+        if let Err(why) = port(&mut picture, settings, spec, place) {
             picture
                 .problems
                 .insert(Owner::new(KIND_PORT, &spec.id), why);
@@ -383,10 +385,18 @@ pub(super) fn quiet(picture: &mut Picture, space: &str) {
     }
 }
 
-fn port(picture: &mut Picture, spec: &PortSpec, place: &Place<'_>) -> Result<(), String> {
+fn port(
+    picture: &mut Picture,
+    settings: &Settings,
+    spec: &PortSpec,
+    place: &Place<'_>,
+) -> Result<(), String> {
     let mac = Mac::parse(&spec.mac).ok_or_else(|| format!("{} is no MAC address", spec.mac))?;
     if spec.tap != format!("tap{}", short(&spec.id)) {
         return Err(format!("{} is not the name of its tap", spec.tap));
+    }
+    if spec.space {
+        return space::draw(picture, &settings.port_space(&spec.id), spec, mac, place);
     }
     let link = Link {
         mtu: Some(place.spec.mtu),

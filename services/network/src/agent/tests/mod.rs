@@ -8,5 +8,6 @@ mod guest_services;
 mod restart;
 mod routers;
 mod simulated;
+mod spaces;
 mod two_hosts;
 mod whole;
