@@ -115,11 +115,6 @@ fn orchestration() {
 }
 
 #[test]
-fn load_balancer() {
-    check::<nephos_load_balancer::LoadBalancing>("Load balancing (Octavia v2)");
-}
-
-#[test]
 fn object() {
     check::<nephos_object::Object>("Object (Swift v1)");
 }
