@@ -17,8 +17,6 @@ pub(crate) struct Port {
     pub id: String,
     pub network_id: String,
     #[serde(default)]
-    pub project_id: String,
-    #[serde(default)]
     pub device_id: String,
     #[serde(default)]
     pub device_owner: String,

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 /// Longest names, descriptions and tags.
 const MAX_TEXT: usize = 255;
 /// Most tags of one thing, most items of a list in a body.
-const MAX_ITEMS: usize = 200;
+const MAX_ITEMS: usize = 1000;
 
 /// An object of a body.
 #[derive(Clone, Copy)]

@@ -253,7 +253,6 @@ mod tests {
             host: name.to_owned(),
             seen_at: Timestamp(seen_at * 1_000_000),
             haproxy: Some("2.6".to_owned()),
-            problems: Vec::new(),
             balancers,
         }
     }

@@ -3,7 +3,7 @@
 use nephos_db::{Db, Error, FromRow, Row, Tx, args};
 use nephos_types::Timestamp;
 
-use super::{json, text};
+use super::text;
 use crate::model::spec::HostReport;
 
 /// A poll says that a host is there; it is written down so often.
@@ -16,7 +16,6 @@ pub(crate) struct Host {
     pub seen_at: Timestamp,
     /// The version of its haproxy.
     pub haproxy: Option<String>,
-    pub problems: Vec<String>,
     /// How many load balancers live on it.
     pub balancers: i64,
 }
@@ -27,7 +26,6 @@ impl FromRow for Host {
             host: row.get("host")?,
             seen_at: row.get("seen_at")?,
             haproxy: row.get("haproxy")?,
-            problems: json(row, "problems")?,
             balancers: row.get("balancers")?,
         })
     }
@@ -36,7 +34,7 @@ impl FromRow for Host {
 /// All hosts that ever reported.
 pub(crate) async fn all(db: &Db) -> Result<Vec<Host>, Error> {
     db.fetch_all(
-        "SELECT h.host, h.seen_at, h.haproxy, h.problems, \
+        "SELECT h.host, h.seen_at, h.haproxy, \
          (SELECT CAST(COUNT(*) AS BIGINT) FROM balancers b WHERE b.host = h.host) AS balancers FROM hosts h ORDER BY h.host",
         args![],
     )
