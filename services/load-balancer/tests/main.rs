@@ -1,7 +1,6 @@
 //! The load balancing service as clients and hosts see it.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
