@@ -179,7 +179,10 @@ mod tests {
             assert_eq!(parse(name), "load-balancer/api");
         }
         let whole = parse("load-balancer");
-        assert_eq!((parse("load/balancer"), parse("block/")), (whole, unknown("block/").to_string()));
+        assert_eq!(
+            (parse("load/balancer"), parse("block/")),
+            (whole, unknown("block/").to_string())
+        );
         assert!(parse("nova").contains("there is no \"nova\" to run; there are agents, identity"));
         assert!(parse("placement/agent").contains("placement/agent"));
     }
