@@ -108,7 +108,8 @@ impl World {
                 .file_name()
                 .unwrap_or_default()
                 .to_string_lossy();
-            let database = format!("{name}_{}", folder.trim_start_matches('.').to_lowercase());
+            let folder = folder.trim_start_matches('.').to_lowercase();
+            let database = format!("{}_{folder}", name.replace('-', "_"));
             return DbUrl::create_database(&server, &database)
                 .await
                 .expect("a test database");

@@ -106,7 +106,8 @@ async fn applied(db: &Db) -> anyhow::Result<Vec<Applied>> {
 }
 
 fn name(service: &str) -> String {
-    format!("nephos_{service}")
+    // A dash is no letter of a name there.
+    format!("nephos_{}", service.replace('-', "_"))
 }
 
 fn file(settings: &Settings, service: &str) -> std::path::PathBuf {
