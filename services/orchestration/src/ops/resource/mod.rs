@@ -202,6 +202,16 @@ impl Work<'_> {
     }
 }
 
+/// Whether somebody is told a URL by which to signal it.
+pub(crate) const fn is_signalled(kind: &Kind) -> bool {
+    matches!(
+        kind.how,
+        How::WaitHandle | How::ScalingPolicy | How::Deployment
+    )
+}
+
+pub(crate) use local::new_key;
+
 /// Makes the resource, or goes on with it.
 pub(crate) async fn ensure(work: &Work<'_>) -> Did {
     if work.row.external {
