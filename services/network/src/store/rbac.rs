@@ -155,11 +155,10 @@ pub(crate) async fn users_of(
             "SELECT DISTINCT p.project_id FROM subnet_pools p JOIN address_scopes a ON a.id = p.address_scope_id \
              WHERE a.id = $1 AND p.project_id <> a.project_id"
         }
+        // Of these its owner counts as well, as with Neutron's `get_bound_project_ids`.
         ("qos_policy", _) => {
-            "SELECT p.project_id FROM ports p JOIN qos_policies q ON q.id = p.qos_policy_id \
-             WHERE q.id = $1 AND p.project_id <> q.project_id AND p.project_id <> '' \
-             UNION SELECT n.project_id FROM networks n JOIN qos_policies q ON q.id = n.qos_policy_id \
-             WHERE q.id = $1 AND n.project_id <> q.project_id AND n.project_id <> ''"
+            "SELECT project_id FROM ports WHERE qos_policy_id = $1 AND project_id <> '' \
+             UNION SELECT project_id FROM networks WHERE qos_policy_id = $1 AND project_id <> ''"
         }
         _group => {
             "SELECT DISTINCT p.project_id FROM ports p JOIN port_groups l ON l.port_id = p.id \
