@@ -185,6 +185,31 @@ impl State {
             ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
             (_, ["v2.0", "quotas", rest @ ..]) => self.limits(method, rest, body),
             (_, ["v2.1", "os-quota-sets", rest @ ..]) => self.limits(method, rest, body),
+            (
+                _,
+                [
+                    "v2.0",
+                    "qos",
+                    "policies",
+                    policy,
+                    rules @ "bandwidth_limit_rules",
+                    rest @ ..,
+                ],
+            ) => {
+                if !self.rows("policies").contains_key(*policy) {
+                    return missing();
+                }
+                let mut body = body.clone();
+                if method == "POST" {
+                    body["bandwidth_limit_rule"]["qos_policy_id"] = json!(policy);
+                }
+                let mut query = query.to_vec();
+                query.push(("qos_policy_id".to_owned(), (*policy).to_owned()));
+                self.network(method, (rules, rest), &query, &body)
+            }
+            (_, ["v2.0", "qos", policies @ "policies", rest @ ..]) => {
+                self.network(method, (policies, rest), query, body)
+            }
             (_, ["v2.0", collection, rest @ ..]) => {
                 self.network(method, (collection, rest), query, body)
             }
@@ -221,31 +246,6 @@ impl State {
             (_, ["v3", _project, "volumes", rest @ ..]) => self.volumes(method, rest, query, body),
             (_, ["v2.1", "servers", server, "os-interface", rest @ ..]) => {
                 self.interfaces(method, (server, rest), body)
-            }
-            (
-                _,
-                [
-                    "v2.0",
-                    "qos",
-                    "policies",
-                    policy,
-                    rules @ "bandwidth_limit_rules",
-                    rest @ ..,
-                ],
-            ) => {
-                if !self.rows("policies").contains_key(*policy) {
-                    return missing();
-                }
-                let mut body = body.clone();
-                if method == "POST" {
-                    body["bandwidth_limit_rule"]["qos_policy_id"] = json!(policy);
-                }
-                let mut query = query.to_vec();
-                query.push(("qos_policy_id".to_owned(), (*policy).to_owned()));
-                self.network(method, (rules, rest), &query, &body)
-            }
-            (_, ["v2.0", "qos", policies @ "policies", rest @ ..]) => {
-                self.network(method, (policies, rest), query, body)
             }
             ("POST", ["v2.1", "servers", server, "action"]) => self.server_action(server, body),
             (_, ["v2.1", "servers", rest @ ..]) => self.servers(method, rest, query, body),
