@@ -38,7 +38,7 @@ dashboard: ## the web interface in Chromium: every screen, light and dark, and w
 e2e: ## black-box tests with the ordinary clients and real guests
 	@tests/run e2e
 
-conformance: ## the Tempest tests that pass, which may not become fewer
+conformance: ## the Tempest tests that pass, which may not become fewer, and a few of each service against three hosts
 	@tests/run conformance
 
 torture: ## parts of a cluster die under load, each at least 20 times; ARGS="--seed N --rounds N --kinds api,host"

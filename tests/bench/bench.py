@@ -206,6 +206,14 @@ def real():
         cloud.clean()
 
 
+def plane():
+    """A host's network agent with the kernel: many ports at once, then single changes."""
+    took = load("plane", within=("unshare", "--net", "--mount"))
+    show("1000 ports beside 10 000 elsewhere, on an empty host", took["cold_secs"], "s", "<= 10")
+    show("one port more there, until it is up", took["port_secs"] * 1000, "ms", "<= 300")
+    show("one elsewhere moves, until this host knows", took["moved_secs"] * 1000, "ms", "<= 300")
+
+
 def disk(folder, size, count):
     """Seconds for the median of `count` files written as safely as objects are: flushed, renamed, the folder flushed."""
     data, times = b"x" * size, []
@@ -338,6 +346,7 @@ def main():
     objects()
     volumes()
     real()
+    plane()
     scale()
 
 

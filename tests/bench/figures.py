@@ -11,10 +11,10 @@ def show(what, figure, unit, aim):
     print(f"{what:<58} {figure:>10.1f} {unit:<6} aim {aim}", flush=True)
 
 
-def load(*arguments):
+def load(*arguments, within=()):
     """What the load program beside the binary measured."""
     program = NEPHOS.with_name("nephos-bench")
-    done = subprocess.run([program, *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run([*within, program, *arguments], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 

@@ -56,6 +56,11 @@ class Cloud:
     def nephos(self, *arguments, **kwargs):
         return run(NEPHOS, "--config", self.file, *arguments, **kwargs)
 
+    def begin(self, *arguments):
+        """The same beside the test, which reads what it says."""
+        command = [str(part) for part in (NEPHOS, "--config", self.file, *arguments)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
     def up(self):
         simulate = [] if self.simulate is None else ["--simulate", self.simulate]
         return self.nephos("up", "--detach", *simulate)

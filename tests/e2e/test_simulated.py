@@ -1,5 +1,7 @@
 """Many servers on simulated hosts, by the ordinary client."""
 
+import uuid
+
 from cloud import wait_for
 
 
@@ -100,6 +102,24 @@ def test_a_host_is_drained_and_what_stays_says_why(simulated):
     )
     wait_for("the new ones are active", lambda: [server.status for server in servers()].count("ACTIVE") == 19, 60)
     assert on() == set()
+    # Somebody who is on the way there has room already: the host is not empty before that has ended.
+    provider = next(admin.placement.resource_providers(name=host))
+    consumer = str(uuid.uuid4())
+    held = {"allocations": {provider.id: {"resources": {"VCPU": 1}}}, "project_id": "p", "user_id": "u",
+            "consumer_generation": None, "consumer_type": "INSTANCE"}
+    placement = {"headers": {"OpenStack-API-Version": "placement 1.39"}}
+    assert admin.placement.put(f"/allocations/{consumer}", json=held, **placement).status_code == 204
+    waiting = simulated.begin("host", "drain", host)
+    said = iter(waiting.stdout.readline, "")
+    assert any(f"Waits for {consumer}, which has room here." in line for line in said)
+    assert admin.placement.delete(f"/allocations/{consumer}").status_code == 204
+    assert any(f"Host {host} is empty." in line for line in said) and waiting.wait(30) == 0
+    # Nothing leaves a host that is silent.
+    service = next(admin.compute.services(host=host, binary="nova-compute"))
+    admin.compute.update_service_forced_down(service, forced=True)
+    refused = simulated.nephos("host", "drain", host, check=False)
+    assert refused.returncode != 0 and f"host {host} does not report" in refused.stderr, refused
+    admin.compute.update_service_forced_down(service, forced=False)
     service = next(admin.compute.services(host=host, binary="nova-compute"))
     assert service.status == "disabled" and service.disabled_reason == "drained"
     admin.compute.enable_service(service)

@@ -57,7 +57,7 @@ class Ground:
         network = made("network", "/v2.0/networks", "network", {"name": "net"})
         made("network", "/v2.0/subnets", "subnet", {"network_id": network, "ip_version": 4, "cidr": "10.30.0.0/24"})
         ok(client.once("PUT", "object-store", "/torture"))
-        return Project(name, client, {**self.shared, "network": network}, self.say)
+        return Project(name, client, self.admin, {**self.shared, "network": network}, self.say)
 
     def keep(self, admin):
         """Of each project a guest that stays, and a volume that goes into it and out again; where no host is lost."""

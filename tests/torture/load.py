@@ -17,7 +17,8 @@ class Book:
         self.states = {}  # server -> the states that it may be in
         self.plugged = {}  # (volume, server) -> the set of True, False
         self.counts = {}  # (verb, kind, outcome) -> how often
-        self.unclear = []  # refusals that say nothing
+        self.unclear = []  # refusals that say nothing, and what could not be asked
+        self.failed = set()  # (kind, name) of what failed when something was killed that explains it
 
     def note(self, verb, kind, name, answer, more):
         outcome = answer.outcome
@@ -30,6 +31,10 @@ class Book:
                 self._note_existence(verb, kind, name, answer)
             elif verb in ("pause", "unpause"):
                 self._may(self.states, name, "PAUSED" if verb == "pause" else "ACTIVE", outcome, {"ACTIVE"})
+            elif verb in ("live", "migrate"):
+                # What cannot move goes on where it was, and its history says why.
+                if verb == "migrate" and outcome != REFUSED:
+                    self.states[name] = self.states.get(name, {"ACTIVE"}) | {"VERIFY_RESIZE"}
             else:
                 self._may(self.plugged, (name, more["to"]), verb == "attach", outcome, {False})
 
@@ -57,8 +62,8 @@ class Book:
 class Project:
     """A project with its client, its lasting things and its book."""
 
-    def __init__(self, name, client, ground, say):
-        self.name, self.client, self.ground, self.say = name, client, ground, say
+    def __init__(self, name, client, admin, ground, say):
+        self.name, self.client, self.admin, self.ground, self.say = name, client, admin, ground, say
         self.book = Book()
         self.ids = {}
         self.project_id = client.project_id
@@ -69,7 +74,10 @@ class Project:
             try:
                 answer = self.do(wish)
             except Exception as why:  # whoever asked gave up; what was not asked has no outcome
-                self.say(f"  {self.name}: {wish}: not asked: {type(why).__name__} {why}")
+                words = f"{wish}: not asked: {type(why).__name__} {why}"
+                self.say(f"  {self.name}: {words}")
+                with self.book.lock:
+                    self.book.unclear.append(words)
                 continue
             if answer is None:
                 self.say(f"  {self.name}: {wish}: there is nothing to do it to")
@@ -110,9 +118,16 @@ class Project:
     def unpause(self, wish):
         return self._act(wish, "unpause")
 
-    def _act(self, wish, action):
+    def migrate(self, wish):
+        return self._act(wish, "migrate", by=self.admin)
+
+    def live(self, wish):
+        return self._act(wish, "os-migrateLive", {"host": None, "block_migration": "auto"}, by=self.admin)
+
+    def _act(self, wish, action, how=None, by=None):
         server = self.id_of("server", wish.name)
-        return server and self.client.once("POST", "compute", f"/servers/{server}/action", {action: None})
+        client = by or self.client
+        return server and client.once("POST", "compute", f"/servers/{server}/action", {action: how})
 
     def attach(self, wish):
         server, volume = self.id_of("server", wish.more["to"]), self.id_of("volume", wish.name)

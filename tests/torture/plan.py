@@ -100,7 +100,7 @@ def cheap(rng, number, project):
 
 
 def servers(rng, number, project, boots):
-    """Guests: one is made, one that was is frozen or goes; a volume goes into a guest that stays, and out of it."""
+    """Guests: one is made, one that was is frozen, moves or goes; a volume goes into a guest that stays, and out of it."""
     wishes = []
     if boots:
         if number >= 2:
@@ -109,7 +109,10 @@ def servers(rng, number, project, boots):
         wishes.append(("create", "server", name_of(project, number, "server"), {"zone": zone}))
         return wishes
     last = name_of(project, number - 1, "server")
-    if number:
+    if number and rng.random() < 0.4:
+        # It moves, switched off on the way, and goes before anybody confirms that.
+        wishes.append(("migrate", "server", last, {}))
+    elif number:
         wishes.append(("pause", "server", last, {}))
         if rng.random() < 0.5:
             wishes.append(("unpause", "server", last, {}))
@@ -118,4 +121,7 @@ def servers(rng, number, project, boots):
     if rng.random() < 0.5:
         wishes.append(("attach", "volume", volume, {"to": f"{project}-kept"}))
     rng.shuffle(wishes)
+    if rng.random() < 0.3:
+        # While it runs, and first of all: the others are refused until it is there.
+        wishes.insert(0, ("live", "server", f"{project}-kept", {}))
     return wishes

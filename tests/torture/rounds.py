@@ -32,8 +32,7 @@ class Torture:
                 wrong += [f"seed {self.seed} at the end: {each}" for each in self.away(number + 2)]
         finally:
             self.ground.bystanders.end()
-        self.tell()
-        return wrong
+        return wrong + [f"seed {self.seed}: {each}" for each in self.tell()]
 
     def round(self, number, kind):
         kill = plan.kill_of(self.seed, number, kind)
@@ -55,7 +54,7 @@ class Torture:
         for one in load:
             one.join(timeout=180)
         said = ["a request hangs" for one in load if one.is_alive()]
-        took, more, last = verdict.settle(self.cluster, self.ground.admin, projects, self.quiet)
+        took, more, last = verdict.settle(self.cluster, self.ground.admin, projects, self.quiet, kind)
         harmed, silence = verdict.of_bystanders(self.ground.bystanders, since, time.monotonic())
         said += more + harmed
         for project in projects:
@@ -73,11 +72,12 @@ class Torture:
         """Everything of the load goes, and nothing of it is left."""
         for project in self.ground.projects:
             project.sweep(number)
-        took, said, _ = verdict.settle(self.cluster, self.ground.admin, self.ground.projects, max(self.quiet, 30))
+        took, said, _ = verdict.settle(self.cluster, self.ground.admin, self.ground.projects, max(self.quiet, 30), "nothing")
         self.say(f"everything is deleted, after {took:.1f} s; {'; '.join(said) or 'nothing is left'}")
         return said
 
     def tell(self):
+        """Says what came of all requests; gives what is wrong with that."""
         for kind, took in sorted(self.took.items()):
             self.say(f"{kind}: {len(took)} kills, quiet after {max(took):.1f} s at most")
         counts = {}
@@ -86,3 +86,4 @@ class Torture:
                 counts[key] = counts.get(key, 0) + count
         for (verb, kind, outcome), count in sorted(counts.items()):
             self.say(f"{verb} {kind}: {count} {outcome}")
+        return verdict.of_counts(counts)

@@ -46,7 +46,7 @@ KINDS = {
             "name": n, "imageRef": c.ground["image"], "flavorRef": c.ground["flavor"], "availability_zone": m["zone"],
             "networks": [{"uuid": c.ground["network"]}],
         },
-        listing="/servers/detail", state="status", rest=("ACTIVE", "PAUSED", "SHUTOFF", "ERROR"),
+        listing="/servers/detail", state="status", rest=("ACTIVE", "PAUSED", "SHUTOFF", "VERIFY_RESIZE", "ERROR"),
     ),
     "stack": Kind(
         "orchestration", "/stacks", "stack", lambda c, n, m: {"stack_name": n, "template": TEMPLATE}, name="stack_name",

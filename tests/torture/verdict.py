@@ -8,13 +8,17 @@ from load import round_of
 
 # A bystander's traffic may stand still for so long, which is more than the machine of a test takes by itself.
 STILL = 2.0
+# What was killed may have taken a guest with it that was just being made; nothing else may make a server or a stack fail.
+HARMFUL = ("host", "libvirtd")
+# Of all requests so many may come to nothing by a failure of the cloud, and of each sort of which there were so many, so many.
+LOST, SORT, OF_SORT = 0.1, 8, 0.35
 
 
-def all_of(cluster, admin, projects):
-    """Everything that has to come to rest; asked again until it is empty, or time is up."""
+def all_of(cluster, admin, projects, kind):
+    """Everything that has to come to rest; asked again until it is empty, or time is up. `kind`: what was killed."""
     said = []
     for project in projects:
-        said += of_project(project)
+        said += of_project(project) + failures(project, kind)
     said += of_guests(cluster, admin.look("compute", "/servers/detail?all_tenants=1")["servers"])
     if not said:
         said += [f"fsck: {finding}" for finding in cluster.fsck()]
@@ -64,6 +68,38 @@ def silent_failure(kind, one):
     if kind == "object" and one["hash"] != hashlib.md5(one["name"].encode()).hexdigest():
         return "has not the bytes that were sent"
     return None
+
+
+def failures(project, kind):
+    """Servers and stacks that failed although nothing was killed that can explain it. What failed before is known."""
+    said = []
+    for of, state in (("server", "status"), ("stack", "stack_status")):
+        for name, one in things.listed(project.client, of)[0].items():
+            if not (one[state] == "ERROR" or one[state].endswith("_FAILED")) or (of, name) in project.book.failed:
+                continue
+            if kind in HARMFUL:
+                project.book.failed.add((of, name))
+            else:
+                why = one.get("stack_status_reason") or (one.get("fault") or {}).get("message")
+                said.append(f"{of} {name} failed, and only {kind} was killed: {why}")
+    return said
+
+
+def of_counts(counts):
+    """A cloud that fails most of what it is asked loses nothing either. A broken connection, a failure of the server and a
+    refusal to make something are losses here; whether something can be paused or attached is the load's own guess."""
+    said, sorts = [], {}
+    for (verb, kind, outcome), count in counts.items():
+        lost, asked = sorts.get((verb, kind), (0, 0))
+        is_lost = outcome.startswith("unknown") or (verb == "create" and not outcome.startswith("accepted"))
+        sorts[verb, kind] = lost + count * is_lost, asked + count
+    everything, lost = sum(asked for _, asked in sorts.values()), sum(lost for lost, _ in sorts.values())
+    if lost > everything * LOST:
+        said.append(f"of {everything} requests {lost} came to nothing")
+    for (verb, kind), (lost, asked) in sorts.items():
+        if asked >= SORT and lost > asked * OF_SORT:
+            said.append(f"{verb} {kind}: of {asked} {lost} came to nothing")
+    return said
 
 
 def of_volumes(project, found):
@@ -130,11 +166,11 @@ def of_bystanders(bystanders, since, until):
     return said, longest
 
 
-def settle(cluster, admin, projects, limit):
+def settle(cluster, admin, projects, limit, kind):
     """How long it took until everything held, what did not at the end, and what was the last that came to hold."""
     began, last = time.monotonic(), []
     while True:
-        said = all_of(cluster, admin, projects)
+        said = all_of(cluster, admin, projects, kind)
         took = time.monotonic() - began
         if not said or took > limit:
             return took, said, last

@@ -65,7 +65,8 @@ impl DbUrl {
             ));
         }
         let options: PgConnectOptions = server.parse().map_err(Error::from)?;
-        let mut connection = options.clone().database("postgres").connect().await?;
+        let mut connection =
+            crate::pg::connect_alone(&options.clone().database("postgres")).await?;
         let create = format!(
             "CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
         );

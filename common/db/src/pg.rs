@@ -79,7 +79,7 @@ impl Connections {
         let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
         let (connection, born) = match self.kept().await {
             Some(kept) => kept,
-            None => (self.connect().await?, Instant::now()),
+            None => (connect(&self.0.options).await?, Instant::now()),
         };
         Ok(Lent {
             connection: Some(connection),
@@ -100,15 +100,6 @@ impl Connections {
             }
             if kept.since.elapsed() < TRUSTED || kept.connection.ping().await.is_ok() {
                 return Some((kept.connection, kept.born));
-            }
-        }
-    }
-
-    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        loop {
-            match self.0.options.connect().await {
-                Err(why) if is_starting(&why) => tokio::time::sleep(STARTING).await,
-                made => return made,
             }
         }
     }
@@ -236,6 +227,22 @@ impl Drop for Lent {
             });
         }
     }
+}
+
+/// A connection; a server that is starting is waited for, for ever: who cannot, sets a limit.
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    loop {
+        match options.connect().await {
+            Err(why) if is_starting(&why) => tokio::time::sleep(STARTING).await,
+            made => return made,
+        }
+    }
+}
+
+/// A connection outside of any pool; a server that is starting is waited for.
+pub(crate) async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let made = tokio::time::timeout(WITHIN, connect(options)).await;
+    made.map_err(|_| sqlx::Error::PoolTimedOut)?
 }
 
 /// Whether a server that does not take connections may soon: it starts, or others leave.

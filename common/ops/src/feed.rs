@@ -6,9 +6,9 @@ pub mod lists;
 mod pages;
 mod telling;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use nephos_db::{Arg, Db, Error, FromRow, Migration, Row, Tx, args};
+use nephos_db::{Arg, Db, Error, FromRow, Migration, Row, Tx, Where, args};
 use nephos_runtime::request;
 use nephos_types::feed::Observed;
 use nephos_types::{Timestamp, Wake};
@@ -35,6 +35,9 @@ pub const LISTS: Migration = Migration {
     name: "0002_feed_lists",
     sql: include_str!("../migrations/feed_lists.sql"),
 };
+
+/// Things that are asked for at once.
+const MANY: usize = 500;
 
 /// Where a thing is wanted.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +100,24 @@ pub async fn publish_changed<T: Serialize + Sync>(
     }
     let item = Item::after(last.as_ref(), now, spec);
     write(tx, now, place, item).await
+}
+
+/// Wants a thing on a host anew, even if nothing else of it changed: a call that is to be answered once more. Its generation is
+/// the time, or the next one: times only grow, and a host may remember the generation of a thing that was forgotten here.
+/// Gives it.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn publish_anew<T: Serialize + Sync>(
+    tx: &mut Tx,
+    now: Timestamp,
+    place: Place<'_>,
+    spec: &T,
+) -> Result<i64, Error> {
+    let last = published_in(tx, place).await?.unwrap_or(0);
+    let generation = now.0.max(last + 1);
+    publish(tx, now, place, generation, spec).await?;
+    Ok(generation)
 }
 
 /// Wants a thing no longer on a host, if it is wanted there.
@@ -308,6 +329,27 @@ pub async fn spec_in<T: DeserializeOwned>(
 
 const PUBLISHED: &str = "SELECT generation FROM feed_items WHERE host = $1 AND kind = $2 AND id = $3 AND spec IS NOT NULL";
 
+/// Of these things (host, kind, id), those of which the host is told, or was told until lately.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn told<'a>(
+    tx: &mut Tx,
+    things: &[(&'a str, &'a str, &'a str)],
+) -> Result<HashSet<(&'a str, &'a str, &'a str)>, Error> {
+    let mut told = HashSet::new();
+    for some in things.chunks(MANY) {
+        let ids: BTreeSet<&str> = some.iter().map(|(_, _, id)| *id).collect();
+        let hosts: BTreeSet<&str> = some.iter().map(|(host, _, _)| *host).collect();
+        let query = Where::new("SELECT host, kind, id FROM feed_items");
+        let query = query.in_("host", hosts).in_("id", ids);
+        let rows: Vec<Key> = tx.fetch_where(&query).await?;
+        let rows: HashSet<_> = rows.iter().map(Key::parts).collect();
+        told.extend(some.iter().filter(|thing| rows.contains(*thing)));
+    }
+    Ok(told)
+}
+
 /// Notes what hosts have seen, and gives what of it is not as it was noted before: hosts say everything again now and then,
 /// and nearly all of it is known. When something was seen is no news by itself.
 ///
@@ -349,10 +391,7 @@ pub async fn record_observed<'a>(
              RETURNING host, kind, id",
         )
         .await?;
-    let of_key = |key: &Key| {
-        let key = (key.host.as_str(), key.kind.as_str(), key.id.as_str());
-        by_key.get(&key).copied()
-    };
+    let of_key = |key: &Key| by_key.get(&key.parts()).copied();
     Ok(changed.iter().filter_map(of_key).collect())
 }
 
@@ -361,6 +400,12 @@ struct Key {
     host: String,
     kind: String,
     id: String,
+}
+
+impl Key {
+    fn parts(&self) -> (&str, &str, &str) {
+        (&self.host, &self.kind, &self.id)
+    }
 }
 
 impl FromRow for Key {

@@ -100,6 +100,27 @@ async fn an_evacuated_server_runs_elsewhere_with_its_addresses() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_being_built_on_a_host_that_is_lost_is_built_on_another() {
+    let mut cloud = Cloud::with_hosts(&["one", "two"], HostSize::default()).await;
+    // Neither host hears of it: one is lost now.
+    let hosts = std::mem::take(&mut cloud.hosts);
+    let id = cloud.create(&json!({})).await;
+    cloud.work_for(2).await;
+    let before = cloud.show(&id).await;
+    assert_eq!(before["OS-EXT-STS:task_state"], "spawning", "{before}");
+    let lost = before["OS-EXT-SRV-ATTR:host"].as_str().unwrap().to_owned();
+    cloud.hosts = hosts;
+    cloud.hosts.remove(&lost).unwrap();
+    declare(&cloud, &lost, true).await;
+    cloud.settle().await;
+    let after = cloud.show(&id).await;
+    assert_eq!(after["status"], "ACTIVE", "{after}");
+    assert_ne!(after["OS-EXT-SRV-ATTR:host"], json!(lost));
+    assert_eq!(cloud.placement.state().allocations[&id].len(), 1);
+    assert_eq!(cloud.compute.check().await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn an_evacuation_keeps_power_and_from_2_95_on_leaves_off() {
     let (mut cloud, id, host) = two_hosts().await;
     let other = if host == "one" { "two" } else { "one" };

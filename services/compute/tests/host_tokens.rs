@@ -1,6 +1,7 @@
 //! What the token of a host is good for, and what a thief of one cannot do with it.
 
 use nephos_compute::driver::fake::HostSize;
+use nephos_ops::feed;
 use nephos_testkit::Persona;
 use serde_json::{Value, json};
 
@@ -66,6 +67,47 @@ async fn what_a_host_reports_counts_for_what_is_on_it_and_for_nothing_else() {
     stranger.put("/host/v1/observed", named).await.expect(400);
     cloud.work_for(2).await;
     assert_eq!(cloud.show(&id).await["status"], "ACTIVE");
+}
+
+#[tokio::test]
+async fn what_a_host_was_never_told_of_is_not_noted_when_it_reports_it() {
+    let (cloud, [id, host, other]) = two_hosts().await;
+    let made_up = nephos_runtime::ids::derived(&uuid::Uuid::NAMESPACE_OID, "made up").to_string();
+    let seen = |kind: &str, id: &str| {
+        json!({"kind": kind, "id": id, "generation_seen": 1, "state": "", "detail": {},
+        "at": "2026-01-02T03:04:05Z"})
+    };
+    let kinds = [
+        "server",
+        "console",
+        "snapshot",
+        "call",
+        "disk",
+        "of a newer release",
+    ];
+    let all: Vec<_> = kinds.iter().map(|kind| seen(kind, &made_up)).collect();
+    let stranger = cloud.ask.as_host(&other);
+    stranger
+        .put("/host/v1/observed", json!(all))
+        .await
+        .expect(204);
+    // Nor is it asked for the console of a server that is elsewhere.
+    stranger
+        .put("/host/v1/observed", json!([seen("console", &id)]))
+        .await
+        .expect(204);
+    for kind in kinds {
+        let noted = feed::observed(&cloud.db, kind, &made_up).await.unwrap();
+        assert_eq!(noted, [], "{kind}");
+    }
+    assert_eq!(feed::observed(&cloud.db, "console", &id).await.unwrap(), []);
+    let own = feed::observed(&cloud.db, "server", &id).await.unwrap();
+    assert_eq!(
+        own.iter()
+            .map(|seen| seen.host.as_str())
+            .collect::<Vec<_>>(),
+        [host.as_str()]
+    );
 }
 
 #[tokio::test]

@@ -430,6 +430,20 @@ async fn an_operator_moves_a_router_from_host_to_host() {
         .expect(409);
     assert_eq!(fault(&back), "RouterHostedByL3Agent");
     cloud.assert_consistent().await;
+    // One from which nothing leads out gets none, not even by hand.
+    let report = json!([{"kind": "host", "id": "c", "generation_seen": 0, "state": "up", "at": "2026-01-02T03:04:05Z",
+        "detail": {"host": "c", "vtep": "192.0.2.3", "physical_networks": [], "gateway": false}}]);
+    cloud.observed("c", report).await;
+    let agents = admin.get("/v2.0/agents?host=c&agent_type=L3%20agent").await;
+    let shut_in = agents.expect(200).json["agents"][0].clone();
+    assert_eq!(shut_in["configurations"]["gateway"], false);
+    let on_c = format!(
+        "/v2.0/agents/{}/l3-routers",
+        shut_in["id"].as_str().unwrap()
+    );
+    let other = make(&cloud.member(), "router", json!({})).await;
+    let refused = admin.post(&on_c, json!({"router_id": other})).await;
+    assert_eq!(fault(&refused.expect(409)), "InvalidL3Agent");
     // A host that is forgotten has no routers any more either.
     let there = admin.get(&home).await.expect(200).json["agents"][0]["id"].clone();
     let agent = format!("/v2.0/agents/{}", there.as_str().unwrap());

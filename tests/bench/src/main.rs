@@ -1,4 +1,7 @@
-//! Figures, as JSON on standard output: token checks in this process, and one call many times over HTTP.
+//! Figures, as JSON on standard output: token checks in this process, a host's network agent with many ports, and one call
+//! many times over HTTP.
+
+mod plane;
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -15,6 +18,9 @@ use serde_json::{Value, json};
 enum Command {
     /// Checks tokens on one core: known ones, and ones never seen before.
     Tokens,
+    /// Gives an empty host's network agent many ports, then one more, then a change elsewhere. As root, in a network
+    /// namespace of its own.
+    Plane(plane::Size),
     /// Asks for a URL again and again.
     Get {
         /// The URL.
@@ -37,6 +43,10 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     let figures = match Command::parse() {
         Command::Tokens => tokens()?,
+        Command::Plane(size) => tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?
+            .block_on(plane::plane(size))?,
         Command::Get {
             url,
             token,

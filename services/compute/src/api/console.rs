@@ -71,19 +71,10 @@ async fn ask_host(cx: &Cx, server: &Server) -> Result<String, Fault> {
         id: server.id.as_str(),
     };
     let mut tx = cx.write().await?;
-    // Times only grow: each question is a newer generation than the one before.
-    let last = feed::published_in(&mut tx, place).await?.unwrap_or(0);
-    let generation = cx.now().0.max(last + 1);
-    feed::publish(
-        &mut tx,
-        cx.now(),
-        place,
-        generation,
-        &ConsoleWish {
-            max_bytes: MAX_BYTES,
-        },
-    )
-    .await?;
+    let wish = ConsoleWish {
+        max_bytes: MAX_BYTES,
+    };
+    let generation = feed::publish_anew(&mut tx, cx.now(), place, &wish).await?;
     tx.commit().await?;
     let answered = || async {
         let seen = feed::observed(cx.db(), KIND_CONSOLE, server.id.as_str()).await?;

@@ -90,10 +90,7 @@ async fn publish(cx: &Cx, (source, id): (&str, &ServerId), call: &DiskCall) -> R
         id: id.as_str(),
     };
     let mut tx = cx.write().await?;
-    // Times only grow: each call is a newer generation than the one before.
-    let last = feed::published_in(&mut tx, place).await?.unwrap_or(0);
-    let generation = cx.now().0.max(last + 1);
-    feed::publish(&mut tx, cx.now(), place, generation, call).await?;
+    feed::publish_anew(&mut tx, cx.now(), place, call).await?;
     tx.commit().await?;
     Ok(())
 }

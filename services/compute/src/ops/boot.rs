@@ -52,7 +52,7 @@ impl Reconcile<Compute> for Boot {
                 None => finish(cx, op, &server).await,
             },
             HostSays::Failed(why) => try_elsewhere(cx, &server, &why).await,
-            HostSays::Settled(_) | HostSays::Working => tell_host(cx, &server, Vec::new()).await,
+            HostSays::Settled(_) | HostSays::Working => wait(cx, &server).await,
         }
     }
 
@@ -206,6 +206,16 @@ async fn note_host(
     tx.commit().await?;
     crash_point!("boot.placed");
     Ok(Next::Again)
+}
+
+/// The host has not said that the server runs: it is told once more, unless nobody expects a word from it any more.
+async fn wait(cx: &OpCx<Compute>, server: &Server) -> Result<Next, StepError> {
+    match &server.host {
+        Some(host) if store::hosts::is_fenced(cx.db(), host).await? => {
+            try_elsewhere(cx, server, &format!("host {host} was declared off")).await
+        }
+        _there => tell_host(cx, server, Vec::new()).await,
+    }
 }
 
 /// Wants the server on its host, with the ports that were just plugged; told already, it waits for the host's word.

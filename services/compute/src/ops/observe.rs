@@ -1,5 +1,7 @@
 //! What hosts report: it wakes the operation that waits for it, and where none does, the server is what it is seen to be.
 
+use std::collections::{HashMap, HashSet};
+
 use nephos_db::{Db, Tx};
 use nephos_ops::feed;
 use nephos_runtime::Together;
@@ -44,34 +46,32 @@ pub(crate) async fn take(
     now: Timestamp,
     reports: &[Report],
 ) -> Result<(), nephos_db::Error> {
-    let said: Vec<(&str, &[Observed])> = reports
-        .iter()
-        .map(|one| (one.host.as_str(), one.observed.as_slice()))
-        .collect();
-    for seen in said.iter().flat_map(|(_, observed)| *observed) {
-        if seen.kind == KIND_CONSOLE {
-            tx.wake(Wake::new(CONSOLES, seen.id.as_str()));
-        }
+    let all = all_of(reports);
+    for (_, seen) in all.iter().filter(|(_, seen)| seen.kind == KIND_CONSOLE) {
+        tx.wake(Wake::new(CONSOLES, seen.id.as_str()));
     }
-    let news = feed::record_observed(tx, said.iter().copied()).await?;
-    for (host, observed) in &said {
-        for seen in observed.iter().filter(|seen| seen.kind == KIND_SNAPSHOT) {
-            snapshot::forget_late(tx, host, seen).await?;
-        }
-    }
-    let news = news.iter().filter(|(_, seen)| is_waited_for(seen));
-    let news: Vec<&str> = news.map(|(_, seen)| seen.id.as_str()).collect();
-    nephos_ops::nudge_all(tx, now, OPS, &news).await?;
-    let mut of_servers: Vec<(&str, &Observed)> = Vec::new();
-    for (host, observed) in said {
-        let of_host = observed.iter().filter(|seen| seen.kind == KIND_SERVER);
-        of_servers.extend(of_host.map(|seen| (host, seen)));
-    }
+    let of_servers = of_kind(&all, KIND_SERVER);
     let ids: Vec<&str> = of_servers
         .iter()
         .map(|(_, seen)| seen.id.as_str())
         .collect();
     let known = store::standings::of(tx, &ids).await?;
+    let concerned = concerned(tx, &all, &known).await?;
+    let noted: Vec<(&str, &[Observed])> = all
+        .iter()
+        .filter(|(host, seen)| seen.kind == KIND_SERVER || concerned.contains(&key(host, seen)))
+        .map(|(host, seen)| (*host, std::slice::from_ref(*seen)))
+        .collect();
+    let news = feed::record_observed(tx, noted).await?;
+    for (host, seen) in of_kind(&all, KIND_SNAPSHOT) {
+        snapshot::forget_late(tx, host, seen).await?;
+    }
+    let news: Vec<&str> = news
+        .iter()
+        .filter(|(host, seen)| is_waited_for(seen) && concerned.contains(&key(host, seen)))
+        .map(|(_, seen)| seen.id.as_str())
+        .collect();
+    nephos_ops::nudge_all(tx, now, OPS, &news).await?;
     for (host, seen) in of_servers {
         let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
         match (known.get(seen.id.as_str()), guest) {
@@ -88,6 +88,53 @@ pub(crate) async fn take(
         }
     }
     Ok(())
+}
+
+/// Who says it, and what.
+type Said<'a> = (&'a str, &'a Observed);
+/// Host, kind and id of a thing.
+type Thing<'a> = (&'a str, &'a str, &'a str);
+
+fn all_of(reports: &[Report]) -> Vec<Said<'_>> {
+    let mut all = Vec::new();
+    for report in reports {
+        all.extend(
+            report
+                .observed
+                .iter()
+                .map(|seen| (report.host.as_str(), seen)),
+        );
+    }
+    all
+}
+
+fn of_kind<'a>(all: &[Said<'a>], kind: &str) -> Vec<Said<'a>> {
+    all.iter()
+        .filter(|(_, seen)| seen.kind == kind)
+        .copied()
+        .collect()
+}
+
+fn key<'a>(host: &'a str, seen: &'a Observed) -> Thing<'a> {
+    (host, &seen.kind, &seen.id)
+}
+
+/// What concerns the host that says it: servers that live there, and whatever it is told of. Nobody waits for its word on
+/// anything else, and only of servers is that noted.
+async fn concerned<'a>(
+    tx: &mut Tx,
+    all: &[Said<'a>],
+    known: &HashMap<String, Standing>,
+) -> Result<HashSet<Thing<'a>>, nephos_db::Error> {
+    let lives_there = |(host, seen): &Said<'_>| {
+        let standing = known.get(&seen.id).filter(|_| seen.kind == KIND_SERVER);
+        standing.is_some_and(|standing| standing.host.as_deref() == Some(host))
+    };
+    let (there, unsure): (Vec<_>, Vec<_>) = all.iter().copied().partition(lives_there);
+    let unsure: Vec<Thing<'a>> = unsure.iter().map(|(host, seen)| key(host, seen)).collect();
+    let mut concerned = feed::told(tx, &unsure).await?;
+    concerned.extend(there.iter().map(|(host, seen)| key(host, seen)));
+    Ok(concerned)
 }
 
 /// What is still under way there is progress for people, and nothing that an operation waits for.

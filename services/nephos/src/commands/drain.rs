@@ -1,6 +1,7 @@
 //! `nephos host drain`: empties a host. New servers and routers are kept away, and what is there moves to other hosts: what
 //! runs, while it runs; what is off, off. It begins again where it was when it is started again.
 
+mod room;
 mod routers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ const AT_ONCE: usize = 2;
 const LOOK: Duration = Duration::from_secs(1);
 /// Things of a list that are asked for at a time.
 const PAGE: usize = 500;
+/// What does not get on for so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(600);
 const VERSION: &str = "compute 2.96";
 
 #[derive(Deserialize)]
@@ -42,6 +45,8 @@ struct Server {
 /// A move from the host.
 #[derive(Deserialize)]
 struct Move {
+    /// Also the consumer that holds its room there.
+    uuid: String,
     #[serde(rename = "instance_uuid")]
     server: String,
     #[serde(rename = "migration_type")]
@@ -76,6 +81,10 @@ struct Work {
     stay: BTreeSet<String>,
     /// What was said last of each.
     said: BTreeMap<String, String>,
+    /// Since when each has been doing what it does.
+    since: BTreeMap<String, (String, Duration)>,
+    /// Consumers whose room on the host is explained by what was said.
+    explained: BTreeSet<String>,
 }
 
 /// Empties a host; `switch_off`: also of servers that cannot move while they run. Fails when something stays.
@@ -86,12 +95,13 @@ pub fn run(config: &Config, host: &str, switch_off: bool) -> anyhow::Result<Exit
         let peers = cloud::from_outside(config, &secrets, clock.clone())?;
         let drain = Drain {
             peers,
+            clock: clock.clone(),
             host,
             switch_off,
         };
         drain.disable().await?;
         let mut work = Work::default();
-        while drain.look(&mut work).await? {
+        while drain.look(&mut work).await? || drain.room(&mut work).await? {
             clock.sleep(LOOK).await;
         }
         let left = work.stay.len();
@@ -112,6 +122,7 @@ pub fn run(config: &Config, host: &str, switch_off: bool) -> anyhow::Result<Exit
 
 struct Drain<'a> {
     peers: Peers,
+    clock: Clock,
     host: &'a str,
     switch_off: bool,
 }
@@ -153,6 +164,14 @@ impl Drain<'_> {
         let found = self.get(&target).await?;
         let id = found.pointer("/services/0/id").and_then(Value::as_str);
         let id = id.ok_or_else(|| anyhow::anyhow!("there is no host {}", self.host))?;
+        if found.pointer("/services/0/state").and_then(Value::as_str) != Some("up") {
+            anyhow::bail!(
+                "host {} does not report, so nothing can leave it: bring it back, or, when nothing runs on it any more for sure, \
+                 `openstack compute service set --down {} nova-compute` and `openstack server evacuate` for each of its servers",
+                self.host,
+                self.host
+            );
+        }
         let body = json!({"status": "disabled", "disabled_reason": "drained"});
         let call = self.peers.put("compute", format!("/v2.1/os-services/{id}"));
         call.json(&body)
@@ -193,9 +212,13 @@ impl Drain<'_> {
         let moves: Vec<Move> = self.all(&target, "migrations").await?;
         for one in moves {
             let id = &one.server;
+            let ended = ENDED.contains(&one.status.as_str());
+            if work.stay.contains(id) && !ended {
+                work.explained.insert(one.uuid.clone());
+            }
             let known = work.asked.contains_key(id) || work.stay.contains(id);
             let is_here = here.iter().any(|server| server.id == *id);
-            if known || is_here || ENDED.contains(&one.status.as_str()) {
+            if known || is_here || ended {
                 continue;
             }
             match one.kind.as_str() {
@@ -235,7 +258,15 @@ impl Drain<'_> {
             return Ok(false);
         }
         if let Some(task) = &server.task {
-            tell(work, server, &format!("waits: it is {task}"));
+            if self.too_long(work, &server.id, task) {
+                stays(
+                    work,
+                    server,
+                    &format!("it has been {task} for {} minutes", PATIENCE.as_secs() / 60),
+                );
+            } else {
+                tell(work, server, &format!("waits: it is {task}"));
+            }
             return Ok(false);
         }
         if under_way >= AT_ONCE {
@@ -303,6 +334,19 @@ impl Drain<'_> {
         let host = server.host.as_deref().unwrap_or("another host");
         tell(work, &server, &format!("is on {host} now"));
         Ok(false)
+    }
+
+    /// Whether something has been like this for longer than anybody waits.
+    fn too_long(&self, work: &mut Work, id: &str, how: &str) -> bool {
+        let now = self.clock.monotonic();
+        let since = work
+            .since
+            .entry(id.to_owned())
+            .or_insert_with(|| (how.to_owned(), now));
+        if since.0 != how {
+            *since = (how.to_owned(), now);
+        }
+        now.saturating_sub(since.1) > PATIENCE
     }
 
     async fn progress(&self, id: &str, how: How) -> Result<String, PeerError> {

@@ -66,8 +66,6 @@ pub struct Settings {
     pub physical_networks: BTreeMap<String, PhysicalNetwork>,
     /// Network namespaces whose names begin so are ours. Clouds that share a machine need different ones.
     pub namespace_prefix: String,
-    /// Whether routers may be placed here.
-    pub gateway: bool,
     /// How often everything is looked at again, whatever changed.
     pub look_again: Duration,
 }
@@ -76,7 +74,7 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PhysicalNetwork {
-    /// The bridge by which this host reaches it; made when it is missing.
+    /// The bridge by which this host reaches it, once something is plugged into it; made when it is missing.
     pub bridge: String,
     /// The host's own address there, with the length of the prefix: on a cloud of one machine, the way to its floating IPs.
     #[serde(default)]
@@ -97,7 +95,6 @@ impl Settings {
             vtep,
             physical_networks: BTreeMap::from([("public".to_owned(), public)]),
             namespace_prefix: "nephos-".to_owned(),
-            gateway: true,
             look_again: Duration::from_secs(30),
         }
     }

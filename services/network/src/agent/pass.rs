@@ -1,6 +1,6 @@
 //! One pass: look, compare, change, judge connections, serve guests, report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nephos_runtime::crash_point;
@@ -18,7 +18,7 @@ use super::report::Reports;
 use super::tables::{self, Tables};
 use crate::driver::plane::{HOST, Plane, TableName};
 use crate::driver::{Driver, DriverError, Listing, Step};
-use crate::model::spec::{KIND_HOST, KIND_NETWORK, KIND_PORT, KIND_ROUTER};
+use crate::model::spec::{KIND_HOST, KIND_NETWORK, KIND_PORT, KIND_ROUTER, Segment};
 
 /// A step may bring another one forth (an address that went took a route along): looked at again this often.
 const ROUNDS: usize = 3;
@@ -35,6 +35,8 @@ pub struct Pass {
     metadata: Metadata,
     /// Whether connections were judged since the start.
     judged: bool,
+    /// The networks outside that this host reaches; none: nobody has looked.
+    ways_out: Option<BTreeSet<String>>,
 }
 
 impl Pass {
@@ -49,6 +51,7 @@ impl Pass {
             answers,
             metadata,
             judged: false,
+            ways_out: None,
         }
     }
 
@@ -112,8 +115,17 @@ impl Pass {
                 Err(why) => of_host.push(why.to_string()),
             }
         }
-        if everything || !of_host.is_empty() {
-            reports.host(&self.settings, of_host);
+        if everything || self.ways_out.is_none() {
+            match self.look_for_ways_out().await {
+                Ok(found) => self.ways_out = Some(found),
+                Err(why) => of_host.push(why.to_string()),
+            }
+        }
+        if let Some(ways_out) = &self.ways_out {
+            self.shut_in(documents, ways_out, &mut problems);
+            if everything || !of_host.is_empty() {
+                reports.host(&self.settings, ways_out, of_host);
+            }
         }
         let settings = &self.settings;
         let there = |owner: &Owner| {
@@ -123,6 +135,49 @@ impl Pass {
         };
         reports.note(documents, &problems, &there);
         went_well
+    }
+
+    /// The networks outside that this host reaches: it is a member itself, or something is plugged into the bridge.
+    async fn look_for_ways_out(&self) -> Result<BTreeSet<String>, DriverError> {
+        let mut found = BTreeSet::new();
+        for (name, physical) in &self.settings.physical_networks {
+            if physical.host_address.is_some() || self.driver.leads_out(&physical.bridge).await? {
+                found.insert(name.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Routers that have a gateway and live where nothing leads out.
+    fn shut_in(
+        &self,
+        documents: &Documents,
+        ways_out: &BTreeSet<String>,
+        problems: &mut BTreeMap<Owner, String>,
+    ) {
+        for router in documents.routers.values() {
+            let outside = router
+                .gateway
+                .as_ref()
+                .map(|gateway| &gateway.leg.network_id);
+            let network = outside.and_then(|id| documents.networks.get(id));
+            let Some(Segment::Flat { physical_network }) = network.map(|network| &network.segment)
+            else {
+                continue;
+            };
+            let physical = self.settings.physical_networks.get(physical_network);
+            let Some(physical) = physical.filter(|_| !ways_out.contains(physical_network)) else {
+                continue;
+            };
+            let why = format!(
+                "nothing is plugged into {} on host {}, so its routers reach nobody outside: plug a network card in, \
+                 or move the router to a host that has one",
+                physical.bridge, self.settings.host
+            );
+            problems
+                .entry(Owner::new(KIND_ROUTER, &router.id))
+                .or_insert(why);
+        }
     }
 
     /// What follows from changes of filters and spaces.

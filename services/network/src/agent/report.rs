@@ -1,6 +1,6 @@
 //! What the host tells of what it did: once per change, everything again now and then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nephos_peer::feed::{FeedClient, Made};
 use nephos_runtime::Clock;
@@ -89,14 +89,19 @@ impl Reports {
         self.now.retain(|_, seen| seen.state != "gone");
     }
 
-    /// What the host says of itself.
-    pub fn host(&mut self, settings: &Settings, problems: Vec<String>) {
+    /// What the host says of itself. `ways_out`: the networks outside that it really reaches.
+    pub fn host(
+        &mut self,
+        settings: &Settings,
+        ways_out: &BTreeSet<String>,
+        problems: Vec<String>,
+    ) {
         let report = HostReport {
             host: settings.host.clone(),
             vtep: settings.vtep,
-            physical_networks: settings.physical_networks.keys().cloned().collect(),
+            physical_networks: ways_out.iter().cloned().collect(),
             problems,
-            gateway: settings.gateway,
+            gateway: !ways_out.is_empty(),
         };
         let seen = Seen {
             generation: 0,

@@ -11,6 +11,7 @@ use crate::api::agents::{AgentView, Job, agent_of, load};
 use crate::api::envelope::{Keys, Shown, show};
 use crate::api::{ById, network_body, routers as api_routers};
 use crate::model::refusal::Refusal;
+use crate::model::spec::HostReport;
 use crate::rules;
 use crate::store::{Reader, hosts, networks, publish_router, routers};
 
@@ -51,9 +52,14 @@ pub(crate) struct OnAgent {
 
 /// The host of an agent that does this job.
 async fn host_of(cx: &Cx, id: &str, job: Job) -> Result<String, Fault> {
+    Ok(report_of(cx, id, job).await?.host)
+}
+
+/// What the host of an agent that does this job tells of itself.
+async fn report_of(cx: &Cx, id: &str, job: Job) -> Result<HostReport, Fault> {
     let (host, is) = load(&mut Reader::Db(cx.db()), id).await?;
     if is == job {
-        return Ok(host.report.host);
+        return Ok(host.report);
     }
     let (kind, what) = match job {
         Job::Router => ("InvalidL3Agent", "L3"),
@@ -92,7 +98,16 @@ endpoint! {
     handler: add_agent_router,
 }
 async fn add_agent_router(cx: Cx, req: Req<AddAgentRouter>) -> Reply<AddAgentRouter> {
-    let host = host_of(&cx, &req.path.id, Job::Router).await?;
+    let report = report_of(&cx, &req.path.id, Job::Router).await?;
+    if !report.gateway {
+        let words = format!(
+            "Nothing leads out of host {}: no network card is plugged into the bridge of a network outside, so no router \
+             may live there.",
+            report.host
+        );
+        return Err(Refusal::conflict("InvalidL3Agent", words).into());
+    }
+    let host = report.host;
     let id = req.body.router_id.as_str();
     let mut tx = cx.write().await?;
     let found = routers::get(&mut Reader::Tx(&mut tx), id).await?;

@@ -127,6 +127,10 @@ impl Driver for Fake {
         ready(Ok(()))
     }
 
+    fn leads_out<'a>(&'a self, _bridge: &'a str) -> Answer<'a, bool> {
+        ready(Ok(true))
+    }
+
     fn problems(&self) -> Answer<'_, Vec<String>> {
         ready(Ok(Vec::new()))
     }

@@ -34,6 +34,9 @@ pub trait Driver: Send + Sync {
     /// Forgets connections: their next packet is judged as a new one.
     fn remove_connections<'a>(&'a self, space: &'a str, which: &'a [Connection]) -> Answer<'a, ()>;
 
+    /// Whether a bridge leads out of this host: something that is not ours is plugged into it.
+    fn leads_out<'a>(&'a self, bridge: &'a str) -> Answer<'a, bool>;
+
     /// What is wrong with the host as a whole.
     fn problems(&self) -> Answer<'_, Vec<String>>;
 

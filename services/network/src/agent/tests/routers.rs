@@ -89,6 +89,44 @@ fn guests_go_out_under_the_routers_address_and_nobody_comes_in_by_it() {
 }
 
 #[test]
+fn a_host_with_nothing_plugged_into_the_bridge_outside_says_that_it_is_no_way_out() {
+    alone(|| async {
+        let mut settings = settings("127.0.0.1");
+        for outside in settings.physical_networks.values_mut() {
+            outside.host_address = None;
+        }
+        let driver: std::sync::Arc<dyn crate::driver::Driver> = std::sync::Arc::new(
+            crate::driver::kernel::Kernel::new(&settings.namespace_prefix),
+        );
+        let mut bench = Bench::with(settings, driver);
+        bench.port(11, &[1]);
+        add_router(&mut bench, &[]);
+        let of_host = |bench: &Bench| -> HostReport {
+            let due = bench.reports.due(true, &nephos_runtime::Clock::system());
+            let host = due.iter().find(|seen| seen.kind == KIND_HOST).unwrap();
+            serde_json::from_value(host.detail.clone()).unwrap()
+        };
+        bench.apply().await; // the router's own leg is in the bridge, and is no way out
+        let report = of_host(&bench);
+        assert_eq!((report.gateway, report.physical_networks), (false, vec![]));
+        let [(kind, state, why)] = bench.not_up().try_into().unwrap();
+        assert_eq!((kind.as_str(), state.as_str()), (KIND_ROUTER, "failed"));
+        assert!(
+            why.contains("nothing is plugged into nx-public on host one"),
+            "{why}"
+        );
+        shell("ip link add card type veth peer name switch; ip link set card master nx-public up");
+        bench.apply().await;
+        bench.all_is_up();
+        let report = of_host(&bench);
+        assert_eq!(
+            (report.gateway, report.physical_networks),
+            (true, vec!["public".to_owned()])
+        );
+    });
+}
+
+#[test]
 fn a_floating_ip_leads_in_and_out_and_its_connections_die_with_it() {
     alone(|| async {
         let (mut bench, _one, two) = two(vec![web()]).await;

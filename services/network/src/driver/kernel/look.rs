@@ -50,12 +50,33 @@ pub fn look(name: &str, like: &Space) -> Result<Space, DriverError> {
     Ok(space)
 }
 
+/// Whether something that is not ours is plugged into a bridge of this thread's namespace.
+pub fn leads_out(bridge: &str) -> Result<bool, DriverError> {
+    let look = || {
+        let all = links(&mut Route::open()?)?;
+        let names = names(&all);
+        Ok(all.iter().any(|message| {
+            let name = name_of(message).unwrap_or_default();
+            let link = link(message, &names);
+            link.bridge.as_deref() == Some(bridge) && !is_ours(name, &link)
+        }))
+    };
+    look().map_err(|why: io::Error| {
+        DriverError::new(format!("look who is plugged into {bridge}"), why)
+    })
+}
+
+/// Names by number.
+fn names(links: &[LinkMessage]) -> BTreeMap<u32, String> {
+    let named = links.iter();
+    named
+        .filter_map(|link| Some((link.header.index, name_of(link)?.to_owned())))
+        .collect()
+}
+
 fn gather(route: &mut Route, name: &str, like: &Space, space: &mut Space) -> io::Result<()> {
     let all = links(route)?;
-    let names: BTreeMap<u32, String> = all
-        .iter()
-        .filter_map(|link| Some((link.header.index, name_of(link)?.to_owned())))
-        .collect();
+    let names = names(&all);
     for message in &all {
         let Some(link_name) = name_of(message) else {
             continue;

@@ -104,6 +104,11 @@ impl Driver for Kernel {
         within(space, move || connections::remove(&which)).boxed()
     }
 
+    fn leads_out<'a>(&'a self, bridge: &'a str) -> Answer<'a, bool> {
+        let bridge = bridge.to_owned();
+        within(HOST, move || look::leads_out(&bridge)).boxed()
+    }
+
     fn problems(&self) -> Answer<'_, Vec<String>> {
         within(HOST, nft::problems).boxed()
     }
