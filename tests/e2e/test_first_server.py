@@ -222,12 +222,14 @@ def test_a_guest_downloads_as_fast_as_its_policy_lets_it(real, first, key, file_
         began, ended = map(float, said.split())
         return ended - began
 
+    def limited():
+        return "tbf" in run("tc", "qdisc", "show", "dev", tap).stdout
+
     real.admin("network", "qos", "policy", "create", "--share", "slow")
     rule = ("network", "qos", "rule", "create", "slow", "--type", "bandwidth-limit")
     real.admin(*rule, "--max-kbps", "2000", "--ingress")
     [port] = real.openstack("port", "list", "--server", first["id"], "-f", "json")
     tap = f"tap{port['ID'][:11]}"
-    limited = lambda: "tbf" in run("tc", "qdisc", "show", "dev", tap).stdout
     free = seconds()
     real.openstack("port", "set", "--qos-policy", "slow", port["ID"])
     wait_for("the port is limited", limited, 10)

@@ -76,7 +76,7 @@ pub fn detour(link: &str, by: Option<&str>) -> io::Result<()> {
     )?;
     let mut filter = of_link(&mut route, link)?;
     filter.header.parent = AT_DOOR;
-    filter.header.info = 1 << 16 | u32::from(ANY_PROTOCOL);
+    filter.header.info = (1 << 16) | u32::from(ANY_PROTOCOL);
     filter
         .attributes
         .push(TcAttribute::Kind(TcFilterU32::KIND.to_owned()));
