@@ -94,7 +94,8 @@ EXTENSIONS = """
     default-subnetpools dhcp_agent_scheduler empty-string-filtering ext-gw-mode external-net extra_dhcp_opt
     extraroute extraroute-atomic filter-validation fip-port-details floatingip-pools ip-substring-filtering
     l3_agent_scheduler net-mtu net-mtu-writable network-ip-availability network_availability_zone pagination
-    port-mac-address-regenerate port-security project-id provider quota-check-limit quota-check-limit-default
+    port-mac-address-regenerate port-security project-id provider qos qos-bw-limit-direction qos-default
+    qos-port-network-policy qos-rule-type-details qos-rules-alias quota-check-limit quota-check-limit-default
     quota_details quotas rbac-address-scope rbac-policies rbac-security-groups rbac-subnetpool
     revision-if-match router router_availability_zone security-group security-groups-normalized-cidr
     security-groups-shared-filtering service-type sorting standard-attr-description standard-attr-revisions
@@ -187,6 +188,7 @@ def configure(cloud, folder, served, guest):
             "ipv6": True, "ipv6_subnet_attributes": True, "floating_ips": True, "port_security": True,
             "port_admin_state_change": True, "api_extensions": ",".join(EXTENSIONS),
         },
+        "neutron_plugin_options": {"create_shared_resources": True},
         "object-storage-feature-enabled": {"discoverable_apis": ",".join(OBJECT_FEATURES), "container_sync": False},
         "volume": {
             "catalog_type": "block-storage", "min_microversion": "3.0", "max_microversion": "latest",

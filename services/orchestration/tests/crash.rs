@@ -86,6 +86,8 @@ fn resources() -> Value {
         "volume": {"type": "OS::Cinder::Volume", "properties": {"size": 1, "name": "v", "description": "d"}},
         "plug": {"type": "OS::Cinder::VolumeAttachment", "properties": {"instance_uuid": {"get_resource": "server"}, "volume_id": {"get_resource": "volume"}}},
         "policy": {"type": "OS::Neutron::RBACPolicy", "properties": {"object_type": "network", "object_id": {"get_resource": "net"}, "action": "access_as_shared", "target_tenant": "*"}},
+        "slow": {"type": "OS::Neutron::QoSPolicy"},
+        "rule": {"type": "OS::Neutron::QoSBandwidthLimitRule", "properties": {"policy": {"get_resource": "slow"}, "max_kbps": 1000}},
         "box": {"type": "OS::Swift::Container", "properties": {"name": "b", "X-Container-Meta": {"a": "1"}, "X-Account-Meta": {"b": "2"}}},
     })
 }

@@ -2,10 +2,12 @@
 //!
 //! Names: bridge `br<vni>`, tunnel `vx<vni>`, tap as the port says; `hr-`/`hg-` and 11 characters of the port's id are
 //! the host's ends of a router's legs (`qr-`/`qg-` inside), `nm-` and 11 characters of the network's id leads to the
-//! network's metadata space. Spaces are `<prefix>r-<router>` and `<prefix>m-<network>`.
+//! network's metadata space; `ifb` and 11 characters of a port's id is the way round for packets of a port that may not send
+//! as fast as it can. Spaces are `<prefix>r-<router>` and `<prefix>m-<network>`.
 
 mod firewall;
 mod router;
+mod shape;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -409,6 +411,12 @@ fn port(picture: &mut Picture, spec: &PortSpec, place: &Place<'_>) -> Result<(),
             host: None,
         });
     }
+    let limited = shape::Limited {
+        link: &spec.tap,
+        port: &spec.id,
+        mtu: place.spec.mtu,
+    };
+    shape::draw(picture, &limited, &spec.limits);
     let guest = Guest::of(spec, mac, place.spec, &place.routers);
     picture.guests.insert(spec.tap.clone(), guest);
     let asker = Asker {

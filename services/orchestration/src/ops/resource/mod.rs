@@ -1,6 +1,7 @@
 //! How each kind of resource is made, changed, looked at and removed. Every verb can be repeated: it looks first.
 
 mod aggregate;
+mod bandwidth;
 mod batches;
 mod block;
 mod block_admin;
@@ -246,6 +247,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::Rest(rest) => rest::ensure(work, rest).await,
         How::SecurityGroup => network::security_group(work).await,
         How::RbacPolicy => rbac::ensure(work).await,
+        How::BandwidthRule => bandwidth::ensure(work).await,
         How::RouterInterface => network::interface(work).await,
         How::RouterGateway => network::gateway(work).await,
         How::ExtraRoutes => routes::ensure(work).await,
@@ -316,6 +318,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::Rest(rest) => rest::remove(work, rest).await,
         How::SecurityGroup => network::remove_group(work).await,
         How::RbacPolicy => rbac::remove(work).await,
+        How::BandwidthRule => bandwidth::remove(work).await,
         How::RouterInterface => network::remove_interface(work).await,
         How::RouterGateway => network::remove_gateway(work).await,
         How::ExtraRoutes => routes::remove(work).await,
@@ -359,6 +362,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
     match work.kind.map(|kind| kind.how) {
         Some(How::Rest(rest)) => rest::look(work, rest).await,
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
+        Some(How::BandwidthRule) => bandwidth::look(work).await,
         Some(How::RbacPolicy) => rbac::look(work, work.physical().unwrap_or_default()).await,
         Some(How::ExtraRoutes) => routes::look(work).await,
         Some(How::Server) => server::look(work).await,
