@@ -56,6 +56,30 @@ async fn a_plugged_port_is_told_with_its_network_and_groups_and_becomes_active()
 }
 
 #[tokio::test]
+async fn the_port_of_a_load_balancer_is_told_with_a_space_and_others_are_told_as_ever() {
+    let cloud = Cloud::new().await;
+    cloud.host("h1", "192.0.2.1").await;
+    let (network, _) = cloud.wired("10.0.0.0/24").await;
+    let guest = plugged(&cloud, &network, "h1").await;
+    let body = json!({"network_id": network, "binding:host_id": "h1", "device_owner": "Octavia",
+        "project_id": nephos_testkit::Persona::Member.project(), "device_id": "lb-1", "port_security_enabled": false});
+    let id = text(&create(&cloud.service(), "port", body).await["id"]);
+    assert_eq!(cloud.document("h1", "port", &id).await["space"], true);
+    let guest = cloud.document("h1", "port", &text(&guest["id"])).await;
+    assert_eq!(guest.get("space"), None);
+    let up = json!([{"kind": "port", "id": id, "generation_seen": 1, "state": "up", "at": "2026-01-02T03:04:05Z"}]);
+    cloud.observed("h1", up).await;
+    let target = format!("/v2.0/ports/{id}");
+    let port = cloud.service().get(&target).await.expect(200).json;
+    assert_eq!(port["port"]["status"], "ACTIVE");
+    // Bound nowhere, it has no host.
+    let away = json!({"port": {"binding:host_id": ""}});
+    cloud.service().put(&target, away).await.expect(200);
+    assert_eq!(cloud.document("h1", "port", &id).await, Value::Null);
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn hosts_of_one_network_learn_of_each_others_ports() {
     let cloud = Cloud::new().await;
     cloud.host("h1", "192.0.2.1").await;

@@ -106,6 +106,11 @@ impl Settings {
     fn metadata_space(&self, id: &str) -> String {
         format!("{}m-{id}", self.namespace_prefix)
     }
+
+    /// The load-balancing service says the same.
+    fn port_space(&self, id: &str) -> String {
+        format!("{}l-{}", self.namespace_prefix, picture::short(id))
+    }
 }
 
 /// A host's agent.

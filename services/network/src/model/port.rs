@@ -16,6 +16,8 @@ pub const ROUTER_INTERFACE: &str = "network:router_interface";
 pub const ROUTER_GATEWAY: &str = "network:router_gateway";
 /// The port that holds a floating IP's address.
 pub const FLOATING_IP: &str = "network:floatingip";
+/// The port of a load balancer.
+pub const LOAD_BALANCER: &str = "Octavia";
 
 /// Whether it works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +166,12 @@ impl Port {
         let of_network = self.qos_network_policy_id.as_deref();
         let of_network = of_network.filter(|_| !inside);
         self.qos_policy_id.as_deref().or(of_network)
+    }
+
+    /// Whether a namespace of the host has it, not a guest.
+    #[must_use]
+    pub fn has_space(&self) -> bool {
+        self.device_owner == LOAD_BALANCER
     }
 
     /// The tap's name on the host.

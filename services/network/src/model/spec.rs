@@ -109,7 +109,7 @@ pub struct RemotePort {
     pub vtep: IpAddr,
 }
 
-/// A port that is plugged in on this host: a guest's tap, made before the guest starts.
+/// A port that is plugged in on this host: a guest's tap, made before the guest starts, or a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortSpec {
     /// The port.
@@ -150,6 +150,10 @@ pub struct PortSpec {
     /// How fast its packets pass.
     #[serde(default, skip_serializing_if = "Limits::is_none")]
     pub limits: Limits,
+    /// Whether no guest is plugged in but a namespace, which has the port's addresses: a load balancer lives there. The
+    /// link that leads to it has the tap's name.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub space: bool,
 }
 
 /// How fast the packets of a port pass; none: as fast as they can.
@@ -178,6 +182,10 @@ pub struct Limit {
     pub kbps: u32,
     /// Thousands of bits that may pass at once after a pause.
     pub burst_kbits: u32,
+}
+
+const fn is_not(what: &bool) -> bool {
+    !*what
 }
 
 const fn yes() -> bool {

@@ -252,6 +252,7 @@ fn port_spec(port: &Port, limits: Limits) -> PortSpec {
             })
             .collect(),
         limits,
+        space: port.has_space(),
     }
 }
 

@@ -52,7 +52,9 @@ pub fn draw(picture: &mut Picture, documents: &Documents, places: &BTreeMap<&str
             .contains_key(&(HOST.to_owned(), spec.tap.clone()));
         let place = places.get(spec.network_id.as_str());
         if let (true, Some(place), Some(mac)) = (here, place, Mac::parse(&spec.mac)) {
-            element(&mut groups, "taps", &spec.tap);
+            if !spec.space {
+                element(&mut groups, "taps", &spec.tap);
+            }
             if spec.port_security {
                 add_port(&mut groups, documents, place, spec, mac);
             }

@@ -3,11 +3,13 @@
 //! Names: bridge `br<vni>`, tunnel `vx<vni>`, tap as the port says; `hr-`/`hg-` and 11 characters of the port's id are
 //! the host's ends of a router's legs (`qr-`/`qg-` inside), `nm-` and 11 characters of the network's id leads to the
 //! network's metadata space; `ifb` and 11 characters of a port's id is the way round for packets of a port that may not send
-//! as fast as it can. Spaces are `<prefix>r-<router>` and `<prefix>m-<network>`.
+//! as fast as it can. Spaces are `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of the port's
+//! id where a port is not a guest's.
 
 mod firewall;
 mod router;
 mod shape;
+mod space;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -91,7 +93,7 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
         picture.problems.insert(owner.clone(), why.clone());
     }
     physical(&mut picture, settings);
-    let with_guests = documents.ports.values();
+    let with_guests = documents.ports.values().filter(|port| !port.space);
     let with_guests: BTreeSet<&str> = with_guests.map(|port| port.network_id.as_str()).collect();
     let mut places = BTreeMap::new();
     for spec in documents.networks.values() {
@@ -119,7 +121,7 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
                 .insert(Owner::new(KIND_PORT, &spec.id), why);
             continue;
         };
-        if let Err(why) = port(&mut picture, spec, place) {
+        if let Err(why) = port(&mut picture, settings, spec, place) {
             picture
                 .problems
                 .insert(Owner::new(KIND_PORT, &spec.id), why);
@@ -385,10 +387,25 @@ pub(super) fn quiet(picture: &mut Picture, space: &str) {
     }
 }
 
-fn port(picture: &mut Picture, spec: &PortSpec, place: &Place<'_>) -> Result<(), String> {
+fn port(
+    picture: &mut Picture,
+    settings: &Settings,
+    spec: &PortSpec,
+    place: &Place<'_>,
+) -> Result<(), String> {
     let mac = Mac::parse(&spec.mac).ok_or_else(|| format!("{} is no MAC address", spec.mac))?;
     if spec.tap != format!("tap{}", short(&spec.id)) {
         return Err(format!("{} is not the name of its tap", spec.tap));
+    }
+    let limited = shape::Limited {
+        link: &spec.tap,
+        port: &spec.id,
+        mtu: place.spec.mtu,
+    };
+    if spec.space {
+        space::draw(picture, &settings.port_space(&spec.id), spec, mac, place)?;
+        shape::draw(picture, &limited, &spec.limits);
+        return Ok(());
     }
     let link = Link {
         mtu: Some(place.spec.mtu),
@@ -411,11 +428,6 @@ fn port(picture: &mut Picture, spec: &PortSpec, place: &Place<'_>) -> Result<(),
             host: None,
         });
     }
-    let limited = shape::Limited {
-        link: &spec.tap,
-        port: &spec.id,
-        mtu: place.spec.mtu,
-    };
     shape::draw(picture, &limited, &spec.limits);
     let guest = Guest::of(spec, mac, place.spec, &place.routers);
     picture.guests.insert(spec.tap.clone(), guest);

@@ -240,3 +240,77 @@ fn a_route_that_no_leg_carries_is_a_problem_and_a_router_that_is_off_is_not_ther
     assert!(!picture.plane.spaces.contains_key(&space));
     assert!(picture.problems.is_empty());
 }
+
+#[test]
+fn a_port_with_a_space_has_its_addresses_and_ways_there_and_is_no_guest() {
+    let mut documents = Documents::default();
+    let mut with_routes = network(1, Segment::Vxlan { vni: 7 }, "10.0.0.0/24");
+    let route = |net: &str, hop: &str| crate::model::spec::Route {
+        destination: net.parse().unwrap(),
+        nexthop: hop.parse().unwrap(),
+    };
+    with_routes.subnets[0].routes = vec![
+        route("10.8.0.0/16", "10.0.0.8"),
+        route("10.9.0.0/16", "10.1.0.9"),
+        route("0.0.0.0/0", "10.0.0.9"),
+    ];
+    documents.networks.insert(id(1), with_routes);
+    let mut spec = port(31, 1, &["10.0.0.31"], &[]);
+    (spec.space, spec.port_security) = (true, false);
+    documents.ports.insert(id(31), spec);
+    let picture = drawn(&documents);
+    assert!(picture.problems.is_empty(), "{:?}", picture.problems);
+    let name = format!("nephos-l-{}", short(&id(31)));
+    let spaces: Vec<_> = picture.plane.spaces.keys().map(String::as_str).collect();
+    assert_eq!(spaces, [HOST, &name]);
+    let (space, host) = (&picture.plane.spaces[&name], &picture.plane.spaces[HOST]);
+    let nets: Vec<_> = space
+        .addresses
+        .iter()
+        .map(|one| one.net.to_string())
+        .collect();
+    assert_eq!(nets, ["10.0.0.31/24"]);
+    let ways = space.routes.iter();
+    let ways: Vec<_> = ways
+        .map(|one| (one.destination.to_string(), one.nexthop))
+        .collect();
+    let by = |ip: &str| Some(ip.parse::<IpAddr>().unwrap());
+    assert_eq!(
+        ways,
+        [
+            ("0.0.0.0/0".to_owned(), by("10.0.0.1")),
+            ("10.8.0.0/16".to_owned(), by("10.0.0.8"))
+        ]
+    );
+    assert_eq!(space.links["eth0"].mac, Mac::parse("fa:16:3e:00:00:1f"));
+    let outside = &host.links[&tap(31)];
+    assert!(matches!(outside.kind, LinkKind::Veth { .. }) && outside.up);
+    assert_eq!(outside.bridge.as_deref(), Some("br7"));
+    assert!(host.forwards.iter().any(|one| one.link == tap(31)));
+    assert!(picture.guests.is_empty() && picture.metadata.is_empty());
+    documents.ports.get_mut(&id(31)).unwrap().admin_state_up = false;
+    let off = drawn(&documents);
+    assert!(!off.plane.spaces[HOST].links[&tap(31)].up);
+    documents.networks.get_mut(&id(1)).unwrap().subnets.clear();
+    let why = drawn(&documents).problems.into_values().collect::<Vec<_>>();
+    assert_eq!(why, ["subnet s-10.0.0.0/24 of its address is not told"]);
+}
+
+#[test]
+fn frames_for_a_port_with_a_space_go_where_it_is_said_to_be() {
+    let mut documents = documents();
+    let network = documents.networks.get_mut(&id(1)).unwrap();
+    network.remote.push(RemotePort {
+        mac: "fa:16:3e:00:00:1f".to_owned(),
+        ips: vec!["10.0.0.31".parse().unwrap()],
+        vtep: "192.0.2.2".parse().unwrap(),
+    });
+    let mut spec = port(31, 1, &["10.0.0.31"], &[]);
+    spec.space = true;
+    documents.ports.insert(id(31), spec);
+    let picture = drawn(&documents);
+    let ways = picture.plane.spaces[HOST].forwards.iter();
+    let ways = ways.filter(|one| Some(one.mac) == Mac::parse("fa:16:3e:00:00:1f"));
+    let links: BTreeSet<_> = ways.map(|one| one.link.as_str()).collect();
+    assert_eq!(links, BTreeSet::from(["vx7"]));
+}

@@ -306,6 +306,7 @@ pub fn port(n: u8, network: u8, ips: &[&str], groups: &[u8]) -> PortSpec {
         dns_name: format!("guest-{n}"),
         dhcp_options: Vec::new(),
         limits: Limits::default(),
+        space: false,
     }
 }
 

@@ -9,5 +9,6 @@ mod limits;
 mod restart;
 mod routers;
 mod simulated;
+mod spaces;
 mod two_hosts;
 mod whole;

@@ -145,7 +145,7 @@ fn is_ours(name: &str, link: &Link) -> bool {
         LinkKind::Vxlan { vni, .. } => name == format!("vx{vni}"),
         LinkKind::Tap => name.strip_prefix("tap").is_some_and(is_short_id),
         LinkKind::Veth { .. } => {
-            let prefixes = ["hr-", "hg-", "nm-"];
+            let prefixes = ["hr-", "hg-", "nm-", "tap"];
             prefixes
                 .iter()
                 .any(|prefix| name.strip_prefix(prefix).is_some_and(is_short_id))

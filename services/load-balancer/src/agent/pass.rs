@@ -1,0 +1,199 @@
+//! One pass: each load balancer is made what it should be, and looked at; what is wanted no more goes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use nephos_runtime::{Clock, crash_point};
+use tracing::warn;
+
+use super::documents::{Document, Documents};
+use crate::driver::{Driver, DriverError, Seen};
+use crate::model::spec::LoadBalancerSeen;
+
+/// Load balancers that are worked on at a time.
+const PARALLEL: usize = 8;
+/// So long its port may be on its way before that is a problem.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What an agent remembers between passes. All of it can be lost.
+pub struct Pass {
+    driver: Arc<dyn Driver>,
+    clock: Clock,
+    /// Which generation of each was carried out.
+    done: BTreeMap<String, i64>,
+    /// Since when one waits for its port, and as which generation.
+    waiting: BTreeMap<String, (i64, Duration)>,
+    /// What was said of each that is not well, so that it is said once.
+    said: BTreeMap<String, String>,
+}
+
+/// What a pass came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What is seen of each load balancer of which there is something to say.
+    pub seen: BTreeMap<String, Word>,
+    /// Whether some port is on its way.
+    pub awaits: bool,
+}
+
+/// What is to be told of a load balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Which document it is about.
+    pub generation: i64,
+    /// `up`, `down`, `failed`, `gone`.
+    pub state: &'static str,
+    /// All of it.
+    pub seen: LoadBalancerSeen,
+}
+
+impl Pass {
+    pub fn new(driver: Arc<dyn Driver>, clock: Clock) -> Self {
+        Self {
+            driver,
+            clock,
+            done: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            said: BTreeMap::new(),
+        }
+    }
+
+    /// Brings the host to what the documents say.
+    pub async fn run(&mut self, documents: &Documents) -> Outcome {
+        let mut works: Vec<BoxFuture<'static, Work>> = Vec::new();
+        for (id, document) in &documents.all {
+            works.push(work(Arc::clone(&self.driver), id.clone(), document.clone()).boxed());
+        }
+        let works: Vec<Work> = stream::iter(works)
+            .buffer_unordered(PARALLEL)
+            .collect()
+            .await;
+        let mut outcome = Outcome::default();
+        for (id, document, made, looked) in works {
+            let word = self.word(&id, &document, made, looked);
+            outcome.awaits |= word.is_none();
+            outcome.seen.extend(word.map(|word| (id, word)));
+        }
+        self.remove(documents, &mut outcome).await;
+        let wanted = |id: &String| documents.all.contains_key(id);
+        self.done.retain(|id, _| wanted(id));
+        self.waiting.retain(|id, _| wanted(id));
+        self.said.retain(|id, _| wanted(id));
+        outcome
+    }
+
+    /// None: its port is on its way, and there is nothing to say yet.
+    fn word(
+        &mut self,
+        id: &str,
+        document: &Document,
+        made: Result<(), DriverError>,
+        looked: Result<Seen, DriverError>,
+    ) -> Option<Word> {
+        let generation = document.generation;
+        if made.is_ok() {
+            self.done.insert(id.to_owned(), generation);
+            self.waiting.remove(id);
+        }
+        if let Err(DriverError::Waiting(_)) = &made {
+            let now = self.clock.monotonic();
+            let since = self
+                .waiting
+                .entry(id.to_owned())
+                .or_insert((generation, now));
+            if since.0 != generation {
+                *since = (generation, now);
+            }
+            if now.saturating_sub(since.1) < PATIENCE {
+                return None;
+            }
+        }
+        let (looked, unseen) = match looked {
+            Ok(seen) => (seen, None),
+            Err(why) => (Seen::default(), Some(why)),
+        };
+        let problem = made.err().or(unseen).map(|why| why.to_string());
+        self.say(id, problem.as_deref());
+        let enabled = document.spec.as_ref().is_ok_and(|spec| spec.enabled);
+        let state = match &problem {
+            Some(_) => "failed",
+            None if enabled => "up",
+            None => "down",
+        };
+        let seen = LoadBalancerSeen {
+            revision: self.done.get(id).copied().unwrap_or(0),
+            running: looked.running,
+            problem,
+            listeners: looked.listeners,
+            members: looked.members,
+        };
+        Some(Word {
+            generation,
+            state,
+            seen,
+        })
+    }
+
+    fn say(&mut self, id: &str, problem: Option<&str>) {
+        let Some(why) = problem else {
+            self.said.remove(id);
+            return;
+        };
+        let before = self.said.insert(id.to_owned(), why.to_owned());
+        if before.as_deref() != Some(why) {
+            warn!(
+                load_balancer = id,
+                why,
+                "a load balancer is not as it should be; it is tried again. `nephos doctor` here says what the machine lacks"
+            );
+        }
+    }
+
+    async fn remove(&self, documents: &Documents, outcome: &mut Outcome) {
+        let here = match self.driver.list().await {
+            Ok(here) => here,
+            Err(why) => {
+                warn!(%why, "cannot list the load balancers of this host; trying again. What is wanted no more stays until then");
+                return;
+            }
+        };
+        for id in here.into_iter().filter(|id| documents.may_remove(id)) {
+            crash_point!("load_balancer.remove");
+            let removed = self.driver.remove(&id).await;
+            crash_point!("load_balancer.removed");
+            match removed {
+                Ok(()) => {
+                    let word = Word {
+                        generation: self.done.get(&id).copied().unwrap_or(0),
+                        state: "gone",
+                        seen: LoadBalancerSeen::default(),
+                    };
+                    outcome.seen.insert(id, word);
+                }
+                Err(why) => {
+                    warn!(load_balancer = id, %why, "cannot remove a load balancer that is wanted no more; trying again");
+                }
+            }
+        }
+    }
+}
+
+/// A load balancer, what came of making it, and how it is.
+type Work = (
+    String,
+    Document,
+    Result<(), DriverError>,
+    Result<Seen, DriverError>,
+);
+
+async fn work(driver: Arc<dyn Driver>, id: String, document: Document) -> Work {
+    let made = match &document.spec {
+        Ok(spec) => driver.ensure(spec).await,
+        Err(why) => Err(DriverError::Refused(why.clone())),
+    };
+    let looked = driver.look(&id).await;
+    (id, document, made, looked)
+}

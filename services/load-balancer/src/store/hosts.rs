@@ -1,0 +1,69 @@
+//! Hosts, by what they tell of themselves.
+
+use nephos_db::{Db, Error, FromRow, Row, Tx, args};
+use nephos_types::Timestamp;
+
+use super::text;
+use crate::model::spec::HostReport;
+
+/// A poll says that a host is there; it is written down so often.
+const NOTED_SECS: i64 = 30;
+
+/// A host.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    pub host: String,
+    pub seen_at: Timestamp,
+    /// The version of its haproxy.
+    pub haproxy: Option<String>,
+    /// How many load balancers live on it.
+    pub balancers: i64,
+}
+
+impl FromRow for Host {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            host: row.get("host")?,
+            seen_at: row.get("seen_at")?,
+            haproxy: row.get("haproxy")?,
+            balancers: row.get("balancers")?,
+        })
+    }
+}
+
+/// All hosts that ever reported.
+pub(crate) async fn all(db: &Db) -> Result<Vec<Host>, Error> {
+    db.fetch_all(
+        "SELECT h.host, h.seen_at, h.haproxy, \
+         (SELECT CAST(COUNT(*) AS BIGINT) FROM balancers b WHERE b.host = h.host) AS balancers FROM hosts h ORDER BY h.host",
+        args![],
+    )
+    .await
+}
+
+/// Notes what a host says of itself.
+pub(crate) async fn report(tx: &mut Tx, now: Timestamp, said: &HostReport) -> Result<(), Error> {
+    tx.exec(
+        "INSERT INTO hosts (host, seen_at, haproxy, problems) VALUES ($1, $2, $3, $4) ON CONFLICT (host) DO UPDATE SET \
+         seen_at = excluded.seen_at, haproxy = excluded.haproxy, problems = excluded.problems",
+        args![said.host, now, said.haproxy, text(&said.problems)?],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Notes that a host was heard of, if that is news.
+pub(crate) async fn seen(db: &Db, now: Timestamp, host: &str) -> Result<(), Error> {
+    let before = now.plus_secs(-NOTED_SECS);
+    let known: Option<i64> = db
+        .fetch_opt(
+            "SELECT seen_at FROM hosts WHERE host = $1 AND seen_at < $2",
+            args![host, before],
+        )
+        .await?;
+    if known.is_some() {
+        let change = "UPDATE hosts SET seen_at = $1 WHERE host = $2 AND seen_at < $1";
+        db.exec_alone(change, args![now, host]).await?;
+    }
+    Ok(())
+}
