@@ -164,14 +164,14 @@ async fn reports_are_bounded_and_of_the_host_that_sends_them() {
     let cloud = cloud().await;
     let lb = cloud.balancer().await;
     let host = cloud.ask.as_host("two");
-    let seen = json!({"kind": "load_balancer", "id": lb, "generation_seen": 1, "state": "failed", "detail": {"problem": "x"}, "at": 0});
+    let seen = json!({"kind": "load_balancer", "id": lb, "generation_seen": 1, "state": "failed", "detail": {"problem": "x"}, "at": "2026-01-02T03:04:05Z"});
     // What another host says of it changes nothing.
     host.put("/host/v1/observed", json!([seen]))
         .await
         .expect(204);
     cloud.settle().await;
     assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
-    let lie = json!({"kind": "host", "id": "one", "generation_seen": 0, "state": "up", "detail": {"host": "one"}, "at": 0});
+    let lie = json!({"kind": "host", "id": "one", "generation_seen": 0, "state": "up", "detail": {"host": "one"}, "at": "2026-01-02T03:04:05Z"});
     host.put("/host/v1/observed", json!([lie]))
         .await
         .expect(400);

@@ -78,18 +78,18 @@ impl Host {
 
     fn report(&self) -> Value {
         let mut all = vec![json!({
-            "kind": "host", "id": self.name, "generation_seen": 0, "state": "up", "at": 0,
+            "kind": "host", "id": self.name, "generation_seen": 0, "state": "up", "at": "2026-01-02T03:04:05Z",
             "detail": {"host": self.name, "haproxy": "2.6.12"},
         })];
         for (id, (generation, spec)) in &self.told {
             let (state, detail) = self.seen(spec, *generation);
             all.push(json!({
-                "kind": "load_balancer", "id": id, "generation_seen": generation, "state": state, "detail": detail, "at": 0,
+                "kind": "load_balancer", "id": id, "generation_seen": generation, "state": state, "detail": detail, "at": "2026-01-02T03:04:05Z",
             }));
         }
         for (id, generation) in &self.gone {
             all.push(json!({
-                "kind": "load_balancer", "id": id, "generation_seen": generation, "state": "gone", "detail": {}, "at": 0,
+                "kind": "load_balancer", "id": id, "generation_seen": generation, "state": "gone", "detail": {}, "at": "2026-01-02T03:04:05Z",
             }));
         }
         json!(all)
