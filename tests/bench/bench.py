@@ -15,6 +15,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from cloud import IMAGE, NEPHOS, Cloud, wait_for  # noqa: E402
 from figures import load, rss_mib, show  # noqa: E402
+from moves import moves  # noqa: E402
 from scale import scale  # noqa: E402
 
 PROVIDERS, BURST, LOGINS = 1000, 2000, 200
@@ -347,6 +348,7 @@ def main():
     volumes()
     real()
     plane()
+    moves()
     scale()
 
 

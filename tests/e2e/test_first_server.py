@@ -1,9 +1,11 @@
 """A cloud from nothing, used by its ordinary user: real guests, their network, their console; and nothing is left."""
 
+import http.server
 import json
 import os
 import signal
 import socket
+import threading
 import time
 from urllib.parse import parse_qs
 
@@ -189,6 +191,56 @@ def test_spoofed_sources_are_dropped(first, second, key):
     said = ssh(first["floating"], key, script).stdout
     assert "own 0" in said, said
     assert "spoofed 1" in said, said
+
+
+@pytest.fixture
+def file_outside():
+    """Where guests find a file of 2 MiB that nothing can make smaller, outside the cloud."""
+    content = os.urandom(2 << 20)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("172.24.4.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://172.24.4.1:{server.server_port}/file"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_guest_downloads_as_fast_as_its_policy_lets_it(real, first, key, file_outside):
+    def seconds():
+        now = "cut -d' ' -f1 /proc/uptime"
+        said = ssh(first["floating"], key, f"{now}; wget -q -O /dev/null {file_outside} && {now}", limit=120).stdout
+        began, ended = map(float, said.split())
+        return ended - began
+
+    def limited():
+        return "tbf" in run("tc", "qdisc", "show", "dev", tap).stdout
+
+    real.admin("network", "qos", "policy", "create", "--share", "slow")
+    rule = ("network", "qos", "rule", "create", "slow", "--type", "bandwidth-limit")
+    real.admin(*rule, "--max-kbps", "2000", "--ingress")
+    [port] = real.openstack("port", "list", "--server", first["id"], "-f", "json")
+    tap = f"tap{port['ID'][:11]}"
+    free = seconds()
+    real.openstack("port", "set", "--qos-policy", "slow", port["ID"])
+    wait_for("the port is limited", limited, 10)
+    slow = seconds()
+    real.openstack("port", "unset", "--qos-policy", port["ID"])
+    wait_for("the port is limited no more", lambda: not limited(), 10)
+    real.admin("network", "qos", "policy", "delete", "slow")
+    # 16.8 Mbit at 2 Mbit/s, of which the first 1.6 Mbit come at once.
+    assert slow >= 7, f"{slow} s with a limit, {free} s without"
+    assert free < 5, f"{free} s without a limit"
+    assert real.fsck() == []
 
 
 def test_a_server_stops_starts_and_reboots(real, first, key):

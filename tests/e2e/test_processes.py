@@ -193,3 +193,17 @@ def test_sqlite_refuses_a_second_process_and_says_what_to_do(tmp_path):
     finally:
         first.terminate()
         first.wait(15)
+
+
+def test_doctor_says_whether_the_broker_lets_this_cloud_in(many, tmp_path):
+    doctor = lambda file: run(NEPHOS, "--config", file, "doctor", check=False).stdout
+    assert f"the broker lets us in at 127.0.0.1:{many.broker.port}" in doctor(many.file)
+    text = many.file.read_text()
+    assert "guest:guest@" in text
+    file = many.file.with_name("other.toml")
+    file.write_text(text.replace("guest:guest@", "guest:mistaken@"))
+    said = doctor(file)
+    assert "the broker does not let us in" in said and "ACCESS_REFUSED" in said and "mistaken" not in said, said
+    file.write_text(text.replace("%2f", "nowhere"))
+    said = doctor(file)
+    assert "the broker does not let us in" in said and "nowhere" in said, said

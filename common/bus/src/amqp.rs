@@ -88,6 +88,19 @@ impl From<lapin::Error> for End {
     }
 }
 
+/// Connects once, and leaves.
+pub(crate) async fn reach(url: &str, clock: &Clock) -> Result<(), String> {
+    let address: AMQPUri = url.parse().map_err(|why| AddressError(why).to_string())?;
+    let properties = ConnectionProperties::default().with_connection_name("nephos doctor".into());
+    let connecting = Connection::connect_uri(address, properties);
+    let connected = clock.timeout(CONNECT_WITHIN, connecting).await;
+    let connection = connected
+        .ok_or("it does not answer")?
+        .map_err(|why| why.to_string())?;
+    let _gone_anyway = connection.close(0, "seen".into()).await;
+    Ok(())
+}
+
 impl Broker {
     pub(crate) fn open(url: &str, clock: Clock, local: Local) -> Result<Self, AddressError> {
         let mut address: AMQPUri = url.parse().map_err(AddressError)?;

@@ -47,6 +47,14 @@ impl Bus {
         })
     }
 
+    /// Whether a process would be let in by the RabbitMQ server at `url`.
+    ///
+    /// # Errors
+    /// Why not, in the broker's words.
+    pub async fn reach(url: &str, clock: &Clock) -> Result<(), String> {
+        amqp::reach(url, clock).await
+    }
+
     /// Listens to a topic from now on.
     #[must_use]
     pub fn subscribe(&self, topic: &'static str) -> Wakes {

@@ -120,7 +120,8 @@ impl Service for Network {
         all.extend(migrations!(
             "0001_network",
             "0002_next_host",
-            "0003_many_hosts"
+            "0003_many_hosts",
+            "0004_qos"
         ));
         all
     }

@@ -8,6 +8,12 @@ use nephos_auth::RuleInfo;
 const READER: &str = "(rule:admin_only) or (role:reader and project_id:%(project_id)s)";
 /// Works in the thing's project, or the operator.
 const MEMBER: &str = "(rule:admin_only) or (role:member and project_id:%(project_id)s)";
+/// Manages the thing's project, or the operator.
+const MANAGER: &str = "(rule:admin_only) or (role:manager and project_id:%(project_id)s)";
+/// Reads in the project of what the thing belongs to, or the operator.
+const PARENT_READER: &str = "(rule:admin_only) or (role:reader and rule:ext_parent_owner)";
+/// Manages the project of what the thing belongs to, or the operator.
+const PARENT_MANAGER: &str = "(rule:admin_only) or (role:manager and rule:ext_parent_owner)";
 /// The operator.
 const ADMIN: &str = "rule:admin_only";
 
@@ -235,6 +241,31 @@ nephos_auth::rules! {
     pub GetRbacPolicy = "get_rbac_policy", READER;
     /// Delete a RBAC policy.
     pub DeleteRbacPolicy = "delete_rbac_policy", MEMBER;
+    /// Create a QoS policy.
+    pub CreatePolicy = "create_policy", MANAGER;
+    /// Show a QoS policy.
+    pub GetPolicy = "get_policy",
+        "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:shared_qos_policy";
+    /// Change a QoS policy.
+    pub UpdatePolicy = "update_policy", MANAGER;
+    /// Delete a QoS policy.
+    pub DeletePolicy = "delete_policy", MANAGER;
+    /// Show a type of QoS rules.
+    pub GetRuleType = "get_rule_type", "role:reader";
+    /// Create a bandwidth limit rule of a QoS policy.
+    pub CreatePolicyBandwidthLimitRule = "create_policy_bandwidth_limit_rule", PARENT_MANAGER;
+    /// Show a bandwidth limit rule of a QoS policy.
+    pub GetPolicyBandwidthLimitRule = "get_policy_bandwidth_limit_rule", PARENT_READER;
+    /// Change a bandwidth limit rule of a QoS policy.
+    pub UpdatePolicyBandwidthLimitRule = "update_policy_bandwidth_limit_rule", PARENT_MANAGER;
+    /// Delete a bandwidth limit rule of a QoS policy.
+    pub DeletePolicyBandwidthLimitRule = "delete_policy_bandwidth_limit_rule", PARENT_MANAGER;
+    /// Show a bandwidth limit rule by its id alone.
+    pub GetAliasBandwidthLimitRule = "get_alias_bandwidth_limit_rule", PARENT_READER;
+    /// Change a bandwidth limit rule by its id alone.
+    pub UpdateAliasBandwidthLimitRule = "update_alias_bandwidth_limit_rule", PARENT_MANAGER;
+    /// Delete a bandwidth limit rule by its id alone.
+    pub DeleteAliasBandwidthLimitRule = "delete_alias_bandwidth_limit_rule", PARENT_MANAGER;
     /// Show a quota.
     pub GetQuota = "get_quota", "(rule:admin_only) or (role:manager and project_id:%(project_id)s)";
     /// Change a quota.
@@ -321,6 +352,7 @@ const ALIASES: &[RuleInfo] = &[
         "rule_default_sg",
         "field:security_group_rules:belongs_to_default_sg=True",
     ),
+    alias("shared_qos_policy", "field:policies:shared=True"),
     alias("shared_subnetpools", "field:subnetpools:shared=True"),
     alias("shared_address_scopes", "field:address_scopes:shared=True"),
     alias(
@@ -442,6 +474,21 @@ const BY_NAME: &[RuleInfo] = &[
     RuleInfo {
         name: "delete_subnetpool:tags",
         default: "(rule:admin_only) or (role:member and project_id:%(project_id)s)",
+        description: "Tags.",
+    },
+    RuleInfo {
+        name: "get_policy:tags",
+        default: "(rule:admin_only) or (role:reader and project_id:%(project_id)s) or rule:shared_qos_policy",
+        description: "Tags.",
+    },
+    RuleInfo {
+        name: "update_policy:tags",
+        default: MANAGER,
+        description: "Tags.",
+    },
+    RuleInfo {
+        name: "delete_policy:tags",
+        default: MANAGER,
         description: "Tags.",
     },
 ];

@@ -169,6 +169,7 @@ pub fn path(kind: &str) -> String {
         "security_group_rule" => "/v2.0/security-group-rules".to_owned(),
         "address_scope" => "/v2.0/address-scopes".to_owned(),
         "rbac_policy" => "/v2.0/rbac-policies".to_owned(),
+        "policy" => "/v2.0/qos/policies".to_owned(),
         other => format!("/v2.0/{other}s"),
     }
 }
@@ -206,7 +207,11 @@ pub fn fault(answer: &Answer) -> String {
 pub async fn ids(ask: &Ask, kind: &str, query: &str) -> Vec<String> {
     let target = format!("{}?{query}", path(kind));
     let answer = ask.get(&target).await.expect(200).json;
-    let list = answer[format!("{kind}s")].as_array().unwrap();
+    let many = match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{kind}s"),
+    };
+    let list = answer[many].as_array().unwrap();
     list.iter()
         .map(|one| one["id"].as_str().unwrap().to_owned())
         .collect()

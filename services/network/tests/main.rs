@@ -14,6 +14,7 @@ mod networks;
 mod news;
 mod pools;
 mod ports;
+mod qos;
 mod routers;
 mod security_groups;
 mod together;

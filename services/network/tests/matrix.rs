@@ -139,8 +139,41 @@ async fn call(cloud: &Cloud, name: &str) -> Option<(String, Value)> {
                 json!({"prefixes": ["10.9.0.0/16"]}),
             )
         }
+        name if name.contains("Qos") || name.contains("Bandwidth") => qos(cloud, name).await,
         _tags => return tags(cloud, name).await,
     })
+}
+
+/// A policy of the member's project, which managers make, with a rule.
+async fn qos(cloud: &Cloud, name: &str) -> (String, Value) {
+    let list = path("policy");
+    let policy = make(&cloud.admin(), "policy", json!({"project_id": PROJECT})).await;
+    let rules = format!("{list}/{policy}/bandwidth_limit_rules");
+    let new = json!({"bandwidth_limit_rule": {"max_kbps": 1000}});
+    let rule = cloud.admin().post(&rules, new).await.expect(201).json;
+    let rule = rule["bandwidth_limit_rule"]["id"].as_str().unwrap();
+    let alias = format!("/v2.0/qos/alias-bandwidth-limit-rules/{rule}");
+    let change = json!({"max_kbps": 2000});
+    match name {
+        "CreateQosPolicies" => (list, json!({"policy": {}})),
+        "ListQosPolicies" => (list, Value::Null),
+        "UpdateQosPolicy" => (format!("{list}/{policy}"), json!({"policy": {"name": "x"}})),
+        "ShowQosPolicy" | "DeleteQosPolicy" => (format!("{list}/{policy}"), Value::Null),
+        "ListQosRuleTypes" => ("/v2.0/qos/rule-types".into(), Value::Null),
+        "ShowQosRuleType" => ("/v2.0/qos/rule-types/bandwidth_limit".into(), Value::Null),
+        "CreateBandwidthRules" => (
+            rules,
+            json!({"bandwidth_limit_rule": {"max_kbps": 1000, "direction": "ingress"}}),
+        ),
+        "ListBandwidthRules" => (rules, Value::Null),
+        "UpdateBandwidthRule" => (
+            format!("{rules}/{rule}"),
+            json!({"bandwidth_limit_rule": change}),
+        ),
+        "UpdateBandwidthRuleAlias" => (alias, json!({"alias_bandwidth_limit_rule": change})),
+        "ShowBandwidthRuleAlias" | "DeleteBandwidthRuleAlias" => (alias, Value::Null),
+        _one => (format!("{rules}/{rule}"), Value::Null),
+    }
 }
 
 /// An agent of a host that does this job.

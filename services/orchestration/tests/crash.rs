@@ -86,6 +86,8 @@ fn resources() -> Value {
         "volume": {"type": "OS::Cinder::Volume", "properties": {"size": 1, "name": "v", "description": "d"}},
         "plug": {"type": "OS::Cinder::VolumeAttachment", "properties": {"instance_uuid": {"get_resource": "server"}, "volume_id": {"get_resource": "volume"}}},
         "policy": {"type": "OS::Neutron::RBACPolicy", "properties": {"object_type": "network", "object_id": {"get_resource": "net"}, "action": "access_as_shared", "target_tenant": "*"}},
+        "slow": {"type": "OS::Neutron::QoSPolicy"},
+        "rule": {"type": "OS::Neutron::QoSBandwidthLimitRule", "properties": {"policy": {"get_resource": "slow"}, "max_kbps": 1000}},
         "box": {"type": "OS::Swift::Container", "properties": {"name": "b", "X-Container-Meta": {"a": "1"}, "X-Account-Meta": {"b": "2"}}},
     })
 }
@@ -373,4 +375,46 @@ async fn projects_people_and_the_catalogue() {
         (cloud, stack)
     })
     .await;
+}
+
+/// A server sees a deployment as soon as it is there, whatever becomes of the process that made it.
+#[tokio::test]
+async fn a_deployment_is_signalled_by_its_url_although_the_process_died_that_made_it() {
+    let cloud = cloud().await;
+    let resources = json!({
+        "config": {"type": "OS::Heat::SoftwareConfig", "properties": {"config": "x"}},
+        "deploy": {"type": "OS::Heat::SoftwareDeployment", "properties": {
+            "server": "a-server", "config": {"get_resource": "config"}, "signal_transport": "CFN_SIGNAL"}},
+    });
+    let stack = cloud
+        .create("s", json!({"template": template(resources)}))
+        .await;
+    crash::set(Mode::Unwind {
+        name: "stack.deployed".to_owned(),
+        nth: 1,
+    });
+    let crashed = {
+        let worker = cloud.orchestration.worker();
+        let work = async { worker.settle(Duration::from_secs(60)).await };
+        AssertUnwindSafe(work).catch_unwind().await
+    };
+    crash::set(Mode::Off);
+    assert!(crashed.is_err(), "no deployment was made");
+    let metadata = path("/software_deployments/metadata/a-server");
+    let told = cloud.member().get(&metadata).await.expect(200).json["metadata"][0].clone();
+    let inputs = told["inputs"].as_array().unwrap().iter();
+    let url = inputs
+        .clone()
+        .find(|input| input["name"] == "deploy_signal_id")
+        .unwrap();
+    let url = url["value"].as_str().unwrap();
+    let target = &url[url.find("/v1/").unwrap()..];
+    let nobody = cloud.ask.as_persona(Persona::Nobody);
+    nobody
+        .post(target, json!({"deploy_status_code": 0}))
+        .await
+        .expect(200);
+    let cloud = cloud.restarted().await;
+    cloud.settle().await;
+    assert_eq!(cloud.state(&stack).await, "CREATE_COMPLETE");
 }

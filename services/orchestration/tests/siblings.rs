@@ -185,6 +185,31 @@ impl State {
             ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
             (_, ["v2.0", "quotas", rest @ ..]) => self.limits(method, rest, body),
             (_, ["v2.1", "os-quota-sets", rest @ ..]) => self.limits(method, rest, body),
+            (
+                _,
+                [
+                    "v2.0",
+                    "qos",
+                    "policies",
+                    policy,
+                    rules @ "bandwidth_limit_rules",
+                    rest @ ..,
+                ],
+            ) => {
+                if !self.rows("policies").contains_key(*policy) {
+                    return missing();
+                }
+                let mut body = body.clone();
+                if method == "POST" {
+                    body["bandwidth_limit_rule"]["qos_policy_id"] = json!(policy);
+                }
+                let mut query = query.to_vec();
+                query.push(("qos_policy_id".to_owned(), (*policy).to_owned()));
+                self.network(method, (rules, rest), &query, &body)
+            }
+            (_, ["v2.0", "qos", policies @ "policies", rest @ ..]) => {
+                self.network(method, (policies, rest), query, body)
+            }
             (_, ["v2.0", collection, rest @ ..]) => {
                 self.network(method, (collection, rest), query, body)
             }
@@ -265,6 +290,7 @@ impl State {
         let many = collection.replace('-', "_");
         let one = match many.as_str() {
             "rbac_policies" => "rbac_policy".to_owned(),
+            "policies" => "policy".to_owned(),
             many => many.trim_end_matches('s').to_owned(),
         };
         match (method, rest) {

@@ -217,6 +217,62 @@ async fn subnet_pools_stand_in_address_scopes() {
 }
 
 #[tokio::test]
+async fn ports_and_networks_have_policies_that_say_how_fast_packets_pass() {
+    let cloud = cloud().await;
+    let resources = |kbps: u32, direction: &str, policy: Value| {
+        json!({
+            "slow": {"type": "OS::Neutron::QoSPolicy", "properties": {"name": "slow", "description": "d"}},
+            "rule": {"type": "OS::Neutron::QoSBandwidthLimitRule", "properties": {
+                "policy": {"get_resource": "slow"}, "max_kbps": kbps, "direction": direction}},
+            "net": {"type": "OS::Neutron::Net", "properties": {"qos_policy": policy}, "depends_on": "slow"},
+            "port": {"type": "OS::Neutron::Port", "properties": {"network": {"get_resource": "net"}, "qos_policy": "slow"}},
+        })
+    };
+    let slow = json!({"get_resource": "slow"});
+    let stack = cloud.made("s", resources(1000, "egress", slow)).await;
+    complete(&cloud, &stack).await;
+    let policy = only(&cloud, "policies");
+    assert_eq!(policy["description"], "d");
+    let made = only(&cloud, "bandwidth_limit_rules");
+    assert_eq!(
+        (
+            &made["max_kbps"],
+            &made["max_burst_kbps"],
+            &made["direction"],
+            &made["qos_policy_id"]
+        ),
+        (&json!(1000), &json!(0), &json!("egress"), &policy["id"])
+    );
+    for collection in ["networks", "ports"] {
+        assert_eq!(only(&cloud, collection)["qos_policy_id"], policy["id"]);
+    }
+    let shown = cloud.resource(&stack, "net").await;
+    assert_eq!(shown["attributes"]["qos_policy_id"], policy["id"]);
+    cloud
+        .updated(&stack, resources(2000, "ingress", Value::Null))
+        .await;
+    complete(&cloud, &stack).await;
+    let now = only(&cloud, "bandwidth_limit_rules");
+    assert_eq!(
+        (&now["id"], &now["max_kbps"], &now["direction"]),
+        (&made["id"], &json!(2000), &json!("ingress"))
+    );
+    assert_eq!(only(&cloud, "networks")["qos_policy_id"], Value::Null);
+    // A policy has one rule of a direction, and that of somebody else is not taken over.
+    let second = json!({"r": {"type": "OS::Neutron::QoSBandwidthLimitRule", "properties": {
+        "policy": "slow", "max_kbps": 5, "direction": "ingress"}}});
+    let other = cloud.made("t", second).await;
+    let reason = cloud.show(&other).await["stack_status_reason"].to_string();
+    assert!(reason.contains("has a rule of this direction"), "{reason}");
+    cloud.delete(&other).await;
+    assert_eq!(cloud.siblings.count("bandwidth_limit_rules"), 1);
+    cloud.delete(&stack).await;
+    for collection in ["bandwidth_limit_rules", "policies", "ports", "networks"] {
+        assert_eq!(cloud.siblings.count(collection), 0, "{collection}");
+    }
+}
+
+#[tokio::test]
 async fn what_clients_ask_of_types_and_templates() {
     let cloud = cloud().await;
     let ask = cloud.member();

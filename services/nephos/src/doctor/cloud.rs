@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nephos_bus::Bus;
 use nephos_compute::agent::feed::is_unheard;
 use nephos_peer::{Account, Directory, Peers, Replicas, Transport};
 use nephos_runtime::Clock;
@@ -183,24 +184,16 @@ async fn outside(service: &dyn Run, clock: &Clock) -> Option<Finding> {
 
 async fn broker(config: &Config, clock: &Clock) -> Option<Finding> {
     let url = config.settings.bus.as_deref()?;
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split('/').next()?;
-    let at = authority.rsplit('@').next()?;
-    let at = if at.contains(':') {
-        at.to_owned()
-    } else {
-        format!("{at}:5672")
-    };
-    let connected = clock
-        .timeout(WITHIN, tokio::net::TcpStream::connect(&at))
-        .await;
-    Some(match connected {
-        Some(Ok(_)) => Finding::good(format!("the broker takes connections at {at}")),
-        _refused_or_silent => Finding::warning(
+    // Without its password.
+    let at = url.rsplit('@').next().unwrap_or_default();
+    Some(match Bus::reach(url, clock).await {
+        Ok(()) => Finding::good(format!("the broker lets us in at {at}")),
+        Err(why) => Finding::warning(
             format!(
-                "the broker takes no connections at {at}: work goes on, a few seconds later each time"
+                "the broker does not let us in at {at} ({why}): work goes on, up to a second later each time"
             ),
-            "Start RabbitMQ; `bus` in [nephos] says where it is.",
+            "Is RabbitMQ up? `bus` in [nephos] says where, as whom and in which vhost; `rabbitmqctl list_permissions` what that \
+             user may.",
         ),
     })
 }

@@ -76,7 +76,9 @@ fn owner(step: &Step, picture: &Picture) -> Owner {
         Step::AddLink { name, .. } => (HOST, Some(name)),
         Step::RemoveLink { space, name }
         | Step::ShapeLink { space, name, .. }
-        | Step::SwitchLink { space, name, .. } => (space.as_str(), Some(name)),
+        | Step::SwitchLink { space, name, .. }
+        | Step::Limit { space, name, .. }
+        | Step::Detour { space, name, .. } => (space.as_str(), Some(name)),
         Step::Set { space, .. } | Step::Tables { space, .. } => (space.as_str(), None),
         Step::Routes(space, _) => (space.as_str(), None),
         Step::Addresses(space, Change { add, remove }) => {

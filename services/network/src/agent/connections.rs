@@ -223,6 +223,7 @@ mod tests {
             network_id: "e".into(),
             mac: "fa:16:3e:00:00:02".into(),
             addresses: vec!["172.24.4.5/24".parse().unwrap()],
+            limits: Default::default(),
         };
         let gateway = RouterGateway {
             leg,

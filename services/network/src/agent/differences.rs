@@ -77,6 +77,10 @@ fn of_step(step: &Step) -> Option<Difference> {
         Step::ShapeLink { name, .. } | Step::SwitchLink { name, .. } => {
             (name.clone(), "a network device that is not as it should be")
         }
+        Step::Limit { name, .. } | Step::Detour { name, .. } => (
+            name.clone(),
+            "a network device that is not limited as it should be",
+        ),
         Step::Set { path, .. } => (path.clone(), "a setting that is not as it should be"),
         Step::Addresses(space, _) => (label(space), "addresses that are not as they should be"),
         Step::Routes(space, _) => (label(space), "routes that are not as they should be"),

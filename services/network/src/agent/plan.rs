@@ -28,6 +28,7 @@ pub fn plan(wanted: &Plane, known: Known<'_>) -> Vec<Step> {
     let host = wanted.spaces.get(HOST).unwrap_or(&nothing);
     let found_host = known.found.spaces.get(HOST).unwrap_or(&nothing);
     if known.may_remove {
+        lead_straight(&mut steps, wanted, known.found);
         remove_links(&mut steps, host, found_host);
         let gone = known.found.spaces.keys();
         let gone = gone.filter(|space| !wanted.spaces.contains_key(*space));
@@ -54,6 +55,57 @@ pub fn plan(wanted: &Plane, known: Known<'_>) -> Vec<Step> {
         entries(&mut steps, name, (space, found), known.may_remove, fresh);
     }
     steps
+}
+
+/// Ends the detours that are not wanted: a link that is a way round is not needed any more when it goes.
+fn lead_straight(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) {
+    let nothing = Space::default();
+    for (name, found) in &found.spaces {
+        let wanted = wanted.spaces.get(name).unwrap_or(&nothing);
+        let over = found.detours.keys();
+        let over = over.filter(|link| !wanted.detours.contains_key(*link));
+        // What goes with a link needs no step of its own.
+        let over = over.filter(|link| wanted.links.contains_key(*link));
+        steps.extend(over.map(|link| Step::Detour {
+            space: name.clone(),
+            name: link.clone(),
+            by: None,
+        }));
+    }
+}
+
+/// Limits, and then detours to where they are: what is limited never passes faster.
+fn shape(
+    steps: &mut Vec<Step>,
+    name: &str,
+    (space, found): (&Space, &Space),
+    may_remove: bool,
+    fresh: &dyn Fn(&str) -> bool,
+) {
+    let limit = |link: &String, rate| Step::Limit {
+        space: name.to_owned(),
+        name: link.clone(),
+        rate,
+    };
+    for (link, rate) in &space.limits {
+        if fresh(link) || found.limits.get(link) != Some(rate) {
+            steps.push(limit(link, Some(*rate)));
+        }
+    }
+    let over = found.limits.keys().filter(|link| {
+        let stays = space.links.contains_key(*link) && !fresh(link);
+        may_remove && stays && !space.limits.contains_key(*link)
+    });
+    steps.extend(over.map(|link| limit(link, None)));
+    for (link, by) in &space.detours {
+        if fresh(link) || fresh(by) || found.detours.get(link) != Some(by) {
+            steps.push(Step::Detour {
+                space: name.to_owned(),
+                name: link.clone(),
+                by: Some(by.clone()),
+            });
+        }
+    }
 }
 
 /// Whether a setting belongs to a link that has to be made first.
@@ -91,7 +143,7 @@ fn remove_links(steps: &mut Vec<Step>, wanted: &Space, found: &Space) {
     gone.sort_by_key(|(_, link)| match &link.kind {
         LinkKind::Tap => 0,
         LinkKind::Veth { .. } => 1,
-        LinkKind::Vxlan { .. } => 2,
+        LinkKind::Vxlan { .. } | LinkKind::Ifb => 2,
         LinkKind::Bridge | LinkKind::Loopback | LinkKind::Foreign(_) => 3,
     });
     steps.extend(gone.into_iter().map(|(name, _)| Step::RemoveLink {
@@ -243,6 +295,7 @@ fn entries(
         }
         steps.push(Step::Addresses(own.clone(), change));
     }
+    shape(steps, name, (space, found), may_remove, &fresh);
     for (link_name, link) in &space.links {
         let was = found.links.get(link_name).filter(|_| !fresh(link_name));
         if was.is_none_or(is_ours) && was.is_some_and(|was| was.up) != link.up {

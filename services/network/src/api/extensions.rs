@@ -8,7 +8,7 @@ use crate::Cx;
 use crate::model::refusal::Refusal;
 
 /// Alias, name, what it adds.
-pub const EXTENSIONS: [(&str, &str, &str); 55] = [
+pub const EXTENSIONS: [(&str, &str, &str); 61] = [
     (
         "address-scope",
         "Address scope",
@@ -238,6 +238,36 @@ pub const EXTENSIONS: [(&str, &str, &str); 55] = [
         "l3_agent_scheduler",
         "L3 Agent Scheduler",
         "On which hosts routers live.",
+    ),
+    (
+        "qos",
+        "Quality of Service",
+        "How fast the packets of ports may pass.",
+    ),
+    (
+        "qos-bw-limit-direction",
+        "Direction for QoS bandwidth limit rule",
+        "Rules for packets to guests and for those from them.",
+    ),
+    (
+        "qos-default",
+        "QoS default policy",
+        "A policy for the networks of a project that were given none.",
+    ),
+    (
+        "qos-port-network-policy",
+        "QoS network policy of ports",
+        "Ports say which policy their network has.",
+    ),
+    (
+        "qos-rule-type-details",
+        "Details of QoS rule types",
+        "What can be said in rules.",
+    ),
+    (
+        "qos-rules-alias",
+        "QoS rules alias",
+        "Rules are found without their policies.",
     ),
     (
         "dhcp_agent_scheduler",

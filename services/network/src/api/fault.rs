@@ -88,6 +88,10 @@ pub(super) fn not_found(kind: &'static str, id: &str) -> Refusal {
             "AddressScopeNotFound",
             format!("Address scope {id} could not be found"),
         ),
+        "QosPolicy" => (
+            "QosPolicyNotFound",
+            format!("QoS policy {id} could not be found."),
+        ),
         "RbacPolicy" => (
             "RbacPolicyNotFound",
             format!("RBAC policy of type any with ID {id} not found"),

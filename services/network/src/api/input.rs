@@ -51,6 +51,14 @@ where
     Ok(given.map(|id| id.0))
 }
 
+/// An id that may be left out, and null, which means none from now on.
+pub(crate) fn uuid_or_null<'de, D>(deserializer: D) -> Result<Option<Option<String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    uuid_or_none(deserializer).map(Some)
+}
+
 /// Ids, each once; null is the empty list.
 pub(crate) fn uuids<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
 where

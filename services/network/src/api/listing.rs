@@ -282,13 +282,15 @@ const SORTABLE: [&str; 21] = [
     "object_id",
     "security_group_id",
 ];
-const SORTABLE_NUMBERS: [&str; 6] = [
+const SORTABLE_NUMBERS: [&str; 8] = [
     "mtu",
     "created_at",
     "updated_at",
     "revision",
     "ip_version",
     "default_prefixlen",
+    "max_kbps",
+    "max_burst_kbps",
 ];
 const SORTABLE_FLAGS: [&str; 5] = [
     "admin_state_up",

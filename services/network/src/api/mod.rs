@@ -22,6 +22,10 @@ pub(crate) mod port_make;
 mod port_rules;
 mod port_view;
 mod ports;
+mod qos;
+mod qos_policies;
+mod qos_rule_types;
+mod qos_rules;
 mod quotas;
 mod rbac;
 mod resource;
@@ -83,6 +87,21 @@ pub(crate) fn endpoints() -> Endpoints<Network> {
         ports::ListPorts,
         ports::ShowPort,
         ports::UpdatePort,
+        qos_policies::CreateQosPolicies,
+        qos_policies::DeleteQosPolicy,
+        qos_policies::ListQosPolicies,
+        qos_policies::ShowQosPolicy,
+        qos_policies::UpdateQosPolicy,
+        qos_rule_types::ListQosRuleTypes,
+        qos_rule_types::ShowQosRuleType,
+        qos_rules::CreateBandwidthRules,
+        qos_rules::DeleteBandwidthRule,
+        qos_rules::DeleteBandwidthRuleAlias,
+        qos_rules::ListBandwidthRules,
+        qos_rules::ShowBandwidthRule,
+        qos_rules::ShowBandwidthRuleAlias,
+        qos_rules::UpdateBandwidthRule,
+        qos_rules::UpdateBandwidthRuleAlias,
         quotas::DeleteQuota,
         quotas::ListQuotas,
         quotas::ShowDefaultQuota,

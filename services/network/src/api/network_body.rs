@@ -51,6 +51,8 @@ pub(crate) struct NewNetwork {
     pub physical_network: Option<String>,
     #[serde(rename = "provider:segmentation_id")]
     pub segmentation_id: Option<Int>,
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_none")]
+    pub qos_policy_id: Option<String>,
     pub tags: Option<Vec<String>>,
     pub project_id: Option<String>,
     pub tenant_id: Option<String>,
@@ -78,6 +80,8 @@ pub(crate) struct NetworkChange {
     pub mtu: Option<Int>,
     #[serde(default, deserialize_with = "crate::api::input::not_null")]
     pub port_security_enabled: Option<Flag>,
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_null")]
+    pub qos_policy_id: Option<Option<String>>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -106,6 +110,7 @@ pub(crate) struct NetworkView {
     physical_network: Option<String>,
     #[serde(rename = "provider:segmentation_id")]
     segmentation_id: Option<u32>,
+    qos_policy_id: Option<String>,
     tags: Vec<String>,
     revision_number: i64,
     created_at: Timestamp,
@@ -135,6 +140,7 @@ pub(super) fn view(cx: &Cx, network: &Network) -> NetworkView {
         physical_network: (!network.physical_network.is_empty())
             .then(|| network.physical_network.clone()),
         segmentation_id: (network.vni > 0).then_some(network.vni),
+        qos_policy_id: network.qos_policy_id.clone(),
         tags: network.tags.clone(),
         revision_number: network.revision,
         created_at: network.created_at,

@@ -10,14 +10,14 @@ use crate::api::envelope::{self, Keys, Made, Many, One};
 use crate::api::input::{self, Flag, Int};
 use crate::api::listing::{self, Filter, Listing, asked_fields, visible};
 use crate::api::network_body::{NetworkChange, NetworkKind, NewNetwork, keys, view};
-use crate::api::{ById, allow};
+use crate::api::{ById, allow, qos};
 use crate::model::network::{MTU_MIN_V4, Network, NetworkType};
 use crate::model::refusal::Refusal;
 use crate::model::sharing::{EVERYBODY, EXTERNAL, Grant, Grants, SHARED};
 use crate::rules;
 use crate::store::{
-    Reader, floating_ips, networks, ports, publish, publish_router, quotas, rbac, routers,
-    security_groups, subnets, tags,
+    Reader, floating_ips, networks, ports, publish, publish_qos, publish_router, quotas, rbac,
+    routers, security_groups, subnets, tags,
 };
 
 const LISTING: Listing = Listing {
@@ -183,6 +183,7 @@ fn plan(cx: &Cx, new: &NewNetwork) -> Result<(Network, bool), Fault> {
             cx,
             new.availability_zone_hints.as_deref().unwrap_or_default(),
         )?,
+        qos_policy_id: new.qos_policy_id.clone(),
         revision: 1,
         created_at: now,
         updated_at: now,
@@ -285,6 +286,7 @@ fn mtu(cx: &Cx, asked: Option<Int>, kind: NetworkType) -> Result<u32, Refusal> {
 
 async fn insert(cx: &Cx, tx: &mut Tx, network: &mut Network, shared: bool) -> Result<(), Fault> {
     quotas::take(tx, &network.project_id, "network", 1).await?;
+    qos::choose(cx, tx, network).await?;
     if network.vni == 0 && network.network_type == NetworkType::Vxlan {
         let range = (cx.config.vni_min, cx.config.vni_max);
         networks::insert_vxlan(tx, network, range).await?;
@@ -396,9 +398,19 @@ async fn change(
         Network::check_mtu(network.mtu, subnet.ip_version(), &subnet.id)?;
     }
     check_only_default(&mut tx, &network).await?;
+    let limited = qos::change(
+        cx,
+        &mut tx,
+        &mut network.qos_policy_id,
+        &change.qos_policy_id,
+    )
+    .await?;
     networks::update(&mut tx, &network).await?;
     network.revision += 1;
     regrant(&mut tx, &mut network, change).await?;
+    if limited {
+        publish_qos::network(&mut tx, network.updated_at, &network.id).await?;
+    }
     publish::network(&mut tx, network.updated_at, &network.id).await?;
     tx.commit().await?;
     Ok(network)

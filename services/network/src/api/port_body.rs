@@ -87,6 +87,8 @@ pub(crate) struct NewPort {
     pub vnic_type: Option<String>,
     #[serde(rename = "binding:profile")]
     pub profile: Option<Value>,
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_none")]
+    pub qos_policy_id: Option<String>,
     pub tags: Option<Vec<String>>,
     pub project_id: Option<String>,
     pub tenant_id: Option<String>,
@@ -127,6 +129,8 @@ pub(crate) struct PortChange {
         rename = "binding:profile"
     )]
     pub profile: Option<Option<Value>>,
+    #[serde(default, deserialize_with = "crate::api::input::uuid_or_null")]
+    pub qos_policy_id: Option<Option<String>>,
 }
 
 /// A text, of which `null` is the empty one.

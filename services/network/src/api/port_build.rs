@@ -55,6 +55,8 @@ pub(super) fn bare(cx: &Cx, network: &Network, project_id: &str) -> Port {
         port_security_enabled: false,
         address_pairs: Vec::new(),
         dhcp_options: Vec::new(),
+        qos_policy_id: None,
+        qos_network_policy_id: network.qos_policy_id.clone(),
         revision: 1,
         created_at: now,
         updated_at: now,
@@ -95,6 +97,7 @@ pub(super) fn plan(
     };
     port.address_pairs = pairs(new.allowed_address_pairs.as_deref(), &port.mac)?;
     port.dhcp_options = options(&[], new.extra_dhcp_opts.as_deref().unwrap_or_default())?;
+    port.qos_policy_id.clone_from(&new.qos_policy_id);
     port.tags = input::check_tags(new.tags.as_deref().unwrap_or_default())?;
     Ok(port)
 }

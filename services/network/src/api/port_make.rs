@@ -16,7 +16,7 @@ use crate::api::fixed_ips::Choice;
 use crate::api::input;
 use crate::api::port_body::NewPort;
 use crate::api::port_build::{self, Insert};
-use crate::api::{port_rules, resource};
+use crate::api::{port_rules, qos, resource};
 use crate::model::network::Network;
 use crate::model::port::Port;
 use crate::model::refusal::Refusal;
@@ -157,6 +157,9 @@ impl Known {
             .groups(tx, port, new.security_groups.as_deref())
             .await?;
         port.check_security()?;
+        if let Some(policy) = &port.qos_policy_id {
+            qos::check_usable(cx, tx, policy).await?;
+        }
         let network = port.network_id.clone();
         if !self.subnets.contains_key(&network) {
             let subnets = port_build::subnets_of(tx, &network).await?;

@@ -39,6 +39,8 @@ pub(crate) struct PortView {
     vnic_type: String,
     #[serde(rename = "binding:profile")]
     profile: Value,
+    qos_policy_id: Option<String>,
+    qos_network_policy_id: Option<String>,
     tags: Vec<String>,
     revision_number: i64,
     created_at: Timestamp,
@@ -73,6 +75,8 @@ pub(super) fn view(port: &Port) -> PortView {
         vif_details: details,
         vnic_type: port.vnic_type.clone(),
         profile: port.profile.clone(),
+        qos_policy_id: port.qos_policy_id.clone(),
+        qos_network_policy_id: port.qos_network_policy_id.clone(),
         tags: port.tags.clone(),
         revision_number: port.revision,
         created_at: port.created_at,

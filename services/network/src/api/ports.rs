@@ -12,7 +12,7 @@ use crate::api::input::{self, Flag};
 use crate::api::listing::{Filter, Listing, asked_fields, visible};
 use crate::api::port_body::{PortChange, PortKind};
 use crate::api::port_view::{keys, view};
-use crate::api::{ById, allow, port_rules};
+use crate::api::{ById, allow, port_rules, qos};
 use crate::api::{port_build, port_make};
 use crate::model::port::{
     FLOATING_IP, Port, PortStatus, ROUTER_GATEWAY, ROUTER_INTERFACE, make_mac,
@@ -270,6 +270,7 @@ async fn update(
         port.security_groups = port_build::groups(tx, port, Some(asked)).await?;
     }
     port.check_security()?;
+    qos::change(cx, tx, &mut port.qos_policy_id, &change.qos_policy_id).await?;
     if let Some(asked) = &change.fixed_ips {
         let subnets = port_build::subnets_of(tx, &port.network_id).await?;
         let choice = Choice {

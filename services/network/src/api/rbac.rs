@@ -16,7 +16,9 @@ use crate::model::refusal::Refusal;
 use crate::model::sharing::{EVERYBODY, EXTERNAL, SHARED};
 use crate::rules;
 use crate::store::rbac::{self, RbacPolicy};
-use crate::store::{Reader, address_scopes, networks, quotas, security_groups, subnet_pools, tags};
+use crate::store::{
+    Reader, address_scopes, networks, qos, quotas, security_groups, subnet_pools, tags,
+};
 
 pub(crate) struct RbacKind;
 
@@ -194,7 +196,7 @@ async fn create(cx: &Cx, tx: &mut Tx, new: &NewRbac) -> Result<RbacPolicy, Fault
     cx.require(rules::CreateRbacPolicyTargetProject, &target)?;
     let actions: &[&str] = match new.object_type.as_str() {
         "network" => &[SHARED, EXTERNAL],
-        "subnetpool" | "address_scope" | "security_group" => &[SHARED],
+        "subnetpool" | "address_scope" | "security_group" | "qos_policy" => &[SHARED],
         other => {
             return Err(
                 Refusal::input(format!("'{other}' is not a valid RBAC object type")).into(),
@@ -249,6 +251,7 @@ async fn check_owner(cx: &Cx, tx: &mut Tx, new: &NewRbac) -> Result<(), Fault> {
         "address_scope" => address_scopes::get(&mut reader, id)
             .await?
             .map(|x| x.project_id),
+        "qos_policy" => qos::get(&mut reader, id).await?.map(|x| x.project_id),
         _group => security_groups::get(&mut reader, id)
             .await?
             .map(|x| x.project_id),
@@ -286,6 +289,7 @@ async fn bump(tx: &mut Tx, policy: &RbacPolicy) -> Result<(), Fault> {
         "network" => "networks",
         "security_group" => "security-groups",
         "subnetpool" => "subnetpools",
+        "qos_policy" => "policies",
         _scopes_count_nothing => return Ok(()),
     };
     Ok(tags::count_change(tx, collection, &policy.object_id).await?)
@@ -356,7 +360,7 @@ async fn delete_policy(cx: Cx, req: Req<DeleteRbacPolicy>) -> Reply<DeleteRbacPo
 }
 
 /// A grant stays while those to whom it was given use the thing.
-async fn check_not_needed(
+pub(super) async fn check_not_needed(
     tx: &mut Tx,
     policy: &RbacPolicy,
     next: Option<&str>,

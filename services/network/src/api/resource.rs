@@ -4,6 +4,7 @@ use nephos_auth::{Caller, Resource, Target};
 
 use crate::model::network::Network;
 use crate::model::port::Port;
+use crate::model::qos::Policy;
 use crate::model::router::{FloatingIp, Router};
 use crate::model::security_group::{Rule, SecurityGroup};
 use crate::model::sharing::{self, Grants};
@@ -148,6 +149,25 @@ impl Resource for SubnetPool {
 
     fn target(&self, target: &mut Target) {
         target.set("shared", self.grants.any(sharing::SHARED));
+    }
+
+    fn visible_to(&self, caller: &Caller) -> bool {
+        visible(caller, &self.project_id, &self.grants)
+    }
+}
+
+impl Resource for Policy {
+    const KIND: &'static str = "QosPolicy";
+
+    fn project_id(&self) -> Option<&str> {
+        Some(&self.project_id)
+    }
+
+    fn target(&self, target: &mut Target) {
+        target.set("shared", self.grants.any(sharing::SHARED));
+        // Of its rules it is the parent.
+        target.set("ext_parent:project_id", self.project_id.as_str());
+        target.set("ext_parent:tenant_id", self.project_id.as_str());
     }
 
     fn visible_to(&self, caller: &Caller) -> bool {

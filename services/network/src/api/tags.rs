@@ -10,7 +10,8 @@ use crate::Cx;
 use crate::api::input::check_tags;
 use crate::model::refusal::Refusal;
 use crate::store::{
-    Reader, floating_ips, networks, ports, routers, security_groups, subnet_pools, subnets, tags,
+    Reader, floating_ips, networks, ports, qos, routers, security_groups, subnet_pools, subnets,
+    tags,
 };
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +95,9 @@ async fn load(
             security_groups::get(reader, id).await?,
             |x| &x.tags,
         ),
+        "policies" => check(cx, (verb, "policy"), id, qos::get(reader, id).await?, |x| {
+            &x.tags
+        }),
         other => Err(Refusal::missing("HTTPNotFound", format!("{other} have no tags.")).into()),
     }
 }

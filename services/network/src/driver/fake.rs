@@ -167,7 +167,9 @@ const fn link_of(step: &Step) -> Option<&String> {
         Step::AddLink { name, .. }
         | Step::RemoveLink { name, .. }
         | Step::ShapeLink { name, .. }
-        | Step::SwitchLink { name, .. } => Some(name),
+        | Step::SwitchLink { name, .. }
+        | Step::Limit { name, .. }
+        | Step::Detour { name, .. } => Some(name),
         Step::AddSpace(_)
         | Step::RemoveSpace(_)
         | Step::Set { .. }
@@ -194,6 +196,14 @@ impl Plane {
                 *found = Link { up, ..link.clone() };
             }
             Step::SwitchLink { space, name, up } => self.link(space, name)?.up = *up,
+            Step::Limit { space, name, rate } => {
+                self.link(space, name)?;
+                put(&mut self.space(space).limits, name, *rate);
+            }
+            Step::Detour { space, name, by } => {
+                self.link(space, name)?;
+                put(&mut self.space(space).detours, name, by.clone());
+            }
             Step::Set { space, path, value } => {
                 let settings = &mut self.space(space).settings;
                 settings.insert(path.clone(), value.clone());
@@ -284,7 +294,16 @@ impl Space {
             .retain(|entry| entry.link.as_deref() != Some(name));
         self.forwards.retain(|entry: &Forward| entry.link != name);
         self.neighbours.retain(|entry| entry.link != name);
+        self.limits.remove(name);
+        self.detours.remove(name);
     }
+}
+
+fn put<T>(of_links: &mut BTreeMap<String, T>, name: &str, wanted: Option<T>) {
+    match wanted {
+        Some(wanted) => of_links.insert(name.to_owned(), wanted),
+        None => of_links.remove(name),
+    };
 }
 
 fn change<T: Ord + Clone>(entries: &mut std::collections::BTreeSet<T>, wanted: &Change<T>) {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use self::plane::{Address, Forward, Link, Mac, Neighbour, Plane, RouteEntry, Table, TableName};
+use self::plane::{
+    Address, Forward, Link, Mac, Neighbour, Plane, Rate, RouteEntry, Table, TableName,
+};
 
 /// The answer of a driver.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, DriverError>>;
@@ -127,6 +129,24 @@ pub enum Step {
         name: String,
         /// On.
         up: bool,
+    },
+    /// Limit how fast packets leave by a link.
+    Limit {
+        /// Where.
+        space: String,
+        /// The link.
+        name: String,
+        /// How fast; none: as fast as they can.
+        rate: Option<Rate>,
+    },
+    /// Lead what comes in at a link round by another one.
+    Detour {
+        /// Where.
+        space: String,
+        /// The link.
+        name: String,
+        /// The other one; none: straight on.
+        by: Option<String>,
     },
     /// A setting of the kernel.
     Set {

@@ -42,6 +42,10 @@ pub struct Space {
     pub neighbours: BTreeSet<Neighbour>,
     /// Kernel settings: path below `/proc/sys/net`, value.
     pub settings: BTreeMap<String, String>,
+    /// How fast packets leave by a link, by its name.
+    pub limits: BTreeMap<String, Rate>,
+    /// Links by which what comes in at a link goes first, by the name of the latter: there it can be limited.
+    pub detours: BTreeMap<String, String>,
     /// Packet filters; shared, because who looks at what is wanted keeps it beside what was put there.
     pub tables: BTreeMap<TableName, Arc<Table>>,
 }
@@ -123,6 +127,15 @@ pub struct Link {
     pub learning: bool,
 }
 
+/// How fast packets leave by a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Bytes per second.
+    pub bytes: u64,
+    /// Bytes that may leave at once after a pause; never less than a whole packet.
+    pub burst: u32,
+}
+
 /// Kinds of network devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkKind {
@@ -146,6 +159,8 @@ pub enum LinkKind {
         /// The other end's name.
         peer: String,
     },
+    /// A way round for what comes in elsewhere: whatever leaves by it comes in there all the same.
+    Ifb,
     /// `lo`.
     Loopback,
     /// Something else that has a name of ours.

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod network;
 pub mod port;
+pub mod qos;
 pub mod refusal;
 pub mod router;
 pub mod security_group;

@@ -68,6 +68,8 @@ pub struct Network {
     pub vni: u32,
     /// Where its owner wants it.
     pub zone_hints: Vec<String>,
+    /// What says how fast the packets of its ports pass.
+    pub qos_policy_id: Option<String>,
     /// Grows with every change.
     pub revision: i64,
     /// When it was made.

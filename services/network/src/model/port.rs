@@ -122,6 +122,10 @@ pub struct Port {
     pub address_pairs: Vec<AddressPair>,
     /// More DHCP options.
     pub dhcp_options: Vec<DhcpOption>,
+    /// What it was given that says how fast its packets pass.
+    pub qos_policy_id: Option<String>,
+    /// The same of its network.
+    pub qos_network_policy_id: Option<String>,
     /// Grows with every change.
     pub revision: i64,
     /// When it was made.
@@ -152,6 +156,16 @@ impl Port {
             self.device_owner.as_str(),
             ROUTER_INTERFACE | ROUTER_GATEWAY
         )
+    }
+
+    /// The policy that says how fast its packets pass: its own, or else that of its network. The latter is not for the
+    /// cloud's own ports but those by which routers leave it (neutron/objects/qos/rule.py).
+    #[must_use]
+    pub fn qos(&self) -> Option<&str> {
+        let inside = self.is_network_owned() && self.device_owner != ROUTER_GATEWAY;
+        let of_network = self.qos_network_policy_id.as_deref();
+        let of_network = of_network.filter(|_| !inside);
+        self.qos_policy_id.as_deref().or(of_network)
     }
 
     /// Whether a namespace of the host has it, not a guest.

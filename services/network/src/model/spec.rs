@@ -147,10 +147,41 @@ pub struct PortSpec {
     /// More DHCP options: name or number, value.
     #[serde(default)]
     pub dhcp_options: Vec<DhcpOption>,
+    /// How fast its packets pass.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
     /// Whether no guest is plugged in but a namespace, which has the port's addresses: a load balancer lives there. The
     /// link that leads to it has the tap's name.
     #[serde(default, skip_serializing_if = "is_not")]
     pub space: bool,
+}
+
+/// How fast the packets of a port pass; none: as fast as they can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Those to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Limit>,
+    /// Those from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Limit>,
+}
+
+impl Limits {
+    /// Whether they pass as fast as they can both ways.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.ingress.is_none() && self.egress.is_none()
+    }
+}
+
+/// How fast packets pass one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// Thousands of bits per second; more than none.
+    pub kbps: u32,
+    /// Thousands of bits that may pass at once after a pause.
+    pub burst_kbits: u32,
 }
 
 const fn is_not(what: &bool) -> bool {
@@ -287,6 +318,9 @@ pub struct RouterLeg {
     pub mac: String,
     /// Addresses with the length of their subnet's prefix.
     pub addresses: Vec<IpNet>,
+    /// How fast its packets pass.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
 }
 
 /// A router's leg outside.

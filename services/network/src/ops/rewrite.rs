@@ -9,7 +9,7 @@ use nephos_runtime::crash_point;
 use crate::Network;
 use crate::model::spec::{KIND_NETWORK, KIND_PORT, KIND_SECURITY_GROUP};
 use crate::store::stale::{self, GROUP_LEFT, NETWORK_LEFT};
-use crate::store::{Pair, entries, publish};
+use crate::store::{Pair, entries, publish, publish_qos};
 
 /// Ports whose entries are written by one transaction.
 const PORTS_AT_ONCE: usize = 500;
@@ -54,6 +54,12 @@ pub(super) async fn marked(network: &Network) -> Result<Told, Error> {
 async fn of_ports(network: &Network, ports: &[String]) -> Result<BTreeSet<String>, Error> {
     let now = network.core.clock.now();
     crash_point!("stale.before_rewrite");
+    let limited = publish_qos::limited(&network.core.db, ports).await?;
+    if !limited.is_empty() {
+        let mut tx = network.core.db.write().await?;
+        publish_qos::ports(&mut tx, now, &limited).await?;
+        tx.commit().await?;
+    }
     let mut tx = network.core.db.guarded().await?;
     let edit = entries::edit(&mut tx, now).await?;
     stale::take_all(&mut tx, KIND_PORT, ports).await?;

@@ -11,7 +11,8 @@ use crate::model::sharing::Grants;
 use crate::store::{Reader, Result, json, rbac, tags, text};
 
 const SELECT: &str = "SELECT id, project_id, name, description, admin_state_up, mtu, port_security_enabled, external, \
-     is_default, network_type, physical_network, vni, zone_hints, revision, created_at, updated_at FROM networks";
+     is_default, network_type, physical_network, vni, zone_hints, qos_policy_id, revision, created_at, updated_at \
+     FROM networks";
 
 impl FromRow for Network {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -31,6 +32,7 @@ impl FromRow for Network {
             physical_network: row.get("physical_network")?,
             vni: row.get("vni")?,
             zone_hints: json(row, "zone_hints")?,
+            qos_policy_id: row.get("qos_policy_id")?,
             revision: row.get("revision")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
@@ -129,8 +131,9 @@ pub(crate) async fn insert(tx: &mut Tx, network: &Network) -> Result<()> {
     let made = tx
         .exec(
             "INSERT INTO networks (id, project_id, name, description, admin_state_up, mtu, port_security_enabled, \
-             external, is_default, network_type, physical_network, vni, zone_hints, revision, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING",
+             external, is_default, network_type, physical_network, vni, zone_hints, revision, created_at, updated_at, \
+             qos_policy_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING",
             args![
                 network.id,
                 network.project_id,
@@ -148,6 +151,7 @@ pub(crate) async fn insert(tx: &mut Tx, network: &Network) -> Result<()> {
                 network.revision,
                 network.created_at,
                 network.updated_at,
+                network.qos_policy_id,
             ],
         )
         .await?;
@@ -211,8 +215,8 @@ pub(crate) async fn insert_vxlan(
 pub(crate) async fn update(tx: &mut Tx, network: &Network) -> Result<(), Error> {
     tx.exec_some(
             "UPDATE networks SET name = $1, description = $2, admin_state_up = $3, mtu = $4, \
-             port_security_enabled = $5, external = $6, is_default = $7, revision = revision + 1, updated_at = $8 \
-             WHERE id = $9 AND revision = $10",
+             port_security_enabled = $5, external = $6, is_default = $7, revision = revision + 1, updated_at = $8, \
+             qos_policy_id = $11 WHERE id = $9 AND revision = $10",
             args![
                 network.name,
                 network.description,
@@ -224,6 +228,7 @@ pub(crate) async fn update(tx: &mut Tx, network: &Network) -> Result<(), Error> 
                 network.updated_at,
                 network.id,
                 network.revision,
+                network.qos_policy_id,
             ],
         )
         .await?;

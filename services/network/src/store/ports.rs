@@ -10,7 +10,8 @@ use crate::store::{Reader, Result, ips, json, port_links, tags, text};
 
 const SELECT: &str = "SELECT p.id, p.project_id, p.network_id, p.name, p.description, p.mac, p.admin_state_up, \
      p.status, p.device_id, p.device_owner, p.host, p.next_host, p.vnic_type, p.profile, p.port_security_enabled, \
-     p.address_pairs, p.dhcp_options, p.revision, p.created_at, p.updated_at, n.project_id AS network_project \
+     p.address_pairs, p.dhcp_options, p.qos_policy_id, n.qos_policy_id AS qos_network_policy_id, p.revision, \
+     p.created_at, p.updated_at, n.project_id AS network_project \
      FROM ports p JOIN networks n ON n.id = p.network_id";
 
 impl FromRow for Port {
@@ -38,6 +39,8 @@ impl FromRow for Port {
             port_security_enabled: row.get("port_security_enabled")?,
             address_pairs: json(row, "address_pairs")?,
             dhcp_options: json(row, "dhcp_options")?,
+            qos_policy_id: row.get("qos_policy_id")?,
+            qos_network_policy_id: row.get("qos_network_policy_id")?,
             revision: row.get("revision")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
@@ -82,8 +85,8 @@ pub(crate) async fn insert(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
         .exec(
             "INSERT INTO ports (id, project_id, network_id, name, description, mac, admin_state_up, status, device_id, \
              device_owner, host, vnic_type, profile, port_security_enabled, address_pairs, dhcp_options, revision, \
-             created_at, updated_at, next_host) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+             created_at, updated_at, next_host, qos_policy_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
              ON CONFLICT (network_id, mac) DO NOTHING",
             args![
                 port.id,
@@ -106,6 +109,7 @@ pub(crate) async fn insert(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
                 port.created_at,
                 port.updated_at,
                 port.next_host,
+                port.qos_policy_id,
             ],
         )
         .await?;
@@ -119,8 +123,8 @@ pub(crate) async fn update(tx: &mut Tx, port: &Port) -> Result<(), Error> {
             "UPDATE ports SET name = $1, description = $2, mac = $3, admin_state_up = $4, \
              status = CASE WHEN host = $8 AND device_id = $6 THEN status ELSE $5 END, device_id = $6, \
              device_owner = $7, host = $8, vnic_type = $9, profile = $10, port_security_enabled = $11, \
-             address_pairs = $12, dhcp_options = $13, revision = revision + 1, updated_at = $14, next_host = $17 \
-             WHERE id = $15 AND revision = $16",
+             address_pairs = $12, dhcp_options = $13, revision = revision + 1, updated_at = $14, next_host = $17, \
+             qos_policy_id = $18 WHERE id = $15 AND revision = $16",
             args![
                 port.name,
                 port.description,
@@ -139,6 +143,7 @@ pub(crate) async fn update(tx: &mut Tx, port: &Port) -> Result<(), Error> {
                 port.id,
                 port.revision,
                 port.next_host,
+                port.qos_policy_id,
             ],
         )
         .await?;

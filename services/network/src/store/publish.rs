@@ -14,11 +14,11 @@ use nephos_types::Timestamp;
 use crate::model::network::Network;
 use crate::model::port::{FixedIp as FixedIpOfPort, Port};
 use crate::model::spec::{
-    AddressPair, DhcpOption, FixedIp, KIND_NETWORK, KIND_PORT, KIND_SECURITY_GROUP, NetworkSpec,
-    PortSpec, SecurityGroupSpec, SubnetSpec,
+    AddressPair, DhcpOption, FixedIp, KIND_NETWORK, KIND_PORT, KIND_SECURITY_GROUP, Limits,
+    NetworkSpec, PortSpec, SecurityGroupSpec, SubnetSpec,
 };
 use crate::model::subnet::Subnet;
-use crate::store::{Reader, Result, entries, networks, security_groups, stale, subnets};
+use crate::store::{Reader, Result, entries, networks, qos, security_groups, stale, subnets};
 
 /// The topic that hosts' polls listen to.
 pub(crate) const FEED: &str = "network.feed";
@@ -96,7 +96,8 @@ async fn to_host(
     let mut telling = Telling::begin(tx, now, (FEED, host), &ids).await?;
     let mut marks = Vec::new();
     if let Some(port) = port {
-        telling.want(KIND_PORT, &port.id, &port_spec(port))?;
+        let limits = qos::limits_of(tx, port).await?;
+        telling.want(KIND_PORT, &port.id, &port_spec(port, limits))?;
     }
     for group in groups {
         marks.extend(add_group(tx, &mut telling, group).await?);
@@ -201,7 +202,17 @@ pub(crate) async fn is_up(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
     Ok(state.as_deref() == Some("up"))
 }
 
-fn port_spec(port: &Port) -> PortSpec {
+/// Tells the hosts of a guest's port what it is now.
+pub(crate) async fn port_again(tx: &mut Tx, now: Timestamp, port: &Port) -> Result<(), Error> {
+    let limits = qos::limits_of(tx, port).await?;
+    for host in hosts_of(Some(port)) {
+        let spot = place(&host, KIND_PORT, &port.id);
+        feed::publish_changed(tx, now, spot, &port_spec(port, limits)).await?;
+    }
+    Ok(())
+}
+
+fn port_spec(port: &Port, limits: Limits) -> PortSpec {
     PortSpec {
         id: port.id.clone(),
         network_id: port.network_id.clone(),
@@ -240,6 +251,7 @@ fn port_spec(port: &Port) -> PortSpec {
                 ip_version: option.ip_version,
             })
             .collect(),
+        limits,
         space: port.has_space(),
     }
 }

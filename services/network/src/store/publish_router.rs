@@ -10,11 +10,12 @@ use nephos_types::Timestamp;
 use crate::model::port::{Port, ROUTER_GATEWAY, ROUTER_INTERFACE};
 use crate::model::router::Router;
 use crate::model::spec::{
-    FloatingIpSpec, KIND_NETWORK, KIND_PORT, KIND_ROUTER, RouterGateway, RouterLeg, RouterSpec,
+    FloatingIpSpec, KIND_NETWORK, KIND_PORT, KIND_ROUTER, Limits, RouterGateway, RouterLeg,
+    RouterSpec,
 };
 use crate::model::subnet::Subnet;
 use crate::store::publish::{ensure_network, place};
-use crate::store::{Reader, Result, floating_ips, hosts, ports, routers, stale, subnets};
+use crate::store::{Reader, Result, floating_ips, hosts, ports, qos, routers, stale, subnets};
 
 /// A router as its host is to have it. A router with something to do that lives nowhere gets a home, if one is alive.
 pub(crate) async fn router(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
@@ -41,13 +42,21 @@ pub(crate) async fn router(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), 
         .map(|port| port.network_id.clone())
         .collect();
     let nets = subnets_of(tx, &networks).await?;
+    let mut limits = HashMap::new();
+    for port in legs.iter().chain(&gateway) {
+        limits.insert(port.id.clone(), qos::limits_of(tx, port).await?);
+    }
+    let leg = |port: &Port| RouterLeg {
+        limits: limits.get(&port.id).copied().unwrap_or_default(),
+        ..leg(port, &nets)
+    };
     let spec = RouterSpec {
         id: found.id.clone(),
         project_id: found.project_id.clone(),
         admin_state_up: found.admin_state_up,
-        interfaces: legs.iter().map(|port| leg(port, &nets)).collect(),
+        interfaces: legs.iter().map(leg).collect(),
         gateway: gateway.as_ref().map(|port| RouterGateway {
-            leg: leg(port, &nets),
+            leg: leg(port),
             nexthops: port
                 .fixed_ips
                 .iter()
@@ -170,5 +179,6 @@ fn leg(port: &Port, subnets: &HashMap<String, Subnet>) -> RouterLeg {
         network_id: port.network_id.clone(),
         mac: port.mac.clone(),
         addresses: port.fixed_ips.iter().filter_map(address).collect(),
+        limits: Limits::default(),
     }
 }

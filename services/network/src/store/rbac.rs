@@ -155,6 +155,11 @@ pub(crate) async fn users_of(
             "SELECT DISTINCT p.project_id FROM subnet_pools p JOIN address_scopes a ON a.id = p.address_scope_id \
              WHERE a.id = $1 AND p.project_id <> a.project_id"
         }
+        // Of these its owner counts as well, as with Neutron's `get_bound_project_ids`.
+        ("qos_policy", _) => {
+            "SELECT project_id FROM ports WHERE qos_policy_id = $1 AND project_id <> '' \
+             UNION SELECT project_id FROM networks WHERE qos_policy_id = $1 AND project_id <> ''"
+        }
         _group => {
             "SELECT DISTINCT p.project_id FROM ports p JOIN port_groups l ON l.port_id = p.id \
              JOIN security_groups g ON g.id = l.security_group_id WHERE g.id = $1 AND p.project_id <> g.project_id"

@@ -52,6 +52,8 @@ pub(crate) enum How {
     Rest(&'static Rest),
     SecurityGroup,
     RbacPolicy,
+    /// A rule of a QoS policy.
+    BandwidthRule,
     RouterInterface,
     RouterGateway,
     /// Routes that a router has beside those of its interfaces.
@@ -211,15 +213,13 @@ const AWAY: &[(&str, &str)] = &[
 ];
 
 /// Attributes that the original has and that are nothing in this cloud.
-const NOTHING_HERE: [(&str, &str); 10] = [
+const NOTHING_HERE: [(&str, &str); 8] = [
     ("OS::Heat::DeployedServer", "os_collect_config"),
     ("OS::Heat::WaitConditionHandle", "token"),
     ("OS::Neutron::Net", "l2_adjacency"),
-    ("OS::Neutron::Net", "qos_policy_id"),
     ("OS::Neutron::Net", "segments"),
     ("OS::Neutron::Port", "dns_assignment"),
     ("OS::Neutron::Port", "propagate_uplink_status"),
-    ("OS::Neutron::Port", "qos_policy_id"),
     ("OS::Nova::Server", "console_urls"),
     ("OS::Nova::Server", "os_collect_config"),
 ];
@@ -316,6 +316,7 @@ impl Kind {
             How::Rest(_)
                 | How::SecurityGroup
                 | How::RbacPolicy
+                | How::BandwidthRule
                 | How::RouterInterface
                 | How::RouterGateway
                 | How::ExtraRoutes

@@ -144,6 +144,11 @@ async fn begin(
         row.external = true;
         row.data.insert("external_id".to_owned(), json!(id));
     }
+    // Who is told where to signal may do so before this process has noted what it made.
+    if kind::find(&row.target).is_some_and(resource::is_signalled) {
+        let key = row.data.entry("signal_key");
+        key.or_insert_with(|| json!(resource::new_key()));
+    }
     crash_point!("stack.begin");
     ground.save("begin", &row, true).await?;
     crash_point!("stack.begun");

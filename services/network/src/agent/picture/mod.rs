@@ -2,11 +2,13 @@
 //!
 //! Names: bridge `br<vni>`, tunnel `vx<vni>`, tap as the port says; `hr-`/`hg-` and 11 characters of the port's id are
 //! the host's ends of a router's legs (`qr-`/`qg-` inside), `nm-` and 11 characters of the network's id leads to the
-//! network's metadata space. Spaces are `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of
-//! the port's id where a port is not a guest's.
+//! network's metadata space; `ifb` and 11 characters of a port's id is the way round for packets of a port that may not send
+//! as fast as it can. Spaces are `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of the port's
+//! id where a port is not a guest's.
 
 mod firewall;
 mod router;
+mod shape;
 mod space;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -395,8 +397,15 @@ fn port(
     if spec.tap != format!("tap{}", short(&spec.id)) {
         return Err(format!("{} is not the name of its tap", spec.tap));
     }
+    let limited = shape::Limited {
+        link: &spec.tap,
+        port: &spec.id,
+        mtu: place.spec.mtu,
+    };
     if spec.space {
-        return space::draw(picture, &settings.port_space(&spec.id), spec, mac, place);
+        space::draw(picture, &settings.port_space(&spec.id), spec, mac, place)?;
+        shape::draw(picture, &limited, &spec.limits);
+        return Ok(());
     }
     let link = Link {
         mtu: Some(place.spec.mtu),
@@ -419,6 +428,7 @@ fn port(
             host: None,
         });
     }
+    shape::draw(picture, &limited, &spec.limits);
     let guest = Guest::of(spec, mac, place.spec, &place.routers);
     picture.guests.insert(spec.tap.clone(), guest);
     let asker = Asker {

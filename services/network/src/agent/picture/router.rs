@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::shape::{self, Limited};
 use super::{Leg, Picture, Place, own, pair, quiet, set, short, whole};
 use crate::agent::Settings;
 use crate::agent::documents::Owner;
@@ -86,6 +87,12 @@ fn draw_leg(
     let owner = picture.spaces.get(space).cloned();
     let owner = owner.ok_or_else(|| format!("{space} is nobody's"))?;
     pair(picture, space, place, &ends, &owner);
+    let limited = Limited {
+        link: &ends.outside,
+        port: &leg.port_id,
+        mtu: place.spec.mtu,
+    };
+    shape::draw(picture, &limited, &leg.limits);
     let own = picture.plane.space(space);
     own.addresses
         .extend(leg.addresses.iter().map(|net| Address {

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::agent::tests_bench::{id, network, port, rule, settings, tap};
 use crate::driver::plane::Chain;
-use crate::model::spec::{KIND_NETWORK, RemotePort, RouterLeg, RouterSpec, Segment};
+use crate::model::spec::{KIND_NETWORK, Limit, Limits, RemotePort, RouterLeg, RouterSpec, Segment};
 
 fn documents() -> Documents {
     let mut documents = Documents::default();
@@ -141,6 +141,64 @@ fn the_order_of_rules_and_of_documents_changes_nothing() {
     assert_eq!(with(vec![a.clone(), b.clone()]), with(vec![b, a]));
 }
 
+/// Limits of 2 and 1 Mbit/s.
+const LIMITS: Limits = Limits {
+    ingress: Some(Limit {
+        kbps: 2000,
+        burst_kbits: 1600,
+    }),
+    egress: Some(Limit {
+        kbps: 1000,
+        burst_kbits: 800,
+    }),
+};
+
+#[test]
+fn what_goes_to_a_guest_is_limited_at_its_tap_and_what_comes_from_it_on_a_way_round() {
+    let mut documents = documents();
+    documents.ports.get_mut(&id(11)).unwrap().limits = LIMITS;
+    let picture = drawn(&documents);
+    let host = &picture.plane.spaces[HOST];
+    let ifb = tap(11).replace("tap", "ifb");
+    assert_eq!(host.links[&ifb].kind, LinkKind::Ifb);
+    assert_eq!(host.detours[&tap(11)], ifb);
+    let rates = [&host.limits[&tap(11)], &host.limits[&ifb]];
+    assert_eq!(rates.map(|rate| rate.bytes), [250_000, 125_000]);
+    let owner = &picture.links[&(HOST.to_owned(), ifb)];
+    assert_eq!(*owner, Owner::new(KIND_PORT, id(11)));
+    documents.ports.get_mut(&id(11)).unwrap().limits.egress = None;
+    let one_way = drawn(&documents).plane.spaces[HOST].clone();
+    assert_eq!((one_way.limits.len(), one_way.detours.len()), (1, 0));
+}
+
+#[test]
+fn a_leg_of_a_router_is_limited_at_its_end_on_the_host() {
+    let mut documents = documents();
+    let router = RouterSpec {
+        id: id(100),
+        project_id: String::new(),
+        admin_state_up: true,
+        interfaces: vec![RouterLeg {
+            port_id: id(101),
+            network_id: id(1),
+            mac: "fa:16:3e:00:00:65".into(),
+            addresses: Vec::new(),
+            limits: LIMITS,
+        }],
+        gateway: None,
+        routes: Vec::new(),
+        floating_ips: Vec::new(),
+    };
+    documents.routers.insert(id(100), router);
+    let picture = drawn(&documents);
+    let host = &picture.plane.spaces[HOST];
+    let limited: Vec<&str> = host.limits.keys().map(String::as_str).collect();
+    let leg = tap(101).replace("tap", "hr-");
+    let ifb = tap(101).replace("tap", "ifb");
+    assert_eq!(limited, [leg.as_str(), ifb.as_str()]);
+    assert_eq!(host.detours[&leg], ifb);
+}
+
 #[test]
 fn a_route_that_no_leg_carries_is_a_problem_and_a_router_that_is_off_is_not_there() {
     let mut documents = documents();
@@ -149,6 +207,7 @@ fn a_route_that_no_leg_carries_is_a_problem_and_a_router_that_is_off_is_not_ther
         network_id: id(1),
         mac: "fa:16:3e:00:00:65".into(),
         addresses: vec!["10.0.0.1/24".parse().unwrap()],
+        limits: Limits::default(),
     };
     let route = |net: &str, hop: &str| crate::model::spec::Route {
         destination: net.parse().unwrap(),

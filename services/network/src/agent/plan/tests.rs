@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::driver::plane::{Chain, Mac, Table, TableName};
+use crate::driver::plane::{Chain, Mac, Rate, Table, TableName};
 
 const TABLE: TableName = TableName {
     family: "bridge",
@@ -79,6 +79,14 @@ fn show(step: &Step) -> String {
         Step::RemoveLink { name, .. } => format!("remove {name}"),
         Step::ShapeLink { name, .. } => format!("shape {name}"),
         Step::SwitchLink { name, up, .. } => format!("{name} {}", if *up { "on" } else { "off" }),
+        Step::Limit { name, rate, .. } => match rate {
+            Some(_) => format!("limit {name}"),
+            None => format!("unlimit {name}"),
+        },
+        Step::Detour { name, by, .. } => match by {
+            Some(by) => format!("lead {name} by {by}"),
+            None => format!("lead {name} straight"),
+        },
         Step::Set { path, .. } => format!("set {path}"),
         Step::Addresses(_, change) => {
             format!("addresses -{} +{}", change.remove.len(), change.add.len())
@@ -110,6 +118,74 @@ fn a_guest_is_let_in_after_its_filters_stand() {
         "tapx on",
     ];
     check(&wanted(), &Plane::default(), true, &expected);
+}
+
+/// The guest is limited both ways.
+fn limited() -> Plane {
+    let mut plane = wanted();
+    let host = plane.space(HOST);
+    host.links.insert("ifbx".into(), link(LinkKind::Ifb, None));
+    let rate = Rate {
+        bytes: 1000,
+        burst: 1468,
+    };
+    host.limits.insert("tapx".into(), rate);
+    host.limits.insert("ifbx".into(), rate);
+    host.detours.insert("tapx".into(), "ifbx".into());
+    plane
+}
+
+#[test]
+fn a_guest_is_let_in_after_its_limits_stand() {
+    let expected = [
+        "set bridge/x",
+        "add br1",
+        "add ifbx",
+        "add tapx",
+        "set ipv6/conf/br1/disable_ipv6",
+        "tables",
+        "shape br1",
+        "shape ifbx",
+        "shape tapx",
+        "forwards -0 +1",
+        "limit ifbx",
+        "limit tapx",
+        "lead tapx by ifbx",
+        "br1 on",
+        "ifbx on",
+        "tapx on",
+    ];
+    check(&limited(), &Plane::default(), true, &expected);
+    check(&limited(), &limited(), true, &[]);
+}
+
+#[test]
+fn a_limit_that_differs_is_set_and_one_that_is_not_wanted_goes_unless_nothing_may() {
+    let mut other = limited();
+    let host = other.space(HOST);
+    host.limits.get_mut("tapx").unwrap().burst += 1;
+    host.detours.insert("tapx".into(), String::new());
+    let expected = ["limit tapx", "lead tapx by ifbx"];
+    check(&limited(), &other, false, &expected);
+    let expected = ["lead tapx straight", "remove ifbx", "unlimit tapx"];
+    check(&wanted(), &limited(), true, &expected);
+    check(&wanted(), &limited(), false, &[]);
+}
+
+#[test]
+fn a_way_round_that_is_made_anew_is_limited_and_led_by_anew() {
+    let mut without = limited();
+    let host = without.space(HOST);
+    host.links.remove("ifbx");
+    host.limits.remove("ifbx");
+    let expected = [
+        "add ifbx",
+        "shape ifbx",
+        "limit ifbx",
+        "lead tapx by ifbx",
+        "ifbx on",
+    ];
+    check(&limited(), &without, true, &expected);
 }
 
 #[test]

@@ -305,6 +305,7 @@ pub fn port(n: u8, network: u8, ips: &[&str], groups: &[u8]) -> PortSpec {
         admin_state_up: true,
         dns_name: format!("guest-{n}"),
         dhcp_options: Vec::new(),
+        limits: Limits::default(),
         space: false,
     }
 }

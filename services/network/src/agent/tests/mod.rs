@@ -5,6 +5,7 @@
 pub mod bench;
 mod facts;
 mod guest_services;
+mod limits;
 mod restart;
 mod routers;
 mod simulated;

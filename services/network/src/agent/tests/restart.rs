@@ -14,7 +14,7 @@ fn fill(bench: &mut Bench) {
         .groups
         .insert(id(2), group(2, vec![rule(json!({}))]));
     bench.port(11, &[1]);
-    bench.port(12, &[1, 2]);
+    bench.port(12, &[1, 2]).limits = super::limits::both_ways(2000);
     let network = bench.documents.networks.get_mut(&id(1)).unwrap();
     network.remote.push(RemotePort {
         mac: mac(50).to_string(),
@@ -29,6 +29,7 @@ fn everything() -> BTreeSet<String> {
     let words = "ip -o link show up | awk '{print \"up\", $2}'; \
                  ip -o link | sed 's/@if[0-9]*//' | sed -n 's/^[0-9]*: \\([^:]*\\):.* \\(mtu [0-9]*\\).*\\(master [^ ]*\\).*/\\1 \\2 \\3/p'; \
                  ip -o link | awk '{print $2}'; bridge fdb | grep -v permanent; ip neigh show nud permanent; \
+                 tc qdisc | grep -E 'tbf|ingress' | sed 's/ [0-9a-f]*: / /'; \
                  bridge fdb | grep 'dst'; ls /run/netns 2>/dev/null; nft -s list ruleset";
     for line in shell(words).lines() {
         let line = line.split("@if").next().unwrap_or(line);

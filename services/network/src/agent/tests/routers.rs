@@ -23,6 +23,7 @@ pub(super) fn add_router(bench: &mut Bench, fips: &[(&str, &str)]) {
         network_id: id(network),
         mac: mac(n).to_string(),
         addresses: vec![net.parse().unwrap()],
+        limits: Limits::default(),
     };
     let fips = fips.iter().map(|(floating, fixed)| FloatingIpSpec {
         id: String::new(),

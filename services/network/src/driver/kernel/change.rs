@@ -23,7 +23,7 @@ use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLA
 
 use super::look::PROTOCOL;
 use super::netlink::Route;
-use super::{child, namespaces, nft, packets, tap};
+use super::{child, namespaces, nft, packets, shape, tap};
 use crate::driver::plane::{Address, Forward, HOST, Link, LinkKind, Mac, Neighbour, RouteEntry};
 use crate::driver::{Change, DriverError, Step};
 
@@ -34,6 +34,8 @@ pub fn space(step: &Step) -> &str {
         Step::RemoveLink { space, .. }
         | Step::ShapeLink { space, .. }
         | Step::SwitchLink { space, .. }
+        | Step::Limit { space, .. }
+        | Step::Detour { space, .. }
         | Step::Set { space, .. }
         | Step::Announce { space, .. }
         | Step::Tables { space, .. }
@@ -55,6 +57,10 @@ pub fn change(step: &Step) -> Result<(), DriverError> {
         Step::RemoveLink { name, .. } => named("remove link", name, remove_link(name)),
         Step::ShapeLink { name, link, .. } => named("change link", name, shape_link(name, link)),
         Step::SwitchLink { name, up, .. } => named("switch link", name, switch_link(name, *up)),
+        Step::Limit { name, rate, .. } => named("limit", name, shape::limit(name, rate.as_ref())),
+        Step::Detour { name, by, .. } => {
+            named("lead round", name, shape::detour(name, by.as_deref()))
+        }
         Step::Set { path, value, .. } => named("set net/", path, set(path, value)),
         Step::Addresses(_, wanted) => each(wanted, address, |one| {
             format!("address {} of {}", one.net, one.link)
@@ -117,7 +123,7 @@ fn each<T>(
     first.map_or(Ok(()), Err)
 }
 
-fn is_gone(why: &io::Error) -> bool {
+pub(super) fn is_gone(why: &io::Error) -> bool {
     let gone = [libc::ENOENT, libc::ENODEV, libc::EADDRNOTAVAIL, libc::ESRCH];
     why.raw_os_error().is_some_and(|code| gone.contains(&code))
         || why.kind() == io::ErrorKind::NotFound
@@ -128,6 +134,7 @@ fn add_link(name: &str, link: &Link, peer: Option<&Link>) -> io::Result<()> {
         LinkKind::Tap => return tap::ensure(name),
         LinkKind::Loopback | LinkKind::Foreign(_) => return Ok(()),
         LinkKind::Bridge => (InfoKind::Bridge, bridge()),
+        LinkKind::Ifb => return create_of(name, link, vec![LinkInfo::Kind(InfoKind::Ifb)]),
         LinkKind::Vxlan { vni, local, port } => {
             let end = match local {
                 IpAddr::V4(ip) => InfoVxlan::Local(*ip),
@@ -166,9 +173,12 @@ fn bridge() -> InfoData {
 }
 
 fn create(name: &str, link: &Link, (kind, data): (InfoKind, InfoData)) -> io::Result<()> {
+    create_of(name, link, vec![LinkInfo::Kind(kind), LinkInfo::Data(data)])
+}
+
+fn create_of(name: &str, link: &Link, info: Vec<LinkInfo>) -> io::Result<()> {
     let mut wanted = message(name);
     body(&mut wanted, link);
-    let info = vec![LinkInfo::Kind(kind), LinkInfo::Data(data)];
     wanted.attributes.push(LinkAttribute::LinkInfo(info));
     Route::open()?.change(
         RouteNetlinkMessage::NewLink(wanted),

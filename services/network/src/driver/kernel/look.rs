@@ -23,6 +23,7 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{Route, name_of};
+use super::shape;
 use crate::driver::DriverError;
 use crate::driver::plane::{
     Address, Forward, HOST, Link, LinkKind, Mac, Neighbour, RouteEntry, Space,
@@ -99,6 +100,7 @@ fn gather(route: &mut Route, name: &str, like: &Space, space: &mut Space) -> io:
         .filter(|address| like.addresses.contains(address) || takes(name, space, address))
         .collect();
     space.routes = routes(route, &names)?;
+    shape::look(route, &names, like, space)?;
     if name == HOST {
         let ours = |index: u32| {
             let name = names.get(&index)?;
@@ -148,6 +150,7 @@ fn is_ours(name: &str, link: &Link) -> bool {
                 .iter()
                 .any(|prefix| name.strip_prefix(prefix).is_some_and(is_short_id))
         }
+        LinkKind::Ifb => name.strip_prefix("ifb").is_some_and(is_short_id),
         LinkKind::Loopback | LinkKind::Foreign(_) => false,
     }
 }
@@ -209,6 +212,7 @@ fn detail(link: &mut Link, info: &LinkInfo) {
     match info {
         LinkInfo::Kind(InfoKind::Bridge) => link.kind = LinkKind::Bridge,
         LinkInfo::Kind(InfoKind::Tun) => link.kind = LinkKind::Tap,
+        LinkInfo::Kind(InfoKind::Ifb) => link.kind = LinkKind::Ifb,
         LinkInfo::Kind(InfoKind::Veth) => {
             link.kind = LinkKind::Veth {
                 space: String::new(),

@@ -11,6 +11,7 @@ mod namespaces;
 mod netlink;
 mod nft;
 mod packets;
+mod shape;
 mod tap;
 
 use std::collections::BTreeMap;

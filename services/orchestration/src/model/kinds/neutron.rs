@@ -17,6 +17,16 @@ pub(super) const SPECS: Prop =
 pub(super) const TAGS: Prop = list("tags", "The tags to be added to the thing.").in_place();
 pub(super) const DESCRIPTION: Prop = text("description", "A description for people.").in_place();
 
+/// By name or id.
+pub(super) const QOS: Prop = text(
+    "qos_policy",
+    "The name or ID of the QoS policy that says how fast packets pass.",
+)
+.in_place();
+/// What it is in bodies.
+const QOS_FIELD: (&str, &str, &str) = ("qos_policy", "qos_policy_id", "qos/policies");
+const QOS_SHOWN: (&str, &str) = ("qos_policy_id", "The QoS policy ID.");
+
 pub(super) const PROJECT: Prop = text(
     "tenant_id",
     "The ID of the project that is to own it, if not the stack's; for administrators.",
@@ -44,6 +54,7 @@ const NET: &[Prop] = &[
         "availability_zone_hints",
         "Availability zone candidates for the network.",
     ),
+    QOS,
 ];
 const POOL: &[Prop] = &[
     text("start", "Start address for the allocation pool.").required(),
@@ -333,8 +344,9 @@ pub(in crate::model) const KINDS: &[Kind] = &[
                 "mtu",
                 "The maximum transmission unit size (in bytes) for the network.",
             ),
+            QOS_SHOWN,
         ],
-        how: rest!("/v2.0/networks", "network", "networks", &[]),
+        how: rest!("/v2.0/networks", "network", "networks", &[QOS_FIELD]),
     },
     Kind {
         name: "OS::Neutron::Subnet",
@@ -394,6 +406,7 @@ pub(in crate::model) const KINDS: &[Kind] = &[
                 "port_security_enabled",
                 "Port security enabled of the port.",
             ),
+            QOS_SHOWN,
         ],
         how: rest!(
             "/v2.0/ports",
@@ -402,7 +415,8 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             &[
                 ("network", "network_id", "networks"),
                 ("network_id", "network_id", "networks"),
-                ("security_groups", "security_groups", "security-groups")
+                ("security_groups", "security_groups", "security-groups"),
+                QOS_FIELD
             ]
         ),
     },

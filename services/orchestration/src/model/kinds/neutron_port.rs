@@ -1,6 +1,6 @@
 //! The properties of ports, also of those that are made for a server.
 
-use super::neutron::{DESCRIPTION, NAME, SPECS, TAGS, UP};
+use super::neutron::{DESCRIPTION, NAME, QOS, SPECS, TAGS, UP};
 use crate::model::property::{Prop, Rule, boolean, list, text};
 
 const FIXED_IP: &[Prop] = &[
@@ -74,6 +74,7 @@ pub(super) const PORT: &[Prop] = &[
     PAIRS,
     SECURED,
     VNIC,
+    QOS,
 ];
 
 /// What may be said of a port besides where it is.

@@ -2,7 +2,7 @@
 //! prefixes, scopes of addresses.
 
 use super::limit;
-use super::neutron::{NAME, PROJECT, TAGS, UP, rest};
+use super::neutron::{DESCRIPTION, NAME, PROJECT, TAGS, UP, rest};
 use crate::model::kind::{How, Kind, Limits, Rest};
 use crate::model::property::{Prop, Rule, boolean, integer, list, text};
 
@@ -167,6 +167,7 @@ const RBAC: &[Prop] = &[
         "security_group",
         "address_scope",
         "subnetpool",
+        "qos_policy",
     ])),
     text(
         "target_tenant",
@@ -203,7 +204,54 @@ const ROUTES: &[Prop] = &[
         .of(&[destination(), nexthop()]),
 ];
 
+const POLICY: &[Prop] = &[
+    NAME,
+    DESCRIPTION,
+    PROJECT,
+    boolean(
+        "shared",
+        "Whether this QoS policy should be shared to other tenants.",
+    )
+    .in_place()
+    .default("false"),
+];
+const fn kbits(name: &'static str, doc: &'static str) -> Prop {
+    integer(name, doc)
+        .in_place()
+        .rule(Rule::Range(0, i32::MAX as i64))
+}
+const BANDWIDTH: &[Prop] = &[
+    text("policy", "ID or name of the QoS policy.").required(),
+    text(
+        "tenant_id",
+        "A rule is its policy's project's, whatever is said here.",
+    ),
+    kbits("max_kbps", "Max bandwidth in kbps.").required(),
+    kbits("max_burst_kbps", "Max burst bandwidth in kbps.").default("0"),
+    text(
+        "direction",
+        "Traffic direction from the point of view of the port.",
+    )
+    .in_place()
+    .default("\"egress\"")
+    .rule(Rule::Allowed(&["egress", "ingress"])),
+];
+
 pub(in crate::model) const KINDS: &[Kind] = &[
+    Kind {
+        name: "OS::Neutron::QoSPolicy",
+        doc: "A resource for a QoS policy: how fast the packets of those ports and networks may pass that have it. Who may make one is a manager of the project.",
+        props: POLICY,
+        attrs: &[("rules", "A list of all rules for the QoS policy.")],
+        how: rest!("/v2.0/qos/policies", "policy", "policies", &[]),
+    },
+    Kind {
+        name: "OS::Neutron::QoSBandwidthLimitRule",
+        doc: "A resource for a rule of a QoS policy. There is one for each direction at most.",
+        props: BANDWIDTH,
+        attrs: &[],
+        how: How::BandwidthRule,
+    },
     Kind {
         name: "OS::Neutron::ExtraRoute",
         doc: "A resource for a route that a router has beside those of its interfaces.",

@@ -232,6 +232,15 @@ fn waiting(work: &Work<'_>, action: &str, secs: f64, seen: Seen) -> Option<Outco
     ))
 }
 
+/// The secret of a URL by which a resource is signalled.
+pub(crate) fn new_key() -> String {
+    format!(
+        "{}{}",
+        nephos_runtime::ids::hex(),
+        nephos_runtime::ids::hex()
+    )
+}
+
 /// A URL at which anybody who has it may signal the resource, and the secret in it.
 pub(super) fn endpoint(work: &Work<'_>) -> (String, String) {
     let known = work
@@ -240,13 +249,7 @@ pub(super) fn endpoint(work: &Work<'_>) -> (String, String) {
         .get("signal_key")
         .and_then(Value::as_str)
         .map(str::to_owned);
-    let key = known.unwrap_or_else(|| {
-        format!(
-            "{}{}",
-            nephos_runtime::ids::hex(),
-            nephos_runtime::ids::hex()
-        )
-    });
+    let key = known.unwrap_or_else(new_key);
     let url = format!(
         "{}{}/resources/{}/signal?signal_id={}&signal_key={key}",
         work.cx.config.public_url,

@@ -1,6 +1,7 @@
 //! How each kind of resource is made, changed, looked at and removed. Every verb can be repeated: it looks first.
 
 mod aggregate;
+mod bandwidth;
 mod batches;
 mod block;
 mod block_admin;
@@ -202,6 +203,16 @@ impl Work<'_> {
     }
 }
 
+/// Whether somebody is told a URL by which to signal it.
+pub(crate) const fn is_signalled(kind: &Kind) -> bool {
+    matches!(
+        kind.how,
+        How::WaitHandle | How::ScalingPolicy | How::Deployment
+    )
+}
+
+pub(crate) use local::new_key;
+
 /// Makes the resource, or goes on with it.
 pub(crate) async fn ensure(work: &Work<'_>) -> Did {
     if work.row.external {
@@ -236,6 +247,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::Rest(rest) => rest::ensure(work, rest).await,
         How::SecurityGroup => network::security_group(work).await,
         How::RbacPolicy => rbac::ensure(work).await,
+        How::BandwidthRule => bandwidth::ensure(work).await,
         How::RouterInterface => network::interface(work).await,
         How::RouterGateway => network::gateway(work).await,
         How::ExtraRoutes => routes::ensure(work).await,
@@ -306,6 +318,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::Rest(rest) => rest::remove(work, rest).await,
         How::SecurityGroup => network::remove_group(work).await,
         How::RbacPolicy => rbac::remove(work).await,
+        How::BandwidthRule => bandwidth::remove(work).await,
         How::RouterInterface => network::remove_interface(work).await,
         How::RouterGateway => network::remove_gateway(work).await,
         How::ExtraRoutes => routes::remove(work).await,
@@ -349,6 +362,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
     match work.kind.map(|kind| kind.how) {
         Some(How::Rest(rest)) => rest::look(work, rest).await,
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
+        Some(How::BandwidthRule) => bandwidth::look(work).await,
         Some(How::RbacPolicy) => rbac::look(work, work.physical().unwrap_or_default()).await,
         Some(How::ExtraRoutes) => routes::look(work).await,
         Some(How::Server) => server::look(work).await,

@@ -61,6 +61,7 @@ async fn object(work: &Work<'_>) -> Result<String, Why> {
         "network" => "networks",
         "subnetpool" => "subnetpools",
         "address_scope" => "address-scopes",
+        "qos_policy" => "qos/policies",
         _group => "security-groups",
     };
     id_of(work, collection, work.text("object_id").unwrap_or_default()).await

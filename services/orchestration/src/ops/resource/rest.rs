@@ -292,8 +292,9 @@ pub(super) async fn id_of(work: &Work<'_>, collection: &str, given: &str) -> Res
     }
     let target = format!("/v2.0/{collection}?fields=id&name={}", encoded(given));
     let list = work.ask(&Ask::get("network", target)).await?;
+    let many = collection.rsplit('/').next().unwrap_or(collection);
     let found: Vec<&str> = list
-        .get(collection.replace('-', "_"))
+        .get(many.replace('-', "_"))
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
@@ -303,7 +304,10 @@ pub(super) async fn id_of(work: &Work<'_>, collection: &str, given: &str) -> Res
         [one] => Ok((*one).to_owned()),
         [] => Err(Why::Refused(format!(
             "Unable to find {} with name or id '{given}'",
-            collection.trim_end_matches('s')
+            match many {
+                "policies" => "QoS policy",
+                many => many.trim_end_matches('s'),
+            }
         ))),
         _several => Err(Why::Refused(format!(
             "Multiple {collection} are called '{given}'. Use an ID to be more specific."

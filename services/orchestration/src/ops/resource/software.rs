@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use base64::Engine as _;
+use nephos_runtime::crash_point;
 use nephos_types::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -242,6 +243,7 @@ pub(super) async fn deploy(work: &Work<'_>, action: &str) -> Did {
         software::remove_config(&mut tx, &found.config_id).await?;
     }
     tx.commit().await?;
+    crash_point!("stack.deployed");
     let seen = Seen::id(id).with("signal_key", key).with("endpoint", url);
     if waits {
         Ok(Outcome::Wait(seen, Duration::from_secs(60)))
