@@ -22,6 +22,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use nephos_runtime::crash_point;
@@ -38,6 +39,12 @@ use crate::model::spec::{LoadBalancerSpec, space};
 const CONNECTIONS: u32 = 20_000;
 /// Processes that may go on beside the one that answers, each for its last connections. With more of them the oldest ends.
 const LINGERING: usize = 8;
+/// A new process has so long to become the one that answers,
+const TAKE_OVER: Duration = Duration::from_secs(5);
+/// and is asked so often;
+const TICK: Duration = Duration::from_millis(2);
+/// after so many answers in a row it is.
+const SURE: u32 = 5;
 /// A process that does not answer so often is ended, and another one begun.
 const SILENT: u8 = 3;
 
@@ -276,13 +283,29 @@ impl Home {
             true => missing(&why),
             false => DriverError::Refused(format!("haproxy does not start: {why}")),
         })?;
-        let now = self
-            .current()
-            .map_err(|why| DriverError::failed("ask the new haproxy how it is", why))?;
-        match now {
-            Some(process) if process.config == config => Ok(()),
-            _other => Err(DriverError::failed("start haproxy", "it ended at once")),
+        self.taken_over(config)
+    }
+
+    /// Waits until the process of this configuration is the one that answers. The one before it shares the listening socket
+    /// until it has heard that it is to end, and may answer so long.
+    fn taken_over(&self, config: &Path) -> Result<(), DriverError> {
+        let failed = |why: String| DriverError::failed("start haproxy", why);
+        let (mut in_a_row, mut waited) = (0, Duration::ZERO);
+        while waited < TAKE_OVER {
+            let answers = self.current().map_err(|why| failed(why.to_string()))?;
+            let answers = answers.ok_or_else(|| failed("it ended at once".to_owned()))?;
+            in_a_row = if answers.config == config {
+                in_a_row + 1
+            } else {
+                0
+            };
+            if in_a_row == SURE {
+                return Ok(());
+            }
+            std::thread::sleep(TICK);
+            waited += TICK;
         }
+        Err(failed("the one before it goes on answering".to_owned()))
     }
 
     /// Ends too old processes, and removes configurations that nobody runs with.
