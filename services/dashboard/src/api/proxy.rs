@@ -8,12 +8,11 @@ use super::{fault, guard, signed};
 use crate::Dashboard;
 
 /// The services that pages may call.
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 8] = [
     "block",
     "compute",
     "identity",
     "image",
-    "load-balancer",
     "network",
     "object",
     "orchestration",
