@@ -74,29 +74,38 @@ fn lead_straight(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) {
     }
 }
 
-/// Limits, and then detours to where they are: what is limited never passes faster.
-fn shape(
+/// Limits stand before anything passes: what is limited never passes faster.
+fn limit(
     steps: &mut Vec<Step>,
     name: &str,
     (space, found): (&Space, &Space),
     may_remove: bool,
     fresh: &dyn Fn(&str) -> bool,
 ) {
-    let limit = |link: &String, rate| Step::Limit {
+    let step = |link: &String, rate| Step::Limit {
         space: name.to_owned(),
         name: link.clone(),
         rate,
     };
     for (link, rate) in &space.limits {
         if fresh(link) || found.limits.get(link) != Some(rate) {
-            steps.push(limit(link, Some(*rate)));
+            steps.push(step(link, Some(*rate)));
         }
     }
     let over = found.limits.keys().filter(|link| {
         let stays = space.links.contains_key(*link) && !fresh(link);
         may_remove && stays && !space.limits.contains_key(*link)
     });
-    steps.extend(over.map(|link| limit(link, None)));
+    steps.extend(over.map(|link| step(link, None)));
+}
+
+/// Detours lead to where limits are.
+fn lead_round(
+    steps: &mut Vec<Step>,
+    name: &str,
+    (space, found): (&Space, &Space),
+    fresh: &dyn Fn(&str) -> bool,
+) {
     for (link, by) in &space.detours {
         if fresh(link) || fresh(by) || found.detours.get(link) != Some(by) {
             steps.push(Step::Detour {
@@ -295,17 +304,22 @@ fn entries(
         }
         steps.push(Step::Addresses(own.clone(), change));
     }
-    shape(steps, name, (space, found), may_remove, &fresh);
-    for (link_name, link) in &space.links {
-        let was = found.links.get(link_name).filter(|_| !fresh(link_name));
-        if was.is_none_or(is_ours) && was.is_some_and(|was| was.up) != link.up {
-            steps.push(Step::SwitchLink {
-                space: own.clone(),
-                name: link_name.clone(),
-                up: link.up,
-            });
-        }
-    }
+    limit(steps, name, (space, found), may_remove, &fresh);
+    let switch = |(link_name, link): &(&String, &Link)| {
+        let was = found.links.get(*link_name).filter(|_| !fresh(link_name));
+        let differs = was.is_none_or(is_ours) && was.is_some_and(|was| was.up) != link.up;
+        differs.then(|| Step::SwitchLink {
+            space: own.clone(),
+            name: (*link_name).clone(),
+            up: link.up,
+        })
+    };
+    // A way round is open before anybody is led there, and whoever is to be led there is before it is let in.
+    let (ways, others): (Vec<_>, Vec<_>) =
+        (space.links.iter()).partition(|(_, link)| link.kind == LinkKind::Ifb);
+    steps.extend(ways.iter().filter_map(switch));
+    lead_round(steps, name, (space, found), &fresh);
+    steps.extend(others.iter().filter_map(switch));
     let routes = change(&space.routes, &found.routes, may_remove, &|entry| {
         entry.link.as_deref().is_some_and(fresh)
     });

@@ -8,7 +8,7 @@ use nephos_runtime::crash_point;
 
 use crate::Network;
 use crate::model::spec::{KIND_NETWORK, KIND_PORT, KIND_SECURITY_GROUP};
-use crate::store::stale::{self, GROUP_LEFT, NETWORK_LEFT};
+use crate::store::stale::{self, GROUP_LEFT, LIMITS, NETWORK_LEFT};
 use crate::store::{Pair, entries, publish, publish_qos};
 
 /// Ports whose entries are written by one transaction.
@@ -106,6 +106,7 @@ async fn of_whole(network: &Network, kind: &str, id: &str) -> Result<(), Error> 
             publish::group_again(&mut tx, now, id).await?;
             stale::members(&mut tx, now, id).await?;
         }
+        LIMITS => publish_qos::ports(&mut tx, now, &[id.to_owned()]).await?,
         _of_newer_release => {}
     }
     finish(tx).await

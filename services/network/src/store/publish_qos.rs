@@ -6,7 +6,7 @@ use nephos_db::{Db, Error, Tx, Where, args};
 use nephos_types::Timestamp;
 
 use crate::model::port::Port;
-use crate::store::{Pair, Reader, Result, ports as store, publish, publish_router};
+use crate::store::{Pair, Reader, Result, ports as store, publish, publish_router, stale};
 
 /// Ports that are read at a time.
 const AT_ONCE: usize = 500;
@@ -14,31 +14,19 @@ const AT_ONCE: usize = 500;
 const PLUGGED: &str =
     "SELECT p.host AS a, p.id AS b FROM ports p JOIN networks n ON n.id = p.network_id";
 
-/// A policy says something else: so do all ports that it is for.
+/// A policy says something else: so do all ports that it is for. There may be many, so they are looked at afterwards.
 pub(crate) async fn policy(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
-    let own = Where::group().eq("p.qos_policy_id", id);
-    let of_network = Where::group()
-        .eq("n.qos_policy_id", id)
-        .is_null("p.qos_policy_id");
-    let query = Where::new(PLUGGED).any(vec![own, of_network]);
-    all(tx, now, query).await
+    let marks = "INSERT INTO stale (mark, kind, id, since) SELECT $1 || p.id, $2, p.id, $3 FROM ports p \
+         JOIN networks n ON n.id = p.network_id WHERE (p.host <> '' OR p.next_host <> '') \
+         AND (p.qos_policy_id = $4 OR (p.qos_policy_id IS NULL AND n.qos_policy_id = $4))";
+    stale::limits(tx, now, marks, id).await
 }
 
-/// A network has another policy: so have its ports that have none of their own.
+/// A network has another policy: so have its ports that have none of their own, as above.
 pub(crate) async fn network(tx: &mut Tx, now: Timestamp, id: &str) -> Result<(), Error> {
-    let query = Where::new(PLUGGED)
-        .eq("p.network_id", id)
-        .is_null("p.qos_policy_id");
-    all(tx, now, query).await
-}
-
-async fn all(tx: &mut Tx, now: Timestamp, query: Where) -> Result<(), Error> {
-    let query = query
-        .raw("(p.host <> '' OR p.next_host <> '')", args![])
-        .tail("ORDER BY p.host, p.id");
-    let found: Vec<Pair> = tx.fetch_where(&query).await?;
-    let ids: Vec<String> = found.into_iter().map(|Pair(_, id)| id).collect();
-    ports(tx, now, &ids).await
+    let marks = "INSERT INTO stale (mark, kind, id, since) SELECT $1 || p.id, $2, p.id, $3 FROM ports p \
+         WHERE (p.host <> '' OR p.next_host <> '') AND p.qos_policy_id IS NULL AND p.network_id = $4";
+    stale::limits(tx, now, marks, id).await
 }
 
 /// Tells the hosts of these ports, in this order, what they are now.

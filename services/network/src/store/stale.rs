@@ -16,6 +16,8 @@ pub(crate) const TOPIC: &str = "network.stale";
 pub(crate) const NETWORK_LEFT: &str = "network_left";
 /// As above, of a security group.
 pub(crate) const GROUP_LEFT: &str = "group_left";
+/// How fast a port's packets pass may be something else.
+pub(crate) const LIMITS: &str = "limits";
 /// Marks looked at at a time.
 const AT_ONCE: i64 = 5000;
 
@@ -65,6 +67,19 @@ pub(crate) async fn host_moved(tx: &mut Tx, now: Timestamp, host: &str) -> Resul
     )
     .await?;
     tx.wake(Wake::new(TOPIC, ""));
+    Ok(())
+}
+
+/// Marks ports whose packets may pass at another rate: those that `marks` chooses, by the id of what has changed.
+pub(crate) async fn limits(
+    tx: &mut Tx,
+    now: Timestamp,
+    marks: &'static str,
+    of: &str,
+) -> Result<(), Error> {
+    if tx.exec(marks, args![fresh(), LIMITS, now, of]).await? > 0 {
+        tx.wake(Wake::new(TOPIC, ""));
+    }
     Ok(())
 }
 

@@ -150,9 +150,9 @@ fn a_guest_is_let_in_after_its_limits_stand() {
         "forwards -0 +1",
         "limit ifbx",
         "limit tapx",
+        "ifbx on",
         "lead tapx by ifbx",
         "br1 on",
-        "ifbx on",
         "tapx on",
     ];
     check(&limited(), &Plane::default(), true, &expected);
