@@ -287,17 +287,14 @@ impl Home {
     }
 
     /// Waits until the process of this configuration is the one that answers. The one before it shares the listening socket
-    /// until it has heard that it is to end, and may answer so long.
+    /// until it has heard that it is to end, and may answer so long, or hang up.
     fn taken_over(&self, config: &Path) -> Result<(), DriverError> {
-        let failed = |why: String| DriverError::failed("start haproxy", why);
         let (mut in_a_row, mut waited) = (0, Duration::ZERO);
         while waited < TAKE_OVER {
-            let answers = self.current().map_err(|why| failed(why.to_string()))?;
-            let answers = answers.ok_or_else(|| failed("it ended at once".to_owned()))?;
-            in_a_row = if answers.config == config {
-                in_a_row + 1
-            } else {
-                0
+            let current = self.current().ok().flatten();
+            in_a_row = match current {
+                Some(process) if process.config == config => in_a_row + 1,
+                _the_old_one_or_none => 0,
             };
             if in_a_row == SURE {
                 return Ok(());
@@ -305,7 +302,10 @@ impl Home {
             std::thread::sleep(TICK);
             waited += TICK;
         }
-        Err(failed("the one before it goes on answering".to_owned()))
+        Err(DriverError::failed(
+            "start haproxy",
+            "it does not answer once it runs",
+        ))
     }
 
     /// Ends too old processes, and removes configurations that nobody runs with.
