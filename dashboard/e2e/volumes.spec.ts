@@ -14,7 +14,12 @@ async function refused(page: Page, action: RegExp, why: string): Promise<void> {
   await expect(item).toHaveAttribute('aria-disabled', 'true');
   await expect(item).toHaveAccessibleDescription(why);
 }
-const select = (page: Page, name: string) => page.getByRole('checkbox', { name: `Select ${name}`, exact: true }).check({ force: true });
+// A message that comes up moves the list under the pointer: then it is clicked again.
+const select = (page: Page, name: string) =>
+  expect(async () => {
+    const box = page.getByRole('checkbox', { name: `Select ${name}`, exact: true });
+    if (!(await box.isChecked())) await box.check({ force: true, timeout: 5000 });
+  }).toPass();
 
 async function network(page: Page, name: string): Promise<void> {
   await go(page, 'Networks');

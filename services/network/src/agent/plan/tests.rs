@@ -182,8 +182,8 @@ fn a_way_round_that_is_made_anew_is_limited_and_led_by_anew() {
         "add ifbx",
         "shape ifbx",
         "limit ifbx",
-        "lead tapx by ifbx",
         "ifbx on",
+        "lead tapx by ifbx",
     ];
     check(&limited(), &without, true, &expected);
 }
