@@ -247,7 +247,7 @@ def test_traffic_goes_on_while_agents_are_killed_and_what_was_changed_by_hand_is
         long = pool.submit(ping, 12)
         for node in NODES:
             time.sleep(2)
-            os.kill(cluster.pid(f"agents-{node}"), signal.SIGKILL)
+            cluster.kill(f"agents-{node}")
         assert " 0% packet loss" in long.result(), long.result()
     host = next(node for node, server in cluster.guests() if server == two.id)
     inside = ("ip", "netns", "exec", f"nc-{host}")
@@ -412,7 +412,7 @@ def test_a_running_guest_whose_way_is_cut_off_goes_on_on_one_host(cluster, furni
         there = "node2" if source == "node1" else "node1"
         move_running(admin, server, there)
         time.sleep(delay)
-        os.kill(cluster.pid(f"agents-{source if killed == 'source' else there}"), signal.SIGKILL)
+        cluster.kill(f"agents-{source if killed == 'source' else there}")
         wait_for("nobody is at work on it", lambda: where().task_state is None, 120, 0.5)
         now = where()
         print(f"the agent of the host {killed} killed after {delay} s: {source} -> {now.hypervisor_hostname}")
@@ -459,7 +459,7 @@ def test_a_server_moves_to_another_host_and_back_with_its_disk_its_addresses_and
     for _ in range(3):
         time.sleep(1)
         for node in (first, other):
-            os.kill(cluster.pid(f"agents-{node}"), signal.SIGKILL)
+            cluster.kill(f"agents-{node}")
     moved("VERIFY_RESIZE")
     wait_for("it takes log-ins there", log_in, 180, 2)
     assert inside("cat kept") == "what it keeps"
