@@ -228,6 +228,7 @@ impl Drain<'_> {
                     let shown = self.get(&format!("/servers/{id}")).await?;
                     let why = "its owner has resized it, and until that is confirmed or reverted its disk is here as well";
                     stays(work, &part(shown, "server")?, why);
+                    work.explained.insert(one.uuid);
                 }
                 _evacuated => {}
             }
