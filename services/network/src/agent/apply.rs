@@ -85,15 +85,9 @@ fn owner(step: &Step, picture: &Picture) -> Owner {
             let mut all = add.iter().chain(remove);
             (space.as_str(), all.next().map(|one| &one.link))
         }
-        Step::Forwards(space, Change { add, remove }) => {
-            let mut all = add.iter().chain(remove);
-            (space.as_str(), all.next().map(|one| &one.link))
-        }
-        Step::Neighbours(space, Change { add, remove }) => {
-            let mut all = add.iter().chain(remove);
-            (space.as_str(), all.next().map(|one| &one.link))
-        }
-        Step::Announce { space, link, .. } => (space.as_str(), Some(link)),
+        Step::Forwards { space, link, .. }
+        | Step::Neighbours { space, link, .. }
+        | Step::Announce { space, link, .. } => (space.as_str(), Some(link)),
     };
     let of_link = link.and_then(|link| picture.links.get(&(space.to_owned(), link.clone())));
     let owner = of_link.or_else(|| picture.spaces.get(space));

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::tables::{self, Tables};
-use crate::driver::plane::{Address, Forward, HOST, Link, LinkKind, Neighbour, Plane, Space};
+use crate::driver::plane::{Address, Entries, HOST, Link, LinkKind, Plane, Space};
 use crate::driver::{Change, Step};
 
 /// What is known of the world.
@@ -281,18 +282,18 @@ fn entries(
 ) {
     let fresh = |link: &str| made.contains(&(name.to_owned(), link.to_owned()));
     let own = name.to_owned();
-    let forwards = change(&space.forwards, &found.forwards, may_remove, &|entry| {
-        fresh(&entry.link)
-    });
-    for change in by_link(forwards) {
-        steps.push(Step::Forwards(own.clone(), change));
-    }
-    let neighbours = change(&space.neighbours, &found.neighbours, may_remove, &|entry| {
-        fresh(&entry.link)
-    });
-    for change in by_link(neighbours) {
-        steps.push(Step::Neighbours(own.clone(), change));
-    }
+    let forwards = of_links(&space.forwards, &found.forwards, may_remove, &fresh);
+    steps.extend(forwards.map(|(link, change)| Step::Forwards {
+        space: own.clone(),
+        link,
+        change,
+    }));
+    let neighbours = of_links(&space.neighbours, &found.neighbours, may_remove, &fresh);
+    steps.extend(neighbours.map(|(link, change)| Step::Neighbours {
+        space: own.clone(),
+        link,
+        change,
+    }));
     let mut news: Vec<(String, Vec<IpAddr>)> = Vec::new();
     let addresses = change(&space.addresses, &found.addresses, may_remove, &|entry| {
         fresh(&entry.link)
@@ -332,32 +333,31 @@ fn entries(
     }
 }
 
-/// An entry of a link.
-trait OfLink {
-    fn link(&self) -> &str;
+/// What is missing and what is too much of each link's entries, which are often the very same. So one link's trouble is
+/// not another one's.
+fn of_links<'a, T: Ord + Copy>(
+    wanted: &'a Entries<T>,
+    found: &'a Entries<T>,
+    may_remove: bool,
+    fresh: &'a dyn Fn(&str) -> bool,
+) -> impl Iterator<Item = (String, Change<T>)> {
+    let gone = found.keys().filter(|link| !wanted.contains_key(*link));
+    wanted.keys().chain(gone).filter_map(move |link| {
+        let nothing = Arc::default();
+        let (wanted, found) = (wanted.get(link), found.get(link));
+        let (wanted, found) = (wanted.unwrap_or(&nothing), found.unwrap_or(&nothing));
+        let fresh = fresh(link);
+        if !fresh && Arc::ptr_eq(wanted, found) {
+            return None;
+        }
+        let change = change(wanted, found, may_remove, &|_| fresh)?;
+        Some((link.clone(), change))
+    })
 }
 
-impl OfLink for Address {
-    fn link(&self) -> &str {
-        &self.link
-    }
-}
-
-impl OfLink for Forward {
-    fn link(&self) -> &str {
-        &self.link
-    }
-}
-
-impl OfLink for Neighbour {
-    fn link(&self) -> &str {
-        &self.link
-    }
-}
-
-/// A change as one per link: so that one link's trouble is not another one's.
-fn by_link<T: OfLink>(all: Option<Change<T>>) -> Vec<Change<T>> {
-    let mut links: BTreeMap<String, Change<T>> = BTreeMap::new();
+/// A change of addresses as one per link.
+fn by_link(all: Option<Change<Address>>) -> Vec<Change<Address>> {
+    let mut links: BTreeMap<String, Change<Address>> = BTreeMap::new();
     let Some(Change { remove, add }) = all else {
         return Vec::new();
     };
@@ -366,11 +366,11 @@ fn by_link<T: OfLink>(all: Option<Change<T>>) -> Vec<Change<T>> {
         add: Vec::new(),
     };
     for entry in remove {
-        let link = links.entry(entry.link().to_owned());
+        let link = links.entry(entry.link.clone());
         link.or_insert_with(nothing).remove.push(entry);
     }
     for entry in add {
-        let link = links.entry(entry.link().to_owned());
+        let link = links.entry(entry.link.clone());
         link.or_insert_with(nothing).add.push(entry);
     }
     links.into_values().collect()

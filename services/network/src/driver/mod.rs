@@ -19,8 +19,9 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, DriverError>>;
 
 /// A host's data plane.
 pub trait Driver: Send + Sync {
-    /// Everything of ours that is there, but the content of tables; settings only as far as `wanted` names them.
-    fn look<'a>(&'a self, wanted: &'a Plane) -> Answer<'a, Plane>;
+    /// Everything of ours that is there, but the content of tables; settings only as far as `wanted` names them; forwarding
+    /// entries and neighbours, of which there may be very many, where `entries` are asked for.
+    fn look<'a>(&'a self, wanted: &'a Plane, entries: bool) -> Answer<'a, Plane>;
 
     /// What the tables of a space have in them now.
     fn tables<'a>(&'a self, space: &'a str) -> Answer<'a, BTreeMap<TableName, Listing>>;
@@ -162,9 +163,23 @@ pub enum Step {
     /// Routes.
     Routes(String, Change<RouteEntry>),
     /// Forwarding entries.
-    Forwards(String, Change<Forward>),
+    Forwards {
+        /// Where.
+        space: String,
+        /// The bridge's port.
+        link: String,
+        /// Which.
+        change: Change<Forward>,
+    },
     /// Neighbours.
-    Neighbours(String, Change<Neighbour>),
+    Neighbours {
+        /// Where.
+        space: String,
+        /// The bridge.
+        link: String,
+        /// Which.
+        change: Change<Neighbour>,
+    },
     /// Tell the neighbours of a link which addresses are here now.
     Announce {
         /// Where.

@@ -27,6 +27,9 @@ impl Plane {
     }
 }
 
+/// Entries by link; shared, because there are many, most do not change, and who compares them sees that by their place.
+pub type Entries<T> = BTreeMap<String, Arc<BTreeSet<T>>>;
+
 /// One network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Space {
@@ -36,10 +39,10 @@ pub struct Space {
     pub addresses: BTreeSet<Address>,
     /// Routes that we made.
     pub routes: BTreeSet<RouteEntry>,
-    /// Where bridges and tunnels send frames.
-    pub forwards: BTreeSet<Forward>,
-    /// Addresses that bridges answer for.
-    pub neighbours: BTreeSet<Neighbour>,
+    /// Where bridges and tunnels send frames, by the bridge's port.
+    pub forwards: Entries<Forward>,
+    /// Addresses that bridges answer for, by the bridge.
+    pub neighbours: Entries<Neighbour>,
     /// Kernel settings: path below `/proc/sys/net`, value.
     pub settings: BTreeMap<String, String>,
     /// How fast packets leave by a link, by its name.
@@ -190,10 +193,8 @@ pub struct RouteEntry {
 }
 
 /// Where frames for an address go.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Forward {
-    /// A bridge port.
-    pub link: String,
     /// Frames for this address
     pub mac: Mac,
     /// leave by the tunnel to this host; none: leave by this port of the bridge.
@@ -201,10 +202,8 @@ pub struct Forward {
 }
 
 /// An address that a bridge knows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Neighbour {
-    /// The bridge.
-    pub link: String,
     /// The address
     pub ip: IpAddr,
     /// is at this one.
@@ -243,7 +242,7 @@ pub struct Set {
     /// Whether its elements have values.
     pub map: bool,
     /// Keys, and in a map their values.
-    pub elements: BTreeMap<String, String>,
+    pub elements: Arc<BTreeMap<String, String>>,
 }
 
 /// A chain of rules.

@@ -5,7 +5,6 @@
 //! Unknown fields are ignored and new ones have defaults, so that control plane and hosts may be of two releases.
 //! Observed states: `up`, `down`, `failed` (with `detail.reason`), `gone`.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -41,9 +40,6 @@ pub struct NetworkSpec {
     /// Its subnets.
     #[serde(default)]
     pub subnets: Vec<SubnetSpec>,
-    /// Ports of the network, on whichever host; not part of the document: the host reads them from the network's list.
-    #[serde(skip)]
-    pub remote: Vec<RemotePort>,
 }
 
 /// How a network reaches other hosts.
@@ -233,10 +229,6 @@ pub struct SecurityGroupSpec {
     /// What is let through.
     #[serde(default)]
     pub rules: Vec<RuleSpec>,
-    /// The addresses of its members everywhere, where some rule names it as remote group; not part of the document: the
-    /// host reads them from the group's list.
-    #[serde(skip)]
-    pub members: BTreeSet<IpAddr>,
 }
 
 /// A port that is in a security group.

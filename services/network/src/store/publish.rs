@@ -349,7 +349,6 @@ async fn network_spec(tx: &mut Tx, id: &str) -> Result<Option<NetworkSpec>, Erro
         segment: network.segment(),
         mtu: network.mtu,
         subnets: subnets.iter().map(subnet_spec).collect(),
-        remote: Vec::new(),
     }))
 }
 
@@ -415,7 +414,6 @@ async fn group_spec(tx: &mut Tx, id: &str) -> Result<Option<SecurityGroupSpec>, 
             .iter()
             .map(crate::model::security_group::Rule::spec)
             .collect(),
-        members: BTreeSet::new(),
     }))
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::driver::plane::{Chain, Mac, Rate, Table, TableName};
+use crate::driver::plane::{Chain, Forward, Mac, Rate, Table, TableName};
 
 const TABLE: TableName = TableName {
     family: "bridge",
@@ -20,6 +20,12 @@ fn link(kind: LinkKind, bridge: Option<&str>) -> Link {
     }
 }
 
+fn forward(host: &mut Space, link: &str, mac: u8) {
+    let mac = Mac([mac; 6]);
+    let one = BTreeSet::from([Forward { mac, host: None }]);
+    host.forwards.insert(link.into(), Arc::new(one));
+}
+
 /// A bridge with a guest.
 fn wanted() -> Plane {
     let mut plane = Plane::default();
@@ -28,11 +34,7 @@ fn wanted() -> Plane {
         .insert("br1".into(), link(LinkKind::Bridge, None));
     host.links
         .insert("tapx".into(), link(LinkKind::Tap, Some("br1")));
-    host.forwards.insert(Forward {
-        link: "tapx".into(),
-        mac: Mac([2; 6]),
-        host: None,
-    });
+    forward(host, "tapx", 2);
     host.settings
         .insert("ipv6/conf/br1/disable_ipv6".into(), "1".into());
     host.settings.insert("bridge/x".into(), "1".into());
@@ -92,10 +94,10 @@ fn show(step: &Step) -> String {
             format!("addresses -{} +{}", change.remove.len(), change.add.len())
         }
         Step::Routes(_, change) => format!("routes -{} +{}", change.remove.len(), change.add.len()),
-        Step::Forwards(_, change) => {
+        Step::Forwards { change, .. } => {
             format!("forwards -{} +{}", change.remove.len(), change.add.len())
         }
-        Step::Neighbours(_, change) => {
+        Step::Neighbours { change, .. } => {
             format!("neighbours -{} +{}", change.remove.len(), change.add.len())
         }
         Step::Announce { link, .. } => format!("announce {link}"),
@@ -233,11 +235,7 @@ fn what_cannot_be_changed_is_made_anew_with_all_that_hangs_on_it() {
         let host = plane.space(HOST);
         host.links
             .insert("vx1".into(), link(vxlan(local), Some("br1")));
-        host.forwards.insert(Forward {
-            link: "vx1".into(),
-            mac: Mac([3; 6]),
-            host: None,
-        });
+        forward(host, "vx1", 3);
         plane
     };
     let expected = [

@@ -41,8 +41,8 @@ pub fn space(step: &Step) -> &str {
         | Step::Tables { space, .. }
         | Step::Addresses(space, _)
         | Step::Routes(space, _)
-        | Step::Forwards(space, _)
-        | Step::Neighbours(space, _) => space,
+        | Step::Forwards { space, .. }
+        | Step::Neighbours { space, .. } => space,
     }
 }
 
@@ -68,12 +68,16 @@ pub fn change(step: &Step) -> Result<(), DriverError> {
         Step::Routes(_, wanted) => {
             each(wanted, route, |one| format!("route to {}", one.destination))
         }
-        Step::Forwards(_, wanted) => each(wanted, forward, |one| {
-            format!("forwarding entry {} of {}", one.mac, one.link)
-        }),
-        Step::Neighbours(_, wanted) => each(wanted, neighbour, |one| {
-            format!("neighbour {} of {}", one.ip, one.link)
-        }),
+        Step::Forwards { link, change, .. } => each(
+            change,
+            |route, verb, one| forward(route, verb, link, one),
+            |one| format!("forwarding entry {} of {link}", one.mac),
+        ),
+        Step::Neighbours { link, change, .. } => each(
+            change,
+            |route, verb, one| neighbour(route, verb, link, one),
+            |one| format!("neighbour {} of {link}", one.ip),
+        ),
         Step::Announce { link, ips, .. } => named("announce on", link, announce(link, ips)),
         Step::Tables { script, .. } => nft::load(script),
     }
@@ -97,8 +101,8 @@ enum Verb {
 /// Removes, then adds; goes on after an error, of which the first is told.
 fn each<T>(
     wanted: &Change<T>,
-    send: fn(&mut Route, Verb, &T) -> io::Result<()>,
-    show: fn(&T) -> String,
+    send: impl Fn(&mut Route, Verb, &T) -> io::Result<()>,
+    show: impl Fn(&T) -> String,
 ) -> Result<(), DriverError> {
     let mut socket = Route::open().map_err(|why| DriverError::new("talk to the kernel", why))?;
     let mut first = None;
@@ -347,10 +351,10 @@ fn route(socket: &mut Route, verb: Verb, entry: &RouteEntry) -> io::Result<()> {
     }
 }
 
-fn forward(route: &mut Route, verb: Verb, entry: &Forward) -> io::Result<()> {
+fn forward(route: &mut Route, verb: Verb, link: &str, entry: &Forward) -> io::Result<()> {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
-    message.header.ifindex = route.index(&entry.link)?;
+    message.header.ifindex = route.index(link)?;
     // A tunnel takes permanent entries only, and a bridge takes those for addresses of its own.
     (message.header.state, message.header.flags) = match entry.host {
         Some(_) => (NeighbourState::Permanent, NeighbourFlags::Own),
@@ -387,10 +391,10 @@ const fn neighbour_address(ip: IpAddr) -> NeighbourAddress {
     }
 }
 
-fn neighbour(route: &mut Route, verb: Verb, entry: &Neighbour) -> io::Result<()> {
+fn neighbour(route: &mut Route, verb: Verb, link: &str, entry: &Neighbour) -> io::Result<()> {
     let mut message = NeighbourMessage::default();
     message.header.family = family(entry.ip);
-    message.header.ifindex = route.index(&entry.link)?;
+    message.header.ifindex = route.index(link)?;
     message.header.state = NeighbourState::Permanent;
     let address = neighbour_address(entry.ip);
     message
