@@ -10,6 +10,7 @@ mod firewall;
 mod router;
 mod shape;
 mod space;
+mod trunk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -113,7 +114,12 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
             }
         }
     }
-    for spec in documents.ports.values() {
+    // What is a part of a trunk is led to the trunk's port.
+    let (parts, others): (Vec<_>, Vec<_>) = documents
+        .ports
+        .values()
+        .partition(|port| port.trunk.is_some());
+    for spec in others.into_iter().chain(parts) {
         let Some(place) = places.get(spec.network_id.as_str()) else {
             let why = format!("network {} is not on this host", spec.network_id);
             picture
@@ -407,11 +413,15 @@ fn port(
         shape::draw(picture, &limited, &spec.limits);
         return Ok(());
     }
+    let kind = match &spec.trunk {
+        None => LinkKind::Tap,
+        Some(trunk) => trunk::draw(picture, spec, trunk, place.spec.mtu)?,
+    };
     let link = Link {
         mtu: Some(place.spec.mtu),
         bridge: Some(place.bridge.clone()),
         up: spec.admin_state_up,
-        ..plain(LinkKind::Tap)
+        ..plain(kind)
     };
     own(
         picture,

@@ -87,6 +87,10 @@ fn show(step: &Step) -> String {
             Some(by) => format!("lead {name} by {by}"),
             None => format!("lead {name} straight"),
         },
+        Step::Tags { name, tags, .. } => match tags {
+            Some(_) => format!("tags of {name}"),
+            None => format!("no tags of {name}"),
+        },
         Step::Set { path, .. } => format!("set {path}"),
         Step::Addresses(_, change) => {
             format!("addresses -{} +{}", change.remove.len(), change.add.len())

@@ -307,6 +307,7 @@ pub fn port(n: u8, network: u8, ips: &[&str], groups: &[u8]) -> PortSpec {
         dhcp_options: Vec::new(),
         limits: Limits::default(),
         space: false,
+        trunk: None,
     }
 }
 
