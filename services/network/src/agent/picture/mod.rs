@@ -3,8 +3,8 @@
 //! Names: bridge `br<vni>`, tunnel `vx<vni>`, tap as the port says; `hr-`/`hg-` and 11 characters of the port's id are
 //! the host's ends of a router's legs (`qr-`/`qg-` inside), `nm-` and 11 characters of the network's id leads to the
 //! network's metadata space; `ifb` and 11 characters of a port's id is the way round for packets of a port that may not send
-//! as fast as it can. Spaces are `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of the port's
-//! id where a port is not a guest's.
+//! as fast as it can; `sub` and 11 characters of a port's id is what the trunk leads to that the port is a part of. Spaces are
+//! `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of the port's id where a port is not a guest's.
 
 mod firewall;
 mod router;
