@@ -189,8 +189,14 @@ async fn subports(cloud: &Cloud, name: &str) -> (String, Value) {
     let target = format!("/v2.0/trunks/{trunk}");
     match name {
         "GetSubports" => (format!("{target}/get_subports"), Value::Null),
-        "AddSubports" => (format!("{target}/add_subports"), json!({"sub_ports": parts})),
-        _remove => (format!("{target}/remove_subports"), json!({"sub_ports": parts})),
+        "AddSubports" => (
+            format!("{target}/add_subports"),
+            json!({"sub_ports": parts}),
+        ),
+        _remove => (
+            format!("{target}/remove_subports"),
+            json!({"sub_ports": parts}),
+        ),
     }
 }
 

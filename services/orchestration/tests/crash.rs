@@ -121,7 +121,8 @@ async fn updating_a_stack() {
 }
 
 fn trunk(tag: u16) -> Value {
-    let port = json!({"type": "OS::Neutron::Port", "properties": {"network": {"get_resource": "net"}}});
+    let port =
+        json!({"type": "OS::Neutron::Port", "properties": {"network": {"get_resource": "net"}}});
     json!({
         "net": {"type": "OS::Neutron::Net"}, "parent": port, "part": port,
         "trunk": {"type": "OS::Neutron::Trunk", "properties": {"port": {"get_resource": "parent"},

@@ -399,7 +399,12 @@ impl State {
         let Some(trunk) = self.rows("trunks").get_mut(trunk) else {
             return missing();
         };
-        let refused = |kind: &str| (409, json!({"NeutronError": {"type": kind, "message": kind, "detail": ""}}));
+        let refused = |kind: &str| {
+            (
+                409,
+                json!({"NeutronError": {"type": kind, "message": kind, "detail": ""}}),
+            )
+        };
         if trunk["admin_state_up"] == false {
             return refused("TrunkDisabled");
         }

@@ -291,19 +291,29 @@ async fn a_trunk_gets_and_loses_subports_in_place() {
     };
     let tags = |trunk: &Value| {
         let parts = trunk["sub_ports"].as_array().unwrap().iter();
-        let mut tags: Vec<u64> = parts.map(|one| one["segmentation_id"].as_u64().unwrap()).collect();
+        let mut tags: Vec<u64> = parts
+            .map(|one| one["segmentation_id"].as_u64().unwrap())
+            .collect();
         tags.sort_unstable();
         tags
     };
-    let stack = cloud.made("s", resources("one", true, &[("a", 10), ("b", 11)])).await;
+    let stack = cloud
+        .made("s", resources("one", true, &[("a", 10), ("b", 11)]))
+        .await;
     complete(&cloud, &stack).await;
     let made = only(&cloud, "trunks");
-    assert_eq!((&made["name"], &made["description"]), (&json!("one"), &json!("one")));
+    assert_eq!(
+        (&made["name"], &made["description"]),
+        (&json!("one"), &json!("one"))
+    );
     assert_eq!(tags(&made), [10, 11]);
     let shown = cloud.resource(&stack, "shown").await;
     assert_eq!(shown["attributes"]["value"], made["port_id"]);
     // Tags change places, and one goes; then it is switched off with what it is to have.
-    for (up, parts) in [(true, [("a", 11), ("b", 10)]), (false, [("b", 10), ("c", 7)])] {
+    for (up, parts) in [
+        (true, [("a", 11), ("b", 10)]),
+        (false, [("b", 10), ("c", 7)]),
+    ] {
         cloud.updated(&stack, resources("two", up, &parts)).await;
         complete(&cloud, &stack).await;
         let now = only(&cloud, "trunks");

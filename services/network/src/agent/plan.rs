@@ -346,8 +346,7 @@ fn entries(
         })
     };
     // A way round is open before anybody is led there, and whoever is to be led there is before it is let in.
-    let (ways, others): (Vec<_>, Vec<_>) =
-        (space.links.iter()).partition(|(_, link)| is_way(link));
+    let (ways, others): (Vec<_>, Vec<_>) = (space.links.iter()).partition(|(_, link)| is_way(link));
     steps.extend(ways.iter().filter_map(switch));
     lead_by_tag(steps, name, (space, found), &fresh);
     lead_round(steps, name, (space, found), &fresh);

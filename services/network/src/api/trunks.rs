@@ -208,7 +208,9 @@ fn tag(wish: &Wish, network: Option<&Network>) -> Result<u16, Fault> {
     if kind != VLAN {
         return Err(Refusal::input(format!("Unknown segmentation_type '{kind}'")).into());
     }
-    let fits = u16::try_from(tag).ok().filter(|tag| (1..=4094).contains(tag));
+    let fits = u16::try_from(tag)
+        .ok()
+        .filter(|tag| (1..=4094).contains(tag));
     fits.ok_or_else(|| Refusal::input(format!("Segmentation ID '{tag}' is not in range")).into())
 }
 

@@ -308,12 +308,7 @@ pub(crate) async fn follow(
 }
 
 /// Leads a port to where its trunk's port is; none: it has no trunk any more.
-async fn lead(
-    tx: &mut Tx,
-    now: Timestamp,
-    id: &str,
-    parent: Option<&Port>,
-) -> Result<(), Error> {
+async fn lead(tx: &mut Tx, now: Timestamp, id: &str, parent: Option<&Port>) -> Result<(), Error> {
     let Some(before) = ports::get(&mut Reader::Tx(tx), id).await? else {
         return Ok(());
     };

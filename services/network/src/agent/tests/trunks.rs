@@ -159,7 +159,12 @@ fn a_tag_makes_nobody_somebody_else_and_groups_hold() {
             plain.hears_not(text).await;
         }
         // A tag within a tag is no way past the filters.
-        let inner = udp((vlan.mac, mac(23)), (&vlan.ip, "10.0.0.23"), (1, WEB), "twice");
+        let inner = udp(
+            (vlan.mac, mac(23)),
+            (&vlan.ip, "10.0.0.23"),
+            (1, WEB),
+            "twice",
+        );
         one.send(&tagged(100, &tagged(100, &inner)));
         plain.hears_not("twice").await;
         plain.udp((vlan.mac, "10.0.0.21"), (1000, WEB), "let in");
@@ -203,7 +208,7 @@ fn what_somebody_did_to_a_trunk_is_put_back_and_a_new_agent_changes_nothing() {
         };
         whole(&there(&bench).await);
         let (trunk, part, end) = (tap(11), tap(21), sub(21));
-        let foreign = "u32 match u32 0 0 action drop";
+        let foreign = "protocol all u32 match u32 0 0 flowid 1:1";
         for meddling in [
             format!("tc filter del dev {trunk} ingress pref 1"),
             format!("tc filter del dev {trunk} ingress pref 2"),
@@ -211,19 +216,27 @@ fn what_somebody_did_to_a_trunk_is_put_back_and_a_new_agent_changes_nothing() {
             format!("tc qdisc del dev {trunk} ingress"),
             format!("tc filter del dev {end} ingress"),
             format!("tc qdisc del dev {end} ingress"),
-            format!("tc filter del dev {trunk} ingress pref 1; tc filter add dev {trunk} ingress pref 1 {foreign}"),
+            format!(
+                "tc filter del dev {trunk} ingress pref 1; tc filter add dev {trunk} ingress pref 1 {foreign}"
+            ),
             format!("tc filter add dev {end} ingress pref 9 {foreign}"),
             format!("ip link del {part}"),
             format!("ip link set {end} down"),
             format!("sysctl -q -w net.ipv6.conf.{end}.disable_ipv6=0"),
         ] {
-            let done = std::process::Command::new("sh").args(["-c", &meddling]).status();
+            let done = std::process::Command::new("sh")
+                .args(["-c", &meddling])
+                .status();
             assert!(done.unwrap().success(), "{meddling}");
             bench.apply().await;
             bench.all_is_up();
             whole(&there(&bench).await);
         }
-        let shown = || shell(&format!("tc filter show dev {trunk} ingress; tc filter show dev {end} ingress"));
+        let shown = || {
+            shell(&format!(
+                "tc filter show dev {trunk} ingress; tc filter show dev {end} ingress"
+            ))
+        };
         let before = shown();
         assert!(before.contains("nephos-"), "{before}");
         bench.restart();
@@ -258,6 +271,7 @@ fn subports_come_and_go_and_the_others_stay_as_they_are() {
         // The last one takes all that was done to the trunk's tap along.
         bench.documents.ports.remove(&id(21));
         bench.apply_news().await;
+        bench.reports.told();
         bench.all_is_up();
         assert_eq!(shell(&format!("tc qdisc show dev {} ingress", tap(11))), "");
         vlan.says(23, "gone too");
@@ -299,6 +313,7 @@ async fn a_second_pass_over_a_trunk_finds_nothing_to_do() {
     assert!(matches!(host.links[&tap(21)].kind, LinkKind::Veth { .. }));
     bench.documents.ports.remove(&id(21));
     bench.apply().await;
+    bench.reports.told();
     bench.all_is_up();
     let host = fake.plane().spaces.remove(HOST).unwrap();
     assert!(!host.links.contains_key(&sub(21)));
@@ -314,7 +329,11 @@ async fn a_subport_that_cannot_be_says_why_and_its_trunk_works() {
     bench.apply().await;
     let failed = bench.not_up();
     assert_eq!(failed.len(), 3, "{failed:?}");
-    for why in ["is not on this host", "4095 is no VLAN tag", "tag 100 leads to"] {
+    for why in [
+        "is not on this host",
+        "4095 is no VLAN tag",
+        "tag 100 leads to",
+    ] {
         assert!(failed.iter().any(|one| one.2.contains(why)), "{failed:?}");
     }
 }

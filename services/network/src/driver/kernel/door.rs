@@ -96,11 +96,7 @@ pub fn is_first(filter: &TcMessage) -> bool {
 }
 
 /// Removes the filters that are so, and the door when nothing is left behind it.
-pub fn clear(
-    route: &mut Route,
-    link: &str,
-    which: impl Fn(&TcMessage) -> bool,
-) -> io::Result<()> {
+pub fn clear(route: &mut Route, link: &str, which: impl Fn(&TcMessage) -> bool) -> io::Result<()> {
     let index = of_link(route, link)?.header.index;
     let mut turns: Vec<u32> = filters(route, index)?
         .iter()

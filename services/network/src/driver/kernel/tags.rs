@@ -115,10 +115,13 @@ pub fn found(
 }
 
 fn name_of(filter: &TcMessage) -> Option<String> {
-    let options = filter.attributes.iter().filter_map(|attribute| match attribute {
-        TcAttribute::Options(options) => Some(options),
-        _other => None,
-    });
+    let options = filter
+        .attributes
+        .iter()
+        .filter_map(|attribute| match attribute {
+            TcAttribute::Options(options) => Some(options),
+            _other => None,
+        });
     options.flatten().find_map(|option| match option {
         TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => Some(name.clone()),
         _other => None,
@@ -189,12 +192,7 @@ fn give(tag: u16, link: i32) -> Vec<Instruction> {
         instruction(SKIP_IF_EQUAL, (ANSWER, 0), 2, 0),
     ];
     program.extend(verdict(DROP));
-    program.extend([
-        set_to(FIRST, link),
-        set_to(SECOND, 0),
-        call(REDIRECT),
-        END,
-    ]);
+    program.extend([set_to(FIRST, link), set_to(SECOND, 0), call(REDIRECT), END]);
     program
 }
 
@@ -234,12 +232,7 @@ fn take(links: &[(u16, i32)]) -> Option<Vec<Instruction>> {
         instruction(SKIP_IF_EQUAL, (ANSWER, 0), 2, 0),
     ]);
     program.extend(verdict(DROP));
-    program.extend([
-        copy(FIRST, LINK),
-        set_to(SECOND, 0),
-        call(REDIRECT),
-        END,
-    ]);
+    program.extend([copy(FIRST, LINK), set_to(SECOND, 0), call(REDIRECT), END]);
     Some(program)
 }
 

@@ -420,11 +420,9 @@ pub(super) async fn look_external(work: &Work<'_>) -> Did {
             format!("{}/{}", rest.path, encoded(&id)),
             rest.one,
         )),
-        Some(crate::model::kind::How::Trunk) => Some((
-            "network",
-            format!("/v2.0/trunks/{}", encoded(&id)),
-            "trunk",
-        )),
+        Some(crate::model::kind::How::Trunk) => {
+            Some(("network", format!("/v2.0/trunks/{}", encoded(&id)), "trunk"))
+        }
         Some(crate::model::kind::How::SecurityGroup) => Some((
             "network",
             format!("/v2.0/security-groups/{}", encoded(&id)),

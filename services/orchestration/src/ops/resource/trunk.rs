@@ -95,9 +95,7 @@ async fn change_subports(work: &Work<'_>) -> Result<(), Why> {
 fn ports_before(properties: &Map<String, Value>) -> Vec<Value> {
     let before = properties.get("sub_ports").and_then(Value::as_array);
     let before = before.into_iter().flatten();
-    before
-        .filter_map(|one| one.get("port").cloned())
-        .collect()
+    before.filter_map(|one| one.get("port").cloned()).collect()
 }
 
 pub(super) async fn remove(work: &Work<'_>) -> Did {
