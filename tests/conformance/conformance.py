@@ -101,6 +101,7 @@ EXTENSIONS = """
     security-groups-shared-filtering service-type sorting standard-attr-description standard-attr-revisions
     standard-attr-tag standard-attr-timestamp stateful-security-group subnet-external-network
     subnet-service-types subnet_allocation subnetpool-prefix-ops tag-creation tag-ports-during-bulk-creation
+    trunk trunk-details
 """.split()
 
 

@@ -120,6 +120,28 @@ async fn updating_a_stack() {
     .await;
 }
 
+fn trunk(tag: u16) -> Value {
+    let port =
+        json!({"type": "OS::Neutron::Port", "properties": {"network": {"get_resource": "net"}}});
+    json!({
+        "net": {"type": "OS::Neutron::Net"}, "parent": port, "part": port,
+        "trunk": {"type": "OS::Neutron::Trunk", "properties": {"port": {"get_resource": "parent"},
+            "sub_ports": [{"port": {"get_resource": "part"}, "segmentation_type": "vlan", "segmentation_id": tag}]}},
+    })
+}
+
+#[tokio::test]
+async fn changing_the_subports_of_a_trunk() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", trunk(7)).await;
+        let body = json!({ "template": template(trunk(8)) });
+        cloud.update(&stack, body).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn removing_a_stack() {
     check(15, || async {

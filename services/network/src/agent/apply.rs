@@ -78,7 +78,8 @@ fn owner(step: &Step, picture: &Picture) -> Owner {
         | Step::ShapeLink { space, name, .. }
         | Step::SwitchLink { space, name, .. }
         | Step::Limit { space, name, .. }
-        | Step::Detour { space, name, .. } => (space.as_str(), Some(name)),
+        | Step::Detour { space, name, .. }
+        | Step::Tags { space, name, .. } => (space.as_str(), Some(name)),
         Step::Set { space, .. } | Step::Tables { space, .. } => (space.as_str(), None),
         Step::Routes(space, _) => (space.as_str(), None),
         Step::Addresses(space, Change { add, remove }) => {

@@ -82,6 +82,10 @@ fn of_step(step: &Step) -> Option<Difference> {
             name.clone(),
             "a network device that is not limited as it should be",
         ),
+        Step::Tags { name, .. } => (
+            name.clone(),
+            "a network device whose tagged frames do not go where they should",
+        ),
         Step::Set { path, .. } => (path.clone(), "a setting that is not as it should be"),
         Step::Addresses(space, _) => (label(space), "addresses that are not as they should be"),
         Step::Routes(space, _) => (label(space), "routes that are not as they should be"),

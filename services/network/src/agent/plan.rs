@@ -58,7 +58,7 @@ pub fn plan(wanted: &Plane, known: Known<'_>) -> Vec<Step> {
     steps
 }
 
-/// Ends the detours that are not wanted: a link that is a way round is not needed any more when it goes.
+/// Ends the detours and the ways by tag that are not wanted: a link that is a way round is not needed any more when it goes.
 fn lead_straight(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) {
     let nothing = Space::default();
     for (name, found) in &found.spaces {
@@ -71,6 +71,14 @@ fn lead_straight(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) {
             space: name.clone(),
             name: link.clone(),
             by: None,
+        }));
+        let over = found.tags.keys();
+        let over = over.filter(|link| !wanted.tags.contains_key(*link));
+        let over = over.filter(|link| wanted.links.contains_key(*link));
+        steps.extend(over.map(|link| Step::Tags {
+            space: name.clone(),
+            name: link.clone(),
+            tags: None,
         }));
     }
 }
@@ -118,6 +126,25 @@ fn lead_round(
     }
 }
 
+/// Tags are taken, and given, before anybody is let in.
+fn lead_by_tag(
+    steps: &mut Vec<Step>,
+    name: &str,
+    (space, found): (&Space, &Space),
+    fresh: &dyn Fn(&str) -> bool,
+) {
+    for (link, tags) in &space.tags {
+        let anew = fresh(link) || tags.links().any(fresh);
+        if anew || found.tags.get(link) != Some(tags) {
+            steps.push(Step::Tags {
+                space: name.to_owned(),
+                name: link.clone(),
+                tags: Some(tags.clone()),
+            });
+        }
+    }
+}
+
 /// Whether a setting belongs to a link that has to be made first.
 fn of_link(path: &str, host: &Space) -> bool {
     path.split('/')
@@ -152,7 +179,7 @@ fn remove_links(steps: &mut Vec<Step>, wanted: &Space, found: &Space) {
     let mut gone: Vec<_> = gone.collect();
     gone.sort_by_key(|(_, link)| match &link.kind {
         LinkKind::Tap => 0,
-        LinkKind::Veth { .. } => 1,
+        LinkKind::Veth { .. } | LinkKind::Inner { .. } => 1,
         LinkKind::Vxlan { .. } | LinkKind::Ifb => 2,
         LinkKind::Bridge | LinkKind::Loopback | LinkKind::Foreign(_) => 3,
     });
@@ -176,6 +203,7 @@ fn make_links(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) -> Made {
     };
     let host = wanted.spaces.get(HOST).map(|host| &host.links);
     let mut links: Vec<_> = host.into_iter().flatten().collect();
+    links.retain(|(_, link)| !matches!(link.kind, LinkKind::Inner { .. }));
     links.sort_by_key(|(_, link)| link.kind != LinkKind::Bridge);
     for (name, link) in links {
         let mut peer = None;
@@ -228,7 +256,10 @@ fn make_links(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) -> Made {
 
 fn same_kind(old: &LinkKind, new: &LinkKind) -> bool {
     match (old, new) {
-        (LinkKind::Veth { .. }, LinkKind::Veth { .. }) => true,
+        (
+            LinkKind::Veth { .. } | LinkKind::Inner { .. },
+            LinkKind::Veth { .. } | LinkKind::Inner { .. },
+        ) => true,
         (old, new) => old == new,
     }
 }
@@ -316,9 +347,9 @@ fn entries(
         })
     };
     // A way round is open before anybody is led there, and whoever is to be led there is before it is let in.
-    let (ways, others): (Vec<_>, Vec<_>) =
-        (space.links.iter()).partition(|(_, link)| link.kind == LinkKind::Ifb);
+    let (ways, others): (Vec<_>, Vec<_>) = (space.links.iter()).partition(|(_, link)| is_way(link));
     steps.extend(ways.iter().filter_map(switch));
+    lead_by_tag(steps, name, (space, found), &fresh);
     lead_round(steps, name, (space, found), &fresh);
     steps.extend(others.iter().filter_map(switch));
     let routes = change(&space.routes, &found.routes, may_remove, &|entry| {
@@ -353,6 +384,11 @@ fn of_links<'a, T: Ord + Copy>(
         let change = change(wanted, found, may_remove, &|_| fresh)?;
         Some((link.clone(), change))
     })
+}
+
+/// Whether packets are led by the link on their way from or to another one.
+const fn is_way(link: &Link) -> bool {
+    matches!(link.kind, LinkKind::Ifb | LinkKind::Inner { .. })
 }
 
 /// A change of addresses as one per link.

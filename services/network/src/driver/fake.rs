@@ -173,7 +173,8 @@ const fn link_of(step: &Step) -> Option<&String> {
         | Step::ShapeLink { name, .. }
         | Step::SwitchLink { name, .. }
         | Step::Limit { name, .. }
-        | Step::Detour { name, .. } => Some(name),
+        | Step::Detour { name, .. }
+        | Step::Tags { name, .. } => Some(name),
         Step::AddSpace(_)
         | Step::RemoveSpace(_)
         | Step::Set { .. }
@@ -207,6 +208,10 @@ impl Plane {
             Step::Detour { space, name, by } => {
                 self.link(space, name)?;
                 put(&mut self.space(space).detours, name, by.clone());
+            }
+            Step::Tags { space, name, tags } => {
+                self.link(space, name)?;
+                put(&mut self.space(space).tags, name, tags.clone());
             }
             Step::Set { space, path, value } => {
                 let settings = &mut self.space(space).settings;
@@ -308,6 +313,7 @@ impl Space {
         self.neighbours.remove(name);
         self.limits.remove(name);
         self.detours.remove(name);
+        self.tags.remove(name);
     }
 }
 

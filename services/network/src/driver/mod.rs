@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use self::plane::{
-    Address, Forward, Link, Mac, Neighbour, Plane, Rate, RouteEntry, Table, TableName,
+    Address, Forward, Link, Mac, Neighbour, Plane, Rate, RouteEntry, Table, TableName, Tags,
 };
 
 /// The answer of a driver.
@@ -148,6 +148,15 @@ pub enum Step {
         name: String,
         /// The other one; none: straight on.
         by: Option<String>,
+    },
+    /// Take tags from frames that come in at a link, or give them one.
+    Tags {
+        /// Where.
+        space: String,
+        /// The link.
+        name: String,
+        /// What happens; none: nothing.
+        tags: Option<Tags>,
     },
     /// A setting of the kernel.
     Set {

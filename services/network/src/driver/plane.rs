@@ -49,6 +49,8 @@ pub struct Space {
     pub limits: BTreeMap<String, Rate>,
     /// Links by which what comes in at a link goes first, by the name of the latter: there it can be limited.
     pub detours: BTreeMap<String, String>,
+    /// What happens with the tags of frames that come in at a link, by its name.
+    pub tags: BTreeMap<String, Tags>,
     /// Packet filters; shared, because who looks at what is wanted keeps it beside what was put there.
     pub tables: BTreeMap<TableName, Arc<Table>>,
 }
@@ -139,6 +141,33 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// What happens with the VLAN tags of frames that come in at a link, before anything else does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// A frame with one of these tags (1 to 4094) leaves without it by this link; one with any other tag is dropped, and one
+    /// that has none is let be.
+    Off(BTreeMap<u16, String>),
+    /// Every frame leaves by this link with this tag.
+    On {
+        /// The tag, 1 to 4094.
+        tag: u16,
+        /// The link.
+        link: String,
+    },
+}
+
+impl Tags {
+    /// The links by which frames leave.
+    pub fn links(&self) -> impl Iterator<Item = &str> {
+        let (many, one) = match self {
+            Self::Off(links) => (Some(links.values()), None),
+            Self::On { link, .. } => (None, Some(link)),
+        };
+        let links = many.into_iter().flatten().chain(one);
+        links.map(String::as_str)
+    }
+}
+
 /// Kinds of network devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkKind {
@@ -160,6 +189,11 @@ pub enum LinkKind {
         /// The other end's space.
         space: String,
         /// The other end's name.
+        peer: String,
+    },
+    /// The other end of a pair whose ends are both in [`HOST`]: it comes and goes with the first one.
+    Inner {
+        /// The first one.
         peer: String,
     },
     /// A way round for what comes in elsewhere: whatever leaves by it comes in there all the same.

@@ -150,6 +150,18 @@ pub struct PortSpec {
     /// link that leads to it has the tap's name.
     #[serde(default, skip_serializing_if = "is_not")]
     pub space: bool,
+    /// The trunk that it is a part of: then no guest is plugged in, and the link that has the tap's name leads to the trunk's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<TrunkSpec>,
+}
+
+/// The place of a port in a trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrunkSpec {
+    /// The tap of the trunk's parent port, on the same host.
+    pub parent_tap: String,
+    /// The VLAN tag that the port's frames have there, 1 to 4094.
+    pub segmentation_id: u16,
 }
 
 /// How fast the packets of a port pass; none: as fast as they can.

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::kinds::{
-    cinder, glance, heat, keystone, neutron, neutron_shared, nova, object, signals, software,
+    cinder, glance, heat, keystone, neutron, neutron_shared, neutron_trunk, nova, object, signals,
+    software,
 };
 use super::property::{Prop, Type};
 
@@ -54,6 +55,7 @@ pub(crate) enum How {
     RbacPolicy,
     /// A rule of a QoS policy.
     BandwidthRule,
+    Trunk,
     RouterInterface,
     RouterGateway,
     /// Routes that a router has beside those of its interfaces.
@@ -201,7 +203,6 @@ const AWAY: &[(&str, &str)] = &[
     ("OS::Neutron::PortPair", "service chaining"),
     ("OS::Neutron::QoS", "network QoS"),
     ("OS::Neutron::TaaS", "tap"),
-    ("OS::Neutron::Trunk", "trunk"),
     ("OS::Neutron::VPNService", "VPN"),
     ("OS::Octavia::", "load-balancer"),
     ("OS::Sahara::", "data-processing"),
@@ -235,6 +236,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
         software::KINDS,
         neutron::KINDS,
         neutron_shared::KINDS,
+        neutron_trunk::KINDS,
         nova::KINDS,
         object::KINDS,
     ]
@@ -317,6 +319,7 @@ impl Kind {
                 | How::SecurityGroup
                 | How::RbacPolicy
                 | How::BandwidthRule
+                | How::Trunk
                 | How::RouterInterface
                 | How::RouterGateway
                 | How::ExtraRoutes
@@ -477,7 +480,7 @@ mod tests {
         assert!(test.shows("output") && test.shows("show") && !test.shows("colour"));
         assert!(find("OS::Heat::ResourceGroup").unwrap().shows("colour"));
         assert_eq!(service_away("OS::Barbican::Order"), Some("key-manager"));
-        assert_eq!(service_away("OS::Neutron::Trunk"), Some("trunk"));
+        assert_eq!(service_away("OS::Neutron::TaaS"), Some("tap"));
         for here in [
             "OS::Nova::Server",
             "OS::Neutron::Port",

@@ -3,14 +3,15 @@
 //! Names: bridge `br<vni>`, tunnel `vx<vni>`, tap as the port says; `hr-`/`hg-` and 11 characters of the port's id are
 //! the host's ends of a router's legs (`qr-`/`qg-` inside), `nm-` and 11 characters of the network's id leads to the
 //! network's metadata space; `ifb` and 11 characters of a port's id is the way round for packets of a port that may not send
-//! as fast as it can. Spaces are `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of the port's
-//! id where a port is not a guest's.
+//! as fast as it can; `sub` and 11 characters of a port's id is what the trunk leads to that the port is a part of. Spaces are
+//! `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of the port's id where a port is not a guest's.
 
 mod firewall;
 mod kept;
 mod router;
 mod shape;
 mod space;
+mod trunk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -117,7 +118,12 @@ pub fn draw(documents: &Documents, settings: &Settings, kept: &mut Kept) -> Pict
             }
         }
     }
-    for spec in documents.ports.values() {
+    // What is a part of a trunk is led to the trunk's port.
+    let (parts, others): (Vec<_>, Vec<_>) = documents
+        .ports
+        .values()
+        .partition(|port| port.trunk.is_some());
+    for spec in others.into_iter().chain(parts) {
         let Some(place) = places.get(spec.network_id.as_str()) else {
             let why = format!("network {} is not on this host", spec.network_id);
             picture
@@ -390,11 +396,15 @@ fn port(
         shape::draw(picture, &limited, &spec.limits);
         return Ok(());
     }
+    let kind = match &spec.trunk {
+        None => LinkKind::Tap,
+        Some(trunk) => trunk::draw(picture, spec, trunk, place.spec.mtu)?,
+    };
     let link = Link {
         mtu: Some(place.spec.mtu),
         bridge: Some(place.bridge.clone()),
         up: spec.admin_state_up,
-        ..plain(LinkKind::Tap)
+        ..plain(kind)
     };
     own(
         picture,

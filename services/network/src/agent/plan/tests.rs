@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::driver::plane::{Chain, Forward, Mac, Rate, Table, TableName};
+use crate::driver::plane::{Chain, Forward, Mac, Rate, Table, TableName, Tags};
 
 const TABLE: TableName = TableName {
     family: "bridge",
@@ -89,6 +89,10 @@ fn show(step: &Step) -> String {
             Some(by) => format!("lead {name} by {by}"),
             None => format!("lead {name} straight"),
         },
+        Step::Tags { name, tags, .. } => match tags {
+            Some(_) => format!("tags of {name}"),
+            None => format!("no tags of {name}"),
+        },
         Step::Set { path, .. } => format!("set {path}"),
         Step::Addresses(_, change) => {
             format!("addresses -{} +{}", change.remove.len(), change.add.len())
@@ -159,6 +163,70 @@ fn a_guest_is_let_in_after_its_limits_stand() {
     ];
     check(&limited(), &Plane::default(), true, &expected);
     check(&limited(), &limited(), true, &[]);
+}
+
+/// The guest has a second network by its tap.
+fn trunk() -> Plane {
+    let mut plane = wanted();
+    let host = plane.space(HOST);
+    let pair = LinkKind::Veth {
+        space: HOST.into(),
+        peer: "suby".into(),
+    };
+    let inner = LinkKind::Inner {
+        peer: "tapy".into(),
+    };
+    host.links.insert("tapy".into(), link(pair, Some("br1")));
+    host.links.insert("suby".into(), link(inner, None));
+    let ways = BTreeMap::from([(7, "suby".to_owned())]);
+    host.tags.insert("tapx".into(), Tags::Off(ways));
+    let back = Tags::On {
+        tag: 7,
+        link: "tapx".into(),
+    };
+    host.tags.insert("suby".into(), back);
+    plane
+}
+
+#[test]
+fn a_guest_is_let_in_after_its_tags_are_led() {
+    let expected = [
+        "set bridge/x",
+        "add br1",
+        "add tapx",
+        "add pair tapy",
+        "set ipv6/conf/br1/disable_ipv6",
+        "tables",
+        "shape br1",
+        "shape suby",
+        "shape tapx",
+        "shape tapy",
+        "forwards -0 +1",
+        "suby on",
+        "tags of suby",
+        "tags of tapx",
+        "br1 on",
+        "tapx on",
+        "tapy on",
+    ];
+    check(&trunk(), &Plane::default(), true, &expected);
+    check(&trunk(), &trunk(), true, &[]);
+    let mut half = trunk();
+    half.space(HOST).links.remove("suby");
+    let expected = [
+        "remove tapy",
+        "add pair tapy",
+        "shape suby",
+        "shape tapy",
+        "suby on",
+        "tags of suby",
+        "tags of tapx",
+        "tapy on",
+    ];
+    check(&trunk(), &half, true, &expected);
+    let expected = ["no tags of tapx", "remove suby", "remove tapy"];
+    check(&wanted(), &trunk(), true, &expected);
+    check(&wanted(), &trunk(), false, &[]);
 }
 
 #[test]

@@ -311,6 +311,7 @@ pub fn port(n: u8, network: u8, ips: &[&str], groups: &[u8]) -> PortSpec {
         dhcp_options: Vec::new(),
         limits: Limits::default(),
         space: false,
+        trunk: None,
     }
 }
 
@@ -559,7 +560,7 @@ pub fn icmp6(macs: (Mac, Mac), ips: (Ipv6Addr, Ipv6Addr), kind: u8, body: &[u8])
     frame
 }
 
-fn heard(frame: &[u8], text: &str) -> Option<(IpAddr, u16)> {
+pub fn heard(frame: &[u8], text: &str) -> Option<(IpAddr, u16)> {
     let packet = SlicedPacket::from_ethernet(frame).ok()?;
     let from = match packet.net? {
         NetSlice::Ipv4(ip) => IpAddr::V4(ip.header().source_addr()),

@@ -23,7 +23,7 @@ use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLA
 
 use super::look::PROTOCOL;
 use super::netlink::Route;
-use super::{child, namespaces, nft, packets, shape, tap};
+use super::{child, namespaces, nft, packets, shape, tags, tap};
 use crate::driver::plane::{Address, Forward, HOST, Link, LinkKind, Mac, Neighbour, RouteEntry};
 use crate::driver::{Change, DriverError, Step};
 
@@ -36,6 +36,7 @@ pub fn space(step: &Step) -> &str {
         | Step::SwitchLink { space, .. }
         | Step::Limit { space, .. }
         | Step::Detour { space, .. }
+        | Step::Tags { space, .. }
         | Step::Set { space, .. }
         | Step::Announce { space, .. }
         | Step::Tables { space, .. }
@@ -61,6 +62,7 @@ pub fn change(step: &Step) -> Result<(), DriverError> {
         Step::Detour { name, by, .. } => {
             named("lead round", name, shape::detour(name, by.as_deref()))
         }
+        Step::Tags { name, tags, .. } => named("lead by tag", name, tags::set(name, tags.as_ref())),
         Step::Set { path, value, .. } => named("set net/", path, set(path, value)),
         Step::Addresses(_, wanted) => each(wanted, address, |one| {
             format!("address {} of {}", one.net, one.link)
@@ -136,7 +138,7 @@ pub(super) fn is_gone(why: &io::Error) -> bool {
 fn add_link(name: &str, link: &Link, peer: Option<&Link>) -> io::Result<()> {
     let (kind, data) = match &link.kind {
         LinkKind::Tap => return tap::ensure(name),
-        LinkKind::Loopback | LinkKind::Foreign(_) => return Ok(()),
+        LinkKind::Loopback | LinkKind::Inner { .. } | LinkKind::Foreign(_) => return Ok(()),
         LinkKind::Bridge => (InfoKind::Bridge, bridge()),
         LinkKind::Ifb => return create_of(name, link, vec![LinkInfo::Kind(InfoKind::Ifb)]),
         LinkKind::Vxlan { vni, local, port } => {
@@ -152,10 +154,15 @@ fn add_link(name: &str, link: &Link, peer: Option<&Link>) -> io::Result<()> {
             space,
             peer: inside,
         } => {
-            let home = File::open(Path::new("/run/netns").join(space))?;
+            let home = match space.as_str() {
+                HOST => None,
+                space => Some(File::open(Path::new("/run/netns").join(space))?),
+            };
             let mut end = message(inside);
-            end.attributes
-                .push(LinkAttribute::NetNsFd(home.as_raw_fd()));
+            if let Some(home) = &home {
+                end.attributes
+                    .push(LinkAttribute::NetNsFd(home.as_raw_fd()));
+            }
             if let Some(peer) = peer {
                 body(&mut end, peer);
             }

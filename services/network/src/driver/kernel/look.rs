@@ -153,13 +153,13 @@ fn is_ours(name: &str, link: &Link) -> bool {
         LinkKind::Vxlan { vni, .. } => name == format!("vx{vni}"),
         LinkKind::Tap => name.strip_prefix("tap").is_some_and(is_short_id),
         LinkKind::Veth { .. } => {
-            let prefixes = ["hr-", "hg-", "nm-", "tap"];
+            let prefixes = ["hr-", "hg-", "nm-", "tap", "sub"];
             prefixes
                 .iter()
                 .any(|prefix| name.strip_prefix(prefix).is_some_and(is_short_id))
         }
         LinkKind::Ifb => name.strip_prefix("ifb").is_some_and(is_short_id),
-        LinkKind::Loopback | LinkKind::Foreign(_) => false,
+        LinkKind::Loopback | LinkKind::Inner { .. } | LinkKind::Foreign(_) => false,
     }
 }
 

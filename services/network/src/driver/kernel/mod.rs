@@ -6,12 +6,14 @@
 mod change;
 mod child;
 mod connections;
+mod door;
 mod look;
 mod namespaces;
 mod netlink;
 mod nft;
 mod packets;
 mod shape;
+mod tags;
 mod tap;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ pub(super) mod keystone;
 pub(super) mod neutron;
 mod neutron_port;
 pub(super) mod neutron_shared;
+pub(super) mod neutron_trunk;
 pub(super) mod nova;
 pub(super) mod object;
 pub(super) mod signals;

@@ -25,6 +25,7 @@ mod server_nics;
 pub(crate) mod server_ports;
 pub(crate) mod server_view;
 pub(crate) mod software;
+mod trunk;
 
 use std::time::Duration;
 
@@ -248,6 +249,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::SecurityGroup => network::security_group(work).await,
         How::RbacPolicy => rbac::ensure(work).await,
         How::BandwidthRule => bandwidth::ensure(work).await,
+        How::Trunk => trunk::ensure(work).await,
         How::RouterInterface => network::interface(work).await,
         How::RouterGateway => network::gateway(work).await,
         How::ExtraRoutes => routes::ensure(work).await,
@@ -319,6 +321,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::SecurityGroup => network::remove_group(work).await,
         How::RbacPolicy => rbac::remove(work).await,
         How::BandwidthRule => bandwidth::remove(work).await,
+        How::Trunk => trunk::remove(work).await,
         How::RouterInterface => network::remove_interface(work).await,
         How::RouterGateway => network::remove_gateway(work).await,
         How::ExtraRoutes => routes::remove(work).await,
@@ -363,6 +366,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::Rest(rest)) => rest::look(work, rest).await,
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
         Some(How::BandwidthRule) => bandwidth::look(work).await,
+        Some(How::Trunk) => rest::look(work, &trunk::TRUNKS).await,
         Some(How::RbacPolicy) => rbac::look(work, work.physical().unwrap_or_default()).await,
         Some(How::ExtraRoutes) => routes::look(work).await,
         Some(How::Server) => server::look(work).await,

@@ -9,7 +9,7 @@ use crate::model::property::Type;
 use crate::peers::{Ask, encoded};
 
 /// Properties that are no fields of the thing.
-const NO_FIELDS: [&str; 8] = [
+const NO_FIELDS: [&str; 9] = [
     "no_fixed_ips",
     "replacement_policy",
     "value_specs",
@@ -17,6 +17,7 @@ const NO_FIELDS: [&str; 8] = [
     "network",
     "external_gateway_info",
     "fixed_ips",
+    "sub_ports",
     "description",
 ];
 
@@ -31,6 +32,10 @@ pub(super) async fn ensure(work: &Work<'_>, rest: &Rest) -> Did {
         return Ok(noted(work, rest, found));
     }
     let mut body = fields(work, rest, None).await?;
+    if let Some(parts) = work.prop("sub_ports") {
+        let parts = super::trunk::subports(work, parts).await?;
+        body.insert("sub_ports".to_owned(), Value::Array(parts));
+    }
     let given = work
         .text("description")
         .filter(|_| !rest.updates)
@@ -415,6 +420,9 @@ pub(super) async fn look_external(work: &Work<'_>) -> Did {
             format!("{}/{}", rest.path, encoded(&id)),
             rest.one,
         )),
+        Some(crate::model::kind::How::Trunk) => {
+            Some(("network", format!("/v2.0/trunks/{}", encoded(&id)), "trunk"))
+        }
         Some(crate::model::kind::How::SecurityGroup) => Some((
             "network",
             format!("/v2.0/security-groups/{}", encoded(&id)),
