@@ -416,7 +416,7 @@ fn declare_members(table: &mut Table, documents: &Documents, kept: &mut Kept) {
         let known = kept.members(documents, id);
         let (form, elements) = match rule.ip_version {
             4 => ("type ipv4_addr;", known.v4),
-            _6 => ("type ipv6_addr;", known.v6),
+            _ipv6 => ("type ipv6_addr;", known.v6),
         };
         let set = Set {
             form,
