@@ -19,7 +19,7 @@ use crate::terminal::complain;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The Nephos cloud: identity, placement, image, network, compute, object, block, orchestration and the dashboard, in one process
+/// The Nephos cloud: identity, placement, image, network, compute, object, block, load balancing, orchestration and the dashboard, in one process
 /// or several.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
