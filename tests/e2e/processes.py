@@ -26,6 +26,7 @@ PARTS = {
     "orchestration": (["orchestration"], 9108),
     "dashboard": (["dashboard"], 9109),
     "block": (["block"], 9110),
+    "load-balancer": (["load-balancer"], 9111),
     "agents": (["agents"], None),
 }
 PREFIXES = {
@@ -38,6 +39,7 @@ PREFIXES = {
     "/orchestration": [9108],
     "/dashboard": [9109],
     "/volume": [9110],
+    "/load-balancer": [9111],
 }
 # Services whose prefix is not their name.
 NAMES = {"/volume": "block"}

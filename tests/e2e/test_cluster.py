@@ -168,6 +168,48 @@ def test_security_groups_hold_between_hosts_and_what_is_taken_back_ends(cluster,
     wait_for("nothing is at the address", lambda: not is_open(other, 22), 15, 0.5)
 
 
+def test_two_guests_on_two_hosts_answer_by_turns_and_one_that_is_paused_is_left_out(cluster, furnished):
+    demo, key, lb = cluster.sdk(), furnished["key"], cluster.sdk().load_balancer
+    ports = [next(demo.network.ports(device_id=server.id)) for server in furnished["servers"]]
+    out = lambda port: demo.network.create_ip(floating_network_id=furnished["public"].id, port_id=port)
+    other = out(ports[1].id)
+    group = demo.network.find_security_group("ssh", project_id=ports[0].project_id)
+    rule = demo.network.create_security_group_rule(
+        security_group_id=group.id, direction="ingress", protocol="tcp", port_range_min=8070, port_range_max=8070
+    )
+    for address, name in ((furnished["address"], "one"), (other.floating_ip_address, "two")):
+        wait_for("the guest takes log-ins", lambda: ssh(address, key, "true", check=False).returncode == 0, 120, 2)
+        ssh(address, key, f"mkdir -p /tmp/www; echo {name} >/tmp/www/index.html; httpd -p 8070 -h /tmp/www")
+    made = lb.create_load_balancer(name="guests", vip_subnet_id=ports[0].fixed_ips[0]["subnet_id"])
+    done = lambda: lb.wait_for_load_balancer(made.id, interval=0.5, wait=60)
+    done()
+    listener = lb.create_listener(load_balancer_id=made.id, protocol="HTTP", protocol_port=80)
+    done()
+    pool = lb.create_pool(listener_id=listener.id, protocol="HTTP", lb_algorithm="ROUND_ROBIN")
+    done()
+    members = []
+    for port in ports:
+        members.append(lb.create_member(pool, address=port.fixed_ips[0]["ip_address"], protocol_port=8070))
+        done()
+    lb.create_health_monitor(pool_id=pool.id, type="TCP", delay=2, timeout=2, max_retries=1, max_retries_down=1)
+    done()
+    vip = out(made.vip_port_id)
+    answers = lambda: [run("curl", "-sS", "-m", "20", f"http://{vip.floating_ip_address}/", check=False).stdout.strip() for _ in range(4)]
+    turns = lambda: answers() in (["one", "two"] * 2, ["two", "one"] * 2)
+    wait_for("both answer by turns", turns, 60, 1)
+    demo.compute.pause_server(furnished["servers"][1])
+    status = lambda: lb.get_member(members[1].id, pool).operating_status
+    wait_for("the paused one is seen to be away", lambda: status() == "ERROR", 60, 0.5)
+    assert answers() == ["one"] * 4
+    demo.compute.unpause_server(furnished["servers"][1])
+    wait_for("both answer by turns again", turns, 60, 1)
+    lb.delete_load_balancer(made, cascade=True)
+    for address in (vip, other):
+        demo.network.delete_ip(address)
+    demo.network.delete_security_group_rule(rule)
+    wait_for("everything fits together", lambda: cluster.fsck() == [], 60, 2)
+
+
 class TestNetworksWithTheSameAddresses:
     def test_they_do_not_meet_and_a_groups_members_are_known_to_other_hosts(self, cluster, furnished, twins):
         demo, key = cluster.sdk(), furnished["key"]

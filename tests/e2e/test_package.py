@@ -36,7 +36,7 @@ def test_a_host_has_the_same_version_and_brings_what_its_guests_need(packages):
     version = next(line.split()[1] for line in control.splitlines() if line.startswith("Version:"))
     assert f"nephos (= {version})" in control and "@" not in control.replace("maintainers@", "")
     listed = (ROOT / "deploy/debian-packages.txt").read_text()
-    for name in ("libvirt-daemon-system", "qemu-system-x86", "qemu-block-extra", "nftables", "iproute2"):
+    for name in ("libvirt-daemon-system", "qemu-system-x86", "qemu-block-extra", "nftables", "iproute2", "haproxy"):
         assert name in control and f"host {name}" in listed
 
 

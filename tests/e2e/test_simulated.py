@@ -75,15 +75,26 @@ def test_a_host_is_drained_and_what_stays_says_why(simulated):
         wait_for("the router lives there", lambda: lives() == [host], 30)
         for other in agents.values():
             admin.network.update_agent(other, admin_state_up=True)
+    # And a load balancer: they are spread.
+    subnet = admin.network.find_network("net").subnet_ids[0]
+    balancers = [demo.load_balancer.create_load_balancer(name=f"lb{n}", vip_subnet_id=subnet) for n in agents]
+    balanced = lambda: {admin.network.get_port(lb.vip_port_id).binding_host_id for lb in balancers}
+    for lb in balancers:
+        demo.load_balancer.wait_for_load_balancer(lb.id, interval=0.2, wait=30)
+    assert host in balanced()
     # A move that a drain before this one has begun, and that nobody has confirmed.
     admin.compute.migrate_server(off.id)
     wait_for("it is elsewhere", lambda: status(off) == "VERIFY_RESIZE", 60)
 
     drained = simulated.nephos("host", "drain", host, check=False)
-    assert drained.returncode == 1 and "1 servers and 0 routers stay" in drained.stdout, drained
+    assert drained.returncode == 1 and "1 servers, 0 routers and 0 load balancers stay" in drained.stdout, drained
     assert f"router drained ({router.id}) lives on another host now" in drained.stdout and lives() != [host], drained
     assert f"({has_volume.id}) stays: it has volumes" in drained.stdout and "--switch-off" in drained.stdout, drained
     assert on() == {has_volume.id}
+    assert host not in balanced(), drained
+    for lb in balancers:
+        assert demo.load_balancer.get_load_balancer(lb.id).provisioning_status == "ACTIVE"
+        demo.load_balancer.delete_load_balancer(lb.id)
     assert (status(runs), status(off), status(has_volume)) == ("ACTIVE", "SHUTOFF", "ACTIVE")
     kinds = {one["migration_type"] for one in admin.compute.get("/os-migrations", microversion="2.59").json()["migrations"]}
     assert kinds == {"live-migration", "migration"}, kinds
@@ -122,7 +133,10 @@ def test_a_host_is_drained_and_what_stays_says_why(simulated):
     admin.compute.update_service_forced_down(service, forced=False)
     service = next(admin.compute.services(host=host, binary="nova-compute"))
     assert service.status == "disabled" and service.disabled_reason == "drained"
-    admin.compute.enable_service(service)
+    simulated.nephos("host", "drain", "--undo", host)
+    service = next(admin.compute.services(host=host, binary="nova-compute"))
+    assert service.status == "enabled"
+    assert next(admin.network.agents(agent_type="L3 agent", host=host)).is_admin_state_up
     for server in servers():
         demo.compute.delete_server(server.id)
     wait_for("all are gone", lambda: not servers(), 60)

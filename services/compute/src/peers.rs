@@ -60,6 +60,9 @@ pub(crate) struct Port {
     pub profile: serde_json::Map<String, Value>,
 }
 
+/// What the network service knows the port of a load balancer by.
+const LOAD_BALANCER: &str = "Octavia";
+
 /// The word in a port's profile that names the host where it is made ready too.
 const MIGRATING_TO: &str = "migrating_to";
 
@@ -69,6 +72,11 @@ impl Port {
         let mut profile = self.profile.clone();
         profile.remove(MIGRATING_TO);
         profile
+    }
+
+    /// Whether it is a router's or a load balancer's, also while nothing is plugged into it: no server's, ever.
+    pub(crate) fn is_of_the_cloud(&self) -> bool {
+        self.device_owner == LOAD_BALANCER || self.device_owner.starts_with("network:")
     }
 }
 

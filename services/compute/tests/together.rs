@@ -194,6 +194,35 @@ async fn of_servers_that_are_to_have_one_port_one_gets_it() {
     assert_eq!(cloud.compute.check().await.unwrap(), []);
 }
 
+#[tokio::test]
+async fn the_port_of_a_load_balancer_or_a_router_is_no_servers_even_without_a_device() {
+    let mut cloud = Cloud::new().await;
+    let port = own_port(&cloud);
+    let id = cloud.running().await;
+    let late = cloud.create(&json!({"networks": [{"port": port}]})).await;
+    for owner in ["network:router_interface", "Octavia"] {
+        give_to(&cloud, &port, owner);
+        let wish = cloud.body(&json!({"networks": [{"port": port}]}));
+        cloud.member().post("/v2.1/servers", wish).await.expect(409);
+        let plug = json!({"interfaceAttachment": {"port_id": port}});
+        let target = format!("/v2.1/servers/{id}/os-interface");
+        cloud.member().post(&target, plug).await.expect(400);
+    }
+    // It became a load balancer's since a server was asked for.
+    cloud.settle().await;
+    let server = cloud.show(&late).await;
+    assert_eq!(server["status"], "ERROR");
+    let why = server["fault"]["message"].as_str().unwrap();
+    assert!(why.contains("is still in use"), "{why}");
+}
+
+/// Notes behind everybody's back whose a port is that nothing is plugged into.
+fn give_to(cloud: &Cloud, port: &str, owner: &str) {
+    let mut network = cloud.network.state();
+    let row = network.rows.get_mut("ports").unwrap();
+    row.get_mut(port).unwrap()["device_owner"] = json!(owner);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_tag_goes_once() {
     let mut cloud = Cloud::new().await;

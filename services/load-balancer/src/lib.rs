@@ -7,19 +7,6 @@
 //! Invariants: a load balancer's row exists before its host is told and until its host has let go; whatever changes is
 //! written together with the work that carries it out, and a change that comes meanwhile is taken in by the same work; a
 //! thing is active only when the host says that it carries out the very document that has it.
-//!
-//! The program does not offer it yet. First of all:
-//!
-//! - network lets only services and administrators have ports of `Octavia` or change them, and always filters what leaves them; an
-//!   address is asked for with the caller's own right to it, and is never the gateway's; a port given by id is of the same project,
-//!   and still free when it is bound;
-//! - whoever has no listener says `gone` too; nobody is left who answers by an older configuration, neither after a kill amid a
-//!   start nor by the feed that was kept; what a namespace lacks for a moment is waited for;
-//! - what the API takes, the host takes (timeouts, patterns, codes, numbers of rules): the configuration is drawn before the commit;
-//! - hosts are left only by a worker that has heard others all the while, some load balancers at a time; one without a host is tried
-//!   again; the housekeeping looks once more before it deletes a port;
-//! - a batch of members is compared once; a member is not the load balancer itself; a VIP outside is where something leads out;
-//! - a user and a bound of memory of its own for each haproxy.
 
 pub mod agent;
 mod api;
@@ -55,6 +42,7 @@ pub struct LoadBalancing {
     bus: Bus,
     feed: Feed,
     siblings: peers::Siblings,
+    watch: ops::Watch,
 }
 
 impl LoadBalancing {
@@ -68,6 +56,7 @@ impl LoadBalancing {
             core,
             config,
             bus,
+            watch: ops::Watch::default(),
         }
     }
 
@@ -137,7 +126,7 @@ impl Service for LoadBalancing {
             nephos_ops::feed::REQUESTS,
             nephos_ops::feed::LISTS,
         ];
-        all.extend(migrations!("0001_load_balancers"));
+        all.extend(migrations!("0001_load_balancers", "0002_drained_hosts"));
         all
     }
 }

@@ -1,8 +1,10 @@
 //! Every call to siblings, as verbs. All of them can be repeated.
 
+use std::collections::BTreeSet;
+
 use nephos_peer::{PeerError, Peers};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::model::spec::DEVICE_OWNER;
 use crate::model::tree::{Balancer, BalancerId};
@@ -26,6 +28,33 @@ pub(crate) struct Port {
     pub host: Option<String>,
     #[serde(default)]
     pub created_at: String,
+    #[serde(default)]
+    pub project_id: String,
+    /// What a change of it as it was seen names.
+    #[serde(default)]
+    pub revision_number: i64,
+    #[serde(default, rename = "binding:profile")]
+    profile: Map<String, Value>,
+}
+
+/// The word in the profile of a port that says that this service made it. Nobody but services writes profiles.
+const MADE: &str = "made_by_octavia";
+
+impl Port {
+    /// Whether it is the port of this load balancer.
+    pub fn is_of(&self, balancer: &BalancerId) -> bool {
+        self.device_owner == DEVICE_OWNER && self.device_id == device(balancer)
+    }
+
+    /// Whether nothing is plugged into it, and nobody says what it is for.
+    pub const fn is_free(&self) -> bool {
+        self.device_id.is_empty() && self.device_owner.is_empty()
+    }
+
+    /// Whether this service made it, as opposed to somebody who gave it.
+    pub fn was_made(&self) -> bool {
+        self.profile.get(MADE) == Some(&Value::Bool(true))
+    }
 }
 
 /// An address of a port.
@@ -42,6 +71,38 @@ pub(crate) struct Subnet {
     pub network_id: String,
     pub ip_version: u8,
     pub cidr: String,
+    #[serde(default)]
+    pub gateway_ip: Option<String>,
+}
+
+/// A network, likewise.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Network {
+    #[serde(default)]
+    pub project_id: String,
+    /// The network outside the cloud that it is; only services are told.
+    #[serde(default, rename = "provider:physical_network")]
+    pub physical: Option<String>,
+}
+
+/// What a host says of the networks outside that it reaches.
+#[derive(Clone, Debug, Deserialize)]
+struct Agent {
+    host: String,
+    configurations: Configurations,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Configurations {
+    #[serde(default)]
+    physical_networks: Vec<String>,
+}
+
+/// A network outside, and the hosts that reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outside {
+    pub physical: String,
+    pub hosts: BTreeSet<String>,
 }
 
 /// What a port is to be like.
@@ -114,13 +175,34 @@ impl Siblings {
         token: &str,
         network: &str,
     ) -> Result<Vec<Subnet>, PeerError> {
-        let _seen: Value = self
-            .show(Some(token), ("networks", "network"), network)
-            .await?;
+        let _seen = self.network(token, network).await?;
         let call = self
             .0
             .get("network", format!("/v2.0/subnets?network_id={network}"));
         unwrapped(call.as_token(token).send().await?.json()?, "subnets")
+    }
+
+    /// A network, as the caller sees it.
+    pub(crate) async fn network(&self, token: &str, id: &str) -> Result<Network, PeerError> {
+        self.show(Some(token), ("networks", "network"), id).await
+    }
+
+    /// Where ports of a network can be, when it is one outside the cloud; none: everywhere.
+    pub(crate) async fn outside(&self, network: &str) -> Result<Option<Outside>, PeerError> {
+        let found = self.show(None, ("networks", "network"), network).await;
+        let found: Network = match found {
+            Err(why) if why.is_not_found() => return Ok(None), // its port is gone too, and says so
+            found => found?,
+        };
+        let Some(physical) = found.physical.filter(|name| !name.is_empty()) else {
+            return Ok(None);
+        };
+        let call = self.0.get("network", "/v2.0/agents?agent_type=L3%20agent");
+        let agents: Vec<Agent> = unwrapped(call.as_service().send().await?.json()?, "agents")?;
+        let reaches = |agent: &Agent| agent.configurations.physical_networks.contains(&physical);
+        let hosts = agents.into_iter().filter(reaches).map(|agent| agent.host);
+        let hosts = hosts.collect();
+        Ok(Some(Outside { physical, hosts }))
     }
 
     /// A port, as the caller sees it.
@@ -166,6 +248,7 @@ impl Siblings {
             "network_id": new.network, "project_id": new.project, "fixed_ips": fixed,
             "name": format!("octavia-lb-{}", new.balancer), "device_id": device(new.balancer),
             "device_owner": DEVICE_OWNER, "admin_state_up": true, "port_security_enabled": false,
+            "binding:profile": {MADE: true},
         });
         let call = self
             .0
@@ -174,29 +257,47 @@ impl Siblings {
         unwrapped(call.as_service().send().await?.json()?, "port")
     }
 
-    /// The port of a load balancer is on its host.
-    pub(crate) async fn bind_port(&self, balancer: &Balancer, host: &str) -> Result<(), PeerError> {
+    /// A port, as it was seen, is this load balancer's and on its host: 412 when it has changed since.
+    pub(crate) async fn bind_port(
+        &self,
+        port: &Port,
+        balancer: &Balancer,
+        host: &str,
+    ) -> Result<(), PeerError> {
         let change = json!({
             "binding:host_id": host, "device_id": device(&balancer.id), "device_owner": DEVICE_OWNER,
         });
-        self.change_port(&balancer.vip.port_id, &change).await
+        self.change_port(port, &change).await
     }
 
-    /// Gives a port that a user made back to it.
-    pub(crate) async fn release_port(&self, id: &str) -> Result<(), PeerError> {
+    /// Gives a port, as it was seen, back to the user who made it: 412 when it has changed since.
+    pub(crate) async fn release_port(&self, port: &Port) -> Result<(), PeerError> {
         let change = json!({"binding:host_id": "", "device_id": "", "device_owner": ""});
-        absent_is_fine(self.change_port(id, &change).await)
+        absent_is_fine(self.change_port(port, &change).await)
     }
 
-    async fn change_port(&self, id: &str, change: &Value) -> Result<(), PeerError> {
-        let call = self.0.put("network", format!("/v2.0/ports/{id}"));
+    async fn change_port(&self, port: &Port, change: &Value) -> Result<(), PeerError> {
+        let call = self.0.put("network", format!("/v2.0/ports/{}", port.id));
         let call = call.json(&json!({ "port": change })).as_service();
+        let seen = as_seen(port);
+        let call = call.header(http::header::IF_MATCH, &seen);
         call.send().await.map(|_port| ())
     }
 
-    /// Removes a port.
-    pub(crate) async fn delete_port(&self, id: &str) -> Result<(), PeerError> {
-        let call = self.0.delete("network", format!("/v2.0/ports/{id}"));
-        absent_is_fine(call.as_service().send().await)
+    /// Removes a port, as it was seen: 412 when it has changed since.
+    pub(crate) async fn delete_port(&self, port: &Port) -> Result<(), PeerError> {
+        let call = self.0.delete("network", format!("/v2.0/ports/{}", port.id));
+        let seen = as_seen(port);
+        let call = call.header(http::header::IF_MATCH, &seen).as_service();
+        absent_is_fine(call.send().await)
     }
+}
+
+fn as_seen(port: &Port) -> String {
+    format!("revision_number={}", port.revision_number)
+}
+
+/// Whether somebody else changed what was to be changed as it was seen.
+pub(crate) fn has_changed(why: &PeerError) -> bool {
+    why.status == Some(412)
 }

@@ -146,6 +146,8 @@ nephos_auth::rules! {
     /// List providers.
     pub(crate) ListProviders = "os_load-balancer_api:provider:get_all", READ;
 
+    /// Say which hosts are to be without load balancers, and see how many they have.
+    pub(crate) Hosts = "os_load-balancer_api:hosts", "rule:load-balancer:admin or role:service";
     /// Be an agent of this service on a host.
     pub(crate) HostFeed = "os_load-balancer_api:host-feed", "role:host";
 }

@@ -159,6 +159,12 @@ async fn parts_that_cannot_be() {
         (http(json!({"default_tls_container_ref": "x"})), 501),
         (http(json!({"connection_limit": -2})), 400),
         (http(json!({"timeout_client_data": -1})), 400),
+        // What haproxy cannot wait for, it does not begin with.
+        (http(json!({"timeout_client_data": 2_147_483_648_u32})), 400),
+        (
+            http(json!({"timeout_tcp_inspect": 31_536_000_000_i64})),
+            400,
+        ),
         (http(json!({"default_pool_id": UNKNOWN})), 404),
         (http(json!({"insert_headers": {"X-Odd": "true"}})), 400),
         (
@@ -228,6 +234,8 @@ async fn parts_that_cannot_be() {
         (monitor(json!({"url_path": "no"})), 400),
         (monitor(json!({"url_path": "/a\nb"})), 400),
         (monitor(json!({"expected_codes": "2xx"})), 400),
+        (monitor(json!({"expected_codes": "600"})), 400),
+        (monitor(json!({"expected_codes": "000-200"})), 400),
         (monitor(json!({"http_method": "JUMP"})), 400),
         (monitor(json!({"domain_name": "a.b"})), 400),
         (
@@ -237,6 +245,25 @@ async fn parts_that_cannot_be() {
         (monitor(json!({"type": "TCP", "url_path": "/"})), 400),
         (monitor(json!({"pool_id": UNKNOWN})), 404),
         (policy(json!({"action": "JUMP"})), 400),
+        (
+            policy(json!({"rules": [{"type": "PATH", "compare_type": "REGEX", "value": "("}]})),
+            400,
+        ),
+        (
+            policy(
+                json!({"rules": vec![json!({"type": "PATH", "compare_type": "EQUAL_TO", "value": "/"}); 51]}),
+            ),
+            409,
+        ),
+        // Where it answers itself.
+        (
+            member_of(json!({"address": "10.0.0.11", "protocol_port": 80})),
+            400,
+        ),
+        (
+            of_pool(json!({"members": [{"address": "10.0.0.11", "protocol_port": 80}]})),
+            400,
+        ),
         (
             policy(json!({"action": "REDIRECT_TO_POOL", "redirect_pool_id": UNKNOWN})),
             404,

@@ -211,6 +211,61 @@ async fn members_are_replaced_at_once() {
         .put(&target, json!({"members": [twice, twice]}))
         .await
         .expect(409);
+    let own = json!({"members": [{"address": "10.0.0.11", "protocol_port": 80}]});
+    let refused = cloud.member().put(&target, own).await.expect(400).json;
+    let words = refused["faultstring"].as_str().unwrap();
+    assert!(
+        words.contains("listener of this load balancer itself"),
+        "{words}"
+    );
+}
+
+#[tokio::test]
+async fn of_many_members_at_once_those_that_stay_as_they_are_are_not_touched() {
+    let cloud = cloud().await;
+    let lb = cloud.balancer().await;
+    let (_, pool, _) = cloud.chain(&lb).await;
+    let target = format!("/v2/lbaas/pools/{pool}/members");
+    let member = |number: usize, weight: u16| json!({"address": format!("10.1.{}.{}", number / 250, number % 250 + 1), "protocol_port": 80, "weight": weight});
+    let members: Vec<_> = (0..1000).map(|number| member(number, 1)).collect();
+    let many = json!({ "members": members });
+    cloud.member().put(&target, many).await.expect(202);
+    cloud.settle().await;
+    let mut members: Vec<_> = (1..1000).map(|number| member(number, 1)).collect();
+    members[0] = member(1, 5);
+    let again = json!({ "members": members });
+    cloud.member().put(&target, again).await.expect(202);
+    let shown = cloud
+        .show(&format!("pools/{pool}/members?limit=1000"), "members")
+        .await;
+    let of = |status: &str| {
+        let all = shown.as_array().unwrap().iter();
+        all.filter(|one| one["provisioning_status"] == status)
+            .count()
+    };
+    assert_eq!(
+        (of("ACTIVE"), of("PENDING_UPDATE"), of("PENDING_DELETE")),
+        (998, 1, 1)
+    );
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await.0, "ACTIVE");
+    let told = cloud.told(&lb)[0].1.clone();
+    assert_eq!(told["pools"][0]["members"].as_array().unwrap().len(), 999);
+    let many: Vec<_> = (0..1001).map(|number| member(number, 1)).collect();
+    let many = json!({ "members": many });
+    cloud.member().put(&target, many).await.expect(400);
+    // A listener where a member is would lead to itself.
+    let own = json!({"address": "10.0.0.11", "protocol_port": 81});
+    cloud
+        .make(&format!("pools/{pool}/members"), "member", own)
+        .await;
+    let body =
+        json!({"listener": {"loadbalancer_id": lb, "protocol": "HTTP", "protocol_port": 81}});
+    cloud
+        .member()
+        .post("/v2/lbaas/listeners", body)
+        .await
+        .expect(400);
 }
 
 #[tokio::test]

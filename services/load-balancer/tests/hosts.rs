@@ -4,7 +4,7 @@ use nephos_api::Check as _;
 use serde_json::json;
 
 use crate::kit::{both, cloud, cloud_of, id};
-use crate::network::SUBNET;
+use crate::network::{OUTSIDE, SUBNET};
 
 #[tokio::test]
 async fn they_are_spread_and_moved_when_an_operator_says_so() {
@@ -55,11 +55,9 @@ async fn a_host_that_fell_silent_is_left() {
     let lost = cloud.told(&lb)[0].0.clone();
     let at = usize::from(lost == "two");
     cloud.on(at, |host| host.silent = true);
-    cloud.later(60).await;
-    cloud.service.leave_silent_hosts().await.unwrap();
+    cloud.watch(120).await;
     assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
-    cloud.later(90).await;
-    cloud.service.leave_silent_hosts().await.unwrap();
+    cloud.watch(20).await;
     assert_eq!(cloud.status(&lb).await.0, "PENDING_UPDATE");
     cloud.settle().await;
     assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
@@ -74,8 +72,132 @@ async fn a_host_that_fell_silent_is_left() {
 }
 
 #[tokio::test]
+async fn after_this_side_was_away_no_host_is_left_by_whoever_has_not_heard_others_all_the_while() {
+    let cloud = cloud_of(&["one", "two"]).await;
+    let lb = cloud.balancer().await;
+    let at = usize::from(cloud.told(&lb)[0].0 == "two");
+    cloud.watch(200).await;
+    // Nobody reaches the API for ten minutes; then the other host is the first to be heard again.
+    for at in [0, 1] {
+        cloud.on(at, |host| host.silent = true);
+    }
+    cloud.watch(600).await;
+    cloud.on(1 - at, |host| host.silent = false);
+    cloud.watch(100).await;
+    assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+    cloud.on(at, |host| host.silent = false);
+    cloud.watch(200).await;
+    assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+    // The worker itself was away.
+    cloud.on(at, |host| host.silent = true);
+    cloud.later(300).await;
+    cloud.service.look_after_hosts().await.unwrap();
+    assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+    cloud.watch(130).await;
+    assert_eq!(cloud.status(&lb).await.0, "PENDING_UPDATE");
+}
+
+#[tokio::test]
+async fn some_at_a_time_leave_a_host_that_is_drained_and_come_back_when_it_is_not() {
+    let mut cloud = cloud().await;
+    let ids = {
+        let mut ids = Vec::new();
+        for _each in 0..25 {
+            ids.push(cloud.balancer().await);
+        }
+        ids
+    };
+    let target = "/host/v1/hosts/one";
+    let drain = |drained: bool| json!({"host": {"drained": drained}});
+    let service = cloud.ask.as_persona(nephos_testkit::Persona::Service);
+    cloud.member().put(target, drain(true)).await.expect(403);
+    let shown = service.put(target, drain(true)).await.expect(200).json;
+    assert_eq!(
+        (&shown["host"]["drained"], &shown["host"]["load_balancers"]),
+        (&json!(true), &json!(25))
+    );
+    service
+        .put("/host/v1/hosts/nobody", drain(true))
+        .await
+        .expect(404);
+    // Nobody else is there.
+    cloud.watch(20).await;
+    assert_eq!(cloud.status(&ids[0]).await.0, "ACTIVE");
+    cloud.add_host("two");
+    cloud.watch(10).await;
+    let mut moving = 0;
+    for id in &ids {
+        moving += usize::from(cloud.status(id).await.0 == "PENDING_UPDATE");
+    }
+    assert_eq!(moving, 20);
+    cloud.settle().await;
+    cloud.watch(10).await;
+    cloud.settle().await;
+    let shown = service.get(target).await.expect(200).json;
+    assert_eq!(shown["host"]["load_balancers"], 0);
+    for id in &ids {
+        assert_eq!(cloud.status(id).await, both("ACTIVE", "ONLINE"));
+        assert_eq!(cloud.told(id)[0].0, "two");
+    }
+    // New ones go where others may be.
+    let next = cloud.balancer().await;
+    assert_eq!(cloud.told(&next)[0].0, "two");
+    service.put(target, drain(false)).await.expect(200);
+    let next = cloud.balancer().await;
+    assert_eq!(cloud.told(&next)[0].0, "one");
+    assert_eq!(cloud.service.check().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn where_the_network_is_outside_it_lives_on_a_host_that_leads_there_or_says_why_not() {
+    let cloud = cloud_of(&["one", "two"]).await;
+    cloud.network.lead_out(&["two"]);
+    for _each in 0..2 {
+        let body = json!({"vip_subnet_id": OUTSIDE});
+        let lb = id(&cloud.make("loadbalancers", "loadbalancer", body).await);
+        cloud.settle().await;
+        assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+        assert_eq!(cloud.told(&lb)[0].0, "two");
+    }
+    cloud.network.lead_out(&[]);
+    let body = json!({"vip_subnet_id": OUTSIDE});
+    let lb = id(&cloud.make("loadbalancers", "loadbalancer", body).await);
+    for _look in 0..40 {
+        cloud.settle().await;
+        cloud.later(10).await;
+    }
+    let shown = cloud
+        .show(&format!("loadbalancers/{lb}"), "loadbalancer")
+        .await;
+    assert_eq!(shown["provisioning_status"], "ERROR");
+    let why = shown["fault"].as_str().unwrap();
+    assert!(why.contains("network outside public"), "{why}");
+    // A host leads there at last.
+    cloud.network.lead_out(&["one"]);
+    cloud.watch(10).await;
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+    assert_eq!(cloud.told(&lb)[0].0, "one");
+}
+
+#[tokio::test]
+async fn a_host_that_waits_for_the_port_is_waited_for() {
+    let cloud = cloud().await;
+    cloud.on(0, |host| host.waits = true);
+    let body = json!({"vip_subnet_id": SUBNET});
+    let lb = id(&cloud.make("loadbalancers", "loadbalancer", body).await);
+    cloud.settle().await;
+    cloud.later(60).await;
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await.0, "PENDING_CREATE");
+    cloud.on(0, |host| host.waits = false);
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+}
+
+#[tokio::test]
 async fn without_a_host_it_fails_in_words_and_is_made_when_one_comes() {
-    let cloud = cloud_of(&[]).await;
+    let mut cloud = cloud_of(&[]).await;
     let made = cloud
         .make(
             "loadbalancers",
@@ -98,6 +220,12 @@ async fn without_a_host_it_fails_in_words_and_is_made_when_one_comes() {
         shown["fault"].as_str().unwrap().contains("No host"),
         "{shown}"
     );
+    cloud.watch(20).await;
+    assert_eq!(cloud.status(&lb).await.0, "ERROR");
+    cloud.add_host("one");
+    cloud.watch(10).await;
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
     cloud
         .member()
         .delete(&format!("/v2/lbaas/loadbalancers/{lb}"))

@@ -30,6 +30,8 @@ pub struct Host {
     gone: Vec<(String, i64)>,
     /// Why it cannot do what it is told.
     pub broken: Option<String>,
+    /// What it is told needs what is not there yet.
+    pub waits: bool,
     /// It neither listens nor says anything.
     pub silent: bool,
     /// Members that do not answer, as `POOL/MEMBER`.
@@ -43,6 +45,12 @@ impl Host {
             return (
                 "failed",
                 json!({"revision": 0, "running": false, "problem": why}),
+            );
+        }
+        if self.waits {
+            return (
+                "waiting",
+                json!({"revision": 0, "running": false, "problem": "its port is not ready"}),
             );
         }
         let enabled = spec["enabled"] == true;
@@ -219,6 +227,23 @@ impl Cloud {
             host.lock().unwrap().said = Value::Null;
             self.act(host).await;
         }
+    }
+
+    /// Time passes, during which a worker looks after hosts as it does.
+    pub async fn watch(&self, secs: u64) {
+        for _look in 0..secs / 10 {
+            self.later(10).await;
+            self.service.look_after_hosts().await.unwrap();
+        }
+    }
+
+    /// One more host.
+    pub fn add_host(&mut self, name: &str) {
+        let host = Host {
+            name: name.to_owned(),
+            ..Host::default()
+        };
+        self.hosts.push(Arc::new(Mutex::new(host)));
     }
 
     /// Makes something, and gives it as it is shown.

@@ -5,7 +5,7 @@ use nephos_testkit::Persona;
 use serde_json::json;
 
 use crate::kit::{both, cloud, id, statuses};
-use crate::network::{NET, SUBNET, SUBNET6};
+use crate::network::{NET, SHARED, SUBNET, SUBNET6};
 
 #[tokio::test]
 async fn a_load_balancer_is_made_used_and_deleted() {
@@ -175,19 +175,127 @@ async fn a_port_that_its_owner_made_is_given_back() {
 }
 
 #[tokio::test]
-async fn a_port_without_its_load_balancer_goes_after_a_while() {
+async fn a_port_that_is_given_is_of_the_same_project_and_nobodys() {
+    let cloud = cloud().await;
+    let wanted = |port: &str| json!({"loadbalancer": {"vip_port_id": port}});
+    let foreign = cloud.network.add(json!({"project_id": "another"}));
+    let target = "/v2/lbaas/loadbalancers";
+    let refused = cloud.member().post(target, wanted(&foreign)).await;
+    let words = refused.expect(400).json["faultstring"].to_string();
+    assert!(words.contains("another project"), "{words}");
+    cloud
+        .admin()
+        .post(target, wanted(&foreign))
+        .await
+        .expect(201);
+    for taken in [
+        json!({"device_id": "server", "device_owner": "compute:nova"}),
+        json!({"device_owner": "network:dhcp"}),
+        json!({"device_id": "x"}),
+    ] {
+        let port = cloud.network.add(taken);
+        let refused = cloud.member().post(target, wanted(&port)).await;
+        let words = refused.expect(400).json["faultstring"].to_string();
+        assert!(words.contains("already used"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_somebody_else_was_quicker_to_use_stays_theirs() {
+    for then in ["POST /v2.0", "GET /v2.0/ports/"] {
+        let cloud = cloud().await;
+        let port = cloud.network.add(json!({"name": "mine"}));
+        let body = json!({"vip_port_id": port});
+        let lb = id(&cloud.make("loadbalancers", "loadbalancer", body).await);
+        let server = json!({"device_id": "server", "device_owner": "compute:nova"});
+        match then {
+            // Before anybody looks at it, or between the look and the change.
+            "POST /v2.0" => cloud.network.change(&port, &server),
+            call => cloud.network.then(call, &port, server),
+        }
+        for _look in 0..3 {
+            cloud.settle().await;
+            cloud.later(1).await;
+        }
+        let shown = cloud
+            .show(&format!("loadbalancers/{lb}"), "loadbalancer")
+            .await;
+        assert_eq!(shown["provisioning_status"], "ERROR", "{then}");
+        let why = shown["fault"].as_str().unwrap();
+        assert!(why.contains("used by compute:nova server"), "{why}");
+        let target = format!("/v2/lbaas/loadbalancers/{lb}");
+        cloud.member().delete(&target).await.expect(204);
+        cloud.settle().await;
+        let port = &cloud.network.ports()[0];
+        assert_eq!(port["device_owner"], "compute:nova");
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_asked_for_with_the_callers_own_right_and_is_no_gateway() {
+    let cloud = cloud().await;
+    let target = "/v2/lbaas/loadbalancers";
+    let wish = |more: serde_json::Value| json!({ "loadbalancer": more });
+    let given = cloud
+        .network
+        .add(json!({"fixed_ips": [{"subnet_id": SUBNET, "ip_address": "10.0.0.1"}]}));
+    for gateway in [
+        json!({"vip_subnet_id": SUBNET, "vip_address": "10.0.0.1"}),
+        json!({"vip_network_id": NET, "vip_address": "10.0.0.1"}),
+        json!({"vip_subnet_id": SUBNET6, "additional_vips": [{"subnet_id": SUBNET, "ip_address": "10.0.0.1"}]}),
+        json!({"vip_port_id": given}),
+    ] {
+        let refused = cloud.member().post(target, wish(gateway.clone())).await;
+        assert_eq!(refused.status, 400, "{gateway}: {}", refused.json);
+        let words = refused.json["faultstring"].to_string();
+        assert!(words.contains("gateway"), "{words}");
+    }
+    let chosen = wish(json!({"vip_subnet_id": SHARED, "vip_address": "10.7.0.9"}));
+    cloud
+        .member()
+        .post(target, chosen.clone())
+        .await
+        .expect(403);
+    assert_eq!(cloud.network.ports().len(), 1);
+    cloud.admin().post(target, chosen).await.expect(201);
+    let any = wish(json!({"vip_subnet_id": SHARED}));
+    cloud.member().post(target, any).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_port_without_its_load_balancer_goes_after_a_while_and_one_that_was_given_does_not() {
     let cloud = cloud().await;
     let lb = cloud.balancer().await;
-    cloud.network.add(
-        json!({"device_owner": "Octavia", "device_id": "lb-00000000-0000-4000-8000-000000000000"}),
-    );
+    let marks = |more: serde_json::Value| {
+        let mut port = json!({"device_owner": "Octavia", "device_id": "lb-00000000-0000-4000-8000-000000000000"});
+        let more = more.as_object().unwrap().clone();
+        port.as_object_mut().unwrap().extend(more);
+        cloud.network.add(port)
+    };
+    let made = json!({"binding:profile": {"made_by_octavia": true}});
+    marks(made.clone());
+    let given = marks(json!({"name": "given"}));
     cloud.service.tidy().await.unwrap();
-    assert_eq!(cloud.network.ports().len(), 2);
+    assert_eq!(cloud.network.ports().len(), 3);
     cloud.later(700).await;
     cloud.service.tidy().await.unwrap();
     let ports = cloud.network.ports();
-    assert_eq!(ports.len(), 1);
+    assert_eq!(ports.len(), 2);
     assert_eq!(ports[0]["device_id"], format!("lb-{lb}"));
+    assert_eq!(
+        (&ports[1]["id"], &ports[1]["device_owner"]),
+        (&json!(given), &json!(""))
+    );
+    // Somebody else has it since it was listed, or since it was looked at once more.
+    for call in ["GET /v2.0/ports", "GET /v2.0/ports/"] {
+        let port = marks(made.clone());
+        let server = json!({"device_id": "server", "device_owner": "compute:nova"});
+        cloud.network.then(call, &port, server);
+        cloud.service.tidy().await.unwrap();
+        let ports = cloud.network.ports();
+        let kept = ports.iter().find(|kept| kept["id"] == port.as_str());
+        assert_eq!(kept.unwrap()["device_owner"], "compute:nova", "{call}");
+    }
 }
 
 #[tokio::test]

@@ -123,6 +123,11 @@ fn plain(endpoint: &str) -> Option<(String, Value)> {
         "ShowVersion" => ("/v2".to_owned(), Value::Null),
         "HostFeed" => ("/host/v1/feed?host=one".to_owned(), Value::Null),
         "HostObserved" => ("/host/v1/observed?host=one".to_owned(), json!([])),
+        "ShowHost" => ("/host/v1/hosts/one".to_owned(), Value::Null),
+        "UpdateHost" => {
+            let body = json!({"host": {"drained": false}});
+            ("/host/v1/hosts/one".to_owned(), body)
+        }
         "ListProviders" => ("/v2/lbaas/providers".to_owned(), Value::Null),
         "ListBalancers" => ("/v2/lbaas/loadbalancers".to_owned(), Value::Null),
         "CreateBalancer" => {

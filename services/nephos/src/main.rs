@@ -19,7 +19,7 @@ use crate::terminal::complain;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The Nephos cloud: identity, placement, image, network, compute, object, block, orchestration and the dashboard, in one process
+/// The Nephos cloud: identity, placement, image, network, compute, object, block, load balancing, orchestration and the dashboard, in one process
 /// or several.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
@@ -164,10 +164,13 @@ enum HostCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Moves all servers of a host to others, and keeps new ones away.
+    /// Moves all servers, routers and load balancers of a host to others, and keeps new ones away.
     Drain {
         /// Its name.
         name: String,
+        /// Lets it be used again.
+        #[arg(long, conflicts_with = "switch_off")]
+        undo: bool,
         /// Also servers that cannot move while they run: their guests are shut down on the way.
         #[arg(long)]
         switch_off: bool,
@@ -259,9 +262,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             valid_for,
         }) => commands::host::add(&config, name, zone.as_deref(), *valid_for)?,
         Command::Host(HostCommand::List { json }) => commands::host::list(&config, *json)?,
-        Command::Host(HostCommand::Drain { name, switch_off }) => {
-            return commands::drain::run(&config, name, *switch_off);
-        }
+        Command::Host(HostCommand::Drain {
+            name, undo: true, ..
+        }) => return commands::drain::undo(&config, name),
+        Command::Host(HostCommand::Drain {
+            name, switch_off, ..
+        }) => return commands::drain::run(&config, name, *switch_off),
         Command::Host(HostCommand::Remove { name }) => commands::host::remove(&config, name)?,
         Command::Join(join) => commands::join::run(
             &config,

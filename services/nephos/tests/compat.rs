@@ -123,3 +123,16 @@ fn object() {
 fn block() {
     check::<nephos_block::Block>("Block (Cinder v3)");
 }
+
+#[test]
+fn load_balancer() {
+    check_with::<nephos_load_balancer::LoadBalancing>(
+        "Load balancing (Octavia v2.1)",
+        "\n## What is not offered\n\n\
+         Versions v2.0 and v2.1 are advertised. Of what came later there are tags, allowed CIDRs, additive changes of members, \
+         redirect codes, host names of health monitors, the protocols PROXY and PROXYV2, additional VIPs and quotas of L7 \
+         policies and rules. Refused by 501 are UDP, SCTP and PROMETHEUS, TLS at listeners (TERMINATED_HTTPS) and towards \
+         members, SOURCE_IP_PORT, QoS and security groups of VIPs. Flavors, availability zones and amphorae are not there. \
+         Changes are taken while others are under way, where Octavia says 409.\n",
+    );
+}

@@ -135,6 +135,9 @@ nephos_auth::rules! {
     /// Delete a port.
     pub DeletePort = "delete_port",
         "(rule:admin_only) or (rule:service_api) or role:member and rule:network_owner or role:member and project_id:%(project_id)s";
+    /// Make a port a load balancer's (`device_owner` is `Octavia`), change who and where such a port is, or delete it.
+    pub LoadBalancerPort = "load_balancer_port",
+        "(rule:admin_only) or (rule:service_api)";
     /// Create a router.
     pub CreateRouter = "create_router", MEMBER;
     /// Choose `external_gateway_info:enable_snat` when creating a router.

@@ -205,6 +205,61 @@ async fn what_a_member_may_not_choose_is_refused_and_a_service_may() {
 }
 
 #[tokio::test]
+async fn only_services_and_administrators_have_ports_of_load_balancers_or_change_them() {
+    let cloud = Cloud::new().await;
+    let (network, subnet) = cloud.wired("10.0.0.0/24").await;
+    let member = cloud.member();
+    let project = nephos_testkit::Persona::Member.project();
+    let balances = json!({"network_id": network, "device_owner": "Octavia"});
+    assert_eq!(
+        refused(&member, "port", balances, 403).await,
+        "PolicyNotAuthorized"
+    );
+    let own = make(&member, "port", json!({"network_id": network})).await;
+    let own = format!("/v2.0/ports/{own}");
+    let becomes = json!({"port": {"device_owner": "Octavia"}});
+    member.put(&own, becomes.clone()).await.expect(403);
+    cloud.service().put(&own, becomes).await.expect(200);
+    let port = json!({"network_id": network, "project_id": project, "binding:host_id": "h1", "device_id": "lb-1",
+        "device_owner": "Octavia", "port_security_enabled": false});
+    let made = create(&cloud.service(), "port", port).await;
+    let target = format!("/v2.0/ports/{}", made["id"].as_str().unwrap());
+    for change in [
+        json!({"device_owner": ""}),
+        json!({"device_owner": "compute:nova"}),
+        json!({"device_id": ""}),
+        json!({"admin_state_up": false}),
+        json!({"fixed_ips": [{"subnet_id": subnet}]}),
+        json!({"mac_address": "fa:16:3e:00:00:09"}),
+        json!({"allowed_address_pairs": [{"ip_address": "10.0.0.0/24"}]}),
+        json!({"port_security_enabled": true}),
+        json!({"binding:vnic_type": "direct"}),
+    ] {
+        let answer = member.put(&target, json!({ "port": change })).await;
+        assert_eq!(answer.status, 403, "{change}: {}", answer.json);
+        assert_eq!(answer.json["NeutronError"]["type"], "PolicyNotAuthorized");
+    }
+    member.delete(&target).await.expect(403);
+    let shown = member.get(&target).await.expect(200).json;
+    assert_eq!(
+        (&shown["port"]["device_owner"], &shown["port"]["device_id"]),
+        (&json!("Octavia"), &json!("lb-1"))
+    );
+    // What it is called is its owner's.
+    member
+        .put(
+            &target,
+            json!({"port": {"name": "vip", "description": "d"}}),
+        )
+        .await
+        .expect(200);
+    let freed = json!({"port": {"device_owner": "", "device_id": "", "binding:host_id": ""}});
+    cloud.service().put(&target, freed).await.expect(200);
+    member.delete(&target).await.expect(204);
+    cloud.admin().delete(&own).await.expect(204);
+}
+
+#[tokio::test]
 async fn port_security_and_groups_exclude_each_other() {
     let cloud = Cloud::new().await;
     let member = cloud.member();

@@ -256,7 +256,7 @@ async fn nic(cx: &Cx, server: &Server, wish: Attachment) -> Result<Nic, Fault> {
                 true => Fault::not_found(format!("Port id {port} could not be found.")),
                 false => fault::from_peer(&why),
             })?;
-        if !found.device_id.is_empty() {
+        if !found.device_id.is_empty() || found.is_of_the_cloud() {
             return Err(Fault::bad_request(format!("Port {port} is still in use.")));
         }
         return Ok(Nic {

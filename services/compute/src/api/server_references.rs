@@ -220,7 +220,7 @@ async fn one_nic(cx: &Cx, token: &str, wish: &NetworkRef, known: &[Network]) -> 
             true => Fault::bad_request(format!("Port id {port} could not be found.")),
             false => fault::from_peer(&why),
         })?;
-        if !found.device_id.is_empty() {
+        if !found.device_id.is_empty() || found.is_of_the_cloud() {
             return Err(Fault::conflict(format!("Port {port} is still in use.")));
         }
         return Ok(Nic {

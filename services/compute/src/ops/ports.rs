@@ -113,7 +113,8 @@ async fn bind(cx: &OpCx<Compute>, server: &Server, id: &str) -> Result<Port, Ste
     for _look in 0..LOOKS {
         let port = cx.siblings.port(id).await.map_err(step_error)?;
         // It was free when the server was asked for; another that was asked for with it may have been quicker.
-        if !port.device_id.is_empty() && port.device_id != server.id.as_str() {
+        let is_others = !port.device_id.is_empty() && port.device_id != server.id.as_str();
+        if is_others || port.is_of_the_cloud() {
             return Err(StepError::Permanent(format!("Port {id} is still in use.")));
         }
         crash_point!("port.before_bind");

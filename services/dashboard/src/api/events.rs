@@ -35,10 +35,11 @@ const SETTLE: Duration = Duration::from_millis(150);
 /// A stream says at least so often that it is there, so that a client that is gone is noticed.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// The topics on which the services wake their own workers.
-const TOPICS: [&str; 6] = [
+const TOPICS: [&str; 7] = [
     "block.ops",
     "compute.ops",
     "image.ops",
+    "load-balancer.ops",
     "network.news",
     "network.stale",
     "orchestration.ops",

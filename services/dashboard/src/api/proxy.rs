@@ -8,11 +8,12 @@ use super::{fault, guard, signed};
 use crate::Dashboard;
 
 /// The services that pages may call.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 9] = [
     "block",
     "compute",
     "identity",
     "image",
+    "load-balancer",
     "network",
     "object",
     "orchestration",

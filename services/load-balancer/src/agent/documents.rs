@@ -51,6 +51,13 @@ impl Documents {
     }
 }
 
+/// The load balancers that are wanted.
+pub fn ids(desired: &Desired) -> impl Iterator<Item = String> + '_ {
+    let items = desired.items.values();
+    let items = items.filter(|item| item.kind == KIND_LOAD_BALANCER);
+    items.map(|item| item.id.clone())
+}
+
 fn read(item: &FeedItem) -> Result<Arc<LoadBalancerSpec>, String> {
     let spec = item.spec.as_ref().ok_or("it has no document")?;
     let spec = LoadBalancerSpec::deserialize(spec);

@@ -1,13 +1,15 @@
 //! What runs on a host: compares the load balancers that are wanted here with those that are, and applies the difference.
 //!
 //! Invariants: nothing is removed for being absent from a document that did not come from the control plane in this
-//! process; after a start of the machine nothing begins before the control plane has been heard; load balancers go on
-//! without their agent, and an agent that starts again finds them.
+//! process, and nothing goes back to an older document by the word of a copy that was kept; after a start of the machine
+//! nothing begins before the control plane has been heard; load balancers go on without their agent, and an agent that
+//! starts again finds them.
 
 mod documents;
 mod pass;
 mod report;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +89,13 @@ impl Agent {
         let behalf = Behalf::default();
         let feed = self.client(self.settings.feed_file.clone(), &behalf);
         // After a start of the machine there is nothing here to look after, and what it had may be elsewhere by now.
-        let kept = feed.cached().filter(|kept| kept.of_this_boot);
+        let kept = feed.cached();
+        // Of these it is said that they are gone, when they are, whatever is left of them here.
+        let known = kept
+            .iter()
+            .flat_map(|kept| documents::ids(&kept.desired))
+            .collect();
+        let kept = kept.filter(|kept| kept.of_this_boot);
         let (tell, told) = watch::channel(kept.map(|kept| kept.desired));
         let pulled = feed.follow(|desired| {
             tell.send_if_modified(|known| {
@@ -96,7 +104,7 @@ impl Agent {
                 new
             });
         });
-        let worked = self.work(told, &behalf);
+        let worked = self.work(told, &behalf, known);
         tokio::select! {
             () = shutdown.wait() => {}
             () = pulled => {}
@@ -110,10 +118,15 @@ impl Agent {
         FeedClient::new(self.peers.clone(), SERVICE, host, file).on_behalf(behalf.clone())
     }
 
-    async fn work(&self, mut told: watch::Receiver<Option<Desired>>, behalf: &Behalf) {
+    async fn work(
+        &self,
+        mut told: watch::Receiver<Option<Desired>>,
+        behalf: &Behalf,
+        known: BTreeSet<String>,
+    ) {
         // Reports go by a client of their own: the other one is busy waiting for news.
         let teller = self.client(PathBuf::new(), behalf);
-        let mut pass = Pass::new(Arc::clone(&self.driver), self.clock.clone());
+        let mut pass = Pass::new(Arc::clone(&self.driver), self.clock.clone(), known);
         let mut reports = Reports::default();
         let mut documents = Documents::default();
         let mut everything_at = Duration::ZERO;

@@ -1,6 +1,6 @@
 //! One pass: each load balancer is made what it should be, and looked at; what is wanted no more goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Pass {
     driver: Arc<dyn Driver>,
     clock: Clock,
+    /// Those that were wanted here, until it was told that they are gone.
+    known: BTreeSet<String>,
     /// Which generation of each was carried out.
     done: BTreeMap<String, i64>,
     /// Since when one waits for its port, and as which generation.
@@ -44,17 +46,19 @@ pub struct Outcome {
 pub struct Word {
     /// Which document it is about.
     pub generation: i64,
-    /// `up`, `down`, `failed`, `gone`.
+    /// `up`, `down`, `waiting`, `failed`, `gone`.
     pub state: &'static str,
     /// All of it.
     pub seen: LoadBalancerSeen,
 }
 
 impl Pass {
-    pub fn new(driver: Arc<dyn Driver>, clock: Clock) -> Self {
+    /// `known` were wanted here when this process began.
+    pub fn new(driver: Arc<dyn Driver>, clock: Clock, known: BTreeSet<String>) -> Self {
         Self {
             driver,
             clock,
+            known,
             done: BTreeMap::new(),
             waiting: BTreeMap::new(),
             said: BTreeMap::new(),
@@ -63,12 +67,15 @@ impl Pass {
 
     /// Brings the host to what the documents say.
     pub async fn run(&mut self, documents: &Documents) -> Outcome {
-        let mut works: Vec<BoxFuture<'static, Work>> = Vec::new();
+        let mut works: Vec<BoxFuture<'static, Option<Work>>> = Vec::new();
         for (id, document) in &documents.all {
-            works.push(work(Arc::clone(&self.driver), id.clone(), document.clone()).boxed());
+            let driver = Arc::clone(&self.driver);
+            works.push(work(driver, id.clone(), document.clone(), documents.complete).boxed());
+            self.known.insert(id.clone());
         }
         let works: Vec<Work> = stream::iter(works)
             .buffer_unordered(PARALLEL)
+            .filter_map(std::future::ready)
             .collect()
             .await;
         let mut outcome = Outcome::default();
@@ -98,7 +105,8 @@ impl Pass {
             self.done.insert(id.to_owned(), generation);
             self.waiting.remove(id);
         }
-        if let Err(DriverError::Waiting(_)) = &made {
+        let waits = matches!(made, Err(DriverError::Waiting(_)));
+        if waits {
             let now = self.clock.monotonic();
             let since = self
                 .waiting
@@ -119,6 +127,7 @@ impl Pass {
         self.say(id, problem.as_deref());
         let enabled = document.spec.as_ref().is_ok_and(|spec| spec.enabled);
         let state = match &problem {
+            Some(_) if waits => "waiting",
             Some(_) => "failed",
             None if enabled => "up",
             None => "down",
@@ -152,14 +161,16 @@ impl Pass {
         }
     }
 
-    async fn remove(&self, documents: &Documents, outcome: &mut Outcome) {
-        let here = match self.driver.list().await {
+    async fn remove(&mut self, documents: &Documents, outcome: &mut Outcome) {
+        let mut here = match self.driver.list().await {
             Ok(here) => here,
             Err(why) => {
                 warn!(%why, "cannot list the load balancers of this host; trying again. What is wanted no more stays until then");
                 return;
             }
         };
+        // Of one that was wanted and of which nothing is here it is said, too, that it is gone: somebody waits for it.
+        here.extend(self.known.iter().cloned());
         for id in here.into_iter().filter(|id| documents.may_remove(id)) {
             crash_point!("load_balancer.remove");
             let removed = self.driver.remove(&id).await;
@@ -171,6 +182,7 @@ impl Pass {
                         state: "gone",
                         seen: LoadBalancerSeen::default(),
                     };
+                    self.known.remove(&id);
                     outcome.seen.insert(id, word);
                 }
                 Err(why) => {
@@ -189,11 +201,23 @@ type Work = (
     Result<Seen, DriverError>,
 );
 
-async fn work(driver: Arc<dyn Driver>, id: String, document: Document) -> Work {
+/// None: what is here was made by a later document than this one, which was kept and not heard.
+async fn work(
+    driver: Arc<dyn Driver>,
+    id: String,
+    document: Document,
+    heard: bool,
+) -> Option<Work> {
+    if !heard
+        && let Ok(Some(last)) = driver.generation(&id).await
+        && last > document.generation
+    {
+        return None;
+    }
     let made = match &document.spec {
-        Ok(spec) => driver.ensure(spec).await,
+        Ok(spec) => driver.ensure(spec, document.generation).await,
         Err(why) => Err(DriverError::Refused(why.clone())),
     };
     let looked = driver.look(&id).await;
-    (id, document, made, looked)
+    Some((id, document, made, looked))
 }

@@ -270,7 +270,8 @@ async fn a_port_may_be_on_its_way_for_a_minute() {
     bench.start().await;
     bench.pass(50).await;
     assert_eq!(bench.control.seen("a"), []);
-    let (_, seen) = bench.reported("a", "failed").await;
+    // It is said then, and not that it has failed.
+    let (_, seen) = bench.reported("a", "waiting").await;
     assert_eq!(seen.problem.as_deref(), Some("not yet"));
     bench.fake.fail(None);
     bench.reported("a", "up").await;
@@ -288,7 +289,7 @@ async fn without_the_control_plane_what_was_kept_in_this_start_of_the_machine_go
         let kept = json!({"host": "one", "boot": boot, "revision": 5, "items": [item("a", 1, Some(spec("a")))]});
         std::fs::write(bench.folder.path().join("feed.json"), kept.to_string()).unwrap();
         let stranger = serde_json::from_value(spec("x")).unwrap();
-        bench.fake.ensure(&stranger).await.unwrap();
+        bench.fake.ensure(&stranger, 1).await.unwrap();
         bench.start_with(Directory::default()).await;
         bench.pass(20).await;
         let here: Vec<_> = bench.fake.here().into_keys().collect();
@@ -302,11 +303,49 @@ async fn without_the_control_plane_what_was_kept_in_this_start_of_the_machine_go
 }
 
 #[tokio::test]
+async fn what_was_kept_does_not_bring_an_older_document_back() {
+    let mut bench = Bench::unstarted(vec![item("a", 7, Some(spec("a")))]);
+    let mut later = spec("a");
+    later["listeners"] = json!([]);
+    let later = serde_json::from_value(later).unwrap();
+    bench.fake.ensure(&later, 7).await.unwrap();
+    let kept = json!({"host": "one", "boot": nephos_runtime::boot::id(), "revision": 5, "items": [item("a", 6, Some(spec("a")))]});
+    std::fs::write(bench.folder.path().join("feed.json"), kept.to_string()).unwrap();
+    bench.start_with(Directory::default()).await;
+    bench.pass(20).await;
+    assert_eq!(bench.fake.here()["a"], later);
+    bench.stop().await;
+    // Whatever the control plane says is so.
+    bench.start().await;
+    bench.reported("a", "up").await;
+    assert_ne!(bench.fake.here()["a"], later);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn one_of_which_nothing_is_here_is_said_to_be_gone_too() {
+    let mut bench = Bench::new(vec![item("a", 1, Some(spec("a")))]).await;
+    bench.reported("a", "up").await;
+    bench.fake.lose("a");
+    bench.fake.fail(Some(DriverError::Refused("no".to_owned())));
+    bench.tell(false, vec![item("a", 2, None)]);
+    bench.reported("a", "gone").await;
+    bench.stop().await;
+    // Also by an agent that was started again meanwhile.
+    let kept = json!({"host": "one", "boot": "another", "revision": 5, "items": [item("b", 1, Some(spec("b")))]});
+    std::fs::write(bench.folder.path().join("feed.json"), kept.to_string()).unwrap();
+    bench.tell(true, Vec::new());
+    bench.start().await;
+    bench.reported("b", "gone").await;
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_is_left_when_the_cloud_is_taken_down() {
     let fake = Fake::default();
     for id in ["a", "b"] {
         let spec = serde_json::from_value(spec(id)).unwrap();
-        fake.ensure(&spec).await.unwrap();
+        fake.ensure(&spec, 1).await.unwrap();
     }
     remove_everything(&fake).await.unwrap();
     assert!(fake.here().is_empty());

@@ -8,7 +8,7 @@ use super::graph::Graph;
 use super::listing::{self, fields_of, no_marker, only};
 use super::views::{self, Beside};
 use super::vip::Wanted;
-use super::{Change, ItemPath, balancer, require, seen};
+use super::{Change, ItemPath, balancer, can_be, require, seen};
 use crate::model::body::{Fields, Label};
 use crate::model::refusal::Refusal;
 use crate::model::status::{Operating, Provisioning};
@@ -68,11 +68,19 @@ async fn create_balancer(cx: Cx, req: Req<CreateBalancer>) -> Reply<CreateBalanc
     let made = vip.own_port.then(|| vip.port_id.clone());
     let stored = store(&cx, Balancer { vip, ..before }, (fields, &limits)).await;
     if let (Err(_), Some(port)) = (&stored, made)
-        && let Err(why) = cx.siblings.delete_port(&port).await
+        && let Err(why) = unmake(&cx, &port).await
     {
         tracing::warn!(%why, port, "it goes later");
     }
     Ok(Json(json!({"loadbalancer": stored?.whole()})))
+}
+
+/// Takes a port away that was made for a load balancer which is not to be.
+async fn unmake(cx: &Cx, port: &str) -> Result<(), nephos_peer::PeerError> {
+    match cx.siblings.port(port).await? {
+        Some(made) => cx.siblings.delete_port(&made).await,
+        None => Ok(()),
+    }
 }
 
 /// Whose it is to be: the project that is named, else the caller's.
@@ -160,6 +168,7 @@ async fn store(
     (fields, limits): (Fields<'_>, &quotas::Limits),
 ) -> Result<Tree, Fault> {
     let tree = build(cx, balancer, fields)?;
+    can_be(&tree)?;
     let mut tx = cx.write().await?;
     let one = &tree.balancer;
     if !one.vip.own_port && balancers::by_port(&mut tx, &one.vip.port_id).await? {

@@ -1,14 +1,19 @@
 //! The members of pools.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use nephos_api::{Accepted, Empty, Fault, Json, Loaded, Params, Reply, Req, endpoint};
 use serde_json::Value;
 
 use super::{
-    Change, ChildPath, ParentPath, child, list_parts, listing, part, relabel, show_part, shown,
+    Change, ChildPath, ParentPath, Replacement, child, list_parts, listing, new_part, part,
+    relabel, show_part, shown,
 };
 use crate::model::body::{Fields, Label, missing, truth};
 use crate::model::member::{CHANGE, Member, NEW};
-use crate::model::tree::{Kind, PartId};
+use crate::model::refusal::Refusal;
+use crate::model::tree::{Detail, Kind, Part, Tree};
 use crate::store::listing::Of;
 use crate::{Cx, rules};
 
@@ -132,47 +137,65 @@ async fn replace_members(cx: Cx, req: Req<ReplaceMembers>) -> Reply<ReplaceMembe
         return Err(missing("members").into());
     }
     let mut wanted = Vec::new();
+    let mut subnets = BTreeSet::new();
     for value in body.list("members")? {
         let fields = Fields::of(value, "members")?.only(&[Label::FIELDS, NEW, CHANGE])?;
-        subnet_is_there(&cx, fields).await?;
-        wanted.push((fields, Member::new(fields)?));
+        let member = Member::new(fields)?;
+        // Most name the same one.
+        if subnets.insert(member.subnet_id.clone()) {
+            subnet_is_there(&cx, fields).await?;
+        }
+        wanted.push((fields, member));
     }
     let mut change = Change::begin(&cx, &pool.balancer_id).await?;
     change.part(Kind::Pool, parent)?;
-    let mut stay: Vec<PartId> = Vec::new();
-    for (fields, member) in wanted {
-        let there = change.tree.below(KIND, parent);
-        let same = there
-            .filter(|part| part.member().is_some_and(|one| one.same_place(&member)))
-            .find(|part| !stay.contains(&part.id))
-            .cloned();
-        let id = match same {
-            Some(mut now) => {
-                relabel(&mut now, Label::read(fields)?);
-                if let Some(old) = now.member_mut() {
-                    old.change(fields)?;
-                }
-                let id = now.id.clone();
-                change.update(&cx, now).await?;
-                id
-            }
-            // Named twice, it is refused here.
-            None => {
-                change
-                    .make(&cx, |graph| graph.member(parent, fields))
-                    .await?
-            }
-        };
-        stay.push(id);
-    }
-    let others = change.tree.below(KIND, parent);
-    let others = others.filter(|part| !additive && !stay.contains(&part.id));
-    let going: Vec<PartId> = others.map(|part| part.id.clone()).collect();
-    for id in going {
-        change.remove(&cx, id.as_str()).await?;
-    }
+    let news = compared(&cx, &change.tree, parent, (wanted, additive))?;
+    change.replace(&cx, news).await?;
     change.done(&cx).await?;
     Ok(Accepted)
+}
+
+/// What becomes of a pool's members, by one look at each of those that are there and of those that are wanted.
+fn compared(
+    cx: &Cx,
+    tree: &Tree,
+    pool: &str,
+    (wanted, additive): (Vec<(Fields<'_>, Member)>, bool),
+) -> Result<Replacement, Refusal> {
+    let there = tree.below(KIND, pool).filter_map(|part| {
+        let place = part.member()?.place();
+        Some((place, part.clone()))
+    });
+    let mut there: BTreeMap<_, Part> = there.collect();
+    let mut named = BTreeSet::new();
+    let mut news = Replacement::default();
+    for (fields, member) in wanted {
+        let place = member.place();
+        if !named.insert(place.clone()) {
+            return Err(member.is_twice());
+        }
+        let Some(before) = there.remove(&place) else {
+            tree.not_a_listener(&member)?;
+            let what = (Label::read(fields)?, Detail::Member(member));
+            news.new.push(new_part(tree, cx, pool, what));
+            continue;
+        };
+        let mut now = before.clone();
+        relabel(&mut now, Label::read(fields)?);
+        if let Some(old) = now.member_mut() {
+            old.change(fields)?;
+        }
+        if now != before {
+            news.changed.push(now);
+        }
+    }
+    if !additive {
+        news.gone = there.into_values().collect();
+    }
+    for (after, part) in (0..).zip(&mut news.new) {
+        part.created_at = part.created_at.plus(Duration::from_micros(after));
+    }
+    Ok(news)
 }
 
 endpoint! {

@@ -4,6 +4,7 @@ mod discovery;
 pub(crate) mod fault;
 mod graph;
 mod host;
+mod hosts;
 mod l7_policies;
 mod l7_rules;
 mod listeners;
@@ -16,6 +17,8 @@ mod quotas;
 mod views;
 mod vip;
 
+use std::collections::BTreeMap;
+
 use nephos_api::{Endpoints, Fault, routes};
 use nephos_auth::{Authorized, Caller, Resource, Rule, Target};
 use nephos_db::Tx;
@@ -26,6 +29,7 @@ use serde_json::{Value, json};
 use self::fault::{busy, not_found};
 use self::views::Beside;
 use crate::model::body::Label;
+use crate::model::refusal::Refusal;
 use crate::model::spec::{KIND_LOAD_BALANCER, LoadBalancerSeen};
 use crate::model::status::{Operating, Provisioning};
 use crate::model::tree::{Balancer, BalancerId, Detail, Kind, Part, PartId, Tree};
@@ -41,6 +45,8 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         discovery::ShowVersion,
         host::HostFeed,
         host::HostObserved,
+        hosts::ShowHost,
+        hosts::UpdateHost,
         l7_policies::CreatePolicy,
         l7_policies::DeletePolicy,
         l7_policies::ListPolicies,
@@ -190,6 +196,14 @@ fn named(why: Fault, kind: &str, id: &str) -> Fault {
     }
 }
 
+/// Parts of one kind that are to be, to be otherwise, and to go.
+#[derive(Default)]
+pub(crate) struct Replacement {
+    pub new: Vec<Part>,
+    pub changed: Vec<Part>,
+    pub gone: Vec<Part>,
+}
+
 /// A change of a load balancer under way: as one transaction sees it, with work to follow.
 pub(crate) struct Change {
     pub tx: Tx,
@@ -267,14 +281,52 @@ impl Change {
         Ok(())
     }
 
+    /// Writes parts of one kind, on which nothing hangs, that were compared with those that are there.
+    pub(crate) async fn replace(&mut self, cx: &Cx, news: Replacement) -> Result<(), Fault> {
+        let Replacement { new, changed, gone } = news;
+        self.tree.has_room(new.len())?;
+        let mut written: BTreeMap<PartId, Part> = BTreeMap::new();
+        for mut part in changed {
+            parts::touch(&mut part, cx.now());
+            written.insert(part.id.clone(), part);
+        }
+        for mut part in gone {
+            part.provisioning = Provisioning::PendingDelete;
+            part.updated_at = Some(cx.now());
+            written.insert(part.id.clone(), part);
+        }
+        for part in written.values() {
+            parts::update(&mut self.tx, part).await?;
+        }
+        for old in &mut self.tree.parts {
+            if let Some(part) = written.remove(&old.id) {
+                *old = part;
+            }
+        }
+        for part in new {
+            parts::insert(&mut self.tx, &part).await?;
+            if self.added.last() != Some(&part.kind()) {
+                self.added.push(part.kind());
+            }
+            self.tree.parts.push(part);
+        }
+        Ok(())
+    }
+
     /// Commits, unless the project has more than it may have; gives the load balancer as it is then.
     pub(crate) async fn done(mut self, cx: &Cx) -> Result<Tree, Fault> {
         let project = self.tree.balancer.project_id.clone();
+        can_be(&self.tree)?;
         limits::check_parts(&mut self.tx, &project, &self.limits, &self.added).await??;
         balancers::touch(&mut self.tx, &mut self.tree.balancer, cx.now()).await?;
         self.tx.commit().await?;
         Ok(self.tree)
     }
+}
+
+/// Refuses what its host could not carry out: what it is told makes a configuration, or the request is wrong.
+pub(crate) fn can_be(tree: &Tree) -> Result<(), Refusal> {
+    crate::model::render::can_be(&tree.document()).map_err(Refusal::invalid)
 }
 
 /// A new part of a load balancer; not in it yet.

@@ -65,9 +65,17 @@ impl Wanted {
         if let Some(port) = &self.port {
             let found = cx.siblings.port_of_caller(token, port).await;
             let found = found.map_err(|why| absent(&why, "Port", port))?;
+            check_given(cx, &found, project)?;
+            for fixed in &found.fixed_ips {
+                let subnet = cx.siblings.subnet(token, &fixed.subnet_id).await;
+                let subnet = subnet.map_err(|why| absent(&why, "Subnet", &fixed.subnet_id))?;
+                not_the_gateway(&subnet, Some(&fixed.ip_address))?;
+            }
             return Ok(self.of_port(found)?);
         }
         let subnet = self.subnet_of_caller(cx, token).await?;
+        not_the_gateway(&subnet, self.address.as_ref())?;
+        self.may_choose(cx, token, &subnet.network_id).await?;
         if let Some(network) = self.network.as_ref().filter(|id| **id != subnet.network_id) {
             let words = format!("Subnet {} is not part of network {network}.", subnet.id);
             return Err(Refusal::invalid(words).into());
@@ -80,6 +88,7 @@ impl Wanted {
                 let words = "All VIP subnets must belong to the same network.";
                 return Err(Refusal::invalid(words).into());
             }
+            not_the_gateway(&found, address.as_ref())?;
             if addresses.iter().any(|(known, _)| *known == further) {
                 let words =
                     "Duplicate VIP subnet(s) specified. Only one IP can be bound per subnet.";
@@ -113,6 +122,25 @@ impl Wanted {
         })
     }
 
+    /// Refuses addresses of its choice to whoever could not ask for them by a port of its own: as network has it, who owns
+    /// the network or is an administrator may (`create_port:fixed_ips:ip_address`).
+    async fn may_choose(&self, cx: &Cx, token: &str, network: &str) -> Result<(), Fault> {
+        let mut further = self.additional.iter();
+        let chooses = self.address.is_some() || further.any(|(_, address)| address.is_some());
+        if !chooses || cx.caller.is_admin() {
+            return Ok(());
+        }
+        let found = cx.siblings.network(token, network).await;
+        let found = found.map_err(|why| absent(&why, "Network", network))?;
+        let own = cx.caller.project_id();
+        if own.is_some_and(|own| own.as_str() == found.project_id) {
+            return Ok(());
+        }
+        Err(Fault::forbidden(format!(
+            "An address of network {network} can be chosen only by who owns the network: ask for its subnet alone, and it is chosen for you."
+        )))
+    }
+
     /// The subnet that is named, or one of the network's: the one that has the address, else the first of IPv4.
     async fn subnet_of_caller(&self, cx: &Cx, token: &str) -> Result<Subnet, Fault> {
         if let Some(subnet) = &self.subnet {
@@ -140,12 +168,6 @@ impl Wanted {
 
     /// At a port that somebody made: the address that is named, or its only one.
     fn of_port(self, port: Port) -> Result<Vip, Refusal> {
-        if !port.device_id.is_empty() {
-            return Err(Refusal::invalid(format!(
-                "Port {} is already used by {} {}.",
-                port.id, port.device_owner, port.device_id
-            )));
-        }
         if !self.additional.is_empty() {
             return Err(Refusal::invalid(
                 "additional_vips cannot be asked for at a port that is there: all its addresses are used as they are.",
@@ -180,6 +202,38 @@ impl Wanted {
             own_port: false,
         })
     }
+}
+
+/// A port that is given must be the project's own, and nobody's so far.
+fn check_given(cx: &Cx, port: &Port, project: &str) -> Result<(), Fault> {
+    if port.project_id != project && !cx.caller.is_admin() {
+        let words = format!(
+            "Port {} is of another project than the load balancer.",
+            port.id
+        );
+        return Err(Refusal::invalid(words).into());
+    }
+    if !port.is_free() {
+        return Err(Refusal::invalid(format!(
+            "Port {} is already used by {} {}.",
+            port.id, port.device_owner, port.device_id
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+/// Whoever answers where a router should takes all traffic of the subnet.
+fn not_the_gateway(subnet: &Subnet, address: Option<&String>) -> Result<(), Refusal> {
+    let parsed = |text: &String| text.parse::<IpAddr>().ok();
+    let gateway = subnet.gateway_ip.as_ref().and_then(parsed);
+    if gateway.is_some() && gateway == address.and_then(parsed) {
+        return Err(Refusal::invalid(format!(
+            "vip_address: it is the gateway of subnet {}, where its router answers.",
+            subnet.id
+        )));
+    }
+    Ok(())
 }
 
 fn additional(fields: Fields<'_>) -> Result<Vec<(String, Option<String>)>, Refusal> {

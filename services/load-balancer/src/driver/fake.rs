@@ -17,6 +17,7 @@ pub struct Fake(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     here: BTreeMap<String, LoadBalancerSpec>,
+    generations: BTreeMap<String, i64>,
     counters: Counters,
     ill: BTreeSet<String>,
     fails: Option<DriverError>,
@@ -76,15 +77,20 @@ impl Driver for Fake {
         ready(Ok(self.with(|state| state.here.keys().cloned().collect())))
     }
 
-    fn ensure<'a>(&'a self, spec: &'a LoadBalancerSpec) -> Answer<'a, ()> {
+    fn ensure<'a>(&'a self, spec: &'a LoadBalancerSpec, generation: i64) -> Answer<'a, ()> {
         ready(self.with(|state| {
             if let Some(why) = &state.fails {
                 return Err(why.clone());
             }
+            state.generations.insert(spec.id.clone(), generation);
             let before = state.here.insert(spec.id.clone(), spec.clone());
             state.changes += usize::from(before.as_ref() != Some(spec));
             Ok(())
         }))
+    }
+
+    fn generation<'a>(&'a self, id: &'a str) -> Answer<'a, Option<i64>> {
+        ready(Ok(self.with(|state| state.generations.get(id).copied())))
     }
 
     fn look<'a>(&'a self, id: &'a str) -> Answer<'a, Seen> {
@@ -115,7 +121,10 @@ impl Driver for Fake {
     }
 
     fn remove<'a>(&'a self, id: &'a str) -> Answer<'a, ()> {
-        self.with(|state| _ = state.here.remove(id));
+        self.with(|state| {
+            state.here.remove(id);
+            state.generations.remove(id);
+        });
         ready(Ok(()))
     }
 }

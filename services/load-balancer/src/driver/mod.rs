@@ -2,7 +2,6 @@
 
 pub mod fake;
 pub mod haproxy;
-mod render;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,8 +23,12 @@ pub trait Driver: Send + Sync {
     /// Those of which something is here, by id.
     fn list(&self) -> Answer<'_, BTreeSet<String>>;
 
-    /// Makes one be as it is wanted. Connections that are open stay so, unless it is switched off.
-    fn ensure<'a>(&'a self, spec: &'a LoadBalancerSpec) -> Answer<'a, ()>;
+    /// Makes one be as it is wanted by the document of this generation. Connections that are open stay so, unless it is
+    /// switched off.
+    fn ensure<'a>(&'a self, spec: &'a LoadBalancerSpec, generation: i64) -> Answer<'a, ()>;
+
+    /// The generation of the document that one was made by last; none: there is none here.
+    fn generation<'a>(&'a self, id: &'a str) -> Answer<'a, Option<i64>>;
 
     /// How one is.
     fn look<'a>(&'a self, id: &'a str) -> Answer<'a, Seen>;

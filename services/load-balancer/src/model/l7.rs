@@ -230,7 +230,13 @@ impl Rule {
                 )));
             }
         }
-        words::visible(&self.value, "value")
+        words::visible(&self.value, "value")?;
+        if self.compare_type == "REGEX" {
+            words::pattern(&self.value).map_err(|why| {
+                rule(&format!("value: unable to parse regular expression: {why}"))
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -288,6 +294,7 @@ mod tests {
             json!({"type": "HEADER", "compare_type": "EQUAL_TO", "value": "a", "key": "a b"}),
             json!({"type": "FILE_TYPE", "compare_type": "CONTAINS", "value": "a"}),
             json!({"type": "SSL_CONN_HAS_CERT", "compare_type": "EQUAL_TO", "value": "true"}),
+            json!({"type": "PATH", "compare_type": "REGEX", "value": "("}),
         ] {
             assert!(check(&odd).is_err(), "{odd}");
         }

@@ -74,8 +74,9 @@ const PROTOCOLS: &[&str] = &[
 const OFFERED: &[&str] = &["HTTP", "HTTPS", "TCP"];
 /// The headers that a listener may insert.
 const HEADERS: &[&str] = &["X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"];
-/// The longest timeout: a year, in milliseconds.
-const MAX_TIMEOUT: i64 = 365 * 24 * 60 * 60 * 1000;
+/// The longest timeout, in milliseconds: haproxy's, which is 24 days. Octavia's own bound is a year, and its haproxy refuses
+/// what is longer than this.
+pub(crate) const MAX_TIMEOUT: u32 = i32::MAX as u32;
 /// The most connections.
 const MAX_CONNECTIONS: i64 = 2_147_483_647;
 /// The port range.
@@ -160,8 +161,7 @@ impl Listener {
             ),
         ] {
             if fields.has(key) {
-                let given = fields.number(key, (0, MAX_TIMEOUT))?;
-                // A year is less than what fits.
+                let given = fields.number(key, (0, i64::from(MAX_TIMEOUT)))?;
                 *field = given.map_or(default, |given| u32::try_from(given).unwrap_or(u32::MAX));
             }
         }

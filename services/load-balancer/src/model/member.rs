@@ -76,9 +76,22 @@ impl Member {
         Ok(())
     }
 
+    /// Where it is; no other of its pool is there.
+    pub(crate) fn place(&self) -> (String, u16) {
+        (self.address.clone(), self.protocol_port)
+    }
+
     /// Whether it is where another is.
     pub(crate) fn same_place(&self, other: &Self) -> bool {
         self.address == other.address && self.protocol_port == other.protocol_port
+    }
+
+    /// The refusal of one that is where another is.
+    pub(crate) fn is_twice(&self) -> Refusal {
+        Refusal::conflict(format!(
+            "Another member on this pool is already using ip {} on protocol_port {}",
+            self.address, self.protocol_port
+        ))
     }
 }
 

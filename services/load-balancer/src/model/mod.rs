@@ -10,6 +10,7 @@ pub(crate) mod monitor;
 pub(crate) mod pool;
 pub(crate) mod quota;
 pub(crate) mod refusal;
+pub(crate) mod render;
 pub mod spec;
 pub(crate) mod status;
 pub(crate) mod tree;

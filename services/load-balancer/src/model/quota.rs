@@ -28,6 +28,10 @@ pub(crate) const MAX: i64 = 2_000_000_000;
 /// Parts of one load balancer at most, whatever the quota: a host is told of all of them in one document.
 pub(crate) const PARTS: usize = 2_000;
 
+/// Rules of one L7 policy at most, as in Octavia; all of them stand in one line of haproxy's configuration, which has room
+/// for 64 words.
+pub(crate) const RULES: usize = 50;
+
 impl Kind {
     /// The limit that counts it.
     pub(crate) const fn limit(self) -> &'static str {

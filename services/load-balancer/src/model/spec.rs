@@ -3,7 +3,8 @@
 //! A document is *whole*: everything that one load balancer should be. Unknown fields are ignored and new ones have
 //! defaults, so that control plane and hosts may be of two releases. What the API calls disabled is either not in the
 //! document (a listener) or says so (a member).
-//! Observed states: `up`, `down` (not enabled), `failed` (with [`LoadBalancerSeen::problem`]), `gone`.
+//! Observed states: `up`, `down` (not enabled), `waiting` (for its port, tried again) and `failed` (both with
+//! [`LoadBalancerSeen::problem`]), `gone`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -10,7 +10,7 @@ use super::listener::Listener;
 use super::member::Member;
 use super::monitor::Monitor;
 use super::pool::Pool;
-use super::quota::PARTS;
+use super::quota::{PARTS, RULES};
 use super::refusal::Refusal;
 use super::status::{Operating, Provisioning};
 
@@ -275,10 +275,7 @@ impl Tree {
                 .filter(|other| other.id != part.id)
         };
         if self.parts.len() >= PARTS && !self.parts.iter().any(|one| one.id == part.id) {
-            return Err(Refusal::conflict(format!(
-                "Load Balancer {} has {PARTS} parts, which are as many as it can have.",
-                self.balancer.id
-            )));
+            self.has_room(1)?;
         }
         match &part.detail {
             Detail::Listener(listener) => {
@@ -296,6 +293,10 @@ impl Tree {
                 if let Some(pool) = &listener.default_pool_id {
                     self.fits(pool, &listener.protocol)?;
                 }
+                let members = self.staying(Kind::Member).filter_map(Part::member);
+                for member in members.filter(|one| one.protocol_port == listener.protocol_port) {
+                    self.not_itself(member)?;
+                }
                 Ok(())
             }
             Detail::Member(member) => {
@@ -304,12 +305,9 @@ impl Tree {
                         && other.member().is_some_and(|one| one.same_place(member))
                 });
                 if twice {
-                    return Err(Refusal::conflict(format!(
-                        "Another member on this pool is already using ip {} on protocol_port {}",
-                        member.address, member.protocol_port
-                    )));
+                    return Err(member.is_twice());
                 }
-                Ok(())
+                self.not_a_listener(member)
             }
             Detail::Monitor(_) => {
                 if others().any(|other| other.parent_id == part.parent_id) {
@@ -320,7 +318,7 @@ impl Tree {
             Detail::Policy(policy) => self.admits_policy(&part.parent_id, policy),
             Detail::Rule(_) => {
                 let beside = others().filter(|other| other.parent_id == part.parent_id);
-                if beside.count() >= MOST_RULES {
+                if beside.count() >= RULES {
                     let policy = &part.parent_id;
                     return Err(Refusal::conflict(format!(
                         "Too many rules on L7 policy {policy}"
@@ -330,6 +328,39 @@ impl Tree {
             }
             Detail::Pool(_) => Ok(()),
         }
+    }
+
+    /// Refuses more parts than it can have.
+    pub(crate) fn has_room(&self, more: usize) -> Result<(), Refusal> {
+        if self.parts.len().saturating_add(more) <= PARTS {
+            return Ok(());
+        }
+        Err(Refusal::conflict(format!(
+            "Load Balancer {} has {} parts, and {PARTS} are as many as it can have.",
+            self.balancer.id,
+            self.parts.len()
+        )))
+    }
+
+    /// Refuses a member where a listener of this load balancer answers.
+    pub(crate) fn not_a_listener(&self, member: &Member) -> Result<(), Refusal> {
+        let listeners = self.staying(Kind::Listener).filter_map(Part::listener);
+        let mut ports = listeners.map(|listener| listener.protocol_port);
+        if ports.any(|port| port == member.protocol_port) {
+            self.not_itself(member)?;
+        }
+        Ok(())
+    }
+
+    fn not_itself(&self, member: &Member) -> Result<(), Refusal> {
+        let address = member.address.parse::<IpAddr>();
+        if address.is_ok_and(|address| self.balancer.vip.addresses().contains(&address)) {
+            return Err(Refusal::invalid(format!(
+                "member address {} with protocol_port {} is a listener of this load balancer itself: each request would go                  round without an end.",
+                member.address, member.protocol_port
+            )));
+        }
+        Ok(())
     }
 
     /// Refuses a pool that is not there, or whose protocol a listener of this one cannot use.
@@ -361,6 +392,3 @@ impl Tree {
         }
     }
 }
-
-/// Rules of one policy at most.
-const MOST_RULES: usize = 50;

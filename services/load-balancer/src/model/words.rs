@@ -1,5 +1,7 @@
 //! What texts of users may be made of: some of them stand in the configuration of haproxy, where nothing may leave its word.
 
+use regex_syntax::ast::{self, Ast, parse::Parser};
+
 use super::refusal::Refusal;
 
 /// Whether each character may stand in a token of HTTP (RFC 9110: names of headers and cookies).
@@ -73,12 +75,143 @@ pub(crate) fn is_host_name(text: &str) -> bool {
 
 /// `200`, `200,202` or `200-204`, as Octavia takes them.
 pub(crate) fn is_codes(text: &str) -> bool {
-    let code = |code: &str| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+    // HTTP has codes from 100 to 599, and haproxy looks for no others.
+    let code = |code: &str| {
+        let digits = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+        digits && ("100"..="599").contains(&code)
+    };
     if let Some((first, last)) = text.split_once('-') {
         return code(first) && code(last) && first <= last;
     }
-    text.len() <= 255 && text.split(',').map(str::trim).all(code)
+    text.len() <= 255
+        && text.split(',').count() <= CODES
+        && text.split(',').map(str::trim).all(code)
 }
+
+/// Codes of one monitor at most: they stand in one line of the configuration.
+const CODES: usize = 50;
+/// Most of a pattern, as the number of bytes that it takes when it is read; haproxy's reader has room for 64 KiB.
+const PATTERN_BYTES: usize = 64 * 1024;
+
+/// A regular expression that haproxy's reader (PCRE) takes and reads as it is meant: what is written in the same way there
+/// and in Rust's. So neither looking around nor back is in it.
+pub(crate) fn pattern(text: &str) -> Result<(), String> {
+    let read = Parser::new().parse(text);
+    let read = read.map_err(|why| why.kind().to_string())?;
+    regex_syntax::ast::visit(&read, Common)?;
+    let mut whole = regex::bytes::RegexBuilder::new(text);
+    let whole = whole.unicode(false).size_limit(PATTERN_BYTES).build();
+    whole.map(|_| ()).map_err(|why| match why {
+        regex::Error::CompiledTooBig(_) => "it repeats too much".to_owned(),
+        other => other.to_string(),
+    })
+}
+
+/// Refuses what only Rust's regular expressions have.
+struct Common;
+
+impl Common {
+    fn literal(one: &ast::Literal) -> Result<(), String> {
+        use ast::HexLiteralKind::{UnicodeLong, UnicodeShort};
+        use ast::LiteralKind::{HexBrace, HexFixed};
+        match &one.kind {
+            HexBrace(_) | HexFixed(UnicodeShort | UnicodeLong) => {
+                Err(r"of numbers of characters, \x with two digits is known".to_owned())
+            }
+            _plain => Ok(()),
+        }
+    }
+
+    fn flags(flags: &ast::Flags) -> Result<(), String> {
+        use ast::Flag::{CRLF, Unicode};
+        let odd =
+            |item: &ast::FlagsItem| matches!(item.kind, ast::FlagsItemKind::Flag(CRLF | Unicode));
+        match flags.items.iter().any(odd) {
+            true => Err("the flags u and R are not known".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl ast::Visitor for Common {
+    type Output = ();
+    type Err = String;
+
+    fn finish(self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn visit_pre(&mut self, read: &Ast) -> Result<(), String> {
+        use ast::AssertionKind::{
+            WordBoundaryEnd, WordBoundaryEndAngle, WordBoundaryEndHalf, WordBoundaryStart,
+            WordBoundaryStartAngle, WordBoundaryStartHalf,
+        };
+        match read {
+            Ast::Literal(one) => Self::literal(one),
+            Ast::Flags(set) => Self::flags(&set.flags),
+            Ast::Group(group) => match &group.kind {
+                ast::GroupKind::NonCapturing(flags) => Self::flags(flags),
+                ast::GroupKind::CaptureName { name, .. } => {
+                    let fine = |one: char| one.is_ascii_alphanumeric() || one == '_';
+                    let fine = name.name.len() <= 32 && name.name.chars().all(fine);
+                    fine.then_some(())
+                        .ok_or_else(|| format!("{} is no name of a group", name.name))
+                }
+                ast::GroupKind::CaptureIndex(_) => Ok(()),
+            },
+            Ast::ClassUnicode(_) => Err("classes of Unicode are not known".to_owned()),
+            Ast::Assertion(one) => match &one.kind {
+                WordBoundaryStart
+                | WordBoundaryEnd
+                | WordBoundaryStartAngle
+                | WordBoundaryEndAngle
+                | WordBoundaryStartHalf
+                | WordBoundaryEndHalf => {
+                    Err(r"of the bounds of words, \b and \B are known".to_owned())
+                }
+                _plain => Ok(()),
+            },
+            _plain => Ok(()),
+        }
+    }
+
+    fn visit_class_set_item_pre(&mut self, item: &ast::ClassSetItem) -> Result<(), String> {
+        match item {
+            ast::ClassSetItem::Literal(one) => Self::literal(one),
+            ast::ClassSetItem::Range(range) => {
+                Self::literal(&range.start)?;
+                Self::literal(&range.end)
+            }
+            ast::ClassSetItem::Unicode(_) => Err("classes of Unicode are not known".to_owned()),
+            ast::ClassSetItem::Bracketed(_) => Err("a class cannot have another within".to_owned()),
+            _plain => Ok(()),
+        }
+    }
+
+    fn visit_class_set_binary_op_pre(&mut self, _op: &ast::ClassSetBinaryOp) -> Result<(), String> {
+        Err("classes cannot be taken from each other".to_owned())
+    }
+}
+
+/// Patterns of all kinds that are taken.
+#[cfg(test)]
+pub(crate) const PATTERNS: &[&str] = &[
+    "^/a",
+    "a|b|",
+    "(a)(?:b)(?P<c_1>d)",
+    "(?i)a(?-i)b(?U:c+)",
+    "[^]a-f0-9_-]+?",
+    "[[:alpha:]]*",
+    r"\d\w\s\D\W\S\b\B",
+    r"\x41\n\t",
+    "a{2}b{2,}c{2,1000}",
+    "(a{20}){20}",
+    r"\.(png|jpe?g)$",
+    "(?s).",
+    "a++",
+    r"\A\/\z",
+    "(?x) a b",
+];
 
 #[cfg(test)]
 mod tests {
@@ -114,13 +247,44 @@ mod tests {
     }
 
     #[test]
+    fn patterns_are_those_that_haproxy_reads_in_the_same_way() {
+        for fine in PATTERNS {
+            assert_eq!(pattern(fine), Ok(()), "{fine}");
+        }
+        for odd in [
+            "(",
+            "[a",
+            "*a",
+            "a{2,1}",
+            "(?u)a",
+            "(?R)a",
+            r"\u0041",
+            r"\x{41}",
+            r"\pL",
+            r"\<a",
+            "[a--b]",
+            "[[:odd:]]",
+            "[[a]b]",
+            "(?P<a.b>c)",
+            "((a{100}){100}){100}",
+            "(?=a)",
+            r"(a)\1",
+        ] {
+            assert!(pattern(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
     fn codes_and_names_of_hosts() {
         for fine in ["200", "200,202", "200-204", "200, 201"] {
             assert!(is_codes(fine), "{fine}");
         }
-        for odd in ["", "20", "200-", "204-200", "200;202", "2000", "abc"] {
+        for odd in [
+            "", "20", "200-", "204-200", "200;202", "2000", "abc", "099", "600", "200-600",
+        ] {
             assert!(!is_codes(odd), "{odd}");
         }
+        assert!(!is_codes(&vec!["200"; 51].join(",")));
         assert!(is_host_name("www.example.com"));
         for odd in ["", "-a", "a..b", "a b", "a\nb", "a/b"] {
             assert!(!is_host_name(odd), "{odd:?}");

@@ -17,7 +17,7 @@ use crate::Svc;
 use crate::model::spec::{KIND_LOAD_BALANCER, LoadBalancerSeen};
 use crate::model::status::Provisioning;
 use crate::model::tree::{Balancer, BalancerId, Tree};
-use crate::peers::NewPort;
+use crate::peers::{NewPort, Outside, Port};
 use crate::store::hosts::Host;
 use crate::store::{balancers, hosts, parts};
 
@@ -25,6 +25,8 @@ pub(crate) struct Apply;
 
 /// Without news, it is looked again so often.
 const LOOK: Duration = Duration::from_secs(5);
+/// What somebody else just changed is looked at again after this.
+const SOON: Duration = Duration::from_millis(200);
 
 /// Wants a load balancer to be what its rows say.
 pub(crate) async fn request(
@@ -70,12 +72,8 @@ impl Reconcile<Svc> for Apply {
         let Some(port) = port.map_err(|why| refused(&why))? else {
             return port_again(cx, balancer).await;
         };
-        if port.host.as_deref() != Some(&*host) || port.device_id != crate::peers::device(&id) {
-            crash_point!("apply.bind");
-            let bound = cx.siblings.bind_port(balancer, &host).await;
-            bound.map_err(|why| refused(&why))?;
-            crash_point!("apply.bound");
-            return Ok(Next::Again);
+        if port.host.as_deref() != Some(&*host) || !port.is_of(&id) {
+            return bind(cx, balancer, &port, &host).await;
         }
         let mut tx = cx.write("tell").await?;
         let Some(tree) = balancers::tree_in(&mut tx, &id).await? else {
@@ -111,6 +109,31 @@ impl Reconcile<Svc> for Apply {
     }
 }
 
+/// Puts the port on the host as it was seen: whoever was quicker has it.
+async fn bind(
+    cx: &OpCx<Svc>,
+    balancer: &Balancer,
+    port: &Port,
+    host: &str,
+) -> Result<Next, StepError> {
+    if !port.is_free() && !port.is_of(&balancer.id) {
+        let words = format!(
+            "Port {}, the VIP of the load balancer, is used by {} {}.",
+            port.id, port.device_owner, port.device_id
+        );
+        return Ok(Next::Fail(Failure::new(words)));
+    }
+    crash_point!("apply.bind");
+    match cx.siblings.bind_port(port, balancer, host).await {
+        Err(why) if crate::peers::has_changed(&why) => Ok(Next::After(SOON)),
+        bound => {
+            bound.map_err(|why| refused(&why))?;
+            crash_point!("apply.bound");
+            Ok(Next::Again)
+        }
+    }
+}
+
 /// Since when what is wanted now is waited for.
 fn since(op: &Operation, balancer: &Balancer) -> Timestamp {
     let changed = balancer.updated_at.unwrap_or(balancer.created_at);
@@ -129,11 +152,15 @@ fn wait(cx: &OpCx<Svc>, op: &Operation, balancer: &Balancer, words: String) -> N
 /// Gives a load balancer a host, and takes it from all others.
 async fn choose(cx: &OpCx<Svc>, op: &Operation, balancer: &Balancer) -> Result<Next, StepError> {
     let hosts = hosts::all(cx.db()).await?;
+    let outside = cx.siblings.outside(&balancer.vip.network_id).await;
+    let outside = outside.map_err(|why| refused(&why))?;
     let now = cx.now();
-    let down_after = cx.config.host_down_after_secs;
-    let Some(host) = best(&hosts, balancer.left_host.as_deref(), now, down_after) else {
-        let words = "No host that runs load balancers reports at the moment; `nephos doctor` says on each what it lacks.";
-        return Ok(wait(cx, op, balancer, words.to_owned()));
+    let wish = Wish {
+        left: balancer.left_host.as_deref(),
+        outside: outside.as_ref(),
+    };
+    let Some(host) = best(&hosts, wish, now, cx.config.host_down_after_secs) else {
+        return Ok(wait(cx, op, balancer, nowhere(outside.as_ref())));
     };
     crash_point!("apply.choose");
     let mut tx = cx.write("choose").await?;
@@ -152,17 +179,41 @@ async fn choose(cx: &OpCx<Svc>, op: &Operation, balancer: &Balancer) -> Result<N
     Ok(Next::Again)
 }
 
+fn nowhere(outside: Option<&Outside>) -> String {
+    match outside {
+        None => "No host that runs load balancers reports at the moment; `nephos doctor` says on each what it lacks.".to_owned(),
+        Some(Outside { physical, .. }) => format!(
+            "No host that runs load balancers and reports leads to the network outside {physical}, where the VIP is;              `openstack network agent show` says which each reaches, `nephos doctor` there why not."
+        ),
+    }
+}
+
+/// Where a load balancer should be.
+#[derive(Clone, Copy, Default)]
+struct Wish<'a> {
+    /// Elsewhere than here, if there is anywhere else.
+    left: Option<&'a str>,
+    /// Where the network of its VIP is reached; none: everywhere.
+    outside: Option<&'a Outside>,
+}
+
 /// The host with the fewest load balancers; the one that is to be left only when there is no other.
-fn best(
-    hosts: &[Host],
-    left: Option<&str>,
-    now: Timestamp,
-    down_after_secs: i64,
-) -> Option<String> {
-    let able = hosts
-        .iter()
-        .filter(|host| host.haproxy.is_some() && host.seen_at.plus_secs(down_after_secs) > now);
-    let key = |host: &&Host| (left == Some(&*host.host), host.balancers, host.host.clone());
+fn best(hosts: &[Host], wish: Wish<'_>, now: Timestamp, down_after_secs: i64) -> Option<String> {
+    let able = |host: &&Host| {
+        let stays = !host.drained || wish.left == Some(&*host.host);
+        let reaches = wish
+            .outside
+            .is_none_or(|one| one.hosts.contains(&host.host));
+        host.haproxy.is_some() && host.lives(now, down_after_secs) && stays && reaches
+    };
+    let key = |host: &&Host| {
+        (
+            wish.left == Some(&*host.host),
+            host.balancers,
+            host.host.clone(),
+        )
+    };
+    let able = hosts.iter().filter(able);
     able.min_by_key(key).map(|host| host.host.clone())
 }
 
@@ -177,7 +228,10 @@ async fn port_again(cx: &OpCx<Svc>, balancer: &Balancer) -> Result<Next, StepErr
         return Ok(Next::Fail(Failure::new(words)));
     }
     let mine = cx.siblings.ports_of(&balancer.id).await;
-    let mine = mine.map_err(|why| refused(&why))?.into_iter().next();
+    let mine = mine.map_err(|why| refused(&why))?.into_iter();
+    // Anybody may write anything into the device of a port of theirs.
+    let mut mine = mine.filter(|port| port.is_of(&balancer.id) && port.was_made());
+    let mine = mine.find(|port| port.network_id == vip.network_id);
     let port = match mine {
         Some(port) => port,
         None => {
@@ -225,6 +279,11 @@ async fn look(cx: &OpCx<Svc>, op: &Operation, tree: &Tree, wanted: i64) -> Resul
         return Ok(wait(cx, op, balancer, words));
     };
     let detail = serde_json::from_value::<LoadBalancerSeen>(seen.detail).unwrap_or_default();
+    if seen.state == "waiting" {
+        let why = detail.problem.unwrap_or(seen.state);
+        let words = format!("Host {host} could not carry it out so far: {why}");
+        return Ok(wait(cx, op, balancer, words));
+    }
     if !matches!(seen.state.as_str(), "up" | "down") {
         let why = detail.problem.unwrap_or(seen.state);
         let words = format!("Host {host} cannot carry it out: {why}");
@@ -254,22 +313,64 @@ mod tests {
             seen_at: Timestamp(seen_at * 1_000_000),
             haproxy: Some("2.6".to_owned()),
             balancers,
+            drained: false,
         }
+    }
+
+    fn chosen(hosts: &[Host], wish: Wish<'_>) -> Option<String> {
+        best(hosts, wish, Timestamp(1_000_000_000), 120)
     }
 
     #[test]
     fn the_least_busy_living_host_is_chosen() {
-        let now = Timestamp(1_000_000_000);
         let hosts = [host("a", 2, 990), host("b", 1, 990), host("c", 0, 100)];
-        let choose = |left| best(&hosts, left, now, 120);
+        let leaving = |left| Wish {
+            left,
+            ..Wish::default()
+        };
+        let choose = |left| chosen(&hosts, leaving(left));
         assert_eq!(choose(None).as_deref(), Some("b"));
         assert_eq!(choose(Some("b")).as_deref(), Some("a"));
-        assert_eq!(best(&hosts[2..], None, now, 120), None);
-        assert_eq!(best(&hosts[..1], Some("a"), now, 120).as_deref(), Some("a"));
+        assert_eq!(chosen(&hosts[2..], Wish::default()), None);
+        assert_eq!(
+            chosen(&hosts[..1], leaving(Some("a"))).as_deref(),
+            Some("a")
+        );
         let without = Host {
             haproxy: None,
             ..host("d", 0, 999)
         };
-        assert_eq!(best(&[without], None, now, 120), None);
+        assert_eq!(chosen(&[without], Wish::default()), None);
+    }
+
+    #[test]
+    fn a_drained_host_is_chosen_only_by_who_is_there_and_a_network_outside_only_where_it_is_reached()
+     {
+        let drained = Host {
+            drained: true,
+            ..host("a", 0, 990)
+        };
+        let hosts = [drained, host("b", 1, 990)];
+        let leaving = Wish {
+            left: Some("a"),
+            outside: None,
+        };
+        assert_eq!(chosen(&hosts, Wish::default()).as_deref(), Some("b"));
+        assert_eq!(chosen(&hosts, leaving).as_deref(), Some("b"));
+        assert_eq!(chosen(&hosts[..1], leaving).as_deref(), Some("a"));
+        assert_eq!(chosen(&hosts[..1], Wish::default()), None);
+        let reached = |names: &[&str]| Outside {
+            physical: "public".to_owned(),
+            hosts: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        for (names, expected) in [(&["b", "c"][..], Some("b")), (&["c"], None), (&[], None)] {
+            let outside = reached(names);
+            let wish = Wish {
+                left: None,
+                outside: Some(&outside),
+            };
+            assert_eq!(chosen(&hosts, wish).as_deref(), expected);
+        }
+        assert!(nowhere(Some(&reached(&[]))).contains("public"));
     }
 }

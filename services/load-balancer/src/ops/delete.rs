@@ -10,7 +10,7 @@ use nephos_runtime::crash_point;
 
 use super::{Asked, place, refused};
 use crate::Svc;
-use crate::model::spec::{DEVICE_OWNER, KIND_LOAD_BALANCER};
+use crate::model::spec::KIND_LOAD_BALANCER;
 use crate::model::status::Provisioning;
 use crate::model::tree::{Balancer, BalancerId};
 use crate::store::{balancers, hosts};
@@ -19,6 +19,8 @@ pub(crate) struct Delete;
 
 /// Without news, it is looked again so often.
 const LOOK: Duration = Duration::from_secs(2);
+/// What somebody else just changed is looked at again after this.
+const SOON: Duration = Duration::from_millis(200);
 /// A host that has not let go by then is not waited for: it hears of it when it listens again.
 const LET_GO_SECS: i64 = 60;
 
@@ -41,9 +43,9 @@ impl Reconcile<Svc> for Delete {
 
     async fn step(&self, cx: &OpCx<Svc>, op: &Operation) -> Result<Next, StepError> {
         let id = BalancerId::from(op.resource_id.as_str());
-        let Some(balancer) = balancers::find(cx.db(), &id).await? else {
+        if balancers::find(cx.db(), &id).await?.is_none() {
             return Ok(Next::Done);
-        };
+        }
         let mut tx = cx.write("withdraw").await?;
         let told = feed::hosts_of(&mut tx, KIND_LOAD_BALANCER, id.as_str()).await?;
         for host in &told {
@@ -56,16 +58,12 @@ impl Reconcile<Svc> for Delete {
             return Ok(Next::After(LOOK));
         }
         let ports = cx.siblings.ports_of(&id).await;
-        for port in ports.map_err(|why| refused(&why))? {
-            let taken = port.id == balancer.vip.port_id && !balancer.vip.own_port;
-            let gone = if taken {
-                cx.siblings.release_port(&port.id).await
-            } else if port.device_owner == DEVICE_OWNER {
-                cx.siblings.delete_port(&port.id).await
-            } else {
-                Ok(())
-            };
-            gone.map_err(|why| refused(&why))?;
+        let ports = ports.map_err(|why| refused(&why))?;
+        for port in ports.iter().filter(|port| port.is_of(&id)) {
+            match super::give_up(&cx.siblings, port).await {
+                Err(why) if crate::peers::has_changed(&why) => return Ok(Next::After(SOON)),
+                gone => gone.map_err(|why| refused(&why))?,
+            }
             crash_point!("delete.port");
         }
         let mut tx = cx.finish("delete").await?;
@@ -105,7 +103,7 @@ async fn somebody_has_it(cx: &OpCx<Svc>, id: &BalancerId) -> Result<bool, StepEr
     let lives = |name: &str| {
         let down_after = cx.config.host_down_after_secs;
         let host = hosts.iter().find(|host| host.host == name);
-        host.is_some_and(|host| host.seen_at.plus_secs(down_after) > now)
+        host.is_some_and(|host| host.lives(now, down_after))
     };
     let has = |seen: &feed::Seen| seen.observed.state != "gone" && lives(&seen.host);
     Ok(seen.iter().any(has))

@@ -4,7 +4,9 @@ pub(crate) mod apply;
 pub(crate) mod delete;
 pub(crate) mod house;
 pub(crate) mod observe;
+mod watch;
 
+pub(crate) use self::watch::Watch;
 use nephos_auth::Caller;
 use nephos_ops::feed::Place;
 use nephos_ops::{New, Reconcilers, StepError};
@@ -15,6 +17,7 @@ use serde_json::json;
 use crate::Svc;
 use crate::model::spec::KIND_LOAD_BALANCER;
 use crate::model::tree::BalancerId;
+use crate::peers::{Port, Siblings};
 
 /// What the workers listen to.
 pub(crate) const TOPIC: &str = "load-balancer.ops";
@@ -74,5 +77,13 @@ fn refused(why: &PeerError) -> StepError {
         StepError::Away(why.to_string())
     } else {
         StepError::Permanent(why.to_string())
+    }
+}
+
+/// A port that a load balancer has no more, as it was seen: one that was made for it goes, another is its owner's again.
+async fn give_up(siblings: &Siblings, port: &Port) -> Result<(), PeerError> {
+    match port.was_made() {
+        true => siblings.delete_port(port).await,
+        false => siblings.release_port(port).await,
     }
 }

@@ -70,7 +70,8 @@ async fn note(
     if is_news && wanted == Some(seen.generation_seen) {
         let told = nudge(tx, asked.now, TOPIC, id.as_str()).await?;
         // It was given up, and came to pass all the same.
-        let late = tree.balancer.provisioning == Provisioning::Error && seen.state != "failed";
+        let late = tree.balancer.provisioning == Provisioning::Error
+            && matches!(seen.state.as_str(), "up" | "down");
         if !told && late {
             apply::request(tx, asked, &id).await?;
         }

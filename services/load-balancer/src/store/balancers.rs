@@ -70,15 +70,35 @@ pub(crate) async fn tree_in(tx: &mut Tx, id: &BalancerId) -> Result<Option<Tree>
     Ok(Some(Tree { balancer, parts }))
 }
 
-/// Those that live on a host, a thousand at most.
+/// Those that live on a host and are not being deleted, a thousand at most.
 pub(crate) async fn of_host(db: &Db, host: &str) -> Result<Vec<BalancerId>, Error> {
     let ids: Vec<String> = db
         .fetch_all(
-            "SELECT id FROM balancers WHERE host = $1 ORDER BY id LIMIT 1000",
+            "SELECT id FROM balancers WHERE host = $1 AND provisioning_status <> 'PENDING_DELETE' ORDER BY id LIMIT 1000",
             args![host],
         )
         .await?;
     Ok(ids.into_iter().map(BalancerId::from).collect())
+}
+
+/// Those that failed for want of a host, a thousand at most.
+pub(crate) async fn homeless(db: &Db) -> Result<Vec<BalancerId>, Error> {
+    let ids: Vec<String> = db
+        .fetch_all(
+            "SELECT id FROM balancers WHERE host IS NULL AND provisioning_status = 'ERROR' ORDER BY id LIMIT 1000",
+            args![],
+        )
+        .await?;
+    Ok(ids.into_iter().map(BalancerId::from).collect())
+}
+
+/// How many are on their way from one host to another.
+pub(crate) async fn moving(db: &Db) -> Result<i64, Error> {
+    let query = Where::new("SELECT CAST(COUNT(*) AS BIGINT) AS number FROM balancers")
+        .eq("provisioning_status", Provisioning::PendingUpdate.as_str())
+        .raw("left_host IS NOT NULL", Vec::new());
+    let found: Vec<Count> = db.fetch_where(&query).await?;
+    Ok(found.first().map_or(0, |count| count.0))
 }
 
 /// Whether a port is the VIP of one.

@@ -40,7 +40,8 @@ pub(crate) async fn run(db: &Db) -> Result<Vec<Finding>, Error> {
     let strays: Vec<Found> = db
         .fetch_all(
             "SELECT f.id, f.host AS word FROM feed_items f WHERE f.kind = $1 AND f.spec IS NOT NULL AND NOT EXISTS \
-             (SELECT 1 FROM balancers b WHERE b.id = f.id AND b.host = f.host) ORDER BY f.id",
+             (SELECT 1 FROM balancers b WHERE b.id = f.id AND (b.host = f.host OR b.host IS NULL AND b.left_host = f.host)) \
+             ORDER BY f.id",
             args![KIND_LOAD_BALANCER],
         )
         .await?;

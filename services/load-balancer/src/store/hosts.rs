@@ -18,6 +18,15 @@ pub(crate) struct Host {
     pub haproxy: Option<String>,
     /// How many load balancers live on it.
     pub balancers: i64,
+    /// Whether an operator wants none there.
+    pub drained: bool,
+}
+
+impl Host {
+    /// Whether it was heard of lately.
+    pub(crate) fn lives(&self, now: Timestamp, down_after_secs: i64) -> bool {
+        self.seen_at.plus_secs(down_after_secs) > now
+    }
 }
 
 impl FromRow for Host {
@@ -27,6 +36,7 @@ impl FromRow for Host {
             seen_at: row.get("seen_at")?,
             haproxy: row.get("haproxy")?,
             balancers: row.get("balancers")?,
+            drained: row.get("drained")?,
         })
     }
 }
@@ -34,7 +44,7 @@ impl FromRow for Host {
 /// All hosts that ever reported.
 pub(crate) async fn all(db: &Db) -> Result<Vec<Host>, Error> {
     db.fetch_all(
-        "SELECT h.host, h.seen_at, h.haproxy, \
+        "SELECT h.host, h.seen_at, h.haproxy, h.drained, \
          (SELECT CAST(COUNT(*) AS BIGINT) FROM balancers b WHERE b.host = h.host) AS balancers FROM hosts h ORDER BY h.host",
         args![],
     )
@@ -50,6 +60,12 @@ pub(crate) async fn report(tx: &mut Tx, now: Timestamp, said: &HostReport) -> Re
     )
     .await?;
     Ok(())
+}
+
+/// Notes whether an operator wants no load balancers on a host; whether there is that host.
+pub(crate) async fn drain(tx: &mut Tx, host: &str, drained: bool) -> Result<bool, Error> {
+    let change = "UPDATE hosts SET drained = $1 WHERE host = $2";
+    Ok(tx.exec(change, args![drained, host]).await? > 0)
 }
 
 /// Notes that a host was heard of, if that is news.

@@ -1,6 +1,7 @@
-//! `nephos host drain`: empties a host. New servers and routers are kept away, and what is there moves to other hosts: what
+//! `nephos host drain`: empties a host. New servers, routers and load balancers are kept away, and what is there moves to other hosts: what
 //! runs, while it runs; what is off, off. It begins again where it was when it is started again.
 
+mod balancers;
 mod room;
 mod routers;
 
@@ -100,23 +101,47 @@ pub fn run(config: &Config, host: &str, switch_off: bool) -> anyhow::Result<Exit
             switch_off,
         };
         drain.disable().await?;
+        drain.drain_balancers(true).await?;
         let mut work = Work::default();
         while drain.look(&mut work).await? || drain.room(&mut work).await? {
             clock.sleep(LOOK).await;
         }
         let left = work.stay.len();
         let routers = drain.routers().await?;
-        if left == 0 && routers == 0 {
+        let balancers = drain.load_balancers().await?;
+        if left == 0 && routers == 0 && balancers == 0 {
             say(&format!(
-                "Host {host} is empty. `openstack compute service set --enable {host} nova-compute` and `openstack network agent set \
-                 --enable` with the id of its L3 agent let it be used again."
+                "Host {host} is empty. `nephos host drain --undo {host}` lets it be used again."
             ));
             return Ok(ExitCode::SUCCESS);
         }
         say(&format!(
-            "{left} servers and {routers} routers stay on host {host}, as said above."
+            "{left} servers, {routers} routers and {balancers} load balancers stay on host {host}, as said above."
         ));
         Ok(ExitCode::FAILURE)
+    })
+}
+
+/// Lets a host be used again: by new servers, routers and load balancers.
+pub fn undo(config: &Config, host: &str) -> anyhow::Result<ExitCode> {
+    let secrets = Secrets::read(&config.settings.state_dir)?;
+    super::block_on(async {
+        let clock = Clock::system();
+        let peers = cloud::from_outside(config, &secrets, clock.clone())?;
+        let drain = Drain {
+            peers,
+            clock,
+            host,
+            switch_off: false,
+        };
+        let (id, _) = drain.service().await?;
+        drain.set_service(&id, json!({"status": "enabled"})).await?;
+        drain.may_house_routers().await?;
+        drain.drain_balancers(false).await?;
+        say(&format!(
+            "Host {host} gets servers, routers and load balancers again."
+        ));
+        Ok(ExitCode::SUCCESS)
     })
 }
 
@@ -159,12 +184,27 @@ impl Drain<'_> {
         call.version(VERSION).as_service().send().await.map(|_| ())
     }
 
-    async fn disable(&self) -> anyhow::Result<()> {
+    /// The host's compute service: its id, and whether it reports.
+    async fn service(&self) -> anyhow::Result<(String, bool)> {
         let target = format!("/os-services?binary=nova-compute&host={}", self.host);
         let found = self.get(&target).await?;
-        let id = found.pointer("/services/0/id").and_then(Value::as_str);
-        let id = id.ok_or_else(|| anyhow::anyhow!("there is no host {}", self.host))?;
-        if found.pointer("/services/0/state").and_then(Value::as_str) != Some("up") {
+        let of = |key: &str| {
+            let value = found.pointer(&format!("/services/0/{key}"));
+            value.and_then(Value::as_str)
+        };
+        let id = of("id").ok_or_else(|| anyhow::anyhow!("there is no host {}", self.host))?;
+        Ok((id.to_owned(), of("state") == Some("up")))
+    }
+
+    async fn set_service(&self, id: &str, body: Value) -> Result<(), PeerError> {
+        let call = self.peers.put("compute", format!("/v2.1/os-services/{id}"));
+        let call = call.json(&body).version(VERSION).as_service();
+        call.send().await.map(|_| ())
+    }
+
+    async fn disable(&self) -> anyhow::Result<()> {
+        let (id, is_up) = self.service().await?;
+        if !is_up {
             anyhow::bail!(
                 "host {} does not report, so nothing can leave it: bring it back, or, when nothing runs on it any more for sure, \
                  `openstack compute service set --down {} nova-compute` and `openstack server evacuate` for each of its servers",
@@ -173,12 +213,7 @@ impl Drain<'_> {
             );
         }
         let body = json!({"status": "disabled", "disabled_reason": "drained"});
-        let call = self.peers.put("compute", format!("/v2.1/os-services/{id}"));
-        call.json(&body)
-            .version(VERSION)
-            .as_service()
-            .send()
-            .await?;
+        self.set_service(&id, body).await?;
         say(&format!("Host {} gets no new servers.", self.host));
         Ok(())
     }

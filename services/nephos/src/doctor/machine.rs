@@ -81,11 +81,6 @@ pub(super) fn host(settings: &Settings) -> Vec<Finding> {
             hint,
         ));
     }
-    let is_there = |name: &str| {
-        FOLDERS
-            .iter()
-            .any(|folder| Path::new(folder).join(name).exists())
-    };
     let missing: Vec<_> = PROGRAMS
         .iter()
         .filter(|(name, _)| !is_there(name))
@@ -99,7 +94,25 @@ pub(super) fn host(settings: &Settings) -> Vec<Finding> {
     }
     found.push(kvm(&settings.state("host")));
     found.push(conntrack());
+    found.push(balancing(&is_there));
     found
+}
+
+/// Whether a program is installed.
+fn is_there(name: &str) -> bool {
+    let mut folders = FOLDERS.iter();
+    folders.any(|folder| Path::new(folder).join(name).exists())
+}
+
+/// A host without haproxy has servers all the same.
+fn balancing(is_there: &dyn Fn(&str) -> bool) -> Finding {
+    if is_there("haproxy") {
+        return Finding::good("haproxy is installed: load balancers can run here");
+    }
+    Finding::warning(
+        "haproxy is missing: no load balancer runs on this host",
+        "apt-get install haproxy",
+    )
 }
 
 /// Guests run by KVM, or slowly.
@@ -156,6 +169,14 @@ mod tests {
         assert_eq!(bad(0o600), None);
         let found = bad(0o644).unwrap();
         assert!(found.hint.starts_with("chmod 600 "), "{found:?}");
+    }
+
+    #[test]
+    fn a_host_without_haproxy_is_told_what_it_cannot_do_and_what_helps() {
+        let found = balancing(&|_| false);
+        assert_eq!(found.state, State::Warning);
+        assert_eq!(found.hint, "apt-get install haproxy");
+        assert_eq!(balancing(&|name| name == "haproxy").state, State::Good);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod dashboard;
 mod ground;
 mod identity;
 mod image;
+mod load_balancer;
 pub(crate) mod network;
 mod object;
 mod orchestration;
@@ -33,7 +34,7 @@ pub use parts::{Parts, Role};
 use crate::hosts::Hosts;
 
 /// Every service, in the order in which they are built and started.
-pub static SERVICES: [Offer; 9] = [
+pub static SERVICES: [Offer; 10] = [
     Offer::of::<nephos_identity::Identity>(),
     Offer::of::<nephos_placement::Placement>(),
     Offer::of::<nephos_image::Image>(),
@@ -41,6 +42,7 @@ pub static SERVICES: [Offer; 9] = [
     Offer::of::<nephos_compute::Compute>(),
     Offer::of::<nephos_object::Object>(),
     Offer::of::<nephos_block::Block>(),
+    Offer::of::<nephos_load_balancer::LoadBalancing>(),
     Offer::of::<nephos_orchestration::Orchestration>(),
     Offer::of::<nephos_dashboard::Dashboard>(),
 ];

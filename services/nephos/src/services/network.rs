@@ -14,7 +14,7 @@ use crate::hosts::{Hosts, Machine};
 use crate::settings::Settings;
 
 /// Network namespaces of ours begin so.
-const NAMESPACES: &str = "nephos-";
+pub(super) const NAMESPACES: &str = "nephos-";
 
 impl Offered for Network {
     type Section = Config;

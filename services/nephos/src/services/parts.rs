@@ -66,13 +66,7 @@ impl Parts {
                 }
                 continue;
             }
-            let (service, role) = name
-                .split_once('/')
-                .map_or((name.as_str(), None), |(service, role)| {
-                    (service, Some(role))
-                });
-            let offer = SERVICES.iter().find(|offer| offer.name == service);
-            let offer = offer.ok_or_else(|| unknown(name))?;
+            let (offer, role) = split(name).ok_or_else(|| unknown(name))?;
             let of_role = |wanted: &str| {
                 let mut all = Role::ALL.into_iter();
                 all.find(|role| role.as_str() == wanted && has(offer, *role))
@@ -128,6 +122,20 @@ impl fmt::Display for Parts {
     }
 }
 
+/// The service that is named, and the role behind it. systemd writes a dash in the name of a unit as a slash, and that is taken
+/// in the name of a service too.
+fn split(name: &str) -> Option<(&'static Offer, Option<&str>)> {
+    SERVICES.iter().find_map(|offer| {
+        let as_path = offer.name.replace('-', "/");
+        let own = name.strip_prefix(offer.name);
+        let rest = own.or_else(|| name.strip_prefix(as_path.as_str()))?;
+        match rest.strip_prefix('/') {
+            Some(role) => Some((offer, Some(role))),
+            None => rest.is_empty().then_some((offer, None)),
+        }
+    })
+}
+
 fn has(offer: &Offer, role: Role) -> bool {
     offer.roles.contains(&role)
 }
@@ -163,7 +171,18 @@ mod tests {
             parse("network/worker compute/api compute/api"),
             "compute/api network/worker"
         );
-        assert_eq!(parse("agents"), "compute/agent network/agent");
+        assert_eq!(
+            parse("agents"),
+            "compute/agent load-balancer/agent network/agent"
+        );
+        for name in ["load-balancer/api", "load/balancer/api"] {
+            assert_eq!(parse(name), "load-balancer/api");
+        }
+        let whole = parse("load-balancer");
+        assert_eq!(
+            (parse("load/balancer"), parse("block/")),
+            (whole, unknown("block/").to_string())
+        );
         assert!(parse("nova").contains("there is no \"nova\" to run; there are agents, identity"));
         assert!(parse("placement/agent").contains("placement/agent"));
     }

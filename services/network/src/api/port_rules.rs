@@ -4,10 +4,11 @@ use nephos_api::Fault;
 use nephos_auth::{Rule, Target};
 
 use crate::Cx;
+use crate::api::input::Name;
 use crate::api::port_body::{FixedIpBody, NewPort, PortChange};
 use crate::api::resource;
 use crate::model::network::Network;
-use crate::model::port::Port;
+use crate::model::port::{LOAD_BALANCER, Port};
 use crate::rules;
 
 /// The target of rules about a port of this project in this network.
@@ -36,6 +37,31 @@ fn names_subnet(fixed_ips: Option<&Vec<FixedIpBody>>) -> bool {
     fixed_ips.is_some_and(|list| list.iter().any(|one| one.subnet_id.is_some()))
 }
 
+fn of_load_balancer(owner: Option<&Name>) -> bool {
+    owner.is_some_and(|owner| owner.0 == LOAD_BALANCER)
+}
+
+/// Whether a change says who a port is or where, and so what a load balancer lives by: without its marks, a guest might be
+/// plugged into it.
+const fn changes_who_or_where(change: &PortChange) -> bool {
+    change.device_owner.is_some()
+        || change.device_id.is_some()
+        || change.host.is_some()
+        || change.profile.is_some()
+        || change.vnic_type.is_some()
+        || change.admin_state_up.is_some()
+        || change.mac_address.is_some()
+        || change.fixed_ips.is_some()
+        || change.allowed_address_pairs.is_some()
+        || change.port_security_enabled.is_some()
+}
+
+/// Refuses to delete a port that a load balancer lives by.
+pub(super) fn check_delete(cx: &Cx, port: &Port) -> Result<(), Fault> {
+    let target = Target::of_project(&port.project_id);
+    when(cx, port.has_space(), rules::LoadBalancerPort, &target)
+}
+
 /// Refuses a new port that the caller may not make like this.
 pub(super) fn check_new(
     cx: &Cx,
@@ -53,6 +79,8 @@ pub(super) fn check_new(
         .as_ref()
         .is_some_and(|owner| !owner.0.is_empty());
     when(cx, named, rules::CreatePortDeviceOwner, &target)?;
+    let balances = of_load_balancer(new.device_owner.as_ref());
+    when(cx, balances, rules::LoadBalancerPort, &target)?;
     when(
         cx,
         new.mac_address.is_some(),
@@ -116,6 +144,9 @@ pub(super) fn check_change(
         rules::UpdatePortDeviceOwner,
         &target,
     )?;
+    let balances = of_load_balancer(change.device_owner.as_ref());
+    let is_other = port.has_space() && changes_who_or_where(change);
+    when(cx, balances || is_other, rules::LoadBalancerPort, &target)?;
     when(
         cx,
         change.mac_address.is_some(),

@@ -385,6 +385,7 @@ async fn delete_port(cx: Cx, req: Req<DeletePort>) -> Reply<DeletePort> {
     let mut tx = cx.write().await?;
     let found = ports::get(&mut Reader::Tx(&mut tx), id).await?;
     let port = allow(&cx, rules::DeletePort, (id, found))?;
+    port_rules::check_delete(&cx, &port)?;
     input::check_if_match(req.header("if-match"), port.revision)?;
     check_not_in_use(&mut tx, &port).await?;
     remove(&mut tx, cx.now(), &port).await?;

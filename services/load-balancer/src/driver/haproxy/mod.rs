@@ -6,7 +6,8 @@
 //!
 //! A changed configuration is a new process, which takes the listening sockets over and tells the old one to end with its
 //! last connection. One that cannot start leaves the old one as it is. It opens its ports and reads its files as root; then
-//! it is nobody, in an empty folder.
+//! it is a user whom no other load balancer of the host is, in an empty folder, with a bound of memory. An agent that is
+//! killed takes a haproxy with it that has not begun; of those that run, one answers, and all others are told to end.
 
 mod child;
 mod processes;
@@ -15,13 +16,14 @@ mod socket;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -31,12 +33,14 @@ use sha2::{Digest as _, Sha256};
 
 use self::processes::Process;
 use self::tally::Tally;
-use super::render::{Place, render};
 use super::{Answer, Driver, DriverError, Seen};
+use crate::model::render::{Place, render};
 use crate::model::spec::{LoadBalancerSpec, space};
 
 /// Most connections at a time of a load balancer, if the host gives as many.
 const CONNECTIONS: u32 = 20_000;
+/// Most memory of a process, in MiB: as much as so many connections take, and as much again.
+const MEMORY_MIB: &str = "1536";
 /// Processes that may go on beside the one that answers, each for its last connections. With more of them the oldest ends.
 const LINGERING: usize = 8;
 /// A new process has so long to become the one that answers,
@@ -58,6 +62,10 @@ struct Host {
     prefix: String,
     /// How often in a row one did not answer.
     silent: Mutex<BTreeMap<String, u8>>,
+    /// Those of which only one process answers for sure.
+    alone: Mutex<BTreeSet<String>>,
+    /// Held by whoever chooses a user.
+    users: Mutex<()>,
 }
 
 impl Haproxy {
@@ -68,6 +76,8 @@ impl Haproxy {
             folder: folder.into(),
             prefix: namespace_prefix.to_owned(),
             silent: Mutex::default(),
+            alone: Mutex::default(),
+            users: Mutex::default(),
         }))
     }
 
@@ -94,9 +104,14 @@ impl Driver for Haproxy {
         self.aside(Host::list)
     }
 
-    fn ensure<'a>(&'a self, spec: &'a LoadBalancerSpec) -> Answer<'a, ()> {
+    fn ensure<'a>(&'a self, spec: &'a LoadBalancerSpec, generation: i64) -> Answer<'a, ()> {
         let spec = spec.clone();
-        self.aside(move |host| host.ensure(&spec))
+        self.aside(move |host| host.ensure(&spec, generation))
+    }
+
+    fn generation<'a>(&'a self, id: &'a str) -> Answer<'a, Option<i64>> {
+        let id = id.to_owned();
+        self.aside(move |host| Ok(host.at(&id)?.generation()))
     }
 
     fn look<'a>(&'a self, id: &'a str) -> Answer<'a, Seen> {
@@ -145,14 +160,18 @@ impl Host {
         Ok(Home(self.folder.join(id)))
     }
 
-    fn ensure(&self, spec: &LoadBalancerSpec) -> Result<(), DriverError> {
+    fn ensure(&self, spec: &LoadBalancerSpec, generation: i64) -> Result<(), DriverError> {
         let home = self.at(&spec.id)?;
+        // It stands for the load balancer, also while nothing runs: what has one is said to be gone once it is.
+        home.make()?;
+        home.is_of(generation)?;
         if !spec.enabled || spec.listeners.is_empty() {
             return home.stop();
         }
         let place = Place {
             folder: &home.0,
             connections: connections(),
+            user: self.user(&home)?,
         };
         let text = render(spec, place).map_err(DriverError::Refused)?;
         let name = hex::encode(Sha256::digest(&text).get(..8).unwrap_or_default());
@@ -170,11 +189,14 @@ impl Host {
             Some(process) if !process.is_in(&space) => (None, true),
             other => (other, false),
         };
-        if current.as_ref().is_some_and(|one| one.config == config) {
+        if let Some(process) = current.as_ref().filter(|one| one.config == config) {
             home.tidy(&config);
+            self.let_others_end(&spec.id, &home, process);
             return Ok(());
         }
-        home.make(&config, &text)?;
+        self.alone().remove(&spec.id);
+        write(&config, &text)
+            .map_err(|why| DriverError::failed(format!("write {}", config.display()), why))?;
         home.keep(current.as_ref(), spec);
         if elsewhere {
             home.stop()?;
@@ -184,6 +206,26 @@ impl Host {
         crash_point!("load_balancer.started");
         home.tidy(&config);
         Ok(())
+    }
+
+    /// An agent that was killed amid a start may have left two that answer, each by its own configuration. What ends
+    /// already hears it once more.
+    fn let_others_end(&self, id: &str, home: &Home, current: &Process) {
+        if self.alone().insert(id.to_owned()) {
+            let all = processes::all(&home.0);
+            processes::tell_to_end(all.iter().filter(|one| *one != current));
+        }
+    }
+
+    fn alone(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who a load balancer's processes are: nobody else's of this host.
+    fn user(&self, home: &Home) -> Result<u32, DriverError> {
+        let _alone = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |why| DriverError::failed("choose a user for a load balancer", why);
+        users::of(&self.folder, &home.0).map_err(failed)
     }
 
     /// The process that answers for a load balancer. One that hangs is ended after a while.
@@ -236,17 +278,31 @@ impl Home {
         Ok(pid.and_then(|pid| Process::of(pid, &self.0)))
     }
 
-    fn make(&self, config: &Path, text: &str) -> Result<(), DriverError> {
-        let attempt = || format!("write {}", config.display());
+    /// The generation of the document that it was made by last.
+    fn generation(&self) -> Option<i64> {
+        let text = fs::read_to_string(self.file(GENERATION)).ok()?;
+        text.trim().parse().ok()
+    }
+
+    /// Notes by which document it is made from now on.
+    fn is_of(&self, generation: i64) -> Result<(), DriverError> {
+        if self.generation() == Some(generation) {
+            return Ok(());
+        }
+        let written = write(&self.file(GENERATION), &generation.to_string());
+        written.map_err(|why| DriverError::failed(format!("write in {}", self.0.display()), why))
+    }
+
+    fn make(&self) -> Result<(), DriverError> {
+        let attempt = || format!("make {}", self.0.display());
         let failed = |why| DriverError::failed(attempt(), why);
         let mut folder = fs::DirBuilder::new();
         folder.recursive(true).mode(0o700);
         folder.create(&self.0).map_err(failed)?;
         let empty = self.file("empty");
         folder.create(&empty).map_err(failed)?;
-        // Nobody's root: it may be entered, and there is nothing in it.
-        fs::set_permissions(&empty, fs::Permissions::from_mode(0o555)).map_err(failed)?;
-        write(config, text).map_err(failed)
+        // The root of what runs: it may be entered, and there is nothing in it.
+        fs::set_permissions(&empty, fs::Permissions::from_mode(0o555)).map_err(failed)
     }
 
     /// Keeps what the next process goes on with; without it, it begins anew.
@@ -270,20 +326,25 @@ impl Home {
             config.display().to_string(),
             self.file("pid").display().to_string(),
         );
-        let (socket, old) = (
-            self.file("s").display().to_string(),
-            current.map(|one| one.pid.to_string()),
-        );
-        let mut words = vec![namespace.as_str(), "--", "haproxy", "-D"];
+        let socket = self.file("s").display().to_string();
+        // Whoever else is left of this load balancer ends too, not only the one that answers.
+        let others = processes::all(&self.0);
+        let others: Vec<String> = others.iter().map(|one| one.pid.to_string()).collect();
+        let mut words = vec!["--pdeathsig", "KILL", "nsenter", &namespace, "--"];
+        words.extend(["haproxy", "-D", "-m", MEMORY_MIB]);
         words.extend(["-f", &config_text, "-p", &pids]);
-        if let Some(old) = &old {
-            words.extend(["-x", &socket, "-sf", old]);
+        if current.is_some() {
+            words.extend(["-x", &socket]);
         }
-        child::run("nsenter", &words).map_err(|why| match why.contains("failed to execute") {
-            true => missing(&why),
-            false => DriverError::Refused(format!("haproxy does not start: {why}")),
-        })?;
-        self.taken_over(config)
+        if !others.is_empty() {
+            words.push("-sf");
+            words.extend(others.iter().map(String::as_str));
+        }
+        child::run("setpriv", &words).map_err(|why| why_not(&why))?;
+        self.taken_over(config)?;
+        let all = processes::all(&self.0);
+        processes::tell_to_end(all.iter().filter(|one| one.config != config));
+        Ok(())
     }
 
     /// Waits until the process of this configuration is the one that answers. The one before it shares the listening socket
@@ -385,6 +446,24 @@ impl Home {
             let _some_may_be_lost = write(&file, &text);
         }
         Ok(seen)
+    }
+}
+
+/// The file that says by which document it was made.
+const GENERATION: &str = "generation";
+
+/// Why a haproxy does not start. Its namespace is made beside this, piece by piece, so what of it is not there yet is waited
+/// for.
+fn why_not(said: &str) -> DriverError {
+    let of_namespace = ["nsenter: cannot open", "nsenter: reassociate to namespace"];
+    let is_coming = of_namespace.iter().any(|words| said.contains(words))
+        || said.contains("Cannot assign requested address");
+    match said {
+        _ if said.contains("failed to execute") => missing(said),
+        _ if is_coming => {
+            DriverError::Waiting(format!("its port is not ready on this host: {said}"))
+        }
+        _ => DriverError::Refused(format!("haproxy does not start: {said}")),
     }
 }
 

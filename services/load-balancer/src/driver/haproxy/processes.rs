@@ -81,6 +81,11 @@ pub fn all(folder: &Path) -> Vec<Process> {
     all
 }
 
+/// Tells processes to end with their last connections.
+pub fn tell_to_end<'a>(processes: impl Iterator<Item = &'a Process>) {
+    processes.for_each(|process| process.tell(Signal::SIGUSR1));
+}
+
 /// Ends processes, and waits until they have. Whether they have.
 pub fn end(processes: &[Process]) -> bool {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {

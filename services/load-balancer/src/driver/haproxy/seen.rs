@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::driver::Seen;
-use crate::driver::render::pool_of;
+use crate::model::render::pool_of;
 use crate::model::spec::{Counters, ListenerSeen, LoadBalancerSpec, MemberHealth, member_key};
 
 /// What `show stat` says.

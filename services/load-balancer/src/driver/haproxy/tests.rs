@@ -148,7 +148,7 @@ impl Bench {
 
     fn ensure(&self, spec: &Value) -> Result<(), DriverError> {
         let spec: LoadBalancerSpec = serde_json::from_value(spec.clone()).unwrap();
-        self.driver.0.ensure(&spec)
+        self.driver.0.ensure(&spec, 1)
     }
 
     fn look(&self) -> Seen {
@@ -240,18 +240,31 @@ fn members_take_turns_and_one_that_is_dead_is_left_out() {
 }
 
 #[test]
-fn what_runs_is_nobody_with_nothing_around_it() {
+fn what_runs_is_a_user_of_its_own_with_nothing_around_it_and_bounds() {
     alone(|bench| {
         bench.ensure(&bench.spec(&[11])).unwrap();
         let pid = bench.pid();
+        // Another one is another user; the next process of this one is the same.
+        let other = bench.folder.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let user = |home: &Path| users::of(bench.folder.path(), home).unwrap();
+        let (own, another) = (user(&bench.folder.path().join(LB)), user(&other));
+        assert_eq!((own, another), (2_000_000_000, 2_000_000_001));
+        assert_eq!(user(&bench.folder.path().join(LB)), own);
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let memory = limits
+            .lines()
+            .find(|line| line.starts_with("Max address space"));
+        let bytes = (1536 << 20).to_string();
+        assert!(memory.unwrap().contains(&bytes), "{limits}");
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = |name: &str| {
             let mut lines = status.lines();
             let line = lines.find(|line| line.starts_with(name)).unwrap();
             line.split_whitespace().nth(2).map(str::to_owned)
         };
-        assert_eq!(line("Uid:").as_deref(), Some("65534"));
-        assert_eq!(line("Gid:").as_deref(), Some("65534"));
+        assert_eq!(line("Uid:"), Some(own.to_string()));
+        assert_eq!(line("Gid:"), Some(own.to_string()));
         assert!(status.contains("CapEff:\t0000000000000000"), "{status}");
         let root = fs::read_dir(format!("/proc/{pid}/root")).unwrap().count();
         assert_eq!(root, 0);
@@ -377,6 +390,76 @@ fn it_waits_for_its_port_and_follows_it_into_a_new_namespace() {
         bench.ensure(&spec).unwrap();
         assert_ne!(bench.pid(), first);
         assert_eq!(bench.processes().len(), 1);
+        assert_eq!(who(), "m11");
+    });
+}
+
+#[test]
+fn what_its_namespace_lacks_for_a_moment_is_waited_for() {
+    alone(|bench| {
+        let name = space("nephos-", PORT);
+        let spec = bench.spec(&[11]);
+        let waits = |bench: &Bench| {
+            let why = bench.ensure(&spec).unwrap_err();
+            assert!(matches!(why, DriverError::Waiting(_)), "{why}");
+        };
+        // Its addresses are not there yet.
+        shell(&format!("ip -n {name} addr del {VIP}/32 dev lo"));
+        waits(bench);
+        // Its file is there, and nothing is mounted on it yet.
+        shell(&format!("ip netns del {name}; touch /run/netns/{name}"));
+        waits(bench);
+        shell(&format!("rm /run/netns/{name}"));
+        bench.plumb();
+        bench.serve(11, false);
+        bench.ensure(&spec).unwrap();
+        assert_eq!(who(), "m11");
+    });
+}
+
+#[test]
+fn of_two_that_a_killed_agent_left_one_answers() {
+    alone(|bench| {
+        bench.serve(11, false);
+        let mut spec = bench.spec(&[11]);
+        bench.ensure(&spec).unwrap();
+        let first = bench.pid();
+        // As an agent leaves them that is killed before the new one has told the old one to end.
+        let home = bench.folder.path().join(LB);
+        let config = bench.processes()[0].config.display().to_string();
+        let again = || {
+            let (name, home) = (space("nephos-", PORT), home.display());
+            shell(&format!(
+                "ip netns exec {name} haproxy -D -f {config} -p {home}/pid"
+            ));
+        };
+        again();
+        until(|| bench.pid() != first);
+        assert_eq!(bench.processes().len(), 2);
+        bench.driver = Haproxy::new(bench.folder.path(), "nephos-");
+        bench.ensure(&spec).unwrap();
+        until(|| {
+            bench
+                .processes()
+                .iter()
+                .map(|one| one.pid)
+                .eq([bench.pid()])
+        });
+        // Likewise when what is wanted has changed meanwhile, and when nobody answers at the socket.
+        again();
+        again();
+        fs::remove_file(home.join("s")).unwrap();
+        assert_eq!(bench.processes().len(), 3);
+        spec["listeners"][0]["connection_limit"] = json!(50);
+        bench.driver = Haproxy::new(bench.folder.path(), "nephos-");
+        bench.ensure(&spec).unwrap();
+        until(|| {
+            bench
+                .processes()
+                .iter()
+                .map(|one| one.pid)
+                .eq([bench.pid()])
+        });
         assert_eq!(who(), "m11");
     });
 }
@@ -513,6 +596,29 @@ fn all_that_can_be_said_is_understood() {
         spec["pools"][0]["members"][0]["monitor_port"] = json!(81);
         spec["pools"][0]["members"][0]["monitor_address"] = json!("fd00::9");
         spec["pools"][0]["members"][1]["address"] = json!("fd00::11");
+        // As far as the API goes.
+        let longest = crate::model::listener::MAX_TIMEOUT;
+        let mut far = spec["listeners"][0].clone();
+        far["id"] = json!("44444444-4444-4444-8444-444444444444");
+        far["port"] = json!(82);
+        far["connection_limit"] = json!(i32::MAX);
+        far["timeouts"] = json!({"client_data": longest, "member_connect": longest, "member_data": 0, "tcp_inspect": longest});
+        let pattern =
+            |value: &&str| json!({"subject": {"type": "path"}, "compare": "regex", "value": value});
+        let patterns = crate::model::words::PATTERNS
+            .iter()
+            .map(pattern)
+            .collect::<Vec<_>>();
+        let many = vec![rule(json!({"type": "path"}), "equal"); crate::model::quota::RULES];
+        far["l7"] = json!([
+            {"id": "c", "action": {"type": "reject"}, "rules": patterns},
+            {"id": "d", "action": {"type": "redirect", "url": "http://x", "code": 308}, "rules": many},
+            {"id": "e", "action": {"type": "pool", "pool": POOL}, "rules": many},
+        ]);
+        spec["listeners"].as_array_mut().unwrap().push(far);
+        let codes = vec!["599"; 50].join(",");
+        spec["pools"][0]["monitor"] = json!({"kind": "http", "delay_s": 86_400, "timeout_s": 86_400, "max_retries": 10,
+            "max_retries_down": 10, "expected_codes": codes, "http_method": "CONNECT"});
         let persistences = [
             json!({"type": "http_cookie"}),
             json!({"type": "app_cookie", "cookie_name": "a!#$&*+-.^_|~b"}),
@@ -531,7 +637,7 @@ fn all_that_can_be_said_is_understood() {
             spec["pools"][0]["algorithm"] = json!(algorithm);
             spec["pools"][0]["protocol"] = json!(protocol);
             bench.ensure(&spec).unwrap();
-            assert_eq!(bench.look().listeners.len(), 2);
+            assert_eq!(bench.look().listeners.len(), 3);
         }
     });
 }
@@ -547,6 +653,7 @@ fn nothing_is_left_of_one_that_is_removed_and_one_that_is_off_only_counted() {
         bench.ensure(&spec).unwrap();
         assert!(bench.processes().is_empty());
         assert_eq!(bench.look(), Seen::default());
+        assert_eq!(bench.driver.0.at(LB).unwrap().generation(), Some(1));
         spec["enabled"] = json!(true);
         bench.ensure(&spec).unwrap();
         assert_eq!(
@@ -562,6 +669,11 @@ fn nothing_is_left_of_one_that_is_removed_and_one_that_is_off_only_counted() {
             assert!(bench.processes().is_empty());
             assert!(bench.driver.0.list().unwrap().is_empty());
         }
+        // One without listeners is there too, so that it is said when it goes.
+        spec["listeners"] = json!([]);
+        bench.ensure(&spec).unwrap();
+        assert!(bench.processes().is_empty());
+        assert_eq!(bench.driver.0.list().unwrap().len(), 1);
     });
 }
 

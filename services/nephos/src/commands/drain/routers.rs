@@ -23,15 +23,12 @@ struct Router {
 impl Drain<'_> {
     /// Moves the routers to other hosts and keeps new ones away; how many stay, because there is no other way out.
     pub(super) async fn routers(&self) -> anyhow::Result<usize> {
-        let target = "/agents?agent_type=L3%20agent";
-        let agents: Vec<Agent> = part(self.network(target).await?, "agents")?;
+        let agents = self.agents().await?;
         let Some(own) = agents.iter().find(|agent| agent.host == self.host) else {
             return Ok(0);
         };
+        self.set_agent(&own.id, false).await?;
         let target = format!("/agents/{}", own.id);
-        let body = json!({"agent": {"admin_state_up": false}});
-        let call = self.peers.put("network", format!("/v2.0{target}"));
-        call.json(&body).as_service().send().await?;
         let on = format!("{target}/l3-routers");
         let routers: Vec<Router> = part(self.network(&on).await?, "routers")?;
         let others = agents.iter().filter(|agent| agent.host != self.host);
@@ -55,6 +52,26 @@ impl Drain<'_> {
             }
         }
         Ok(if other == 0 { routers.len() } else { 0 })
+    }
+
+    /// Lets routers be placed on the host again.
+    pub(super) async fn may_house_routers(&self) -> anyhow::Result<()> {
+        let agents = self.agents().await?;
+        if let Some(own) = agents.iter().find(|agent| agent.host == self.host) {
+            self.set_agent(&own.id, true).await?;
+        }
+        Ok(())
+    }
+
+    async fn agents(&self) -> anyhow::Result<Vec<Agent>> {
+        let found = self.network("/agents?agent_type=L3%20agent").await?;
+        Ok(part(found, "agents")?)
+    }
+
+    async fn set_agent(&self, id: &str, up: bool) -> Result<(), PeerError> {
+        let body = json!({"agent": {"admin_state_up": up}});
+        let call = self.peers.put("network", format!("/v2.0/agents/{id}"));
+        call.json(&body).as_service().send().await.map(|_| ())
     }
 
     async fn network(&self, target: &str) -> Result<Value, PeerError> {

@@ -60,7 +60,8 @@ pub fn draw(
             if !spec.space {
                 element(&mut groups, "taps", &spec.tap);
             }
-            if spec.port_security {
+            // Whatever lives in a namespace has its own addresses and no others.
+            if spec.port_security || spec.space {
                 add_port(&mut groups, documents, place, spec, mac);
             }
         }
@@ -254,11 +255,11 @@ fn add_port(
         .subnets
         .iter()
         .any(|subnet| subnet.dhcp && subnet.cidr.addr().is_ipv4());
-    let rules = [
-        ("spoof", spoof(spec, mac, answered4)),
-        ("out", direction(documents, spec, Direction::Egress)),
-        ("in", direction(documents, spec, Direction::Ingress)),
-    ];
+    let mut rules = vec![("spoof", spoof(spec, mac, answered4))];
+    if spec.port_security {
+        rules.push(("out", direction(documents, spec, Direction::Egress)));
+        rules.push(("in", direction(documents, spec, Direction::Ingress)));
+    }
     for (name, rules) in rules {
         let chain_name = format!("{name}_{}", spec.tap);
         let verdict = format!("jump {chain_name}");

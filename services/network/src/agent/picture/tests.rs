@@ -293,6 +293,20 @@ fn a_port_with_a_space_has_its_addresses_and_ways_there_and_is_no_guest() {
     assert_eq!(outside.bridge.as_deref(), Some("br7"));
     assert!(host.forwards.contains_key(&tap(31)));
     assert!(picture.guests.is_empty() && picture.metadata.is_empty());
+    // Port security or not, it is nobody else; whom it talks to is not filtered without.
+    let tables = host.tables.iter();
+    let groups = tables.filter(|(table, _)| table.name == "nephos_sg");
+    let (_, groups) = groups.last().unwrap();
+    let filtered =
+        ["spoof", "out", "in"].map(|name| groups.sets[&format!("by_tap_{name}")].elements.len());
+    assert_eq!(filtered, [1, 0, 0]);
+    let spoof = &chain(&picture, &format!("spoof_{}", tap(31))).rules;
+    assert!(
+        spoof
+            .iter()
+            .any(|rule| rule.contains("ip saddr { 10.0.0.31/32 }")),
+        "{spoof:?}"
+    );
     documents.ports.get_mut(&id(31)).unwrap().admin_state_up = false;
     let off = drawn(&documents);
     assert!(!off.plane.spaces[HOST].links[&tap(31)].up);

@@ -4,10 +4,8 @@
 //! refusals, then redirections, then pools; within each by position.
 
 use super::words;
+use crate::model::quota::RULES;
 use crate::model::spec::{L7Action, L7Compare, L7PolicySpec, L7RuleSpec, L7Subject};
-
-/// Most rules of a policy: all of them stand in one line, which has no room for more words.
-const RULES: usize = 40;
 
 /// The lines of a listener's policies; `backend` is what a pool is called there.
 pub fn lines(

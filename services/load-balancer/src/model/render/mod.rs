@@ -13,13 +13,12 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 
+use crate::model::listener::MAX_TIMEOUT;
 use crate::model::spec::{
     Algorithm, L7Action, ListenerSpec, LoadBalancerSpec, MemberSpec, MonitorKind, MonitorSpec,
-    Persistence, PoolSpec, Protocol,
+    Persistence, PoolSpec, Protocol, Timeouts,
 };
 
-/// The number of nobody, as Debian and others have it.
-const NOBODY: u32 = 65_534;
 /// Clients that a table remembers.
 const REMEMBERED: &str = "10k";
 /// Minutes that an address is remembered.
@@ -32,6 +31,21 @@ pub struct Place<'a> {
     pub folder: &'a Path,
     /// Most connections at a time.
     pub connections: u32,
+    /// The user and the group that it is once it runs.
+    pub user: u32,
+}
+
+/// Whether a configuration can be made of it, on whatever host.
+///
+/// # Errors
+/// Why not.
+pub fn can_be(spec: &LoadBalancerSpec) -> Result<(), String> {
+    let anywhere = Place {
+        folder: Path::new("/"),
+        connections: 1,
+        user: 1,
+    };
+    render(spec, anywhere).map(|_| ())
 }
 
 /// The whole file.
@@ -103,8 +117,8 @@ fn head(text: &mut String, place: Place<'_>) -> Result<(), String> {
     let file = |name: &str| words::word(&format!("{folder}/{name}"));
     let global = [
         format!("chroot {}", file("empty")?),
-        format!("uid {NOBODY}"),
-        format!("gid {NOBODY}"),
+        format!("uid {}", place.user),
+        format!("gid {}", place.user),
         "nbthread 2".to_owned(),
         format!("maxconn {}", place.connections),
         "no strict-limits".to_owned(),
@@ -146,7 +160,7 @@ fn frontend(listener: &ListenerSpec, backend: Backends<'_, '_>) -> Result<Vec<St
     if let Some(limit) = listener.connection_limit {
         lines.push(format!("maxconn {limit}"));
     }
-    let waits = listener.timeouts;
+    let waits = checked(listener)?;
     lines.push(format!("timeout client {}ms", waits.client_data));
     if !listener.allowed_cidrs.is_empty() {
         let nets = listener.allowed_cidrs.iter();
@@ -187,6 +201,25 @@ fn frontend(listener: &ListenerSpec, backend: Backends<'_, '_>) -> Result<Vec<St
         lines.push(format!("default_backend {}", backend(pool)?));
     }
     Ok(lines)
+}
+
+/// How long a listener waits, if haproxy can wait so long.
+fn checked(listener: &ListenerSpec) -> Result<Timeouts, String> {
+    let waits = listener.timeouts;
+    for (name, millis) in [
+        ("timeout_client_data", waits.client_data),
+        ("timeout_member_connect", waits.member_connect),
+        ("timeout_member_data", waits.member_data),
+        ("timeout_tcp_inspect", waits.tcp_inspect),
+    ] {
+        if millis > MAX_TIMEOUT {
+            return Err(format!(
+                "{name} of listener {} is longer than {MAX_TIMEOUT} ms",
+                listener.id
+            ));
+        }
+    }
+    Ok(waits)
 }
 
 /// `first` is the backend that looks after the same members already.

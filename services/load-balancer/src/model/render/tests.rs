@@ -24,6 +24,7 @@ fn rendered(spec: &LoadBalancerSpec) -> Result<String, String> {
         Place {
             folder,
             connections: 5000,
+            user: 4711,
         },
     )
 }
@@ -68,12 +69,7 @@ fn a_plain_load_balancer_is_a_frontend_and_a_backend() {
         ]
     );
     let global = lines(&text, "global");
-    for line in [
-        "chroot '/x/empty'",
-        "uid 65534",
-        "gid 65534",
-        "maxconn 5000",
-    ] {
+    for line in ["chroot '/x/empty'", "uid 4711", "gid 4711", "maxconn 5000"] {
         assert!(global.contains(&line.to_owned()), "{line}: {global:?}");
     }
     assert!(!text.contains("peers"), "{text}");
@@ -296,6 +292,10 @@ fn what_cannot_be_is_said() {
     assert_eq!(id, "\"a b\" is no id");
     let proxy = why(&|spec| spec["listeners"][0]["protocol"] = json!("proxy"));
     assert!(proxy.contains("protocol of pools"), "{proxy}");
+    let slow = why(&|spec| {
+        spec["listeners"][0]["timeouts"] = json!({"client_data": 1, "member_connect": 2, "member_data": 2_147_483_648_u32, "tcp_inspect": 4});
+    });
+    assert!(slow.contains("timeout_member_data"), "{slow}");
     let code = why(&|spec| {
         spec["listeners"][0]["l7"] = json!([{"id": "b", "action": {"type": "redirect", "url": "http://x", "code": 200},
             "rules": [{"subject": {"type": "path"}, "compare": "equal", "value": "v"}]}]);
