@@ -183,6 +183,7 @@ impl State {
                 ],
             ) => self.routes(router, verb, body),
             ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
+            (_, ["v2", "lbaas", rest @ ..]) => self.balancing(method, rest, query, body),
             (_, ["v2.0", "quotas", rest @ ..]) => self.limits(method, rest, body),
             (_, ["v2.1", "os-quota-sets", rest @ ..]) => self.limits(method, rest, body),
             (

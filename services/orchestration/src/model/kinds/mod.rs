@@ -9,6 +9,7 @@ mod neutron_port;
 pub(super) mod neutron_shared;
 pub(super) mod nova;
 pub(super) mod object;
+pub(super) mod octavia;
 pub(super) mod signals;
 pub(super) mod software;
 
