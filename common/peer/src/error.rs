@@ -64,7 +64,8 @@ impl PeerError {
     /// it will not offer later either.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.status.is_none_or(|code| (code >= 500 && code != 501) || code == 429)
+        self.status
+            .is_none_or(|code| (code >= 500 && code != 501) || code == 429)
     }
 }
 

@@ -20,7 +20,7 @@ const ROOT: &str = "/v2/lbaas";
 pub(crate) const WITHIN: &str = "within";
 /// Where it is noted for which generation of the stack the service was told of a change.
 const CHANGED: &str = "changed_for";
-/// Where it is noted that the service was told to remove it.
+/// Where the operation is noted that has told the service to remove it: another one tells it again.
 const ASKED: &str = "removal_asked";
 
 /// What is under way is soon done.
@@ -244,17 +244,11 @@ pub(super) async fn remove(work: &Work<'_>, kind: &Balancing) -> Did {
     let Some(thing) = shown(work, kind, &id).await? else {
         return done();
     };
-    let asked = work.row.data.get(ASKED) == Some(&json!(true));
+    let op = json!(work.op.id.as_str());
     match text(&thing, "provisioning_status") {
         "DELETED" => return done(),
         "PENDING_DELETE" => return Ok(Outcome::Wait(Seen::default(), SOON)),
-        "ERROR" if asked => {
-            // Whoever asks for its removal again asks the service again.
-            return Ok(match came(&id, thing) {
-                Outcome::Failed(seen, why) => Outcome::Failed(seen.with(ASKED, false), why),
-                other => other,
-            });
-        }
+        "ERROR" if work.row.data.get(ASKED) == Some(&op) => return Ok(came(&id, thing)),
         _there => {}
     }
     crash_point!("balancing.remove");
@@ -262,7 +256,7 @@ pub(super) async fn remove(work: &Work<'_>, kind: &Balancing) -> Did {
     let sent = work.ask(&Ask::delete(SERVICE, target)).await;
     crash_point!("balancing.removed");
     match sent {
-        Ok(_taken) => Ok(Outcome::Wait(Seen::default().with(ASKED, true), SOON)),
+        Ok(_taken) => Ok(Outcome::Wait(Seen::default().with(ASKED, op), SOON)),
         refused => gone(refused),
     }
 }
