@@ -51,7 +51,7 @@ impl State {
         body: &Value,
     ) -> Answer {
         match rest {
-            ["quotas", project] => self.limits(method, &[project], body),
+            ["quotas", project] => self.limits(method, &[*project], body),
             [above, parent, collection, rest @ ..] => {
                 if !self.rows(above).contains_key(*parent) {
                     return missing();
@@ -102,7 +102,7 @@ impl State {
                 let changes = inside(body);
                 let thing = self.rows(collection).get_mut(*id).unwrap();
                 thing.as_object_mut().unwrap().extend(changes);
-                self.mark((collection, id), "PENDING_UPDATE");
+                self.mark((collection, *id), "PENDING_UPDATE");
                 (200, json!({ (one): self.rows(collection)[*id] }))
             }
             ("DELETE", [id]) => {
@@ -116,7 +116,7 @@ impl State {
                 {
                     return invalid("Cannot delete Load Balancer - it has children");
                 }
-                self.mark((collection, id), "PENDING_DELETE");
+                self.mark((collection, *id), "PENDING_DELETE");
                 (204, Value::Null)
             }
             other => panic!("load balancing is not asked this: {other:?}"),
@@ -146,8 +146,8 @@ impl State {
             };
             let of = parent.get(OF).unwrap_or(&parent["id"]).clone();
             let of = of.as_str().unwrap().to_owned();
-            if is_pending(&self.rows("loadbalancers")[&of]) {
-                return immutable(&of);
+            if let Some(answer) = self.under_way(&of) {
+                return answer;
             }
             if collection == "pools" && many == "listeners" {
                 self.rows(many).get_mut(&above).unwrap()["default_pool_id"] = json!(id);
@@ -177,8 +177,19 @@ impl State {
             .as_str()
             .unwrap()
             .to_owned();
-        let balancer = self.rows("loadbalancers").get(&of);
-        balancer.is_some_and(is_pending).then(|| immutable(&of))
+        self.under_way(&of)
+    }
+
+    /// Refuses while a load balancer is being changed; when it is asked again, it is not any more.
+    fn under_way(&mut self, of: &str) -> Option<Answer> {
+        let balancer = self.rows("loadbalancers").get_mut(of)?;
+        if !is_pending(balancer) {
+            return None;
+        }
+        if balancer["provisioning_status"] != "PENDING_DELETE" {
+            balancer["provisioning_status"] = json!("ACTIVE");
+        }
+        Some(immutable(of))
     }
 
     /// Something is being done to a thing, and so to its load balancer.
