@@ -431,6 +431,81 @@ async fn what_does_not_go_together_is_refused_before_anything_is_made() {
         .await;
 }
 
+/// What changes in place, by type.
+const IN_PLACE: [(&str, &[&str]); 8] = [
+    ("LoadBalancer", &["admin_state_up", "description", "name"]),
+    (
+        "Listener",
+        &[
+            "admin_state_up",
+            "allowed_cidrs",
+            "connection_limit",
+            "default_pool",
+            "default_tls_container_ref",
+            "description",
+            "name",
+            "sni_container_refs",
+        ],
+    ),
+    (
+        "Pool",
+        &[
+            "admin_state_up",
+            "description",
+            "lb_algorithm",
+            "name",
+            "session_persistence",
+            "tls_enabled",
+        ],
+    ),
+    ("PoolMember", &["admin_state_up", "tags", "weight"]),
+    (
+        "HealthMonitor",
+        &[
+            "admin_state_up",
+            "delay",
+            "expected_codes",
+            "http_method",
+            "max_retries",
+            "timeout",
+            "url_path",
+        ],
+    ),
+    (
+        "L7Policy",
+        &[
+            "action",
+            "admin_state_up",
+            "description",
+            "name",
+            "position",
+            "redirect_pool",
+            "redirect_url",
+        ],
+    ),
+    (
+        "L7Rule",
+        &[
+            "admin_state_up",
+            "compare_type",
+            "invert",
+            "key",
+            "type",
+            "value",
+        ],
+    ),
+    (
+        "Quota",
+        &[
+            "healthmonitor",
+            "listener",
+            "loadbalancer",
+            "member",
+            "pool",
+        ],
+    ),
+];
+
 #[tokio::test]
 async fn types_are_shown_with_what_must_hold_and_what_changes_in_place() {
     let cloud = cloud().await;
@@ -439,82 +514,7 @@ async fn types_are_shown_with_what_must_hold_and_what_changes_in_place() {
         let shown = cloud.member().get(&target).await.expect(200);
         shown.json.clone()
     };
-    for (kind, in_place) in [
-        (
-            "LoadBalancer",
-            vec!["admin_state_up", "description", "name"],
-        ),
-        (
-            "Listener",
-            vec![
-                "admin_state_up",
-                "allowed_cidrs",
-                "connection_limit",
-                "default_pool",
-                "default_tls_container_ref",
-                "description",
-                "name",
-                "sni_container_refs",
-            ],
-        ),
-        (
-            "Pool",
-            vec![
-                "admin_state_up",
-                "description",
-                "lb_algorithm",
-                "name",
-                "session_persistence",
-                "tls_enabled",
-            ],
-        ),
-        ("PoolMember", vec!["admin_state_up", "tags", "weight"]),
-        (
-            "HealthMonitor",
-            vec![
-                "admin_state_up",
-                "delay",
-                "expected_codes",
-                "http_method",
-                "max_retries",
-                "timeout",
-                "url_path",
-            ],
-        ),
-        (
-            "L7Policy",
-            vec![
-                "action",
-                "admin_state_up",
-                "description",
-                "name",
-                "position",
-                "redirect_pool",
-                "redirect_url",
-            ],
-        ),
-        (
-            "L7Rule",
-            vec![
-                "admin_state_up",
-                "compare_type",
-                "invert",
-                "key",
-                "type",
-                "value",
-            ],
-        ),
-        (
-            "Quota",
-            vec![
-                "healthmonitor",
-                "listener",
-                "loadbalancer",
-                "member",
-                "pool",
-            ],
-        ),
-    ] {
+    for (kind, in_place) in IN_PLACE {
         let shown = show(kind).await;
         let props = shown["properties"].as_object().unwrap();
         let mut found: Vec<&str> = props

@@ -131,10 +131,8 @@ async fn a_nic_may_say_what_its_port_is_like_and_say_it_otherwise_later() {
     let cloud = cloud().await;
     with_public_network_and_group(&cloud);
     let slow = json!({"id": "the-slow-one", "name": "slow"});
-    let mut siblings = cloud.siblings.state();
-    let policies = siblings.rows("policies");
-    policies.insert("the-slow-one".to_owned(), slow);
-    drop(siblings);
+    let place = "the-slow-one".to_owned();
+    cloud.siblings.state().rows("policies").insert(place, slow);
     let first = json!({"network": of("net"), "fixed_ip": "10.0.0.8", "floating_ip": of("ip"), "port_extra_properties": {
         "allowed_address_pairs": [{"ip_address": "10.0.0.100"}], "mac_address": "fa:16:3e:00:00:01",
         "value_specs": {"dns_name": "web"}, "qos_policy": "slow",

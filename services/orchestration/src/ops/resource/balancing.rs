@@ -11,13 +11,14 @@ use serde_json::{Map, Value, json};
 
 use super::{Did, Outcome, Seen, Why, Work, gone, inner, rest};
 use crate::model::kind::Balancing;
+use crate::model::stack::Resource;
 use crate::peers::{Ask, encoded};
 
 const SERVICE: &str = "load-balancer";
 const ROOT: &str = "/v2/lbaas";
 
 /// Where the id of the thing is noted to whose collection this one belongs.
-pub(crate) const WITHIN: &str = "within";
+const WITHIN: &str = "within";
 /// Where it is noted for which generation of the stack the service was told of a change.
 const CHANGED: &str = "changed_for";
 /// Where the operation is noted that has told the service to remove it: another one tells it again.
@@ -46,6 +47,16 @@ fn collection(work: &Work<'_>, kind: &Balancing) -> String {
 pub(super) fn place(kind: &Balancing, id: &str) -> Option<(&'static str, String, &'static str)> {
     let target = format!("{ROOT}/{}/{}", kind.many, encoded(id));
     kind.within.is_none().then_some((SERVICE, target, kind.one))
+}
+
+/// What others may know of it: what the service shows, and that to which it belongs.
+pub(crate) fn attributes(row: &Resource, kind: &Balancing) -> Map<String, Value> {
+    let mut seen = row.observed.as_object().cloned().unwrap_or_default();
+    if let Some((above, _)) = kind.within {
+        let id = row.data.get(WITHIN).cloned();
+        seen.insert(format!("{above}_id"), id.unwrap_or_default());
+    }
+    seen
 }
 
 /// The id of a thing that is named by its id or name.
