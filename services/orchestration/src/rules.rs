@@ -50,6 +50,8 @@ nephos_auth::rules! {
     pub(crate) NetworkQuotaType = "resource_types:OS::Neutron::Quota", "rule:project_admin";
     /// Set quotas of servers in a stack.
     pub(crate) ServerQuotaType = "resource_types:OS::Nova::Quota", "rule:project_admin";
+    /// Set quotas of load balancers in a stack.
+    pub(crate) BalancerQuotaType = "resource_types:OS::Octavia::Quota", "rule:project_admin";
     /// Make host aggregates in a stack.
     pub(crate) AggregateType = "resource_types:OS::Nova::HostAggregate", "rule:project_admin";
     /// Make flavors in a stack.

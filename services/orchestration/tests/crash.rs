@@ -440,3 +440,40 @@ async fn a_deployment_is_signalled_by_its_url_although_the_process_died_that_mad
     cloud.settle().await;
     assert_eq!(cloud.state(&stack).await, "CREATE_COMPLETE");
 }
+
+#[tokio::test]
+async fn load_balancers_and_their_parts() {
+    let of = |name: &str| json!({ "get_resource": name });
+    let thing = |kind: &str, properties: Value| json!({"type": format!("OS::Octavia::{kind}"), "properties": properties});
+    let resources = |weight: u32, port: u32| {
+        json!({
+            "lb": thing("LoadBalancer", json!({"vip_subnet": "00000000-0000-4000-8000-000000000099"})),
+            "pool": thing("Pool", json!({"loadbalancer": of("lb"), "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN"})),
+            "one": thing("PoolMember", json!({"pool": of("pool"), "address": "10.0.0.5", "protocol_port": 80, "weight": weight})),
+            "two": thing("PoolMember", json!({"pool": of("pool"), "address": "10.0.0.6", "protocol_port": port})),
+        })
+    };
+    check(20, || async {
+        let cloud = cloud().await;
+        let body = json!({"template": template(resources(1, 80))});
+        let stack = cloud.create("s", body).await;
+        (cloud, stack)
+    })
+    .await;
+    check(15, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", resources(1, 80)).await;
+        let body = json!({"template": template(resources(2, 81))});
+        cloud.update(&stack, body).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+    check(15, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", resources(1, 80)).await;
+        let target = path(&format!("/stacks/{stack}"));
+        cloud.member().delete(&target).await.expect(204);
+        (cloud, stack)
+    })
+    .await;
+}

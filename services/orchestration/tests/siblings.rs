@@ -192,6 +192,7 @@ impl State {
                     verb @ ("add_subports" | "remove_subports"),
                 ],
             ) => self.subports(trunk, verb, body),
+            (_, ["v2", "lbaas", rest @ ..]) => self.balancing(method, rest, query, body),
             (_, ["v2.0", "quotas", rest @ ..]) => self.limits(method, rest, body),
             (_, ["v2.1", "os-quota-sets", rest @ ..]) => self.limits(method, rest, body),
             (

@@ -125,6 +125,7 @@ fn may_use(cx: &Cx, kind: &str) -> bool {
         "OS::Nova::HostAggregate" => cx.may(rules::AggregateType, &target),
         "OS::Neutron::Quota" => cx.may(rules::NetworkQuotaType, &target),
         "OS::Nova::Quota" => cx.may(rules::ServerQuotaType, &target),
+        "OS::Octavia::Quota" => cx.may(rules::BalancerQuotaType, &target),
         "OS::Neutron::ProviderNet" => cx.may(rules::ProviderNetType, &target),
         "OS::Cinder::VolumeType" => cx.may(rules::VolumeTypeType, &target),
         name if name.starts_with("OS::Keystone::") => cx.may(rules::KeystoneTypes, &target),

@@ -10,6 +10,7 @@ pub(super) mod neutron_shared;
 pub(super) mod neutron_trunk;
 pub(super) mod nova;
 pub(super) mod object;
+pub(super) mod octavia;
 pub(super) mod signals;
 pub(super) mod software;
 

@@ -316,7 +316,7 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             service: "compute",
             path: "/v2.1/os-quota-sets",
             one: "quota_set",
-            defaults: "defaults",
+            defaults: Some("defaults"),
         }),
     },
     Kind {

@@ -1,6 +1,7 @@
 //! How each kind of resource is made, changed, looked at and removed. Every verb can be repeated: it looks first.
 
 mod aggregate;
+pub(crate) mod balancing;
 mod bandwidth;
 mod batches;
 mod block;
@@ -250,6 +251,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::RbacPolicy => rbac::ensure(work).await,
         How::BandwidthRule => bandwidth::ensure(work).await,
         How::Trunk => trunk::ensure(work).await,
+        How::Balancing(kind) => balancing::ensure(work, kind).await,
         How::RouterInterface => network::interface(work).await,
         How::RouterGateway => network::gateway(work).await,
         How::ExtraRoutes => routes::ensure(work).await,
@@ -289,6 +291,7 @@ pub(crate) async fn change(work: &Work<'_>) -> Did {
         // A change takes no time.
         How::Delay => Ok(Outcome::done(work.thing_name())),
         How::Rest(rest) => rest::change(work, rest).await,
+        How::Balancing(kind) => balancing::change(work, kind).await,
         How::Server => server_change::change(work).await,
         How::Deployment => software::deploy(work, "UPDATE").await,
         _repeats => ensure(work).await,
@@ -322,6 +325,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::RbacPolicy => rbac::remove(work).await,
         How::BandwidthRule => bandwidth::remove(work).await,
         How::Trunk => trunk::remove(work).await,
+        How::Balancing(kind) => balancing::remove(work, kind).await,
         How::RouterInterface => network::remove_interface(work).await,
         How::RouterGateway => network::remove_gateway(work).await,
         How::ExtraRoutes => routes::remove(work).await,
@@ -367,6 +371,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
         Some(How::BandwidthRule) => bandwidth::look(work).await,
         Some(How::Trunk) => rest::look(work, &trunk::TRUNKS).await,
+        Some(How::Balancing(kind)) => balancing::look(work, kind).await,
         Some(How::RbacPolicy) => rbac::look(work, work.physical().unwrap_or_default()).await,
         Some(How::ExtraRoutes) => routes::look(work).await,
         Some(How::Server) => server::look(work).await,
