@@ -223,7 +223,7 @@ impl Ports {
                     let words = json!({"NeutronError": {"type": "RevisionNumberConstraintFailed", "message": "changed", "detail": ""}});
                     return (412, words);
                 }
-                match *method {
+                match method {
                     "PUT" => self.change(id, &body["port"]),
                     "DELETE" => {
                         self.all.remove(at);
