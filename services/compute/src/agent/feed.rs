@@ -24,6 +24,7 @@ use super::{Agent, DesiredServers, Word, console};
 use crate::driver::{Answer, DriverError, ImageBytes, ImageSource};
 use crate::model::console::{ConsoleCall, KIND_CALL};
 use crate::model::disk::{DiskCall, KIND_DISK};
+use crate::model::guest_password::KIND_PASSWORD;
 use crate::model::spec::{
     ConsoleTail, ConsoleWish, GuestState, HOST_AWAY, HostInventory, ImageSpec, KIND_CONSOLE,
     KIND_HOST, KIND_SERVER, ObservedServer, Progress, ServerId, ServerSpec,
@@ -118,6 +119,7 @@ impl Binding {
         let mut asked = Asked::since(KIND_CONSOLE, young_after);
         let mut called = Asked::since(KIND_CALL, young_after);
         let mut carried = Asked::since(KIND_DISK, young_after);
+        let mut passwords = Asked::since(KIND_PASSWORD, young_after);
         let mut snapshots = Snapshots::default();
         let taken = client.follow(|desired| {
             snapshots.want(&self, &desired);
@@ -136,6 +138,7 @@ impl Binding {
             self.answer(asked.new_in(&desired));
             self.come(called.new_in(&desired));
             self.carry(carried.new_in(&desired));
+            self.set_passwords(passwords.new_in(&desired));
         });
         taken.await;
     }

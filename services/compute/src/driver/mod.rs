@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::model::console::ConsoleKind;
 use crate::model::disk::Export;
+use crate::model::guest_password::{GuestPassword, PasswordSeen};
 use crate::model::live::LiveSeen;
 use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{
@@ -153,6 +154,13 @@ pub trait Driver: Send + Sync {
 
     /// Opens a console of a running guest. It is closed when it is dropped.
     fn open_console<'a>(&'a self, server: &'a ServerId, kind: ConsoleKind) -> Answer<'a, Pipe>;
+
+    /// Has QEMU's agent in a running guest give an account another password. Done again, it does no harm.
+    fn set_password<'a>(
+        &'a self,
+        server: &'a ServerId,
+        password: &'a GuestPassword,
+    ) -> Answer<'a, PasswordSeen>;
 
     /// What the host has and is.
     fn inventory(&self) -> Answer<'_, HostInventory>;

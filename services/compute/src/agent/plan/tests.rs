@@ -41,6 +41,7 @@ fn spec(want: Want) -> ServerSpec {
         ports: vec![port("tapa")],
         config_drive: None,
         console: ConsoleSpec::default(),
+        guest_agent: false,
         live: None,
         labels: Labels::default(),
     }

@@ -12,6 +12,7 @@ mod console;
 mod disks;
 pub mod domain_xml;
 mod events;
+mod guest_agent;
 mod host;
 mod images;
 pub mod kvm_probe;

@@ -12,6 +12,7 @@ use super::link::unless_late;
 use super::{LibvirtDriver, Shared, console, domain_xml, host, volumes};
 use crate::driver::{Answer, Driver, DriverError, Found, FoundPort, Mark, Pipe, fingerprint};
 use crate::model::console::ConsoleKind;
+use crate::model::guest_password::{GuestPassword, PasswordSeen};
 use crate::model::live::LiveWish;
 use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec};
@@ -324,6 +325,20 @@ impl Driver for LibvirtDriver {
             move |shared| shared.console(&id, kind),
         );
         async move { console::open(place.await?).await }.boxed()
+    }
+
+    fn set_password<'a>(
+        &'a self,
+        server: &'a ServerId,
+        password: &'a GuestPassword,
+    ) -> Answer<'a, PasswordSeen> {
+        let (id, password) = (server.clone(), password.clone());
+        self.call(
+            server.as_str(),
+            "set a password",
+            self.deadlines.change,
+            move |shared| shared.set_password(&id, &password),
+        )
     }
 
     fn inventory(&self) -> Answer<'_, HostInventory> {
