@@ -456,6 +456,7 @@ impl Things<'_> {
                 let wish = json!({"changePassword": {"adminPass": "x"}});
                 self.action("building", wish).await
             }
+            "HostVolumeKey" => Some(("/host/v1/servers/none/volumes/none/key".to_owned(), none())),
             "HostPassword" => Some(("/host/v1/passwords/none".to_owned(), none())),
             "ConsoleOutput" => {
                 self.action("building", json!({"os-getConsoleOutput": {}}))

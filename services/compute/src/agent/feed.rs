@@ -29,6 +29,7 @@ use crate::model::spec::{
     ConsoleTail, ConsoleWish, GuestState, HOST_AWAY, HostInventory, ImageSpec, KIND_CONSOLE,
     KIND_HOST, KIND_SERVER, ObservedServer, Progress, ServerId, ServerSpec,
 };
+use crate::model::volume::VolumeKey;
 
 /// The service whose feed it is.
 const SERVICE: &str = "compute";
@@ -458,6 +459,22 @@ impl ImageSource for ImageService {
             })?;
             let chunks = chunks.map(|chunk| chunk.map_err(|why| why.to_string()));
             Ok(chunks.boxed())
+        }
+        .boxed()
+    }
+
+    fn volume_key<'a>(&'a self, server: &'a ServerId, volume: &'a str) -> Answer<'a, VolumeKey> {
+        async move {
+            let target = format!("/host/v1/servers/{server}/volumes/{volume}/key");
+            let asked = self.0.get(SERVICE, target).as_service().send().await;
+            let key = asked.and_then(|answer| answer.json());
+            key.map_err(|why| {
+                let words = format!("what opens volume {volume} is not told: {why}");
+                match why.is_transient() {
+                    true => DriverError::Unavailable(words),
+                    false => DriverError::Failed(words),
+                }
+            })
         }
         .boxed()
     }

@@ -174,6 +174,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         host::ExternalEvents,
         host::HostFeed,
         host::HostObserved,
+        host::HostVolumeKey,
         host::ImageIsBrought,
         host::ImageIsWanted,
         hypervisors::ListHypervisors,

@@ -29,7 +29,7 @@ use crate::model::spec::{
     ConfigDrive, GuestState, HostInventory, ImageHash, ImageSpec, PortId, PortSpec, ServerId,
     ServerSpec, VncAddress,
 };
-use crate::model::volume::VolumeSpec;
+use crate::model::volume::{VolumeKey, VolumeSpec};
 
 /// What a verb answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, DriverError>>;
@@ -206,6 +206,12 @@ pub trait ImageSource: Send + Sync {
     /// The disk of a server that comes from another host, from a byte on.
     fn open_disk<'a>(&'a self, server: &'a ServerId, from: u64) -> Answer<'a, ImageBytes> {
         let why = format!("no disk of server {server} comes from here, from byte {from} on");
+        Box::pin(std::future::ready(Err(DriverError::Refused(why))))
+    }
+
+    /// What opens an encrypted volume of a server that is to be here.
+    fn volume_key<'a>(&'a self, server: &'a ServerId, volume: &'a str) -> Answer<'a, VolumeKey> {
+        let why = format!("nobody here knows what opens volume {volume} of server {server}");
         Box::pin(std::future::ready(Err(DriverError::Refused(why))))
     }
 }

@@ -199,6 +199,7 @@ fn volume(id: &str, size_gib: u64) -> VolumeSpec {
             },
             read_only: false,
             limits: std::collections::BTreeMap::new(),
+            encrypted: false,
         },
     }
 }
