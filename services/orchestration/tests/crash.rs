@@ -323,6 +323,7 @@ async fn what_administrators_set_and_images() {
     let resources = || {
         json!({
             "type": {"type": "OS::Cinder::VolumeType", "properties": {"name": "t", "metadata": {"a": "b"}}},
+            "closed": {"type": "OS::Cinder::EncryptedVolumeType", "properties": {"provider": "luks", "volume_type": {"get_resource": "type"}}},
             "speed": {"type": "OS::Cinder::QoSSpecs", "properties": {"name": "q", "specs": {"a": "b"}}},
             "link": {"type": "OS::Cinder::QoSAssociation", "properties": {"qos_specs": {"get_resource": "speed"}, "volume_types": [{"get_resource": "type"}]}},
             "quota": {"type": "OS::Cinder::Quota", "properties": {"project": "p1", "volumes": 5}},

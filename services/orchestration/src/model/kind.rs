@@ -69,6 +69,8 @@ pub(crate) enum How {
     Volume,
     VolumeAttachment,
     VolumeType,
+    /// How volumes of a type are encrypted.
+    VolumeEncryption,
     QosSpecs,
     QosAssociation,
     VolumeQuota,
@@ -356,6 +358,7 @@ impl Kind {
                 | How::Volume
                 | How::VolumeAttachment
                 | How::VolumeType
+                | How::VolumeEncryption
                 | How::QosSpecs
                 | How::QosAssociation
                 | How::VolumeQuota

@@ -9,6 +9,7 @@ mod block_admin;
 mod compute;
 pub(crate) mod container;
 mod directory;
+mod encryption;
 mod grants;
 pub(crate) mod health;
 mod image;
@@ -262,6 +263,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::Volume => block::volume(work).await,
         How::VolumeAttachment => block::attachment(work).await,
         How::VolumeType => block_admin::volume_type(work).await,
+        How::VolumeEncryption => encryption::ensure(work).await,
         How::QosSpecs => block_admin::qos_specs(work).await,
         How::QosAssociation => block_admin::association(work).await,
         How::VolumeQuota => block_admin::quota(work).await,
@@ -336,6 +338,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::Volume => block::remove_volume(work).await,
         How::VolumeAttachment => block::remove_attachment(work).await,
         How::VolumeType => block_admin::remove_type(work).await,
+        How::VolumeEncryption => encryption::remove(work).await,
         How::QosSpecs => block_admin::remove_qos(work).await,
         How::QosAssociation => block_admin::remove_association(work).await,
         How::VolumeQuota => block_admin::remove_quota(work).await,
@@ -377,6 +380,7 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::Server) => server::look(work).await,
         Some(How::Volume) => block::look(work).await,
         Some(How::VolumeType) => block_admin::look(work, "types", "volume_type").await,
+        Some(How::VolumeEncryption) => encryption::look(work).await,
         Some(How::QosSpecs) => block_admin::look(work, "qos-specs", "qos_specs").await,
         Some(How::ServerGroup) => compute::look_at_group(work).await,
         Some(How::HostAggregate) => aggregate::look(work).await,
