@@ -323,7 +323,7 @@ async fn what_would_not_stay_encrypted_is_refused_with_what_would_help() {
         ),
         (
             "/v3/volumes",
-            json!({"volume": {"size": 1, "source_volid": volume, "volume_type": "plain"}}),
+            json!({"volume": {"size": 1, "source_volid": plain, "volume_type": "k"}}),
             "not compatible",
         ),
     ] {
