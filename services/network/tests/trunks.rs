@@ -452,6 +452,41 @@ async fn subports_that_cannot_be_are_refused_in_words() {
 }
 
 #[tokio::test]
+async fn who_shares_a_network_makes_no_trunk_of_others_ports_in_it() {
+    let cloud = Cloud::new().await;
+    let (member, other) = (cloud.member(), cloud.other());
+    let network = cloud.net().await;
+    let grant = json!({"object_type": "network", "object_id": network, "action": "access_as_shared",
+        "target_tenant": Persona::OtherProject.project()});
+    make(&member, "rbac_policy", grant).await;
+    let theirs = make(&other, "port", json!({"network_id": network})).await;
+    // The network's owner sees it.
+    show(&member, "port", &theirs).await;
+    let (id, parent, sub) = trunk(&cloud).await;
+    let free = port(&cloud).await;
+    for body in [
+        json!({"port_id": theirs}),
+        json!({"port_id": free, "sub_ports": [part(&theirs, 7)]}),
+    ] {
+        let kind = refused(&member, "trunk", body, 403).await;
+        assert_eq!(kind, "PolicyNotAuthorized");
+    }
+    let kind = change(&cloud, &id, "add_subports", json!([part(&theirs, 7)]), 403).await;
+    assert_eq!(kind, "PolicyNotAuthorized");
+    // Whose ports cannot be seen are not known.
+    for body in [
+        json!({"port_id": parent}),
+        json!({"port_id": theirs, "sub_ports": [part(&sub, 7)]}),
+    ] {
+        let kind = refused(&other, "trunk", body, 404).await;
+        assert_eq!(kind, "PortNotFound");
+    }
+    let body = json!({"port_id": theirs});
+    make(&other, "trunk", body).await;
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn ports_of_routers_and_load_balancers_are_no_trunks() {
     let cloud = Cloud::new().await;
     let port = port(&cloud).await;

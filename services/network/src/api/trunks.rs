@@ -139,19 +139,24 @@ async fn again(tx: &mut Tx, id: &str) -> Result<Trunk, Fault> {
     found.ok_or_else(|| crate::api::fault::not_found(Trunk::KIND, id).into())
 }
 
-/// A port that the caller knows of and no trunk has.
+/// A port that the caller may change and no trunk has.
 async fn free_port(cx: &Cx, tx: &mut Tx, id: &str) -> Result<Port, Fault> {
-    let found = known_port(cx, tx, id).await?;
-    let port = found.ok_or_else(|| Refusal::no_port(id))?;
-    match trunks::user_of(tx, id).await? {
-        Some(used) => Err(used.forbids(id).into()),
-        None => Ok(port),
-    }
+    let port = own_port(cx, tx, id).await?;
+    check_free(tx, id).await?;
+    Ok(port)
 }
 
-async fn known_port(cx: &Cx, tx: &mut Tx, id: &str) -> Result<Option<Port>, Fault> {
+/// A port that the caller may change: who only has its network may not take it for a guest of theirs.
+async fn own_port(cx: &Cx, tx: &mut Tx, id: &str) -> Result<Port, Fault> {
     let found = ports::get(&mut Reader::Tx(tx), id).await?;
-    Ok(found.filter(|port| port.visible_to(&cx.caller)))
+    Ok(allow(cx, rules::UpdatePort, (id, found))?.into_inner())
+}
+
+async fn check_free(tx: &mut Tx, id: &str) -> Result<(), Fault> {
+    match trunks::user_of(tx, id).await? {
+        Some(used) => Err(used.forbids(id).into()),
+        None => Ok(()),
+    }
 }
 
 /// The subports that are asked for, if all of them can be (neutron/services/trunk/rules.py, in its order).
@@ -171,16 +176,11 @@ async fn check(
         if id == parent.id {
             return Err(trunk::parent_in_use(id).into());
         }
-        let found = known_port(cx, tx, id).await?;
-        let network = match &found {
-            Some(port) => Some(network_of(tx, port).await?),
-            None => None,
-        };
-        if let Some(network) = &network {
-            trunk::check_mtu((&parent.id, most), (id, network.mtu))?;
-        }
-        let segmentation_id = tag(wish, network.as_ref())?;
-        let port = free_port(cx, tx, id).await?;
+        let port = own_port(cx, tx, id).await?;
+        let network = network_of(tx, &port).await?;
+        trunk::check_mtu((&parent.id, most), (id, network.mtu))?;
+        let segmentation_id = tag(wish, &network)?;
+        check_free(tx, id).await?;
         trunk::check_subport(&port)?;
         parts.push(SubPort {
             port_id: port.id,
@@ -197,10 +197,8 @@ async fn network_of(tx: &mut Tx, port: &Port) -> Result<Network, Fault> {
 }
 
 /// The tag of a subport. No network of this cloud is a VLAN elsewhere, so none has a tag that could be inherited.
-fn tag(wish: &Wish, network: Option<&Network>) -> Result<u16, Fault> {
-    if wish.segmentation_type.as_deref() == Some(INHERIT)
-        && let Some(network) = network
-    {
+fn tag(wish: &Wish, network: &Network) -> Result<u16, Fault> {
+    if wish.segmentation_type.as_deref() == Some(INHERIT) {
         let kind = network.network_type.as_str();
         return Err(Refusal::input(format!("Unknown segmentation_type '{kind}'")).into());
     }
