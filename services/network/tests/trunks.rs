@@ -266,6 +266,14 @@ async fn a_port_has_one_place_in_one_trunk_and_stays_while_it_has() {
     }
     let kind = change(&cloud, &id, "add_subports", json!([part(&free, 100)]), 409).await;
     assert_eq!(kind, "DuplicateSubPort");
+    // Written differently, it is the same tag.
+    let word = json!({"port_id": other, "segmentation_type": "vlan", "segmentation_id": "07"});
+    let twice = json!([part(&free, 7), word]);
+    let kind = change(&cloud, &id, "add_subports", twice.clone(), 409).await;
+    assert_eq!(kind, "DuplicateSubPort");
+    let whole = port(&cloud).await;
+    let kind = refused(&member, "trunk", new(&whole, twice), 409).await;
+    assert_eq!(kind, "DuplicateSubPort");
     let kind = change(
         &cloud,
         &id,

@@ -170,7 +170,7 @@ async fn check(
         return Ok(Vec::new());
     }
     let most = network_of(tx, parent).await?.mtu;
-    let mut parts = Vec::new();
+    let mut parts: Vec<SubPort> = Vec::new();
     for wish in wishes {
         let id = wish.port_id.as_str();
         if id == parent.id {
@@ -180,6 +180,10 @@ async fn check(
         let network = network_of(tx, &port).await?;
         trunk::check_mtu((&parent.id, most), (id, network.mtu))?;
         let segmentation_id = tag(wish, &network)?;
+        // The same one may be written in several ways: 7, "7".
+        if has_tag(&parts, segmentation_id) {
+            return Err(trunk::tag_in_use(segmentation_id, "another subport of the request").into());
+        }
         check_free(tx, id).await?;
         trunk::check_subport(&port)?;
         parts.push(SubPort {
@@ -189,6 +193,10 @@ async fn check(
         });
     }
     Ok(parts)
+}
+
+fn has_tag(parts: &[SubPort], tag: u16) -> bool {
+    parts.iter().any(|one| one.segmentation_id == tag)
 }
 
 async fn network_of(tx: &mut Tx, port: &Port) -> Result<Network, Fault> {
@@ -321,14 +329,8 @@ async fn add_subports(cx: Cx, req: Req<AddSubports>) -> Reply<AddSubports> {
     trunks::update(&mut tx, &trunk).await?;
     for part in &parts {
         let tag = part.segmentation_id;
-        if trunk.sub_ports.iter().any(|one| one.segmentation_id == tag) {
-            return Err(Refusal::conflict(
-                "DuplicateSubPort",
-                format!(
-                    "segmentation_type {VLAN} and segmentation_id {tag} already in use on trunk {id}."
-                ),
-            )
-            .into());
+        if has_tag(&trunk.sub_ports, tag) {
+            return Err(trunk::tag_in_use(tag, &format!("trunk {id}")).into());
         }
         trunks::add(&mut tx, cx.now(), id, part).await?;
     }

@@ -127,6 +127,15 @@ pub fn parent_in_use(port: &str) -> Refusal {
     )
 }
 
+/// A tag that something on the trunk has already.
+#[must_use]
+pub fn tag_in_use(tag: u16, by: &str) -> Refusal {
+    Refusal::conflict(
+        "DuplicateSubPort",
+        format!("segmentation_type {VLAN} and segmentation_id {tag} already in use on {by}."),
+    )
+}
+
 /// Refuses a trunk's port that a guest does not have, nor will have. One that a guest has is none the worse.
 ///
 /// # Errors
