@@ -495,6 +495,35 @@ async fn who_shares_a_network_makes_no_trunk_of_others_ports_in_it() {
 }
 
 #[tokio::test]
+async fn a_trunk_has_so_many_subports_and_no_more() {
+    let cloud = Cloud::new().await;
+    let member = cloud.member();
+    let network = cloud.net().await;
+    let new = json!({"network_id": network});
+    let ports = json!({"ports": vec![new; 66]});
+    let made = member.post("/v2.0/ports", ports).await.expect(201).json;
+    let ids = made["ports"].as_array().unwrap().iter();
+    let ids: Vec<&str> = ids.map(|port| port["id"].as_str().unwrap()).collect();
+    let (parent, subs) = ids.split_first().unwrap();
+    let parts = subs.iter().zip(1..);
+    let parts: Vec<Value> = parts.map(|(id, tag)| part(id, tag)).collect();
+    let body = json!({"port_id": parent, "sub_ports": parts});
+    let kind = refused(&member, "trunk", body, 409).await;
+    assert_eq!(kind, "TooManySubPorts");
+    let (last, most) = parts.split_last().unwrap();
+    let body = json!({"port_id": parent, "sub_ports": most});
+    let made = create(&member, "trunk", body).await;
+    assert_eq!(made["sub_ports"].as_array().unwrap().len(), 64);
+    let id = made["id"].as_str().unwrap();
+    let kind = change(&cloud, id, "add_subports", json!([last]), 409).await;
+    assert_eq!(kind, "TooManySubPorts");
+    let gone = json!([most[0]]);
+    change(&cloud, id, "remove_subports", gone, 200).await;
+    change(&cloud, id, "add_subports", json!([last]), 200).await;
+    cloud.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn ports_of_routers_and_load_balancers_are_no_trunks() {
     let cloud = Cloud::new().await;
     let port = port(&cloud).await;

@@ -104,6 +104,7 @@ async fn create_trunks(cx: Cx, req: Req<CreateTrunks>) -> Reply<CreateTrunks> {
                 Refusal::request(format!("Invalid input for sub_ports. Reason: {why}."))
             })?,
         };
+        trunk::check_number(wishes.len())?;
         quotas::take(&mut tx, &project_id, "trunk", 1).await?;
         let parent = free_port(&cx, &mut tx, &new.port_id).await?;
         trunk::check_parent(&parent)?;
@@ -312,6 +313,7 @@ async fn add_subports(cx: Cx, req: Req<AddSubports>) -> Reply<AddSubports> {
     let mut trunk = allow(&cx, rules::AddSubports, (id, found))?.into_inner();
     input::check_if_match(req.header("if-match"), trunk.revision)?;
     let wishes = wishes(&req.body.sub_ports)?;
+    trunk::check_number(trunk.sub_ports.len() + wishes.len())?;
     let parent = ports::get(&mut Reader::Tx(&mut tx), &trunk.port_id).await?;
     let parent = parent.ok_or_else(|| Refusal::no_port(&trunk.port_id))?;
     let parts = check(&cx, &mut tx, &parent, &wishes).await?;

@@ -17,6 +17,10 @@ pub const INHERIT: &str = "inherit";
 /// The status of a trunk that its host could not make; the others are said by the database alone.
 pub const ERROR: &str = "ERROR";
 
+/// How many subports a trunk may have: all of them follow its port in one transaction, and other ports of the host wait for
+/// it that long.
+pub const MOST: usize = 64;
+
 /// A trunk.
 #[derive(Clone, Debug)]
 pub struct Trunk {
@@ -134,6 +138,23 @@ pub fn tag_in_use(tag: u16, by: &str) -> Refusal {
         "DuplicateSubPort",
         format!("segmentation_type {VLAN} and segmentation_id {tag} already in use on {by}."),
     )
+}
+
+/// Refuses a trunk of more subports than may be.
+///
+/// # Errors
+/// 409 of our own; Neutron knows no bound.
+pub fn check_number(subports: usize) -> Result<(), Refusal> {
+    if subports <= MOST {
+        return Ok(());
+    }
+    Err(Refusal::conflict(
+        "TooManySubPorts",
+        format!(
+            "A trunk has at most {MOST} subports, and this would be {subports}. Take some from it first, or give the server \
+             another port with a trunk of its own."
+        ),
+    ))
 }
 
 /// Refuses a trunk's port that a guest does not have, nor will have. One that a guest has is none the worse.
