@@ -161,6 +161,9 @@ async fn subports_follow_their_trunks_port_from_host_to_host_and_tell_what_they_
     assert_eq!(cloud.document("h2", "port", &sub).await["trunk"], trunk);
     assert_ne!(cloud.document("h1", "port", &sub).await, Value::Null);
     assert_eq!(place().await, ["h1", "", "ACTIVE"]);
+    // Nothing keeps a subport from being changed meanwhile.
+    set_port(&cloud, &sub, json!({"name": "moving"})).await;
+    assert_eq!(cloud.document("h2", "port", &sub).await["trunk"], trunk);
     said(&cloud, "h2", &[&parent, &sub], "up").await;
     set_port(
         &cloud,

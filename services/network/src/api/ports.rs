@@ -252,7 +252,10 @@ fn apply(port: &mut Port, change: &PortChange) -> Result<(), Refusal> {
         Some(None) => port.profile = json!({}),
         Some(Some(profile)) => port.profile = port_build::profile_of(profile)?,
     }
-    port.next_host = next_host(port);
+    // Where a subport goes, its trunk says.
+    if change.host.is_some() || change.profile.is_some() {
+        port.next_host = next_host(port);
+    }
     if let Some(pairs) = &change.allowed_address_pairs {
         port.address_pairs = port_build::pairs(Some(pairs), &port.mac)?;
     }
