@@ -310,6 +310,17 @@ async fn a_port_has_one_place_in_one_trunk_and_stays_while_it_has() {
             .expect(409);
         assert_eq!(fault(&answer), "PortInUseAsSubPort");
     }
+    for owner in ["Octavia", "network:router_interface"] {
+        for (port, kind) in [
+            (&parent, "PortInUseAsTrunkParent"),
+            (&sub, "PortInUseAsSubPort"),
+        ] {
+            let target = format!("/v2.0/ports/{port}");
+            let body = json!({"port": {"device_owner": owner, "device_id": "lb-1"}});
+            let answer = cloud.service().put(&target, body).await.expect(409);
+            assert_eq!(fault(&answer), kind);
+        }
+    }
     set_port(
         &cloud,
         &sub,

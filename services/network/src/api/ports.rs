@@ -322,13 +322,16 @@ async fn update(
     Ok(())
 }
 
-/// A subport is where its trunk is, and whose.
+/// A subport is where its trunk is, and whose; and what a trunk has is never a router's or a load balancer's.
 async fn check_led(tx: &mut Tx, before: &Port, port: &Port) -> Result<(), Fault> {
-    let same = before.host == port.host
-        && before.next_host == port.next_host
-        && before.device_id == port.device_id
-        && before.device_owner == port.device_owner;
-    if same || before.device_owner != SUBPORT {
+    let owned_anew = before.device_owner != port.device_owner;
+    let moves = before.host != port.host
+        || before.next_host != port.next_host
+        || before.device_id != port.device_id
+        || owned_anew;
+    let led = moves && before.device_owner == SUBPORT;
+    let taken = owned_anew && (port.is_network_owned() || port.has_space());
+    if !led && !taken {
         return Ok(());
     }
     match trunks::user_of(tx, &port.id).await? {
