@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use super::{Kept, METADATA_V4, METADATA_V6, Picture, Place};
 use crate::agent::documents::Documents;
 use crate::driver::METADATA_MAC;
-use crate::driver::plane::{Chain, HOST, LinkKind, Mac, Set, Table, TableName};
+use crate::driver::plane::{Chain, HOST, LinkKind, Mac, Set, Table, TableName, Tags};
 use crate::model::spec::{Direction, PortSpec, RuleSpec, SecurityGroupSpec, Segment};
 
 /// Connection states of bridged packets.
@@ -29,6 +29,10 @@ pub const GROUPS: TableName = TableName {
 
 const IFNAMES: &str = "type ifname;";
 const VERDICTS: &str = "type ifname : verdict;";
+
+/// A guest takes a frame with a tag for one of a subport's network. Those are led to its tap behind all filters of the bridge:
+/// whatever has a tag (802.1Q, 802.1ad) here is of the network of the trunk's own port, and would only say that it is another's.
+const TAGGED_TO_PARENT: &str = "oifname @parents ether type { 0x8100, 0x88a8 } drop";
 
 /// The conntrack zone of a network: its own for tunnels, the host's for networks that the host may be a member of.
 pub fn zone(segment: &Segment) -> u16 {
@@ -132,7 +136,7 @@ fn states(places: &BTreeMap<&str, Place<'_>>) -> Table {
 /// The chains that every host has.
 fn frame() -> Table {
     let mut table = Table::default();
-    for name in ["taps", "closed", "answered"] {
+    for name in ["taps", "closed", "answered", "parents"] {
         set(&mut table, name, IFNAMES, BTreeMap::new());
     }
     for name in ["spoof", "out", "in"] {
@@ -157,6 +161,7 @@ fn frame() -> Table {
         "fence",
         "type filter hook forward priority -220; policy accept;",
         vec![
+            TAGGED_TO_PARENT.to_owned(),
             // Every host has a metadata service of its own in each network; they must not see each other.
             format!("ether saddr {METADATA_MAC} oifname != @taps drop"),
             format!("ether daddr {METADATA_MAC} oifname != \"nm-*\" drop"),
@@ -204,6 +209,7 @@ fn frame() -> Table {
         "from_host",
         "type filter hook output priority -200; policy accept;",
         vec![
+            TAGGED_TO_PARENT.to_owned(),
             "ether type arp accept".to_owned(),
             "oifname vmap @by_tap_in".to_owned(),
         ],
@@ -215,15 +221,20 @@ fn verdicts(name: &str) -> String {
     format!("by_tap_{name}")
 }
 
-/// Which bridge ports may not reach the host, and out of which no question for an address goes.
+/// Which bridge ports may not reach the host, out of which no question for an address goes, and behind which trunks are.
 fn fill_ports(table: &mut Table, picture: &Picture, places: &BTreeMap<&str, Place<'_>>) {
     let open: BTreeSet<&str> = places
         .values()
         .filter(|place| place.with_host)
         .map(|place| place.bridge.as_str())
         .collect();
-    let links = picture.plane.spaces.get(HOST).map(|host| &host.links);
-    for (name, link) in links.into_iter().flatten() {
+    let host = picture.plane.spaces.get(HOST);
+    for (name, tags) in host.into_iter().flat_map(|host| &host.tags) {
+        if matches!(tags, Tags::Off(_)) {
+            element(table, "parents", name);
+        }
+    }
+    for (name, link) in host.into_iter().flat_map(|host| &host.links) {
         let Some(bridge) = &link.bridge else { continue };
         if !open.contains(bridge.as_str())
             || matches!(link.kind, LinkKind::Veth { .. }) && name.starts_with("nm-")

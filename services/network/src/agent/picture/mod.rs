@@ -150,6 +150,13 @@ pub fn draw(documents: &Documents, settings: &Settings, kept: &mut Kept) -> Pict
         );
     }
     set(&mut picture, HOST, "bridge/bridge-nf-call-arptables", "0");
+    // A frame with a tag is no packet of a connection that is known without.
+    set(
+        &mut picture,
+        HOST,
+        "bridge/bridge-nf-filter-vlan-tagged",
+        "0",
+    );
     picture
 }
 

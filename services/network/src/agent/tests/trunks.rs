@@ -178,6 +178,41 @@ fn a_tag_makes_nobody_somebody_else_and_groups_hold() {
 }
 
 #[test]
+fn what_comes_with_a_tag_out_of_the_trunks_own_network_is_not_taken_for_a_subports() {
+    alone(|| async {
+        let mut bench = Bench::new("127.0.0.1");
+        add_trunks(&mut bench);
+        // Nothing but the fence is in the way.
+        for n in [11, 12, 13] {
+            bench.port(n, &[]).port_security = false;
+        }
+        bench.apply().await;
+        bench.all_is_up();
+        let one = Card::plug(11, "10.0.0.11");
+        let near = Card::plug(13, "10.0.0.13");
+        let vlan = Vlan::of(&one, 100, 21);
+        let frame = |text| {
+            let ips = ("10.0.0.13", "10.0.0.21");
+            udp((near.mac, one.mac), ips, (1000, WEB), text)
+        };
+        near.send(&tagged(100, &frame("of another network")));
+        let mut outer = tagged(100, &frame("of a provider's"));
+        outer[12..14].copy_from_slice(&[0x88, 0xa8]);
+        near.send(&outer);
+        // What was sent before would have been heard before.
+        near.send(&frame("without"));
+        let first = |frame: &[u8]| {
+            let own = frame.get(6..12)? == near.mac.0;
+            own.then(|| frame[12..14].to_vec())
+        };
+        assert_eq!(one.next(SOON, first).await, Some(vec![8, 0]));
+        let plain = Card::plug(23, "10.0.0.23");
+        plain.udp((vlan.mac, "10.0.0.21"), (1000, WEB), "a subport's own");
+        assert!(vlan.hears("a subport's own", SOON).await);
+    });
+}
+
+#[test]
 fn a_guest_gets_the_address_of_a_subport_with_its_tag() {
     alone(|| async {
         let (bench, one, ..) = trunks().await;
