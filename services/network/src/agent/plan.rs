@@ -339,14 +339,16 @@ fn entries(
     limit(steps, name, (space, found), may_remove, &fresh);
     let switch = |(link_name, link): &(&String, &Link)| {
         let was = found.links.get(*link_name).filter(|_| !fresh(link_name));
-        let differs = was.is_none_or(is_ours) && was.is_some_and(|was| was.up) != link.up;
+        let up = link.up && is_led(link_name, link, (space, found), &fresh);
+        let differs = was.is_none_or(is_ours) && was.is_some_and(|was| was.up) != up;
         differs.then(|| Step::SwitchLink {
             space: own.clone(),
             name: (*link_name).clone(),
-            up: link.up,
+            up,
         })
     };
-    // A way round is open before anybody is led there, and whoever is to be led there is before it is let in.
+    // A way round is open before anybody is led there, and whoever is to be led there is before it is let in. The ways to a
+    // trunk open a round later.
     let (ways, others): (Vec<_>, Vec<_>) = (space.links.iter()).partition(|(_, link)| is_way(link));
     steps.extend(ways.iter().filter_map(switch));
     lead_by_tag(steps, name, (space, found), &fresh);
@@ -389,6 +391,21 @@ fn of_links<'a, T: Ord + Copy>(
 /// Whether packets are led by the link on their way from or to another one.
 const fn is_way(link: &Link) -> bool {
     matches!(link.kind, LinkKind::Ifb | LinkKind::Inner { .. })
+}
+
+/// Whether nothing that comes in at a link stays on the host: an end that leads to a trunk is in no bridge, and what is not
+/// led on from it would be the host's own. So it is on only while what leads on is seen there: the round after it was put there.
+fn is_led(
+    name: &str,
+    link: &Link,
+    (space, found): (&Space, &Space),
+    fresh: &dyn Fn(&str) -> bool,
+) -> bool {
+    let Some(Tags::On { link: to, .. }) = space.tags.get(name) else {
+        return !matches!(link.kind, LinkKind::Inner { .. });
+    };
+    let anew = fresh(name) || fresh(to);
+    !anew && found.tags.get(name) == space.tags.get(name)
 }
 
 /// A change of addresses as one per link.

@@ -49,7 +49,7 @@ pub fn draw(
     places: &BTreeMap<&str, Place<'_>>,
     kept: &mut Kept,
 ) {
-    let states = states(places);
+    let states = states(picture, places);
     let mut groups = frame();
     fill_ports(&mut groups, picture, places);
     for group in documents.groups.values() {
@@ -76,7 +76,7 @@ pub fn draw(
     tables.insert(GROUPS, Arc::new(groups));
 }
 
-fn states(places: &BTreeMap<&str, Place<'_>>) -> Table {
+fn states(picture: &Picture, places: &BTreeMap<&str, Place<'_>>) -> Table {
     let mut zones = BTreeMap::new();
     let mut bridges = BTreeMap::new();
     for place in places.values() {
@@ -102,11 +102,20 @@ fn states(places: &BTreeMap<&str, Place<'_>>) -> Table {
     let mut table = Table::default();
     set(&mut table, "bridges", IFNAMES, bridges);
     map(&mut table, "zones", "typeof iifname : ct zone;", zones);
+    set(&mut table, "inners", IFNAMES, BTreeMap::new());
+    let host = picture.plane.spaces.get(HOST);
+    for (name, link) in host.into_iter().flat_map(|host| &host.links) {
+        if matches!(link.kind, LinkKind::Inner { .. }) {
+            element(&mut table, "inners", name);
+        }
+    }
     chain(
         &mut table,
         "raw",
         "type filter hook prerouting priority raw; policy accept;",
         vec![
+            // What comes in there is led on before it gets here.
+            "iifname @inners drop".to_owned(),
             // Else every packet of a tunnel would be a connection of the host.
             "iifname != @bridges udp dport 4789 notrack".to_owned(),
             "ct zone set iifname map @zones".to_owned(),

@@ -50,9 +50,13 @@ pub fn draw(
         ..plain(LinkKind::Inner { peer })
     };
     own(picture, HOST, &inner, link, Owner::new(KIND_PORT, &spec.id));
-    // Nobody of the host lives there.
-    let path = format!("ipv6/conf/{inner}/disable_ipv6");
-    set(picture, HOST, &path, "1");
+    // Nobody of the host lives there, nor answers for its addresses.
+    for (path, value) in [
+        (format!("ipv6/conf/{inner}/disable_ipv6"), "1"),
+        (format!("ipv4/conf/{inner}/arp_ignore"), "8"),
+    ] {
+        set(picture, HOST, &path, value);
+    }
     Ok(LinkKind::Veth {
         space: HOST.to_owned(),
         peer: inner,

@@ -202,7 +202,6 @@ fn a_guest_is_let_in_after_its_tags_are_led() {
         "shape tapx",
         "shape tapy",
         "forwards -0 +1",
-        "suby on",
         "tags of suby",
         "tags of tapx",
         "br1 on",
@@ -211,6 +210,10 @@ fn a_guest_is_let_in_after_its_tags_are_led() {
     ];
     check(&trunk(), &Plane::default(), true, &expected);
     check(&trunk(), &trunk(), true, &[]);
+    let mut led = trunk();
+    let host = led.space(HOST);
+    host.links.get_mut("suby").unwrap().up = false;
+    check(&trunk(), &led, true, &["suby on"]);
     let mut half = trunk();
     half.space(HOST).links.remove("suby");
     let expected = [
@@ -218,7 +221,6 @@ fn a_guest_is_let_in_after_its_tags_are_led() {
         "add pair tapy",
         "shape suby",
         "shape tapy",
-        "suby on",
         "tags of suby",
         "tags of tapx",
         "tapy on",
@@ -227,6 +229,22 @@ fn a_guest_is_let_in_after_its_tags_are_led() {
     let expected = ["no tags of tapx", "remove suby", "remove tapy"];
     check(&wanted(), &trunk(), true, &expected);
     check(&wanted(), &trunk(), false, &[]);
+}
+
+#[test]
+fn an_end_that_leads_to_a_trunk_is_off_while_nothing_leads_on() {
+    let mut meddled = trunk();
+    meddled.space(HOST).tags.remove("suby");
+    let expected = ["suby off", "tags of suby"];
+    check(&trunk(), &meddled, true, &expected);
+    let strange = Tags::Off(BTreeMap::new());
+    let host = meddled.space(HOST);
+    host.tags.insert("suby".into(), strange);
+    check(&trunk(), &meddled, true, &expected);
+    // It was not put back: it stays off.
+    let host = meddled.space(HOST);
+    host.links.get_mut("suby").unwrap().up = false;
+    check(&trunk(), &meddled, true, &["tags of suby"]);
 }
 
 #[test]

@@ -345,6 +345,7 @@ async fn a_second_pass_over_a_trunk_finds_nothing_to_do() {
         link: tap(11),
     };
     assert_eq!(host.tags.remove(&sub(21)), Some(back));
+    assert!(host.links[&sub(21)].up);
     assert!(matches!(host.links[&tap(21)].kind, LinkKind::Veth { .. }));
     bench.documents.ports.remove(&id(21));
     bench.apply().await;
