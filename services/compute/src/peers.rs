@@ -62,6 +62,8 @@ pub(crate) struct Port {
 
 /// What the network service knows the port of a load balancer by.
 const LOAD_BALANCER: &str = "Octavia";
+/// What it knows the port of a trunk's further network by; a server gets the trunk's own port.
+const SUBPORT: &str = "trunk:subport";
 
 /// The word in a port's profile that names the host where it is made ready too.
 const MIGRATING_TO: &str = "migrating_to";
@@ -74,9 +76,11 @@ impl Port {
         profile
     }
 
-    /// Whether it is a router's or a load balancer's, also while nothing is plugged into it: no server's, ever.
+    /// Whether it is a router's, a load balancer's or a trunk's, also while nothing is plugged into it: no server's, as long as
+    /// it is.
     pub(crate) fn is_of_the_cloud(&self) -> bool {
-        self.device_owner == LOAD_BALANCER || self.device_owner.starts_with("network:")
+        matches!(self.device_owner.as_str(), LOAD_BALANCER | SUBPORT)
+            || self.device_owner.starts_with("network:")
     }
 }
 

@@ -195,12 +195,12 @@ async fn of_servers_that_are_to_have_one_port_one_gets_it() {
 }
 
 #[tokio::test]
-async fn the_port_of_a_load_balancer_or_a_router_is_no_servers_even_without_a_device() {
+async fn the_port_of_a_load_balancer_a_trunk_or_a_router_is_no_servers_even_without_a_device() {
     let mut cloud = Cloud::new().await;
     let port = own_port(&cloud);
     let id = cloud.running().await;
     let late = cloud.create(&json!({"networks": [{"port": port}]})).await;
-    for owner in ["network:router_interface", "Octavia"] {
+    for owner in ["network:router_interface", "trunk:subport", "Octavia"] {
         give_to(&cloud, &port, owner);
         let wish = cloud.body(&json!({"networks": [{"port": port}]}));
         cloud.member().post("/v2.1/servers", wish).await.expect(409);
