@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dhcproto::v4::{Message, MessageType};
+use dhcproto::v4::{DhcpOption, Message, MessageType};
 use serde_json::json;
 
 use super::bench::*;
@@ -221,6 +221,16 @@ fn a_guest_gets_the_address_of_a_subport_with_its_tag() {
         let offer = |frame: &[u8]| dhcp_of(&untagged(100, frame)?);
         let offer: Message = one.next(SOON, offer).await.expect("an offer");
         assert_eq!(offer.yiaddr().to_string(), "10.0.0.21");
+        // Whoever asks with a tag does not ask the trunk's own network: what is answered there is the next question.
+        one.send(&tagged(100, &dhcp(one.mac, MessageType::Discover, &[])));
+        let wanted = DhcpOption::RequestedIpAddress([10, 0, 0, 11].into());
+        one.send(&dhcp(one.mac, MessageType::Request, &[wanted]));
+        let without = |frame: &[u8]| {
+            let plain = frame.get(12..14)? == [8, 0];
+            plain.then(|| dhcp_of(frame)).flatten()
+        };
+        let answer: Message = one.next(SOON, without).await.expect("an answer");
+        assert_eq!(answer.opts().msg_type(), Some(MessageType::Ack));
         assert_eq!(bench.not_up(), []);
     });
 }
