@@ -323,6 +323,13 @@ async fn a_trunk_gets_and_loses_subports_in_place() {
         wanted.sort_unstable();
         assert_eq!(tags(&now), wanted);
     }
+    // One that is named by its name comes, and goes with what named it.
+    let mut named = resources("two", true, &[]);
+    named["trunk"]["properties"]["sub_ports"] =
+        json!([{"port": "a", "segmentation_type": "vlan", "segmentation_id": 12}]);
+    cloud.updated(&stack, named).await;
+    complete(&cloud, &stack).await;
+    assert_eq!(tags(&only(&cloud, "trunks")), [12]);
     cloud.updated(&stack, resources("three", true, &[])).await;
     complete(&cloud, &stack).await;
     assert_eq!(tags(&only(&cloud, "trunks")), [] as [u64; 0]);

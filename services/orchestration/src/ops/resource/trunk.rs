@@ -1,7 +1,7 @@
 //! Trunks. Their subports come and go by calls of their own, and only while the trunk is switched on.
 
 use nephos_runtime::crash_point;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::rest::{self, id_of};
 use super::{Did, Outcome, Why, Work};
@@ -63,7 +63,7 @@ async fn change_subports(work: &Work<'_>) -> Result<(), Why> {
     let shown = work.ask(&shown).await?;
     let there = shown.pointer("/trunk/sub_ports").and_then(Value::as_array);
     let there = there.cloned().unwrap_or_default();
-    let before = ports_before(&work.row.properties);
+    let before = ports_before(work).await?;
     let port = |one: &Value| one.get("port_id").cloned().unwrap_or_default();
     let ours = |one: &Value| {
         let mut others = wanted.iter().map(port);
@@ -91,11 +91,23 @@ async fn change_subports(work: &Work<'_>) -> Result<(), Why> {
     Ok(())
 }
 
-/// The ports that were to be subports before a change, as far as they were named by id.
-fn ports_before(properties: &Map<String, Value>) -> Vec<Value> {
-    let before = properties.get("sub_ports").and_then(Value::as_array);
-    let before = before.into_iter().flatten();
-    before.filter_map(|one| one.get("port").cloned()).collect()
+/// The ports that were to be subports before a change.
+async fn ports_before(work: &Work<'_>) -> Result<Vec<Value>, Why> {
+    let before = work.row.properties.get("sub_ports");
+    let before = before.and_then(Value::as_array);
+    let mut ports = Vec::new();
+    for one in before.into_iter().flatten() {
+        let Some(port) = one.get("port").and_then(Value::as_str) else {
+            continue;
+        };
+        match id_of(work, "ports", port).await {
+            Ok(id) => ports.push(json!(id)),
+            // It is gone, or several are called so by now: nobody can say which one it was.
+            Err(Why::Refused(_)) => {}
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(ports)
 }
 
 pub(super) async fn remove(work: &Work<'_>) -> Did {
