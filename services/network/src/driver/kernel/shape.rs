@@ -149,6 +149,8 @@ pub fn look(
     if !space.links.keys().any(|name| shaped(name, space)) {
         return Ok(());
     }
+    let numbers = names.iter().map(|(index, name)| (name.as_str(), *index));
+    let numbers: BTreeMap<&str, u32> = numbers.collect();
     let question = RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default());
     for answer in route.dump(question)? {
         let RouteNetlinkMessage::NewQueueDiscipline(message) = answer else {
@@ -168,7 +170,7 @@ pub fn look(
                 let filters = door::filters(route, message.header.index)?;
                 let of_tags = |filter: &TcMessage| door::is_of_tags(filter);
                 let (own, others): (Vec<_>, Vec<_>) = filters.into_iter().partition(of_tags);
-                let of_tags = tags::found(&own, like.tags.get(name), names);
+                let of_tags = tags::found(&own, like.tags.get(name), &numbers);
                 if !others.is_empty() || of_tags.is_none() {
                     let by = behind(&others, names);
                     space.detours.insert(name.clone(), by);

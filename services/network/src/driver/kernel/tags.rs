@@ -94,18 +94,16 @@ fn is_head(filter: &TcMessage) -> bool {
     !attributes.any(|attribute| matches!(attribute, TcAttribute::Options(_)))
 }
 
-/// What is done with tags by these filters of a link's door; what is not as `wanted` says is nothing that anybody wants.
+/// What is done with tags by these filters of a link's door; what is not as `wanted` says is nothing that anybody wants. Links
+/// have their numbers by name.
 pub fn found(
     filters: &[TcMessage],
     wanted: Option<&Tags>,
-    names: &BTreeMap<u32, String>,
+    numbers: &BTreeMap<&str, u32>,
 ) -> Option<Tags> {
     let mut own = filters.iter().filter(|filter| !is_head(filter));
     let (first, more) = (own.next()?, own.next().is_some());
-    let mut index = |name: &str| {
-        let mut known = names.iter();
-        known.find_map(|(index, known)| (known == name).then_some(*index))
-    };
+    let mut index = |name: &str| numbers.get(name).copied();
     let expected = wanted
         .and_then(|wanted| program(wanted, &mut index))
         .map(|program| name(&program));
