@@ -37,6 +37,12 @@ pub const LISTS: Migration = Migration {
     sql: include_str!("../migrations/feed_lists.sql"),
 };
 
+/// An index of the entries of [`lists`] by revision; after [`LISTS`].
+pub const LAST: Migration = Migration {
+    name: "0003_feed_entries_last",
+    sql: include_str!("../migrations/feed_entries_last.sql"),
+};
+
 /// Things that are asked for at once.
 const MANY: usize = 500;
 

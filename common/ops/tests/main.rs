@@ -286,6 +286,7 @@ async fn shop() -> Shop {
         feed::MIGRATION,
         feed::REQUESTS,
         feed::LISTS,
+        feed::LAST,
         TABLES,
     ])
     .await

@@ -69,6 +69,7 @@ impl Service for Compute {
             nephos_ops::feed::MIGRATION,
             nephos_ops::feed::REQUESTS,
             nephos_ops::feed::LISTS,
+            nephos_ops::feed::LAST,
         ];
         all.extend(migrations!(
             "0001_compute",

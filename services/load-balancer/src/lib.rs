@@ -125,6 +125,7 @@ impl Service for LoadBalancing {
             nephos_ops::feed::MIGRATION,
             nephos_ops::feed::REQUESTS,
             nephos_ops::feed::LISTS,
+            nephos_ops::feed::LAST,
         ];
         all.extend(migrations!("0001_load_balancers", "0002_drained_hosts"));
         all

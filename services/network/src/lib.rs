@@ -116,6 +116,7 @@ impl Service for Network {
             nephos_ops::feed::MIGRATION,
             nephos_ops::feed::REQUESTS,
             nephos_ops::feed::LISTS,
+            nephos_ops::feed::LAST,
         ];
         all.extend(migrations!(
             "0001_network",

@@ -5,20 +5,23 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use nephos_db::{Db, Error, FromRow, Row, args};
+use nephos_runtime::Clock;
 use nephos_types::feed::Known;
 use tokio::sync::Mutex;
 
-/// A look is good for this long.
-const FRESH: Duration = Duration::from_secs(1);
+/// While nobody else is heard, a look is good for this long.
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 
-/// The last look; who asks too early waits for nobody.
+/// The last look; who asks while somebody looks waits for that look.
 #[derive(Debug, Default)]
 pub(super) struct Overview(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// When, by the monotonic clock.
+    /// When it was begun, by the monotonic clock.
     at: Option<Duration>,
+    /// The database did not answer: who asks meanwhile looks for itself.
+    failed: bool,
     /// The revision of each host.
     hosts: HashMap<String, i64>,
     /// The last revision of each list, under the name by which its readers are woken.
@@ -28,24 +31,22 @@ struct Seen {
 }
 
 impl Overview {
-    /// Whether there is more for a host that reads these lists than what is `known` of it: none, or what is known now.
-    pub async fn no_news(
+    /// Whether there may be more for a host that reads these lists than what is `known` of it, by a look that was begun later
+    /// than `after`.
+    pub async fn has_news(
         &self,
-        (db, now): (&Db, Duration),
+        (db, clock): (&Db, &Clock),
+        after: Option<Duration>,
         (host, lists): (&str, &[String]),
         known: Known,
-    ) -> Result<Option<Known>, Error> {
+    ) -> bool {
         let mut seen = self.0.lock().await;
-        if seen.at.is_none_or(|at| now.saturating_sub(at) >= FRESH) {
-            seen.look(db).await?;
-            seen.at = Some(now);
+        if seen.at.is_none() || seen.at <= after {
+            seen.at = Some(clock.monotonic());
+            seen.failed = seen.look(db).await.is_err();
         }
-        let news = |list: &String| seen.lists.get(list).is_some_and(|last| *last > known.lists);
-        if seen.hosts.get(host) != Some(&known.since) || lists.iter().any(news) {
-            return Ok(None);
-        }
-        let lists = seen.revision.max(known.lists);
-        Ok(Some(Known { lists, ..known }))
+        let newer = |list: &String| seen.lists.get(list).is_some_and(|last| *last > known.lists);
+        seen.failed || seen.hosts.get(host) != Some(&known.since) || lists.iter().any(newer)
     }
 }
 
@@ -55,7 +56,18 @@ impl Seen {
             .fetch_all("SELECT host AS name, revision FROM feed_hosts", args![])
             .await?;
         self.hosts = hosts.into_iter().map(|one| (one.name, one.last)).collect();
-        // Who writes entries stands in line, so there is never one that comes after a later one.
+        // Before the entries: who writes them stands in line behind this row, so there is never one that comes after a later
+        // one, and what comes in between is seen once more.
+        let all: Vec<All> = db
+            .fetch_all("SELECT revision, pruned FROM feed_lists", args![])
+            .await?;
+        let Some(all) = all.first() else {
+            return Ok(());
+        };
+        if all.revision < self.revision {
+            // The database is one of before.
+            (self.lists, self.revision) = (HashMap::new(), 0);
+        }
         let lists: Vec<Revision> = db
             .fetch_all(
                 "SELECT kind || '/' || list AS name, MAX(revision) AS revision FROM feed_entries \
@@ -63,11 +75,25 @@ impl Seen {
                 args![self.revision],
             )
             .await?;
-        for one in lists {
-            self.revision = self.revision.max(one.last);
-            self.lists.insert(one.name, one.last);
-        }
+        self.revision = all.revision;
+        self.lists.retain(|_, last| *last > all.pruned);
+        let lists = lists.into_iter().map(|one| (one.name, one.last));
+        self.lists.extend(lists);
         Ok(())
+    }
+}
+
+struct All {
+    revision: i64,
+    pruned: i64,
+}
+
+impl FromRow for All {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            revision: row.get("revision")?,
+            pruned: row.get("pruned")?,
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use nephos_types::feed::{FeedItem, FeedPage, Known};
 use tokio::sync::Semaphore;
 
 use super::lists;
-use super::overview::Overview;
+use super::overview::{FRESH, Overview};
 
 /// Longest wait of a long poll.
 const WAIT_SECS: u64 = 25;
@@ -82,13 +82,11 @@ impl Feed {
         };
         let kept = self.kept(host);
         let mut ear = kept.unwrap_or_else(|| self.listen(host, Vec::new()));
-        let heard = ear.heard();
         let quiet = ear.since == Some(known)
-            && match heard {
+            && match ear.heard() {
                 Heard::Nothing if self.bus.is_connected() => true,
-                Heard::Nothing | Heard::LookAtEverything => {
-                    self.no_news((host, &ear), known).await?.is_some()
-                }
+                Heard::Nothing => !self.has_news((host, &ear), known, Asked::Again).await,
+                Heard::LookAtEverything => !self.has_news((host, &ear), known, Asked::Now).await,
                 Heard::News => false,
             };
         if !quiet || wait_secs == 0 {
@@ -105,56 +103,38 @@ impl Feed {
             }
         }
         let limit = Duration::from_secs(wait_secs.min(WAIT_SECS));
-        if let Some(known) = self.wait(limit, (host, &mut ear), known).await? {
-            let read = Read {
-                page: FeedPage {
-                    revision: known.since,
-                    lists: known.lists,
-                    complete: false,
-                    items: Vec::new(),
-                },
-                lists: ear.lists.clone(),
-            };
-            return Ok(self.answer(host, ear, read));
-        }
+        self.wait(limit, (host, &mut ear), known).await;
         let read = self.read(host, known, &mut ear).await?;
         Ok(self.answer(host, ear, read))
     }
 
-    /// Waits for news; if there is none all the time, what is known of the host at the end.
-    async fn wait(
-        &self,
-        limit: Duration,
-        (host, ear): (&str, &mut Ear),
-        known: Known,
-    ) -> Result<Option<Known>, Error> {
+    /// Waits for news, or until the time is over. Then a page is read either way: a wake may have been lost silently.
+    async fn wait(&self, limit: Duration, (host, ear): (&str, &mut Ear), known: Known) {
         let until = self.clock.monotonic() + limit;
-        let mut left = limit;
         loop {
+            let left = until.saturating_sub(self.clock.monotonic());
             let some = self.bus.may_wait(left);
-            let heard = self.clock.timeout(some, ear.wakes.next()).await;
-            if heard.is_some_and(|wake| !wake.id.is_empty()) {
-                return Ok(None);
-            }
-            let nothing = self.no_news((host, ear), known).await?;
-            left = until.saturating_sub(self.clock.monotonic());
-            if nothing.is_none() || left.is_zero() {
-                return Ok(nothing);
+            let asked = match self.clock.timeout(some, ear.wakes.next()).await {
+                Some(wake) if !wake.id.is_empty() => return,
+                None if some == left => return,
+                Some(_look_at_everything) => Asked::Now,
+                None => Asked::Again,
+            };
+            if self.has_news((host, ear), known, asked).await {
+                return;
             }
         }
     }
 
-    /// What is known of a host of which something is, if there is no more to know.
-    async fn no_news(
-        &self,
-        (host, ear): (&str, &Ear),
-        known: Known,
-    ) -> Result<Option<Known>, Error> {
-        if known.since <= 0 {
-            return Ok(None);
-        }
-        let from = (&self.db, self.clock.monotonic());
-        self.overview.no_news(from, (host, &ear.lists), known).await
+    async fn has_news(&self, (host, ear): (&str, &Ear), known: Known, asked: Asked) -> bool {
+        let now = self.clock.monotonic();
+        let after = match asked {
+            Asked::Now => Some(now),
+            Asked::Again => now.checked_sub(FRESH),
+        };
+        let from = (&self.db, &self.clock);
+        let host = (host, ear.lists.as_slice());
+        known.since <= 0 || self.overview.has_news(from, after, host, known).await
     }
 
     fn listen(&self, host: &str, lists: Vec<String>) -> Ear {
@@ -233,6 +213,15 @@ impl Feed {
         let lists = reads.into_iter().map(|list| list.id).collect();
         Ok(Read { page, lists })
     }
+}
+
+/// Why somebody asks whether there is news.
+#[derive(Clone, Copy)]
+enum Asked {
+    /// Wakes may have been lost until now.
+    Now,
+    /// As every now and then.
+    Again,
 }
 
 /// What an ear has heard.

@@ -6,6 +6,8 @@ use nephos_bus::Bus;
 use nephos_db::args;
 use nephos_ops::feed::lists::{self, Edit, List};
 use nephos_ops::feed::{self, Feed, Place};
+use nephos_runtime::WakeSink as _;
+use nephos_types::Wake;
 use nephos_types::feed::{FeedPage, Known};
 use serde_json::json;
 
@@ -82,7 +84,7 @@ async fn deaf_poll(
             shop.clock.advance(Duration::from_millis(100));
             // Time is as slow as the database is.
             let hosts = "SELECT COUNT(*) FROM feed_hosts";
-            let _count: Option<i64> = shop.db.fetch_scalar(hosts, args![]).await.unwrap();
+            let _count: i64 = shop.db.fetch_scalar(hosts, args![]).await.unwrap();
         }
     };
     tokio::select! {
@@ -126,4 +128,39 @@ async fn without_the_broker_a_poll_hears_before_its_end_of_what_another_process_
     assert_eq!((nothing.items.len(), nothing.complete), (0, false));
     assert_eq!(known(&nothing), known(&page));
     assert!(took >= Duration::from_secs(20), "{took:?}");
+}
+
+/// Time in which a poll does what it can.
+async fn while_it_looks(shop: &Shop) {
+    for _ in 0..50 {
+        let hosts = "SELECT COUNT(*) FROM feed_hosts";
+        let _count: i64 = shop.db.fetch_scalar(hosts, args![]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_asked_to_look_at_everything_does_not_go_by_a_look_of_before() {
+    let shop = shop().await;
+    // It hears nothing of what is written by way of the other one.
+    let bus = Bus::local();
+    let feed = Feed::new(shop.db.clone(), bus.clone(), shop.clock.clone(), TOPIC);
+    tell(&shop, 1).await;
+    let first = feed.since("h1", Known::default(), 0).await.unwrap();
+    let look_at_everything = || bus.wake(Wake::new(TOPIC, ""));
+    let wakes = async {
+        while_it_looks(&shop).await;
+        look_at_everything();
+        while_it_looks(&shop).await;
+        tell(&shop, 2).await;
+        look_at_everything();
+        while_it_looks(&shop).await;
+    };
+    let page = tokio::select! {
+        biased;
+        page = feed.since("h1", known(&first), 20) => page.unwrap(),
+        () = wakes => panic!("it waits for the end"),
+    };
+    let seen: Vec<i64> = page.items.iter().map(|item| item.generation).collect();
+    assert_eq!(seen, [2]);
 }

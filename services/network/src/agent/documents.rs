@@ -106,11 +106,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn specs<T: DeserializeOwned>(&mut self, kind: &'static str, mut specs: Specs<T>) -> Specs<T> {
         let (old, new) = (self.old.clone(), self.new);
-        self.follow(
-            kind,
-            (in_list(&old, kind, ""), in_list(new, kind, "")),
-            &mut specs,
-        );
+        self.follow(kind, (old.shelf(kind, ""), new.shelf(kind, "")), &mut specs);
         specs
     }
 
@@ -122,7 +118,7 @@ impl Reading<'_> {
         let mut lists = Lists::new();
         for (list, shelf) in new.of(kind) {
             let mut entries = before.remove(list).unwrap_or_default();
-            let was = in_list(&old, kind, list);
+            let was = old.shelf(kind, list);
             if was.is_none_or(|was| !Arc::ptr_eq(was, shelf)) {
                 self.follow(kind, (was, Some(shelf)), Arc::make_mut(&mut entries));
             }
@@ -171,13 +167,6 @@ impl Reading<'_> {
 /// The name of an entry in its list; anything else is named by its id.
 fn name(id: &str) -> &str {
     id.split_once('/').map_or(id, |(_, entry)| entry)
-}
-
-fn in_list<'a>(items: &'a Items, kind: &'a str, list: &str) -> Option<&'a Shelf> {
-    let mut shelves = items.of(kind);
-    shelves
-        .find(|(name, _)| *name == list)
-        .map(|(_, shelf)| shelf)
 }
 
 #[cfg(test)]
