@@ -76,7 +76,7 @@ const OFFERED: &[&str] = &["HTTP", "HTTPS", "TCP"];
 const HEADERS: &[&str] = &["X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"];
 /// The longest timeout, in milliseconds: haproxy's, which is 24 days. Octavia's own bound is a year, and its haproxy refuses
 /// what is longer than this.
-pub(crate) const MAX_TIMEOUT: u32 = i32::MAX as u32;
+pub(crate) const MAX_TIMEOUT: u32 = 2_147_483_647;
 /// The most connections.
 const MAX_CONNECTIONS: i64 = 2_147_483_647;
 /// The port range.
