@@ -101,6 +101,7 @@ EXTENSIONS = """
     security-groups-shared-filtering service-type sorting standard-attr-description standard-attr-revisions
     standard-attr-tag standard-attr-timestamp stateful-security-group subnet-external-network
     subnet-service-types subnet_allocation subnetpool-prefix-ops tag-creation tag-ports-during-bulk-creation
+    trunk trunk-details
 """.split()
 
 
@@ -177,7 +178,7 @@ def configure(cloud, folder, served, guest):
         "compute-feature-enabled": {
             "interface_attach": True, "config_drive": True, "disk_config": True, "hostname_fqdn_sanitization": True,
             "enable_instance_password": True, "resize": True, "cold_migration": True, "volume_multiattach": True,
-            "live_migration": True, "block_migration_for_live_migration": True,
+            "live_migration": True, "block_migration_for_live_migration": True, "attach_encrypted_volume": True,
         },
         "image": {"http_image": f"http://{served}/image", "http_qcow2_image": f"http://{served}/image.qcow2"},
         "image-feature-enabled": {"import_image": True, "do_secure_hash": True, "manage_locations": True},
@@ -196,7 +197,8 @@ def configure(cloud, folder, served, guest):
         },
         "volume-feature-enabled": {
             "backup": True, "snapshot": True, "clone": True, "multi_backend": True, "manage_volume": False,
-            "manage_snapshot": True, "extend_attached_volume": True, "extend_volume_with_snapshot": True,
+            "manage_snapshot": True, "extend_attached_volume": True, "extend_attached_encrypted_volume": True,
+            "extend_volume_with_snapshot": True,
             "volume_revert": False, "consistency_group": False,
         },
         "validation": {"run_validation": False},

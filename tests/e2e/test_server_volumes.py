@@ -123,6 +123,64 @@ def test_the_hypervisor_keeps_to_the_limits_of_a_volumes_type(real, guest, volum
     volumes.delete_volume(volume)
 
 
+def test_an_encrypted_volume_shows_its_guest_everything_and_its_back_end_nothing(real, guest, volumes):
+    server, inside = guest
+    how = ("--encryption-provider", "luks", "--encryption-control-location", "front-end")
+    how += ("--encryption-cipher", "aes-xts-plain64", "--encryption-key-size", "256")
+    real.admin("volume", "type", "create", *how, "--property", "volume_backend_name=sharing", "closed")
+    volume = new(volumes, name="closed", volume_type="closed")
+    assert volumes.get_volume(volume).is_encrypted
+    file = real.state / "volumes" / "sharing" / f"volume-{volume.id}"
+
+    def attach(volume):
+        real.openstack("server", "add", "volume", server, volume.id)
+        wait_for("it is in use", is_in(volumes, volume, "in-use"), 60)
+        listed = real.openstack("server", "volume", "list", server, "-f", "json")
+        [device] = [one["Device"] for one in listed if one["Volume ID"] == volume.id]
+        wait_for("the guest sees it", lambda: device.removeprefix("/dev/") in inside("lsblk -dn -o NAME"), 30)
+        return device
+
+    def detach(volume):
+        real.openstack("server", "remove", "volume", server, volume.id)
+        wait_for("it is free", is_in(volumes, volume, "available"), 120)
+
+    device = attach(volume)
+    words = "words that nobody else reads"
+    inside(f"yes '{words}' | head -c 1048576 >/tmp/words && sudo dd if=/tmp/words of={device} bs=1M conv=fsync")
+    volumes.extend_volume(volume, 2)
+    name = device.removeprefix("/dev/")
+    wait_for("the guest sees it grown", lambda: inside(f"lsblk -bdn -o SIZE {device}") == str(2 << 30), 60)
+    inside(f"sudo dd if=/tmp/words of={device} bs=1M seek=2047 conv=fsync")
+    wait_for("it is in use again", is_in(volumes, volume, "in-use"), 60)
+    snapshot = volumes.create_snapshot(volume_id=volume.id, name="closed", is_forced=True)
+    wait_for("the snapshot is there", lambda: volumes.get_snapshot(snapshot).status == "available", 60)
+    with file.open("rb") as opened:
+        assert opened.read(6) == b"LUKS\xba\xbe"
+    assert run("grep", "-aqF", words, file, check=False).returncode == 1, "the words are in the file"
+    # What opens it is nowhere but in QEMU.
+    assert "passphrase" not in run("virsh", "-c", real.libvirt_uri(), "secret-list").stdout
+    assert "nephos-key" not in run("virsh", "-c", real.libvirt_uri(), "secret-list").stdout
+
+    real.openstack("server", "stop", server)
+    wait_for("it is off", lambda: real.server(server)["status"] == "SHUTOFF", 120, pause=1)
+    real.openstack("server", "start", server)
+    wait_for("it is on", lambda: real.server(server)["status"] == "ACTIVE", 60, pause=1)
+    wait_for("it is there", lambda: name in inside("lsblk -dn -o NAME", check=False), BOOT, pause=2)
+    count = f"sudo head -c 1048576 {device} | grep -c '{words}'"
+    assert int(inside(count)) > 30000
+    assert int(inside(f"sudo tail -c 1048576 {device} | grep -c '{words}'")) > 30000
+    detach(volume)
+    copy = new(volumes, size=2, snapshot_id=snapshot.id, name="copy of closed")
+    for one in (volume, copy):
+        device = attach(one)
+        assert int(inside(f"sudo head -c 1048576 {device} | grep -c '{words}'")) > 30000
+        detach(one)
+    volumes.delete_volume(copy)
+    volumes.delete_snapshot(snapshot)
+    wait_for("the snapshot is gone", lambda: not list(volumes.snapshots(volume_id=volume.id)), 60)
+    volumes.delete_volume(volume)
+
+
 def test_a_server_that_was_off_has_its_volume_when_it_starts(real, guest, volumes, attached):
     server, inside = guest
     real.openstack("server", "stop", server)

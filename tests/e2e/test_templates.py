@@ -64,6 +64,33 @@ def test_three_tiers_with_a_scaling_group(stacks):
     delete(stacks, "tiers")
 
 
+def test_a_load_balancer_in_front_of_a_scaling_group(stacks):
+    made = create(stacks, "balanced.yaml", "balanced", "--parameter", "port=8080", "--parameter", "start=#!/bin/sh")
+    assert made["address"].startswith("198.51.100."), made
+    assert made["private_address"].startswith("10.30.0."), made
+    demo = stacks.sdk()
+
+    def members():
+        return sorted(member.address for member in demo.load_balancer.members(made["pool"]))
+
+    assert members() == sorted(made["server_addresses"])
+    assert len(members()) == 2
+    [listener] = demo.load_balancer.listeners()
+    assert (listener.protocol_port, listener.provisioning_status) == (8080, "ACTIVE")
+    stack(stacks, "resource", "signal", "balanced", "up")
+    wait_for("the group is larger", lambda: len([a for a in outputs(stacks, "balanced")["server_addresses"] if a]) == 3, 60)
+    stack(stacks, "update", "--wait", "--existing", "--parameter", "health_path=/health", "balanced")
+    [monitor] = demo.load_balancer.health_monitors()
+    assert monitor.url_path == "/health"
+    now = outputs(stacks, "balanced")
+    assert members() == sorted(now["server_addresses"])
+    assert now["address"] == made["address"]
+    stack(stacks, "resource", "signal", "balanced", "down")
+    wait_for("the group is smaller", lambda: len(members()) == 2, 60)
+    delete(stacks, "balanced")
+    assert not list(demo.load_balancer.load_balancers())
+
+
 def test_a_private_network_with_a_bastion(stacks):
     made = create(stacks, "bastion.yaml", "inner")
     assert len(made["private_addresses"]) == 2, made

@@ -3,6 +3,7 @@
 //! A change and the host's next revision are one transaction, so an agent that has revision n has everything up to it.
 
 pub mod lists;
+mod overview;
 mod pages;
 mod telling;
 

@@ -35,7 +35,7 @@ impl PeerError {
             let found = keys.iter().find_map(|key| inner.get(*key)?.as_str());
             found.unwrap_or_default().to_owned()
         };
-        let mut message = text(&["message", "detail", "explanation"]);
+        let mut message = text(&["message", "detail", "explanation", "faultstring"]);
         if message.is_empty() {
             let shown = body.get(..body.len().min(200)).unwrap_or_default();
             message = String::from_utf8_lossy(shown).into_owned();
@@ -60,10 +60,12 @@ impl PeerError {
         self.status == Some(409)
     }
 
-    /// Worth trying again without changing anything: no answer, or the sibling's own trouble.
+    /// Worth trying again without changing anything: no answer, or the sibling's own trouble. What it does not offer (501)
+    /// it will not offer later either.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.status.is_none_or(|code| code >= 500 || code == 429)
+        self.status
+            .is_none_or(|code| (code >= 500 && code != 501) || code == 429)
     }
 }
 
@@ -120,6 +122,18 @@ mod tests {
             "404 Not Found",
             "no",
         );
+        check(
+            r#"{"faultcode": "Client", "faultstring": "no", "debuginfo": null}"#,
+            "",
+            "no",
+        );
         check("<html>no</html>", "", "<html>no</html>");
+    }
+
+    #[test]
+    fn what_is_not_offered_is_not_asked_for_again() {
+        let transient = |code| PeerError::refused("x", code, b"no").is_transient();
+        assert!(transient(503) && transient(429));
+        assert!(!transient(501) && !transient(409));
     }
 }

@@ -11,6 +11,7 @@ use nephos_types::RequestId;
 use nephos_types::feed::{FeedItem, FeedPage, Observed};
 use serde::{Deserialize, Serialize};
 
+use crate::items::Items;
 use crate::{PeerError, Peers, disk};
 
 /// How long the service may hold a question back until there is news, less each host's phase.
@@ -31,8 +32,8 @@ pub struct Desired {
     pub lists: i64,
     /// Whether a complete document was received since the agent started. Until then nothing may be removed for being absent.
     pub complete: bool,
-    /// The wanted things by kind and id; what is gone is not in it.
-    pub items: Arc<BTreeMap<(String, String), Arc<FeedItem>>>,
+    /// The wanted things; what is gone is not in it.
+    pub items: Items,
 }
 
 impl Desired {
@@ -49,32 +50,28 @@ impl Desired {
     fn news<'a>(&'a self, page: &'a FeedPage) -> impl Iterator<Item = &'a FeedItem> {
         let items = page.items.iter().filter(|_| self.complete);
         items.filter(|item| {
-            let key = (item.kind.clone(), item.id.clone());
-            !page.complete || self.items.get(&key).is_none_or(|known| **known != **item)
+            let known = self.items.get(&item.kind, &item.id);
+            !page.complete || known.is_none_or(|known| **known != **item)
         })
     }
 
     fn merge(&mut self, page: FeedPage) {
         if page.complete {
-            self.items = Arc::default();
+            self.items = Items::default();
             self.complete = true;
         }
-        let items = Arc::make_mut(&mut self.items);
         let mut gone = HashSet::new();
         for item in page.items {
-            let (key, item) = keyed(Arc::new(item));
-            match item.spec {
-                Some(_) => items.insert(key, item),
-                None => {
-                    gone.insert(item.id.clone());
-                    items.remove(&key)
-                }
-            };
+            if item.spec.is_some() {
+                self.items.insert(Arc::new(item));
+            } else {
+                self.items.remove(&item.kind, &item.id);
+                gone.insert(item.id);
+            }
         }
         if !gone.is_empty() {
             // With a thing goes the list that went with it.
-            let list = |id: &str| id.split_once('/').map(|(list, _)| list.to_owned());
-            items.retain(|(_, id), _| list(id).is_none_or(|list| !gone.contains(&list)));
+            self.items.remove_lists(&gone);
         }
         (self.revision, self.lists) = (page.revision, page.lists);
     }
@@ -176,7 +173,7 @@ pub fn cached(file: &Path, host: &str) -> Option<Cached> {
             revision: kept.revision,
             lists: kept.lists,
             complete: false,
-            items: Arc::new(kept.items.into_iter().map(keyed).collect()),
+            items: kept.items.into_iter().collect(),
         },
     })
 }
@@ -376,10 +373,6 @@ impl FeedClient {
     }
 }
 
-fn keyed(item: Arc<FeedItem>) -> ((String, String), Arc<FeedItem>) {
-    ((item.kind.clone(), item.id.clone()), item)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -468,7 +461,11 @@ mod tests {
             items: vec![item(2, None)],
             ..FeedPage::default()
         });
-        let left: Vec<&str> = desired.items.keys().map(|(_, id)| id.as_str()).collect();
+        let left: Vec<&str> = desired
+            .items
+            .values()
+            .map(|item| item.id.as_str())
+            .collect();
         assert_eq!(left, ["b/1"]);
     }
 

@@ -8,6 +8,7 @@ mod directory;
 mod disk;
 mod error;
 pub mod feed;
+pub mod items;
 pub mod outside;
 mod sending;
 mod session;

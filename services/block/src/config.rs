@@ -25,6 +25,9 @@ pub struct Config {
     /// The name of this machine; the process sets it.
     #[serde(skip)]
     pub host: String,
+    /// Seals the keys of encrypted volumes; empty: none can be made. The process sets it.
+    #[serde(skip)]
+    pub sealing_secret: String,
 }
 
 impl Default for Config {
@@ -37,6 +40,7 @@ impl Default for Config {
             reserved_bytes: 1 << 30,
             local_hosts: vec![".".to_owned(), "sim-*".to_owned()],
             host: "localhost".to_owned(),
+            sealing_secret: String::new(),
         }
     }
 }

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nephos_api::{Core, Dialect, Endpoints, Service};
-use nephos_auth::RuleInfo;
+use nephos_auth::{RuleInfo, Seal, SealError};
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_ops::{Worker, WorkerParts};
@@ -29,9 +29,13 @@ use nephos_peer::Peers;
 use nephos_runtime::{Shutdown, Task};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
+use model::encryption::Passphrase;
+use model::volume::VolumeId;
+
 pub use config::Config;
 // The worker runs where the files are (docs/adr/0010): these are all that `ops` knows of the driver.
 pub(crate) use driver::images::Incoming;
+pub(crate) use driver::luks::NO_COPY;
 pub(crate) use driver::targets::Target;
 pub(crate) use driver::{Driver, DriverError, Room};
 
@@ -58,6 +62,19 @@ pub struct Block {
     chains: Mutex<ops::shorten::Memory>,
     /// Told when there is something to keep in order.
     house: Notify,
+    /// Closes the keys of volumes; none: this machine has no secret for it.
+    seal: Option<Seal>,
+}
+
+/// Why a volume's key cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoKey {
+    /// This machine cannot close or open any.
+    #[error("secrets.toml of the block service's machine has no `sealing_secret`")]
+    NoSecret,
+    /// It is closed for good.
+    #[error("the key of the volume cannot be used: {0}")]
+    Sealed(#[from] SealError),
 }
 
 /// Why the service cannot start.
@@ -105,6 +122,8 @@ impl Block {
         let targets = config.iscsi_listen.map(|listen| {
             driver::targets::Targets::new(&config.folder, listen, core.clock.clone())
         });
+        let secret = Some(&config.sealing_secret).filter(|secret| !secret.is_empty());
+        let seal = secret.and_then(|secret| Seal::new(secret).ok());
         Ok(Self {
             siblings: peers::Siblings::new(peers),
             core,
@@ -117,6 +136,7 @@ impl Block {
             flights: Mutex::default(),
             chains: Mutex::default(),
             house: Notify::new(),
+            seal,
         })
     }
 
@@ -243,6 +263,18 @@ impl Block {
         self.chains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The sealed form of a volume's key.
+    pub(crate) fn close_key(&self, volume: &VolumeId, key: &Passphrase) -> Result<String, NoKey> {
+        let seal = self.seal.as_ref().ok_or(NoKey::NoSecret)?;
+        Ok(seal.close(volume.as_str(), &key.0)?)
+    }
+
+    /// A volume's key.
+    pub(crate) fn open_key(&self, volume: &VolumeId, sealed: &str) -> Result<Passphrase, NoKey> {
+        let seal = self.seal.as_ref().ok_or(NoKey::NoSecret)?;
+        Ok(Passphrase(seal.open(volume.as_str(), sealed)?))
+    }
+
     /// Says that there is something to keep in order.
     pub(crate) fn house_now(&self) {
         self.house.notify_one();
@@ -310,7 +342,8 @@ impl Service for Block {
             "0004_backups",
             "0005_groups",
             "0006_qos",
-            "0007_unmanaged"
+            "0007_unmanaged",
+            "0008_encryption"
         ));
         all
     }

@@ -152,6 +152,14 @@ nephos_auth::rules! {
     pub(crate) RemoveTypeAccess = "volume_extension:volume_type_access:removeProjectAccess", ADMIN;
     /// See how volumes of a type are encrypted.
     pub(crate) TypeEncryption = "volume_extension:volume_type_encryption:get", ADMIN;
+    /// Have volumes of a type be encrypted.
+    pub(crate) CreateTypeEncryption = "volume_extension:volume_type_encryption:create", ADMIN;
+    /// Change how volumes of a type are encrypted.
+    pub(crate) UpdateTypeEncryption = "volume_extension:volume_type_encryption:update", ADMIN;
+    /// Have volumes of a type not be encrypted.
+    pub(crate) DeleteTypeEncryption = "volume_extension:volume_type_encryption:delete", ADMIN;
+    /// Learn what opens an encrypted volume: the service that starts the servers that use it.
+    pub(crate) VolumeKey = "nephos:volume_key", "rule:service_api";
     /// List who may use a volume type.
     pub(crate) ListTypeAccess = "volume_extension:volume_type_access:get_all_for_type", ADMIN;
     /// List the extra specs of a volume type.

@@ -109,6 +109,57 @@ async fn a_volume_from_nothing() {
     .await;
 }
 
+/// A cloud with a type whose volumes are encrypted.
+async fn closed() -> Cloud {
+    let cloud = crate::encryption::sealed().await;
+    crate::encryption::encrypted_kind(&cloud, "k").await;
+    cloud
+}
+
+#[tokio::test]
+async fn an_encrypted_volume_from_nothing() {
+    check(4, || async {
+        let cloud = closed().await;
+        let body = json!({"size": 1, "name": "v", "volume_type": "k"});
+        created(&cloud.member(), body).await;
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_encrypted_volume_from_an_image() {
+    check(8, || async {
+        let cloud = closed().await;
+        image(&cloud, b"bytes");
+        let body = json!({"size": 1, "name": "v", "volume_type": "k", "imageRef": IMAGE});
+        created(&cloud.member(), body).await;
+        cloud
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_encrypted_volume_on_its_way_to_another_back_end() {
+    check(4, || async {
+        let cloud = closed().await;
+        let body = json!({"size": 1, "name": "v", "volume_type": "k"});
+        let id = created(&cloud.member(), body).await;
+        work(&cloud).await;
+        let shown = cloud.admin().get(&format!("/v3/volumes/{id}")).await;
+        let at = shown.expect(200).json["volume"]["os-vol-host-attr:host"].clone();
+        let there = match at.as_str() {
+            Some("here@one#one") => "here@two#two",
+            _two => "here@one#one",
+        };
+        let body = json!({"os-migrate_volume": {"host": there}});
+        let target = format!("/v3/volumes/{id}/action");
+        cloud.admin().post(&target, body).await.expect(202);
+        cloud
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_volume_from_an_image() {
     check(6, || async {

@@ -259,6 +259,19 @@ impl Cloud {
         self.ask.as_persona(Persona::Service)
     }
 
+    /// The account of the compute service.
+    pub fn compute_account(&self) -> Ask {
+        let now = self.world.clock.now();
+        let caller = nephos_auth::Caller {
+            user_name: "nova".to_owned(),
+            issued_at: now,
+            expires_at: now.plus_secs(3600),
+            audit_ids: vec!["audit-nova".to_owned()],
+            ..Persona::Service.caller().unwrap()
+        };
+        self.ask.with_token(&self.world.sign(&caller))
+    }
+
     /// Makes chains of layers as short as they can be.
     pub async fn shorten(&self) {
         // One after the other: what stood on a layer is above the next one then.

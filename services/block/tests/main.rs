@@ -12,6 +12,7 @@ mod bad;
 mod chains;
 mod check;
 mod crash;
+mod encryption;
 mod groups;
 mod kit;
 mod lists;

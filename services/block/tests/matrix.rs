@@ -87,6 +87,7 @@ async fn fixture(cloud: &Cloud, endpoint: &'static str) -> Option<(String, Value
         "ShowMetadataItem" | "DeleteMetadataItem" => ("/metadata/k", Value::Null),
         "UpdateMetadataItem" => ("/metadata/k", json!({"meta": {"k": "w"}})),
         "ShowEncryption" => ("/encryption", Value::Null),
+        "ShowEncryptionItem" => ("/encryption/encryption_key_id", Value::Null),
         action => ("/action", volume_action(action)?),
     };
     let id = cloud
@@ -234,6 +235,9 @@ async fn of_types(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {
         "UpdateType" => ("", json!({"volume_type": {"description": "d"}})),
         "ListExtraSpecs" => ("/extra_specs", Value::Null),
         "ShowTypeEncryption" => ("/encryption", Value::Null),
+        "ShowTypeEncryptionItem" | "DeleteTypeEncryption" => ("/encryption/provider", Value::Null),
+        "CreateTypeEncryption" => ("/encryption", encryption()),
+        "UpdateTypeEncryption" => ("/encryption/provider", encryption()),
         "CreateExtraSpecs" => ("/extra_specs", json!({"extra_specs": {"a": "b"}})),
         "ShowExtraSpec" | "DeleteExtraSpec" => ("/extra_specs/multiattach", Value::Null),
         "UpdateExtraSpec" => (
@@ -265,7 +269,15 @@ async fn of_types(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {
             .await
             .expect(202);
     }
+    if rest.ends_with("/provider") {
+        let target = format!("/v3/types/{id}/encryption");
+        cloud.admin().post(&target, encryption()).await.expect(200);
+    }
     Some((format!("/v3/types/{id}{rest}"), body))
+}
+
+fn encryption() -> Value {
+    json!({"encryption": {"provider": "luks", "control_location": "front-end"}})
 }
 
 async fn of_attachments(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)> {
@@ -275,6 +287,7 @@ async fn of_attachments(cloud: &Cloud, endpoint: &str) -> Option<(String, Value)
             return Some(("/v3/attachments".to_owned(), body));
         }
         "ShowAttachment" | "DeleteAttachment" => ("", Value::Null),
+        "ShowVolumeKey" => ("/key", Value::Null),
         "UpdateAttachment" => ("", json!({"attachment": {"connector": connector("here")}})),
         "CompleteAttachment" => ("/action", json!({"os-complete": {}})),
         _other => return None,

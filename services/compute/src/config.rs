@@ -22,6 +22,9 @@ pub struct Config {
     pub boot_deadline_secs: i64,
     /// The network agent signs guests' metadata requests with it; empty: nobody is believed.
     pub metadata_secret: String,
+    /// Seals passwords on their way to guests; empty: none can be changed. The process sets it.
+    #[serde(skip)]
+    pub sealing_secret: String,
 }
 
 impl Default for Config {
@@ -35,6 +38,7 @@ impl Default for Config {
             host_down_after_secs: 60,
             boot_deadline_secs: 900,
             metadata_secret: String::new(),
+            sealing_secret: String::new(),
         }
     }
 }

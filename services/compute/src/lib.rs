@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use config::Config;
 use nephos_api::{Core, Dialect, Endpoints, Service};
-use nephos_auth::RuleInfo;
+use nephos_auth::{RuleInfo, Seal};
 use nephos_bus::Bus;
 use nephos_db::{Migration, migrations};
 use nephos_ops::feed::Feed;
@@ -43,6 +43,8 @@ pub struct Compute {
     bus: Bus,
     consoles: ops::consoles::Consoles,
     reports: ops::observe::Reports,
+    /// Closes what is on its way to guests; none: this machine has no secret for it.
+    seal: Option<Seal>,
 }
 
 impl Service for Compute {
@@ -77,7 +79,8 @@ impl Service for Compute {
             "0007_consoles",
             "0009_migrations",
             "0011_late_ports",
-            "0012_live"
+            "0012_live",
+            "0013_guest_passwords"
         ));
         all
     }
@@ -89,6 +92,8 @@ impl Compute {
     pub fn new(core: Core, peers: Peers, bus: Bus, config: Config) -> Self {
         let feed = Feed::new(core.db.clone(), bus.clone(), core.clock.clone(), ops::FEED);
         let siblings = peers::Siblings::new(peers, core.clock.clone());
+        let secret = Some(&config.sealing_secret).filter(|secret| !secret.is_empty());
+        let seal = secret.and_then(|secret| Seal::new(secret).ok());
         Self {
             core,
             config,
@@ -97,6 +102,7 @@ impl Compute {
             bus,
             consoles: ops::consoles::Consoles::new(),
             reports: ops::observe::Reports::default(),
+            seal,
         }
     }
 

@@ -133,6 +133,8 @@ nephos_auth::rules! {
     pub ShowPassword = "os_compute_api:os-server-password:show", PROJECT_READER_OR_ADMIN;
     /// Forget the password that a guest left.
     pub ClearPassword = "os_compute_api:os-server-password:clear", PROJECT_MEMBER_OR_ADMIN;
+    /// Give a guest's administrator another password.
+    pub ChangePassword = "os_compute_api:os-admin-password", PROJECT_MEMBER_OR_ADMIN;
     /// Read a server's console log.
     pub ConsoleOutput = "os_compute_api:os-console-output", PROJECT_MEMBER_OR_ADMIN;
     /// Get a link to a server's console.

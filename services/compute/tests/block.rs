@@ -209,6 +209,10 @@ impl Block {
                 Some(row) => (200, json!({"attachment": row})),
                 None => not_found(),
             },
+            ("GET", ["attachments", id, "key"]) => match self.attachments.get(*id) {
+                Some(_row) => (200, json!({"key": format!("key of {id}")})),
+                None => not_found(),
+            },
             ("POST", ["attachments"]) => self.attach(&asked.body["attachment"]),
             ("PUT", ["attachments", id]) => self.connect(id, &asked.body["attachment"]),
             ("POST", ["attachments", id, "action"]) => self.complete(id),

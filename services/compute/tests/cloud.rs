@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use nephos_compute::agent::{Agent, DesiredServers, Settings, Word};
 use nephos_compute::driver::DriverError;
 use nephos_compute::driver::fake::{self, HostSize, Latency};
+use nephos_compute::model::guest_password::{GuestPassword, KIND_PASSWORD};
 use nephos_compute::model::snapshot::{KIND_SNAPSHOT, SnapshotSeen, SnapshotWish};
 use nephos_compute::model::spec::{
     ConsoleTail, KIND_CONSOLE, KIND_HOST, KIND_SERVER, ServerId, ServerSpec,
@@ -112,6 +113,11 @@ impl Host {
                     };
                     observed.push(self.seen(KIND_CONSOLE, &item.id, item.generation, json!(tail)));
                 }
+                (KIND_PASSWORD, Some(_)) => {
+                    if let Some(seen) = self.password(&service, &item.id).await {
+                        observed.push(self.seen(KIND_PASSWORD, &item.id, item.generation, seen));
+                    }
+                }
                 (KIND_SNAPSHOT, Some(spec)) => {
                     let wish: SnapshotWish = serde_json::from_value(spec).unwrap();
                     let seen = self.image(&item.id.as_str().into(), &wish, images).await;
@@ -142,6 +148,17 @@ impl Host {
         let target = format!("/host/v1/observed?host={}", self.name);
         service.put(&target, json!(observed)).await.expect(204);
         news
+    }
+
+    /// Sets a password as far as it is let; one that nobody wants any more is nothing.
+    async fn password(&self, service: &Ask, id: &str) -> Option<Value> {
+        let answer = service.get(&format!("/host/v1/passwords/{id}")).await;
+        if answer.status == 404 {
+            return None;
+        }
+        let password: GuestPassword = serde_json::from_value(answer.expect(200).json).unwrap();
+        let seen = self.agent.set_password(&id.into(), &password).await;
+        Some(json!(seen.ok()?))
     }
 
     /// Reads a disk and brings it, as far as it is let.
@@ -217,6 +234,7 @@ impl Cloud {
         let peers = world.peers().await;
         let config = Config {
             metadata_secret: SECRET.to_owned(),
+            sealing_secret: "0123456789abcdef".to_owned(),
             ..Config::default()
         };
         let compute = Arc::new(Compute::new(core, peers, world.bus.clone(), config));

@@ -36,6 +36,7 @@ const OURS: &[&str] = &[
     "snapshot.before_finish",
     "snapshot.finished",
     "discard_image.",
+    "set_password.",
 ];
 
 /// What a client sees of a server that does not differ from run to run.

@@ -231,3 +231,29 @@ async fn a_host_that_was_added_for_a_zone_is_in_it_from_its_first_report_and_sta
     late.put("/host/v1/observed", report).await.expect(204);
     assert_eq!(aggregates().await[0]["hosts"], json!([]));
 }
+
+#[tokio::test]
+async fn what_opens_a_volume_its_own_host_learns_and_keeps_nothing_of() {
+    let (mut cloud, [id, host, other]) = two_hosts().await;
+    let volume = cloud.block.add(&json!({"size": 1}));
+    let wish = json!({"volumeId": volume});
+    crate::volumes::attach(&mut cloud, &id, wish)
+        .await
+        .expect(200);
+    cloud.settle().await;
+    let target = format!("/host/v1/servers/{id}/volumes/{volume}/key");
+    let own = cloud.ask.as_host(&host).get(&target).await.expect(200).json;
+    assert!(own["key"].as_str().unwrap().starts_with("key of "), "{own}");
+    cloud.ask.as_host(&other).get(&target).await.expect(404);
+    cloud.admin().get(&target).await.expect(403);
+    let strange = format!("/host/v1/servers/{id}/volumes/none/key");
+    cloud.ask.as_host(&host).get(&strange).await.expect(404);
+    let told = "SELECT COUNT(*) FROM feed_items WHERE spec LIKE '%key of %'";
+    let told = cloud.db.fetch_scalar::<i64>(told, nephos_db::args![]).await;
+    assert_eq!(told.unwrap(), 0);
+    crate::volumes::detach(&cloud, &id, &volume)
+        .await
+        .expect(202);
+    cloud.settle().await;
+    cloud.ask.as_host(&host).get(&target).await.expect(404);
+}

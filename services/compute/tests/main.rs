@@ -22,6 +22,7 @@ mod hosts;
 mod interfaces;
 mod live;
 mod matrix;
+mod passwords;
 mod resize;
 mod seen;
 mod servers;

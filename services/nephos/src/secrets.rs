@@ -24,6 +24,8 @@ pub struct Secrets {
     pub metadata_secret: String,
     /// Seals the keys that sign tokens.
     pub signing_secret: String,
+    /// Seals the keys of encrypted volumes, and passwords on their way to guests. Without it those volumes are lost.
+    pub sealing_secret: String,
     /// Passwords of single accounts, for a machine that is to know no others: then `service_password` is not there.
     pub accounts: BTreeMap<String, String>,
 }
@@ -97,12 +99,13 @@ impl Secrets {
             let text = format!(
                 "# Made at the first start; whoever reads this file owns the cloud.\n[secrets]\n\
                  admin_password = \"{}\"\nuser_password = \"{}\"\nservice_password = \"{}\"\nmetadata_secret = \"{}\"\n\
-                 signing_secret = \"{}\"\n",
+                 signing_secret = \"{}\"\nsealing_secret = \"{}\"\n",
                 secrets.admin_password,
                 secrets.user_password,
                 secrets.service_password,
                 secrets.metadata_secret,
                 secrets.signing_secret,
+                secrets.sealing_secret,
             );
             let accounts = secrets.accounts.iter();
             let accounts: Vec<_> = accounts
@@ -126,6 +129,7 @@ impl Secrets {
             &mut self.service_password,
             &mut self.metadata_secret,
             &mut self.signing_secret,
+            &mut self.sealing_secret,
         ] {
             if secret.is_empty() {
                 *secret = nephos_runtime::ids::hex();

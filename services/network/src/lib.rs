@@ -121,7 +121,8 @@ impl Service for Network {
             "0001_network",
             "0002_next_host",
             "0003_many_hosts",
-            "0004_qos"
+            "0004_qos",
+            "0005_trunks"
         ));
         all
     }

@@ -304,6 +304,20 @@ nephos_auth::rules! {
     pub GetDhcpAgents = "get_dhcp-agents", ADMIN;
     /// Show the L3 agents of a router.
     pub GetL3Agents = "get_l3-agents", ADMIN;
+    /// Create a trunk.
+    pub CreateTrunk = "create_trunk", MEMBER;
+    /// Show a trunk.
+    pub GetTrunk = "get_trunk", READER;
+    /// Change a trunk.
+    pub UpdateTrunk = "update_trunk", MEMBER;
+    /// Delete a trunk.
+    pub DeleteTrunk = "delete_trunk", MEMBER;
+    /// Show the subports of a trunk.
+    pub GetSubports = "get_subports", READER;
+    /// Give a trunk subports.
+    pub AddSubports = "add_subports", MEMBER;
+    /// Take subports from a trunk.
+    pub RemoveSubports = "remove_subports", MEMBER;
     /// Ask what a host is to have, and tell what it has.
     pub HostFeed = "host_feed", "rule:host_api";
 }
@@ -492,6 +506,21 @@ const BY_NAME: &[RuleInfo] = &[
     RuleInfo {
         name: "delete_policy:tags",
         default: MANAGER,
+        description: "Tags.",
+    },
+    RuleInfo {
+        name: "get_trunk:tags",
+        default: READER,
+        description: "Tags.",
+    },
+    RuleInfo {
+        name: "update_trunk:tags",
+        default: MEMBER,
+        description: "Tags.",
+    },
+    RuleInfo {
+        name: "delete_trunk:tags",
+        default: MEMBER,
         description: "Tags.",
     },
 ];

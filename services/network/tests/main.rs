@@ -18,3 +18,4 @@ mod qos;
 mod routers;
 mod security_groups;
 mod together;
+mod trunks;

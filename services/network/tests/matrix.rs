@@ -140,6 +140,7 @@ async fn call(cloud: &Cloud, name: &str) -> Option<(String, Value)> {
             )
         }
         name if name.contains("Qos") || name.contains("Bandwidth") => qos(cloud, name).await,
+        "GetSubports" | "AddSubports" | "RemoveSubports" => subports(cloud, name).await,
         _tags => return tags(cloud, name).await,
     })
 }
@@ -176,6 +177,29 @@ async fn qos(cloud: &Cloud, name: &str) -> (String, Value) {
     }
 }
 
+/// A trunk of the member's, with a subport unless one is to be added.
+async fn subports(cloud: &Cloud, name: &str) -> (String, Value) {
+    let sub = make(&cloud.member(), "port", body_of(cloud, "port").await).await;
+    let parts = json!([{"port_id": sub, "segmentation_type": "vlan", "segmentation_id": 7}]);
+    let mut new = body_of(cloud, "trunk").await;
+    if name != "AddSubports" {
+        new["sub_ports"] = parts.clone();
+    }
+    let trunk = make(&cloud.member(), "trunk", new).await;
+    let target = format!("/v2.0/trunks/{trunk}");
+    match name {
+        "GetSubports" => (format!("{target}/get_subports"), Value::Null),
+        "AddSubports" => (
+            format!("{target}/add_subports"),
+            json!({"sub_ports": parts}),
+        ),
+        _remove => (
+            format!("{target}/remove_subports"),
+            json!({"sub_ports": parts}),
+        ),
+    }
+}
+
 /// An agent of a host that does this job.
 async fn agent(cloud: &Cloud, job: &str) -> String {
     cloud.host("h1", "192.0.2.1").await;
@@ -198,7 +222,7 @@ async fn tags(cloud: &Cloud, name: &str) -> Option<(String, Value)> {
 
 /// `CreateNetworks` → create, network.
 fn split(name: &str) -> (&str, Option<&'static str>) {
-    const KINDS: [(&str, &str); 9] = [
+    const KINDS: [(&str, &str); 10] = [
         ("Network", "network"),
         ("Subnet", "subnet"),
         ("Port", "port"),
@@ -208,6 +232,7 @@ fn split(name: &str) -> (&str, Option<&'static str>) {
         ("SecurityGroupRule", "security_group_rule"),
         ("SubnetPool", "subnetpool"),
         ("AddressScope", "address_scope"),
+        ("Trunk", "trunk"),
     ];
     for verb in ["Create", "List", "Show", "Update", "Delete"] {
         let Some(noun) = name.strip_prefix(verb) else {
@@ -256,6 +281,10 @@ async fn body_of(cloud: &Cloud, kind: &str) -> Value {
             json!({"network_id": cloud.net().await, "cidr": "10.0.0.0/24", "ip_version": 4})
         }
         "port" => json!({"network_id": cloud.net().await}),
+        "trunk" => {
+            let port = json!({"network_id": cloud.net().await});
+            json!({"port_id": make(&cloud.member(), "port", port).await})
+        }
         "floatingip" => json!({"floating_network_id": outside(cloud).await}),
         "security_group" => json!({"name": "g"}),
         "security_group_rule" => {

@@ -40,6 +40,8 @@ nephos_auth::rules! {
     pub(crate) QosSpecsType = "resource_types:OS::Cinder::QoSSpecs", "rule:project_admin";
     /// Set quotas of block storage in a stack.
     pub(crate) VolumeQuotaType = "resource_types:OS::Cinder::Quota", "rule:project_admin";
+    /// Have volumes of a type be encrypted in a stack.
+    pub(crate) EncryptedTypeType = "resource_types:OS::Cinder::EncryptedVolumeType", "rule:project_admin";
     /// Make volume types in a stack.
     pub(crate) VolumeTypeType = "resource_types:OS::Cinder::VolumeType", "rule:project_admin";
     /// Make projects, users and all else that the identity service has in a stack.
@@ -50,6 +52,8 @@ nephos_auth::rules! {
     pub(crate) NetworkQuotaType = "resource_types:OS::Neutron::Quota", "rule:project_admin";
     /// Set quotas of servers in a stack.
     pub(crate) ServerQuotaType = "resource_types:OS::Nova::Quota", "rule:project_admin";
+    /// Set quotas of load balancers in a stack.
+    pub(crate) BalancerQuotaType = "resource_types:OS::Octavia::Quota", "rule:project_admin";
     /// Make host aggregates in a stack.
     pub(crate) AggregateType = "resource_types:OS::Nova::HostAggregate", "rule:project_admin";
     /// Make flavors in a stack.

@@ -100,10 +100,54 @@ async fn types_of_volumes_their_speed_and_quotas_are_made_changed_and_go() {
 }
 
 #[tokio::test]
+async fn a_type_of_volumes_is_encrypted_otherwise_and_not_any_more() {
+    let cloud = of_admin().await;
+    let with = |encryption: Option<Value>| {
+        let mut resources =
+            json!({"kind": {"type": "OS::Cinder::VolumeType", "properties": {"name": "LUKS"}}});
+        if let Some(mut properties) = encryption {
+            properties["volume_type"] = json!({"get_resource": "kind"});
+            resources["closed"] =
+                json!({"type": "OS::Cinder::EncryptedVolumeType", "properties": properties});
+        }
+        resources
+    };
+    let first = json!({"provider": "luks", "cipher": "aes-xts-plain64", "key_size": "512"});
+    let stack = cloud.made("s", with(Some(first))).await;
+    complete(&cloud, &stack).await;
+    let kind = only(&cloud, "types", "LUKS");
+    let mut expected = json!({"encryption_id": "e", "provider": "luks", "cipher": "aes-xts-plain64", "key_size": 512,
+        "control_location": "front-end"});
+    let now = &kind["encryption"];
+    assert_eq!(now["key_size"].to_string().trim_matches('"'), "512");
+    expected["key_size"] = now["key_size"].clone();
+    assert_eq!(*now, expected);
+    let other = json!({"provider": "luks", "key_size": 256, "control_location": "back-end"});
+    cloud.updated(&stack, with(Some(other))).await;
+    complete(&cloud, &stack).await;
+    let now = only(&cloud, "types", "LUKS");
+    assert_eq!(now["id"], kind["id"]);
+    assert_eq!(now["encryption"]["control_location"], "back-end");
+    assert_eq!(now["encryption"]["cipher"], Value::Null);
+    cloud.updated(&stack, with(None)).await;
+    complete(&cloud, &stack).await;
+    assert!(only(&cloud, "types", "LUKS").get("encryption").is_none());
+    cloud.delete(&stack).await;
+    let left: usize = cloud.siblings.picture().values().sum();
+    assert_eq!(left, 0, "{:?}", cloud.siblings.picture());
+}
+
+#[tokio::test]
 async fn only_administrators_set_block_storage_and_what_cannot_be_is_said() {
     let members = cloud().await;
-    for kind in ["VolumeType", "QoSSpecs", "QoSAssociation", "Quota"] {
-        let properties = json!({"name": "n", "specs": {}, "qos_specs": "q", "volume_types": [], "project": "p", "volumes": 1});
+    for kind in [
+        "VolumeType",
+        "EncryptedVolumeType",
+        "QoSSpecs",
+        "QoSAssociation",
+        "Quota",
+    ] {
+        let properties = json!({"name": "n", "provider": "luks", "volume_type": "t", "specs": {}, "qos_specs": "q", "volume_types": [], "project": "p", "volumes": 1});
         let name = format!("OS::Cinder::{kind}");
         let shown = members
             .member()

@@ -120,6 +120,28 @@ async fn updating_a_stack() {
     .await;
 }
 
+fn trunk(tag: u16) -> Value {
+    let port =
+        json!({"type": "OS::Neutron::Port", "properties": {"network": {"get_resource": "net"}}});
+    json!({
+        "net": {"type": "OS::Neutron::Net"}, "parent": port, "part": port,
+        "trunk": {"type": "OS::Neutron::Trunk", "properties": {"port": {"get_resource": "parent"},
+            "sub_ports": [{"port": {"get_resource": "part"}, "segmentation_type": "vlan", "segmentation_id": tag}]}},
+    })
+}
+
+#[tokio::test]
+async fn changing_the_subports_of_a_trunk() {
+    check(4, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", trunk(7)).await;
+        let body = json!({ "template": template(trunk(8)) });
+        cloud.update(&stack, body).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn removing_a_stack() {
     check(15, || async {
@@ -301,6 +323,7 @@ async fn what_administrators_set_and_images() {
     let resources = || {
         json!({
             "type": {"type": "OS::Cinder::VolumeType", "properties": {"name": "t", "metadata": {"a": "b"}}},
+            "closed": {"type": "OS::Cinder::EncryptedVolumeType", "properties": {"provider": "luks", "volume_type": {"get_resource": "type"}}},
             "speed": {"type": "OS::Cinder::QoSSpecs", "properties": {"name": "q", "specs": {"a": "b"}}},
             "link": {"type": "OS::Cinder::QoSAssociation", "properties": {"qos_specs": {"get_resource": "speed"}, "volume_types": [{"get_resource": "type"}]}},
             "quota": {"type": "OS::Cinder::Quota", "properties": {"project": "p1", "volumes": 5}},
@@ -417,4 +440,41 @@ async fn a_deployment_is_signalled_by_its_url_although_the_process_died_that_mad
     let cloud = cloud.restarted().await;
     cloud.settle().await;
     assert_eq!(cloud.state(&stack).await, "CREATE_COMPLETE");
+}
+
+#[tokio::test]
+async fn load_balancers_and_their_parts() {
+    let of = |name: &str| json!({ "get_resource": name });
+    let thing = |kind: &str, properties: Value| json!({"type": format!("OS::Octavia::{kind}"), "properties": properties});
+    let resources = |weight: u32, port: u32| {
+        json!({
+            "lb": thing("LoadBalancer", json!({"vip_subnet": "00000000-0000-4000-8000-000000000099"})),
+            "pool": thing("Pool", json!({"loadbalancer": of("lb"), "protocol": "HTTP", "lb_algorithm": "ROUND_ROBIN"})),
+            "one": thing("PoolMember", json!({"pool": of("pool"), "address": "10.0.0.5", "protocol_port": 80, "weight": weight})),
+            "two": thing("PoolMember", json!({"pool": of("pool"), "address": "10.0.0.6", "protocol_port": port})),
+        })
+    };
+    check(20, || async {
+        let cloud = cloud().await;
+        let body = json!({"template": template(resources(1, 80))});
+        let stack = cloud.create("s", body).await;
+        (cloud, stack)
+    })
+    .await;
+    check(15, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", resources(1, 80)).await;
+        let body = json!({"template": template(resources(2, 81))});
+        cloud.update(&stack, body).await.expect(202);
+        (cloud, stack)
+    })
+    .await;
+    check(15, || async {
+        let cloud = cloud().await;
+        let stack = cloud.made("s", resources(1, 80)).await;
+        let target = path(&format!("/stacks/{stack}"));
+        cloud.member().delete(&target).await.expect(204);
+        (cloud, stack)
+    })
+    .await;
 }

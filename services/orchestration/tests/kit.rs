@@ -23,7 +23,15 @@ pub struct Cloud {
 pub async fn cloud() -> Cloud {
     let world = World::new();
     let siblings = Siblings::default();
-    for name in ["identity", "network", "compute", "image", "block", "object"] {
+    for name in [
+        "identity",
+        "network",
+        "compute",
+        "image",
+        "block",
+        "object",
+        "load-balancer",
+    ] {
         world
             .directory
             .set(name, Transport::Local(Arc::new(siblings.clone())));

@@ -7,6 +7,7 @@
 )]
 
 mod administrators;
+mod balancers;
 mod containers;
 mod crash;
 mod directory;
@@ -26,6 +27,7 @@ mod servers;
 mod siblings;
 mod signals;
 mod stacks;
+mod stand_in_balancers;
 mod stand_in_directory;
 mod stand_in_images;
 mod stand_ins;

@@ -44,6 +44,23 @@ async fn other_user_data_rebuilds_a_server_where_that_is_said() {
 }
 
 #[tokio::test]
+async fn another_password_reaches_the_server_that_is_there() {
+    let cloud = cloud().await;
+    let server = |password: &str| json!({"image": "i", "flavor": "tiny", "admin_pass": password});
+    let stack = made(&cloud, "s", "OS::Nova::Server", server("one")).await;
+    let before = only(&cloud, "servers");
+    assert_eq!(before["adminPass"], "one");
+    let next = json!({"r": {"type": "OS::Nova::Server", "properties": server("two")}});
+    cloud.updated(&stack, next).await;
+    assert_eq!(cloud.state(&stack).await, "UPDATE_COMPLETE");
+    let now = only(&cloud, "servers");
+    assert_eq!(
+        (&now["id"], &now["adminPass"]),
+        (&before["id"], &json!("two"))
+    );
+}
+
+#[tokio::test]
 async fn networks_belong_to_whom_they_are_to_and_ports_may_have_no_address() {
     let cloud = cloud().await;
     made(

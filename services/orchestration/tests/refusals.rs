@@ -169,8 +169,8 @@ async fn a_template_that_cannot_be_made_is_refused_and_nothing_is_left() {
     .await;
     refused(
         &cloud,
-        with(json!({"v": {"type": "OS::Octavia::LoadBalancer", "properties": {"name": "b"}}})),
-        "there is no load-balancer service in this cloud",
+        with(json!({"v": {"type": "OS::Octavia::Flavor", "properties": {"name": "b"}}})),
+        "there is no load balancer flavor service in this cloud",
     )
     .await;
     refused(

@@ -130,9 +130,12 @@ async fn a_replaced_server_has_its_floating_ip_again_when_the_update_fails() {
 async fn a_nic_may_say_what_its_port_is_like_and_say_it_otherwise_later() {
     let cloud = cloud().await;
     with_public_network_and_group(&cloud);
+    let slow = json!({"id": "the-slow-one", "name": "slow"});
+    let place = "the-slow-one".to_owned();
+    cloud.siblings.state().rows("policies").insert(place, slow);
     let first = json!({"network": of("net"), "fixed_ip": "10.0.0.8", "floating_ip": of("ip"), "port_extra_properties": {
         "allowed_address_pairs": [{"ip_address": "10.0.0.100"}], "mac_address": "fa:16:3e:00:00:01",
-        "value_specs": {"dns_name": "web"},
+        "value_specs": {"dns_name": "web"}, "qos_policy": "slow",
     }});
     let second =
         json!({"subnet": of("b"), "port_extra_properties": {"port_security_enabled": false}});
@@ -156,6 +159,8 @@ async fn a_nic_may_say_what_its_port_is_like_and_say_it_otherwise_later() {
         ]
     );
     assert_eq!(port.get("value_specs"), None, "{port}");
+    assert_eq!(port.get("qos_policy"), None, "{port}");
+    assert_eq!(port["qos_policy_id"], "the-slow-one");
     assert!(leads_to(&cloud).contains(&port["id"]));
     assert_eq!(port_of(&cloud, &server, 1)["port_security_enabled"], false);
     // What can be changed is changed at the port that is there; the order of the nics does not count.
@@ -172,9 +177,10 @@ async fn a_nic_may_say_what_its_port_is_like_and_say_it_otherwise_later() {
         [
             &now["id"],
             &now["admin_state_up"],
-            &now["allowed_address_pairs"]
+            &now["allowed_address_pairs"],
+            &now["qos_policy_id"]
         ],
-        [&port["id"], &json!(false), &json!([])]
+        [&port["id"], &json!(false), &json!([]), &Value::Null]
     );
     assert_eq!(cloud.siblings.count("ports"), 2);
     // What it has from the beginning is had by another port only.
@@ -228,8 +234,8 @@ async fn a_nic_that_says_nothing_or_too_much_is_refused_at_once() {
             "no_fixed_ips",
         ),
         (
-            json!({"network": "n", "port_extra_properties": {"qos_policy": "q"}}),
-            "Unknown Property qos_policy",
+            json!({"network": "n", "port_extra_properties": {"colour": "q"}}),
+            "Unknown Property colour",
         ),
     ] {
         let body =

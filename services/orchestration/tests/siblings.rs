@@ -183,6 +183,16 @@ impl State {
                 ],
             ) => self.routes(router, verb, body),
             ("PUT", ["v2.0", "routers", router, verb]) => self.leg(router, verb, body),
+            (
+                "PUT",
+                [
+                    "v2.0",
+                    "trunks",
+                    trunk,
+                    verb @ ("add_subports" | "remove_subports"),
+                ],
+            ) => self.subports(trunk, verb, body),
+            (_, ["v2", "lbaas", rest @ ..]) => self.balancing(method, rest, query, body),
             (_, ["v2.0", "quotas", rest @ ..]) => self.limits(method, rest, body),
             (_, ["v2.1", "os-quota-sets", rest @ ..]) => self.limits(method, rest, body),
             (
@@ -384,6 +394,36 @@ impl State {
             }
             other => panic!("the network service is not asked this: {other:?}"),
         }
+    }
+
+    fn subports(&mut self, trunk: &str, verb: &str, body: &Value) -> Answer {
+        let Some(trunk) = self.rows("trunks").get_mut(trunk) else {
+            return missing();
+        };
+        let refused = |kind: &str| {
+            (
+                409,
+                json!({"NeutronError": {"type": kind, "message": kind, "detail": ""}}),
+            )
+        };
+        if trunk["admin_state_up"] == false {
+            return refused("TrunkDisabled");
+        }
+        let mut all = trunk["sub_ports"].as_array().cloned().unwrap_or_default();
+        for one in body["sub_ports"].as_array().unwrap() {
+            let same = |other: &Value| other["port_id"] == one["port_id"];
+            let tag = |other: &Value| other["segmentation_id"] == one["segmentation_id"];
+            match verb {
+                "add_subports" if all.iter().any(|other| same(other) || tag(other)) => {
+                    return refused("DuplicateSubPort");
+                }
+                "add_subports" => all.push(one.clone()),
+                _remove if all.iter().any(same) => all.retain(|other| !same(other)),
+                _remove => return missing(),
+            }
+        }
+        trunk["sub_ports"] = json!(all);
+        (200, trunk.clone())
     }
 
     fn leg(&mut self, router: &str, verb: &str, body: &Value) -> Answer {

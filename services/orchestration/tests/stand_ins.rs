@@ -70,6 +70,10 @@ impl State {
         let (action, given) = body.as_object().unwrap().iter().next().unwrap();
         let status = match action.as_str() {
             "suspend" => "SUSPENDED",
+            "changePassword" => {
+                server["adminPass"] = given["adminPass"].clone();
+                "ACTIVE"
+            }
             "resume" => "ACTIVE",
             "confirmResize" => {
                 assert_eq!(server["status"], "VERIFY_RESIZE");
@@ -401,6 +405,30 @@ fn one_type(kind: &mut Value, (method, rest): (&str, &[&str]), body: &Value) -> 
             return refused(409, "Volume Type taken already exists.");
         }
         ("PUT", []) => kind.as_object_mut().unwrap().extend(inside(body)),
+        ("GET", ["encryption"]) => {
+            let now = kind.get("encryption").cloned();
+            return (200, now.unwrap_or_else(|| json!({})));
+        }
+        ("POST", ["encryption"]) => {
+            assert!(kind.get("encryption").is_none(), "{kind}");
+            kind["encryption"] = json!({"encryption_id": "e"});
+            kind["encryption"]
+                .as_object_mut()
+                .unwrap()
+                .extend(inside(body));
+        }
+        ("PUT", ["encryption", "provider"]) => {
+            kind["encryption"]
+                .as_object_mut()
+                .unwrap()
+                .extend(inside(body));
+        }
+        ("DELETE", ["encryption", "provider"]) => {
+            if kind.as_object_mut().unwrap().remove("encryption").is_none() {
+                return missing();
+            }
+            return (202, Value::Null);
+        }
         ("POST", ["extra_specs"]) => specs.extend(inside(body)),
         ("DELETE", ["extra_specs", key]) => {
             specs.remove(*key).unwrap();

@@ -273,6 +273,66 @@ async fn ports_and_networks_have_policies_that_say_how_fast_packets_pass() {
 }
 
 #[tokio::test]
+async fn a_trunk_gets_and_loses_subports_in_place() {
+    let cloud = cloud().await;
+    let port = |name: &str| json!({"type": "OS::Neutron::Port", "properties": {"network": {"get_resource": "net"}, "name": name}});
+    let resources = |name: &str, up: bool, parts: &[(&str, u16)]| {
+        let parts: Vec<Value> = parts
+            .iter()
+            .map(|(port, tag)| json!({"port": {"get_resource": port}, "segmentation_type": "vlan", "segmentation_id": tag}))
+            .collect();
+        json!({
+            "net": {"type": "OS::Neutron::Net"},
+            "parent": port("parent"), "a": port("a"), "b": port("b"), "c": port("c"),
+            "trunk": {"type": "OS::Neutron::Trunk", "properties": {"name": name, "description": name,
+                "port": {"get_resource": "parent"}, "sub_ports": parts, "admin_state_up": up}},
+            "shown": {"type": "OS::Heat::Value", "properties": {"value": {"get_attr": ["trunk", "port_id"]}}},
+        })
+    };
+    let tags = |trunk: &Value| {
+        let parts = trunk["sub_ports"].as_array().unwrap().iter();
+        let mut tags: Vec<u64> = parts
+            .map(|one| one["segmentation_id"].as_u64().unwrap())
+            .collect();
+        tags.sort_unstable();
+        tags
+    };
+    let stack = cloud
+        .made("s", resources("one", true, &[("a", 10), ("b", 11)]))
+        .await;
+    complete(&cloud, &stack).await;
+    let made = only(&cloud, "trunks");
+    assert_eq!(
+        (&made["name"], &made["description"]),
+        (&json!("one"), &json!("one"))
+    );
+    assert_eq!(tags(&made), [10, 11]);
+    let shown = cloud.resource(&stack, "shown").await;
+    assert_eq!(shown["attributes"]["value"], made["port_id"]);
+    // Tags change places, and one goes; then it is switched off with what it is to have.
+    for (up, parts) in [
+        (true, [("a", 11), ("b", 10)]),
+        (false, [("b", 10), ("c", 7)]),
+    ] {
+        cloud.updated(&stack, resources("two", up, &parts)).await;
+        complete(&cloud, &stack).await;
+        let now = only(&cloud, "trunks");
+        assert_eq!((&now["id"], &now["name"]), (&made["id"], &json!("two")));
+        assert_eq!(now["admin_state_up"], up);
+        let mut wanted: Vec<u64> = parts.iter().map(|(_, tag)| u64::from(*tag)).collect();
+        wanted.sort_unstable();
+        assert_eq!(tags(&now), wanted);
+    }
+    cloud.updated(&stack, resources("three", true, &[])).await;
+    complete(&cloud, &stack).await;
+    assert_eq!(tags(&only(&cloud, "trunks")), [] as [u64; 0]);
+    let port = only(&cloud, "trunks")["port_id"].clone();
+    assert_eq!(port, made["port_id"]);
+    cloud.delete(&stack).await;
+    assert_eq!(cloud.siblings.count("trunks"), 0);
+}
+
+#[tokio::test]
 async fn what_clients_ask_of_types_and_templates() {
     let cloud = cloud().await;
     let ask = cloud.member();

@@ -12,6 +12,7 @@ use nephos_types::feed::{FeedItem, FeedPage, Known};
 use tokio::sync::Semaphore;
 
 use super::lists;
+use super::overview::Overview;
 
 /// Longest wait of a long poll.
 const WAIT_SECS: u64 = 25;
@@ -33,6 +34,7 @@ pub struct Feed {
     reading: Arc<Semaphore>,
     /// By host.
     ears: Arc<Mutex<HashMap<String, Ear>>>,
+    overview: Arc<Overview>,
 }
 
 /// Listens for a host, also from one poll to the next: a poll that follows at once on another, and for which there was no
@@ -64,6 +66,7 @@ impl Feed {
             topic,
             reading: Arc::new(Semaphore::new(AT_ONCE)),
             ears: Arc::default(),
+            overview: Arc::default(),
         }
     }
 
@@ -79,8 +82,15 @@ impl Feed {
         };
         let kept = self.kept(host);
         let mut ear = kept.unwrap_or_else(|| self.listen(host, Vec::new()));
-        // Without the broker, what others write is not heard of.
-        let quiet = ear.since == Some(known) && ear.is_quiet() && self.bus.is_connected();
+        let heard = ear.heard();
+        let quiet = ear.since == Some(known)
+            && match heard {
+                Heard::Nothing if self.bus.is_connected() => true,
+                Heard::Nothing | Heard::LookAtEverything => {
+                    self.no_news((host, &ear), known).await?.is_some()
+                }
+                Heard::News => false,
+            };
         if !quiet || wait_secs == 0 {
             loop {
                 let read = self.read(host, known, &mut ear).await?;
@@ -95,10 +105,56 @@ impl Feed {
             }
         }
         let limit = Duration::from_secs(wait_secs.min(WAIT_SECS));
-        let limit = self.bus.may_wait(limit);
-        let _woken_or_not = self.clock.timeout(limit, ear.wakes.next()).await;
+        if let Some(known) = self.wait(limit, (host, &mut ear), known).await? {
+            let read = Read {
+                page: FeedPage {
+                    revision: known.since,
+                    lists: known.lists,
+                    complete: false,
+                    items: Vec::new(),
+                },
+                lists: ear.lists.clone(),
+            };
+            return Ok(self.answer(host, ear, read));
+        }
         let read = self.read(host, known, &mut ear).await?;
         Ok(self.answer(host, ear, read))
+    }
+
+    /// Waits for news; if there is none all the time, what is known of the host at the end.
+    async fn wait(
+        &self,
+        limit: Duration,
+        (host, ear): (&str, &mut Ear),
+        known: Known,
+    ) -> Result<Option<Known>, Error> {
+        let until = self.clock.monotonic() + limit;
+        let mut left = limit;
+        loop {
+            let some = self.bus.may_wait(left);
+            let heard = self.clock.timeout(some, ear.wakes.next()).await;
+            if heard.is_some_and(|wake| !wake.id.is_empty()) {
+                return Ok(None);
+            }
+            let nothing = self.no_news((host, ear), known).await?;
+            left = until.saturating_sub(self.clock.monotonic());
+            if nothing.is_none() || left.is_zero() {
+                return Ok(nothing);
+            }
+        }
+    }
+
+    /// What is known of a host of which something is, if there is no more to know.
+    async fn no_news(
+        &self,
+        (host, ear): (&str, &Ear),
+        known: Known,
+    ) -> Result<Option<Known>, Error> {
+        if known.since <= 0 {
+            return Ok(None);
+        }
+        let from = (&self.db, self.clock.monotonic());
+        self.overview.no_news(from, (host, &ear.lists), known).await
     }
 
     fn listen(&self, host: &str, lists: Vec<String>) -> Ear {
@@ -139,7 +195,7 @@ impl Feed {
 
     /// What came before it is no news any more to the `ear`.
     async fn read(&self, host: &str, known: Known, ear: &mut Ear) -> Result<Read, Error> {
-        let _told_by_what_is_read = ear.is_quiet();
+        let _told_by_what_is_read = ear.heard();
         self.page(host, known).await
     }
 
@@ -179,14 +235,26 @@ impl Feed {
     }
 }
 
+/// What an ear has heard.
+enum Heard {
+    Nothing,
+    /// Wakes may have been lost.
+    LookAtEverything,
+    News,
+}
+
 impl Ear {
-    /// Whether there was no wake since it was asked last.
-    fn is_quiet(&mut self) -> bool {
-        let mut quiet = true;
-        while self.wakes.try_next().is_some() {
-            quiet = false;
+    /// What it has heard since it was asked last.
+    fn heard(&mut self) -> Heard {
+        let mut heard = Heard::Nothing;
+        while let Some(wake) = self.wakes.try_next() {
+            heard = match heard {
+                Heard::News => Heard::News,
+                _less if wake.id.is_empty() => Heard::LookAtEverything,
+                _less => Heard::News,
+            };
         }
-        quiet
+        heard
     }
 }
 

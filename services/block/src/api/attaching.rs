@@ -206,7 +206,7 @@ fn exportable(
             "{elsewhere} cannot reach it: `iscsi_listen` in [block] of nephos.toml offers volumes to other hosts."
         )));
     }
-    if volume.format != crate::model::layer::Format::Raw {
+    if volume.format == crate::model::layer::Format::Qcow2 {
         return Err(invalid_volume(format!(
             "{elsewhere} cannot reach it: it is a qcow2 overlay, and only raw volumes are offered over iSCSI. A back end on \
              XFS or btrfs makes no overlays."

@@ -64,6 +64,7 @@ async fn restore_into(cx: &Cx, backup: &Backup, volume: &Volume) -> Result<Volum
     begin_restore(cx, &mut tx, (&backup.id, &volume.id)).await?;
     let now = volumes::find_in(&mut tx, &volume.id).await?;
     let now = now.ok_or_else(|| no_volume(volume.id.as_str()))?;
+    backups::check_plain(&now)?;
     if now.status != Status::Available {
         return Err(invalid_volume("Volume to be restored to must be available"));
     }

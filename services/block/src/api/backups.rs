@@ -16,6 +16,7 @@ use super::{
 };
 use crate::model::backup::{Backup, BackupId, BackupStatus, CONTAINER, check_container, place_of};
 use crate::model::body::Fields;
+use crate::model::layer::Format;
 use crate::model::list::ListQuery;
 use crate::model::quota::Usage;
 use crate::model::snapshot::{Snapshot, SnapshotStatus};
@@ -134,6 +135,7 @@ async fn create_backup(cx: Cx, req: Req<CreateBackup>) -> Reply<CreateBackup> {
     })?;
     let of_snapshot = fields.uuid("snapshot_id").map_err(Fault::bad_request)?;
     let volume = volume_by_id(&cx, rules::CreateBackup, &id).await?;
+    check_plain(&volume)?;
     let snapshot = match of_snapshot {
         Some(of_snapshot) => {
             let found = snapshot_by_id(&cx, rules::GetSnapshot, &of_snapshot).await?;
@@ -151,6 +153,18 @@ async fn create_backup(cx: Cx, req: Req<CreateBackup>) -> Reply<CreateBackup> {
     };
     let backup = write(&cx, (&volume, snapshot), (owner, wish)).await?;
     Ok(Json(json!({ "backup": brief(&cx, &backup) })))
+}
+
+/// What is encrypted stays so: a backup lies elsewhere.
+pub(crate) fn check_plain(volume: &Volume) -> Result<(), Fault> {
+    if volume.format == Format::Luks {
+        return Err(invalid_volume(format!(
+            "Volume {} is encrypted, and backups are not. Make a snapshot of it, or have a server that uses it back up what is \
+             in it.",
+            volume.id
+        )));
+    }
+    Ok(())
 }
 
 fn allowed(volume: &Volume, force: bool) -> Result<(), Fault> {
@@ -197,6 +211,7 @@ async fn write(
     requested.map_err(|why| busy("backup", id.as_str(), why))?;
     let now = volumes::find_in(&mut tx, &volume.id).await?;
     let now = now.ok_or_else(|| no_volume(volume.id.as_str()))?;
+    check_plain(&now)?;
     let mut snapshot = match snapshot {
         Some(seen) => {
             let found = snapshots::find_in(&mut tx, &seen.id).await?;

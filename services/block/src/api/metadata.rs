@@ -222,16 +222,3 @@ async fn remove_image(cx: Cx, req: Req<RemoveImageMetadata>) -> Reply<RemoveImag
     tx.commit().await?;
     Ok(Empty)
 }
-
-endpoint! {
-    /// Show how a volume is encrypted: none is.
-    ShowEncryption: GET "/v3/{project_id}/volumes/{id}/encryption" => 200,
-    policy: Loaded<rules::EncryptionMetadata>,
-    path: ItemPath,
-    reply: Json<Value>,
-    handler: show_encryption,
-}
-async fn show_encryption(cx: Cx, req: Req<ShowEncryption>) -> Reply<ShowEncryption> {
-    volume(&cx, rules::EncryptionMetadata, &req.path).await?;
-    Ok(Json(json!({ "encryption_key_id": null })))
-}

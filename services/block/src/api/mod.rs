@@ -26,11 +26,13 @@ mod snapshot_metadata;
 mod snapshots;
 mod transfers;
 mod type_access;
+mod type_encryption;
 mod type_specs;
 mod types;
 mod versions;
 mod volume_actions;
 mod volume_create;
+mod volume_key;
 mod volume_upload;
 mod volume_view;
 mod volumes;
@@ -57,6 +59,7 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         attachments::ListAttachments,
         attachments::ListAttachmentsDetail,
         attachments::ShowAttachment,
+        volume_key::ShowVolumeKey,
         attachments::UpdateAttachment,
         backup_actions::ExportBackup,
         backup_actions::ForceDeleteBackup,
@@ -119,7 +122,8 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         metadata::RemoveImageMetadata,
         metadata::ReplaceMetadata,
         metadata::SetImageMetadata,
-        metadata::ShowEncryption,
+        volume_key::ShowEncryption,
+        volume_key::ShowEncryptionItem,
         metadata::ShowImageMetadata,
         metadata::ShowMetadata,
         metadata::ShowMetadataItem,
@@ -187,8 +191,12 @@ pub(crate) fn endpoints() -> Endpoints<Svc> {
         type_specs::DeleteExtraSpec,
         type_specs::ListExtraSpecs,
         type_specs::ShowExtraSpec,
-        type_specs::ShowTypeEncryption,
         type_specs::UpdateExtraSpec,
+        type_encryption::CreateTypeEncryption,
+        type_encryption::DeleteTypeEncryption,
+        type_encryption::ShowTypeEncryption,
+        type_encryption::ShowTypeEncryptionItem,
+        type_encryption::UpdateTypeEncryption,
         types::CreateType,
         types::DeleteType,
         types::ListTypes,

@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::fault::{busy, invalid_input, invalid_volume, no_volume};
 use super::{ItemPath, volume};
 use crate::model::body::Fields;
+use crate::model::encryption::is_same;
 use crate::model::qos::Qos;
 use crate::model::volume::Status;
 use crate::ops::{self, Asked};
 use crate::rules;
-use crate::store::{qos, types, volumes as rows};
+use crate::store::{encryption, qos, types, volumes as rows};
 
 endpoint! {
     /// Give a volume another type.
@@ -71,6 +72,14 @@ async fn retype_volume(cx: crate::Cx, req: Req<RetypeVolume>) -> Reply<RetypeVol
             "Retype needs volume to be in available or in-use state, not be part of an active migration or a consistency \
              group, requested type has to be different that the one from the volume, and for in-use volumes front-end qos \
              specs cannot change.",
+        ));
+    }
+    let before = encryption::of_type_in(&mut tx, &now.type_id).await?;
+    let after = encryption::of_type_in(&mut tx, &kind.id).await?;
+    if !is_same(before.as_ref(), after.as_ref()) {
+        return Err(invalid_input(
+            "Retype cannot change how a volume is encrypted. Make a volume of the other type, and copy what is in this one \
+             within a server.",
         ));
     }
     if now.status == Status::InUse {

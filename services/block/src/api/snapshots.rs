@@ -174,7 +174,7 @@ fn wrong_status(volume: &Volume, force: bool) -> Fault {
 
 pub(crate) async fn allowed(cx: &Cx, volume: &Volume, force: bool) -> Result<(), Fault> {
     match volume.status {
-        Status::Available => Ok(()),
+        Status::Available => super::volume_create::copyable(cx, volume).await,
         Status::InUse if force => super::volume_create::copyable(cx, volume).await,
         _other => Err(wrong_status(volume, force)),
     }

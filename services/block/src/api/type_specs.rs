@@ -56,21 +56,6 @@ fn no_spec(id: &str, key: &str) -> Fault {
 }
 
 endpoint! {
-    /// Show how volumes of a type are encrypted: none are. `volume type list --encryption-type` asks this of every type.
-    ShowTypeEncryption: GET "/v3/{project_id}/types/{id}/encryption" => 200,
-    policy: rules::TypeEncryption,
-    path: ItemPath,
-    reply: Json<Value>,
-    handler: show_encryption,
-}
-async fn show_encryption(cx: Cx, req: Req<ShowTypeEncryption>) -> Reply<ShowTypeEncryption> {
-    at_project(&cx, &req.path.project_id)?;
-    let project = project_of(&cx, &req.path.project_id);
-    usable_type(&cx, &project, &req.path.id).await?;
-    Ok(Json(json!({})))
-}
-
-endpoint! {
     /// List the extra specs of a volume type.
     ListExtraSpecs: GET "/v3/{project_id}/types/{id}/extra_specs" => 200,
     policy: rules::ListExtraSpecs,

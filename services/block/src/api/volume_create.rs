@@ -25,6 +25,8 @@ use crate::peers::Image;
 use crate::store::{backends, backups, groups, layers, metadata, quota, snapshots, types, volumes};
 use crate::{Cx, rules};
 
+mod encrypted;
+
 const KEYS: &[&str] = &[
     "name",
     "description",
@@ -326,7 +328,8 @@ async fn usable_source(cx: &Cx, volume: &Volume) -> Result<(), Fault> {
 
 /// Refuses a copy of a volume that is being written where the file system cannot make one.
 pub(crate) async fn copyable(cx: &Cx, volume: &Volume) -> Result<(), Fault> {
-    if volume.status == Status::Available {
+    let encrypted = volume.format == Format::Luks;
+    if volume.status == Status::Available && !encrypted {
         return Ok(());
     }
     let backend = match &volume.backend {
@@ -335,6 +338,13 @@ pub(crate) async fn copyable(cx: &Cx, volume: &Volume) -> Result<(), Fault> {
     };
     if backend.is_some_and(|backend| backend.reflink) {
         return Ok(());
+    }
+    if encrypted {
+        return Err(invalid_volume(format!(
+            "Volume {} is encrypted, and the file system of its back end cannot copy it as it is (XFS and btrfs can). Let an \
+             administrator have the back end's folder on one of these, or copy what is in the volume within a server.",
+            volume.id
+        )));
     }
     Err(invalid_volume(format!(
         "Volume {} is in use, and the file system of its back end cannot copy a file that is being written (XFS and btrfs \
@@ -577,6 +587,7 @@ pub(crate) async fn write_in(
             volume.layer = Some(layer.id);
         }
     }
+    encrypted::settle(cx, tx, (&mut volume, &from)).await?;
     if let Some(group) = &volume.group_id {
         // Gone or going since it was looked at.
         let sql =

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::fault::{busy, from_peer, invalid_input, invalid_volume, no_volume};
 use super::{ItemPath, volume};
 use crate::model::body::Fields;
+use crate::model::layer::Format;
 use crate::model::volume::{Status, Volume};
 use crate::ops::{self, Asked};
 use crate::peers::is_property;
@@ -123,8 +124,21 @@ fn wish(cx: &Cx, body: &Value) -> Result<Wish, Fault> {
     })
 }
 
+/// What is encrypted stays so: an image would be readable by whoever may read the image.
+fn check_plain(volume: &Volume) -> Result<(), Fault> {
+    if volume.format == Format::Luks {
+        return Err(invalid_volume(format!(
+            "Volume {} is encrypted, and an image of it would not be. Copy what is to be in the image to a volume of a type \
+             without encryption, within a server, and make the image of that.",
+            volume.id
+        )));
+    }
+    Ok(())
+}
+
 /// A volume in use is being written: no image of it would be whole (Cinder's `enable_force_upload` is off, too).
 fn check(volume: &Volume) -> Result<(), Fault> {
+    check_plain(volume)?;
     if volume.status != Status::Available {
         return Err(invalid_volume(format!(
             "Volume {} status must be available, but current status is: {}.",

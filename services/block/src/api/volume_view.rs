@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::links;
 use crate::model::attachment::{AttachStatus, Attachment};
 use crate::model::backend::Backend;
+use crate::model::layer::Format;
 use crate::model::volume::{Metadata, Volume};
 use crate::store::{attachments, backends, metadata, types};
 use crate::{Cx, rules};
@@ -59,7 +60,7 @@ impl Around {
             "links": links(cx, volume.owner.project_id.as_str(), &format!("volumes/{id}")),
             "user_id": volume.owner.user_id,
             "bootable": volume.bootable.to_string(),
-            "encrypted": false,
+            "encrypted": volume.format == Format::Luks,
             "replication_status": null,
             "consistencygroup_id": null,
             "group_id": volume.group_id,

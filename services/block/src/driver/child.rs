@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use nephos_runtime::Clock;
 use serde_json::Value;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::DriverError;
+use crate::model::encryption::{Luks, Passphrase};
 use crate::model::layer::Format;
 
 /// Address space and processor time of a child that only looks or writes a header.
@@ -287,6 +288,103 @@ pub(crate) async fn extract(
     let done = qemu_img(&args, LARGE, (LARGE_WITHIN, clock)).await?;
     done.map(|_nothing| ())
         .map_err(|why| refused("read", from, &why))
+}
+
+/// The object by which a child has the key that comes through its input.
+const KEY: &str = "secret,id=k,file=/proc/self/fd/0";
+/// How long opening a disk may take to try a key, in milliseconds: a key of 256 random bits is not guessed.
+const TRY_MS: u32 = 10;
+
+/// So often a child measures the processor again.
+const MEASURES: u32 = 20;
+
+/// Makes an encrypted disk.
+pub(crate) async fn create_luks(
+    (path, size_bytes): (&Path, u64),
+    luks: &Luks,
+    (key, clock): (&Passphrase, &Clock),
+) -> Result<(), DriverError> {
+    let (iv, hash) = match luks.iv.split_once(':') {
+        Some((iv, hash)) => (iv, format!(",ivgen-hash-alg={hash}")),
+        None => (luks.iv.as_str(), String::new()),
+    };
+    let options = format!(
+        "key-secret=k,cipher-alg={},cipher-mode={},ivgen-alg={iv}{hash},iter-time={TRY_MS}",
+        luks.cipher, luks.mode
+    );
+    let size = size_bytes.to_string();
+    let args = [
+        OsStr::new("create"),
+        OsStr::new("-q"),
+        OsStr::new("--object"),
+        OsStr::new(KEY),
+        OsStr::new("-f"),
+        OsStr::new("luks"),
+        OsStr::new("-o"),
+        OsStr::new(&options),
+        path.as_os_str(),
+        OsStr::new(&size),
+    ];
+    let mut tries = 0;
+    loop {
+        match with_key(&args, SMALL, (key, SMALL_WITHIN, clock)).await? {
+            Ok(()) => return Ok(()),
+            // It measures how fast the processor is, and where that counts in large steps it sometimes sees none.
+            Err(why) if why.contains("accurate CPU usage") && tries < MEASURES => tries += 1,
+            Err(why) => return Err(refused("make", path, &why)),
+        }
+    }
+}
+
+/// Writes a raw disk into an encrypted one that is there, and at least as large.
+pub(crate) async fn encrypt(
+    from: &Path,
+    to: &Path,
+    (key, clock): (&Passphrase, &Clock),
+) -> Result<(), DriverError> {
+    // A comma ends a value, two are one.
+    let name = to.display().to_string().replace(',', ",,");
+    let image = format!("driver=luks,key-secret=k,file.driver=file,file.filename={name}");
+    let args = [
+        OsStr::new("convert"),
+        OsStr::new("-q"),
+        OsStr::new("--object"),
+        OsStr::new(KEY),
+        OsStr::new("-n"),
+        OsStr::new("-f"),
+        OsStr::new("raw"),
+        OsStr::new("--target-image-opts"),
+        from.as_os_str(),
+        OsStr::new(&image),
+    ];
+    let done = with_key(&args, LARGE, (key, LARGE_WITHIN, clock)).await?;
+    done.map_err(|why| refused("encrypt", to, &why))
+}
+
+/// Runs a child that reads a key from its input.
+async fn with_key(
+    args: &[&OsStr],
+    limits: [&str; 2],
+    (key, within, clock): (&Passphrase, Duration, &Clock),
+) -> Result<Result<(), String>, DriverError> {
+    let broken =
+        |cause: std::io::Error| DriverError::Failed(format!("cannot run qemu-img: {cause}"));
+    let mut child = command(args, limits)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(broken)?;
+    if let Some(mut input) = child.stdin.take() {
+        // A child that ended at once says itself why.
+        let _taken = input.write_all(key.0.as_bytes()).await;
+    }
+    let output = clock.timeout(within, child.wait_with_output()).await;
+    let output = output.ok_or_else(late)?.map_err(broken)?;
+    if output.status.success() {
+        return Ok(Ok(()));
+    }
+    Ok(Err(complaint(&output.stderr)))
 }
 
 fn refused(what: &str, path: &Path, why: &str) -> DriverError {

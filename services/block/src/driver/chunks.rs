@@ -64,6 +64,7 @@ impl Driver {
         let found = match format {
             Format::Raw => blocking(move || next_in_file(&path, from)).await?,
             Format::Qcow2 => child::next_data(&path, (from, end), &self.clock).await?,
+            Format::Luks => return Err(DriverError::Refused("it is encrypted".to_owned())),
         };
         Ok(found.filter(|at| *at < end))
     }
@@ -76,6 +77,9 @@ impl Driver {
         owner: &str,
     ) -> Result<Window, DriverError> {
         let path = self.path(name);
+        if format == Format::Luks {
+            return Err(DriverError::Refused("it is encrypted".to_owned()));
+        }
         if format == Format::Raw {
             return Ok(Window {
                 path,

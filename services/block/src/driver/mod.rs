@@ -10,6 +10,7 @@ mod child;
 mod chunks;
 mod export;
 pub(crate) mod images;
+pub(crate) mod luks;
 pub(crate) mod targets;
 
 use std::fs::{File, OpenOptions};
@@ -126,11 +127,12 @@ impl Driver {
 
     /// Whether a file that is there may be written so. Any bytes may be a raw disk's: only a qcow2 file can be told.
     pub(crate) fn fits(&self, name: &str, format: Format) -> bool {
-        let mut begin = [0; 4];
+        let mut begin = [0; 6];
         let read = File::open(self.path(name)).and_then(|mut file| file.read_exact(&mut begin));
         match format {
             Format::Raw => true,
-            Format::Qcow2 => read.is_ok() && begin == *b"QFI\xfb",
+            Format::Qcow2 => read.is_ok() && begin.starts_with(b"QFI\xfb"),
+            Format::Luks => read.is_ok() && begin == *luks::MAGIC,
         }
     }
 
@@ -244,13 +246,16 @@ impl Driver {
     ) -> Result<(Format, Option<LayerId>), DriverError> {
         let base = layer.file();
         if !self.reflink() {
+            if layer.format == Format::Luks {
+                return Err(DriverError::Refused(luks::NO_COPY.to_owned()));
+            }
             self.overlay((&base, layer.format), to, size_bytes).await?;
             return Ok((Format::Qcow2, Some(layer.id.clone())));
         }
         // A raw copy is its own; one of an overlay stands where that stands.
         let at_least = match layer.format {
             Format::Raw => size_bytes,
-            Format::Qcow2 => 0,
+            Format::Qcow2 | Format::Luks => 0,
         };
         self.reflink_to(&base, to, at_least).await?;
         self.grow(to, layer.format, size_bytes).await?;
@@ -307,6 +312,7 @@ impl Driver {
                 .await
             }
             Format::Qcow2 => child::grow(&path, size_bytes, &self.clock).await,
+            Format::Luks => blocking(move || luks::grow(&path, size_bytes)).await,
         }
     }
 

@@ -149,19 +149,25 @@ pub(crate) fn connection(
 ) -> Option<Value> {
     attachment.host.as_ref()?;
     let mode = attachment.mode.as_str();
+    let encrypted = volume.format == Format::Luks;
+    // What is encrypted is opened byte for byte, and then with its key.
+    let format = match volume.format {
+        Format::Qcow2 => "qcow2",
+        Format::Raw | Format::Luks => "raw",
+    };
     if place.local {
         let path = format!("{}/{}", place.folder, volume.file());
         return Some(json!({
             "driver_volume_type": "local",
             "data": {
-                "device_path": path, "format": volume.format.as_str(), "volume_id": volume.id,
-                "access_mode": mode, "encrypted": false,
+                "device_path": path, "format": format, "volume_id": volume.id,
+                "access_mode": mode, "encrypted": encrypted,
             },
         }));
     }
     let portal = place.portal?;
     let (user, secret) = attachment.chap.as_ref()?;
-    if volume.format != Format::Raw {
+    if volume.format == Format::Qcow2 {
         return None;
     }
     Some(json!({
@@ -169,7 +175,7 @@ pub(crate) fn connection(
         "data": {
             "target_discovered": false, "target_portal": portal, "target_iqn": target_name(&attachment.id),
             "target_lun": 1, "auth_method": "CHAP", "auth_username": user, "auth_password": secret,
-            "volume_id": volume.id, "access_mode": mode, "encrypted": false,
+            "volume_id": volume.id, "access_mode": mode, "encrypted": encrypted,
         },
     }))
 }

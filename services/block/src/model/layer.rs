@@ -12,6 +12,8 @@ pub enum Format {
     Raw,
     /// QEMU's own, over a layer or alone.
     Qcow2,
+    /// Encrypted (LUKS, version 1), alone: the bytes behind its header are the disk's, as many as those.
+    Luks,
 }
 
 impl Format {
@@ -21,6 +23,7 @@ impl Format {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
+            Self::Luks => "luks",
         }
     }
 
@@ -30,6 +33,7 @@ impl Format {
         match word {
             "raw" => Some(Self::Raw),
             "qcow2" => Some(Self::Qcow2),
+            "luks" => Some(Self::Luks),
             _other => None,
         }
     }

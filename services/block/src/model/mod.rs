@@ -4,6 +4,7 @@ pub(crate) mod attachment;
 pub(crate) mod backend;
 pub(crate) mod backup;
 pub(crate) mod body;
+pub(crate) mod encryption;
 pub(crate) mod group;
 pub(crate) mod layer;
 pub(crate) mod list;

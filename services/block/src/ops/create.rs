@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::layer::{self, Made};
 use super::{Asked, SOON, driver, refused, tell};
 use crate::model::backend::{Wish, choose};
+use crate::model::encryption::{Luks, Passphrase};
 use crate::model::layer::{Format, Layer, LayerState};
 use crate::model::message::Event;
 use crate::model::volume::{Status, Volume, VolumeId};
-use crate::store::{backends, layers, types, volumes};
+use crate::store::{backends, encryption, layers, types, volumes};
 use crate::{Incoming, Svc};
 
 /// What a volume is made from.
@@ -149,14 +150,31 @@ async fn empty(
     (backend, then): (&str, Status),
 ) -> Result<Next, StepError> {
     let driver = driver(cx, backend)?;
-    if let Err(why) = driver
-        .create_empty(&volume.file(), volume.size_bytes())
-        .await
-    {
+    let (file, size) = (volume.file(), volume.size_bytes());
+    let made = match volume.format {
+        Format::Luks => {
+            let (luks, key) = encrypted(cx, volume).await?;
+            driver.create_encrypted((&file, size), &luks, &key).await
+        }
+        Format::Raw | Format::Qcow2 => driver.create_empty(&file, size).await,
+    };
+    if let Err(why) = made {
         return give_up(cx, volume, &why, 500).await;
     }
     crash_point!("create.file");
-    finish(cx, volume, (Format::Raw, None), then).await
+    finish(cx, volume, (volume.format, None), then).await
+}
+
+/// How a volume is to be encrypted, and what opens it.
+async fn encrypted(cx: &OpCx<Svc>, volume: &Volume) -> Result<(Luks, Passphrase), StepError> {
+    let lost = |why: String| StepError::Permanent(format!("The volume cannot be encrypted: {why}"));
+    let of_type = encryption::of_type(cx.db(), &volume.type_id).await?;
+    let of_type = of_type.ok_or_else(|| lost("its type does not say how.".to_owned()))?;
+    let luks = of_type.luks().map_err(lost)?;
+    let key = encryption::key(cx.db(), &volume.id).await?;
+    let key = key.ok_or_else(|| lost("its key is gone.".to_owned()))?;
+    let key = cx.service().open_key(&volume.id, &key.sealed);
+    Ok((luks, key.map_err(|why| lost(why.to_string()))?))
 }
 
 /// Over the layer that the volume's row names.
@@ -178,6 +196,16 @@ async fn of_layer(cx: &OpCx<Svc>, volume: &Volume) -> Result<Next, StepError> {
 async fn place(cx: &OpCx<Svc>, volume: &Volume, layer: &Layer) -> Result<Next, StepError> {
     let driver = driver(cx, &layer.backend)?;
     let size = volume.size_bytes().max(layer.size_bytes);
+    if volume.format == Format::Luks && layer.format != Format::Luks {
+        let (luks, key) = encrypted(cx, volume).await?;
+        let to = (volume.file(), size);
+        let made = driver.encrypt(layer, (&to.0, to.1), (&luks, &key)).await;
+        if let Err(why) = made {
+            return give_up(cx, volume, &why, 500).await;
+        }
+        crash_point!("create.encrypted");
+        return finish(cx, volume, (Format::Luks, None), Status::Available).await;
+    }
     let (format, below) = match driver.copy(layer, (&volume.file(), size)).await {
         Ok(made) => made,
         Err(why) => return give_up(cx, volume, &why, 500).await,

@@ -9,7 +9,7 @@ use super::{Asked, SOON, layer};
 use crate::Svc;
 use crate::model::quota::Usage;
 use crate::model::volume::{Status, Volume, VolumeId};
-use crate::store::{backups, layers, quota, snapshots, volumes};
+use crate::store::{backups, encryption, layers, quota, snapshots, volumes};
 
 pub(crate) struct Delete;
 
@@ -79,6 +79,7 @@ impl Reconcile<Svc> for Delete {
         let usage = Usage::volume(volume.size_gib, &volume.type_id);
         quota::give_back(&mut tx, volume.owner.project_id.as_str(), &usage).await?;
         volumes::remove(&mut tx, &id).await?;
+        encryption::forget_key(&mut tx, &id).await?;
         tx.commit().await?;
         crash_point!("delete.row");
         cx.service().house_now();

@@ -76,6 +76,10 @@ pub(crate) async fn ensure_of_volume(cx: &OpCx<Svc>, id: &LayerId) -> Result<Mad
 
 async fn freeze(cx: &OpCx<Svc>, layer: Layer, volume: Volume) -> Result<Made, StepError> {
     let driver = driver(cx, &layer.backend)?;
+    if volume.format == Format::Luks {
+        // An overlay over it would not be encrypted.
+        return Ok(Made::No(DriverError::Refused(crate::NO_COPY.to_owned())));
+    }
     if volume.held_by.as_ref() != Some(&layer.id) {
         let mut tx = cx.write("hold").await?;
         if !volumes::hold(&mut tx, &volume.id, &layer.id).await? {

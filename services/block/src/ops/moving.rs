@@ -63,7 +63,12 @@ pub(crate) const RESET: &str =
 pub(crate) fn arrive(volume: &mut Volume, target: &Backend) {
     volume.backend = Some(target.name.clone());
     volume.zone.clone_from(&target.zone);
-    (volume.format, volume.layer) = (Format::Raw, None);
+    // What is encrypted was copied as it is.
+    volume.format = match volume.format {
+        Format::Luks => Format::Luks,
+        Format::Raw | Format::Qcow2 => Format::Raw,
+    };
+    volume.layer = None;
     volume.migration = Some("success".to_owned());
 }
 

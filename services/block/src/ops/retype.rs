@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::{Asked, SOON, moving, refused, tell};
 use crate::Svc;
 use crate::model::backend::{Backend, Wish, choose};
+use crate::model::encryption::is_same;
 use crate::model::message::Event;
 use crate::model::quota::Usage;
 use crate::model::volume::{Status, Volume, VolumeId};
 use crate::model::volume_type::VolumeType;
-use crate::store::{attachments, backends, layers, quota, types, volumes};
+use crate::store::{attachments, backends, encryption, layers, quota, types, volumes};
 
 pub(crate) struct Retype;
 
@@ -154,6 +155,16 @@ async fn turn(
         drop(tx);
         moving::forget(cx, volume, &target.name).await?;
         return fail(moving::RESET.to_owned());
+    }
+    // What the types say may be another thing than when it was asked for.
+    let before = encryption::of_type_in(&mut tx, &now.type_id).await?;
+    let after = encryption::of_type_in(&mut tx, &kind.id).await?;
+    if !is_same(before.as_ref(), after.as_ref()) {
+        drop(tx);
+        if let Some(target) = target {
+            moving::forget(cx, volume, &target.name).await?;
+        }
+        return fail("Volumes of the other type are encrypted in another way.".to_owned());
     }
     let by_type = |id: &str| Usage::of_type(now.size_gib, id);
     if let Err(over) = quota::take(&mut tx, project, &limits, &by_type(&kind.id)).await? {

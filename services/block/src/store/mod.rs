@@ -5,6 +5,7 @@ pub(crate) mod backends;
 pub(crate) mod backups;
 pub(crate) mod chains;
 pub(crate) mod check;
+pub(crate) mod encryption;
 pub(crate) mod group_snapshots;
 pub(crate) mod group_types;
 pub(crate) mod groups;

@@ -24,10 +24,12 @@ use super::{Agent, DesiredServers, Word, console};
 use crate::driver::{Answer, DriverError, ImageBytes, ImageSource};
 use crate::model::console::{ConsoleCall, KIND_CALL};
 use crate::model::disk::{DiskCall, KIND_DISK};
+use crate::model::guest_password::KIND_PASSWORD;
 use crate::model::spec::{
     ConsoleTail, ConsoleWish, GuestState, HOST_AWAY, HostInventory, ImageSpec, KIND_CONSOLE,
     KIND_HOST, KIND_SERVER, ObservedServer, Progress, ServerId, ServerSpec,
 };
+use crate::model::volume::VolumeKey;
 
 /// The service whose feed it is.
 const SERVICE: &str = "compute";
@@ -118,6 +120,7 @@ impl Binding {
         let mut asked = Asked::since(KIND_CONSOLE, young_after);
         let mut called = Asked::since(KIND_CALL, young_after);
         let mut carried = Asked::since(KIND_DISK, young_after);
+        let mut passwords = Asked::since(KIND_PASSWORD, young_after);
         let mut snapshots = Snapshots::default();
         let taken = client.follow(|desired| {
             snapshots.want(&self, &desired);
@@ -136,6 +139,7 @@ impl Binding {
             self.answer(asked.new_in(&desired));
             self.come(called.new_in(&desired));
             self.carry(carried.new_in(&desired));
+            self.set_passwords(passwords.new_in(&desired));
         });
         taken.await;
     }
@@ -455,6 +459,22 @@ impl ImageSource for ImageService {
             })?;
             let chunks = chunks.map(|chunk| chunk.map_err(|why| why.to_string()));
             Ok(chunks.boxed())
+        }
+        .boxed()
+    }
+
+    fn volume_key<'a>(&'a self, server: &'a ServerId, volume: &'a str) -> Answer<'a, VolumeKey> {
+        async move {
+            let target = format!("/host/v1/servers/{server}/volumes/{volume}/key");
+            let asked = self.0.get(SERVICE, target).as_service().send().await;
+            let key = asked.and_then(|answer| answer.json());
+            key.map_err(|why| {
+                let words = format!("what opens volume {volume} is not told: {why}");
+                match why.is_transient() {
+                    true => DriverError::Unavailable(words),
+                    false => DriverError::Failed(words),
+                }
+            })
         }
         .boxed()
     }

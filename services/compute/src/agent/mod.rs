@@ -9,6 +9,7 @@ pub mod apply;
 mod asked;
 mod console;
 pub mod feed;
+mod passwords;
 pub mod plan;
 pub mod report;
 mod schedule;
@@ -31,6 +32,7 @@ pub use self::report::Reports;
 use self::schedule::{Done, Schedule};
 use crate::driver::{Driver, DriverError, Pipe};
 use crate::model::console::ConsoleKind;
+use crate::model::guest_password::{GuestPassword, PasswordSeen};
 use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{HostInventory, ImageHash, KIND_SERVER, ServerId, ServerSpec};
 
@@ -193,6 +195,18 @@ impl Agent {
         max_bytes: u64,
     ) -> Result<Vec<u8>, DriverError> {
         self.worker.driver.console_output(server, max_bytes).await
+    }
+
+    /// Gives an account in a running guest another password.
+    ///
+    /// # Errors
+    /// When the hypervisor does not answer.
+    pub async fn set_password(
+        &self,
+        server: &ServerId,
+        password: &GuestPassword,
+    ) -> Result<PasswordSeen, DriverError> {
+        self.worker.driver.set_password(server, password).await
     }
 
     /// Opens a console of a running server.

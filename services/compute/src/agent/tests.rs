@@ -58,6 +58,7 @@ fn spec(n: u32, generation: i64, want: Want) -> ServerSpec {
         }],
         config_drive: Some(ConfigDrive { files: drive }),
         console: ConsoleSpec::default(),
+        guest_agent: false,
         live: None,
         labels: Labels {
             name: format!("server-{n}"),

@@ -2,7 +2,7 @@
 
 use nephos_api::{Empty, Fault, Hosts, Json, Reply, Req, endpoint};
 use nephos_db::Tx;
-use nephos_ops::EnqueueError;
+use nephos_ops::{EnqueueError, feed};
 use nephos_types::Timestamp;
 use nephos_types::feed::{FeedPage, Known, Observed};
 use serde::Deserialize;
@@ -10,9 +10,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Cx, asked};
+use super::{Cx, asked, fault};
 use crate::model::snapshot::{KIND_SNAPSHOT, SnapshotWish};
-use crate::model::spec::{HOST_AWAY, HostInventory, ImageId, KIND_HOST, KIND_SERVER, ServerSpec};
+use crate::model::spec::{
+    HOST_AWAY, HostInventory, ImageId, KIND_HOST, KIND_SERVER, ServerId, ServerSpec,
+};
 use crate::ops::observe::Report;
 use crate::{ops, rules, store};
 
@@ -197,6 +199,44 @@ async fn image_is_brought(cx: Cx, req: Req<ImageIsBrought>) -> Reply<ImageIsBrou
     Err(Fault::not_found(format!(
         "Host {host} brings no data of image {image}."
     )))
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeyPath {
+    id: ServerId,
+    volume: String,
+}
+
+endpoint! {
+    /// Tell a host what opens an encrypted volume of a server that is to be there.
+    HostVolumeKey: GET "/host/v1/servers/{id}/volumes/{volume}/key" => 200,
+    policy: Hosts<rules::HostFeed>,
+    path: KeyPath,
+    reply: Json<Value>,
+    handler: host_volume_key,
+}
+
+/// The block service is asked each time: nothing of it is kept here.
+async fn host_volume_key(cx: Cx, req: Req<HostVolumeKey>) -> Reply<HostVolumeKey> {
+    let KeyPath { id, volume } = req.path;
+    let host = cx.host(None)?.as_str().to_owned();
+    let none = || {
+        Fault::not_found(format!(
+            "No server {id} with volume {volume} is to be on host {host}."
+        ))
+    };
+    let told = feed::published(cx.db(), ops::place(&host, &id)).await?;
+    let server = super::server(&cx, &id).await?;
+    let (_told, server) = told.zip(server).ok_or_else(none)?;
+    let mut volumes = server.volumes.iter();
+    let found = volumes.find(|one| one.volume_id == volume && !volume.is_empty());
+    let attachment = found.and_then(|found| found.attachment_id.as_ref());
+    let attachment = attachment.ok_or_else(none)?;
+    let project = server.project_id.as_str();
+    let key = cx.siblings.volume_key(project, attachment).await;
+    let key = key.map_err(|why| fault::from_peer(&why))?;
+    let key = serde_json::to_value(key).map_err(|why| Fault::internal(why.to_string()))?;
+    Ok(Json(key))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -103,6 +103,8 @@ pub enum Verb {
     Plug,
     /// `ensure_volume`, `ask_to_unplug_volume`, `ensure_volume_size`.
     Volume,
+    /// `set_password`.
+    Password,
     /// `take_snapshot`, `open_snapshot`, `remove_snapshot`.
     Snapshot,
     /// `give_up_snapshots`.
@@ -149,6 +151,8 @@ struct Guest {
     mark: Mark,
     console: Vec<u8>,
     is_deaf: bool,
+    /// By account.
+    passwords: BTreeMap<String, String>,
     export: Option<i64>,
     /// Images whose data lies ready.
     snapshots: BTreeSet<ImageId>,
@@ -272,6 +276,15 @@ impl World {
                 host.withheld_taps.remove(tap);
             }
         });
+    }
+
+    /// The password that an account of a guest was given last.
+    #[must_use]
+    pub fn password(&self, host: &str, server: &ServerId, account: &str) -> Option<String> {
+        self.with(host, |host| {
+            let guest = host.servers.get(server)?;
+            guest.passwords.get(account).cloned()
+        })?
     }
 
     /// What there is on a host, for tests and `fsck`.

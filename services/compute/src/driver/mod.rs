@@ -22,13 +22,14 @@ use tokio::sync::Notify;
 
 use crate::model::console::ConsoleKind;
 use crate::model::disk::Export;
+use crate::model::guest_password::{GuestPassword, PasswordSeen};
 use crate::model::live::LiveSeen;
 use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{
     ConfigDrive, GuestState, HostInventory, ImageHash, ImageSpec, PortId, PortSpec, ServerId,
     ServerSpec, VncAddress,
 };
-use crate::model::volume::VolumeSpec;
+use crate::model::volume::{VolumeKey, VolumeSpec};
 
 /// What a verb answers.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, DriverError>>;
@@ -154,6 +155,13 @@ pub trait Driver: Send + Sync {
     /// Opens a console of a running guest. It is closed when it is dropped.
     fn open_console<'a>(&'a self, server: &'a ServerId, kind: ConsoleKind) -> Answer<'a, Pipe>;
 
+    /// Has QEMU's agent in a running guest give an account another password. Done again, it does no harm.
+    fn set_password<'a>(
+        &'a self,
+        server: &'a ServerId,
+        password: &'a GuestPassword,
+    ) -> Answer<'a, PasswordSeen>;
+
     /// What the host has and is.
     fn inventory(&self) -> Answer<'_, HostInventory>;
 
@@ -198,6 +206,12 @@ pub trait ImageSource: Send + Sync {
     /// The disk of a server that comes from another host, from a byte on.
     fn open_disk<'a>(&'a self, server: &'a ServerId, from: u64) -> Answer<'a, ImageBytes> {
         let why = format!("no disk of server {server} comes from here, from byte {from} on");
+        Box::pin(std::future::ready(Err(DriverError::Refused(why))))
+    }
+
+    /// What opens an encrypted volume of a server that is to be here.
+    fn volume_key<'a>(&'a self, server: &'a ServerId, volume: &'a str) -> Answer<'a, VolumeKey> {
+        let why = format!("nobody here knows what opens volume {volume} of server {server}");
         Box::pin(std::future::ready(Err(DriverError::Refused(why))))
     }
 }

@@ -5,6 +5,7 @@ pub mod disk;
 pub mod extra_specs;
 pub mod flavor;
 pub mod guest_data;
+pub mod guest_password;
 pub mod keypair;
 pub mod live;
 pub mod migration;

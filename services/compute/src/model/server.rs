@@ -483,6 +483,7 @@ impl Server {
             config_drive,
             live: None,
             console: spec::ConsoleSpec::default(),
+            guest_agent: super::guest_password::has_agent(&self.image),
             labels: spec::Labels {
                 name: self.name.clone(),
                 project_id: self.project_id.to_string(),

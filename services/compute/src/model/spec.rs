@@ -97,6 +97,9 @@ pub struct ServerSpec {
     /// Consoles.
     #[serde(default)]
     pub console: ConsoleSpec,
+    /// Whether QEMU's agent in the guest has a channel to the host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guest_agent: bool,
     /// The guest comes here, or goes from here, while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveWish>,

@@ -87,6 +87,16 @@ pub struct Connection {
     /// How fast it may be read and written: libvirt's names with bytes or operations a second.
     #[serde(default)]
     pub limits: BTreeMap<String, u64>,
+    /// Whether it is encrypted (LUKS). What opens it, a host asks for when it opens it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub encrypted: bool,
+}
+
+/// What opens an encrypted volume, as a host is told when it asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeKey {
+    /// The key.
+    pub key: Password,
 }
 
 /// What the block service may limit (nova.virt.libvirt.volume `get_config`).
@@ -277,6 +287,7 @@ mod tests {
                 },
                 read_only: false,
                 limits: BTreeMap::new(),
+                encrypted: false,
             }),
             ..Volume::default()
         }

@@ -27,6 +27,7 @@ mod release;
 pub(crate) mod resize;
 pub(crate) mod revert;
 mod room;
+pub(crate) mod set_password;
 pub(crate) mod snapshot;
 mod volumes;
 pub(crate) mod watch;
@@ -53,6 +54,8 @@ pub(crate) const FEED: &str = "compute.feed";
 pub(crate) const CONSOLES: &str = "compute.consoles";
 /// Whoever waits for a server's volumes listens here.
 pub(crate) const VOLUMES: &str = "compute.volumes";
+/// Whoever waits until a password is set listens here.
+pub(crate) const PASSWORDS: &str = "compute.passwords";
 /// Whoever waits for a server's ports listens here.
 pub(crate) const PORTS: &str = "compute.ports";
 
@@ -77,6 +80,7 @@ pub(crate) fn reconcilers() -> Reconcilers<Compute> {
         .with(attachment::Attachment)
         .with(snapshot::Snapshot)
         .with(discard_image::DiscardImage)
+        .with(set_password::SetPassword)
 }
 
 /// Who asked for work, and when.
@@ -143,14 +147,18 @@ pub(crate) async fn supersede(
     asked: Asked<'_>,
     work: Work<'_>,
 ) -> Result<(), EnqueueError> {
-    if let Some(live) = nephos_ops::live_in(tx, work.server.as_str()).await?
-        && live.kind == snapshot::Snapshot::KIND
-    {
+    if let Some(live) = nephos_ops::live_in(tx, work.server.as_str()).await? {
         let why = format!(
             "It came to nothing: {} was asked for meanwhile.",
             work.action
         );
-        snapshot::give_up(tx, asked.now, &live, &why).await?;
+        match live.kind.as_str() {
+            snapshot::Snapshot::KIND => snapshot::give_up(tx, asked.now, &live, &why).await?,
+            set_password::SetPassword::KIND => {
+                set_password::give_up(tx, asked.now, &live, &why).await?;
+            }
+            _other => {}
+        }
     }
     history(tx, asked, &work).await?;
     nephos_ops::supersede(tx, asked.now, new(asked, &work))

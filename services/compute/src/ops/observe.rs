@@ -9,6 +9,7 @@ use nephos_types::feed::Observed;
 use nephos_types::{Timestamp, Wake};
 
 use super::{CONSOLES, OPS, snapshot};
+use crate::model::guest_password::KIND_PASSWORD;
 use crate::model::server::{Server, VmState, power};
 use crate::model::snapshot::KIND_SNAPSHOT;
 use crate::model::spec::{GuestState, KIND_CONSOLE, KIND_SERVER, ObservedServer, Progress};
@@ -141,7 +142,8 @@ async fn concerned<'a>(
 fn is_waited_for(seen: &Observed) -> bool {
     let guest = serde_json::from_value::<ObservedServer>(seen.detail.clone());
     let under_way = guest.is_ok_and(|guest| guest.progress.is_under_way() && !says_where(&guest));
-    (seen.kind == KIND_SERVER && !under_way) || seen.kind == KIND_SNAPSHOT
+    (seen.kind == KIND_SERVER && !under_way)
+        || [KIND_SNAPSHOT, KIND_PASSWORD].contains(&seen.kind.as_str())
 }
 
 /// Whether it is the host's word for where a guest may be brought, or that one has come.

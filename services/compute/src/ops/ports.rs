@@ -195,10 +195,11 @@ pub(super) async fn release(
         if given {
             unbind(cx, server, port).await?;
         } else {
-            cx.siblings
-                .remove_port(&port.id)
-                .await
-                .map_err(step_error)?;
+            match cx.siblings.remove_port(&port.id).await {
+                // It has become part of something else meanwhile (a trunk): whoever did that has it now.
+                Err(why) if why.is_conflict() => unbind(cx, server, port).await?,
+                removed => removed.map_err(step_error)?,
+            }
         }
         crash_point!("port.released");
     }

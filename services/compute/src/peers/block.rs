@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::{Siblings, absent_is_fine, encoded};
 use crate::model::server::Server;
-use crate::model::volume::{self, Connection, LIMITS, Origin, Password, Source, Volume, Way};
+use crate::model::volume::{
+    self, Connection, LIMITS, Origin, Password, Source, Volume, VolumeKey, Way,
+};
 
 const BLOCK: &str = "block";
 const VERSION: &str = "volume 3.44";
@@ -208,6 +210,18 @@ impl Siblings {
         connection(connector.host, &info).map_err(strange)
     }
 
+    /// What opens the volume of a relation that has a host.
+    pub(crate) async fn volume_key(
+        &self,
+        project: &str,
+        attachment: &str,
+    ) -> Result<VolumeKey, PeerError> {
+        let target = format!("/v3/{project}/attachments/{}/key", encoded(attachment));
+        let call = self.peers.get(BLOCK, target).version(VERSION);
+        let answer: Value = call.as_service().send().await?.json()?;
+        serde_json::from_value(answer).map_err(|why| unreadable(&why))
+    }
+
     /// Says that the server uses the volume.
     pub(crate) async fn complete_attachment(
         &self,
@@ -301,6 +315,7 @@ fn connection(host: &str, info: &Value) -> Result<Connection, String> {
         path,
         read_only: mode == Some("ro"),
         limits: limits(&data),
+        encrypted: data.get("encrypted").and_then(Value::as_bool) == Some(true),
     })
 }
 

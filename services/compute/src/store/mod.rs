@@ -5,6 +5,7 @@ pub(crate) mod aggregates;
 pub(crate) mod check;
 pub(crate) mod consoles;
 pub(crate) mod flavors;
+pub(crate) mod guest_passwords;
 pub(crate) mod hosts;
 pub(crate) mod keypairs;
 pub(crate) mod late_ports;

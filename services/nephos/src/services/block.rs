@@ -22,6 +22,8 @@ impl Offered for Block {
         // A relative folder stands in the state directory.
         own.folder = ground.settings().state_dir.join(&own.folder);
         own.host = ground.settings().host();
+        own.sealing_secret
+            .clone_from(&ground.secrets.sealing_secret);
         let (peers, bus) = (ground.peers::<Self>()?, ground.bus.clone());
         Ok(Self::new(core, peers, bus, own)?)
     }

@@ -34,6 +34,8 @@ impl Offered for Compute {
         let mut own: Config = ground.section(Self::NAME)?;
         own.metadata_secret
             .clone_from(&ground.secrets.metadata_secret);
+        own.sealing_secret
+            .clone_from(&ground.secrets.sealing_secret);
         let (peers, bus) = (ground.peers::<Self>()?, ground.bus.clone());
         Ok(Self::new(core, peers, bus, own))
     }

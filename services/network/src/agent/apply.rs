@@ -78,22 +78,17 @@ fn owner(step: &Step, picture: &Picture) -> Owner {
         | Step::ShapeLink { space, name, .. }
         | Step::SwitchLink { space, name, .. }
         | Step::Limit { space, name, .. }
-        | Step::Detour { space, name, .. } => (space.as_str(), Some(name)),
+        | Step::Detour { space, name, .. }
+        | Step::Tags { space, name, .. } => (space.as_str(), Some(name)),
         Step::Set { space, .. } | Step::Tables { space, .. } => (space.as_str(), None),
         Step::Routes(space, _) => (space.as_str(), None),
         Step::Addresses(space, Change { add, remove }) => {
             let mut all = add.iter().chain(remove);
             (space.as_str(), all.next().map(|one| &one.link))
         }
-        Step::Forwards(space, Change { add, remove }) => {
-            let mut all = add.iter().chain(remove);
-            (space.as_str(), all.next().map(|one| &one.link))
-        }
-        Step::Neighbours(space, Change { add, remove }) => {
-            let mut all = add.iter().chain(remove);
-            (space.as_str(), all.next().map(|one| &one.link))
-        }
-        Step::Announce { space, link, .. } => (space.as_str(), Some(link)),
+        Step::Forwards { space, link, .. }
+        | Step::Neighbours { space, link, .. }
+        | Step::Announce { space, link, .. } => (space.as_str(), Some(link)),
     };
     let of_link = link.and_then(|link| picture.links.get(&(space.to_owned(), link.clone())));
     let owner = of_link.or_else(|| picture.spaces.get(space));

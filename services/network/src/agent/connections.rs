@@ -4,7 +4,7 @@
 //! IP goes, the connections that lived by it are forgotten. Each is judged by what is wanted now, not by what changed:
 //! so nothing has to be remembered across a crash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::documents::Documents;
@@ -14,6 +14,10 @@ use crate::model::spec::{Direction, PortSpec, RouterSpec, RuleSpec};
 
 /// Connections of guests that no security group lets through any more.
 pub fn forbidden(documents: &Documents, connections: &[Connection]) -> Vec<Connection> {
+    if connections.is_empty() {
+        return Vec::new();
+    }
+    let members = members(documents);
     let mut ports: BTreeMap<(u16, IpAddr), &PortSpec> = BTreeMap::new();
     for port in documents.ports.values().filter(|port| port.port_security) {
         if let Some(network) = documents.networks.get(&port.network_id) {
@@ -24,25 +28,39 @@ pub fn forbidden(documents: &Documents, connections: &[Connection]) -> Vec<Conne
     let judged = connections.iter().filter(|connection| {
         let from = ports.get(&(connection.zone, connection.source));
         let to = ports.get(&(connection.zone, connection.destination));
-        from.is_some_and(|port| !passes(documents, port, Direction::Egress, connection))
-            || to.is_some_and(|port| !passes(documents, port, Direction::Ingress, connection))
+        from.is_some_and(|port| !passes(documents, &members, port, (Direction::Egress, connection)))
+            || to.is_some_and(|port| {
+                !passes(documents, &members, port, (Direction::Ingress, connection))
+            })
     });
     judged.cloned().collect()
 }
 
+/// The addresses of groups' members.
+type Members<'a> = BTreeMap<&'a str, BTreeSet<IpAddr>>;
+
+fn members(documents: &Documents) -> Members<'_> {
+    let lists = documents.members.iter();
+    let members = lists.map(|(group, list)| {
+        let ips = list.values().flat_map(|member| &member.ips);
+        (group.as_str(), ips.copied().collect())
+    });
+    members.collect()
+}
+
 fn passes(
     documents: &Documents,
+    members: &Members<'_>,
     port: &PortSpec,
-    direction: Direction,
-    connection: &Connection,
+    (direction, connection): (Direction, &Connection),
 ) -> bool {
     let groups = port.security_groups.iter();
     let groups = groups.filter_map(|id| documents.groups.get(id));
     let mut rules = groups.flat_map(|group| &group.rules);
-    rules.any(|rule| rule.direction == direction && matches(documents, rule, connection))
+    rules.any(|rule| rule.direction == direction && matches(members, rule, connection))
 }
 
-fn matches(documents: &Documents, rule: &RuleSpec, connection: &Connection) -> bool {
+fn matches(members: &Members<'_>, rule: &RuleSpec, connection: &Connection) -> bool {
     let remote = match rule.direction {
         Direction::Ingress => connection.source,
         Direction::Egress => connection.destination,
@@ -54,8 +72,8 @@ fn matches(documents: &Documents, rule: &RuleSpec, connection: &Connection) -> b
         return false;
     }
     if let Some(id) = &rule.remote_group {
-        let group = documents.groups.get(id);
-        if !group.is_some_and(|group| group.members.contains(&remote)) {
+        let group = members.get(id.as_str());
+        if !group.is_some_and(|members| members.contains(&remote)) {
             return false;
         }
     }
@@ -101,9 +119,12 @@ pub fn untranslated(router: &RouterSpec, connections: &[Connection]) -> Vec<Conn
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::spec::{
-        FixedIp, FloatingIpSpec, NetworkSpec, RouterGateway, RouterLeg, SecurityGroupSpec, Segment,
+        FixedIp, FloatingIpSpec, MemberSpec, NetworkSpec, RouterGateway, RouterLeg,
+        SecurityGroupSpec, Segment,
     };
 
     fn connection(protocol: u8, from: &str, to: &str, port: u16) -> Connection {
@@ -129,7 +150,6 @@ mod tests {
             segment: Segment::Vxlan { vni: 7 },
             mtu: 1450,
             subnets: Vec::new(),
-            remote: Vec::new(),
         };
         documents.networks.insert("n".into(), network);
         let port = serde_json::json!({
@@ -145,9 +165,11 @@ mod tests {
             id: "g".into(),
             stateful: true,
             rules,
-            members: std::iter::once("10.0.0.9".parse().unwrap()).collect(),
         };
         documents.groups.insert("g".into(), group);
+        let ips = vec!["10.0.0.9".parse().unwrap()];
+        let members = BTreeMap::from([("q".to_owned(), MemberSpec { ips })]);
+        documents.members.insert("g".into(), Arc::new(members));
         documents
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nephos_types::feed::FeedPage;
 
 use super::documents::Documents;
+use super::picture::Kept;
 use super::plan::{Known, plan};
 use super::{Desired, Settings, picture, tables};
 use crate::driver::plane::HOST;
@@ -36,8 +37,8 @@ pub(super) async fn from_documents(
     driver: &dyn Driver,
     documents: &Documents,
 ) -> Result<BTreeSet<Difference>, DriverError> {
-    let wanted = picture::draw(documents, settings).plane;
-    let found = driver.look(&wanted).await?;
+    let wanted = picture::draw(documents, settings, &mut Kept::default()).plane;
+    let found = driver.look(&wanted, true).await?;
     // The tables are compared below: a plan has only what its agent put there itself to go by.
     let tables_aside = wanted
         .spaces
@@ -81,10 +82,14 @@ fn of_step(step: &Step) -> Option<Difference> {
             name.clone(),
             "a network device that is not limited as it should be",
         ),
+        Step::Tags { name, .. } => (
+            name.clone(),
+            "a network device whose tagged frames do not go where they should",
+        ),
         Step::Set { path, .. } => (path.clone(), "a setting that is not as it should be"),
         Step::Addresses(space, _) => (label(space), "addresses that are not as they should be"),
         Step::Routes(space, _) => (label(space), "routes that are not as they should be"),
-        Step::Forwards(space, _) | Step::Neighbours(space, _) => (
+        Step::Forwards { space, .. } | Step::Neighbours { space, .. } => (
             label(space),
             "ways to other ports that are not as they should be",
         ),

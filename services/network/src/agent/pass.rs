@@ -12,11 +12,11 @@ use super::apply::{Outcome, apply};
 use super::connections;
 use super::documents::{Documents, Owner};
 use super::metadata::{Metadata, Relay};
-use super::picture::{self, Picture};
+use super::picture::{self, Kept, Picture};
 use super::plan::{Known, plan};
 use super::report::Reports;
 use super::tables::{self, Tables};
-use crate::driver::plane::{HOST, Plane, TableName};
+use crate::driver::plane::{Entries, Forward, HOST, Neighbour, Plane, Space, TableName};
 use crate::driver::{Driver, DriverError, Listing, Step};
 use crate::model::spec::{KIND_HOST, KIND_NETWORK, KIND_PORT, KIND_ROUTER, Segment};
 
@@ -31,6 +31,11 @@ pub struct Pass {
     known: BTreeMap<String, Tables>,
     /// How each table was listed, when that was after its last change.
     listed: BTreeMap<(String, TableName), Listing>,
+    /// What was drawn of long lists.
+    kept: Kept,
+    /// The host's forwarding entries and neighbours, which are many: as they were put there, or found to be. None: something
+    /// happened since that may have changed them, so they are looked at.
+    entries: Option<Ways>,
     answers: Answers,
     metadata: Metadata,
     /// Whether connections were judged since the start.
@@ -48,6 +53,8 @@ impl Pass {
             settings,
             known: BTreeMap::new(),
             listed: BTreeMap::new(),
+            kept: Kept::default(),
+            entries: None,
             answers,
             metadata,
             judged: false,
@@ -62,42 +69,13 @@ impl Pass {
         everything: bool,
         reports: &mut Reports,
     ) -> bool {
-        let mut went_well = true;
-        let picture = picture::draw(documents, &self.settings);
+        let picture = picture::draw(documents, &self.settings, &mut self.kept);
         let mut problems = picture.problems.clone();
         if everything {
+            self.entries = None;
             self.look_into_tables(&picture.plane).await;
         }
-        let mut there = None;
-        for _round in 0..ROUNDS {
-            let found = match self.driver.look(&picture.plane).await {
-                Ok(found) => found,
-                Err(why) => {
-                    warn!(%why, "cannot look at the host's network; trying again. `nephos doctor` here says what the machine lacks");
-                    problems.insert(Owner::new(KIND_HOST, ""), why.to_string());
-                    went_well = false;
-                    break;
-                }
-            };
-            let known = Known {
-                found: &found,
-                tables: &self.known,
-                may_remove: documents.may_remove(),
-            };
-            let steps = plan(&picture.plane, known);
-            there = Some(found);
-            if steps.is_empty() {
-                break;
-            }
-            let outcome = apply(self.driver.as_ref(), &steps, &picture, &mut self.known).await;
-            self.after(documents, &picture, &outcome).await;
-            let failed = !outcome.errors.is_empty();
-            problems.extend(outcome.errors);
-            if failed {
-                went_well = false;
-                break;
-            }
-        }
+        let (there, went_well) = self.bring_about(documents, &picture, &mut problems).await;
         self.answers.serve(&picture.guests).await;
         self.metadata.serve(&picture.metadata).await;
         let mut of_host = Vec::new();
@@ -135,6 +113,77 @@ impl Pass {
         };
         reports.note(documents, &problems, &there);
         went_well
+    }
+
+    /// Compares and changes until there is nothing more to do; what was found last, and whether it went well.
+    async fn bring_about(
+        &mut self,
+        documents: &Documents,
+        picture: &Picture,
+        problems: &mut BTreeMap<Owner, String>,
+    ) -> (Option<Plane>, bool) {
+        let mut there = None;
+        for _round in 0..ROUNDS {
+            let found = match self.look(&picture.plane).await {
+                Ok(found) => found,
+                Err(why) => {
+                    warn!(%why, "cannot look at the host's network; trying again. `nephos doctor` here says what the machine lacks");
+                    problems.insert(Owner::new(KIND_HOST, ""), why.to_string());
+                    return (there, false);
+                }
+            };
+            let known = Known {
+                found: &found,
+                tables: &self.known,
+                may_remove: documents.may_remove(),
+            };
+            let steps = plan(&picture.plane, known);
+            there = Some(found);
+            self.entries = None; // until it is known how they are
+            let outcome = apply(self.driver.as_ref(), &steps, picture, &mut self.known).await;
+            let failed = !outcome.errors.is_empty();
+            let done = !failed && steps.iter().all(brings_nothing_forth);
+            if done {
+                self.remember(documents, &picture.plane);
+            }
+            if !steps.is_empty() {
+                self.after(documents, picture, &outcome).await;
+            }
+            problems.extend(outcome.errors);
+            if failed || done {
+                return (there, done);
+            }
+        }
+        (there, true)
+    }
+
+    /// What there is; of entries what is remembered, if anything is.
+    async fn look(&self, wanted: &Plane) -> Result<Plane, DriverError> {
+        let mut found = self.driver.look(wanted, self.entries.is_none()).await?;
+        if let (Some(ways), Some(host)) = (&self.entries, found.spaces.get_mut(HOST)) {
+            host.forwards.clone_from(&ways.forwards);
+            host.neighbours.clone_from(&ways.neighbours);
+            // What was of a link that is not there any more went with it.
+            let Space {
+                links,
+                forwards,
+                neighbours,
+                ..
+            } = host;
+            forwards.retain(|link, _| links.contains_key(link));
+            neighbours.retain(|link, _| links.contains_key(link));
+        }
+        Ok(found)
+    }
+
+    /// Remembers that entries are as they are wanted; where nothing may go, there may be others beside them.
+    fn remember(&mut self, documents: &Documents, wanted: &Plane) {
+        let host = wanted.spaces.get(HOST);
+        let host = host.filter(|_| documents.may_remove());
+        self.entries = host.map(|host| Ways {
+            forwards: host.forwards.clone(),
+            neighbours: host.neighbours.clone(),
+        });
     }
 
     /// The networks outside that this host reaches: it is a member itself, or something is plugged into the bridge.
@@ -258,6 +307,24 @@ impl Pass {
     }
 }
 
+/// The entries of the host's links.
+struct Ways {
+    forwards: Entries<Forward>,
+    neighbours: Entries<Neighbour>,
+}
+
+/// Whether no other step follows from one, and entries stay as they are said to be. What changes links does not: their
+/// entries come and go with them, with their bridges and switches.
+const fn brings_nothing_forth(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Forwards { .. }
+            | Step::Neighbours { .. }
+            | Step::Announce { .. }
+            | Step::Tables { .. }
+    )
+}
+
 /// Whether something is left of a thing that is not wanted any more.
 fn is_there(found: &Plane, settings: &Settings, owner: &Owner) -> bool {
     match owner.kind {
@@ -281,13 +348,13 @@ pub async fn remove_everything(
 ) -> Result<(), DriverError> {
     let mut wanted = Plane::default();
     wanted.space(HOST);
-    let found = driver.look(&wanted).await?;
+    let found = driver.look(&wanted, true).await?;
     let documents = Documents {
         complete: true,
         ..Documents::default()
     };
     // Drawn only for what it names: the bridges of physical networks.
-    let own = picture::draw(&documents, settings);
+    let own = picture::draw(&documents, settings, &mut Kept::default());
     let mut steps = plan(
         &wanted,
         Known {

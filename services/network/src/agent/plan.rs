@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::tables::{self, Tables};
-use crate::driver::plane::{Address, Forward, HOST, Link, LinkKind, Neighbour, Plane, Space};
+use crate::driver::plane::{Address, Entries, HOST, Link, LinkKind, Plane, Space};
 use crate::driver::{Change, Step};
 
 /// What is known of the world.
@@ -57,7 +58,7 @@ pub fn plan(wanted: &Plane, known: Known<'_>) -> Vec<Step> {
     steps
 }
 
-/// Ends the detours that are not wanted: a link that is a way round is not needed any more when it goes.
+/// Ends the detours and the ways by tag that are not wanted: a link that is a way round is not needed any more when it goes.
 fn lead_straight(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) {
     let nothing = Space::default();
     for (name, found) in &found.spaces {
@@ -70,6 +71,14 @@ fn lead_straight(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) {
             space: name.clone(),
             name: link.clone(),
             by: None,
+        }));
+        let over = found.tags.keys();
+        let over = over.filter(|link| !wanted.tags.contains_key(*link));
+        let over = over.filter(|link| wanted.links.contains_key(*link));
+        steps.extend(over.map(|link| Step::Tags {
+            space: name.clone(),
+            name: link.clone(),
+            tags: None,
         }));
     }
 }
@@ -117,6 +126,25 @@ fn lead_round(
     }
 }
 
+/// Tags are taken, and given, before anybody is let in.
+fn lead_by_tag(
+    steps: &mut Vec<Step>,
+    name: &str,
+    (space, found): (&Space, &Space),
+    fresh: &dyn Fn(&str) -> bool,
+) {
+    for (link, tags) in &space.tags {
+        let anew = fresh(link) || tags.links().any(fresh);
+        if anew || found.tags.get(link) != Some(tags) {
+            steps.push(Step::Tags {
+                space: name.to_owned(),
+                name: link.clone(),
+                tags: Some(tags.clone()),
+            });
+        }
+    }
+}
+
 /// Whether a setting belongs to a link that has to be made first.
 fn of_link(path: &str, host: &Space) -> bool {
     path.split('/')
@@ -151,7 +179,7 @@ fn remove_links(steps: &mut Vec<Step>, wanted: &Space, found: &Space) {
     let mut gone: Vec<_> = gone.collect();
     gone.sort_by_key(|(_, link)| match &link.kind {
         LinkKind::Tap => 0,
-        LinkKind::Veth { .. } => 1,
+        LinkKind::Veth { .. } | LinkKind::Inner { .. } => 1,
         LinkKind::Vxlan { .. } | LinkKind::Ifb => 2,
         LinkKind::Bridge | LinkKind::Loopback | LinkKind::Foreign(_) => 3,
     });
@@ -175,6 +203,7 @@ fn make_links(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) -> Made {
     };
     let host = wanted.spaces.get(HOST).map(|host| &host.links);
     let mut links: Vec<_> = host.into_iter().flatten().collect();
+    links.retain(|(_, link)| !matches!(link.kind, LinkKind::Inner { .. }));
     links.sort_by_key(|(_, link)| link.kind != LinkKind::Bridge);
     for (name, link) in links {
         let mut peer = None;
@@ -227,7 +256,10 @@ fn make_links(steps: &mut Vec<Step>, wanted: &Plane, found: &Plane) -> Made {
 
 fn same_kind(old: &LinkKind, new: &LinkKind) -> bool {
     match (old, new) {
-        (LinkKind::Veth { .. }, LinkKind::Veth { .. }) => true,
+        (
+            LinkKind::Veth { .. } | LinkKind::Inner { .. },
+            LinkKind::Veth { .. } | LinkKind::Inner { .. },
+        ) => true,
         (old, new) => old == new,
     }
 }
@@ -281,18 +313,18 @@ fn entries(
 ) {
     let fresh = |link: &str| made.contains(&(name.to_owned(), link.to_owned()));
     let own = name.to_owned();
-    let forwards = change(&space.forwards, &found.forwards, may_remove, &|entry| {
-        fresh(&entry.link)
-    });
-    for change in by_link(forwards) {
-        steps.push(Step::Forwards(own.clone(), change));
-    }
-    let neighbours = change(&space.neighbours, &found.neighbours, may_remove, &|entry| {
-        fresh(&entry.link)
-    });
-    for change in by_link(neighbours) {
-        steps.push(Step::Neighbours(own.clone(), change));
-    }
+    let forwards = of_links(&space.forwards, &found.forwards, may_remove, &fresh);
+    steps.extend(forwards.map(|(link, change)| Step::Forwards {
+        space: own.clone(),
+        link,
+        change,
+    }));
+    let neighbours = of_links(&space.neighbours, &found.neighbours, may_remove, &fresh);
+    steps.extend(neighbours.map(|(link, change)| Step::Neighbours {
+        space: own.clone(),
+        link,
+        change,
+    }));
     let mut news: Vec<(String, Vec<IpAddr>)> = Vec::new();
     let addresses = change(&space.addresses, &found.addresses, may_remove, &|entry| {
         fresh(&entry.link)
@@ -315,9 +347,9 @@ fn entries(
         })
     };
     // A way round is open before anybody is led there, and whoever is to be led there is before it is let in.
-    let (ways, others): (Vec<_>, Vec<_>) =
-        (space.links.iter()).partition(|(_, link)| link.kind == LinkKind::Ifb);
+    let (ways, others): (Vec<_>, Vec<_>) = (space.links.iter()).partition(|(_, link)| is_way(link));
     steps.extend(ways.iter().filter_map(switch));
+    lead_by_tag(steps, name, (space, found), &fresh);
     lead_round(steps, name, (space, found), &fresh);
     steps.extend(others.iter().filter_map(switch));
     let routes = change(&space.routes, &found.routes, may_remove, &|entry| {
@@ -332,32 +364,36 @@ fn entries(
     }
 }
 
-/// An entry of a link.
-trait OfLink {
-    fn link(&self) -> &str;
+/// What is missing and what is too much of each link's entries, which are often the very same. So one link's trouble is
+/// not another one's.
+fn of_links<'a, T: Ord + Copy>(
+    wanted: &'a Entries<T>,
+    found: &'a Entries<T>,
+    may_remove: bool,
+    fresh: &'a dyn Fn(&str) -> bool,
+) -> impl Iterator<Item = (String, Change<T>)> {
+    let gone = found.keys().filter(|link| !wanted.contains_key(*link));
+    wanted.keys().chain(gone).filter_map(move |link| {
+        let nothing = Arc::default();
+        let (wanted, found) = (wanted.get(link), found.get(link));
+        let (wanted, found) = (wanted.unwrap_or(&nothing), found.unwrap_or(&nothing));
+        let fresh = fresh(link);
+        if !fresh && Arc::ptr_eq(wanted, found) {
+            return None;
+        }
+        let change = change(wanted, found, may_remove, &|_| fresh)?;
+        Some((link.clone(), change))
+    })
 }
 
-impl OfLink for Address {
-    fn link(&self) -> &str {
-        &self.link
-    }
+/// Whether packets are led by the link on their way from or to another one.
+const fn is_way(link: &Link) -> bool {
+    matches!(link.kind, LinkKind::Ifb | LinkKind::Inner { .. })
 }
 
-impl OfLink for Forward {
-    fn link(&self) -> &str {
-        &self.link
-    }
-}
-
-impl OfLink for Neighbour {
-    fn link(&self) -> &str {
-        &self.link
-    }
-}
-
-/// A change as one per link: so that one link's trouble is not another one's.
-fn by_link<T: OfLink>(all: Option<Change<T>>) -> Vec<Change<T>> {
-    let mut links: BTreeMap<String, Change<T>> = BTreeMap::new();
+/// A change of addresses as one per link.
+fn by_link(all: Option<Change<Address>>) -> Vec<Change<Address>> {
+    let mut links: BTreeMap<String, Change<Address>> = BTreeMap::new();
     let Some(Change { remove, add }) = all else {
         return Vec::new();
     };
@@ -366,11 +402,11 @@ fn by_link<T: OfLink>(all: Option<Change<T>>) -> Vec<Change<T>> {
         add: Vec::new(),
     };
     for entry in remove {
-        let link = links.entry(entry.link().to_owned());
+        let link = links.entry(entry.link.clone());
         link.or_insert_with(nothing).remove.push(entry);
     }
     for entry in add {
-        let link = links.entry(entry.link().to_owned());
+        let link = links.entry(entry.link.clone());
         link.or_insert_with(nothing).add.push(entry);
     }
     links.into_values().collect()

@@ -143,6 +143,9 @@ fn rules(text: &mut String, name: TableName, chain: &str, before: &[String], aft
 }
 
 fn elements(text: &mut String, (name, set): (TableName, &str), old: &Set, new: &Set) {
+    if Arc::ptr_eq(&old.elements, &new.elements) {
+        return;
+    }
     let gone: Vec<_> = old
         .elements
         .iter()
@@ -185,10 +188,12 @@ mod tests {
         let set = Set {
             form: "type ifname : verdict;",
             map: true,
-            elements: elements
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
+            elements: Arc::new(
+                elements
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+            ),
         };
         let chains = chains.iter().map(|(name, rules)| {
             let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();

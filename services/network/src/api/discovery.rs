@@ -37,7 +37,7 @@ struct Resource {
 }
 
 /// The kinds of things, as `GET /v2.0` lists them.
-const RESOURCES: [(&str, &str, &str); 11] = [
+const RESOURCES: [(&str, &str, &str); 12] = [
     ("network", "networks", "networks"),
     ("subnet", "subnets", "subnets"),
     ("subnetpool", "subnetpools", "subnetpools"),
@@ -53,6 +53,7 @@ const RESOURCES: [(&str, &str, &str); 11] = [
     ("address_scope", "address-scopes", "address-scopes"),
     ("rbac_policy", "rbac_policies", "rbac-policies"),
     ("agent", "agents", "agents"),
+    ("trunk", "trunks", "trunks"),
 ];
 
 endpoint! {

@@ -8,7 +8,7 @@ use crate::Cx;
 use crate::model::refusal::Refusal;
 
 /// Alias, name, what it adds.
-pub const EXTENSIONS: [(&str, &str, &str); 61] = [
+pub const EXTENSIONS: [(&str, &str, &str); 63] = [
     (
         "address-scope",
         "Address scope",
@@ -273,6 +273,16 @@ pub const EXTENSIONS: [(&str, &str, &str); 61] = [
         "dhcp_agent_scheduler",
         "DHCP Agent Scheduler",
         "On which hosts DHCP is answered.",
+    ),
+    (
+        "trunk",
+        "Trunk Extension",
+        "Several networks for a guest by one port, told apart by tags.",
+    ),
+    (
+        "trunk-details",
+        "Trunk port details",
+        "Ports say which networks come by them.",
     ),
 ];
 

@@ -92,6 +92,7 @@ pub(super) fn not_found(kind: &'static str, id: &str) -> Refusal {
             "QosPolicyNotFound",
             format!("QoS policy {id} could not be found."),
         ),
+        "Trunk" => ("TrunkNotFound", format!("Trunk {id} could not be found.")),
         "RbacPolicy" => (
             "RbacPolicyNotFound",
             format!("RBAC policy of type any with ID {id} not found"),

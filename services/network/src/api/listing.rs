@@ -259,7 +259,7 @@ impl Listing {
 struct MarkerRow(Vec<(&'static str, Arg)>);
 
 /// Every column that any list is sorted by, with how it is read.
-const SORTABLE: [&str; 21] = [
+const SORTABLE: [&str; 22] = [
     "id",
     "name",
     "project_id",
@@ -281,6 +281,7 @@ const SORTABLE: [&str; 21] = [
     "object_type",
     "object_id",
     "security_group_id",
+    "port_id",
 ];
 const SORTABLE_NUMBERS: [&str; 8] = [
     "mtu",

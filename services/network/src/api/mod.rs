@@ -42,6 +42,8 @@ mod subnet_pools;
 mod subnet_range;
 mod subnets;
 mod tags;
+mod trunk_body;
+mod trunks;
 
 use nephos_api::{Endpoints, Fault, routes};
 use nephos_auth::{Authorized, Resource, Rule};
@@ -159,6 +161,14 @@ pub(crate) fn endpoints() -> Endpoints<Network> {
         tags::RemoveTag,
         tags::RemoveTags,
         tags::ReplaceTags,
+        trunks::AddSubports,
+        trunks::CreateTrunks,
+        trunks::DeleteTrunk,
+        trunks::GetSubports,
+        trunks::ListTrunks,
+        trunks::RemoveSubports,
+        trunks::ShowTrunk,
+        trunks::UpdateTrunk,
     ]
 }
 

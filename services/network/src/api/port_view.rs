@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::Cx;
 use crate::api::envelope::Keys;
 use crate::model::port::{AddressPair, DhcpOption, FixedIp, Port};
+use crate::model::trunk::TrunkDetails;
 use crate::rules;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,9 +46,12 @@ pub(crate) struct PortView {
     revision_number: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trunk_details: Option<TrunkDetails>,
 }
 
-pub(super) fn view(port: &Port) -> PortView {
+/// A port as it is shown, with the trunk that it is the port of.
+pub(super) fn view(port: &Port, trunk: Option<TrunkDetails>) -> PortView {
     let details = if port.vif_type() == "tap" {
         json!({"port_filter": true, "connectivity": "l2", "tap_name": port.tap()})
     } else {
@@ -81,6 +85,7 @@ pub(super) fn view(port: &Port) -> PortView {
         revision_number: port.revision,
         created_at: port.created_at,
         updated_at: port.updated_at,
+        trunk_details: trunk,
     }
 }
 

@@ -18,10 +18,11 @@ use crate::model::port::{
     FLOATING_IP, Port, PortStatus, ROUTER_GATEWAY, ROUTER_INTERFACE, make_mac,
 };
 use crate::model::refusal::Refusal;
+use crate::model::trunk::{SUBPORT, TrunkDetails};
 use crate::rules;
 use crate::store::{
     Reader, floating_ips, networks, news, port_links, ports, publish, publish_router, quotas,
-    routers,
+    routers, trunks,
 };
 
 const LISTING: Listing = Listing {
@@ -140,10 +141,13 @@ async fn list_ports(cx: Cx, req: Req<ListPorts>) -> Reply<ListPorts> {
     );
     let asked = LISTING.read(&cx, query, req.query).await?;
     let found = ports::find(&mut Reader::Db(cx.db()), &asked.query).await?;
+    let ids: Vec<String> = found.iter().map(|port| port.id.clone()).collect();
+    let mut details = trunks::of_ports(&mut Reader::Db(cx.db()), &ids).await?;
     let keys = keys(&cx, asked.keys.asked.clone());
     let mut rows = Vec::new();
     for port in &found {
-        rows.push((port.id.clone(), envelope::show(&view(port), &keys)?));
+        let view = view(port, details.remove(&port.id));
+        rows.push((port.id.clone(), envelope::show(&view, &keys)?));
     }
     Ok(Json(asked.page(&cx, "/v2.0/ports", rows)))
 }
@@ -162,7 +166,14 @@ async fn show_port(cx: Cx, req: Req<ShowPort>) -> Reply<ShowPort> {
     let found = ports::get(&mut Reader::Db(cx.db()), id).await?;
     let port = allow(&cx, rules::GetPort, (id, found))?;
     let keys = keys(&cx, asked_fields(&req.query));
-    Ok(Json(One::of(&view(&port), &keys)?))
+    let trunk = trunk_of(&mut Reader::Db(cx.db()), id).await?;
+    Ok(Json(One::of(&view(&port, trunk), &keys)?))
+}
+
+/// The trunk that a port is the port of.
+async fn trunk_of(reader: &mut Reader<'_>, id: &str) -> Result<Option<TrunkDetails>, Fault> {
+    let mut found = trunks::of_ports(reader, &[id.to_owned()]).await?;
+    Ok(found.remove(id))
 }
 
 endpoint! {
@@ -176,7 +187,7 @@ endpoint! {
 async fn create_ports(cx: Cx, req: Req<CreatePorts>) -> Reply<CreatePorts> {
     let bulk = req.body.bulk;
     let made = port_make::make(&cx, req.body.items).await?;
-    let views: Vec<_> = made.iter().map(view).collect();
+    let views: Vec<_> = made.iter().map(|port| view(port, None)).collect();
     Ok(Json(Made::of(&views, bulk, &keys(&cx, Vec::new()))?))
 }
 
@@ -204,8 +215,10 @@ async fn update_port(cx: Cx, req: Req<UpdatePort>) -> Reply<UpdatePort> {
     apply(&mut port, change)?;
     port.updated_at = cx.now();
     update(&cx, &mut tx, (&before, &mut port), change).await?;
+    let trunk = trunk_of(&mut Reader::Tx(&mut tx), id).await?;
     tx.commit().await?;
-    Ok(Json(One::of(&view(&port), &keys(&cx, Vec::new()))?))
+    let view = view(&port, trunk);
+    Ok(Json(One::of(&view, &keys(&cx, Vec::new()))?))
 }
 
 fn apply(port: &mut Port, change: &PortChange) -> Result<(), Refusal> {
@@ -266,6 +279,7 @@ async fn update(
     if before.mac != port.mac {
         check_mac(tx, before, port).await?;
     }
+    check_led(tx, before, port).await?;
     if let Some(asked) = &change.security_groups {
         port.security_groups = port_build::groups(tx, port, Some(asked)).await?;
     }
@@ -295,6 +309,7 @@ async fn update(
         port_links::insert(tx, &port.id, &port.security_groups).await?;
     }
     publish::port(tx, port.updated_at, Some(before), Some(port)).await?;
+    trunks::follow(tx, port.updated_at, (before, port)).await?;
     if before.fixed_ips != port.fixed_ips || before.mac != port.mac || groups_differ {
         news::of_port(tx, port.updated_at, Some(&port.id)).await?;
     }
@@ -302,6 +317,21 @@ async fn update(
         publish_router::router(tx, port.updated_at, &port.device_id).await?;
     }
     Ok(())
+}
+
+/// A subport is where its trunk is, and whose.
+async fn check_led(tx: &mut Tx, before: &Port, port: &Port) -> Result<(), Fault> {
+    let same = before.host == port.host
+        && before.next_host == port.next_host
+        && before.device_id == port.device_id
+        && before.device_owner == port.device_owner;
+    if same || before.device_owner != SUBPORT {
+        return Ok(());
+    }
+    match trunks::user_of(tx, &port.id).await? {
+        Some(used) => Err(used.keeps(&port.id).into()),
+        None => Ok(()),
+    }
 }
 
 /// Addresses that floating IPs lead to stay.
@@ -387,6 +417,9 @@ pub(super) async fn remove(
     now: nephos_types::Timestamp,
     port: &Port,
 ) -> Result<(), Fault> {
+    if let Some(used) = trunks::user_of(tx, &port.id).await? {
+        return Err(used.keeps(&port.id).into());
+    }
     for router in floating_ips::release_port(tx, &port.id).await? {
         publish_router::router(tx, now, &router).await?;
     }

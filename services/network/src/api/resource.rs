@@ -10,6 +10,7 @@ use crate::model::security_group::{Rule, SecurityGroup};
 use crate::model::sharing::{self, Grants};
 use crate::model::subnet::Subnet;
 use crate::model::subnet_pool::{AddressScope, SubnetPool};
+use crate::model::trunk::Trunk;
 
 /// The caller's project; empty without one.
 #[must_use]
@@ -88,6 +89,14 @@ impl Resource for Port {
 
 impl Resource for Router {
     const KIND: &'static str = "Router";
+
+    fn project_id(&self) -> Option<&str> {
+        Some(&self.project_id)
+    }
+}
+
+impl Resource for Trunk {
+    const KIND: &'static str = "Trunk";
 
     fn project_id(&self) -> Option<&str> {
         Some(&self.project_id)

@@ -18,7 +18,7 @@ use crate::model::router::Router;
 use crate::model::subnet::Subnet;
 use crate::rules;
 use crate::store::{
-    Reader, floating_ips, networks, ports, publish, publish_router, routers, subnets,
+    Reader, floating_ips, networks, ports, publish, publish_router, routers, subnets, trunks,
 };
 
 /// By subnet or by port.
@@ -134,6 +134,9 @@ async fn add_subnet(cx: &Cx, tx: &mut Tx, router: &Router, id: &str) -> Result<P
 async fn add_port(cx: &Cx, tx: &mut Tx, router: &Router, id: &str) -> Result<Port, Fault> {
     let found = ports::get(&mut Reader::Tx(tx), id).await?;
     let before = allow(cx, rules::UpdatePort, (id, found))?.into_inner();
+    if let Some(used) = trunks::user_of(tx, id).await? {
+        return Err(used.keeps(id).into());
+    }
     if !before.device_id.is_empty() && before.device_id != router.id {
         return Err(Refusal::conflict(
             "PortInUse",

@@ -11,7 +11,7 @@ use crate::api::input::check_tags;
 use crate::model::refusal::Refusal;
 use crate::store::{
     Reader, floating_ips, networks, ports, qos, routers, security_groups, subnet_pools, subnets,
-    tags,
+    tags, trunks,
 };
 
 #[derive(Debug, Deserialize)]
@@ -93,6 +93,13 @@ async fn load(
             (verb, "security_group"),
             id,
             security_groups::get(reader, id).await?,
+            |x| &x.tags,
+        ),
+        "trunks" => check(
+            cx,
+            (verb, "trunk"),
+            id,
+            trunks::get(reader, id).await?,
             |x| &x.tags,
         ),
         "policies" => check(cx, (verb, "policy"), id, qos::get(reader, id).await?, |x| {

@@ -1,13 +1,13 @@
 //! A simulated data plane: it has what it was told to have, and no packets. `nephos up --simulate` runs on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::plane::{Forward, HOST, Link, LinkKind, Plane, Space, TableName};
+use super::plane::{Entries, HOST, Link, LinkKind, Plane, Space, TableName};
 use super::{Answer, Change, Connection, Driver, DriverError, Frames, Listing, Step};
 
 /// A host in memory.
@@ -63,10 +63,14 @@ fn ready<'a, T: Send + 'a>(answer: Result<T, DriverError>) -> Answer<'a, T> {
 }
 
 impl Driver for Fake {
-    fn look<'a>(&'a self, _wanted: &'a Plane) -> Answer<'a, Plane> {
+    fn look<'a>(&'a self, _wanted: &'a Plane, entries: bool) -> Answer<'a, Plane> {
         let mut plane = self.plane();
         for space in plane.spaces.values_mut() {
             space.tables.clear();
+            if !entries {
+                space.forwards.clear();
+                space.neighbours.clear();
+            }
         }
         ready(Ok(plane))
     }
@@ -169,14 +173,15 @@ const fn link_of(step: &Step) -> Option<&String> {
         | Step::ShapeLink { name, .. }
         | Step::SwitchLink { name, .. }
         | Step::Limit { name, .. }
-        | Step::Detour { name, .. } => Some(name),
+        | Step::Detour { name, .. }
+        | Step::Tags { name, .. } => Some(name),
         Step::AddSpace(_)
         | Step::RemoveSpace(_)
         | Step::Set { .. }
         | Step::Addresses(..)
         | Step::Routes(..)
-        | Step::Forwards(..)
-        | Step::Neighbours(..)
+        | Step::Forwards { .. }
+        | Step::Neighbours { .. }
         | Step::Announce { .. }
         | Step::Tables { .. } => None,
     }
@@ -204,14 +209,26 @@ impl Plane {
                 self.link(space, name)?;
                 put(&mut self.space(space).detours, name, by.clone());
             }
+            Step::Tags { space, name, tags } => {
+                self.link(space, name)?;
+                put(&mut self.space(space).tags, name, tags.clone());
+            }
             Step::Set { space, path, value } => {
                 let settings = &mut self.space(space).settings;
                 settings.insert(path.clone(), value.clone());
             }
             Step::Addresses(space, wanted) => change(&mut self.space(space).addresses, wanted),
             Step::Routes(space, wanted) => change(&mut self.space(space).routes, wanted),
-            Step::Forwards(space, wanted) => change(&mut self.space(space).forwards, wanted),
-            Step::Neighbours(space, wanted) => change(&mut self.space(space).neighbours, wanted),
+            Step::Forwards {
+                space,
+                link,
+                change,
+            } => change_of(&mut self.space(space).forwards, link, change),
+            Step::Neighbours {
+                space,
+                link,
+                change,
+            } => change_of(&mut self.space(space).neighbours, link, change),
             Step::Announce { .. } => {}
             Step::Tables { space, tables, .. } => self.space(space).tables.clone_from(tables),
         }
@@ -292,10 +309,11 @@ impl Space {
         self.addresses.retain(|entry| entry.link != name);
         self.routes
             .retain(|entry| entry.link.as_deref() != Some(name));
-        self.forwards.retain(|entry: &Forward| entry.link != name);
-        self.neighbours.retain(|entry| entry.link != name);
+        self.forwards.remove(name);
+        self.neighbours.remove(name);
         self.limits.remove(name);
         self.detours.remove(name);
+        self.tags.remove(name);
     }
 }
 
@@ -306,7 +324,15 @@ fn put<T>(of_links: &mut BTreeMap<String, T>, name: &str, wanted: Option<T>) {
     };
 }
 
-fn change<T: Ord + Clone>(entries: &mut std::collections::BTreeSet<T>, wanted: &Change<T>) {
+fn change_of<T: Ord + Clone>(entries: &mut Entries<T>, link: &str, wanted: &Change<T>) {
+    let own = entries.entry(link.to_owned()).or_default();
+    change(Arc::make_mut(own), wanted);
+    if own.is_empty() {
+        entries.remove(link);
+    }
+}
+
+fn change<T: Ord + Clone>(entries: &mut BTreeSet<T>, wanted: &Change<T>) {
     entries.retain(|entry| !wanted.remove.contains(entry));
     entries.extend(wanted.add.iter().cloned());
 }

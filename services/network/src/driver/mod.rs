@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use self::plane::{
-    Address, Forward, Link, Mac, Neighbour, Plane, Rate, RouteEntry, Table, TableName,
+    Address, Forward, Link, Mac, Neighbour, Plane, Rate, RouteEntry, Table, TableName, Tags,
 };
 
 /// The answer of a driver.
@@ -19,8 +19,9 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, DriverError>>;
 
 /// A host's data plane.
 pub trait Driver: Send + Sync {
-    /// Everything of ours that is there, but the content of tables; settings only as far as `wanted` names them.
-    fn look<'a>(&'a self, wanted: &'a Plane) -> Answer<'a, Plane>;
+    /// Everything of ours that is there, but the content of tables; settings only as far as `wanted` names them; forwarding
+    /// entries and neighbours, of which there may be very many, where `entries` are asked for.
+    fn look<'a>(&'a self, wanted: &'a Plane, entries: bool) -> Answer<'a, Plane>;
 
     /// What the tables of a space have in them now.
     fn tables<'a>(&'a self, space: &'a str) -> Answer<'a, BTreeMap<TableName, Listing>>;
@@ -148,6 +149,15 @@ pub enum Step {
         /// The other one; none: straight on.
         by: Option<String>,
     },
+    /// Take tags from frames that come in at a link, or give them one.
+    Tags {
+        /// Where.
+        space: String,
+        /// The link.
+        name: String,
+        /// What happens; none: nothing.
+        tags: Option<Tags>,
+    },
     /// A setting of the kernel.
     Set {
         /// Where.
@@ -162,9 +172,23 @@ pub enum Step {
     /// Routes.
     Routes(String, Change<RouteEntry>),
     /// Forwarding entries.
-    Forwards(String, Change<Forward>),
+    Forwards {
+        /// Where.
+        space: String,
+        /// The bridge's port.
+        link: String,
+        /// Which.
+        change: Change<Forward>,
+    },
     /// Neighbours.
-    Neighbours(String, Change<Neighbour>),
+    Neighbours {
+        /// Where.
+        space: String,
+        /// The bridge.
+        link: String,
+        /// Which.
+        change: Change<Neighbour>,
+    },
     /// Tell the neighbours of a link which addresses are here now.
     Announce {
         /// Where.

@@ -27,6 +27,9 @@ impl Plane {
     }
 }
 
+/// Entries by link; shared, because there are many, most do not change, and who compares them sees that by their place.
+pub type Entries<T> = BTreeMap<String, Arc<BTreeSet<T>>>;
+
 /// One network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Space {
@@ -36,16 +39,18 @@ pub struct Space {
     pub addresses: BTreeSet<Address>,
     /// Routes that we made.
     pub routes: BTreeSet<RouteEntry>,
-    /// Where bridges and tunnels send frames.
-    pub forwards: BTreeSet<Forward>,
-    /// Addresses that bridges answer for.
-    pub neighbours: BTreeSet<Neighbour>,
+    /// Where bridges and tunnels send frames, by the bridge's port.
+    pub forwards: Entries<Forward>,
+    /// Addresses that bridges answer for, by the bridge.
+    pub neighbours: Entries<Neighbour>,
     /// Kernel settings: path below `/proc/sys/net`, value.
     pub settings: BTreeMap<String, String>,
     /// How fast packets leave by a link, by its name.
     pub limits: BTreeMap<String, Rate>,
     /// Links by which what comes in at a link goes first, by the name of the latter: there it can be limited.
     pub detours: BTreeMap<String, String>,
+    /// What happens with the tags of frames that come in at a link, by its name.
+    pub tags: BTreeMap<String, Tags>,
     /// Packet filters; shared, because who looks at what is wanted keeps it beside what was put there.
     pub tables: BTreeMap<TableName, Arc<Table>>,
 }
@@ -136,6 +141,33 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// What happens with the VLAN tags of frames that come in at a link, before anything else does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// A frame with one of these tags (1 to 4094) leaves without it by this link; one with any other tag is dropped, and one
+    /// that has none is let be.
+    Off(BTreeMap<u16, String>),
+    /// Every frame leaves by this link with this tag.
+    On {
+        /// The tag, 1 to 4094.
+        tag: u16,
+        /// The link.
+        link: String,
+    },
+}
+
+impl Tags {
+    /// The links by which frames leave.
+    pub fn links(&self) -> impl Iterator<Item = &str> {
+        let (many, one) = match self {
+            Self::Off(links) => (Some(links.values()), None),
+            Self::On { link, .. } => (None, Some(link)),
+        };
+        let links = many.into_iter().flatten().chain(one);
+        links.map(String::as_str)
+    }
+}
+
 /// Kinds of network devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkKind {
@@ -157,6 +189,11 @@ pub enum LinkKind {
         /// The other end's space.
         space: String,
         /// The other end's name.
+        peer: String,
+    },
+    /// The other end of a pair whose ends are both in [`HOST`]: it comes and goes with the first one.
+    Inner {
+        /// The first one.
         peer: String,
     },
     /// A way round for what comes in elsewhere: whatever leaves by it comes in there all the same.
@@ -190,10 +227,8 @@ pub struct RouteEntry {
 }
 
 /// Where frames for an address go.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Forward {
-    /// A bridge port.
-    pub link: String,
     /// Frames for this address
     pub mac: Mac,
     /// leave by the tunnel to this host; none: leave by this port of the bridge.
@@ -201,10 +236,8 @@ pub struct Forward {
 }
 
 /// An address that a bridge knows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Neighbour {
-    /// The bridge.
-    pub link: String,
     /// The address
     pub ip: IpAddr,
     /// is at this one.
@@ -243,7 +276,7 @@ pub struct Set {
     /// Whether its elements have values.
     pub map: bool,
     /// Keys, and in a map their values.
-    pub elements: BTreeMap<String, String>,
+    pub elements: Arc<BTreeMap<String, String>>,
 }
 
 /// A chain of rules.

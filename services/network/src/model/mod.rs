@@ -11,3 +11,4 @@ pub mod sharing;
 pub mod spec;
 pub mod subnet;
 pub mod subnet_pool;
+pub mod trunk;

@@ -177,7 +177,7 @@ impl Port {
     /// The tap's name on the host.
     #[must_use]
     pub fn tap(&self) -> String {
-        format!("tap{}", self.id.get(..11).unwrap_or(&self.id))
+        tap_of(&self.id)
     }
 
     /// How it is plugged in.
@@ -231,6 +231,12 @@ impl Port {
         }
         Ok(())
     }
+}
+
+/// The name of a port's tap on the host.
+#[must_use]
+pub fn tap_of(id: &str) -> String {
+    format!("tap{}", id.get(..11).unwrap_or(id))
 }
 
 /// A MAC in lower case with colons; none when it is none, or one of a group.

@@ -5,7 +5,6 @@
 //! Unknown fields are ignored and new ones have defaults, so that control plane and hosts may be of two releases.
 //! Observed states: `up`, `down`, `failed` (with `detail.reason`), `gone`.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -41,9 +40,6 @@ pub struct NetworkSpec {
     /// Its subnets.
     #[serde(default)]
     pub subnets: Vec<SubnetSpec>,
-    /// Ports of the network, on whichever host; not part of the document: the host reads them from the network's list.
-    #[serde(skip)]
-    pub remote: Vec<RemotePort>,
 }
 
 /// How a network reaches other hosts.
@@ -154,6 +150,18 @@ pub struct PortSpec {
     /// link that leads to it has the tap's name.
     #[serde(default, skip_serializing_if = "is_not")]
     pub space: bool,
+    /// The trunk that it is a part of: then no guest is plugged in, and the link that has the tap's name leads to the trunk's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<TrunkSpec>,
+}
+
+/// The place of a port in a trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrunkSpec {
+    /// The tap of the trunk's parent port, on the same host.
+    pub parent_tap: String,
+    /// The VLAN tag that the port's frames have there, 1 to 4094.
+    pub segmentation_id: u16,
 }
 
 /// How fast the packets of a port pass; none: as fast as they can.
@@ -233,10 +241,6 @@ pub struct SecurityGroupSpec {
     /// What is let through.
     #[serde(default)]
     pub rules: Vec<RuleSpec>,
-    /// The addresses of its members everywhere, where some rule names it as remote group; not part of the document: the
-    /// host reads them from the group's list.
-    #[serde(skip)]
-    pub members: BTreeSet<IpAddr>,
 }
 
 /// A port that is in a security group.

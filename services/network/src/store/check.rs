@@ -9,7 +9,7 @@ use crate::model::spec::{
     KIND_NETWORK, KIND_PORT, KIND_REMOTE_PORT, KIND_ROUTER, KIND_SECURITY_GROUP,
 };
 use crate::store::publish::place;
-use crate::store::{Reader, ips, ports, quotas};
+use crate::store::{Reader, ips, ports, quotas, trunks};
 
 /// Everything that does not fit.
 pub(crate) async fn run(db: &Db) -> Result<Vec<Finding>, Error> {
@@ -29,6 +29,12 @@ pub(crate) async fn run(db: &Db) -> Result<Vec<Finding>, Error> {
     found.extend(ports_not_told(db).await?);
     found.extend(ports_not_listed(db).await?);
     found.extend(lists_unread(db).await?);
+    let elsewhere = |id| Finding {
+        what: "subport is not where its trunk's port is".to_owned(),
+        id,
+        hint: "take it from its trunk and give it again".to_owned(),
+    };
+    found.extend(trunks::elsewhere(db).await?.into_iter().map(elsewhere));
     Ok(found)
 }
 

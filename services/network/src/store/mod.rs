@@ -24,6 +24,7 @@ pub(crate) mod stale;
 pub(crate) mod subnet_pools;
 pub(crate) mod subnets;
 pub(crate) mod tags;
+pub(crate) mod trunks;
 
 use nephos_db::{Db, FromRow, Row, Tx, Where};
 use serde::Serialize;

@@ -18,7 +18,10 @@ use crate::model::spec::{
     NetworkSpec, PortSpec, SecurityGroupSpec, SubnetSpec,
 };
 use crate::model::subnet::Subnet;
-use crate::store::{Reader, Result, entries, networks, qos, security_groups, stale, subnets};
+use crate::store::trunks::Placed;
+use crate::store::{
+    Reader, Result, entries, networks, qos, security_groups, stale, subnets, trunks,
+};
 
 /// The topic that hosts' polls listen to.
 pub(crate) const FEED: &str = "network.feed";
@@ -97,7 +100,8 @@ async fn to_host(
     let mut marks = Vec::new();
     if let Some(port) = port {
         let limits = qos::limits_of(tx, port).await?;
-        telling.want(KIND_PORT, &port.id, &port_spec(port, limits))?;
+        let trunk = trunks::place_of(tx, port).await?;
+        telling.want(KIND_PORT, &port.id, &port_spec(port, limits, trunk))?;
     }
     for group in groups {
         marks.extend(add_group(tx, &mut telling, group).await?);
@@ -205,19 +209,26 @@ pub(crate) async fn is_up(tx: &mut Tx, port: &Port) -> Result<bool, Error> {
 /// Tells the hosts of a guest's port what it is now.
 pub(crate) async fn port_again(tx: &mut Tx, now: Timestamp, port: &Port) -> Result<(), Error> {
     let limits = qos::limits_of(tx, port).await?;
+    let trunk = trunks::place_of(tx, port).await?;
+    let spec = port_spec(port, limits, trunk);
     for host in hosts_of(Some(port)) {
         let spot = place(&host, KIND_PORT, &port.id);
-        feed::publish_changed(tx, now, spot, &port_spec(port, limits)).await?;
+        feed::publish_changed(tx, now, spot, &spec).await?;
     }
     Ok(())
 }
 
-fn port_spec(port: &Port, limits: Limits) -> PortSpec {
+fn port_spec(port: &Port, limits: Limits, trunk: Option<Placed>) -> PortSpec {
+    // For who asks for data of its own, a subport is the guest's that has the trunk.
+    let (device_id, trunk) = match trunk {
+        Some(Placed { trunk, device_id }) => (device_id, Some(trunk)),
+        None => (port.device_id.clone(), None),
+    };
     PortSpec {
         id: port.id.clone(),
         network_id: port.network_id.clone(),
         project_id: port.project_id.clone(),
-        device_id: port.device_id.clone(),
+        device_id,
         mac: port.mac.clone(),
         tap: port.tap(),
         fixed_ips: port
@@ -253,6 +264,7 @@ fn port_spec(port: &Port, limits: Limits) -> PortSpec {
             .collect(),
         limits,
         space: port.has_space(),
+        trunk,
     }
 }
 
@@ -349,7 +361,6 @@ async fn network_spec(tx: &mut Tx, id: &str) -> Result<Option<NetworkSpec>, Erro
         segment: network.segment(),
         mtu: network.mtu,
         subnets: subnets.iter().map(subnet_spec).collect(),
-        remote: Vec::new(),
     }))
 }
 
@@ -415,7 +426,6 @@ async fn group_spec(tx: &mut Tx, id: &str) -> Result<Option<SecurityGroupSpec>, 
             .iter()
             .map(crate::model::security_group::Rule::spec)
             .collect(),
-        members: BTreeSet::new(),
     }))
 }
 

@@ -6,7 +6,7 @@ use crate::model::refusal::Refusal;
 use crate::store::{Reader, Result};
 
 /// What is counted, with the limit of projects that have none of their own; -1: none.
-pub(crate) const RESOURCES: [(&str, i64); 10] = [
+pub(crate) const RESOURCES: [(&str, i64); 11] = [
     ("network", 100),
     ("subnet", 100),
     ("subnetpool", -1),
@@ -17,6 +17,7 @@ pub(crate) const RESOURCES: [(&str, i64); 10] = [
     ("security_group_rule", 100),
     ("rbac_policy", 10),
     ("address_scope", -1),
+    ("trunk", -1),
 ];
 
 /// A limit or a use.
@@ -308,7 +309,8 @@ pub(crate) async fn count(db: &Db) -> Result<Vec<Amount>, nephos_db::Error> {
          SELECT project_id, 'security_group' AS resource, COUNT(*) AS amount FROM security_groups GROUP BY project_id UNION ALL \
          SELECT project_id, 'security_group_rule' AS resource, COUNT(*) AS amount FROM security_group_rules GROUP BY project_id UNION ALL \
          SELECT project_id, 'rbac_policy' AS resource, COUNT(*) AS amount FROM rbac_policies GROUP BY project_id UNION ALL \
-         SELECT project_id, 'address_scope' AS resource, COUNT(*) AS amount FROM address_scopes GROUP BY project_id",
+         SELECT project_id, 'address_scope' AS resource, COUNT(*) AS amount FROM address_scopes GROUP BY project_id UNION ALL \
+         SELECT project_id, 'trunk' AS resource, COUNT(*) AS amount FROM trunks GROUP BY project_id",
         args![],
     )
     .await

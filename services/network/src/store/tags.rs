@@ -60,6 +60,7 @@ pub(crate) async fn count_change(
         "floatingips" => "UPDATE floating_ips SET revision = revision + 1 WHERE id = $1",
         "subnetpools" => "UPDATE subnet_pools SET revision = revision + 1 WHERE id = $1",
         "policies" => "UPDATE qos_policies SET revision = revision + 1 WHERE id = $1",
+        "trunks" => "UPDATE trunks SET revision = revision + 1 WHERE id = $1",
         _groups => "UPDATE security_groups SET revision = revision + 1 WHERE id = $1",
     };
     tx.exec(sql, args![id]).await?;

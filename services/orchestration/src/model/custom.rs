@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// Those that say what a value names. The service that has the things says so when the resource is made.
-const NAMES: [&str; 49] = [
+const NAMES: [&str; 50] = [
     "barbican.container",
     "barbican.secret",
     "blazar.reservation",
@@ -48,6 +48,7 @@ const NAMES: [&str; 49] = [
     "nova.network",
     "nova.server",
     "octavia.flavor",
+    "octavia.l7policy",
     "octavia.listener",
     "octavia.loadbalancer",
     "octavia.pool",

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::balancing;
 use super::group;
 use super::kind::{BLOCK_LIMITS, How, Kind};
 use super::property::fill;
@@ -73,6 +74,9 @@ pub(crate) fn properties(
                     limits.join(", ")
                 )));
             }
+        }
+        name if name.starts_with("OS::Octavia::") => {
+            balancing::check(name.trim_start_matches("OS::Octavia::"), &filled)?;
         }
         name if name.starts_with("OS::Keystone::") && !later.iter().any(|name| name == "roles") => {
             check_roles(&filled)?;

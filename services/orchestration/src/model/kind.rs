@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::kinds::{
-    cinder, glance, heat, keystone, neutron, neutron_shared, nova, object, signals, software,
+    cinder, glance, heat, keystone, neutron, neutron_shared, neutron_trunk, nova, object, octavia,
+    signals, software,
 };
 use super::property::{Prop, Type};
 
@@ -54,6 +55,9 @@ pub(crate) enum How {
     RbacPolicy,
     /// A rule of a QoS policy.
     BandwidthRule,
+    Trunk,
+    /// A part of a load balancer, or one itself.
+    Balancing(&'static Balancing),
     RouterInterface,
     RouterGateway,
     /// Routes that a router has beside those of its interfaces.
@@ -65,6 +69,8 @@ pub(crate) enum How {
     Volume,
     VolumeAttachment,
     VolumeType,
+    /// How volumes of a type are encrypted.
+    VolumeEncryption,
     QosSpecs,
     QosAssociation,
     VolumeQuota,
@@ -97,6 +103,24 @@ pub(crate) struct Rest {
     pub updates: bool,
     /// Whether it has no description, so that it is recognised by its name until its id is noted.
     pub by_name: bool,
+}
+
+/// A collection of the load-balancing service.
+#[derive(Debug)]
+pub(crate) struct Balancing {
+    /// `pools`.
+    pub many: &'static str,
+    /// `pool`.
+    pub one: &'static str,
+    /// The property that names the thing to which the collection belongs, and that thing's collection.
+    pub within: Option<(&'static str, &'static str)>,
+    /// Properties that have another name in bodies: property, field, and the collection of the thing that is named, if one
+    /// is.
+    pub names: &'static [(&'static str, &'static str, &'static str)],
+    /// Whether it has a name.
+    pub named: bool,
+    /// Whether it shows what has become a part of it since it was made.
+    pub has_parts: bool,
 }
 
 /// A collection of the identity service.
@@ -169,8 +193,8 @@ pub(crate) struct Limits {
     pub path: &'static str,
     /// `quota`.
     pub one: &'static str,
-    /// `default`, below a project's.
-    pub defaults: &'static str,
+    /// `default`, below a project's; nothing where null brings a default back.
+    pub defaults: Option<&'static str>,
 }
 
 /// Types of services that are not here.
@@ -201,9 +225,12 @@ const AWAY: &[(&str, &str)] = &[
     ("OS::Neutron::PortPair", "service chaining"),
     ("OS::Neutron::QoS", "network QoS"),
     ("OS::Neutron::TaaS", "tap"),
-    ("OS::Neutron::Trunk", "trunk"),
     ("OS::Neutron::VPNService", "VPN"),
-    ("OS::Octavia::", "load-balancer"),
+    (
+        "OS::Octavia::AvailabilityZone",
+        "load balancer availability zone",
+    ),
+    ("OS::Octavia::Flavor", "load balancer flavor"),
     ("OS::Sahara::", "data-processing"),
     ("OS::Senlin::", "clustering"),
     ("OS::Trove::", "database"),
@@ -235,8 +262,10 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Kind> {
         software::KINDS,
         neutron::KINDS,
         neutron_shared::KINDS,
+        neutron_trunk::KINDS,
         nova::KINDS,
         object::KINDS,
+        octavia::KINDS,
     ]
     .into_iter()
     .flatten()
@@ -317,6 +346,8 @@ impl Kind {
                 | How::SecurityGroup
                 | How::RbacPolicy
                 | How::BandwidthRule
+                | How::Trunk
+                | How::Balancing(_)
                 | How::RouterInterface
                 | How::RouterGateway
                 | How::ExtraRoutes
@@ -327,6 +358,7 @@ impl Kind {
                 | How::Volume
                 | How::VolumeAttachment
                 | How::VolumeType
+                | How::VolumeEncryption
                 | How::QosSpecs
                 | How::QosAssociation
                 | How::VolumeQuota
@@ -477,11 +509,14 @@ mod tests {
         assert!(test.shows("output") && test.shows("show") && !test.shows("colour"));
         assert!(find("OS::Heat::ResourceGroup").unwrap().shows("colour"));
         assert_eq!(service_away("OS::Barbican::Order"), Some("key-manager"));
-        assert_eq!(service_away("OS::Neutron::Trunk"), Some("trunk"));
+        assert_eq!(service_away("OS::Neutron::TaaS"), Some("tap"));
+        let flavors = service_away("OS::Octavia::FlavorProfile");
+        assert_eq!(flavors, Some("load balancer flavor"));
         for here in [
             "OS::Nova::Server",
             "OS::Neutron::Port",
             "OS::Swift::Container",
+            "OS::Octavia::Pool",
         ] {
             assert_eq!(service_away(here), None);
         }

@@ -1,5 +1,6 @@
 //! What templates, environments and stacks are. Pure: no I/O, no clock.
 
+mod balancing;
 pub(crate) mod change;
 mod constraint;
 mod custom;

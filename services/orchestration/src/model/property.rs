@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::function::shown;
 use super::refusal::Refusal;
-use super::{constraint, parameter, pattern};
+use super::{constraint, custom, parameter, pattern};
 
 /// The type of a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,26 @@ pub(crate) enum Type {
 pub(crate) enum Rule {
     Allowed(&'static [&'static str]),
     Range(i64, i64),
+    /// A number that is not less.
+    AtLeast(i64),
     Length(u64, u64),
     Pattern(&'static str),
+    /// What is to be a thing of this kind, or is written in this way; each item of a list.
+    Custom(&'static str),
+}
+
+impl Rule {
+    /// As the API shows it.
+    fn described(self) -> Value {
+        match self {
+            Self::Allowed(values) => json!({"allowed_values": values}),
+            Self::Range(min, max) => json!({"range": {"min": min, "max": max}}),
+            Self::AtLeast(min) => json!({"range": {"min": min}}),
+            Self::Length(min, max) => json!({"length": {"min": min, "max": max}}),
+            Self::Pattern(pattern) => json!({"allowed_pattern": pattern}),
+            Self::Custom(name) => json!({"custom_constraint": name}),
+        }
+    }
 }
 
 /// A property. Data: every resource type has a constant list of them.
@@ -126,14 +144,16 @@ impl Prop {
         if let Some(default) = self.default_value() {
             map.insert("default".to_owned(), default);
         }
-        let constraint = self.rule.map(|rule| match rule {
-            Rule::Allowed(values) => json!([{"allowed_values": values}]),
-            Rule::Range(min, max) => json!([{"range": {"min": min, "max": max}}]),
-            Rule::Length(min, max) => json!([{"length": {"min": min, "max": max}}]),
-            Rule::Pattern(pattern) => json!([{"allowed_pattern": pattern}]),
-        });
-        if let Some(constraint) = constraint {
-            map.insert("constraints".to_owned(), constraint);
+        let constraints = self.rule.map(|rule| json!([rule.described()]));
+        match (self.kind, self.rule, constraints) {
+            (Type::List, Some(Rule::Custom(_)), Some(constraints)) => {
+                let item = json!({"type": "string", "required": false, "update_allowed": false, "immutable": false, "constraints": constraints});
+                map.insert("schema".to_owned(), json!({ "*": item }));
+            }
+            (_, _, Some(constraints)) => {
+                map.insert("constraints".to_owned(), constraints);
+            }
+            (_, _, None) => {}
         }
         if !self.fields.is_empty() {
             let fields: Map<String, Value> = self
@@ -278,8 +298,16 @@ fn check(rule: Option<Rule>, value: &Value) -> Result<(), String> {
         Some(Rule::Range(min, max)) => {
             constraint::range(value, (Some(min as f64), Some(max as f64)))
         }
+        #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
+        Some(Rule::AtLeast(min)) => constraint::range(value, (Some(min as f64), None)),
         Some(Rule::Length(min, max)) => constraint::length(value, (Some(min), Some(max))),
         Some(Rule::Pattern(pattern)) => pattern::matches(&shown(value), pattern),
+        Some(Rule::Custom(name)) => match value {
+            Value::Array(items) => items
+                .iter()
+                .try_for_each(|item| custom::check(name, &shown(item))),
+            one => custom::check(name, &shown(one)),
+        },
     }
 }
 
@@ -298,6 +326,8 @@ mod tests {
         map("meta", ""),
         text("mode", "").rule(Rule::Allowed(&["a", "b"])),
         integer("port", "").rule(Rule::Range(1, 10)),
+        integer("least", "").rule(Rule::AtLeast(-1)),
+        list("nets", "").rule(Rule::Custom("net_cidr")),
     ];
 
     #[track_caller]
@@ -343,6 +373,14 @@ mod tests {
             Err("port: 11 is out of range (min: 1, max: 10)"),
         );
         check_fill(
+            json!({"size": 1, "least": -2}),
+            Err("least: -2 is out of range (min: -1, max: None)"),
+        );
+        check_fill(
+            json!({"size": 1, "nets": ["10.0.0.0/8", "x"]}),
+            Err("nets: Error validating value 'x': it is no net cidr"),
+        );
+        check_fill(
             json!({"size": 1, "ips": [{}]}),
             Err("ips: 0: Property subnet not assigned"),
         );
@@ -355,6 +393,18 @@ mod tests {
             json!({"size": 1, "up": "perhaps"}),
             Err("is not a valid boolean"),
         );
+    }
+
+    #[test]
+    fn what_must_hold_is_shown_with_the_type() {
+        let least = integer("least", "").rule(Rule::AtLeast(-1)).described();
+        assert_eq!(least["constraints"], json!([{"range": {"min": -1}}]));
+        let one = text("pool", "").rule(Rule::Custom("octavia.pool"));
+        let custom = json!([{"custom_constraint": "octavia.pool"}]);
+        assert_eq!(one.described()["constraints"], custom);
+        let many = list("nets", "").rule(Rule::Custom("octavia.pool"));
+        assert_eq!(many.described()["schema"]["*"]["constraints"], custom);
+        assert_eq!(many.described().get("constraints"), None);
     }
 
     #[test]

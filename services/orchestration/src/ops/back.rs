@@ -57,7 +57,14 @@ pub(super) async fn revived(
 ) -> Result<Option<Resource>, StepError> {
     let looks = matches!(
         kind::find(&row.target).map(|kind| kind.how),
-        Some(How::Rest(_) | How::SecurityGroup | How::Server | How::Volume | How::Directory(_))
+        Some(
+            How::Rest(_)
+                | How::Balancing(_)
+                | How::SecurityGroup
+                | How::Server
+                | How::Volume
+                | How::Directory(_)
+        )
     );
     let removal_failed = row.action == Action::Delete && row.status == Status::Failed;
     if !removal_failed || !looks || row.external || row.physical_id.is_none() {
@@ -79,7 +86,8 @@ pub(super) async fn revived(
 fn is_at_rest(seen: &Seen) -> bool {
     let field = |name: &str| seen.observed.as_ref().and_then(|thing| thing.get(name));
     let idle = field("OS-EXT-STS:task_state").is_none_or(Value::is_null);
-    let status = field("status").and_then(Value::as_str).unwrap_or_default();
+    let status = field("status").or_else(|| field("provisioning_status"));
+    let status = status.and_then(Value::as_str).unwrap_or_default();
     idle && !status.to_ascii_lowercase().contains("delet")
 }
 

@@ -17,6 +17,7 @@ use super::ending::{abort, complete, fail, tell_parent};
 use super::facts::{self, View, ViewError};
 use super::ground::{Ground, When, soonest};
 use super::make::make;
+use super::renew::renew;
 use super::resource::nested;
 use super::{AT_ONCE, back, refuse, request};
 use crate::Svc;
@@ -197,9 +198,6 @@ async fn advance(
         Ok(jobs) => jobs,
         Err(why) => return fail(cx, stack, &view.resources, (&why.to_string(), None)).await,
     };
-    if jobs.is_empty() {
-        return complete(cx, stack).await;
-    }
     let trust = trust_of(cx, stack).await?;
     let ground = Ground {
         cx,
@@ -208,6 +206,10 @@ async fn advance(
         view,
         trust: trust.as_deref(),
     };
+    if jobs.is_empty() {
+        renew(&ground).await?;
+        return complete(cx, stack).await;
+    }
     let mut work: Vec<BoxFuture<'_, Result<When, StepError>>> = Vec::with_capacity(jobs.len());
     for job in jobs {
         work.push(match job {

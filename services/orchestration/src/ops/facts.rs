@@ -8,6 +8,7 @@ use nephos_db::{Db, Error};
 use serde_json::{Map, Value, json};
 
 use super::offload::offload;
+use super::resource::balancing;
 use crate::model::environment::{Environment, is_file};
 use crate::model::fact::Fact;
 use crate::model::graph::{self, Needs};
@@ -246,6 +247,7 @@ fn plain(row: &Resource, kind: Option<&Kind>) -> Fact {
             physical,
             super::resource::server_view::attributes(&row.observed),
         ),
+        Some(How::Balancing(kind)) => (physical, balancing::attributes(row, kind)),
         _other => (
             physical,
             row.observed.as_object().cloned().unwrap_or_default(),

@@ -12,6 +12,7 @@ pub(crate) mod offload;
 pub(crate) mod preview;
 pub(crate) mod refuse;
 mod remove;
+mod renew;
 pub(crate) mod request;
 pub(crate) mod resource;
 pub(crate) mod sweep;

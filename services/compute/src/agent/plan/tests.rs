@@ -41,6 +41,7 @@ fn spec(want: Want) -> ServerSpec {
         ports: vec![port("tapa")],
         config_drive: None,
         console: ConsoleSpec::default(),
+        guest_agent: false,
         live: None,
         labels: Labels::default(),
     }
@@ -198,6 +199,7 @@ fn volume(id: &str, size_gib: u64) -> VolumeSpec {
             },
             read_only: false,
             limits: std::collections::BTreeMap::new(),
+            encrypted: false,
         },
     }
 }

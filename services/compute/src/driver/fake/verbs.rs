@@ -13,6 +13,7 @@ use crate::driver::{
     fingerprint,
 };
 use crate::model::console::ConsoleKind;
+use crate::model::guest_password::{GuestPassword, PasswordSeen};
 use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{
     CpuInfo, HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec,
@@ -376,6 +377,23 @@ impl Driver for FakeDriver {
     fn open_console<'a>(&'a self, server: &'a ServerId, kind: ConsoleKind) -> Answer<'a, Pipe> {
         let opened = self.console(server, kind);
         futures_util::future::ready(opened).boxed()
+    }
+
+    fn set_password<'a>(
+        &'a self,
+        server: &'a ServerId,
+        password: &'a GuestPassword,
+    ) -> Answer<'a, PasswordSeen> {
+        self.call(Verb::Password, self.latency().change, move |host| {
+            let guest = host.guest(server)?;
+            if guest.is_deaf || guest.power != Power::On {
+                return Ok(PasswordSeen::NoAnswer);
+            }
+            guest
+                .passwords
+                .insert(password.account.clone(), password.password.clone());
+            Ok(PasswordSeen::Set)
+        })
     }
 
     fn inventory(&self) -> Answer<'_, HostInventory> {

@@ -125,7 +125,14 @@ fn domain_xml(
         xml.line(&interface(port));
     }
     xml.consoles(spec, host, paths);
-    let slots = spec.ports.len() + spec.volumes.len() + FREE_SLOTS;
+    if spec.guest_agent {
+        // The name that qemu-guest-agent looks for; libvirt makes the socket and the controller.
+        xml.line(
+            "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>",
+        );
+    }
+    let agent = usize::from(spec.guest_agent);
+    let slots = spec.ports.len() + spec.volumes.len() + agent + FREE_SLOTS;
     xml.line("<controller type='usb' model='none'/>");
     xml.line("<controller type='pci' model='pcie-root'/>");
     for _slot in 0..slots {

@@ -91,6 +91,7 @@ fn key(node: Node<'_, '_>) -> Option<String> {
     match name {
         "disk" => of("target", "dev"),
         "interface" => of("mac", "address"),
+        "channel" => of("target", "name"),
         "video" | "rng" | "memballoon" => Some(name.to_owned()),
         _no_place_of_its_own => None,
     }

@@ -12,6 +12,7 @@ mod console;
 mod disks;
 pub mod domain_xml;
 mod events;
+mod guest_agent;
 mod host;
 mod images;
 pub mod kvm_probe;
@@ -171,6 +172,18 @@ impl LibvirtDriver {
             .boxed()
     }
 
+    /// The keys of the volumes that a guest which is off is defined with.
+    async fn keys_to_start(&self, server: &ServerId) -> Result<volumes::Keys, DriverError> {
+        let id = server.clone();
+        let locked = self.call(
+            server.as_str(),
+            "look at a server",
+            self.deadlines.look,
+            move |shared| shared.locked_volumes(&id),
+        );
+        self.shared.keys(server, locked.await?).await
+    }
+
     /// A call on a server's domain; a domain that is not there is an error.
     fn on_domain<'a>(
         &'a self,
@@ -313,6 +326,20 @@ impl Shared {
     fn said(&self, domain: &Domain) -> Result<Said, virt::error::Error> {
         let xml = domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
         Ok(domain_xml::read(&xml, &self.boot_id).unwrap_or_default())
+    }
+
+    /// What decrypts volumes of a server, asked for now.
+    async fn keys(
+        &self,
+        server: &ServerId,
+        volumes: impl IntoIterator<Item = String>,
+    ) -> Result<volumes::Keys, DriverError> {
+        let mut keys = Vec::new();
+        for volume in volumes {
+            let key = self.images.source().volume_key(server, &volume).await?;
+            keys.push((volume, key));
+        }
+        Ok(keys)
     }
 
     fn list(&self) -> Result<BTreeSet<ServerId>, DriverError> {

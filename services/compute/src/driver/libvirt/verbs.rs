@@ -8,10 +8,11 @@ use nephos_types::Timestamp;
 use virt::domain::Domain;
 use virt_sys as sys;
 
-use super::link::unless_late;
+use super::link::{find, unless_late};
 use super::{LibvirtDriver, Shared, console, domain_xml, host, volumes};
 use crate::driver::{Answer, Driver, DriverError, Found, FoundPort, Mark, Pipe, fingerprint};
 use crate::model::console::ConsoleKind;
+use crate::model::guest_password::{GuestPassword, PasswordSeen};
 use crate::model::live::LiveWish;
 use crate::model::snapshot::SnapshotWish;
 use crate::model::spec::{HostInventory, ImageHash, ImageSpec, PortSpec, ServerId, ServerSpec};
@@ -186,7 +187,23 @@ impl Driver for LibvirtDriver {
     }
 
     fn ensure_running<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
-        self.on_domain(server, "start a server", self.deadlines.power, run)
+        async move {
+            let keys = self.keys_to_start(server).await?;
+            let id = server.clone();
+            let what = "start a server";
+            let started = self.call(server.as_str(), what, self.deadlines.power, move |shared| {
+                let found = shared.link.with(what, |connect| {
+                    let Some(domain) = find(connect, id.as_str())? else {
+                        return Ok(None);
+                    };
+                    volumes::with_keys(connect, &id, &keys, || run(&domain)).map(Some)
+                })?;
+                found
+                    .ok_or_else(|| DriverError::Failed(format!("cannot {what}: it is not defined")))
+            });
+            started.await
+        }
+        .boxed()
     }
 
     fn ask_to_shut_down<'a>(&'a self, server: &'a ServerId) -> Answer<'a, ()> {
@@ -249,13 +266,22 @@ impl Driver for LibvirtDriver {
     }
 
     fn ensure_volume<'a>(&'a self, server: &'a ServerId, volume: &'a VolumeSpec) -> Answer<'a, ()> {
-        let (id, volume) = (server.clone(), volume.clone());
-        self.call(
-            server.as_str(),
-            "plug a volume",
-            self.deadlines.change,
-            move |shared| shared.plug_volume(&id, &volume),
-        )
+        async move {
+            let locked = volume
+                .connection
+                .encrypted
+                .then(|| volume.volume_id.clone());
+            let keys = self.shared.keys(server, locked).await?;
+            let (id, volume) = (server.clone(), volume.clone());
+            let plugged = self.call(
+                server.as_str(),
+                "plug a volume",
+                self.deadlines.change,
+                move |shared| shared.plug_volume(&id, (&volume, &keys)),
+            );
+            plugged.await
+        }
+        .boxed()
     }
 
     fn ask_to_unplug_volume<'a>(&'a self, server: &'a ServerId, volume: &'a str) -> Answer<'a, ()> {
@@ -324,6 +350,20 @@ impl Driver for LibvirtDriver {
             move |shared| shared.console(&id, kind),
         );
         async move { console::open(place.await?).await }.boxed()
+    }
+
+    fn set_password<'a>(
+        &'a self,
+        server: &'a ServerId,
+        password: &'a GuestPassword,
+    ) -> Answer<'a, PasswordSeen> {
+        let (id, password) = (server.clone(), password.clone());
+        self.call(
+            server.as_str(),
+            "set a password",
+            self.deadlines.change,
+            move |shared| shared.set_password(&id, &password),
+        )
     }
 
     fn inventory(&self) -> Answer<'_, HostInventory> {

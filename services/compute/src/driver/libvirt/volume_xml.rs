@@ -49,15 +49,81 @@ pub fn secret(server: &ServerId, volume_id: &str) -> String {
     )
 }
 
+/// The UUID of the secret that decrypts a volume for a server. It is there only while libvirt opens the volume.
+#[must_use]
+pub fn key_id(server: &ServerId, volume_id: &str) -> String {
+    let name = key_name(server, volume_id);
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
+}
+
+/// What the names of all such secrets begin with.
+const KEYS: &str = "nephos-key/";
+
+fn key_name(server: &ServerId, volume_id: &str) -> String {
+    format!("{KEYS}{server}/{volume_id}")
+}
+
+/// The definition of that secret, of which libvirt writes nothing to disk.
+#[must_use]
+pub fn key(server: &ServerId, volume_id: &str) -> String {
+    format!(
+        "<secret ephemeral='yes' private='yes'><uuid>{}</uuid><usage type='volume'><volume>{}</volume></usage></secret>",
+        key_id(server, volume_id),
+        escape(&key_name(server, volume_id)),
+    )
+}
+
+/// The UUID of a secret by its definition, if it decrypts a volume of one of our servers.
+#[must_use]
+pub fn our_key(definition: &str) -> Option<String> {
+    let xml = Document::parse(definition).ok()?;
+    let text = |name| {
+        xml.descendants()
+            .find(|node| node.has_tag_name(name))?
+            .text()
+    };
+    text("volume")
+        .filter(|name| name.starts_with(KEYS))
+        .and_then(|_ours| text("uuid").map(str::to_owned))
+}
+
+/// The volumes of a definition that need a key to be opened.
+#[must_use]
+pub fn encrypted(definition: &str) -> Vec<String> {
+    let Ok(xml) = Document::parse(definition) else {
+        return Vec::new();
+    };
+    let disks = xml.descendants().filter(|node| node.has_tag_name("disk"));
+    let locked = disks.filter(|disk| {
+        let mut parts = disk.descendants();
+        parts.any(|part| part.has_tag_name("encryption"))
+    });
+    let serial = |disk: Node<'_, '_>| {
+        let serial = disk.children().find(|node| node.has_tag_name("serial"))?;
+        serial.text().map(str::to_owned)
+    };
+    locked.filter_map(serial).collect()
+}
+
 /// The disk of a volume.
 #[must_use]
 pub fn disk(server: &ServerId, volume: &VolumeSpec) -> String {
     let connection = &volume.connection;
     // Guests that share a disk must see each other's writes at once.
     let cache = if volume.shared { "none" } else { "writeback" };
+    let lock = match connection.encrypted {
+        true => format!(
+            "<encryption format='luks'><secret type='passphrase' uuid='{}'/></encryption>",
+            key_id(server, &volume.volume_id)
+        ),
+        false => String::new(),
+    };
     let (kind, format, source) = match &connection.path {
         Way::Local { path, format } => {
-            let source = format!("<source file='{}'/>", escape(path));
+            let source = match lock.as_str() {
+                "" => format!("<source file='{}'/>", escape(path)),
+                lock => format!("<source file='{}'>{lock}</source>", escape(path)),
+            };
             ("file", format.as_str(), source)
         }
         Way::Iscsi {
@@ -71,7 +137,7 @@ pub fn disk(server: &ServerId, volume: &VolumeSpec) -> String {
             let source = format!(
                 "<source protocol='iscsi' name='{}/{lun}'><host name='{}' port='{}'/>\
                  <auth username='{}'><secret type='iscsi' uuid='{}'/></auth>\
-                 <initiator><iqn name='{}'/></initiator></source>",
+                 <initiator><iqn name='{}'/></initiator>{lock}</source>",
                 escape(iqn),
                 escape(host.trim_matches(['[', ']'])),
                 escape(port),
@@ -128,9 +194,9 @@ pub fn read(device: Node<'_, '_>, volumes: &mut Volumes) {
     let (Some(volume_id), Some(dev)) = (serial, target) else {
         return;
     };
-    let secret = device
-        .descendants()
-        .find(|node| node.has_tag_name("secret"));
+    // A key is there only while a volume is opened.
+    let auth = device.descendants().find(|node| node.has_tag_name("auth"));
+    let secret = auth.and_then(|auth| auth.children().find(|node| node.has_tag_name("secret")));
     let secret = secret.and_then(|secret| secret.attribute("uuid"));
     volumes.secrets.extend(secret.map(str::to_owned));
     let found = FoundVolume {
@@ -169,6 +235,7 @@ mod tests {
                 path,
                 read_only: true,
                 limits: BTreeMap::from([("total_iops_sec".to_owned(), 500)]),
+                encrypted: false,
             },
         }
     }
@@ -206,6 +273,31 @@ mod tests {
             assert_eq!(found.all["aaaa-<>"].device, "vdb");
             assert_eq!(of_guest(&xml, "aaaa-<>"), Some(disk(&server, &volume)));
             assert_eq!(of_guest(&xml, "other"), None);
+        }
+    }
+
+    #[test]
+    fn an_encrypted_disk_names_its_key_and_is_found_by_it() {
+        let server = ServerId::from(SERVER);
+        for encrypted in [true, false] {
+            let mut volume = iscsi();
+            volume.connection.encrypted = encrypted;
+            let xml = format!(
+                "<domain><devices>{}</devices></domain>",
+                disk(&server, &volume)
+            );
+            let id = key_id(&server, "aaaa-<>");
+            assert_eq!(xml.contains(&id), encrypted);
+            let locked = super::encrypted(&xml);
+            assert_eq!(locked, vec!["aaaa-<>".to_owned(); usize::from(encrypted)]);
+            let mut found = Volumes::default();
+            for node in Document::parse(&xml).unwrap().descendants() {
+                read(node, &mut found);
+            }
+            assert_eq!(found.secrets, [secret_id(&server, "aaaa-<>")]);
+            let key = key(&server, "aaaa-<>");
+            assert!(key.contains("ephemeral='yes' private='yes'"));
+            assert_eq!((our_key(&key), our_secret(&key)), (Some(id), None));
         }
     }
 

@@ -13,14 +13,53 @@ use super::link::{find, unless_late};
 use super::{Shared, domain_xml, volume_xml};
 use crate::driver::DriverError;
 use crate::model::spec::{ServerId, ServerSpec};
-use crate::model::volume::{VolumeSpec, Way};
+use crate::model::volume::{VolumeKey, VolumeSpec, Way};
+
+/// What decrypts volumes of a server, by volume.
+pub(super) type Keys = Vec<(String, VolumeKey)>;
+
+/// Does something for which libvirt opens encrypted volumes. It has their keys only meanwhile, and in memory; QEMU has them
+/// then as long as it has the volumes.
+pub(super) fn with_keys<T>(
+    connect: &Connect,
+    server: &ServerId,
+    keys: &Keys,
+    job: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let given = keys.iter().try_for_each(|(volume, key)| {
+        let secret = Secret::define_xml(connect, &volume_xml::key(server, volume), 0)?;
+        secret.set_value(key.key.0.as_bytes(), 0)
+    });
+    let done = given.and_then(|()| job());
+    for (volume, _) in keys {
+        if let Err(why) = remove_secret(connect, &volume_xml::key_id(server, volume)) {
+            let why = why.message();
+            tracing::warn!(%server, volume, why, "libvirt keeps the key of a volume in memory a while longer");
+        }
+    }
+    done
+}
 
 impl Shared {
+    /// The volumes for which keys are needed to start a guest; none when it is on.
+    pub(super) fn locked_volumes(&self, server: &ServerId) -> Result<Vec<String>, DriverError> {
+        self.link.with("look at a server", |connect| {
+            let Some(domain) = find(connect, server.as_str())? else {
+                return Ok(Vec::new());
+            };
+            if domain.is_active()? {
+                return Ok(Vec::new());
+            }
+            let definition = domain.get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)?;
+            Ok(volume_xml::encrypted(&definition))
+        })
+    }
+
     /// Plugs a volume into a guest that is on.
     pub(super) fn plug_volume(
         &self,
         server: &ServerId,
-        volume: &VolumeSpec,
+        (volume, keys): (&VolumeSpec, &Keys),
     ) -> Result<(), DriverError> {
         let xml = volume_xml::disk(server, volume);
         let plugged = self.link.with("plug a volume", |connect| {
@@ -29,7 +68,8 @@ impl Shared {
             };
             ensure_secret(connect, server, volume)?;
             let flags = sys::VIR_DOMAIN_AFFECT_LIVE;
-            domain.attach_device_flags(&xml, flags).map(Some)
+            let plug = || domain.attach_device_flags(&xml, flags);
+            with_keys(connect, server, keys, plug).map(Some)
         })?;
         plugged.map(|_flags| ()).ok_or_else(|| {
             DriverError::Failed("cannot plug a volume: it is not defined".to_owned())
@@ -107,10 +147,12 @@ impl Unnamed {
     /// Removes those that were not named at the last look either. One that was just made is about to be.
     pub(super) fn sweep(&self, connect: &Connect) -> Result<(), Error> {
         let mut unnamed = BTreeSet::new();
+        let mut keys = BTreeSet::new();
         for secret in connect.list_all_secrets(0)? {
             // One that goes while we list is not there.
             let definition = secret.get_xml_desc(0).unwrap_or_default();
             unnamed.extend(volume_xml::our_secret(&definition));
+            keys.extend(volume_xml::our_key(&definition));
         }
         if !unnamed.is_empty() {
             for domain in connect.list_all_domains(0)? {
@@ -120,6 +162,8 @@ impl Unnamed {
                 }
             }
         }
+        // A key is needed for a moment, whatever names it.
+        unnamed.append(&mut keys);
         let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for id in unnamed.intersection(&before) {
             remove_secret(connect, id)?;

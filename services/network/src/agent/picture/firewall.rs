@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{METADATA_V4, METADATA_V6, Picture, Place};
+use super::{Kept, METADATA_V4, METADATA_V6, Picture, Place};
 use crate::agent::documents::Documents;
 use crate::driver::METADATA_MAC;
 use crate::driver::plane::{Chain, HOST, LinkKind, Mac, Set, Table, TableName};
@@ -39,7 +39,12 @@ pub fn zone(segment: &Segment) -> u16 {
 }
 
 /// Draws both tables.
-pub fn draw(picture: &mut Picture, documents: &Documents, places: &BTreeMap<&str, Place<'_>>) {
+pub fn draw(
+    picture: &mut Picture,
+    documents: &Documents,
+    places: &BTreeMap<&str, Place<'_>>,
+    kept: &mut Kept,
+) {
     let states = states(places);
     let mut groups = frame();
     fill_ports(&mut groups, picture, places);
@@ -61,7 +66,7 @@ pub fn draw(picture: &mut Picture, documents: &Documents, places: &BTreeMap<&str
             }
         }
     }
-    declare_members(&mut groups, documents);
+    declare_members(&mut groups, documents, kept);
     let tables = &mut picture.plane.space(HOST).tables;
     tables.insert(STATES, Arc::new(states));
     tables.insert(GROUPS, Arc::new(groups));
@@ -260,7 +265,7 @@ fn add_port(
         let verdict = format!("jump {chain_name}");
         chain(table, &chain_name, "", rules);
         if let Some(set) = table.sets.get_mut(&verdicts(name)) {
-            set.elements.insert(quoted(&spec.tap), verdict);
+            Arc::make_mut(&mut set.elements).insert(quoted(&spec.tap), verdict);
         }
     }
 }
@@ -403,22 +408,23 @@ fn add_group(table: &mut Table, group: &SecurityGroupSpec) {
 }
 
 /// Declares the sets of members that rules name, also those of groups that were not told.
-fn declare_members(table: &mut Table, documents: &Documents) {
+fn declare_members(table: &mut Table, documents: &Documents, kept: &mut Kept) {
     let rules = documents.groups.values().flat_map(|group| &group.rules);
     for rule in rules {
         let Some(id) = &rule.remote_group else {
             continue;
         };
-        let known = documents.groups.get(id).map(|group| &group.members);
-        let ips = known.into_iter().flatten();
-        let wanted = ips.filter(|ip| ip.is_ipv4() == (rule.ip_version == 4));
-        let elements = wanted.map(|ip| (ip.to_string(), String::new())).collect();
-        let form = if rule.ip_version == 4 {
-            "type ipv4_addr;"
-        } else {
-            "type ipv6_addr;"
+        let known = kept.members(documents, id);
+        let (form, elements) = match rule.ip_version {
+            4 => ("type ipv4_addr;", known.v4),
+            _ipv6 => ("type ipv6_addr;", known.v6),
         };
-        set(table, &members(id, rule.ip_version), form, elements);
+        let set = Set {
+            form,
+            map: false,
+            elements,
+        };
+        table.sets.insert(members(id, rule.ip_version), set);
     }
 }
 
@@ -505,12 +511,13 @@ fn quoted(name: &str) -> String {
 
 fn element(table: &mut Table, set: &str, name: &str) {
     if let Some(set) = table.sets.get_mut(set) {
-        set.elements.insert(quoted(name), String::new());
+        Arc::make_mut(&mut set.elements).insert(quoted(name), String::new());
     }
 }
 
 fn set(table: &mut Table, name: &str, form: &'static str, elements: BTreeMap<String, String>) {
     let map = false;
+    let elements = Arc::new(elements);
     let set = Set {
         form,
         map,
@@ -521,6 +528,7 @@ fn set(table: &mut Table, name: &str, form: &'static str, elements: BTreeMap<Str
 
 fn map(table: &mut Table, name: &str, form: &'static str, elements: BTreeMap<String, String>) {
     let map = true;
+    let elements = Arc::new(elements);
     let set = Set {
         form,
         map,

@@ -3,16 +3,19 @@
 //! Names: bridge `br<vni>`, tunnel `vx<vni>`, tap as the port says; `hr-`/`hg-` and 11 characters of the port's id are
 //! the host's ends of a router's legs (`qr-`/`qg-` inside), `nm-` and 11 characters of the network's id leads to the
 //! network's metadata space; `ifb` and 11 characters of a port's id is the way round for packets of a port that may not send
-//! as fast as it can. Spaces are `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of the port's
-//! id where a port is not a guest's.
+//! as fast as it can; `sub` and 11 characters of a port's id is what the trunk leads to that the port is a part of. Spaces are
+//! `<prefix>r-<router>`, `<prefix>m-<network>`, and `<prefix>l-` and 11 characters of the port's id where a port is not a guest's.
 
 mod firewall;
+mod kept;
 mod router;
 mod shape;
 mod space;
+mod trunk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -20,14 +23,14 @@ use super::Settings;
 use super::documents::{Documents, Owner};
 use super::guest::Guest;
 use crate::driver::METADATA_MAC;
-use crate::driver::plane::{
-    Address, Forward, HOST, Link, LinkKind, Mac, Neighbour, Plane, RouteEntry,
-};
+use crate::driver::plane::{Address, Forward, HOST, Link, LinkKind, Mac, Plane, RouteEntry};
 use crate::model::spec::{
     KIND_HOST, KIND_NETWORK, KIND_PORT, NetworkSpec, PortSpec, Segment, SubnetSpec,
 };
 
 pub use self::firewall::zone;
+pub use self::kept::Kept;
+use self::kept::Ways;
 
 /// Where guests find the metadata service.
 pub const METADATA_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
@@ -83,12 +86,13 @@ pub(super) struct Place<'a> {
     /// The Ethernet addresses of its gateways.
     routers: BTreeMap<IpAddr, Mac>,
     /// The Ethernet addresses of its ports on other hosts.
-    elsewhere: BTreeSet<Mac>,
+    elsewhere: Arc<BTreeSet<Mac>>,
 }
 
-/// Draws the picture.
-pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
+/// Draws the picture; what is `kept` of the last one saves work.
+pub fn draw(documents: &Documents, settings: &Settings, kept: &mut Kept) -> Picture {
     let mut picture = Picture::default();
+    kept.sweep(documents);
     for (owner, why) in &documents.unreadable {
         picture.problems.insert(owner.clone(), why.clone());
     }
@@ -97,7 +101,8 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
     let with_guests: BTreeSet<&str> = with_guests.map(|port| port.network_id.as_str()).collect();
     let mut places = BTreeMap::new();
     for spec in documents.networks.values() {
-        let placed = network(&mut picture, settings, spec).map(|mut place| {
+        let ways = kept.ways(documents, &spec.id, settings.vtep);
+        let placed = network(&mut picture, settings, spec, ways).map(|mut place| {
             place.routers = gateways(documents, spec);
             if with_guests.contains(spec.id.as_str()) {
                 place.metadata = Some(metadata(&mut picture, settings, &place));
@@ -113,7 +118,12 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
             }
         }
     }
-    for spec in documents.ports.values() {
+    // What is a part of a trunk is led to the trunk's port.
+    let (parts, others): (Vec<_>, Vec<_>) = documents
+        .ports
+        .values()
+        .partition(|port| port.trunk.is_some());
+    for spec in others.into_iter().chain(parts) {
         let Some(place) = places.get(spec.network_id.as_str()) else {
             let why = format!("network {} is not on this host", spec.network_id);
             picture
@@ -130,7 +140,7 @@ pub fn draw(documents: &Documents, settings: &Settings) -> Picture {
     for spec in documents.routers.values() {
         router::draw(&mut picture, settings, spec, &places);
     }
-    firewall::draw(&mut picture, documents, &places);
+    firewall::draw(&mut picture, documents, &places, kept);
     for path in ["iptables", "ip6tables"] {
         set(
             &mut picture,
@@ -184,41 +194,36 @@ fn network<'a>(
     picture: &mut Picture,
     settings: &Settings,
     spec: &'a NetworkSpec,
+    ways: Ways,
 ) -> Result<Place<'a>, String> {
-    let elsewhere = spec
-        .remote
-        .iter()
-        .filter(|remote| remote.vtep != settings.vtep);
-    let mut place = match &spec.segment {
-        Segment::Flat { physical_network } => {
-            let physical = settings
-                .physical_networks
-                .get(physical_network)
-                .ok_or_else(|| format!("this host has no physical network {physical_network}"))?;
-            Place {
-                spec,
-                bridge: physical.bridge.clone(),
-                tunnel: None,
-                with_host: physical.host_address.is_some(),
-                metadata: None,
-                routers: BTreeMap::new(),
-                elsewhere: BTreeSet::new(),
-            }
-        }
-        Segment::Vxlan { vni } => tunnel(picture, settings, spec, *vni)?,
+    let Segment::Flat { physical_network } = &spec.segment else {
+        return tunnel(picture, settings, spec, ways);
     };
-    place.elsewhere = elsewhere
-        .filter_map(|remote| Mac::parse(&remote.mac))
-        .collect();
-    Ok(place)
+    let physical = settings
+        .physical_networks
+        .get(physical_network)
+        .ok_or_else(|| format!("this host has no physical network {physical_network}"))?;
+    Ok(Place {
+        spec,
+        bridge: physical.bridge.clone(),
+        tunnel: None,
+        with_host: physical.host_address.is_some(),
+        metadata: None,
+        routers: BTreeMap::new(),
+        elsewhere: ways.elsewhere,
+    })
 }
 
 fn tunnel<'a>(
     picture: &mut Picture,
     settings: &Settings,
     spec: &'a NetworkSpec,
-    vni: u32,
+    ways: Ways,
 ) -> Result<Place<'a>, String> {
+    let vni = match spec.segment {
+        Segment::Vxlan { vni } => vni,
+        Segment::Flat { .. } => 0,
+    };
     if vni == 0 || vni > 0x00ff_ffff {
         return Err(format!("{vni} is no VXLAN network identifier"));
     }
@@ -250,30 +255,11 @@ fn tunnel<'a>(
     };
     own(picture, HOST, &tunnel, link, owner);
     let host = picture.plane.space(HOST);
-    for remote in &spec.remote {
-        let Some(mac) = Mac::parse(&remote.mac) else {
-            continue;
-        };
-        if remote.vtep == settings.vtep {
-            continue; // the port is here, or on its way here
-        }
-        for (mac, to) in [
-            (Mac::EVERYBODY, Some(remote.vtep)),
-            (mac, Some(remote.vtep)),
-            (mac, None),
-        ] {
-            host.forwards.insert(Forward {
-                link: tunnel.clone(),
-                mac,
-                host: to,
-            });
-        }
-        host.neighbours
-            .extend(remote.ips.iter().map(|ip| Neighbour {
-                link: bridge.clone(),
-                ip: *ip,
-                mac,
-            }));
+    if !ways.forwards.is_empty() {
+        host.forwards.insert(tunnel.clone(), ways.forwards);
+    }
+    if !ways.neighbours.is_empty() {
+        host.neighbours.insert(bridge.clone(), ways.neighbours);
     }
     Ok(Place {
         spec,
@@ -282,8 +268,15 @@ fn tunnel<'a>(
         with_host: false,
         metadata: None,
         routers: BTreeMap::new(),
-        elsewhere: BTreeSet::new(),
+        elsewhere: ways.elsewhere,
     })
+}
+
+/// Frames for an address leave by this port of its bridge.
+pub(super) fn leads_to(picture: &mut Picture, link: &str, mac: Mac) {
+    let one = BTreeSet::from([Forward { mac, host: None }]);
+    let host = picture.plane.space(HOST);
+    host.forwards.insert(link.to_owned(), Arc::new(one));
 }
 
 /// The space in which the metadata service of a network listens, as 169.254.169.254.
@@ -365,11 +358,7 @@ pub(super) fn pair(
         plain(LinkKind::Loopback),
         owner.clone(),
     );
-    picture.plane.space(HOST).forwards.insert(Forward {
-        link: leg.outside.clone(),
-        mac: leg.mac,
-        host: None,
-    });
+    leads_to(picture, &leg.outside, leg.mac);
 }
 
 /// Settings of a space of ours: no address of its own accord, answers for its own addresses only.
@@ -407,11 +396,15 @@ fn port(
         shape::draw(picture, &limited, &spec.limits);
         return Ok(());
     }
+    let kind = match &spec.trunk {
+        None => LinkKind::Tap,
+        Some(trunk) => trunk::draw(picture, spec, trunk, place.spec.mtu)?,
+    };
     let link = Link {
         mtu: Some(place.spec.mtu),
         bridge: Some(place.bridge.clone()),
         up: spec.admin_state_up,
-        ..plain(LinkKind::Tap)
+        ..plain(kind)
     };
     own(
         picture,
@@ -422,11 +415,7 @@ fn port(
     );
     // While it is said to be elsewhere (it is about to move here), its frames go there.
     if !place.elsewhere.contains(&mac) {
-        picture.plane.space(HOST).forwards.insert(Forward {
-            link: spec.tap.clone(),
-            mac,
-            host: None,
-        });
+        leads_to(picture, &spec.tap, mac);
     }
     shape::draw(picture, &limited, &spec.limits);
     let guest = Guest::of(spec, mac, place.spec, &place.routers);
@@ -452,7 +441,8 @@ fn gateways(documents: &Documents, network: &NetworkSpec) -> BTreeMap<IpAddr, Ma
         let mut subnets = network.subnets.iter();
         subnets.any(|subnet: &SubnetSpec| subnet.gateway == Some(ip))
     };
-    for remote in &network.remote {
+    let remote = documents.remote.get(&network.id);
+    for remote in remote.into_iter().flat_map(|list| list.values()) {
         if let Some(mac) = Mac::parse(&remote.mac) {
             found.extend(
                 remote

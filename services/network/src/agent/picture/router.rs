@@ -166,7 +166,7 @@ fn nat(spec: &RouterSpec) -> Table {
         let set = Set {
             form: "type ipv4_addr : ipv4_addr;",
             map: true,
-            elements,
+            elements: Arc::new(elements),
         };
         table.sets.insert(name.to_owned(), set);
     }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::{Leg, Picture, Place, pair, quiet, set};
 use crate::agent::documents::Owner;
-use crate::driver::plane::{Address, Forward, HOST, Mac, RouteEntry};
+use crate::driver::plane::{Address, HOST, Mac, RouteEntry};
 use crate::model::spec::{KIND_PORT, PortSpec, SubnetSpec};
 
 /// The port inside.
@@ -46,11 +46,7 @@ pub fn draw(
     }
     // While it is said to be elsewhere (it is about to move here), its frames go there.
     if place.elsewhere.contains(&mac) {
-        host.forwards.remove(&Forward {
-            link: spec.tap.clone(),
-            mac,
-            host: None,
-        });
+        host.forwards.remove(&spec.tap);
     }
     let own = picture.plane.space(space);
     own.addresses.extend(nets.iter().map(|(_, net)| Address {

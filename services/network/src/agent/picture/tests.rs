@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::agent::tests_bench::{id, network, port, rule, settings, tap};
+use crate::agent::tests_bench::{elsewhere, id, members, network, port, rule, settings, tap};
 use crate::driver::plane::Chain;
-use crate::model::spec::{KIND_NETWORK, Limit, Limits, RemotePort, RouterLeg, RouterSpec, Segment};
+use crate::model::spec::{KIND_NETWORK, Limit, Limits, RouterLeg, RouterSpec, Segment};
 
 fn documents() -> Documents {
     let mut documents = Documents::default();
@@ -17,7 +17,7 @@ fn documents() -> Documents {
 }
 
 fn drawn(documents: &Documents) -> Picture {
-    draw(documents, &settings("192.0.2.1"))
+    draw(documents, &settings("192.0.2.1"), &mut Kept::default())
 }
 
 fn chain<'a>(picture: &'a Picture, name: &str) -> &'a Chain {
@@ -33,27 +33,33 @@ fn chain<'a>(picture: &'a Picture, name: &str) -> &'a Chain {
 #[test]
 fn a_remote_port_is_known_to_tunnel_and_bridge_and_one_of_this_host_is_not_remote() {
     let mut documents = documents();
-    let remote = |mac: &str, vtep: &str| RemotePort {
-        mac: mac.to_owned(),
-        ips: vec!["10.0.0.50".parse().unwrap()],
-        vtep: vtep.parse().unwrap(),
-    };
-    let network = documents.networks.get_mut(&id(1)).unwrap();
-    network
-        .remote
-        .push(remote("fa:16:3e:00:00:50", "192.0.2.2"));
-    network
-        .remote
-        .push(remote("fa:16:3e:00:00:51", "192.0.2.1"));
+    elsewhere(&mut documents, 50, "192.0.2.2");
+    elsewhere(&mut documents, 51, "192.0.2.1");
     let picture = drawn(&documents);
     let host = &picture.plane.spaces[HOST];
-    let tunnel: Vec<_> = host
-        .forwards
-        .iter()
-        .filter(|entry| entry.link == "vx7")
-        .collect();
-    assert_eq!(tunnel.len(), 3, "{tunnel:?}");
-    assert_eq!(host.neighbours.len(), 1);
+    assert_eq!(host.forwards["vx7"].len(), 3, "{:?}", host.forwards);
+    assert_eq!(host.neighbours["br7"].len(), 1);
+}
+
+#[test]
+fn what_is_drawn_of_a_list_is_kept_while_the_list_is_the_same() {
+    let mut documents = documents();
+    let mut kept = Kept::default();
+    let mut ways = |documents: &Documents| {
+        let picture = draw(documents, &settings("192.0.2.1"), &mut kept);
+        let host = &picture.plane.spaces[HOST];
+        (Arc::clone(&host.forwards["vx7"]), picture.plane)
+    };
+    elsewhere(&mut documents, 50, "192.0.2.2");
+    let (one, first) = ways(&documents);
+    let (two, second) = ways(&documents);
+    assert!(Arc::ptr_eq(&one, &two));
+    assert_eq!(first, second);
+    elsewhere(&mut documents, 51, "192.0.2.2");
+    let (three, third) = ways(&documents);
+    assert_eq!(three.len(), 5);
+    let anew = draw(&documents, &settings("192.0.2.1"), &mut Kept::default());
+    assert_eq!(third, anew.plane);
 }
 
 #[test]
@@ -94,10 +100,9 @@ fn rules_are_the_groups_own_and_ports_jump_to_them() {
             serde_json::json!({"ip_version": 6, "protocol": 17, "port_min": 53, "port_max": 53, "remote_group": id(1)}),
         ),
     ];
-    let mut group = crate::agent::tests_bench::group(1, rules);
-    group.members.insert("10.0.0.9".parse().unwrap());
-    group.members.insert("2001:db8::9".parse().unwrap());
+    let group = crate::agent::tests_bench::group(1, rules);
     documents.groups.insert(id(1), group);
+    members(&mut documents, 1, &["10.0.0.9", "2001:db8::9"]);
     let picture = drawn(&documents);
     let expected = [
         "ether type ip ip saddr 10.9.0.0/16 meta l4proto 6 th dport 80-81 accept".to_owned(),
@@ -286,7 +291,7 @@ fn a_port_with_a_space_has_its_addresses_and_ways_there_and_is_no_guest() {
     let outside = &host.links[&tap(31)];
     assert!(matches!(outside.kind, LinkKind::Veth { .. }) && outside.up);
     assert_eq!(outside.bridge.as_deref(), Some("br7"));
-    assert!(host.forwards.iter().any(|one| one.link == tap(31)));
+    assert!(host.forwards.contains_key(&tap(31)));
     assert!(picture.guests.is_empty() && picture.metadata.is_empty());
     // Port security or not, it is nobody else; whom it talks to is not filtered without.
     let tables = host.tables.iter();
@@ -313,18 +318,14 @@ fn a_port_with_a_space_has_its_addresses_and_ways_there_and_is_no_guest() {
 #[test]
 fn frames_for_a_port_with_a_space_go_where_it_is_said_to_be() {
     let mut documents = documents();
-    let network = documents.networks.get_mut(&id(1)).unwrap();
-    network.remote.push(RemotePort {
-        mac: "fa:16:3e:00:00:1f".to_owned(),
-        ips: vec!["10.0.0.31".parse().unwrap()],
-        vtep: "192.0.2.2".parse().unwrap(),
-    });
+    elsewhere(&mut documents, 31, "192.0.2.2");
     let mut spec = port(31, 1, &["10.0.0.31"], &[]);
     spec.space = true;
     documents.ports.insert(id(31), spec);
     let picture = drawn(&documents);
+    let mac = Mac::parse("fa:16:3e:00:00:1f");
     let ways = picture.plane.spaces[HOST].forwards.iter();
-    let ways = ways.filter(|one| Some(one.mac) == Mac::parse("fa:16:3e:00:00:1f"));
-    let links: BTreeSet<_> = ways.map(|one| one.link.as_str()).collect();
-    assert_eq!(links, BTreeSet::from(["vx7"]));
+    let ways = ways.filter(|(_, of)| of.iter().any(|one| Some(one.mac) == mac));
+    let links: Vec<_> = ways.map(|(link, _)| link.as_str()).collect();
+    assert_eq!(links, ["vx7"]);
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::driver::plane::{Chain, Mac, Rate, Table, TableName};
+use crate::driver::plane::{Chain, Forward, Mac, Rate, Table, TableName, Tags};
 
 const TABLE: TableName = TableName {
     family: "bridge",
@@ -20,6 +20,12 @@ fn link(kind: LinkKind, bridge: Option<&str>) -> Link {
     }
 }
 
+fn forward(host: &mut Space, link: &str, mac: u8) {
+    let mac = Mac([mac; 6]);
+    let one = BTreeSet::from([Forward { mac, host: None }]);
+    host.forwards.insert(link.into(), Arc::new(one));
+}
+
 /// A bridge with a guest.
 fn wanted() -> Plane {
     let mut plane = Plane::default();
@@ -28,11 +34,7 @@ fn wanted() -> Plane {
         .insert("br1".into(), link(LinkKind::Bridge, None));
     host.links
         .insert("tapx".into(), link(LinkKind::Tap, Some("br1")));
-    host.forwards.insert(Forward {
-        link: "tapx".into(),
-        mac: Mac([2; 6]),
-        host: None,
-    });
+    forward(host, "tapx", 2);
     host.settings
         .insert("ipv6/conf/br1/disable_ipv6".into(), "1".into());
     host.settings.insert("bridge/x".into(), "1".into());
@@ -87,15 +89,19 @@ fn show(step: &Step) -> String {
             Some(by) => format!("lead {name} by {by}"),
             None => format!("lead {name} straight"),
         },
+        Step::Tags { name, tags, .. } => match tags {
+            Some(_) => format!("tags of {name}"),
+            None => format!("no tags of {name}"),
+        },
         Step::Set { path, .. } => format!("set {path}"),
         Step::Addresses(_, change) => {
             format!("addresses -{} +{}", change.remove.len(), change.add.len())
         }
         Step::Routes(_, change) => format!("routes -{} +{}", change.remove.len(), change.add.len()),
-        Step::Forwards(_, change) => {
+        Step::Forwards { change, .. } => {
             format!("forwards -{} +{}", change.remove.len(), change.add.len())
         }
-        Step::Neighbours(_, change) => {
+        Step::Neighbours { change, .. } => {
             format!("neighbours -{} +{}", change.remove.len(), change.add.len())
         }
         Step::Announce { link, .. } => format!("announce {link}"),
@@ -157,6 +163,70 @@ fn a_guest_is_let_in_after_its_limits_stand() {
     ];
     check(&limited(), &Plane::default(), true, &expected);
     check(&limited(), &limited(), true, &[]);
+}
+
+/// The guest has a second network by its tap.
+fn trunk() -> Plane {
+    let mut plane = wanted();
+    let host = plane.space(HOST);
+    let pair = LinkKind::Veth {
+        space: HOST.into(),
+        peer: "suby".into(),
+    };
+    let inner = LinkKind::Inner {
+        peer: "tapy".into(),
+    };
+    host.links.insert("tapy".into(), link(pair, Some("br1")));
+    host.links.insert("suby".into(), link(inner, None));
+    let ways = BTreeMap::from([(7, "suby".to_owned())]);
+    host.tags.insert("tapx".into(), Tags::Off(ways));
+    let back = Tags::On {
+        tag: 7,
+        link: "tapx".into(),
+    };
+    host.tags.insert("suby".into(), back);
+    plane
+}
+
+#[test]
+fn a_guest_is_let_in_after_its_tags_are_led() {
+    let expected = [
+        "set bridge/x",
+        "add br1",
+        "add tapx",
+        "add pair tapy",
+        "set ipv6/conf/br1/disable_ipv6",
+        "tables",
+        "shape br1",
+        "shape suby",
+        "shape tapx",
+        "shape tapy",
+        "forwards -0 +1",
+        "suby on",
+        "tags of suby",
+        "tags of tapx",
+        "br1 on",
+        "tapx on",
+        "tapy on",
+    ];
+    check(&trunk(), &Plane::default(), true, &expected);
+    check(&trunk(), &trunk(), true, &[]);
+    let mut half = trunk();
+    half.space(HOST).links.remove("suby");
+    let expected = [
+        "remove tapy",
+        "add pair tapy",
+        "shape suby",
+        "shape tapy",
+        "suby on",
+        "tags of suby",
+        "tags of tapx",
+        "tapy on",
+    ];
+    check(&trunk(), &half, true, &expected);
+    let expected = ["no tags of tapx", "remove suby", "remove tapy"];
+    check(&wanted(), &trunk(), true, &expected);
+    check(&wanted(), &trunk(), false, &[]);
 }
 
 #[test]
@@ -233,11 +303,7 @@ fn what_cannot_be_changed_is_made_anew_with_all_that_hangs_on_it() {
         let host = plane.space(HOST);
         host.links
             .insert("vx1".into(), link(vxlan(local), Some("br1")));
-        host.forwards.insert(Forward {
-            link: "vx1".into(),
-            mac: Mac([3; 6]),
-            host: None,
-        });
+        forward(host, "vx1", 3);
         plane
     };
     let expected = [

@@ -18,7 +18,7 @@ use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use serde_json::json;
 
-use crate::agent::documents::{Documents, Owner};
+use crate::agent::documents::{Documents, Owner, Specs};
 use crate::agent::metadata::Relay;
 use crate::agent::pass::Pass;
 use crate::agent::report::Reports;
@@ -141,6 +141,11 @@ impl Bench {
         let spec = port(n, 1, &[&format!("10.0.0.{n}")], groups);
         self.documents.ports.insert(id(n), spec);
         self.documents.ports.get_mut(&id(n)).unwrap()
+    }
+
+    /// Network 1 has port `n` with address 10.0.0.n on the host that is `vtep`.
+    pub fn elsewhere(&mut self, n: u8, vtep: &str) {
+        elsewhere(&mut self.documents, n, vtep);
     }
 
     /// One pass that looks at everything.
@@ -278,7 +283,6 @@ pub fn network(n: u8, segment: Segment, cidr: &str) -> NetworkSpec {
         segment,
         mtu: 1450,
         subnets: vec![subnet],
-        remote: Vec::new(),
     }
 }
 
@@ -307,6 +311,7 @@ pub fn port(n: u8, network: u8, ips: &[&str], groups: &[u8]) -> PortSpec {
         dhcp_options: Vec::new(),
         limits: Limits::default(),
         space: false,
+        trunk: None,
     }
 }
 
@@ -315,8 +320,25 @@ pub fn group(n: u8, rules: Vec<RuleSpec>) -> SecurityGroupSpec {
         id: id(n),
         stateful: true,
         rules,
-        members: Default::default(),
     }
+}
+
+/// Network 1 has port `n` with address 10.0.0.n on the host that is `vtep`.
+pub fn elsewhere(documents: &mut Documents, n: u8, vtep: &str) {
+    let port = RemotePort {
+        mac: mac(n).to_string(),
+        ips: vec![format!("10.0.0.{n}").parse().unwrap()],
+        vtep: vtep.parse().unwrap(),
+    };
+    let list = documents.remote.entry(id(1)).or_default();
+    Arc::make_mut(list).insert(id(n), port);
+}
+
+/// These are in group `n`.
+pub fn members(documents: &mut Documents, n: u8, ips: &[&str]) {
+    let ips = ips.iter().map(|ip| ip.parse().unwrap()).collect();
+    let list = Specs::from([("p".to_owned(), MemberSpec { ips })]);
+    documents.members.insert(id(n), Arc::new(list));
 }
 
 pub fn rule(fields: serde_json::Value) -> RuleSpec {
@@ -538,7 +560,7 @@ pub fn icmp6(macs: (Mac, Mac), ips: (Ipv6Addr, Ipv6Addr), kind: u8, body: &[u8])
     frame
 }
 
-fn heard(frame: &[u8], text: &str) -> Option<(IpAddr, u16)> {
+pub fn heard(frame: &[u8], text: &str) -> Option<(IpAddr, u16)> {
     let packet = SlicedPacket::from_ethernet(frame).ok()?;
     let from = match packet.net? {
         NetSlice::Ipv4(ip) => IpAddr::V4(ip.header().source_addr()),

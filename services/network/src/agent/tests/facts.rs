@@ -65,18 +65,11 @@ fn members_of_a_remote_group_come_and_go() {
         bench.apply_news().await;
         one.udp((two.mac, "10.0.0.12"), (1000, WEB), "stranger");
         two.hears_not("stranger").await;
-        let members = &mut bench.documents.groups.get_mut(&id(3)).unwrap().members;
-        members.insert("10.0.0.11".parse().unwrap());
+        members(&mut bench.documents, 3, &["10.0.0.11"]);
         bench.apply_news().await;
         one.udp((two.mac, "10.0.0.12"), (1000, WEB), "friend");
         assert!(two.hears("friend").await.is_some());
-        bench
-            .documents
-            .groups
-            .get_mut(&id(3))
-            .unwrap()
-            .members
-            .clear();
+        bench.documents.members.clear();
         bench.apply_news().await;
         one.udp((two.mac, "10.0.0.12"), (1000, WEB), "no more");
         two.hears_not("no more").await;
@@ -409,13 +402,7 @@ fn a_stateless_group_lets_no_answer_through_by_itself() {
 fn a_guest_that_is_about_to_move_here_is_still_reached_where_it_is() {
     alone(|| async {
         let (mut bench, ..) = two(Vec::new()).await;
-        let elsewhere = RemotePort {
-            mac: mac(12).to_string(),
-            ips: vec!["10.0.0.12".parse().unwrap()],
-            vtep: "127.0.0.9".parse().unwrap(),
-        };
-        let network = bench.documents.networks.get_mut(&id(1)).unwrap();
-        network.remote.push(elsewhere);
+        bench.elsewhere(12, "127.0.0.9");
         bench.apply_news().await;
         bench.all_is_up();
         let way = shell("bridge fdb show br br1001 | grep fa:16:3e:00:00:0c | grep master");
@@ -423,13 +410,7 @@ fn a_guest_that_is_about_to_move_here_is_still_reached_where_it_is() {
             way.contains("dev vx1001") && !way.contains("dev tap"),
             "{way}"
         );
-        bench
-            .documents
-            .networks
-            .get_mut(&id(1))
-            .unwrap()
-            .remote
-            .clear();
+        bench.documents.remote.clear();
         bench.apply_news().await;
         bench.all_is_up();
         let way = shell("bridge fdb show br br1001 | grep fa:16:3e:00:00:0c | grep master");

@@ -13,9 +13,9 @@ use crate::driver::METADATA_MAC;
 use crate::driver::plane::Mac;
 use crate::model::spec::*;
 
-fn dhcp(card: &Card, kind: MessageType, more: &[DhcpOption]) -> Vec<u8> {
+pub fn dhcp(card: Mac, kind: MessageType, more: &[DhcpOption]) -> Vec<u8> {
     let mut message = Message::default();
-    message.set_chaddr(&card.mac.0).set_xid(7);
+    message.set_chaddr(&card.0).set_xid(7);
     let mut options = DhcpOptions::new();
     options.insert(DhcpOption::MessageType(kind));
     more.iter()
@@ -23,7 +23,7 @@ fn dhcp(card: &Card, kind: MessageType, more: &[DhcpOption]) -> Vec<u8> {
     message.set_opts(options);
     let body = message.to_vec().unwrap();
     let mut frame = Vec::new();
-    etherparse::PacketBuilder::ethernet2(card.mac.0, [0xff; 6])
+    etherparse::PacketBuilder::ethernet2(card.0, [0xff; 6])
         .ipv4([0; 4], [255; 4], 64)
         .udp(68, 67)
         .write(&mut frame, &body)
@@ -32,16 +32,18 @@ fn dhcp(card: &Card, kind: MessageType, more: &[DhcpOption]) -> Vec<u8> {
 }
 
 async fn dhcp_answer(card: &Card) -> Option<Message> {
-    card.next(Duration::from_secs(3), |frame| {
-        let packet = SlicedPacket::from_ethernet(frame).ok()?;
-        match packet.transport? {
-            TransportSlice::Udp(udp) if udp.destination_port() == 68 => {
-                Message::decode(&mut Decoder::new(udp.payload())).ok()
-            }
-            _other => None,
+    card.next(Duration::from_secs(3), dhcp_of).await
+}
+
+/// The answer that is in a frame.
+pub fn dhcp_of(frame: &[u8]) -> Option<Message> {
+    let packet = SlicedPacket::from_ethernet(frame).ok()?;
+    match packet.transport? {
+        TransportSlice::Udp(udp) if udp.destination_port() == 68 => {
+            Message::decode(&mut Decoder::new(udp.payload())).ok()
         }
-    })
-    .await
+        _other => None,
+    }
 }
 
 #[test]
@@ -54,11 +56,11 @@ fn a_guest_gets_its_address_from_its_own_host_and_nobody_else_hears_of_it() {
             .push(DhcpOption_("ntp-server", "10.0.0.5"));
         bench.port(12, &[1, 2]).port_security = false; // hears everything that is on the network
         bench.apply().await;
-        one.send(&dhcp(&one, MessageType::Discover, &[]));
+        one.send(&dhcp(one.mac, MessageType::Discover, &[]));
         let offer = dhcp_answer(&one).await.expect("an offer");
         assert_eq!(offer.opts().msg_type(), Some(MessageType::Offer));
         let wanted = DhcpOption::RequestedIpAddress(Ipv4Addr::new(10, 0, 0, 11));
-        one.send(&dhcp(&one, MessageType::Request, &[wanted]));
+        one.send(&dhcp(one.mac, MessageType::Request, &[wanted]));
         let ack = dhcp_answer(&one).await.expect("an acknowledgement");
         assert_eq!(ack.opts().msg_type(), Some(MessageType::Ack));
         assert_eq!(ack.yiaddr(), Ipv4Addr::new(10, 0, 0, 11));

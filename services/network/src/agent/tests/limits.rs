@@ -28,7 +28,7 @@ fn ifb(n: u8) -> String {
 async fn there(bench: &Bench) -> Space {
     let mut wanted = Plane::default();
     wanted.space(HOST);
-    let mut found = bench.driver.look(&wanted).await.unwrap();
+    let mut found = bench.driver.look(&wanted, true).await.unwrap();
     let mut host = found.spaces.remove(HOST).unwrap();
     // By chance, where none is wanted.
     host.links.values_mut().for_each(|link| link.mac = None);

@@ -10,5 +10,6 @@ mod restart;
 mod routers;
 mod simulated;
 mod spaces;
+mod trunks;
 mod two_hosts;
 mod whole;

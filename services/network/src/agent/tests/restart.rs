@@ -15,12 +15,7 @@ fn fill(bench: &mut Bench) {
         .insert(id(2), group(2, vec![rule(json!({}))]));
     bench.port(11, &[1]);
     bench.port(12, &[1, 2]).limits = super::limits::both_ways(2000);
-    let network = bench.documents.networks.get_mut(&id(1)).unwrap();
-    network.remote.push(RemotePort {
-        mac: mac(50).to_string(),
-        ips: vec!["10.0.0.50".parse().unwrap()],
-        vtep: "127.0.0.9".parse().unwrap(),
-    });
+    bench.elsewhere(50, "127.0.0.9");
 }
 
 /// Everything that is there, in words; numbers that differ from run to run are left out.

@@ -1,14 +1,15 @@
 //! The agent on the simulated data plane: the same loop, no kernel.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::bench::*;
 use crate::agent::differences::from_documents;
-use crate::driver::Driver;
 use crate::driver::fake::Fake;
 use crate::driver::plane::{HOST, Link, Plane, Space};
+use crate::driver::{Driver, Step};
 
 fn bench() -> (Bench, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
@@ -32,6 +33,64 @@ async fn a_second_pass_finds_nothing_to_do() {
     assert!(!fake.take_steps().is_empty());
     bench.apply().await;
     assert_eq!(fake.take_steps(), []);
+}
+
+/// How many entries steps put on links, and how many steps are of another kind.
+fn entries(steps: &[Step]) -> (BTreeMap<String, usize>, usize) {
+    let mut added = BTreeMap::new();
+    let mut others = 0;
+    for step in steps {
+        let (link, count) = match step {
+            Step::Forwards { link, change, .. } => (link, change.add.len()),
+            Step::Neighbours { link, change, .. } => (link, change.add.len()),
+            _other => {
+                others += 1;
+                continue;
+            }
+        };
+        added.insert(link.clone(), count);
+    }
+    (added, others)
+}
+
+#[tokio::test]
+async fn a_port_elsewhere_costs_its_own_entries_and_nothing_else() {
+    let (mut bench, fake) = bench();
+    (50..60).for_each(|n| bench.elsewhere(n, "127.0.0.9"));
+    bench.apply().await;
+    _ = fake.take_steps();
+    bench.elsewhere(60, "127.0.0.9");
+    bench.apply_news().await;
+    let expected = BTreeMap::from([("vx1001".to_owned(), 2), ("br1001".to_owned(), 1)]);
+    assert_eq!(entries(&fake.take_steps()), (expected, 0));
+    bench.apply().await;
+    assert_eq!(fake.take_steps(), []);
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_made_anew_gets_all_of_its_entries_again() {
+    let (mut bench, fake) = bench();
+    (50..60).for_each(|n| bench.elsewhere(n, "127.0.0.9"));
+    bench.apply().await;
+    let whole = fake.plane();
+    fake.meddle(|plane| {
+        let host = plane.spaces.get_mut(HOST).unwrap();
+        host.links.remove("vx1001");
+        host.forwards.remove("vx1001");
+    });
+    bench.apply_news().await;
+    assert_eq!(fake.plane(), whole);
+    // A look at everything also finds what went by itself.
+    fake.meddle(|plane| {
+        _ = plane
+            .spaces
+            .get_mut(HOST)
+            .unwrap()
+            .forwards
+            .remove("vx1001")
+    });
+    bench.apply().await;
+    assert_eq!(fake.plane(), whole);
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::bench::*;
 use crate::driver::METADATA_MAC;
-use crate::model::spec::*;
 
 const ONE: &str = "10.200.0.1";
 const TWO: &str = "10.200.0.2";
@@ -18,12 +17,7 @@ fn documents(bench: &mut Bench, here: &[u8], there: &[u8], vtep: &str) {
     for n in here {
         bench.port(*n, &[1, 2]);
     }
-    let network = bench.documents.networks.get_mut(&id(1)).unwrap();
-    network.remote.extend(there.iter().map(|n| RemotePort {
-        mac: mac(*n).to_string(),
-        ips: vec![format!("10.0.0.{n}").parse().unwrap()],
-        vtep: vtep.parse().unwrap(),
-    }));
+    there.iter().for_each(|n| bench.elsewhere(*n, vtep));
 }
 
 /// The second host with guests 21 and 22, of which 22 has no port security: it hears everything that comes by. Their

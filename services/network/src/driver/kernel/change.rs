@@ -23,7 +23,7 @@ use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLA
 
 use super::look::PROTOCOL;
 use super::netlink::Route;
-use super::{child, namespaces, nft, packets, shape, tap};
+use super::{child, namespaces, nft, packets, shape, tags, tap};
 use crate::driver::plane::{Address, Forward, HOST, Link, LinkKind, Mac, Neighbour, RouteEntry};
 use crate::driver::{Change, DriverError, Step};
 
@@ -36,13 +36,14 @@ pub fn space(step: &Step) -> &str {
         | Step::SwitchLink { space, .. }
         | Step::Limit { space, .. }
         | Step::Detour { space, .. }
+        | Step::Tags { space, .. }
         | Step::Set { space, .. }
         | Step::Announce { space, .. }
         | Step::Tables { space, .. }
         | Step::Addresses(space, _)
         | Step::Routes(space, _)
-        | Step::Forwards(space, _)
-        | Step::Neighbours(space, _) => space,
+        | Step::Forwards { space, .. }
+        | Step::Neighbours { space, .. } => space,
     }
 }
 
@@ -61,6 +62,7 @@ pub fn change(step: &Step) -> Result<(), DriverError> {
         Step::Detour { name, by, .. } => {
             named("lead round", name, shape::detour(name, by.as_deref()))
         }
+        Step::Tags { name, tags, .. } => named("lead by tag", name, tags::set(name, tags.as_ref())),
         Step::Set { path, value, .. } => named("set net/", path, set(path, value)),
         Step::Addresses(_, wanted) => each(wanted, address, |one| {
             format!("address {} of {}", one.net, one.link)
@@ -68,12 +70,16 @@ pub fn change(step: &Step) -> Result<(), DriverError> {
         Step::Routes(_, wanted) => {
             each(wanted, route, |one| format!("route to {}", one.destination))
         }
-        Step::Forwards(_, wanted) => each(wanted, forward, |one| {
-            format!("forwarding entry {} of {}", one.mac, one.link)
-        }),
-        Step::Neighbours(_, wanted) => each(wanted, neighbour, |one| {
-            format!("neighbour {} of {}", one.ip, one.link)
-        }),
+        Step::Forwards { link, change, .. } => each(
+            change,
+            |route, verb, one| forward(route, verb, link, one),
+            |one| format!("forwarding entry {} of {link}", one.mac),
+        ),
+        Step::Neighbours { link, change, .. } => each(
+            change,
+            |route, verb, one| neighbour(route, verb, link, one),
+            |one| format!("neighbour {} of {link}", one.ip),
+        ),
         Step::Announce { link, ips, .. } => named("announce on", link, announce(link, ips)),
         Step::Tables { script, .. } => nft::load(script),
     }
@@ -97,8 +103,8 @@ enum Verb {
 /// Removes, then adds; goes on after an error, of which the first is told.
 fn each<T>(
     wanted: &Change<T>,
-    send: fn(&mut Route, Verb, &T) -> io::Result<()>,
-    show: fn(&T) -> String,
+    send: impl Fn(&mut Route, Verb, &T) -> io::Result<()>,
+    show: impl Fn(&T) -> String,
 ) -> Result<(), DriverError> {
     let mut socket = Route::open().map_err(|why| DriverError::new("talk to the kernel", why))?;
     let mut first = None;
@@ -132,7 +138,7 @@ pub(super) fn is_gone(why: &io::Error) -> bool {
 fn add_link(name: &str, link: &Link, peer: Option<&Link>) -> io::Result<()> {
     let (kind, data) = match &link.kind {
         LinkKind::Tap => return tap::ensure(name),
-        LinkKind::Loopback | LinkKind::Foreign(_) => return Ok(()),
+        LinkKind::Loopback | LinkKind::Inner { .. } | LinkKind::Foreign(_) => return Ok(()),
         LinkKind::Bridge => (InfoKind::Bridge, bridge()),
         LinkKind::Ifb => return create_of(name, link, vec![LinkInfo::Kind(InfoKind::Ifb)]),
         LinkKind::Vxlan { vni, local, port } => {
@@ -148,10 +154,15 @@ fn add_link(name: &str, link: &Link, peer: Option<&Link>) -> io::Result<()> {
             space,
             peer: inside,
         } => {
-            let home = File::open(Path::new("/run/netns").join(space))?;
+            let home = match space.as_str() {
+                HOST => None,
+                space => Some(File::open(Path::new("/run/netns").join(space))?),
+            };
             let mut end = message(inside);
-            end.attributes
-                .push(LinkAttribute::NetNsFd(home.as_raw_fd()));
+            if let Some(home) = &home {
+                end.attributes
+                    .push(LinkAttribute::NetNsFd(home.as_raw_fd()));
+            }
             if let Some(peer) = peer {
                 body(&mut end, peer);
             }
@@ -347,10 +358,10 @@ fn route(socket: &mut Route, verb: Verb, entry: &RouteEntry) -> io::Result<()> {
     }
 }
 
-fn forward(route: &mut Route, verb: Verb, entry: &Forward) -> io::Result<()> {
+fn forward(route: &mut Route, verb: Verb, link: &str, entry: &Forward) -> io::Result<()> {
     let mut message = NeighbourMessage::default();
     message.header.family = AddressFamily::Bridge;
-    message.header.ifindex = route.index(&entry.link)?;
+    message.header.ifindex = route.index(link)?;
     // A tunnel takes permanent entries only, and a bridge takes those for addresses of its own.
     (message.header.state, message.header.flags) = match entry.host {
         Some(_) => (NeighbourState::Permanent, NeighbourFlags::Own),
@@ -387,10 +398,10 @@ const fn neighbour_address(ip: IpAddr) -> NeighbourAddress {
     }
 }
 
-fn neighbour(route: &mut Route, verb: Verb, entry: &Neighbour) -> io::Result<()> {
+fn neighbour(route: &mut Route, verb: Verb, link: &str, entry: &Neighbour) -> io::Result<()> {
     let mut message = NeighbourMessage::default();
     message.header.family = family(entry.ip);
-    message.header.ifindex = route.index(&entry.link)?;
+    message.header.ifindex = route.index(link)?;
     message.header.state = NeighbourState::Permanent;
     let address = neighbour_address(entry.ip);
     message

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
@@ -26,21 +27,23 @@ use super::netlink::{Route, name_of};
 use super::shape;
 use crate::driver::DriverError;
 use crate::driver::plane::{
-    Address, Forward, HOST, Link, LinkKind, Mac, Neighbour, RouteEntry, Space,
+    Address, Entries, Forward, HOST, Link, LinkKind, Mac, Neighbour, RouteEntry, Space,
 };
 
 /// The protocol number of our routes (`/etc/iproute2/rt_protos` leaves it free).
 pub const PROTOCOL: u8 = 78;
 
-/// Everything of ours in this thread's namespace; settings as far as `like` names them.
-pub fn look(name: &str, like: &Space) -> Result<Space, DriverError> {
+/// Everything of ours in this thread's namespace; settings as far as `like` names them; forwarding entries and neighbours
+/// where `entries` are asked for.
+pub fn look(name: &str, like: &Space, entries: bool) -> Result<Space, DriverError> {
     let attempt = || match name {
         HOST => "look at the host's network".to_owned(),
         name => format!("look into namespace {name}"),
     };
     let mut route = Route::open().map_err(|why| DriverError::new(attempt(), why))?;
     let mut space = Space::default();
-    gather(&mut route, name, like, &mut space).map_err(|why| DriverError::new(attempt(), why))?;
+    let gathered = gather(&mut route, (name, like), entries, &mut space);
+    gathered.map_err(|why| DriverError::new(attempt(), why))?;
     for path in like.settings.keys() {
         let file = Path::new("/proc/sys/net").join(path);
         if let Ok(value) = std::fs::read_to_string(file) {
@@ -74,7 +77,12 @@ fn names(links: &[LinkMessage]) -> BTreeMap<u32, String> {
         .collect()
 }
 
-fn gather(route: &mut Route, name: &str, like: &Space, space: &mut Space) -> io::Result<()> {
+fn gather(
+    route: &mut Route,
+    (name, like): (&str, &Space),
+    entries: bool,
+    space: &mut Space,
+) -> io::Result<()> {
     let all = links(route)?;
     let names = names(&all);
     for message in &all {
@@ -101,7 +109,7 @@ fn gather(route: &mut Route, name: &str, like: &Space, space: &mut Space) -> io:
         .collect();
     space.routes = routes(route, &names)?;
     shape::look(route, &names, like, space)?;
-    if name == HOST {
+    if entries {
         let ours = |index: u32| {
             let name = names.get(&index)?;
             space.links.contains_key(name).then(|| name.clone())
@@ -145,13 +153,13 @@ fn is_ours(name: &str, link: &Link) -> bool {
         LinkKind::Vxlan { vni, .. } => name == format!("vx{vni}"),
         LinkKind::Tap => name.strip_prefix("tap").is_some_and(is_short_id),
         LinkKind::Veth { .. } => {
-            let prefixes = ["hr-", "hg-", "nm-", "tap"];
+            let prefixes = ["hr-", "hg-", "nm-", "tap", "sub"];
             prefixes
                 .iter()
                 .any(|prefix| name.strip_prefix(prefix).is_some_and(is_short_id))
         }
         LinkKind::Ifb => name.strip_prefix("ifb").is_some_and(is_short_id),
-        LinkKind::Loopback | LinkKind::Foreign(_) => false,
+        LinkKind::Loopback | LinkKind::Inner { .. } | LinkKind::Foreign(_) => false,
     }
 }
 
@@ -355,8 +363,8 @@ fn known(route: &mut Route, family: AddressFamily) -> io::Result<Vec<NeighbourMe
 }
 
 /// Forwarding entries that somebody made: of tunnels those with another end, of bridges the static ones.
-fn forwards(route: &mut Route, ours: Names<'_>) -> io::Result<BTreeSet<Forward>> {
-    let mut found = BTreeSet::new();
+fn forwards(route: &mut Route, ours: Names<'_>) -> io::Result<Entries<Forward>> {
+    let mut found: BTreeMap<String, BTreeSet<Forward>> = BTreeMap::new();
     for message in known(route, AddressFamily::Bridge)? {
         let Some(link) = ours(message.header.ifindex) else {
             continue;
@@ -374,14 +382,14 @@ fn forwards(route: &mut Route, ours: Names<'_>) -> io::Result<BTreeSet<Forward>>
         let own = message.header.flags.contains(NeighbourFlags::Own);
         let fixed = message.header.state == NeighbourState::Noarp;
         if own && host.is_some() || of_bridge && fixed {
-            found.insert(Forward { link, mac, host });
+            found.entry(link).or_default().insert(Forward { mac, host });
         }
     }
-    Ok(found)
+    Ok(shared(found))
 }
 
-fn neighbours(route: &mut Route, ours: Names<'_>) -> io::Result<BTreeSet<Neighbour>> {
-    let mut found = BTreeSet::new();
+fn neighbours(route: &mut Route, ours: Names<'_>) -> io::Result<Entries<Neighbour>> {
+    let mut found: BTreeMap<String, BTreeSet<Neighbour>> = BTreeMap::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         for message in known(route, family)? {
             let permanent = message.header.state == NeighbourState::Permanent;
@@ -397,11 +405,16 @@ fn neighbours(route: &mut Route, ours: Names<'_>) -> io::Result<BTreeSet<Neighbo
                 }
             }
             if let (Some(mac), Some(ip)) = (mac, address) {
-                found.insert(Neighbour { link, ip, mac });
+                found.entry(link).or_default().insert(Neighbour { ip, mac });
             }
         }
     }
-    Ok(found)
+    Ok(shared(found))
+}
+
+fn shared<T>(entries: BTreeMap<String, BTreeSet<T>>) -> Entries<T> {
+    let entries = entries.into_iter();
+    entries.map(|(link, of)| (link, Arc::new(of))).collect()
 }
 
 fn ip(address: &NeighbourAddress) -> Option<IpAddr> {

@@ -6,12 +6,14 @@
 mod change;
 mod child;
 mod connections;
+mod door;
 mod look;
 mod namespaces;
 mod netlink;
 mod nft;
 mod packets;
 mod shape;
+mod tags;
 mod tap;
 
 use std::collections::BTreeMap;
@@ -63,7 +65,7 @@ where
 }
 
 impl Driver for Kernel {
-    fn look<'a>(&'a self, wanted: &'a Plane) -> Answer<'a, Plane> {
+    fn look<'a>(&'a self, wanted: &'a Plane, entries: bool) -> Answer<'a, Plane> {
         async move {
             let mut found = Plane::default();
             let prefix = self.prefix.clone();
@@ -72,7 +74,8 @@ impl Driver for Kernel {
             for space in [HOST.to_owned()].into_iter().chain(spaces) {
                 let like = wanted.spaces.get(&space).cloned().unwrap_or_default();
                 let name = space.clone();
-                let seen = within(&space, move || look::look(&name, &like)).await;
+                let entries = entries && space == HOST;
+                let seen = within(&space, move || look::look(&name, &like, entries)).await;
                 // One that cannot be entered is there and has nothing in it.
                 let seen = match seen {
                     Err(why) if space == HOST => return Err(why),

@@ -12,19 +12,12 @@ use netlink_packet_route::tc::{
 };
 use rtnetlink::packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Nla as _};
 
-use super::change::is_gone;
+use super::door::{self, DOOR, Turn, of_link, over};
 use super::netlink::Route;
+use super::tags;
 use crate::driver::plane::{LinkKind, Rate, Space};
 
 const BUCKET: &str = "tbf";
-const DOOR: &str = "ingress";
-/// What is attached to a link's door.
-const AT_DOOR: TcHandle = TcHandle {
-    major: 0xffff,
-    minor: 0,
-};
-/// Every protocol, in the order of the network (`ETH_P_ALL`).
-const ANY_PROTOCOL: u16 = 3_u16.to_be();
 /// A bucket's parameters (`TCA_TBF_PARMS`), a rate that needs more than 32 bits, the burst in bytes.
 const PARAMETERS: u16 = 1;
 const RATE_64: u16 = 4;
@@ -61,25 +54,13 @@ pub fn limit(link: &str, rate: Option<&Rate>) -> io::Result<()> {
 /// Leads what comes in at a link round by another one.
 pub fn detour(link: &str, by: Option<&str>) -> io::Result<()> {
     let mut route = Route::open()?;
-    let mut door = of_link(&mut route, link)?;
-    door.header.parent = TcHandle::INGRESS;
-    door.header.handle = AT_DOOR;
-    door.attributes.push(TcAttribute::Kind(DOOR.to_owned()));
-    over(route.change(RouteNetlinkMessage::DelQueueDiscipline(door.clone()), 0))?;
+    door::clear(&mut route, link, |filter| !door::is_of_tags(filter))?;
     let Some(by) = by else {
         return Ok(());
     };
     let target = route.index(by)?;
-    route.change(
-        RouteNetlinkMessage::NewQueueDiscipline(door),
-        NLM_F_CREATE | NLM_F_EXCL,
-    )?;
-    let mut filter = of_link(&mut route, link)?;
-    filter.header.parent = AT_DOOR;
-    filter.header.info = (1 << 16) | u32::from(ANY_PROTOCOL);
-    filter
-        .attributes
-        .push(TcAttribute::Kind(TcFilterU32::KIND.to_owned()));
+    door::open(&mut route, link)?;
+    let mut filter = door::filter(&mut route, link, Turn::Detour, TcFilterU32::KIND)?;
     filter.attributes.push(TcAttribute::Options(vec![
         TcOption::U32(TcFilterU32Option::Selector(everything())),
         TcOption::U32(TcFilterU32Option::Action(vec![redirect(target)])),
@@ -88,19 +69,6 @@ pub fn detour(link: &str, by: Option<&str>) -> io::Result<()> {
         RouteNetlinkMessage::NewTrafficFilter(filter),
         NLM_F_CREATE | NLM_F_EXCL,
     )
-}
-
-fn of_link(route: &mut Route, link: &str) -> io::Result<TcMessage> {
-    let index = i32::try_from(route.index(link)?).map_err(io::Error::other)?;
-    Ok(TcMessage::with_index(index))
-}
-
-/// What is not there need not be removed. The kernel calls that of a link without a door of its own invalid.
-fn over(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(why) if is_gone(&why) || why.raw_os_error() == Some(libc::EINVAL) => Ok(()),
-        other => other,
-    }
 }
 
 /// A selector that takes every packet.
@@ -162,7 +130,7 @@ fn ticks(rate: &Rate) -> u64 {
     u64::try_from(ns / TICK_NS).unwrap_or(u64::MAX)
 }
 
-/// The limits and detours of links that are in the space already.
+/// The limits, detours and ways by tag of links that are in the space already.
 pub fn look(
     route: &mut Route,
     names: &BTreeMap<u32, String>,
@@ -197,8 +165,15 @@ pub fn look(
                 space.limits.insert(name.clone(), rate);
             }
             Some(DOOR) => {
-                let by = behind(route, &message, names)?;
-                space.detours.insert(name.clone(), by);
+                let filters = door::filters(route, message.header.index)?;
+                let of_tags = |filter: &TcMessage| door::is_of_tags(filter);
+                let (own, others): (Vec<_>, Vec<_>) = filters.into_iter().partition(of_tags);
+                let of_tags = tags::found(&own, like.tags.get(name), names);
+                if !others.is_empty() || of_tags.is_none() {
+                    let by = behind(&others, names);
+                    space.detours.insert(name.clone(), by);
+                }
+                space.tags.extend(of_tags.map(|tags| (name.clone(), tags)));
             }
             _other => {}
         }
@@ -285,30 +260,20 @@ fn attributes(mut bytes: &[u8]) -> Vec<(u16, Vec<u8>)> {
     found
 }
 
-/// Where all that comes in at a link is led; empty when that is not so, or not all of it.
-fn behind(
-    route: &mut Route,
-    door: &TcMessage,
-    names: &BTreeMap<u32, String>,
-) -> io::Result<String> {
-    let mut question = TcMessage::with_index(door.header.index);
-    question.header.parent = AT_DOOR;
-    let answers = route.dump(RouteNetlinkMessage::GetTrafficFilter(question))?;
+/// Where all that comes in at a link is led by these filters; empty when that is not so, or not all of it.
+fn behind(filters: &[TcMessage], names: &BTreeMap<u32, String>) -> String {
     let mut targets = Vec::new();
-    for answer in answers {
-        let RouteNetlinkMessage::NewTrafficFilter(message) = answer else {
-            continue;
-        };
-        for attribute in message.attributes {
+    for message in filters {
+        for attribute in &message.attributes {
             if let TcAttribute::Options(options) = attribute {
-                targets.extend(target(&options));
+                targets.extend(target(options));
             }
         }
     }
-    Ok(match targets.as_slice() {
+    match targets.as_slice() {
         [Some(target)] => names.get(target).cloned().unwrap_or_default(),
         _other => String::new(),
-    })
+    }
 }
 
 /// Where a filter leads, if it is one that acts; none within: not everything, or not there.

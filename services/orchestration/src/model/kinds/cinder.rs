@@ -99,6 +99,38 @@ const TYPE: &[Prop] = &[
     .default("[]"),
 ];
 
+const ENCRYPTION: &[Prop] = &[
+    text(
+        "provider",
+        "The class that provides encryption support. For example, nova.volume.encryptors.luks.LuksEncryptor.",
+    )
+    .required()
+    .in_place(),
+    text(
+        "control_location",
+        "Notional service where encryption is performed. For example, front-end for Nova.",
+    )
+    .in_place()
+    .default("\"front-end\"")
+    .rule(Rule::Allowed(&["front-end", "back-end"])),
+    text(
+        "cipher",
+        "The encryption algorithm or mode. For example, aes-xts-plain64.",
+    )
+    .in_place()
+    .rule(Rule::Allowed(&["aes-xts-plain64", "aes-cbc-essiv"])),
+    integer(
+        "key_size",
+        "Size of encryption key, in bits. For example, 128 or 256.",
+    )
+    .in_place(),
+    text(
+        "volume_type",
+        "Name or id of volume type (OS::Cinder::VolumeType).",
+    )
+    .required(),
+];
+
 const QOS: &[Prop] = &[
     text("name", "Name of the QoS."),
     map(
@@ -158,6 +190,13 @@ pub(in crate::model) const KINDS: &[Kind] = &[
         props: TYPE,
         attrs: &[],
         how: How::VolumeType,
+    },
+    Kind {
+        name: "OS::Cinder::EncryptedVolumeType",
+        doc: "A resource for encrypting a cinder volume type, for administrators.",
+        props: ENCRYPTION,
+        attrs: &[],
+        how: How::VolumeEncryption,
     },
     Kind {
         name: "OS::Cinder::QoSSpecs",

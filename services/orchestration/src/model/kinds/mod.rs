@@ -7,8 +7,10 @@ pub(super) mod keystone;
 pub(super) mod neutron;
 mod neutron_port;
 pub(super) mod neutron_shared;
+pub(super) mod neutron_trunk;
 pub(super) mod nova;
 pub(super) mod object;
+pub(super) mod octavia;
 pub(super) mod signals;
 pub(super) mod software;
 

@@ -78,4 +78,4 @@ pub(super) const PORT: &[Prop] = &[
 ];
 
 /// What may be said of a port besides where it is.
-pub(super) const EXTRA: &[Prop] = &[SPECS, UP, MAC, PAIRS, VNIC, SECURED, NO_IPS];
+pub(super) const EXTRA: &[Prop] = &[SPECS, UP, MAC, PAIRS, VNIC, QOS, SECURED, NO_IPS];

@@ -295,7 +295,7 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             service: "network",
             path: "/v2.0/quotas",
             one: "quota",
-            defaults: "default",
+            defaults: Some("default"),
         }),
     },
     Kind {

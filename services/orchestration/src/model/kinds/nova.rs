@@ -130,7 +130,7 @@ const SERVER: &[Prop] = &[
     text("user_data_format", "How the user_data should be formatted for the server. RAW and HEAT_CFNTOOLS pass it on unchanged; with SOFTWARE_CONFIG the server's metadata lists what is to be deployed.").default("\"HEAT_CFNTOOLS\"").rule(Rule::Allowed(&["HEAT_CFNTOOLS", "RAW", "SOFTWARE_CONFIG"])),
     TRANSPORT,
     boolean("config_drive", "If True, enable config drive on the server."),
-    text("admin_pass", "The administrator password for the server."),
+    text("admin_pass", "The administrator password for the server. A change reaches the guest by the QEMU guest agent.").in_place(),
     text("diskConfig", "Control how the disk is partitioned when the server is created.").rule(Rule::Allowed(&["AUTO", "MANUAL"])),
 ];
 const KEY: &[Prop] = &[
@@ -316,7 +316,7 @@ pub(in crate::model) const KINDS: &[Kind] = &[
             service: "compute",
             path: "/v2.1/os-quota-sets",
             one: "quota_set",
-            defaults: "defaults",
+            defaults: Some("defaults"),
         }),
     },
     Kind {

@@ -1,6 +1,7 @@
 //! How each kind of resource is made, changed, looked at and removed. Every verb can be repeated: it looks first.
 
 mod aggregate;
+pub(crate) mod balancing;
 mod bandwidth;
 mod batches;
 mod block;
@@ -8,6 +9,7 @@ mod block_admin;
 mod compute;
 pub(crate) mod container;
 mod directory;
+mod encryption;
 mod grants;
 pub(crate) mod health;
 mod image;
@@ -25,6 +27,7 @@ mod server_nics;
 pub(crate) mod server_ports;
 pub(crate) mod server_view;
 pub(crate) mod software;
+mod trunk;
 
 use std::time::Duration;
 
@@ -248,6 +251,8 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::SecurityGroup => network::security_group(work).await,
         How::RbacPolicy => rbac::ensure(work).await,
         How::BandwidthRule => bandwidth::ensure(work).await,
+        How::Trunk => trunk::ensure(work).await,
+        How::Balancing(kind) => balancing::ensure(work, kind).await,
         How::RouterInterface => network::interface(work).await,
         How::RouterGateway => network::gateway(work).await,
         How::ExtraRoutes => routes::ensure(work).await,
@@ -258,6 +263,7 @@ pub(crate) async fn ensure(work: &Work<'_>) -> Did {
         How::Volume => block::volume(work).await,
         How::VolumeAttachment => block::attachment(work).await,
         How::VolumeType => block_admin::volume_type(work).await,
+        How::VolumeEncryption => encryption::ensure(work).await,
         How::QosSpecs => block_admin::qos_specs(work).await,
         How::QosAssociation => block_admin::association(work).await,
         How::VolumeQuota => block_admin::quota(work).await,
@@ -287,6 +293,7 @@ pub(crate) async fn change(work: &Work<'_>) -> Did {
         // A change takes no time.
         How::Delay => Ok(Outcome::done(work.thing_name())),
         How::Rest(rest) => rest::change(work, rest).await,
+        How::Balancing(kind) => balancing::change(work, kind).await,
         How::Server => server_change::change(work).await,
         How::Deployment => software::deploy(work, "UPDATE").await,
         _repeats => ensure(work).await,
@@ -319,6 +326,8 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::SecurityGroup => network::remove_group(work).await,
         How::RbacPolicy => rbac::remove(work).await,
         How::BandwidthRule => bandwidth::remove(work).await,
+        How::Trunk => trunk::remove(work).await,
+        How::Balancing(kind) => balancing::remove(work, kind).await,
         How::RouterInterface => network::remove_interface(work).await,
         How::RouterGateway => network::remove_gateway(work).await,
         How::ExtraRoutes => routes::remove(work).await,
@@ -329,6 +338,7 @@ pub(crate) async fn remove(work: &Work<'_>) -> Did {
         How::Volume => block::remove_volume(work).await,
         How::VolumeAttachment => block::remove_attachment(work).await,
         How::VolumeType => block_admin::remove_type(work).await,
+        How::VolumeEncryption => encryption::remove(work).await,
         How::QosSpecs => block_admin::remove_qos(work).await,
         How::QosAssociation => block_admin::remove_association(work).await,
         How::VolumeQuota => block_admin::remove_quota(work).await,
@@ -363,11 +373,14 @@ pub(crate) async fn check(work: &Work<'_>) -> Did {
         Some(How::Rest(rest)) => rest::look(work, rest).await,
         Some(How::SecurityGroup) => rest::look(work, &network::GROUPS).await,
         Some(How::BandwidthRule) => bandwidth::look(work).await,
+        Some(How::Trunk) => rest::look(work, &trunk::TRUNKS).await,
+        Some(How::Balancing(kind)) => balancing::look(work, kind).await,
         Some(How::RbacPolicy) => rbac::look(work, work.physical().unwrap_or_default()).await,
         Some(How::ExtraRoutes) => routes::look(work).await,
         Some(How::Server) => server::look(work).await,
         Some(How::Volume) => block::look(work).await,
         Some(How::VolumeType) => block_admin::look(work, "types", "volume_type").await,
+        Some(How::VolumeEncryption) => encryption::look(work).await,
         Some(How::QosSpecs) => block_admin::look(work, "qos-specs", "qos_specs").await,
         Some(How::ServerGroup) => compute::look_at_group(work).await,
         Some(How::HostAggregate) => aggregate::look(work).await,

@@ -1,4 +1,4 @@
-//! What projects may have of servers and networks, for administrators.
+//! What projects may have of servers, networks and load balancers, for administrators.
 
 use std::time::Duration;
 
@@ -44,14 +44,18 @@ pub(super) async fn ensure(work: &Work<'_>, limits: &Limits) -> Did {
             names.join(", ")
         )));
     }
-    if !again.is_empty() {
-        let ask = Ask::get(limits.service, format!("{target}/{}", limits.defaults));
-        let defaults = work.ask(&ask).await?;
-        for name in again {
-            if let Some(limit) = defaults.pointer(&format!("/{}/{name}", limits.one)) {
-                set.insert(name.to_owned(), limit.clone());
+    match limits.defaults {
+        Some(defaults) if !again.is_empty() => {
+            let ask = Ask::get(limits.service, format!("{target}/{defaults}"));
+            let defaults = work.ask(&ask).await?;
+            for name in again {
+                if let Some(limit) = defaults.pointer(&format!("/{}/{name}", limits.one)) {
+                    set.insert(name.to_owned(), limit.clone());
+                }
             }
         }
+        Some(_) => {}
+        None => set.extend(again.into_iter().map(|name| (name.to_owned(), Value::Null))),
     }
     let body = json!({ limits.one: set });
     crash_point!("quota.set");

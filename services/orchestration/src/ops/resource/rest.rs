@@ -9,7 +9,7 @@ use crate::model::property::Type;
 use crate::peers::{Ask, encoded};
 
 /// Properties that are no fields of the thing.
-const NO_FIELDS: [&str; 8] = [
+const NO_FIELDS: [&str; 9] = [
     "no_fixed_ips",
     "replacement_policy",
     "value_specs",
@@ -17,6 +17,7 @@ const NO_FIELDS: [&str; 8] = [
     "network",
     "external_gateway_info",
     "fixed_ips",
+    "sub_ports",
     "description",
 ];
 
@@ -31,6 +32,10 @@ pub(super) async fn ensure(work: &Work<'_>, rest: &Rest) -> Did {
         return Ok(noted(work, rest, found));
     }
     let mut body = fields(work, rest, None).await?;
+    if let Some(parts) = work.prop("sub_ports") {
+        let parts = super::trunk::subports(work, parts).await?;
+        body.insert("sub_ports".to_owned(), Value::Array(parts));
+    }
     let given = work
         .text("description")
         .filter(|_| !rest.updates)
@@ -287,11 +292,20 @@ async fn gateway_info(work: &Work<'_>, info: &Value) -> Result<Value, Why> {
 
 /// The id of a thing of the network service that is named by id or name.
 pub(super) async fn id_of(work: &Work<'_>, collection: &str, given: &str) -> Result<String, Why> {
+    id_in(work, ("network", "/v2.0", collection), given).await
+}
+
+/// The id of a thing that is named by id or name: of this service, below this path, in this collection.
+pub(super) async fn id_in(
+    work: &Work<'_>,
+    (service, root, collection): (&'static str, &str, &str),
+    given: &str,
+) -> Result<String, Why> {
     if uuid::Uuid::try_parse(given).is_ok() {
         return Ok(given.to_owned());
     }
-    let target = format!("/v2.0/{collection}?fields=id&name={}", encoded(given));
-    let list = work.ask(&Ask::get("network", target)).await?;
+    let target = format!("{root}/{collection}?fields=id&name={}", encoded(given));
+    let list = work.ask(&Ask::get(service, target)).await?;
     let many = collection.rsplit('/').next().unwrap_or(collection);
     let found: Vec<&str> = list
         .get(many.replace('-', "_"))
@@ -306,6 +320,7 @@ pub(super) async fn id_of(work: &Work<'_>, collection: &str, given: &str) -> Res
             "Unable to find {} with name or id '{given}'",
             match many {
                 "policies" => "QoS policy",
+                "l7policies" => "L7 policy",
                 many => many.trim_end_matches('s'),
             }
         ))),
@@ -321,25 +336,7 @@ pub(super) async fn change(work: &Work<'_>, rest: &Rest) -> Did {
         return ensure(work, rest).await;
     };
     let wanted = work.row.changing_to.clone().unwrap_or_default();
-    let mut names: Vec<String> = work
-        .row
-        .properties
-        .keys()
-        .chain(wanted.keys())
-        .cloned()
-        .collect();
-    names.sort();
-    names.dedup();
-    let same = |name: &String| {
-        work.row.properties.get(name).unwrap_or(&Value::Null)
-            == wanted.get(name).unwrap_or(&Value::Null)
-    };
-    // A change that failed before may have been made in part: then all of it is set again.
-    let again = work.row.status == crate::model::stack::Status::Failed || !work.fresh;
-    // What cannot be changed has just another name now.
-    names.retain(|name| {
-        updatable(work, name) && (!same(name) || (again && wanted.contains_key(name)))
-    });
+    let names = to_change(work);
     let mut body = fields(work, rest, Some(&names)).await?;
     if names.iter().any(|name| name == "description") {
         body.insert(
@@ -368,6 +365,32 @@ pub(super) async fn change(work: &Work<'_>, rest: &Rest) -> Did {
         .await?;
     }
     look(work, rest).await
+}
+
+/// The names of the properties that are to be changed in place.
+pub(super) fn to_change(work: &Work<'_>) -> Vec<String> {
+    let nothing = Map::new();
+    let wanted = work.row.changing_to.as_ref().unwrap_or(&nothing);
+    let mut names: Vec<String> = work
+        .row
+        .properties
+        .keys()
+        .chain(wanted.keys())
+        .cloned()
+        .collect();
+    names.sort();
+    names.dedup();
+    let same = |name: &String| {
+        work.row.properties.get(name).unwrap_or(&Value::Null)
+            == wanted.get(name).unwrap_or(&Value::Null)
+    };
+    // A change that failed before may have been made in part: then all of it is set again.
+    let again = work.row.status == crate::model::stack::Status::Failed || !work.fresh;
+    // What cannot be changed has just another name now.
+    names.retain(|name| {
+        updatable(work, name) && (!same(name) || (again && wanted.contains_key(name)))
+    });
+    names
 }
 
 fn updatable(work: &Work<'_>, name: &str) -> bool {
@@ -415,6 +438,10 @@ pub(super) async fn look_external(work: &Work<'_>) -> Did {
             format!("{}/{}", rest.path, encoded(&id)),
             rest.one,
         )),
+        Some(crate::model::kind::How::Trunk) => {
+            Some(("network", format!("/v2.0/trunks/{}", encoded(&id)), "trunk"))
+        }
+        Some(crate::model::kind::How::Balancing(kind)) => super::balancing::place(kind, &id),
         Some(crate::model::kind::How::SecurityGroup) => Some((
             "network",
             format!("/v2.0/security-groups/{}", encoded(&id)),

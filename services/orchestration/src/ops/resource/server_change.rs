@@ -57,6 +57,9 @@ pub(super) async fn change(work: &Work<'_>) -> Did {
     if let Some(under_way) = plug(work, id).await? {
         return Ok(under_way);
     }
+    if let Some(under_way) = password(work, id).await? {
+        return Ok(under_way);
+    }
     let did = wait(work, &RESTS).await?;
     Ok(match did {
         // All ports are in it again that another server was to have.
@@ -172,6 +175,26 @@ async fn resize(work: &Work<'_>, (id, server): (&str, &Value)) -> Result<Option<
         Outcome::Wait(seen, pause) => Outcome::Wait(seen.with("resizing", wanted), pause),
         other => other,
     }))
+}
+
+/// Another password, once. A rebuild brings it along.
+async fn password(work: &Work<'_>, id: &str) -> Result<Option<Outcome>, Why> {
+    let wanted = work.prop("admin_pass").filter(|wanted| !wanted.is_null());
+    let Some(wanted) = wanted.filter(|_| differs(work, "admin_pass")) else {
+        return Ok(None);
+    };
+    let asked = json!(work.stack.generation);
+    let done = |key: &str| work.row.data.get(key) == Some(&asked);
+    if done("password_for") || done("rebuilt_for") {
+        return Ok(None);
+    }
+    let target = format!("/v2.1/servers/{id}/action");
+    let body = json!({"changePassword": {"adminPass": wanted}});
+    crash_point!("server.password");
+    work.ask(&Ask::post("compute", target, &body)).await?;
+    crash_point!("server.password_set");
+    let seen = Seen::id(id).with("password_for", asked);
+    Ok(Some(Outcome::Wait(seen, LOOK_AGAIN / 4)))
 }
 
 /// It runs as it is wanted: the way back is not kept.

@@ -55,6 +55,10 @@ fn place(nic: &Value) -> Option<Value> {
 /// Where a nic says what else its port is to be.
 const EXTRA: &str = "port_extra_properties";
 
+/// How fast the packets of a port may pass, in templates and in bodies.
+const QOS: &str = "qos_policy";
+const QOS_FIELD: &str = "qos_policy_id";
+
 fn extra_of<'a>(thing: &'a Value, name: &str) -> Option<&'a Map<String, Value>> {
     thing.get(name).and_then(Value::as_object)
 }
@@ -77,10 +81,11 @@ fn can_become(own: &Value, place: &Value) -> bool {
 }
 
 /// The fields of a port for which this is said; what was said before and is not any more is as if it never had been.
-fn extra_fields(
+async fn extra_fields(
+    work: &Work<'_>,
     after: &Map<String, Value>,
     before: Option<&Map<String, Value>>,
-) -> Map<String, Value> {
+) -> Result<Map<String, Value>, Why> {
     let mut fields = Map::new();
     for (name, value) in after.iter().filter(|(_, value)| !value.is_null()) {
         match name.as_str() {
@@ -89,14 +94,22 @@ fn extra_fields(
                 fields.insert("fixed_ips".to_owned(), json!([]));
             }
             "no_fixed_ips" => {}
+            QOS => {
+                let id = id_of(work, "qos/policies", value.as_str().unwrap_or_default()).await?;
+                fields.insert(QOS_FIELD.to_owned(), json!(id));
+            }
             _field => drop(fields.insert(name.clone(), value.clone())),
         }
     }
+    let had = |name: &str| before.is_some_and(|before| before.contains_key(name));
     let pairs = "allowed_address_pairs";
-    if before.is_some_and(|before| before.contains_key(pairs)) {
+    if had(pairs) {
         fields.entry(pairs).or_insert_with(|| json!([]));
     }
-    fields
+    if had(QOS) {
+        fields.entry(QOS_FIELD).or_insert(Value::Null);
+    }
+    Ok(fields)
 }
 
 fn noted(work: &Work<'_>, name: &str) -> Vec<Value> {
@@ -181,7 +194,7 @@ async fn become_other(work: &Work<'_>, own: &Value, id: &str, place: &Value) -> 
     let Some(after) = extra_of(place, "extra") else {
         return Ok(());
     };
-    let body = json!({"port": extra_fields(after, before)});
+    let body = json!({"port": extra_fields(work, after, before).await?});
     crash_point!("server.change_port");
     let target = format!("/v2.0/ports/{}", encoded(id));
     work.ask(&Ask::put("network", target, &body)).await?;
@@ -224,8 +237,9 @@ async fn make(work: &Work<'_>, own: &Value, number: usize) -> Result<String, Why
         if !groups.is_empty() {
             map.insert("security_groups".to_owned(), json!(groups));
         }
-        let extra = extra_of(place, "extra");
-        map.extend(extra.map_or_else(Map::new, |extra| extra_fields(extra, None)));
+        if let Some(extra) = extra_of(place, "extra") {
+            map.extend(extra_fields(work, extra, None).await?);
+        }
         // Whatever else it is said to be, by this it is found.
         map.insert("description".to_owned(), json!(description(work, own)));
     }

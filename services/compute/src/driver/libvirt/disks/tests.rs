@@ -88,6 +88,7 @@ fn spec(disk_gib: u64) -> ServerSpec {
         ports: Vec::new(),
         config_drive: None,
         console: ConsoleSpec::default(),
+        guest_agent: false,
         live: None,
         labels: Labels::default(),
     }

@@ -54,6 +54,7 @@ fn small() -> ServerSpec {
             vnc: false,
             serial: false,
         },
+        guest_agent: false,
         live: None,
         labels: Labels::default(),
     }
@@ -65,6 +66,7 @@ fn full() -> ServerSpec {
         ports: vec![port(1), port(2)],
         config_drive: no_files(),
         console: ConsoleSpec::default(),
+        guest_agent: true,
         labels: Labels {
             name: "</title><devices/>&\u{7}\n\"'".to_owned(),
             project_id: "p'/><evil x='".to_owned(),

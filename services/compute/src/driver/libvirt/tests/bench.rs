@@ -224,6 +224,7 @@ pub fn spec(image: &ImageSpec, ports: &[PortSpec]) -> ServerSpec {
         ports: ports.to_vec(),
         config_drive: None,
         console: ConsoleSpec::default(),
+        guest_agent: false,
         live: None,
         labels: Labels {
             name: "it's <a> & \"b\"".to_owned(),

@@ -12,7 +12,7 @@ use super::{ROOT, Sockets, Way, Word, blocking, copy, migration, noted, odd, rea
 use crate::driver::DriverError;
 use crate::driver::libvirt::disks::publish;
 use crate::driver::libvirt::tunnel::{self, Coming, Stream, What};
-use crate::driver::libvirt::{Shared, child, domain_xml, layout, migrate};
+use crate::driver::libvirt::{Shared, child, domain_xml, layout, migrate, volumes};
 use crate::model::spec::ServerSpec;
 
 /// A disk whose flavor says nothing of its size is no larger.
@@ -90,8 +90,19 @@ impl Arrival {
         let link = blocking(move || shared.link.apart().map_err(|why| why.to_string())).await?;
         let link = Arc::new(link);
         let (connect, plan) = (Arc::clone(&link), way.clone());
-        let prepared =
-            blocking(move || migrate::prepare(connect.connect(), &plan, &adopted, &note)).await?;
+        let keys = self.keys().await?;
+        let server = self.spec.server_id.clone();
+        let prepared = blocking(move || {
+            let connect = connect.connect();
+            // QEMU opens the volumes now, and waits with them for the guest.
+            let mut prepared = Err("it was not tried".to_owned());
+            let tried = volumes::with_keys(connect, &server, &keys, || {
+                prepared = migrate::prepare(connect, &plan, &adopted, &note);
+                Ok(())
+            });
+            tried.map_err(|why| why.message().to_owned()).and(prepared)
+        })
+        .await?;
         let note = noted(&prepared);
         tunnel::say(words, &Word::Prepared { note }).await?;
         let (note, came) = match self.way.unless_given_up(tunnel::hear(words)).await? {
@@ -113,6 +124,15 @@ impl Arrival {
             }
             (false, _) => Err("the guest could not be brought here".to_owned()),
         }
+    }
+
+    /// What decrypts the guest's volumes.
+    async fn keys(&self) -> Result<volumes::Keys, String> {
+        let locked = self.spec.volumes.iter();
+        let locked = locked.filter(|volume| volume.connection.encrypted);
+        let locked: Vec<String> = locked.map(|volume| volume.volume_id.clone()).collect();
+        let keys = self.shared.keys(&self.spec.server_id, locked).await;
+        keys.map_err(|why| why.to_string())
     }
 
     /// Makes everything that the guest needs here beside what it brings; gives what it is to be made of.
