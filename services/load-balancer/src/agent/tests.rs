@@ -27,6 +27,14 @@ impl Dispatch for Control {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
         let control = self.clone();
         async move {
+            // As the API has it.
+            if matches!(&request.body, Incoming::Bytes(body) if body.len() > 1024 * 1024) {
+                return Response {
+                    status: http::StatusCode::PAYLOAD_TOO_LARGE,
+                    headers: http::HeaderMap::new(),
+                    body: Payload::Bytes("{}".into()),
+                };
+            }
             let body = match request.path.as_str() {
                 "/host/v1/feed" => control.feed(&request.query).await,
                 "/host/v1/observed" => control.take(&request),
@@ -211,6 +219,34 @@ async fn what_the_feed_wants_is_made_and_told_and_goes_again() {
     bench.tell(false, vec![item("a", 8, None)]);
     bench.reported("a", "gone").await;
     assert!(bench.fake.here().is_empty());
+    bench.stop().await;
+}
+
+/// Likewise, with so many members.
+fn large(id: &str, members: usize) -> Value {
+    let mut spec = spec(id);
+    let member = |number: usize| json!({"id": format!("{number:036}"), "address": "10.0.0.11", "port": 80, "weight": 1});
+    spec["pools"][0]["members"] = (0..members).map(member).collect();
+    spec
+}
+
+#[tokio::test]
+async fn what_is_too_much_for_one_report_is_told_in_pieces_and_one_that_is_refused_holds_up_no_other()
+{
+    let mut bench = Bench::new(vec![
+        item("a", 1, Some(large("a", 30_000))),
+        item("b", 2, Some(large("b", 8_000))),
+        item("c", 3, Some(large("c", 8_000))),
+        item("d", 4, Some(large("d", 8_000))),
+        item("e", 5, Some(spec("e"))),
+    ])
+    .await;
+    for id in ["b", "c", "d", "e"] {
+        let (_, seen) = bench.reported(id, "up").await;
+        assert!(!seen.members.is_empty());
+    }
+    assert_eq!(bench.control.seen("a"), []);
+    assert!(!bench.control.seen("one").is_empty());
     bench.stop().await;
 }
 
