@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use nephos_runtime::{Clock, crash_point};
 use tracing::warn;
 
@@ -13,8 +14,12 @@ use super::documents::{Document, Documents};
 use crate::driver::{Driver, DriverError, Seen};
 use crate::model::spec::LoadBalancerSeen;
 
-/// Load balancers that are worked on at a time.
+/// Load balancers that are worked on at a time,
 const PARALLEL: usize = 8;
+/// beside those that take longer than this, for which nobody waits:
+const LONG: Duration = Duration::from_secs(2);
+/// so many of these.
+const MOST_LONG: usize = 64;
 /// So long its port may be on its way before that is a problem.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -30,6 +35,10 @@ pub struct Pass {
     waiting: BTreeMap<String, (i64, Duration)>,
     /// What was said of each that is not well, so that it is said once.
     said: BTreeMap<String, String>,
+    /// What is being done, also from passes before.
+    works: FuturesUnordered<BoxFuture<'static, (String, Option<Work>)>>,
+    /// On which load balancers.
+    busy: BTreeSet<String>,
 }
 
 /// What a pass came to.
@@ -62,26 +71,22 @@ impl Pass {
             done: BTreeMap::new(),
             waiting: BTreeMap::new(),
             said: BTreeMap::new(),
+            works: FuturesUnordered::new(),
+            busy: BTreeSet::new(),
         }
     }
 
-    /// Brings the host to what the documents say.
+    /// Brings the host to what the documents say. What takes long goes on beside the passes that follow, and is left out of
+    /// them until it is done.
     pub async fn run(&mut self, documents: &Documents) -> Outcome {
-        let mut works: Vec<BoxFuture<'static, Option<Work>>> = Vec::new();
-        for (id, document) in &documents.all {
-            let driver = Arc::clone(&self.driver);
-            works.push(work(driver, id.clone(), document.clone(), documents.complete).boxed());
-            self.known.insert(id.clone());
-        }
-        let works: Vec<Work> = stream::iter(works)
-            .buffer_unordered(PARALLEL)
-            .filter_map(std::future::ready)
-            .collect()
-            .await;
         let mut outcome = Outcome::default();
-        for (id, document, made, looked) in works {
+        for (id, document, made, looked) in self.work(documents).await {
+            if !documents.all.contains_key(&id) {
+                continue; // it is wanted no more since
+            }
+            let port_is_coming = matches!(made, Err(DriverError::Waiting(_)));
             let word = self.word(&id, &document, made, looked);
-            outcome.awaits |= word.is_none();
+            outcome.awaits |= word.is_none() && port_is_coming;
             outcome.seen.extend(word.map(|word| (id, word)));
         }
         self.remove(documents, &mut outcome).await;
@@ -92,7 +97,59 @@ impl Pass {
         outcome
     }
 
-    /// None: its port is on its way, and there is nothing to say yet.
+    /// Works on all that nobody works on; what was done meanwhile, of earlier passes too.
+    async fn work(&mut self, documents: &Documents) -> Vec<Work> {
+        let mut queue = Vec::new();
+        for (id, document) in documents.all.iter().rev() {
+            self.known.insert(id.clone());
+            if !self.busy.contains(id) {
+                queue.push((id, document));
+            }
+        }
+        let mut done = Vec::new();
+        // Those of this pass that are under way.
+        let mut new: BTreeSet<String> = BTreeSet::new();
+        let mut slots = self.works.len().min(MOST_LONG) + PARALLEL;
+        let mut until = self.clock.monotonic() + LONG;
+        loop {
+            while self.works.len() < slots
+                && let Some((id, document)) = queue.pop()
+            {
+                let driver = Arc::clone(&self.driver);
+                let work = work(driver, id.clone(), document.clone(), documents.complete);
+                let key = id.clone();
+                self.works.push(work.map(|work| (key, work)).boxed());
+                self.busy.insert(id.clone());
+                new.insert(id.clone());
+            }
+            if new.is_empty() && queue.is_empty() {
+                break;
+            }
+            let left = until.saturating_sub(self.clock.monotonic());
+            tokio::select! {
+                biased;
+                Some((id, work)) = self.works.next() => {
+                    self.busy.remove(&id);
+                    new.remove(&id);
+                    done.extend(work);
+                }
+                () = self.clock.sleep(left) => {
+                    if queue.is_empty() {
+                        break;
+                    }
+                    slots = self.works.len().min(MOST_LONG) + PARALLEL;
+                    until = self.clock.monotonic() + LONG;
+                }
+            }
+        }
+        while let Some(Some((id, work))) = self.works.next().now_or_never() {
+            self.busy.remove(&id);
+            done.extend(work);
+        }
+        done
+    }
+
+    /// None: what it needs is on its way, and there is nothing to say yet.
     fn word(
         &mut self,
         id: &str,
@@ -171,7 +228,9 @@ impl Pass {
         };
         // Of one that was wanted and of which nothing is here it is said, too, that it is gone: somebody waits for it.
         here.extend(self.known.iter().cloned());
-        for id in here.into_iter().filter(|id| documents.may_remove(id)) {
+        let may_go = |id: &String| documents.may_remove(id) && !self.busy.contains(id);
+        let going: Vec<String> = here.into_iter().filter(may_go).collect();
+        for id in going {
             crash_point!("load_balancer.remove");
             let removed = self.driver.remove(&id).await;
             crash_point!("load_balancer.removed");

@@ -251,6 +251,33 @@ async fn what_is_too_much_for_one_report_is_told_in_pieces_and_one_that_is_refus
 }
 
 #[tokio::test]
+async fn some_that_take_for_ever_hold_up_no_other() {
+    let ids: Vec<String> = (0..20).map(|number| format!("slow-{number}")).collect();
+    let slow: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut items: Vec<_> = slow.iter().map(|id| item(id, 1, Some(spec(id)))).collect();
+    items.push(item("z", 1, Some(spec("z"))));
+    items.push(item("going", 1, Some(spec("going"))));
+    let mut bench = Bench::unstarted(items);
+    bench.fake.hang(&slow);
+    bench.start().await;
+    bench.reported("z", "up").await;
+    bench.reported("going", "up").await;
+    let mut off = spec("z");
+    off["enabled"] = json!(false);
+    bench.tell(
+        false,
+        vec![item("z", 2, Some(off)), item("going", 2, None)],
+    );
+    let (told, _) = bench.reported("z", "down").await;
+    assert_eq!(told.generation_seen, 2);
+    bench.reported("going", "gone").await;
+    for id in slow {
+        assert_eq!(bench.control.seen(id), []);
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn health_is_told_at_once_and_counters_every_ten_seconds() {
     let mut bench = Bench::new(vec![item("a", 1, Some(spec("a")))]).await;
     bench.reported("a", "up").await;
