@@ -130,6 +130,9 @@ async fn some_at_a_time_leave_a_host_that_is_drained_and_come_back_when_it_is_no
         moving += usize::from(cloud.status(id).await.0 == "PENDING_UPDATE");
     }
     assert_eq!(moving, 20);
+    // They are there until others have them.
+    let shown = service.get(target).await.expect(200).json;
+    assert_eq!(shown["host"]["load_balancers"], 25);
     cloud.settle().await;
     cloud.watch(10).await;
     cloud.settle().await;
@@ -176,6 +179,29 @@ async fn where_the_network_is_outside_it_lives_on_a_host_that_leads_there_or_say
     cloud.network.lead_out(&["one"]);
     cloud.watch(10).await;
     cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+    assert_eq!(cloud.told(&lb)[0].0, "one");
+}
+
+#[tokio::test]
+async fn a_host_that_is_drained_is_not_empty_while_one_has_nowhere_else_to_go() {
+    let cloud = cloud_of(&["one", "two"]).await;
+    cloud.network.lead_out(&["one"]);
+    let body = json!({"vip_subnet_id": OUTSIDE});
+    let lb = id(&cloud.make("loadbalancers", "loadbalancer", body).await);
+    cloud.settle().await;
+    let target = "/host/v1/hosts/one";
+    let service = cloud.ask.as_persona(nephos_testkit::Persona::Service);
+    let drain = json!({"host": {"drained": true}});
+    service.put(target, drain).await.expect(200);
+    for _look in 0..3 {
+        cloud.watch(10).await;
+        let shown = service.get(target).await.expect(200).json;
+        assert_eq!(shown["host"]["load_balancers"], 1);
+        cloud.settle().await;
+        let shown = service.get(target).await.expect(200).json;
+        assert_eq!(shown["host"]["load_balancers"], 1);
+    }
     assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
     assert_eq!(cloud.told(&lb)[0].0, "one");
 }
