@@ -20,7 +20,7 @@ const PARALLEL: usize = 8;
 const LONG: Duration = Duration::from_secs(2);
 /// so many of these.
 const MOST_LONG: usize = 64;
-/// So long its port may be on its way before that is a problem.
+/// So long its port may be on its way, and attempts may fail, before that is a problem.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an agent remembers between passes. All of it can be lost.
@@ -31,7 +31,7 @@ pub struct Pass {
     known: BTreeSet<String>,
     /// Which generation of each was carried out.
     done: BTreeMap<String, i64>,
-    /// Since when one waits for its port, and as which generation.
+    /// Since when one waits for its port, or attempts fail, and as which generation.
     waiting: BTreeMap<String, (i64, Duration)>,
     /// What was said of each that is not well, so that it is said once.
     said: BTreeMap<String, String>,
@@ -160,31 +160,26 @@ impl Pass {
         let generation = document.generation;
         if made.is_ok() {
             self.done.insert(id.to_owned(), generation);
-            self.waiting.remove(id);
         }
-        let waits = matches!(made, Err(DriverError::Waiting(_)));
-        if waits {
-            let now = self.clock.monotonic();
-            let since = self
-                .waiting
-                .entry(id.to_owned())
-                .or_insert((generation, now));
-            if since.0 != generation {
-                *since = (generation, now);
-            }
-            if now.saturating_sub(since.1) < PATIENCE {
-                return None;
-            }
-        }
+        let port_is_coming = matches!(made, Err(DriverError::Waiting(_)));
         let (looked, unseen) = match looked {
             Ok(seen) => (seen, None),
             Err(why) => (Seen::default(), Some(why)),
         };
-        let problem = made.err().or(unseen).map(|why| why.to_string());
+        let problem = made.err().or(unseen);
+        // What was refused is refused again. Anything else may be over at the next try.
+        match problem {
+            None | Some(DriverError::Refused(_)) => {
+                self.waiting.remove(id);
+            }
+            Some(_) if self.is_patient(id, generation) => return None,
+            Some(_) => {}
+        }
+        let problem = problem.map(|why| why.to_string());
         self.say(id, problem.as_deref());
         let enabled = document.spec.as_ref().is_ok_and(|spec| spec.enabled);
         let state = match &problem {
-            Some(_) if waits => "waiting",
+            Some(_) if port_is_coming => "waiting",
             Some(_) => "failed",
             None if enabled => "up",
             None => "down",
@@ -201,6 +196,17 @@ impl Pass {
             state,
             seen,
         })
+    }
+
+    /// Whether what is in the way of a load balancer is not in its way for long.
+    fn is_patient(&mut self, id: &str, generation: i64) -> bool {
+        let now = self.clock.monotonic();
+        let new = (generation, now);
+        let since = self.waiting.entry(id.to_owned()).or_insert(new);
+        if since.0 != generation {
+            *since = new;
+        }
+        now.saturating_sub(since.1) < PATIENCE
     }
 
     fn say(&mut self, id: &str, problem: Option<&str>) {

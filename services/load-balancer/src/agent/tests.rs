@@ -342,6 +342,26 @@ async fn a_port_may_be_on_its_way_for_a_minute() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_fails_is_made_again_for_a_minute_before_it_is_said_to_have_failed() {
+    let mut bench = Bench::new(vec![item("a", 1, Some(spec("a")))]).await;
+    bench.reported("a", "up").await;
+    let why = DriverError::failed("write x.cfg", "no space left");
+    bench.fake.fail(Some(why));
+    bench.tell(false, vec![item("a", 2, Some(spec("a")))]);
+    bench.pass(50).await;
+    let seen = bench.control.seen("a");
+    assert!(seen.iter().all(|told| told.state == "up"), "{seen:?}");
+    let (_, seen) = bench.reported("a", "failed").await;
+    assert_eq!(
+        seen.problem.as_deref(),
+        Some("cannot write x.cfg: no space left")
+    );
+    bench.fake.fail(None);
+    bench.reported("a", "up").await;
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn without_the_control_plane_what_was_kept_in_this_start_of_the_machine_goes_on_and_nothing_goes()
  {
     for (boot, expected) in [

@@ -103,6 +103,19 @@ impl Reconcile<Svc> for Apply {
         let Some(mut balancer) = balancers::find_in(tx, &id).await? else {
             return Ok(());
         };
+        // What failed is what was wanted before; what is wanted since, nobody has tried.
+        if cx.has_news(tx).await? {
+            let asked = Asked {
+                caller: &op.caller,
+                request_id: &op.request_id,
+                now: cx.now(),
+            };
+            match request(tx, asked, &id).await {
+                Ok(()) => return Ok(()),
+                Err(EnqueueError::Db(why)) => return Err(why),
+                Err(why) => tracing::warn!(%why, load_balancer = %id, "it is tried again later"),
+            }
+        }
         balancer.provisioning = Provisioning::Error;
         balancer.problem = Some(failure.message.clone());
         balancer.updated_at = Some(cx.now());

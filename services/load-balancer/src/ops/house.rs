@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const HEARD_SECS: i64 = 70;
 /// Load balancers that are on their way from host to host at a time.
 const MOVES: i64 = 20;
+/// Load balancers that failed and are tried again in one look.
+const RETRIES: usize = 20;
 /// The rest is done every so many looks.
 const TIDY: u32 = 60;
 /// A port is made before the row of its load balancer: so long it may be without one.
@@ -46,7 +48,7 @@ impl LoadBalancing {
     }
 
     /// Load balancers of hosts that fell silent, or that are to be empty, go to others, when there are some; and those that
-    /// had no host are tried again.
+    /// had no host, or failed on one, are tried again.
     ///
     /// # Errors
     /// When the database refuses.
@@ -73,6 +75,24 @@ impl LoadBalancing {
         if hosts.iter().any(|host| takes(&host)) {
             for id in balancers::homeless(db).await? {
                 db.again(|| self.try_again(&id, now)).await?;
+            }
+        }
+        self.try_failed(now).await
+    }
+
+    /// Those that failed on a host that lives are tried again, some at a time, with growing pauses: what was in the way may be
+    /// gone, and nobody else says so.
+    async fn try_failed(&self, now: Timestamp) -> Result<(), Error> {
+        let (db, at) = (&self.core.db, self.core.clock.monotonic());
+        let since = now.plus_secs(-self.config.host_down_after_secs);
+        let mut count = 0;
+        for id in balancers::failed(db, since).await? {
+            if count == RETRIES {
+                break;
+            }
+            if self.watch.tries(&id, at) {
+                db.again(|| self.try_again(&id, now)).await?;
+                count += 1;
             }
         }
         Ok(())
@@ -117,11 +137,11 @@ impl LoadBalancing {
         Ok(count)
     }
 
-    /// One that failed because there was no host for it.
+    /// One that failed: what it should be is wanted again. It stays in error until it is so.
     async fn try_again(&self, id: &BalancerId, now: Timestamp) -> Result<(), Error> {
         let mut tx = self.core.db.write().await?;
         let found = balancers::find_in(&mut tx, id).await?;
-        let fails = |one: &Balancer| one.host.is_none() && one.provisioning == Provisioning::Error;
+        let fails = |one: &Balancer| one.provisioning == Provisioning::Error;
         if !found.as_ref().is_some_and(fails) {
             return Ok(());
         }

@@ -92,6 +92,18 @@ pub(crate) async fn homeless(db: &Db) -> Result<Vec<BalancerId>, Error> {
     Ok(ids.into_iter().map(BalancerId::from).collect())
 }
 
+/// Those that failed on a host that was heard of since then, a thousand at most.
+pub(crate) async fn failed(db: &Db, since: Timestamp) -> Result<Vec<BalancerId>, Error> {
+    let ids: Vec<String> = db
+        .fetch_all(
+            "SELECT id FROM balancers WHERE provisioning_status = 'ERROR' \
+             AND host IN (SELECT host FROM hosts WHERE seen_at > $1) ORDER BY id LIMIT 1000",
+            args![since],
+        )
+        .await?;
+    Ok(ids.into_iter().map(BalancerId::from).collect())
+}
+
 /// How many are on their way from one host to another.
 pub(crate) async fn moving(db: &Db) -> Result<i64, Error> {
     let query = Where::new("SELECT CAST(COUNT(*) AS BIGINT) AS number FROM balancers")
