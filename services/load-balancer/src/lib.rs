@@ -126,7 +126,11 @@ impl Service for LoadBalancing {
             nephos_ops::feed::REQUESTS,
             nephos_ops::feed::LISTS,
         ];
-        all.extend(migrations!("0001_load_balancers", "0002_drained_hosts"));
+        all.extend(migrations!(
+            "0001_load_balancers",
+            "0002_drained_hosts",
+            "0003_going"
+        ));
         all
     }
 }

@@ -290,6 +290,36 @@ async fn a_deletion_does_not_wait_for_a_lost_host_for_ever() {
 }
 
 #[tokio::test]
+async fn one_whose_deletion_failed_never_comes_back_and_goes_in_the_end() {
+    let mut cloud = cloud_of(&[]).await;
+    let body = json!({"vip_subnet_id": SUBNET});
+    let lb = id(&cloud.make("loadbalancers", "loadbalancer", body).await);
+    cloud.network.refuse(Some("DELETE"));
+    let target = format!("/v2/lbaas/loadbalancers/{lb}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await.0, "ERROR");
+    // A host comes; that is no reason to be again.
+    cloud.add_host("one");
+    cloud.watch(10).await;
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await.0, "ERROR");
+    assert!(cloud.told(&lb).is_empty());
+    let named = json!({"loadbalancer": {"name": "n"}});
+    cloud.member().put(&target, named).await.expect(409);
+    let over = format!("{target}/failover");
+    cloud.admin().put(&over, json!({})).await.expect(409);
+    cloud.watch(40).await;
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await.0, "ERROR");
+    cloud.network.refuse(None);
+    cloud.watch(100).await;
+    cloud.settle().await;
+    cloud.member().get(&target).await.expect(404);
+    assert!(cloud.network.ports().is_empty());
+}
+
+#[tokio::test]
 async fn a_port_that_is_lost_is_made_again_with_its_address() {
     let cloud = cloud().await;
     let lb = cloud.balancer().await;

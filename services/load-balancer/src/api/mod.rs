@@ -26,7 +26,7 @@ use nephos_ops::feed;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::fault::{busy, not_found};
+use self::fault::{busy, immutable, not_found};
 use self::views::Beside;
 use crate::model::body::Label;
 use crate::model::refusal::Refusal;
@@ -224,6 +224,9 @@ impl Change {
         let asked = apply::request(&mut tx, Asked::of(cx), id).await;
         asked.map_err(|why| busy(id.as_str(), why))?;
         let tree = balancers::tree_in(&mut tx, id).await?.ok_or_else(gone)?;
+        if tree.balancer.going {
+            return Err(immutable(id.as_str()));
+        }
         Ok(Self {
             tx,
             tree,

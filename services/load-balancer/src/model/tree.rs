@@ -38,6 +38,8 @@ pub(crate) struct Balancer {
     pub host: Option<String>,
     /// Where it is to leave.
     pub left_host: Option<String>,
+    /// Whether it is to go: also while its deletion failed and it is in error.
+    pub going: bool,
     /// Why it is in error.
     pub problem: Option<String>,
     pub created_at: Timestamp,
