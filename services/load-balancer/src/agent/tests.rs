@@ -232,7 +232,7 @@ fn large(id: &str, members: usize) -> Value {
 
 #[tokio::test]
 async fn what_is_too_much_for_one_report_is_told_in_pieces_and_one_that_is_refused_holds_up_no_other()
-{
+ {
     let mut bench = Bench::new(vec![
         item("a", 1, Some(large("a", 30_000))),
         item("b", 2, Some(large("b", 8_000))),
@@ -264,10 +264,7 @@ async fn some_that_take_for_ever_hold_up_no_other() {
     bench.reported("going", "up").await;
     let mut off = spec("z");
     off["enabled"] = json!(false);
-    bench.tell(
-        false,
-        vec![item("z", 2, Some(off)), item("going", 2, None)],
-    );
+    bench.tell(false, vec![item("z", 2, Some(off)), item("going", 2, None)]);
     let (told, _) = bench.reported("z", "down").await;
     assert_eq!(told.generation_seen, 2);
     bench.reported("going", "gone").await;

@@ -358,7 +358,7 @@ impl Tree {
         let address = member.address.parse::<IpAddr>();
         if address.is_ok_and(|address| self.balancer.vip.addresses().contains(&address)) {
             return Err(Refusal::invalid(format!(
-                "member address {} with protocol_port {} is a listener of this load balancer itself: each request would go                  round without an end.",
+                "member address {} with protocol_port {} is a listener of this load balancer itself: each request would go round without an end.",
                 member.address, member.protocol_port
             )));
         }

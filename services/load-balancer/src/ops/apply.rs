@@ -155,9 +155,7 @@ async fn bind(
     crash_point!("apply.bind");
     match cx.siblings.bind_port(port, balancer, host).await {
         // It was changed since, or is gone, which the next look finds.
-        Err(why) if crate::peers::has_changed(&why) || why.is_not_found() => {
-            Ok(Next::After(SOON))
-        }
+        Err(why) if crate::peers::has_changed(&why) || why.is_not_found() => Ok(Next::After(SOON)),
         bound => {
             bound.map_err(|why| refused(&why))?;
             crash_point!("apply.bound");
@@ -215,7 +213,7 @@ fn nowhere(outside: Option<&Outside>) -> String {
     match outside {
         None => "No host that runs load balancers reports at the moment; `nephos doctor` says on each what it lacks.".to_owned(),
         Some(Outside { physical, .. }) => format!(
-            "No host that runs load balancers and reports leads to the network outside {physical}, where the VIP is;              `openstack network agent show` says which each reaches, `nephos doctor` there why not."
+            "No host that runs load balancers and reports leads to the network outside {physical}, where the VIP is; `openstack network agent show` says which each reaches, `nephos doctor` there why not."
         ),
     }
 }

@@ -108,6 +108,7 @@ mod tests {
         assert_eq!(look(1811, true), 0);
         assert!(asks(1811));
     }
+
     #[test]
     fn what_failed_is_tried_with_growing_pauses_and_begins_anew_when_it_was_well() {
         let watch = Watch::default();
