@@ -179,6 +179,22 @@ impl<S> OpCx<S> {
         Ok(ours.map_or(StepError::LeaseLost, |_nudges| StepError::News))
     }
 
+    /// Whether somebody had news since the step began, which it may have looked too early to see. For
+    /// [`Reconcile::failed`](crate::Reconcile::failed), in the transaction that it is given: news do not keep an operation
+    /// from failing, and what comes after this transaction finds the operation ended.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn has_news(&self, tx: &mut Tx) -> Result<bool, nephos_db::Error> {
+        let nudges = tx
+            .fetch_opt::<i64>(
+                "SELECT nudges FROM operations WHERE id = $1",
+                args![self.operation],
+            )
+            .await?;
+        Ok(nudges.is_some_and(|nudges| nudges != self.nudges))
+    }
+
     /// Ends the operation for good; news do not change that.
     pub(crate) async fn end(&self, step: &'static str, error: &str) -> Result<Tx, StepError> {
         let mut tx = self.db.write().await?;

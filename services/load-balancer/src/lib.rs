@@ -127,7 +127,11 @@ impl Service for LoadBalancing {
             nephos_ops::feed::LISTS,
             nephos_ops::feed::LAST,
         ];
-        all.extend(migrations!("0001_load_balancers", "0002_drained_hosts"));
+        all.extend(migrations!(
+            "0001_load_balancers",
+            "0002_drained_hosts",
+            "0003_going"
+        ));
         all
     }
 }

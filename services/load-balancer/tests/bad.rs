@@ -176,6 +176,8 @@ async fn parts_that_cannot_be() {
             400,
         ),
         (http(json!({"allowed_cidrs": ["10.0.0.0/33"]})), 400),
+        (http(json!({"allowed_cidrs": vec!["10.0.0.0/8"; 101]})), 400),
+        (http(json!({"tags": vec!["x"; 51]})), 400),
         (
             http(json!({"protocol": "HTTPS", "default_pool_id": pool})),
             400,
@@ -300,4 +302,35 @@ async fn parts_that_cannot_be() {
         .expect(404);
     cloud.settle().await;
     assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+}
+
+#[tokio::test]
+async fn one_that_is_too_large_for_a_host_is_refused_in_words_and_may_become_smaller() {
+    let cloud = cloud().await;
+    let lb = cloud.balancer().await;
+    let (_, pool, _) = cloud.chain(&lb).await;
+    let member = |number: usize| json!({"address": format!("10.1.{}.{}", number / 250, number % 250 + 1), "protocol_port": 80});
+    let members: Vec<_> = (0..1000).map(member).collect();
+    let target = format!("/v2/lbaas/pools/{pool}/members");
+    let many = json!({ "members": members });
+    cloud.member().put(&target, many).await.expect(202);
+    // Each listener of a pool repeats its members.
+    let (mut last, mut refused) = (String::new(), None);
+    for port in 1000..1030 {
+        let body = json!({"listener": {"loadbalancer_id": lb, "protocol": "HTTP", "protocol_port": port, "default_pool_id": pool}});
+        let answer = cloud.member().post("/v2/lbaas/listeners", body).await;
+        if answer.status != 201 {
+            refused = Some(answer);
+            break;
+        }
+        last = id(&answer.json["listener"]);
+    }
+    let refused = refused.unwrap();
+    assert_eq!(refused.status, 400, "{}", refused.json);
+    let words = refused.json["faultstring"].as_str().unwrap();
+    assert!(words.contains("too large"), "{words}");
+    let target = format!("/v2/lbaas/listeners/{last}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await.0, "ACTIVE");
 }

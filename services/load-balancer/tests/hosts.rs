@@ -130,6 +130,9 @@ async fn some_at_a_time_leave_a_host_that_is_drained_and_come_back_when_it_is_no
         moving += usize::from(cloud.status(id).await.0 == "PENDING_UPDATE");
     }
     assert_eq!(moving, 20);
+    // They are there until others have them.
+    let shown = service.get(target).await.expect(200).json;
+    assert_eq!(shown["host"]["load_balancers"], 25);
     cloud.settle().await;
     cloud.watch(10).await;
     cloud.settle().await;
@@ -176,6 +179,29 @@ async fn where_the_network_is_outside_it_lives_on_a_host_that_leads_there_or_say
     cloud.network.lead_out(&["one"]);
     cloud.watch(10).await;
     cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+    assert_eq!(cloud.told(&lb)[0].0, "one");
+}
+
+#[tokio::test]
+async fn a_host_that_is_drained_is_not_empty_while_one_has_nowhere_else_to_go() {
+    let cloud = cloud_of(&["one", "two"]).await;
+    cloud.network.lead_out(&["one"]);
+    let body = json!({"vip_subnet_id": OUTSIDE});
+    let lb = id(&cloud.make("loadbalancers", "loadbalancer", body).await);
+    cloud.settle().await;
+    let target = "/host/v1/hosts/one";
+    let service = cloud.ask.as_persona(nephos_testkit::Persona::Service);
+    let drain = json!({"host": {"drained": true}});
+    service.put(target, drain).await.expect(200);
+    for _look in 0..3 {
+        cloud.watch(10).await;
+        let shown = service.get(target).await.expect(200).json;
+        assert_eq!(shown["host"]["load_balancers"], 1);
+        cloud.settle().await;
+        let shown = service.get(target).await.expect(200).json;
+        assert_eq!(shown["host"]["load_balancers"], 1);
+    }
     assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
     assert_eq!(cloud.told(&lb)[0].0, "one");
 }
@@ -261,6 +287,36 @@ async fn a_deletion_does_not_wait_for_a_lost_host_for_ever() {
     cloud.on(0, |host| host.silent = false);
     cloud.settle().await;
     assert!(cloud.told(&lb).is_empty());
+}
+
+#[tokio::test]
+async fn one_whose_deletion_failed_never_comes_back_and_goes_in_the_end() {
+    let mut cloud = cloud_of(&[]).await;
+    let body = json!({"vip_subnet_id": SUBNET});
+    let lb = id(&cloud.make("loadbalancers", "loadbalancer", body).await);
+    cloud.network.refuse(Some("DELETE"));
+    let target = format!("/v2/lbaas/loadbalancers/{lb}");
+    cloud.member().delete(&target).await.expect(204);
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await.0, "ERROR");
+    // A host comes; that is no reason to be again.
+    cloud.add_host("one");
+    cloud.watch(10).await;
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await.0, "ERROR");
+    assert!(cloud.told(&lb).is_empty());
+    let named = json!({"loadbalancer": {"name": "n"}});
+    cloud.member().put(&target, named).await.expect(409);
+    let over = format!("{target}/failover");
+    cloud.admin().put(&over, json!({})).await.expect(409);
+    cloud.watch(40).await;
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await.0, "ERROR");
+    cloud.network.refuse(None);
+    cloud.watch(100).await;
+    cloud.settle().await;
+    cloud.member().get(&target).await.expect(404);
+    assert!(cloud.network.ports().is_empty());
 }
 
 #[tokio::test]

@@ -232,6 +232,30 @@ async fn a_port_that_somebody_else_was_quicker_to_use_stays_theirs() {
 }
 
 #[tokio::test]
+async fn a_port_that_lost_its_address_before_it_was_bound_is_no_vip() {
+    let cloud = cloud().await;
+    let port = cloud.network.add(json!({"name": "mine"}));
+    let given = cloud.network.ports()[0]["fixed_ips"].clone();
+    let body = json!({"vip_port_id": port});
+    let lb = id(&cloud.make("loadbalancers", "loadbalancer", body).await);
+    let other = json!({"fixed_ips": [{"subnet_id": SUBNET, "ip_address": "10.0.0.77"}]});
+    cloud.network.change(&port, &other);
+    cloud.settle().await;
+    let shown = cloud
+        .show(&format!("loadbalancers/{lb}"), "loadbalancer")
+        .await;
+    assert_eq!(shown["provisioning_status"], "ERROR");
+    let why = shown["fault"].as_str().unwrap();
+    assert!(why.contains("no longer has the address"), "{why}");
+    assert_eq!(cloud.network.ports()[0]["device_id"], "");
+    cloud.network.change(&port, &json!({"fixed_ips": given}));
+    // It is tried again, though nobody asks for it.
+    cloud.watch(60).await;
+    cloud.settle().await;
+    assert_eq!(cloud.status(&lb).await, both("ACTIVE", "ONLINE"));
+}
+
+#[tokio::test]
 async fn an_address_is_asked_for_with_the_callers_own_right_and_is_no_gateway() {
     let cloud = cloud().await;
     let target = "/v2/lbaas/loadbalancers";

@@ -30,6 +30,8 @@ struct Ports {
     addresses: u32,
     /// It answers nothing but 503.
     away: bool,
+    /// It refuses calls of this method.
+    refuses: Option<&'static str>,
     /// What somebody changes of a port right after the next answer to this call.
     then: Option<(&'static str, String, Value)>,
     /// The hosts that lead outside.
@@ -81,6 +83,11 @@ impl Network {
     /// A port is gone behind everybody's back.
     pub fn lose(&self, id: &str) {
         self.0.lock().unwrap().all.retain(|port| port["id"] != id);
+    }
+
+    /// It refuses calls of this method, or none.
+    pub fn refuse(&self, method: Option<&'static str>) {
+        self.0.lock().unwrap().refuses = method;
     }
 
     /// It answers no longer, or again.
@@ -153,6 +160,10 @@ impl Ports {
                 503,
                 json!({"NeutronError": {"type": "x", "message": "away", "detail": ""}}),
             );
+        }
+        if self.refuses == Some(*method) {
+            let words = json!({"NeutronError": {"type": "PolicyNotAuthorized", "message": "no", "detail": ""}});
+            return (403, words);
         }
         let mut steps = path.trim_start_matches("/v2.0/").split('/');
         let (kind, id) = (steps.next().unwrap(), steps.next());

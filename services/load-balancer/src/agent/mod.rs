@@ -14,11 +14,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nephos_peer::Peers;
 use nephos_peer::feed::{Behalf, Desired, FeedClient};
+use nephos_peer::{PeerError, Peers};
 use nephos_runtime::{Clock, Shutdown};
 use tokio::sync::watch;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use self::documents::Documents;
 use self::pass::Pass;
@@ -28,8 +28,6 @@ pub use crate::driver::haproxy::Haproxy;
 pub use crate::driver::{Driver, DriverError, Seen};
 use crate::model::spec::SERVICE;
 
-/// Most things of one report.
-const REPORT_SIZE: usize = 100;
 /// While the port of one is awaited, it is looked for so often.
 const SOON: Duration = Duration::from_millis(200);
 /// Without a document, there is nothing to do for this long.
@@ -163,17 +161,32 @@ impl Agent {
 
     async fn tell(&self, teller: &FeedClient, reports: &mut Reports, everything: bool) {
         let due = reports.due(everything, &self.clock);
-        for some in due.chunks(REPORT_SIZE) {
+        let mut refused = None;
+        for some in report::pieces(due) {
             some.iter().for_each(|seen| report::made(teller, seen));
-            match teller.report(some).await {
-                Ok(()) => reports.told(some, self.clock.monotonic()),
+            match teller.report(&some).await {
+                Ok(()) => reports.told(&some, self.clock.monotonic()),
+                // What is wrong with these is not wrong with others.
+                Err(why) if is_refusal(&why) => refused = Some(why),
                 Err(why) => {
                     debug!(%why, "cannot tell how load balancers are; it is told again");
                     return;
                 }
             }
         }
+        let is_news = reports.refused(refused.is_some());
+        if let Some(why) = refused.filter(|_| is_news) {
+            warn!(
+                %why,
+                "what this host says of some load balancers is refused, and it is told again; until it is heard, changes of these are not seen to be carried out"
+            );
+        }
     }
+}
+
+/// Whether it was heard and is refused as it is, as opposed to being told too early or by nobody who may.
+const fn is_refusal(why: &PeerError) -> bool {
+    matches!(why.status, Some(400 | 402..=428 | 430..=499))
 }
 
 /// Removes every load balancer from this host. For a cloud that is taken down.

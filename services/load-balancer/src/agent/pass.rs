@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use nephos_runtime::{Clock, crash_point};
 use tracing::warn;
 
@@ -13,9 +14,13 @@ use super::documents::{Document, Documents};
 use crate::driver::{Driver, DriverError, Seen};
 use crate::model::spec::LoadBalancerSeen;
 
-/// Load balancers that are worked on at a time.
+/// Load balancers that are worked on at a time,
 const PARALLEL: usize = 8;
-/// So long its port may be on its way before that is a problem.
+/// beside those that take longer than this, for which nobody waits:
+const LONG: Duration = Duration::from_secs(2);
+/// so many of these.
+const MOST_LONG: usize = 64;
+/// So long its port may be on its way, and attempts may fail, before that is a problem.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an agent remembers between passes. All of it can be lost.
@@ -26,10 +31,14 @@ pub struct Pass {
     known: BTreeSet<String>,
     /// Which generation of each was carried out.
     done: BTreeMap<String, i64>,
-    /// Since when one waits for its port, and as which generation.
+    /// Since when one waits for its port, or attempts fail, and as which generation.
     waiting: BTreeMap<String, (i64, Duration)>,
     /// What was said of each that is not well, so that it is said once.
     said: BTreeMap<String, String>,
+    /// What is being done, also from passes before.
+    works: FuturesUnordered<BoxFuture<'static, (String, Option<Work>)>>,
+    /// On which load balancers.
+    busy: BTreeSet<String>,
 }
 
 /// What a pass came to.
@@ -62,26 +71,22 @@ impl Pass {
             done: BTreeMap::new(),
             waiting: BTreeMap::new(),
             said: BTreeMap::new(),
+            works: FuturesUnordered::new(),
+            busy: BTreeSet::new(),
         }
     }
 
-    /// Brings the host to what the documents say.
+    /// Brings the host to what the documents say. What takes long goes on beside the passes that follow, and is left out of
+    /// them until it is done.
     pub async fn run(&mut self, documents: &Documents) -> Outcome {
-        let mut works: Vec<BoxFuture<'static, Option<Work>>> = Vec::new();
-        for (id, document) in &documents.all {
-            let driver = Arc::clone(&self.driver);
-            works.push(work(driver, id.clone(), document.clone(), documents.complete).boxed());
-            self.known.insert(id.clone());
-        }
-        let works: Vec<Work> = stream::iter(works)
-            .buffer_unordered(PARALLEL)
-            .filter_map(std::future::ready)
-            .collect()
-            .await;
         let mut outcome = Outcome::default();
-        for (id, document, made, looked) in works {
+        for (id, document, made, looked) in self.work(documents).await {
+            if !documents.all.contains_key(&id) {
+                continue; // it is wanted no more since
+            }
+            let port_is_coming = matches!(made, Err(DriverError::Waiting(_)));
             let word = self.word(&id, &document, made, looked);
-            outcome.awaits |= word.is_none();
+            outcome.awaits |= word.is_none() && port_is_coming;
             outcome.seen.extend(word.map(|word| (id, word)));
         }
         self.remove(documents, &mut outcome).await;
@@ -92,7 +97,59 @@ impl Pass {
         outcome
     }
 
-    /// None: its port is on its way, and there is nothing to say yet.
+    /// Works on all that nobody works on; what was done meanwhile, of earlier passes too.
+    async fn work(&mut self, documents: &Documents) -> Vec<Work> {
+        let mut queue = Vec::new();
+        for (id, document) in documents.all.iter().rev() {
+            self.known.insert(id.clone());
+            if !self.busy.contains(id) {
+                queue.push((id, document));
+            }
+        }
+        let mut done = Vec::new();
+        // Those of this pass that are under way.
+        let mut new: BTreeSet<String> = BTreeSet::new();
+        let mut slots = self.works.len().min(MOST_LONG) + PARALLEL;
+        let mut until = self.clock.monotonic() + LONG;
+        loop {
+            while self.works.len() < slots
+                && let Some((id, document)) = queue.pop()
+            {
+                let driver = Arc::clone(&self.driver);
+                let work = work(driver, id.clone(), document.clone(), documents.complete);
+                let key = id.clone();
+                self.works.push(work.map(|work| (key, work)).boxed());
+                self.busy.insert(id.clone());
+                new.insert(id.clone());
+            }
+            if new.is_empty() && queue.is_empty() {
+                break;
+            }
+            let left = until.saturating_sub(self.clock.monotonic());
+            tokio::select! {
+                biased;
+                Some((id, work)) = self.works.next() => {
+                    self.busy.remove(&id);
+                    new.remove(&id);
+                    done.extend(work);
+                }
+                () = self.clock.sleep(left) => {
+                    if queue.is_empty() {
+                        break;
+                    }
+                    slots = self.works.len().min(MOST_LONG) + PARALLEL;
+                    until = self.clock.monotonic() + LONG;
+                }
+            }
+        }
+        while let Some(Some((id, work))) = self.works.next().now_or_never() {
+            self.busy.remove(&id);
+            done.extend(work);
+        }
+        done
+    }
+
+    /// None: what it needs is on its way, and there is nothing to say yet.
     fn word(
         &mut self,
         id: &str,
@@ -103,31 +160,26 @@ impl Pass {
         let generation = document.generation;
         if made.is_ok() {
             self.done.insert(id.to_owned(), generation);
-            self.waiting.remove(id);
         }
-        let waits = matches!(made, Err(DriverError::Waiting(_)));
-        if waits {
-            let now = self.clock.monotonic();
-            let since = self
-                .waiting
-                .entry(id.to_owned())
-                .or_insert((generation, now));
-            if since.0 != generation {
-                *since = (generation, now);
-            }
-            if now.saturating_sub(since.1) < PATIENCE {
-                return None;
-            }
-        }
+        let port_is_coming = matches!(made, Err(DriverError::Waiting(_)));
         let (looked, unseen) = match looked {
             Ok(seen) => (seen, None),
             Err(why) => (Seen::default(), Some(why)),
         };
-        let problem = made.err().or(unseen).map(|why| why.to_string());
+        let problem = made.err().or(unseen);
+        // What was refused is refused again. Anything else may be over at the next try.
+        match problem {
+            None | Some(DriverError::Refused(_)) => {
+                self.waiting.remove(id);
+            }
+            Some(_) if self.is_patient(id, generation) => return None,
+            Some(_) => {}
+        }
+        let problem = problem.map(|why| why.to_string());
         self.say(id, problem.as_deref());
         let enabled = document.spec.as_ref().is_ok_and(|spec| spec.enabled);
         let state = match &problem {
-            Some(_) if waits => "waiting",
+            Some(_) if port_is_coming => "waiting",
             Some(_) => "failed",
             None if enabled => "up",
             None => "down",
@@ -144,6 +196,17 @@ impl Pass {
             state,
             seen,
         })
+    }
+
+    /// Whether what is in the way of a load balancer is not in its way for long.
+    fn is_patient(&mut self, id: &str, generation: i64) -> bool {
+        let now = self.clock.monotonic();
+        let new = (generation, now);
+        let since = self.waiting.entry(id.to_owned()).or_insert(new);
+        if since.0 != generation {
+            *since = new;
+        }
+        now.saturating_sub(since.1) < PATIENCE
     }
 
     fn say(&mut self, id: &str, problem: Option<&str>) {
@@ -171,7 +234,9 @@ impl Pass {
         };
         // Of one that was wanted and of which nothing is here it is said, too, that it is gone: somebody waits for it.
         here.extend(self.known.iter().cloned());
-        for id in here.into_iter().filter(|id| documents.may_remove(id)) {
+        let may_go = |id: &String| documents.may_remove(id) && !self.busy.contains(id);
+        let going: Vec<String> = here.into_iter().filter(may_go).collect();
+        for id in going {
             crash_point!("load_balancer.remove");
             let removed = self.driver.remove(&id).await;
             crash_point!("load_balancer.removed");

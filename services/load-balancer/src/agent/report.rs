@@ -14,6 +14,10 @@ use crate::model::spec::{Counters, HostReport, KIND_HOST, KIND_LOAD_BALANCER, Lo
 
 /// When nothing but counters changed, it is told so often.
 const COUNTERS: Duration = Duration::from_secs(10);
+/// Most things of one piece of a report,
+const PIECE_THINGS: usize = 100;
+/// and most bytes: half of what a request may have. What alone is larger goes alone.
+const PIECE_BYTES: usize = 512 * 1024;
 
 /// What is seen, and what was told.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub struct Reports {
     told: BTreeMap<String, (Word, Duration)>,
     host: Option<HostReport>,
     host_told: bool,
+    /// Whether something was refused when all was told last.
+    refused: bool,
 }
 
 impl Reports {
@@ -85,6 +91,38 @@ impl Reports {
             }
         }
     }
+
+    /// Notes whether something was refused this time; whether that is news.
+    pub const fn refused(&mut self, refused: bool) -> bool {
+        let news = refused && !self.refused;
+        self.refused = refused;
+        news
+    }
+}
+
+/// What is to be told in pieces that the API takes. What the host says of itself is one of its own, so that nothing else
+/// keeps it from being heard.
+pub fn pieces(due: Vec<Observed>) -> Vec<Vec<Observed>> {
+    let mut all = Vec::new();
+    let (mut piece, mut bytes) = (Vec::new(), 0);
+    for one in due {
+        if one.kind == KIND_HOST {
+            all.push(vec![one]);
+            continue;
+        }
+        let more = serde_json::to_vec(&one).map_or(0, |text| text.len() + 1);
+        let is_full = piece.len() == PIECE_THINGS || bytes + more > PIECE_BYTES;
+        if is_full && !piece.is_empty() {
+            all.push(std::mem::take(&mut piece));
+            bytes = 0;
+        }
+        piece.push(one);
+        bytes += more;
+    }
+    if !piece.is_empty() {
+        all.push(piece);
+    }
+    all
 }
 
 /// A word without what changes all the time.

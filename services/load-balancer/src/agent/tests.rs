@@ -27,6 +27,14 @@ impl Dispatch for Control {
     fn dispatch(&self, request: Request) -> BoxFuture<'static, Response> {
         let control = self.clone();
         async move {
+            // As the API has it.
+            if matches!(&request.body, Incoming::Bytes(body) if body.len() > 1024 * 1024) {
+                return Response {
+                    status: http::StatusCode::PAYLOAD_TOO_LARGE,
+                    headers: http::HeaderMap::new(),
+                    body: Payload::Bytes("{}".into()),
+                };
+            }
             let body = match request.path.as_str() {
                 "/host/v1/feed" => control.feed(&request.query).await,
                 "/host/v1/observed" => control.take(&request),
@@ -214,6 +222,58 @@ async fn what_the_feed_wants_is_made_and_told_and_goes_again() {
     bench.stop().await;
 }
 
+/// Likewise, with so many members.
+fn large(id: &str, members: usize) -> Value {
+    let mut spec = spec(id);
+    let member = |number: usize| json!({"id": format!("{number:036}"), "address": "10.0.0.11", "port": 80, "weight": 1});
+    spec["pools"][0]["members"] = (0..members).map(member).collect();
+    spec
+}
+
+#[tokio::test]
+async fn what_is_too_much_for_one_report_is_told_in_pieces_and_one_that_is_refused_holds_up_no_other()
+ {
+    let mut bench = Bench::new(vec![
+        item("a", 1, Some(large("a", 30_000))),
+        item("b", 2, Some(large("b", 8_000))),
+        item("c", 3, Some(large("c", 8_000))),
+        item("d", 4, Some(large("d", 8_000))),
+        item("e", 5, Some(spec("e"))),
+    ])
+    .await;
+    for id in ["b", "c", "d", "e"] {
+        let (_, seen) = bench.reported(id, "up").await;
+        assert!(!seen.members.is_empty());
+    }
+    assert_eq!(bench.control.seen("a"), []);
+    assert!(!bench.control.seen("one").is_empty());
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn some_that_take_for_ever_hold_up_no_other() {
+    let ids: Vec<String> = (0..20).map(|number| format!("slow-{number}")).collect();
+    let slow: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut items: Vec<_> = slow.iter().map(|id| item(id, 1, Some(spec(id)))).collect();
+    items.push(item("z", 1, Some(spec("z"))));
+    items.push(item("going", 1, Some(spec("going"))));
+    let mut bench = Bench::unstarted(items);
+    bench.fake.hang(&slow);
+    bench.start().await;
+    bench.reported("z", "up").await;
+    bench.reported("going", "up").await;
+    let mut off = spec("z");
+    off["enabled"] = json!(false);
+    bench.tell(false, vec![item("z", 2, Some(off)), item("going", 2, None)]);
+    let (told, _) = bench.reported("z", "down").await;
+    assert_eq!(told.generation_seen, 2);
+    bench.reported("going", "gone").await;
+    for id in slow {
+        assert_eq!(bench.control.seen(id), []);
+    }
+    bench.stop().await;
+}
+
 #[tokio::test]
 async fn health_is_told_at_once_and_counters_every_ten_seconds() {
     let mut bench = Bench::new(vec![item("a", 1, Some(spec("a")))]).await;
@@ -273,6 +333,26 @@ async fn a_port_may_be_on_its_way_for_a_minute() {
     // It is said then, and not that it has failed.
     let (_, seen) = bench.reported("a", "waiting").await;
     assert_eq!(seen.problem.as_deref(), Some("not yet"));
+    bench.fake.fail(None);
+    bench.reported("a", "up").await;
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_fails_is_made_again_for_a_minute_before_it_is_said_to_have_failed() {
+    let mut bench = Bench::new(vec![item("a", 1, Some(spec("a")))]).await;
+    bench.reported("a", "up").await;
+    let why = DriverError::failed("write x.cfg", "no space left");
+    bench.fake.fail(Some(why));
+    bench.tell(false, vec![item("a", 2, Some(spec("a")))]);
+    bench.pass(50).await;
+    let seen = bench.control.seen("a");
+    assert!(seen.iter().all(|told| told.state == "up"), "{seen:?}");
+    let (_, seen) = bench.reported("a", "failed").await;
+    assert_eq!(
+        seen.problem.as_deref(),
+        Some("cannot write x.cfg: no space left")
+    );
     bench.fake.fail(None);
     bench.reported("a", "up").await;
     bench.stop().await;

@@ -50,8 +50,9 @@ async fn shown(cx: &Cx, name: &str) -> Result<Json<Value>, Fault> {
     let all = hosts::all(cx.db()).await?;
     let host = all.into_iter().find(|host| host.host == name);
     let host = host.ok_or_else(|| not_found("Host", name))?;
+    let count = hosts::count(cx.db(), name).await?;
     Ok(Json(json!({"host": {
-        "name": host.host, "drained": host.drained, "load_balancers": host.balancers,
+        "name": host.host, "drained": host.drained, "load_balancers": count,
         "haproxy": host.haproxy, "seen_at": host.seen_at.iso_naive(),
     }})))
 }

@@ -133,6 +133,7 @@ fn balancer_of(
         tags: label.tags.unwrap_or_default(),
         host: None,
         left_host: None,
+        going: false,
         problem: None,
         created_at: cx.now(),
         updated_at: None,
@@ -314,6 +315,9 @@ async fn fail_over(cx: Cx, req: Req<FailOver>) -> Reply<FailOver> {
     let mut tx = cx.write().await?;
     let now = balancers::find_in(&mut tx, &one.id).await?;
     let mut now = now.ok_or_else(|| not_found("Load Balancer", &req.path.id))?;
+    if now.going {
+        return Err(immutable(&req.path.id));
+    }
     let asked = apply::request_move(&mut tx, Asked::of(&cx), &mut now).await;
     asked.map_err(|why| busy(&req.path.id, why))?;
     tx.commit().await?;

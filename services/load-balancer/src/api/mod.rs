@@ -26,7 +26,7 @@ use nephos_ops::feed;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::fault::{busy, not_found};
+use self::fault::{busy, immutable, not_found};
 use self::views::Beside;
 use crate::model::body::Label;
 use crate::model::refusal::Refusal;
@@ -210,6 +210,8 @@ pub(crate) struct Change {
     pub tree: Tree,
     limits: Limits,
     added: Vec<Kind>,
+    /// Whether anything was added or changed, and not only removed.
+    grows: bool,
 }
 
 impl Change {
@@ -222,11 +224,15 @@ impl Change {
         let asked = apply::request(&mut tx, Asked::of(cx), id).await;
         asked.map_err(|why| busy(id.as_str(), why))?;
         let tree = balancers::tree_in(&mut tx, id).await?.ok_or_else(gone)?;
+        if tree.balancer.going {
+            return Err(immutable(id.as_str()));
+        }
         Ok(Self {
             tx,
             tree,
             limits,
             added: Vec::new(),
+            grows: false,
         })
     }
 
@@ -241,6 +247,7 @@ impl Change {
         for part in self.tree.parts.iter().filter(|part| ids.contains(&part.id)) {
             parts::insert(&mut self.tx, part).await?;
             self.added.push(part.kind());
+            self.grows = true;
         }
         Ok(())
     }
@@ -248,6 +255,7 @@ impl Change {
     /// Writes a part that was changed, once the others admit it.
     pub(crate) async fn update(&mut self, cx: &Cx, mut part: Part) -> Result<(), Fault> {
         self.tree.admits(&part)?;
+        self.grows = true;
         parts::touch(&mut part, cx.now());
         self.write(part).await
     }
@@ -285,6 +293,7 @@ impl Change {
     pub(crate) async fn replace(&mut self, cx: &Cx, news: Replacement) -> Result<(), Fault> {
         let Replacement { new, changed, gone } = news;
         self.tree.has_room(new.len())?;
+        self.grows |= !new.is_empty() || !changed.is_empty();
         let mut written: BTreeMap<PartId, Part> = BTreeMap::new();
         for mut part in changed {
             parts::touch(&mut part, cx.now());
@@ -316,7 +325,12 @@ impl Change {
     /// Commits, unless the project has more than it may have; gives the load balancer as it is then.
     pub(crate) async fn done(mut self, cx: &Cx) -> Result<Tree, Fault> {
         let project = self.tree.balancer.project_id.clone();
-        can_be(&self.tree)?;
+        // What is too large already may become smaller step by step.
+        if self.grows {
+            can_be(&self.tree)?;
+        } else {
+            is_sound(&self.tree)?;
+        }
         limits::check_parts(&mut self.tx, &project, &self.limits, &self.added).await??;
         balancers::touch(&mut self.tx, &mut self.tree.balancer, cx.now()).await?;
         self.tx.commit().await?;
@@ -324,9 +338,33 @@ impl Change {
     }
 }
 
+/// Longest configuration, in bytes: a host reports of all that is in it, in one request.
+const MAX_CONFIG: usize = 768 * 1024;
+/// Longest document, in bytes: a host reads those of all its load balancers at once.
+const MAX_DOCUMENT: usize = 2 * 1024 * 1024;
+
 /// Refuses what its host could not carry out: what it is told makes a configuration, or the request is wrong.
+fn is_sound(tree: &Tree) -> Result<(), Refusal> {
+    let made = crate::model::render::can_be(&tree.document());
+    made.map(|_bytes| ()).map_err(Refusal::invalid)
+}
+
+/// Likewise, and what is more than a host takes.
 pub(crate) fn can_be(tree: &Tree) -> Result<(), Refusal> {
-    crate::model::render::can_be(&tree.document()).map_err(Refusal::invalid)
+    let document = tree.document();
+    let config = crate::model::render::can_be(&document).map_err(Refusal::invalid)?;
+    let told = serde_json::to_vec(&document).map_or(usize::MAX, |text| text.len());
+    for (what, bytes, most) in [
+        ("configuration", config, MAX_CONFIG),
+        ("description for its host", told, MAX_DOCUMENT),
+    ] {
+        if bytes > most {
+            return Err(Refusal::invalid(format!(
+                "the load balancer is too large: its {what} would have {bytes} bytes, more than {most}. Use several load balancers, or fewer listeners, members, rules or ranges of addresses."
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A new part of a load balancer; not in it yet.

@@ -21,6 +21,7 @@ struct State {
     counters: Counters,
     ill: BTreeSet<String>,
     fails: Option<DriverError>,
+    hangs: BTreeSet<String>,
     /// Load balancers that were made or changed since somebody asked.
     changes: usize,
 }
@@ -41,6 +42,12 @@ impl Fake {
     /// Lets whatever is wanted fail so; `None`: no more.
     pub fn fail(&self, why: Option<DriverError>) {
         self.with(|state| state.fails = why);
+    }
+
+    /// Lets what is wanted of these load balancers never come to an end.
+    pub fn hang(&self, ids: &[&str]) {
+        let hangs = ids.iter().map(|id| (*id).to_owned()).collect();
+        self.with(|state| state.hangs = hangs);
     }
 
     /// Lets the members of these ids not answer, and all others answer.
@@ -78,6 +85,9 @@ impl Driver for Fake {
     }
 
     fn ensure<'a>(&'a self, spec: &'a LoadBalancerSpec, generation: i64) -> Answer<'a, ()> {
+        if self.with(|state| state.hangs.contains(&spec.id)) {
+            return futures_util::future::pending().boxed();
+        }
         ready(self.with(|state| {
             if let Some(why) = &state.fails {
                 return Err(why.clone());

@@ -8,8 +8,10 @@ use super::refusal::Refusal;
 
 /// Longest names, descriptions and tags.
 const MAX_TEXT: usize = 255;
-/// Most tags of one thing, most items of a list in a body.
+/// Most items of a list in a body.
 const MAX_ITEMS: usize = 1000;
+/// Most tags of one thing.
+const MAX_TAGS: usize = 50;
 
 /// An object of a body.
 #[derive(Clone, Copy)]
@@ -172,14 +174,19 @@ impl<'a> Fields<'a> {
 
     /// A list; without one, an empty one.
     pub(crate) fn list(self, key: &str) -> Result<&'a [Value], Refusal> {
+        self.short_list(key, MAX_ITEMS)
+    }
+
+    /// Likewise, one of so many items at most.
+    pub(crate) fn short_list(self, key: &str, most: usize) -> Result<&'a [Value], Refusal> {
         let Some(value) = self.get(key) else {
             return Ok(&[]);
         };
         let list = value
             .as_array()
             .ok_or_else(|| Refusal::input(key, value, "It must be a list."))?;
-        if list.len() > MAX_ITEMS {
-            let words = format!("{key} has {} items, more than {MAX_ITEMS}.", list.len());
+        if list.len() > most {
+            let words = format!("{key} has {} items, more than {most}.", list.len());
             return Err(Refusal::invalid(words));
         }
         Ok(list)
@@ -191,7 +198,7 @@ impl<'a> Fields<'a> {
             return Ok(None);
         }
         let mut tags: Vec<String> = Vec::new();
-        for value in self.list("tags")? {
+        for value in self.short_list("tags", MAX_TAGS)? {
             let text = value
                 .as_str()
                 .filter(|text| text.chars().count() <= MAX_TEXT);

@@ -74,9 +74,11 @@ const PROTOCOLS: &[&str] = &[
 const OFFERED: &[&str] = &["HTTP", "HTTPS", "TCP"];
 /// The headers that a listener may insert.
 const HEADERS: &[&str] = &["X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto"];
+/// Most ranges of addresses that a listener answers.
+const MAX_RANGES: usize = 100;
 /// The longest timeout, in milliseconds: haproxy's, which is 24 days. Octavia's own bound is a year, and its haproxy refuses
 /// what is longer than this.
-pub(crate) const MAX_TIMEOUT: u32 = i32::MAX as u32;
+pub(crate) const MAX_TIMEOUT: u32 = 2_147_483_647;
 /// The most connections.
 const MAX_CONNECTIONS: i64 = 2_147_483_647;
 /// The port range.
@@ -239,7 +241,7 @@ fn insert_headers(fields: Fields<'_>, protocol: &str) -> Result<Vec<(String, Str
 
 fn allowed_cidrs(fields: Fields<'_>, vips: &[IpAddr]) -> Result<Vec<String>, Refusal> {
     let mut all = Vec::new();
-    for value in fields.list("allowed_cidrs")? {
+    for value in fields.short_list("allowed_cidrs", MAX_RANGES)? {
         let wrong = || {
             Refusal::input(
                 "allowed_cidrs",

@@ -38,6 +38,8 @@ pub(crate) struct Balancer {
     pub host: Option<String>,
     /// Where it is to leave.
     pub left_host: Option<String>,
+    /// Whether it is to go: also while its deletion failed and it is in error.
+    pub going: bool,
     /// Why it is in error.
     pub problem: Option<String>,
     pub created_at: Timestamp,
@@ -356,7 +358,7 @@ impl Tree {
         let address = member.address.parse::<IpAddr>();
         if address.is_ok_and(|address| self.balancer.vip.addresses().contains(&address)) {
             return Err(Refusal::invalid(format!(
-                "member address {} with protocol_port {} is a listener of this load balancer itself: each request would go                  round without an end.",
+                "member address {} with protocol_port {} is a listener of this load balancer itself: each request would go round without an end.",
                 member.address, member.protocol_port
             )));
         }

@@ -3,6 +3,8 @@
 //! There is one piece of work for all changes: a request changes rows and says that there is news, and whatever was under
 //! way goes on from what the rows say then.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use nephos_db::Tx;
@@ -101,6 +103,19 @@ impl Reconcile<Svc> for Apply {
         let Some(mut balancer) = balancers::find_in(tx, &id).await? else {
             return Ok(());
         };
+        // What failed is what was wanted before; what is wanted since, nobody has tried.
+        if cx.has_news(tx).await? {
+            let asked = Asked {
+                caller: &op.caller,
+                request_id: &op.request_id,
+                now: cx.now(),
+            };
+            match request(tx, asked, &id).await {
+                Ok(()) => return Ok(()),
+                Err(EnqueueError::Db(why)) => return Err(why),
+                Err(why) => tracing::warn!(%why, load_balancer = %id, "it is tried again later"),
+            }
+        }
         balancer.provisioning = Provisioning::Error;
         balancer.problem = Some(failure.message.clone());
         balancer.updated_at = Some(cx.now());
@@ -123,9 +138,24 @@ async fn bind(
         );
         return Ok(Next::Fail(Failure::new(words)));
     }
+    // What was asked of its addresses was asked when it was given; until it is bound its owner may change them.
+    let has: BTreeSet<IpAddr> = port
+        .fixed_ips
+        .iter()
+        .filter_map(|one| one.ip_address.parse().ok())
+        .collect();
+    let mut addresses = balancer.vip.addresses().into_iter();
+    if let Some(lost) = addresses.find(|address| !has.contains(address)) {
+        let words = format!(
+            "Port {}, the VIP of the load balancer, no longer has the address {lost}. Give it back to the port, or make another load balancer.",
+            port.id
+        );
+        return Ok(Next::Fail(Failure::new(words)));
+    }
     crash_point!("apply.bind");
     match cx.siblings.bind_port(port, balancer, host).await {
-        Err(why) if crate::peers::has_changed(&why) => Ok(Next::After(SOON)),
+        // It was changed since, or is gone, which the next look finds.
+        Err(why) if crate::peers::has_changed(&why) || why.is_not_found() => Ok(Next::After(SOON)),
         bound => {
             bound.map_err(|why| refused(&why))?;
             crash_point!("apply.bound");
@@ -183,7 +213,7 @@ fn nowhere(outside: Option<&Outside>) -> String {
     match outside {
         None => "No host that runs load balancers reports at the moment; `nephos doctor` says on each what it lacks.".to_owned(),
         Some(Outside { physical, .. }) => format!(
-            "No host that runs load balancers and reports leads to the network outside {physical}, where the VIP is;              `openstack network agent show` says which each reaches, `nephos doctor` there why not."
+            "No host that runs load balancers and reports leads to the network outside {physical}, where the VIP is; `openstack network agent show` says which each reaches, `nephos doctor` there why not."
         ),
     }
 }

@@ -33,6 +33,7 @@ pub(crate) async fn request(
     let work = asked.work(<Delete as Reconcile<Svc>>::KIND, &balancer.id);
     supersede(tx, asked.now, work).await?;
     balancer.provisioning = Provisioning::PendingDelete;
+    balancer.going = true;
     balancer.updated_at = Some(asked.now);
     balancers::update(tx, balancer).await?;
     Ok(())

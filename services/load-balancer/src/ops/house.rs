@@ -10,7 +10,7 @@ use nephos_peer::PeerError;
 use nephos_runtime::Shutdown;
 use nephos_types::Timestamp;
 
-use super::{Asked, apply};
+use super::{Asked, apply, delete};
 use crate::LoadBalancing;
 use crate::model::status::Provisioning;
 use crate::model::tree::{Balancer, BalancerId};
@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const HEARD_SECS: i64 = 70;
 /// Load balancers that are on their way from host to host at a time.
 const MOVES: i64 = 20;
+/// Load balancers that failed and are tried again in one look.
+const RETRIES: usize = 20;
 /// The rest is done every so many looks.
 const TIDY: u32 = 60;
 /// A port is made before the row of its load balancer: so long it may be without one.
@@ -46,7 +48,7 @@ impl LoadBalancing {
     }
 
     /// Load balancers of hosts that fell silent, or that are to be empty, go to others, when there are some; and those that
-    /// had no host are tried again.
+    /// had no host, or failed on one, are tried again.
     ///
     /// # Errors
     /// When the database refuses.
@@ -75,7 +77,58 @@ impl LoadBalancing {
                 db.again(|| self.try_again(&id, now)).await?;
             }
         }
+        self.try_failed(now).await
+    }
+
+    /// What failed on a host that lives, and what could not be deleted, is tried again, some at a time, with growing pauses:
+    /// what was in the way may be gone, and nobody else says so.
+    async fn try_failed(&self, now: Timestamp) -> Result<(), Error> {
+        let (db, at) = (&self.core.db, self.core.clock.monotonic());
+        let since = now.plus_secs(-self.config.host_down_after_secs);
+        let mut count = 0;
+        for id in balancers::failed(db, since).await? {
+            if count == RETRIES {
+                break;
+            }
+            if self.watch.tries(&id, at) {
+                db.again(|| self.try_again(&id, now)).await?;
+                count += 1;
+            }
+        }
+        for id in balancers::undeleted(db).await? {
+            if count == RETRIES {
+                break;
+            }
+            if self.watch.tries(&id, at) {
+                db.again(|| self.delete_again(&id, now)).await?;
+                count += 1;
+            }
+        }
         Ok(())
+    }
+
+    /// One whose deletion failed is to go all the same.
+    async fn delete_again(&self, id: &BalancerId, now: Timestamp) -> Result<(), Error> {
+        let mut tx = self.core.db.write().await?;
+        let found = balancers::find_in(&mut tx, id).await?;
+        let fails = |one: &Balancer| one.provisioning == Provisioning::Error && one.going;
+        let Some(mut balancer) = found.filter(fails) else {
+            return Ok(());
+        };
+        let caller = Caller::new("load-balancer", Scope::Unscoped, &[]);
+        let asked = Asked {
+            caller: &caller,
+            request_id: &nephos_runtime::ids::request_id(),
+            now,
+        };
+        match delete::request(&mut tx, asked, &mut balancer).await {
+            Ok(()) => tx.commit().await,
+            Err(EnqueueError::Db(why)) => Err(why),
+            Err(why) => {
+                tracing::warn!(%why, load_balancer = %id, "it cannot be deleted yet");
+                Ok(())
+            }
+        }
     }
 
     /// Lets as many load balancers as there is room for leave a host; how many did.
@@ -117,11 +170,11 @@ impl LoadBalancing {
         Ok(count)
     }
 
-    /// One that failed because there was no host for it.
+    /// One that failed: what it should be is wanted again. It stays in error until it is so.
     async fn try_again(&self, id: &BalancerId, now: Timestamp) -> Result<(), Error> {
         let mut tx = self.core.db.write().await?;
         let found = balancers::find_in(&mut tx, id).await?;
-        let fails = |one: &Balancer| one.host.is_none() && one.provisioning == Provisioning::Error;
+        let fails = |one: &Balancer| one.provisioning == Provisioning::Error && !one.going;
         if !found.as_ref().is_some_and(fails) {
             return Ok(());
         }
@@ -146,8 +199,7 @@ impl LoadBalancing {
         let Some(mut balancer) = balancers::find_in(&mut tx, id).await? else {
             return Ok(());
         };
-        let going = balancer.provisioning == Provisioning::PendingDelete;
-        if going || balancer.host.as_deref() != Some(host) {
+        if balancer.going || balancer.host.as_deref() != Some(host) {
             return Ok(());
         }
         let caller = Caller::new("load-balancer", Scope::Unscoped, &[]);

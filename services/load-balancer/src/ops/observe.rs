@@ -71,6 +71,7 @@ async fn note(
         let told = nudge(tx, asked.now, TOPIC, id.as_str()).await?;
         // It was given up, and came to pass all the same.
         let late = tree.balancer.provisioning == Provisioning::Error
+            && !tree.balancer.going
             && matches!(seen.state.as_str(), "up" | "down");
         if !told && late {
             apply::request(tx, asked, &id).await?;

@@ -13,6 +13,10 @@ use crate::model::tree::BalancerId;
 const BREAK: Duration = Duration::from_secs(45);
 /// A load balancer that was to leave its host, and is there still, is asked again after this.
 const AGAIN: Duration = Duration::from_secs(600);
+/// What failed is tried again after this, then after twice as long,
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// and so on up to this. When it has not failed for so long, it begins anew.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// What is remembered.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ struct State {
     last_look: Duration,
     /// When load balancers were asked to leave their hosts.
     asked: BTreeMap<BalancerId, Duration>,
+    /// When those that failed are tried next, and how long that is after the last time.
+    failed: BTreeMap<BalancerId, (Duration, Duration)>,
 }
 
 impl Watch {
@@ -37,6 +43,9 @@ impl Watch {
         state
             .asked
             .retain(|_, when| at.saturating_sub(*when) < AGAIN);
+        state
+            .failed
+            .retain(|_, (next, _)| at.saturating_sub(*next) < LONGEST_PAUSE);
         if !heard {
             state.hearing_since = None;
             return Duration::ZERO;
@@ -57,6 +66,19 @@ impl Watch {
             state.asked.insert(id.clone(), at);
         }
         new
+    }
+
+    /// Whether a load balancer that is seen to have failed is to be tried again now: with growing pauses.
+    pub(crate) fn tries(&self, id: &BalancerId, at: Duration) -> bool {
+        let mut state = self.state();
+        let first = (at + FIRST_PAUSE, FIRST_PAUSE);
+        let (next, pause) = state.failed.entry(id.clone()).or_insert(first);
+        if at < *next {
+            return false;
+        }
+        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        *next = at + *pause;
+        true
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -85,5 +107,24 @@ mod tests {
         assert!(asks(1210) && !asks(1220));
         assert_eq!(look(1811, true), 0);
         assert!(asks(1811));
+    }
+
+    #[test]
+    fn what_failed_is_tried_with_growing_pauses_and_begins_anew_when_it_was_well() {
+        let watch = Watch::default();
+        let id = BalancerId::from("a");
+        let mut tried = Vec::new();
+        for at in (0..2400).step_by(10) {
+            let at = Duration::from_secs(at);
+            watch.look(at, true);
+            if watch.tries(&id, at) {
+                tried.push(at.as_secs());
+            }
+        }
+        assert_eq!(tried, [30, 90, 210, 450, 930, 1530, 2130]);
+        let later = Duration::from_secs(5000);
+        watch.look(later, true);
+        assert!(!watch.tries(&id, later));
+        assert!(watch.tries(&id, later + FIRST_PAUSE));
     }
 }

@@ -9,7 +9,7 @@ use crate::model::tree::{Balancer, BalancerId, Tree, Vip};
 
 pub(super) const SELECT: &str = "SELECT id, project_id, name, description, enabled, provisioning_status, operating_status, \
      provider, vip_address, vip_port_id, vip_subnet_id, vip_network_id, own_port, additional_vips, tags, host, left_host, \
-     problem, created_at, updated_at FROM balancers";
+     going, problem, created_at, updated_at FROM balancers";
 
 impl FromRow for Balancer {
     fn from_row(row: &Row) -> Result<Self, Error> {
@@ -33,6 +33,7 @@ impl FromRow for Balancer {
             tags: json(row, "tags")?,
             host: row.get("host")?,
             left_host: row.get("left_host")?,
+            going: row.get("going")?,
             problem: row.get("problem")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,
@@ -74,7 +75,7 @@ pub(crate) async fn tree_in(tx: &mut Tx, id: &BalancerId) -> Result<Option<Tree>
 pub(crate) async fn of_host(db: &Db, host: &str) -> Result<Vec<BalancerId>, Error> {
     let ids: Vec<String> = db
         .fetch_all(
-            "SELECT id FROM balancers WHERE host = $1 AND provisioning_status <> 'PENDING_DELETE' ORDER BY id LIMIT 1000",
+            "SELECT id FROM balancers WHERE host = $1 AND NOT going ORDER BY id LIMIT 1000",
             args![host],
         )
         .await?;
@@ -85,7 +86,30 @@ pub(crate) async fn of_host(db: &Db, host: &str) -> Result<Vec<BalancerId>, Erro
 pub(crate) async fn homeless(db: &Db) -> Result<Vec<BalancerId>, Error> {
     let ids: Vec<String> = db
         .fetch_all(
-            "SELECT id FROM balancers WHERE host IS NULL AND provisioning_status = 'ERROR' ORDER BY id LIMIT 1000",
+            "SELECT id FROM balancers WHERE host IS NULL AND provisioning_status = 'ERROR' AND NOT going ORDER BY id LIMIT 1000",
+            args![],
+        )
+        .await?;
+    Ok(ids.into_iter().map(BalancerId::from).collect())
+}
+
+/// Those that failed on a host that was heard of since then, a thousand at most.
+pub(crate) async fn failed(db: &Db, since: Timestamp) -> Result<Vec<BalancerId>, Error> {
+    let ids: Vec<String> = db
+        .fetch_all(
+            "SELECT id FROM balancers WHERE provisioning_status = 'ERROR' AND NOT going \
+             AND host IN (SELECT host FROM hosts WHERE seen_at > $1) ORDER BY id LIMIT 1000",
+            args![since],
+        )
+        .await?;
+    Ok(ids.into_iter().map(BalancerId::from).collect())
+}
+
+/// Those whose deletion failed, a thousand at most.
+pub(crate) async fn undeleted(db: &Db) -> Result<Vec<BalancerId>, Error> {
+    let ids: Vec<String> = db
+        .fetch_all(
+            "SELECT id FROM balancers WHERE provisioning_status = 'ERROR' AND going ORDER BY id LIMIT 1000",
             args![],
         )
         .await?;
@@ -115,8 +139,9 @@ pub(crate) async fn by_port(tx: &mut Tx, port: &str) -> Result<bool, Error> {
 pub(crate) async fn insert(tx: &mut Tx, one: &Balancer) -> Result<(), Error> {
     tx.exec(
         "INSERT INTO balancers (id, project_id, name, description, enabled, provisioning_status, operating_status, provider, \
-         vip_address, vip_port_id, vip_subnet_id, vip_network_id, own_port, additional_vips, tags, host, left_host, problem, \
-         created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+         vip_address, vip_port_id, vip_subnet_id, vip_network_id, own_port, additional_vips, tags, host, left_host, going, problem, \
+         created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
         args![
             one.id,
             one.project_id,
@@ -135,6 +160,7 @@ pub(crate) async fn insert(tx: &mut Tx, one: &Balancer) -> Result<(), Error> {
             text(&one.tags)?,
             one.host,
             one.left_host,
+            one.going,
             one.problem,
             one.created_at,
             one.updated_at,
@@ -148,7 +174,7 @@ pub(crate) async fn insert(tx: &mut Tx, one: &Balancer) -> Result<(), Error> {
 pub(crate) async fn update(tx: &mut Tx, one: &Balancer) -> Result<(), Error> {
     tx.exec(
         "UPDATE balancers SET name = $1, description = $2, enabled = $3, provisioning_status = $4, operating_status = $5, \
-         vip_port_id = $6, tags = $7, host = $8, left_host = $9, problem = $10, updated_at = $11 WHERE id = $12",
+         vip_port_id = $6, tags = $7, host = $8, left_host = $9, going = $10, problem = $11, updated_at = $12 WHERE id = $13",
         args![
             one.name,
             one.description,
@@ -159,6 +185,7 @@ pub(crate) async fn update(tx: &mut Tx, one: &Balancer) -> Result<(), Error> {
             text(&one.tags)?,
             one.host,
             one.left_host,
+            one.going,
             one.problem,
             one.updated_at,
             one.id,

@@ -4,7 +4,7 @@ use nephos_db::{Db, Error, FromRow, Row, Tx, args};
 use nephos_types::Timestamp;
 
 use super::text;
-use crate::model::spec::HostReport;
+use crate::model::spec::{HostReport, KIND_LOAD_BALANCER};
 
 /// A poll says that a host is there; it is written down so often.
 const NOTED_SECS: i64 = 30;
@@ -49,6 +49,18 @@ pub(crate) async fn all(db: &Db) -> Result<Vec<Host>, Error> {
         args![],
     )
     .await
+}
+
+/// How many load balancers a host has or is still told of: until another has one, it is not let go.
+pub(crate) async fn count(db: &Db, host: &str) -> Result<i64, Error> {
+    let found: Option<i64> = db
+        .fetch_opt(
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT id FROM balancers WHERE host = $1 UNION \
+             SELECT id FROM feed_items WHERE host = $1 AND kind = $2 AND spec IS NOT NULL) AS here",
+            args![host, KIND_LOAD_BALANCER],
+        )
+        .await?;
+    Ok(found.unwrap_or_default())
 }
 
 /// Notes what a host says of itself.

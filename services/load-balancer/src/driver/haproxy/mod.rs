@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use nephos_runtime::crash_point;
+use nephos_runtime::{Clock, crash_point};
 use nix::sys::resource::{Resource, getrlimit};
 use sha2::{Digest as _, Sha256};
 
@@ -350,8 +350,9 @@ impl Home {
     /// Waits until the process of this configuration is the one that answers. The one before it shares the listening socket
     /// until it has heard that it is to end, and may answer so long, or hang up.
     fn taken_over(&self, config: &Path) -> Result<(), DriverError> {
-        let (mut in_a_row, mut waited) = (0, Duration::ZERO);
-        while waited < TAKE_OVER {
+        let (clock, mut in_a_row) = (Clock::system(), 0);
+        // One try alone may take as long as a question may.
+        while clock.monotonic() < TAKE_OVER {
             let current = self.current().ok().flatten();
             in_a_row = match current {
                 Some(process) if process.config == config => in_a_row + 1,
@@ -361,7 +362,6 @@ impl Home {
                 return Ok(());
             }
             std::thread::sleep(TICK);
-            waited += TICK;
         }
         Err(DriverError::failed(
             "start haproxy",

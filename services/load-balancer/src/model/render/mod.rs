@@ -35,17 +35,17 @@ pub struct Place<'a> {
     pub user: u32,
 }
 
-/// Whether a configuration can be made of it, on whatever host.
+/// Whether a configuration can be made of it, on whatever host: how long it is, in bytes, but for the name of its folder.
 ///
 /// # Errors
 /// Why not.
-pub fn can_be(spec: &LoadBalancerSpec) -> Result<(), String> {
+pub fn can_be(spec: &LoadBalancerSpec) -> Result<usize, String> {
     let anywhere = Place {
         folder: Path::new("/"),
         connections: 1,
         user: 1,
     };
-    render(spec, anywhere).map(|_| ())
+    render(spec, anywhere).map(|text| text.len())
 }
 
 /// The whole file.

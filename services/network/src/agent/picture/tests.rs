@@ -295,8 +295,8 @@ fn a_port_with_a_space_has_its_addresses_and_ways_there_and_is_no_guest() {
     assert!(picture.guests.is_empty() && picture.metadata.is_empty());
     // Port security or not, it is nobody else; whom it talks to is not filtered without.
     let tables = host.tables.iter();
-    let groups = tables.filter(|(table, _)| table.name == "nephos_sg");
-    let (_, groups) = groups.last().unwrap();
+    let mut groups = tables.filter(|(table, _)| table.name == "nephos_sg");
+    let (_, groups) = groups.next().unwrap();
     let filtered =
         ["spoof", "out", "in"].map(|name| groups.sets[&format!("by_tap_{name}")].elements.len());
     assert_eq!(filtered, [1, 0, 0]);
