@@ -183,7 +183,9 @@ async fn check(
         let segmentation_id = tag(wish, &network)?;
         // The same one may be written in several ways: 7, "7".
         if has_tag(&parts, segmentation_id) {
-            return Err(trunk::tag_in_use(segmentation_id, "another subport of the request").into());
+            return Err(
+                trunk::tag_in_use(segmentation_id, "another subport of the request").into(),
+            );
         }
         check_free(tx, id).await?;
         trunk::check_subport(&port)?;

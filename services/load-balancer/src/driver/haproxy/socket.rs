@@ -12,9 +12,29 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// Longest answer that is read.
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// One question, its whole answer.
+/// Who is hung up on asks again after this long.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// One question, its whole answer. A process that another one has just replaced shares the socket for a moment, and hangs up
+/// on whoever has come to it.
 pub fn ask(socket: &Path, question: &str) -> io::Result<String> {
     let clock = Clock::system();
+    loop {
+        match ask_once(&clock, socket, question) {
+            Err(why) if hangs_up(&why) && clock.monotonic() < WITHIN => std::thread::sleep(AGAIN),
+            answer => return answer,
+        }
+    }
+}
+
+fn hangs_up(why: &io::Error) -> bool {
+    matches!(
+        why.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
+}
+
+fn ask_once(clock: &Clock, socket: &Path, question: &str) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_write_timeout(Some(WITHIN))?;
     stream.write_all(format!("{question}\n").as_bytes())?;
