@@ -134,10 +134,10 @@ impl Pass {
                     done.extend(work);
                 }
                 () = self.clock.sleep(left) => {
-                    if queue.is_empty() {
+                    slots = self.works.len().min(MOST_LONG) + PARALLEL;
+                    if queue.is_empty() || self.works.len() >= slots {
                         break;
                     }
-                    slots = self.works.len().min(MOST_LONG) + PARALLEL;
                     until = self.clock.monotonic() + LONG;
                 }
             }
