@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::tables::{self, Tables};
-use crate::driver::plane::{Address, Entries, HOST, Link, LinkKind, Plane, Space};
+use crate::driver::plane::{Address, Entries, HOST, Link, LinkKind, Plane, Space, Tags};
 use crate::driver::{Change, Step};
 
 /// What is known of the world.
