@@ -204,7 +204,7 @@ pub(crate) const PATTERNS: &[&str] = &[
     "[[:alpha:]]*",
     r"\d\w\s\D\W\S\b\B",
     r"\x41\n\t",
-    "a{2}b{2,}c{2,1000}",
+    "a{2}b{2,}c{2,100}",
     "(a{20}){20}",
     r"\.(png|jpe?g)$",
     "(?s).",
