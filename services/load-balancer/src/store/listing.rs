@@ -61,6 +61,7 @@ const OF_MEMBERS: &[(&str, Column)] = &[
     ("address", Column::Text("address")),
     ("ip_address", Column::Text("address")),
     ("protocol_port", Column::Number("port")),
+    ("pool_id", Column::Text("parent_id")),
 ];
 const OF_MONITORS: &[(&str, Column)] = &[
     ("type", Column::Text("variant")),
@@ -76,6 +77,8 @@ const OF_RULES: &[(&str, Column)] = &[
     ("type", Column::Text("variant")),
     ("compare_type", Column::Text("protocol")),
     ("value", Column::Text("address")),
+    // The SDK says it in the path and once more here.
+    ("l7policy_id", Column::Text("parent_id")),
 ];
 
 /// What a list is of.
