@@ -1,7 +1,8 @@
 //! The border to the hypervisor, in our own words: what an agent may ask of a host.
 //!
 //! Every verb is `ensure_…` or `remove_…` and safe to repeat; [`Driver::look`] and [`Driver::list`] tell what is
-//! really there. No verb waits for a guest: [`Driver::ask_to_shut_down`] asks, and the agent looks again.
+//! really there. No verb but [`Driver::set_password`] waits for a guest: [`Driver::ask_to_shut_down`] asks, and the agent
+//! looks again.
 //! `fake.rs` keeps the same promises as `libvirt/`: it is the simulation mode of the product, not a mock.
 
 pub mod fake;

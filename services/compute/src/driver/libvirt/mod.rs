@@ -13,6 +13,7 @@ mod disks;
 pub mod domain_xml;
 mod events;
 mod guest_agent;
+mod guest_lanes;
 mod host;
 mod images;
 pub mod kvm_probe;
@@ -41,6 +42,7 @@ use virt_sys as sys;
 
 use self::disks::Disks;
 use self::domain_xml::{Host, Said, VirtType};
+use self::guest_lanes::GuestLanes;
 use self::images::Images;
 use self::lane::Lanes;
 use self::link::{Link, find, unless_late};
@@ -77,6 +79,7 @@ const QEMU_LOGS: &str = "/var/log/libvirt/qemu";
 pub struct LibvirtDriver {
     shared: Arc<Shared>,
     lanes: Lanes,
+    guests: GuestLanes,
     changes: Arc<Changes>,
     clock: Clock,
     deadlines: Deadlines,
@@ -146,6 +149,7 @@ impl LibvirtDriver {
             ways: Arc::new(ways),
             shared: Arc::new(shared),
             lanes: Lanes::new(settings.lanes, clock.clone()),
+            guests: GuestLanes::new(clock.clone()),
             changes,
             clock,
             deadlines: Deadlines::default(),

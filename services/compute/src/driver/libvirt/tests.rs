@@ -299,3 +299,45 @@ async fn only_one_agent_works_in_a_directory() {
     let error = host.open().await.map(|_driver| ()).unwrap_err();
     assert!(matches!(&error, DriverError::Refused(why) if why.contains("another agent")));
 }
+
+#[tokio::test]
+async fn guests_that_do_not_answer_hold_up_no_other_call() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        uri: "test:///default".to_owned(),
+        host: "here".to_owned(),
+        state_dir: dir.path().to_owned(),
+        virt_type: Some(VirtType::Qemu),
+        probe: (PathBuf::from("/bin/false"), Vec::new()),
+        console_address: "127.0.0.1".to_owned(),
+        guests_address: std::net::Ipv4Addr::LOCALHOST.into(),
+        run_as: None,
+        lanes: 1,
+    };
+    let source: Arc<dyn ImageSource> = Arc::new(Shelf::default());
+    let driver = LibvirtDriver::open(settings, source, Clock::system());
+    let driver = driver.await.unwrap();
+    let (server, long) = (ServerId::from("deaf"), Duration::from_secs(60));
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let mut asked = driver
+        .guests
+        .call("deaf", "ask", long, move || {
+            let _released = wait.recv();
+            Ok(())
+        })
+        .boxed();
+    assert_eq!((&mut asked).now_or_never(), None);
+    // The one lane of everything else is free, for this guest's own server, too.
+    let look = driver.call(server.as_str(), "look", long, |_shared| Ok(5));
+    assert_eq!(look.await, Ok(5));
+    // A password goes the way of those who wait for guests.
+    let password = crate::model::guest_password::GuestPassword {
+        account: "root".to_owned(),
+        password: "x".to_owned(),
+    };
+    let refused = driver.set_password(&server, &password).await;
+    assert!(matches!(refused, Err(DriverError::Unavailable(why)) if why.contains("asked already")));
+    assert!(!driver.is_worn_out());
+    drop(release);
+    assert_eq!(asked.await, Ok(()));
+}

@@ -1,6 +1,7 @@
-//! The driver's verbs, each a call on the server's lane.
+//! The driver's verbs, each a call on the server's lane; what waits for a guest has lanes of its own.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -358,12 +359,15 @@ impl Driver for LibvirtDriver {
         password: &'a GuestPassword,
     ) -> Answer<'a, PasswordSeen> {
         let (id, password) = (server.clone(), password.clone());
-        self.call(
-            server.as_str(),
-            "set a password",
-            self.deadlines.change,
-            move |shared| shared.set_password(&id, &password),
-        )
+        let shared = Arc::clone(&self.shared);
+        self.guests
+            .call(
+                server.as_str(),
+                "set a password",
+                self.deadlines.change,
+                move || shared.set_password(&id, &password),
+            )
+            .boxed()
     }
 
     fn inventory(&self) -> Answer<'_, HostInventory> {
