@@ -66,15 +66,24 @@ pub struct Block {
     seal: Option<Seal>,
 }
 
+/// Why no key opens, most likely, and what helps.
+pub(crate) const WRONG_SECRET: &str = "`sealing_secret` in secrets.toml of this machine is missing, or not the one with which they were \
+     made. Bring that one back (or delete those volumes, if it is lost): until then none of them can be used and none made";
+
 /// Why a volume's key cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoKey {
     /// This machine cannot close or open any.
-    #[error("secrets.toml of the block service's machine has no `sealing_secret`")]
+    #[error(
+        "secrets.toml of the block service's machine has no `sealing_secret`. Copy it from a machine of the cloud that has it"
+    )]
     NoSecret,
-    /// It is closed for good.
-    #[error("the key of the volume cannot be used: {0}")]
-    Sealed(#[from] SealError),
+    /// Not with what this machine has.
+    #[error(
+        "{0} (volume {1}). If `sealing_secret` in secrets.toml of the block service's machine is not the one with which encrypted \
+         volumes were made, bring that one back"
+    )]
+    Sealed(SealError, VolumeId),
 }
 
 /// Why the service cannot start.
@@ -266,13 +275,38 @@ impl Block {
     /// The sealed form of a volume's key.
     pub(crate) fn close_key(&self, volume: &VolumeId, key: &Passphrase) -> Result<String, NoKey> {
         let seal = self.seal.as_ref().ok_or(NoKey::NoSecret)?;
-        Ok(seal.close(volume.as_str(), &key.0)?)
+        let sealed = seal.close(volume.as_str(), &key.0);
+        sealed.map_err(|why| NoKey::Sealed(why, volume.clone()))
     }
 
     /// A volume's key.
     pub(crate) fn open_key(&self, volume: &VolumeId, sealed: &str) -> Result<Passphrase, NoKey> {
         let seal = self.seal.as_ref().ok_or(NoKey::NoSecret)?;
-        Ok(Passphrase(seal.open(volume.as_str(), sealed)?))
+        let opened = seal.open(volume.as_str(), sealed);
+        opened
+            .map(Passphrase)
+            .map_err(|why| NoKey::Sealed(why, volume.clone()))
+    }
+
+    /// Volumes whose keys the secret of this machine does not open.
+    pub(crate) async fn closed(&self) -> Result<Vec<VolumeId>, nephos_db::Error> {
+        let mut all = store::encryption::keys(&self.core.db).await?;
+        all.retain(|one| self.open_key(&one.volume, &one.sealed).is_err());
+        Ok(all.into_iter().map(|one| one.volume).collect())
+    }
+
+    /// In words, that encrypted volumes cannot be opened with the secret of this machine, and what helps; none: all can.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn why_closed(&self) -> Result<Option<String>, nephos_db::Error> {
+        let closed = self.closed().await?;
+        Ok(closed.first().map(|first| {
+            format!(
+                "the keys of {} encrypted volumes do not open, {first} first: {WRONG_SECRET}",
+                closed.len()
+            )
+        }))
     }
 
     /// Says that there is something to keep in order.

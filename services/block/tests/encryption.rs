@@ -471,3 +471,40 @@ async fn a_file_that_is_no_luks_disk_is_found_and_a_key_goes_with_its_volume() {
     let left = db.fetch_scalar::<i64>("SELECT COUNT(*) FROM volume_keys", nephos_db::args![]);
     assert_eq!(left.await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn with_another_secret_nothing_opens_nothing_is_made_and_it_is_said() {
+    let cloud = sealed().await;
+    encrypted_kind(&cloud, "k").await;
+    let body = json!({"size": 1, "volume_type": "k"});
+    let volume = created(&cloud.member(), body.clone()).await;
+    cloud.settle().await;
+    assert_eq!(cloud.block.why_closed().await.unwrap(), None);
+    let attachment = cloud.attached(&volume).await;
+    let target = format!(
+        "/v3/{}/attachments/{attachment}/key",
+        Persona::Member.project()
+    );
+    let before = cloud.compute_account().get(&target).await.expect(200).json;
+    let mut cloud = cloud;
+    for secret in ["fedcba9876543210fedcba9876543210", ""] {
+        let changed = cloud.restarted_with(|config| config.sealing_secret = secret.to_owned());
+        cloud = changed.await;
+        let said = cloud.block.why_closed().await.unwrap().unwrap();
+        assert!(said.contains(&volume) && said.contains("sealing_secret"));
+        let found = nephos_api::Check::check(&*cloud.block).await.unwrap();
+        let mut about = found.iter().filter(|one| one.id == volume);
+        assert!(about.any(|one| one.what.contains("key")), "{found:?}");
+        let answer = cloud.compute_account().get(&target).await.expect(409).json;
+        assert!(message(&answer).contains("sealing_secret"), "{answer:?}");
+        let new = json!({ "volume": body });
+        cloud.member().post("/v3/volumes", new).await.expect(503);
+    }
+    // Nothing was lost meanwhile.
+    let changed = cloud.restarted_with(|config| config.sealing_secret = SECRET.to_owned());
+    let cloud = changed.await;
+    assert_eq!(cloud.block.why_closed().await.unwrap(), None);
+    let after = cloud.compute_account().get(&target).await.expect(200).json;
+    assert_eq!(after, before);
+    created(&cloud.member(), body).await;
+}

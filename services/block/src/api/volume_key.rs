@@ -100,8 +100,10 @@ async fn show_key(cx: Cx, req: Req<ShowVolumeKey>) -> Reply<ShowVolumeKey> {
     let volume = &attachment.volume_id;
     let key = encryption::key(cx.db(), volume).await?;
     let key = key.ok_or_else(|| no_volume(volume.as_str()))?;
-    let key = cx
-        .open_key(volume, &key.sealed)
-        .map_err(|why| Fault::internal(why.to_string()))?;
+    // Nothing that passes: whoever waited for it would wait for ever.
+    let key = cx.open_key(volume, &key.sealed).map_err(|why| {
+        tracing::error!(%volume, %why, "the key of a volume does not open");
+        Fault::conflict(format!("The key of volume {volume} does not open: {why}."))
+    })?;
     Ok(Json(json!({ "key": key.0 })))
 }

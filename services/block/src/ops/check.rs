@@ -11,7 +11,7 @@ use crate::model::attachment::target_name;
 use crate::model::layer::Format;
 use crate::store::check::Wanted;
 use crate::store::{attachments, check};
-use crate::{Block, Driver};
+use crate::{Block, Driver, WRONG_SECRET};
 
 impl Check for Block {
     /// Counts, states without work, files without rows and rows without files.
@@ -49,7 +49,7 @@ impl Check for Block {
                 ));
             }
         }
-        self.check_targets(&mut findings).await?;
+        self.check_keys_and_targets(&mut findings).await?;
         for (name, driver) in &self.drivers {
             let files = match driver.list() {
                 Ok(files) => files,
@@ -97,6 +97,14 @@ impl Check for Block {
 }
 
 impl Block {
+    async fn check_keys_and_targets(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
+        for id in self.closed().await? {
+            let what = "has a key that does not open with `sealing_secret` of this machine";
+            findings.push(Finding::new(what, id.as_str(), WRONG_SECRET));
+        }
+        self.check_targets(findings).await
+    }
+
     /// Targets and attachments without each other. What is made and removed behind answers has a moment for that.
     async fn check_targets(&self, findings: &mut Vec<Finding>) -> Result<(), Error> {
         let first = self.strange_targets().await?;

@@ -93,6 +93,33 @@ impl FromRow for Key {
     }
 }
 
+/// A volume and what opens it, sealed.
+pub(crate) struct Closed {
+    pub volume: VolumeId,
+    pub sealed: String,
+}
+
+impl FromRow for Closed {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            volume: row.get("volume_id")?,
+            sealed: row.get("sealed")?,
+        })
+    }
+}
+
+/// All that there are.
+pub(crate) async fn keys(db: &Db) -> Result<Vec<Closed>, Error> {
+    let sql = "SELECT volume_id, sealed FROM volume_keys ORDER BY volume_id";
+    db.fetch_all(sql, args![]).await
+}
+
+/// One that is there already, if any is, as this transaction sees it.
+pub(crate) async fn any_key_in(tx: &mut Tx) -> Result<Option<Closed>, Error> {
+    let sql = "SELECT volume_id, sealed FROM volume_keys ORDER BY volume_id LIMIT 1";
+    tx.fetch_opt(sql, args![]).await
+}
+
 const KEY: &str = "SELECT id, sealed FROM volume_keys WHERE volume_id = $1";
 
 pub(crate) async fn key(db: &Db, volume: &VolumeId) -> Result<Option<Key>, Error> {

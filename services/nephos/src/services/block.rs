@@ -32,6 +32,20 @@ impl Offered for Block {
         Ok(Self::bootstrap(self).await?)
     }
 
+    async fn load(&self) -> anyhow::Result<()> {
+        if let Some(why) = self.why_closed().await? {
+            tracing::error!("{why}");
+        }
+        Ok(())
+    }
+
+    async fn outside(&self) -> Option<anyhow::Result<String>> {
+        match self.why_closed().await {
+            Ok(why) => why.map(|why| Err(anyhow::anyhow!(why))),
+            Err(why) => Some(Err(why.into())),
+        }
+    }
+
     async fn withdraw(config: &settings::Config) -> anyhow::Result<()> {
         let mut own: Config = config.file.section(Self::NAME)?;
         own.folder = config.settings.state_dir.join(&own.folder);

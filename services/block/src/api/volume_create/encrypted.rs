@@ -53,7 +53,13 @@ pub(super) async fn settle(
             nephos_runtime::ids::hex()
         ))),
     };
-    let sealed = key.and_then(|key| cx.close_key(&volume.id, &key));
+    // With another secret than those before it, it would be lost as soon as the right one is back.
+    let known = encryption::any_key_in(tx).await?;
+    let fits = known.map_or(Ok(()), |known| {
+        cx.open_key(&known.volume, &known.sealed).map(|_opens| ())
+    });
+    let sealed = fits.and(key);
+    let sealed = sealed.and_then(|key| cx.close_key(&volume.id, &key));
     let sealed = sealed.map_err(|why| {
         tracing::warn!(%why, "an encrypted volume cannot be made");
         Fault::unavailable(
