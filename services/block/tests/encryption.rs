@@ -164,6 +164,17 @@ async fn a_volume_is_encrypted_from_its_first_byte_and_only_compute_learns_its_k
         (&json!("luks"), &json!(256))
     );
     assert!(shown["encryption_key_id"].is_string());
+    for (version, id) in [
+        ("volume 3.63", None),
+        ("volume 3.64", Some(&shown["encryption_key_id"])),
+    ] {
+        let member = cloud.member().at(version);
+        let one = member.get(&format!("/v3/volumes/{volume}")).await;
+        let one = one.expect(200).json;
+        assert_eq!(one["volume"].get("encryption_key_id"), id, "{version}");
+        let all = member.get("/v3/volumes/detail").await.expect(200).json;
+        assert_eq!(all["volumes"][0].get("encryption_key_id"), id, "{version}");
+    }
     let one = cloud.member().get(&format!("{target}/cipher")).await;
     assert_eq!(one.expect(200).json, json!({"cipher": "aes-xts-plain64"}));
     let attachment = cloud.attached(&volume).await;

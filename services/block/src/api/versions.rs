@@ -17,6 +17,7 @@ pub(crate) const VOLUME_VIEW: &[Change] = &[
     added(v(3, 48), "service_uuid"),
     added(v(3, 61), "cluster_name"),
     added(v(3, 63), "volume_type_id"),
+    added(v(3, 64), "encryption_key_id"),
     added(v(3, 65), "consumes_quota"),
 ];
 

@@ -11,7 +11,7 @@ use crate::model::attachment::{AttachStatus, Attachment};
 use crate::model::backend::Backend;
 use crate::model::layer::Format;
 use crate::model::volume::{Metadata, Volume};
-use crate::store::{attachments, backends, metadata, types};
+use crate::store::{attachments, backends, encryption, metadata, types};
 use crate::{Cx, rules};
 
 /// What volumes are shown with.
@@ -22,6 +22,7 @@ pub(crate) struct Around {
     attachments: Vec<Attachment>,
     types: BTreeMap<String, String>,
     backends: Vec<Backend>,
+    keys: BTreeMap<String, String>,
 }
 
 impl Around {
@@ -33,6 +34,7 @@ impl Around {
             attachments: attachments::of_volumes(cx.db(), &ids).await?,
             types: types::names(cx.db()).await?,
             backends: backends::list(cx.db()).await?,
+            keys: encryption::key_ids(cx.db(), &ids).await?,
         })
     }
 
@@ -70,6 +72,12 @@ impl Around {
             "service_uuid": backend.map(|backend| &backend.id),
             "consumes_quota": true,
         });
+        // Left out, not null, where there is none (cinder.api.v3.views.volumes).
+        if let Some(view) = view.as_object_mut()
+            && let Some(key) = self.keys.get(id)
+        {
+            view.insert("encryption_key_id".to_owned(), json!(key));
+        }
         if let Some(view) = view.as_object_mut()
             && cx.caller.is_admin()
         {

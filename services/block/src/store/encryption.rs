@@ -1,5 +1,7 @@
 //! How types are encrypted, and the sealed keys of volumes.
 
+use std::collections::BTreeMap;
+
 use nephos_db::{Db, Error, FromRow, Row, Tx, Where, args};
 
 use crate::model::encryption::Encryption;
@@ -129,6 +131,23 @@ pub(crate) async fn key(db: &Db, volume: &VolumeId) -> Result<Option<Key>, Error
 /// As this transaction sees it.
 pub(crate) async fn key_in(tx: &mut Tx, volume: &VolumeId) -> Result<Option<Key>, Error> {
     tx.fetch_opt(KEY, args![volume]).await
+}
+
+/// The volume and the id of its key.
+struct Named(String, String);
+
+impl FromRow for Named {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self(row.get("volume_id")?, row.get("id")?))
+    }
+}
+
+/// The ids of the keys of these volumes, by volume.
+pub(crate) async fn key_ids(db: &Db, volumes: &[&str]) -> Result<BTreeMap<String, String>, Error> {
+    let select = Where::new("SELECT volume_id, id FROM volume_keys")
+        .in_("volume_id", volumes.iter().copied());
+    let found = db.fetch_where::<Named>(&select).await?;
+    Ok(found.into_iter().map(|Named(of, id)| (of, id)).collect())
 }
 
 pub(crate) async fn keep_key(tx: &mut Tx, volume: &VolumeId, key: &Key) -> Result<(), Error> {
