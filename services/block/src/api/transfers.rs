@@ -11,6 +11,7 @@ use super::{
     ItemPath, ProjectPath, at_project, links, missing, next_link, project_of, volume_by_id, whose,
 };
 use crate::model::body::Fields;
+use crate::model::layer::Format;
 use crate::model::list::ListQuery;
 use crate::model::quota::Usage;
 use crate::model::snapshot::SnapshotStatus;
@@ -106,6 +107,12 @@ async fn create(cx: Cx, req: Req<CreateTransfer>) -> Reply<CreateTransfer> {
     let now = now.ok_or_else(|| no_volume(volume.id.as_str()))?;
     if now.group_id.is_some() {
         return Err(invalid_volume("it is in a group, and stays in its project"));
+    }
+    // As Cinder's before 3.70: whoever had it would go on having what opens it.
+    if now.format == Format::Luks {
+        return Err(invalid_volume(
+            "transferring encrypted volume is not supported",
+        ));
     }
     if !no_snapshots {
         let of_it = snapshots::own_of(&mut tx, &now).await?;
