@@ -187,7 +187,7 @@ async fn a_volume_is_encrypted_from_its_first_byte_and_only_compute_learns_its_k
     let info = &shown["attachment"]["connection_info"];
     assert_eq!(
         (&info["encrypted"], &info["format"]),
-        (&json!(true), &json!("raw"))
+        (&json!(true), &json!("luks"))
     );
     for ask in [cloud.member(), cloud.admin()] {
         let answer = ask.get(&format!("/v3/attachments/{attachment}/key")).await;

@@ -150,10 +150,12 @@ pub(crate) fn connection(
     attachment.host.as_ref()?;
     let mode = attachment.mode.as_str();
     let encrypted = volume.format == Format::Luks;
-    // What is encrypted is opened byte for byte, and then with its key.
-    let format = match volume.format {
-        Format::Qcow2 => "qcow2",
-        Format::Raw | Format::Luks => "raw",
+    // What is encrypted has words of its own: who does not know them refuses it, instead of giving a guest the encrypted
+    // bytes as a disk.
+    let (format, iscsi) = match volume.format {
+        Format::Qcow2 => ("qcow2", "iscsi"),
+        Format::Raw => ("raw", "iscsi"),
+        Format::Luks => ("luks", "encrypted_iscsi"),
     };
     if place.local {
         let path = format!("{}/{}", place.folder, volume.file());
@@ -171,7 +173,7 @@ pub(crate) fn connection(
         return None;
     }
     Some(json!({
-        "driver_volume_type": "iscsi",
+        "driver_volume_type": iscsi,
         "data": {
             "target_discovered": false, "target_portal": portal, "target_iqn": target_name(&attachment.id),
             "target_lun": 1, "auth_method": "CHAP", "auth_username": user, "auth_password": secret,

@@ -76,20 +76,74 @@ pub enum Origin {
 
 /// How a host opens a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Connection {
     /// For which host.
     pub host: String,
     /// By what way.
     pub path: Way,
     /// Whether it may only be read.
-    #[serde(default)]
     pub read_only: bool,
     /// How fast it may be read and written: libvirt's names with bytes or operations a second.
-    #[serde(default)]
     pub limits: BTreeMap<String, u64>,
     /// Whether it is encrypted (LUKS). What opens it, a host asks for when it opens it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub encrypted: bool,
+}
+
+/// A connection as documents have it. The way to an encrypted volume has a name of its own: an agent that knows no
+/// encryption misses the `path` that it needs, and leaves the server alone, where it would give a guest the encrypted bytes
+/// as a disk to write over.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    host: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<Way>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encrypted_path: Option<Way>,
+    #[serde(default)]
+    read_only: bool,
+    #[serde(default)]
+    limits: BTreeMap<String, u64>,
+    /// Earlier documents have `path` also where it is encrypted, and this beside it.
+    #[serde(default, skip_serializing)]
+    encrypted: bool,
+}
+
+impl From<Connection> for Written {
+    fn from(from: Connection) -> Self {
+        let (path, encrypted_path) = match from.encrypted {
+            true => (None, Some(from.path)),
+            false => (Some(from.path), None),
+        };
+        Self {
+            host: from.host,
+            path,
+            encrypted_path,
+            read_only: from.read_only,
+            limits: from.limits,
+            encrypted: from.encrypted,
+        }
+    }
+}
+
+impl TryFrom<Written> for Connection {
+    type Error = &'static str;
+
+    fn try_from(from: Written) -> Result<Self, Self::Error> {
+        let (path, encrypted) = match (from.path, from.encrypted_path) {
+            (None, Some(path)) => (path, true),
+            (Some(path), None) => (path, from.encrypted),
+            (Some(_), Some(_)) => return Err("a connection has one way, not two"),
+            (None, None) => return Err("a connection lacks its `path`"),
+        };
+        Ok(Self {
+            host: from.host,
+            path,
+            read_only: from.read_only,
+            limits: from.limits,
+            encrypted,
+        })
+    }
 }
 
 /// What opens an encrypted volume, as a host is told when it asks.
@@ -302,6 +356,42 @@ mod tests {
         assert!(!format!("{volume:?}").contains("secret"));
         volume.leaving = true;
         assert_eq!(volume.spec(Some("one")), None);
+    }
+
+    #[test]
+    fn who_knows_no_encryption_cannot_read_the_way_to_an_encrypted_volume() {
+        /// A connection as agents and computes read it before there was encryption.
+        #[derive(Debug, Deserialize)]
+        struct Old {
+            path: Way,
+        }
+        let mut connection = volume().connection.unwrap();
+        for encrypted in [false, true] {
+            connection.encrypted = encrypted;
+            let text = serde_json::to_string(&connection).unwrap();
+            let read = serde_json::from_str::<Connection>(&text).unwrap();
+            assert_eq!(read, connection);
+            let old = serde_json::from_str::<Old>(&text);
+            assert_eq!(
+                old.ok().map(|old| old.path),
+                (!encrypted).then_some(read.path)
+            );
+        }
+        // A document from before the way had a name of its own.
+        let mut former = serde_json::to_value(&connection).unwrap();
+        let fields = former.as_object_mut().unwrap();
+        let path = fields.remove("encrypted_path").unwrap();
+        fields.insert("path".to_owned(), path.clone());
+        fields.insert("encrypted".to_owned(), true.into());
+        assert_eq!(
+            serde_json::from_value::<Connection>(former.clone()).unwrap(),
+            connection
+        );
+        let fields = former.as_object_mut().unwrap();
+        fields.insert("encrypted_path".to_owned(), path);
+        assert!(serde_json::from_value::<Connection>(former).is_err());
+        let none = serde_json::json!({"host": "one"});
+        assert!(serde_json::from_value::<Connection>(none).is_err());
     }
 
     #[test]

@@ -280,18 +280,25 @@ fn connection(host: &str, info: &Value) -> Result<Connection, String> {
     let kind = info
         .get("driver_volume_type")
         .or_else(|| data.get("driver_volume_type"));
-    let path = match kind.and_then(Value::as_str) {
+    let kind = kind.and_then(Value::as_str);
+    // What is encrypted has words of its own, and only a mark beside other words from a block service of before them.
+    let mut encrypted = data.get("encrypted").and_then(Value::as_bool) == Some(true);
+    let path = match kind {
         Some("local") => {
-            let (path, format) = (text("device_path")?, text("format")?);
+            let (path, mut format) = (text("device_path")?, text("format")?);
             let strange = !path.starts_with('/') || path.split('/').any(|part| part == "..");
-            if strange || !["raw", "qcow2"].contains(&format.as_str()) {
+            if strange || !["raw", "qcow2", "luks"].contains(&format.as_str()) {
                 return Err(format!(
                     "names '{path}' of format '{format}', which no host opens"
                 ));
             }
+            if format == "luks" {
+                encrypted = true;
+                "raw".clone_into(&mut format);
+            }
             Way::Local { path, format }
         }
-        Some("iscsi") => Way::Iscsi {
+        Some("iscsi" | "encrypted_iscsi") => Way::Iscsi {
             portal: text("target_portal")?,
             iqn: text("target_iqn")?,
             lun: data
@@ -309,13 +316,14 @@ fn connection(host: &str, info: &Value) -> Result<Connection, String> {
             ));
         }
     };
+    encrypted |= kind == Some("encrypted_iscsi");
     let mode = data.get("access_mode").and_then(Value::as_str);
     Ok(Connection {
         host: host.to_owned(),
         path,
         read_only: mode == Some("ro"),
         limits: limits(&data),
-        encrypted: data.get("encrypted").and_then(Value::as_bool) == Some(true),
+        encrypted,
     })
 }
 
@@ -355,6 +363,29 @@ mod tests {
         let read = connection("one", &iscsi).unwrap();
         assert!(matches!(read.path, Way::Iscsi { lun: 1, .. }));
         assert!(!format!("{read:?}").contains("secret"));
+    }
+
+    #[test]
+    fn ways_to_an_encrypted_volume_are_read_in_words_of_now_and_before() {
+        for (format, encrypted) in [("luks", true), ("luks", false), ("raw", true)] {
+            let info = json!({"driver_volume_type": "local", "data": {"device_path": "/var/v.img",
+                "format": format, "encrypted": encrypted}});
+            let read = connection("one", &info).unwrap();
+            assert!(read.encrypted, "{info}");
+            assert!(matches!(read.path, Way::Local { format, .. } if format == "raw"));
+        }
+        for (kind, mark, encrypted) in [
+            ("encrypted_iscsi", true, true),
+            ("encrypted_iscsi", false, true),
+            ("iscsi", true, true),
+            ("iscsi", false, false),
+        ] {
+            let info = json!({"driver_volume_type": kind, "data": {"target_portal": "10.0.0.1:3260",
+                "target_iqn": "iqn.x:v", "target_lun": 1, "auth_username": "u", "auth_password": "secret",
+                "encrypted": mark}});
+            let read = connection("one", &info).unwrap();
+            assert_eq!(read.encrypted, encrypted, "{info}");
+        }
     }
 
     #[test]
