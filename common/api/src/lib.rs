@@ -31,7 +31,7 @@ pub use path::{FromPath, FromQuery, Params};
 pub use pipeline::{App, UNTIL};
 pub use reply::{Accepted, Download, Empty, ReplyBody, With};
 pub use version::{Change, Shape, Version, added, before, changed, removed};
-pub use wrong::{Mistake, Wrong, from_value, quoted, shown};
+pub use wrong::{Mistake, Wrong, from_value, presentable, quoted, shown};
 
 /// For `#[serde(default, deserialize_with = "nephos_api::given::deserialize")]` on an `Option<Option<T>>`: absent is `None`, `null` is `Some(None)`.
 pub mod given {

@@ -235,7 +235,7 @@ impl Shape {
         let mistake = Mistake::Unexpected(unexpected);
         Err((dialect.wrong)(&Wrong {
             path: &path,
-            value,
+            value: &crate::wrong::presentable_at(&path, value),
             mistake,
         }))
     }

@@ -1,5 +1,7 @@
 //! What is wrong with a body: found once, worded by each service's dialect.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -7,13 +9,17 @@ use crate::{Dialect, Fault};
 
 /// Longest text of a value in a fault, in characters.
 const SHOWN: usize = 1000;
+/// What names of secrets have in them, in small letters.
+const SECRET_PARTS: [&str; 5] = ["pass", "secret", "token", "private_key", "auth_key"];
+/// Names that are secrets' as a whole, in small letters.
+const SECRET_NAMES: [&str; 4] = ["blob", "privatekey", "psk", "user_data"];
 
 /// A value of a body that cannot be taken.
 #[derive(Debug)]
 pub struct Wrong<'a> {
     /// Names and indices from the top of the body down to the value; empty: the body itself.
     pub path: &'a [String],
-    /// The value.
+    /// The value, as [`presentable`] makes it.
     pub value: &'a Value,
     /// What is wrong with it.
     pub mistake: Mistake<'a>,
@@ -63,6 +69,9 @@ impl Wrong<'_> {
                 )
             }
             Mistake::Missing(key) => format!("'{key}' is a required property"),
+            Mistake::Type(kind) if is_within_secret(self.path) => {
+                format!("{} is not of type '{kind}'", shown(self.value))
+            }
             Mistake::Type(kind) => format!("{} is not of type '{kind}'", quoted(self.value)),
             Mistake::Other(what) => what.clone(),
         }
@@ -79,6 +88,55 @@ impl Wrong<'_> {
                 format!("Invalid input for field/attribute {name} ({place}): {what}.")
             }
         }
+    }
+}
+
+/// Whether what has this name is nobody's to read, neither in an answer nor in a log: passwords, keys, and what users have
+/// their guests told.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_NAMES.contains(&name.as_str()) || SECRET_PARTS.iter().any(|part| name.contains(part))
+}
+
+fn is_within_secret(path: &[String]) -> bool {
+    path.iter().any(|step| is_secret(step))
+}
+
+/// What can be said of the value of this name: itself, or its type where it is a secret.
+#[must_use]
+pub fn presentable<'a>(name: &str, value: &'a Value) -> Cow<'a, Value> {
+    match is_secret(name) {
+        true => Cow::Owned(Value::String(hidden(value))),
+        false => Cow::Borrowed(value),
+    }
+}
+
+/// What can be said of the value at this place.
+pub(crate) fn presentable_at<'a>(path: &[String], value: &'a Value) -> Cow<'a, Value> {
+    let secret = path.iter().find(|step| is_secret(step));
+    secret.map_or(Cow::Borrowed(value), |step| presentable(step, value))
+}
+
+fn hidden(value: &Value) -> String {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    format!("({kind}, not shown)")
+}
+
+/// Whether there is a secret anywhere in it.
+fn holds_secret(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(holds_secret),
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| is_secret(key) || holds_secret(value)),
+        _one => false,
     }
 }
 
@@ -109,7 +167,10 @@ fn repr(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         Value::Object(map) => {
-            let entry = |(key, value): (&String, &Value)| format!("'{key}': {}", repr(value));
+            let entry = |(key, value): (&String, &Value)| match is_secret(key) {
+                true => format!("'{key}': {}", hidden(value)),
+                false => format!("'{key}': {}", repr(value)),
+            };
             let entries: Vec<String> = map.iter().map(entry).collect();
             format!("{{{}}}", entries.join(", "))
         }
@@ -137,10 +198,22 @@ pub fn from_value<T: DeserializeOwned>(value: &Value, dialect: &Dialect) -> Resu
         if let Mistake::Unexpected(_) = mistake {
             path.pop();
         }
-        let value = at(value, &path);
+        let given = at(value, &path);
+        let value = presentable_at(&path, given);
+        let value = &*value;
+        // Serde's own words name the value that it does not take.
+        if let Mistake::Other(_) = mistake
+            && (is_within_secret(&path) || holds_secret(given))
+            && names_value(said, given)
+        {
+            mistake = Mistake::Other("it has a form that is not taken".to_owned());
+        }
         // The names of our types say nothing to a client.
         if said.starts_with("data did not match any variant of untagged enum") {
-            let value = quoted(value);
+            let value = match is_within_secret(&path) {
+                true => shown(value),
+                false => quoted(value),
+            };
             mistake = Mistake::Other(format!(
                 "{value} is not valid under any of the given schemas"
             ));
@@ -152,6 +225,13 @@ pub fn from_value<T: DeserializeOwned>(value: &Value, dialect: &Dialect) -> Resu
         };
         (dialect.wrong)(&wrong)
     })
+}
+
+fn names_value(said: &str, given: &Value) -> bool {
+    let begins = ["invalid ", "unknown variant "];
+    let text = given.as_str().filter(|text| !text.is_empty());
+    begins.iter().any(|words| said.starts_with(words))
+        || text.is_some_and(|text| said.contains(text))
 }
 
 fn step(segment: &serde_path_to_error::Segment) -> Option<String> {
@@ -274,6 +354,72 @@ mod tests {
             json!({"name": "x", "parts": [{"size": 256}]}),
             "Invalid input for field/attribute size (parts[0].size): invalid value: integer `256`, expected u8.",
         );
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Lock {
+        #[serde(rename = "adminPass")]
+        #[expect(dead_code, reason = "only read")]
+        password: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Door {
+        #[serde(rename = "changePassword")]
+        #[expect(dead_code, reason = "only read")]
+        lock: Option<Lock>,
+        #[serde(default, rename = "secretDigits")]
+        #[expect(dead_code, reason = "only read")]
+        digits: u8,
+    }
+
+    #[track_caller]
+    fn check_door(value: Value, message: &str) {
+        let dialect = Dialect::plain(|_, _| Value::Null);
+        let fault = from_value::<Door>(&value, &dialect).unwrap_err();
+        assert_eq!(fault.message, message);
+    }
+
+    #[test]
+    fn of_a_secret_its_type_is_said_and_not_its_value() {
+        for (given, kind) in [
+            (json!(12_345_678), "number"),
+            (json!(["hunter2"]), "array"),
+            (json!({"x": "hunter2"}), "object"),
+            (json!(true), "boolean"),
+            (json!(null), "null"),
+        ] {
+            check_door(
+                json!({"changePassword": {"adminPass": given}}),
+                &format!(
+                    "Invalid input for field/attribute adminPass (changePassword.adminPass): ({kind}, not shown) is not of type 'string'."
+                ),
+            );
+        }
+        check_door(
+            json!({"changePassword": "hunter2"}),
+            "Invalid input for field/attribute changePassword (changePassword): (string, not shown) is not of type 'object'.",
+        );
+        check_door(
+            json!({"changePassword": null, "secretDigits": 1234}),
+            "Invalid input for field/attribute secretDigits (secretDigits): it has a form that is not taken.",
+        );
+    }
+
+    #[test]
+    fn a_secret_within_a_value_is_not_shown() {
+        let value = json!({"name": "a", "adminPass": "hunter2", "of": [{"user_password": 5}]});
+        assert_eq!(
+            shown(&value),
+            "{'name': 'a', 'adminPass': (string, not shown), 'of': [{'user_password': (number, not shown)}]}"
+        );
+        assert_eq!(
+            shown(&presentable("adminPass", &json!("x"))),
+            "(string, not shown)"
+        );
+        assert_eq!(shown(&presentable("name", &json!("x"))), "x");
     }
 
     #[test]

@@ -51,6 +51,10 @@ async fn a_volume_goes_to_whoever_has_the_key_with_its_snapshots_and_its_quota()
         "{}",
         refused.json
     );
+    let number = json!({"accept": {"auth_key": 12_345_678}});
+    let accept = format!("{target}/accept");
+    let refused = cloud.other().post(&accept, number).await.expect(400);
+    assert!(!message(&refused.json).contains("12345678"));
     let right = json!({"accept": {"auth_key": key}});
     cloud
         .other()

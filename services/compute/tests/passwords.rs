@@ -98,6 +98,35 @@ async fn only_a_server_that_is_active_is_asked_and_no_reply_repeats_the_password
 }
 
 #[tokio::test]
+async fn a_password_of_a_wrong_form_is_not_repeated() {
+    let (cloud, server) = with_agent().await;
+    let odd = [
+        json!({"changePassword": {"adminPass": 12_345_678}}),
+        json!({"changePassword": {"adminPass": ["12345678"]}}),
+        json!({"changePassword": {"adminPass": {"x": "12345678"}}}),
+        json!({"changePassword": {"adminpass": "12345678"}}),
+        json!({"changePassword": "12345678"}),
+        json!({"rebuild": {"imageRef": cloud.image_id, "adminPass": 12_345_678}}),
+        json!({"rebuild": {"imageRef": cloud.image_id, "adminPass": "12345678", "colour": 1}}),
+    ];
+    for body in odd {
+        let answer = cloud.act(&server, body.clone()).await.expect(400);
+        // It is also what the log has.
+        let said = answer.json["badRequest"]["message"].as_str().unwrap();
+        assert!(!said.contains("12345678"), "{body}: {said}");
+        assert!(said.contains("not shown"), "{body}: {said}");
+    }
+    let new = json!({"name": "s", "adminPass": 12_345_678, "flavorRef": "1", "networks": "none"});
+    let member = cloud.member().at("compute 2.96");
+    let answer = member
+        .post("/v2.1/servers", json!({ "server": new }))
+        .await
+        .expect(400);
+    let said = answer.json["badRequest"]["message"].as_str().unwrap();
+    assert!(!said.contains("12345678"), "{said}");
+}
+
+#[tokio::test]
 async fn a_password_whose_server_is_deleted_or_whose_host_is_silent_is_forgotten() {
     for deleted in [true, false] {
         let (mut cloud, server) = with_agent().await;

@@ -152,3 +152,26 @@ async fn many_log_ins_at_once_all_succeed_while_their_failures_are_all_counted()
     assert_eq!(tokens.len(), 20);
     assert!(wrong.iter().all(|answer| answer.status == 401));
 }
+
+#[tokio::test]
+async fn a_password_of_a_wrong_form_is_not_repeated() {
+    let cloud = Cloud::new().await;
+    let id = cloud.user("alice").await;
+    let admin = cloud.admin().await;
+    let user = format!("/v3/users/{id}");
+    for odd in [json!(12_345_678), json!(["12345678"])] {
+        let body = json!({"user": {"password": odd}});
+        let set = admin.patch(&user, body).await.expect(400);
+        let body = json!({"user": {"original_password": odd, "password": "x"}});
+        let own = admin
+            .post(&format!("{user}/password"), body)
+            .await
+            .expect(400);
+        for answer in [set, own] {
+            // It is also what the log has.
+            let said = answer.json["error"]["message"].as_str().unwrap();
+            assert!(said.contains("password"), "{said}");
+            assert!(!said.contains("12345678"), "{said}");
+        }
+    }
+}

@@ -257,10 +257,13 @@ endpoint! {
 async fn accept(cx: Cx, req: Req<AcceptTransfer>) -> Reply<AcceptTransfer> {
     at_project(&cx, &req.path.project_id)?;
     let fields = Fields::inside(&req.body.0, "accept").map_err(Fault::bad_request)?;
-    let key = fields
-        .text("auth_key")
-        .map_err(Fault::bad_request)?
-        .unwrap_or_default();
+    // Not in the words of other fields: they would repeat it.
+    let key = fields.text("auth_key").map_err(|_| {
+        Fault::bad_request(
+            "Invalid input for field/attribute auth_key. It is a text of at most 255 characters.",
+        )
+    })?;
+    let key = key.unwrap_or_default();
     let project = project_of(&cx, &req.path.project_id);
     cx.require(rules::AcceptTransfer, &Target::of_project(&project))?;
     let limits = quota::limits(cx.db(), &project).await?;

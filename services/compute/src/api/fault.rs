@@ -1,6 +1,6 @@
 //! Nova's words for refusals, and the one place where errors of this service become HTTP.
 
-use nephos_api::{Dialect, Fault, Older, Versioning, Wrong, quoted, shown};
+use nephos_api::{Dialect, Fault, Older, Versioning, Wrong, presentable, quoted, shown};
 use nephos_ops::EnqueueError;
 use nephos_peer::PeerError;
 use nephos_types::RequestId;
@@ -61,22 +61,27 @@ fn wrong(wrong: &Wrong<'_>) -> Fault {
     let said = wrong.in_schema_words();
     match wrong.path.last() {
         None => Fault::bad_request(said),
-        Some(field) => invalid(field, wrong.value, said),
+        Some(field) => worded(field, wrong.value, said),
     }
 }
 
-/// 400 for a value of a body: what is wrong with it in JSON schema's words, behind the value if they begin with it.
-pub(crate) fn invalid(field: &str, value: &Value, said: impl std::fmt::Display) -> Fault {
+fn worded(field: &str, value: &Value, said: impl std::fmt::Display) -> Fault {
     Fault::bad_request(format!(
         "Invalid input for field/attribute {field}. Value: {}. {said}",
         shown(value)
     ))
 }
 
+/// 400 for a value of a body: what is wrong with it in JSON schema's words, behind the value if they begin with it.
+pub(crate) fn invalid(field: &str, value: &Value, said: impl std::fmt::Display) -> Fault {
+    worded(field, &presentable(field, value), said)
+}
+
 /// 400 for a text of a body that its schema refuses: `'…' is too long`.
 pub(crate) fn invalid_text(field: &str, text: &str, is: impl std::fmt::Display) -> Fault {
     let value = Value::from(text);
-    invalid(field, &value, format!("{} {is}", quoted(&value)))
+    let value = presentable(field, &value);
+    worded(field, &value, format!("{} {is}", quoted(&value)))
 }
 
 /// 404 for a server.
