@@ -58,7 +58,7 @@ def test_the_sdk_makes_changes_and_deletes_all_there_is(balanced):
     demo.load_balancer.update_health_monitor(monitor, delay=7)
     demo.load_balancer.update_listener(listener, connection_limit=100)
     demo.load_balancer.update_l7_policy(policy, redirect_url="http://example.org/")
-    demo.load_balancer.update_l7_rule(rule, policy, value="/older")
+    demo.load_balancer.update_l7_rule(rule, policy, invert=True)
     demo.load_balancer.update_load_balancer(lb.id, description="d")
     active()
     assert demo.load_balancer.get_member(members[0], pool).operating_status == "DRAINING"
