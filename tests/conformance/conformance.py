@@ -322,6 +322,8 @@ def against_a_cloud(make, wanted, folder):
         configure(cloud, folder, served, guest)
         return run(wanted, folder, trusted(cloud))
     finally:
+        if hasattr(cloud, "keep_logs"):
+            cloud.keep_logs()
         cloud.clean()
         subprocess.run(["umount", place], check=True)
 
@@ -329,7 +331,7 @@ def against_a_cloud(make, wanted, folder):
 def main(topology, lists):
     wanted, began = list(dict.fromkeys(name for path in lists for name in names(path))), time.monotonic()
     make = {"cloud": of_one_process, "cluster": of_many}[topology]
-    with tempfile.TemporaryDirectory(prefix="nephos-tempest-") as folder:
+    with tempfile.TemporaryDirectory(prefix="tempest-") as folder:
         verdicts = against_a_cloud(make, wanted, Path(folder))
     for name, (verdict, reason) in sorted(verdicts.items()):
         if verdict != "passed":
