@@ -20,7 +20,7 @@ pub(super) struct Overview(Mutex<Seen>);
 struct Seen {
     /// When it was begun, by the monotonic clock.
     at: Option<Duration>,
-    /// The database did not answer: who asks meanwhile looks for itself.
+    /// It did not end well, or not at all: who asks meanwhile looks for itself.
     failed: bool,
     /// The revision of each host.
     hosts: HashMap<String, i64>,
@@ -43,6 +43,8 @@ impl Overview {
         let mut seen = self.0.lock().await;
         if seen.at.is_none() || seen.at <= after {
             seen.at = Some(clock.monotonic());
+            // Until it has ended: who asked may hang up in the middle of it.
+            seen.failed = true;
             seen.failed = seen.look(db).await.is_err();
         }
         let newer = |list: &String| seen.lists.get(list).is_some_and(|last| *last > known.lists);
